@@ -1,0 +1,204 @@
+package graph
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/nlpodyssey/safetensors"
+)
+
+// Tensor is one array of a checkpoint: one of F32 and F64 is set.
+type Tensor struct {
+	Shape []int
+	F32   []float32
+	F64   []float64
+}
+
+// Checkpoint is what a safetensors file holds: named arrays, and texts by name
+// (step, random streams, configuration).
+type Checkpoint struct {
+	Tensors map[string]Tensor
+	Texts   map[string]string
+}
+
+// NewCheckpoint returns an empty checkpoint.
+func NewCheckpoint() *Checkpoint {
+	return &Checkpoint{Tensors: make(map[string]Tensor), Texts: make(map[string]string)}
+}
+
+// Put adds a float32 array.
+func (c *Checkpoint) Put(name string, data []float32, shape ...int) {
+	c.Tensors[name] = Tensor{Shape: shape, F32: data}
+}
+
+// Get copies the named float32 array into dst, or says what is missing or has
+// another size.
+func (c *Checkpoint) Get(name string, dst []float32) error {
+	t, ok := c.Tensors[name]
+	if !ok {
+		return fmt.Errorf("the checkpoint has no %q", name)
+	}
+	if len(t.F32) != len(dst) {
+		return fmt.Errorf("%q has shape %v in the checkpoint; %d float32 values are needed", name, t.Shape, len(dst))
+	}
+	copy(dst, t.F32)
+	return nil
+}
+
+// PutParams adds every weight.
+func (c *Checkpoint) PutParams(ps *Params) {
+	for _, p := range ps.list {
+		c.Tensors[weightKey(p)] = Tensor{Shape: []int{p.Rows, p.Cols}, F32: p.f32, F64: p.f64}
+	}
+}
+
+// GetParams loads every weight, or none: a missing weight, a further one or one
+// of another shape is an error, for then the checkpoint is of another
+// architecture.
+func (c *Checkpoint) GetParams(ps *Params) error {
+	known := make(map[string]bool)
+	for _, p := range ps.list {
+		known[weightKey(p)] = true
+		t, ok := c.Tensors[weightKey(p)]
+		switch {
+		case !ok:
+			return fmt.Errorf("another architecture: the checkpoint has no weight %q", p.Name)
+		case len(t.Shape) != 2 || t.Shape[0] != p.Rows || t.Shape[1] != p.Cols:
+			return fmt.Errorf("another architecture: weight %q has shape %v in the checkpoint and (%d, %d) here", p.Name, t.Shape, p.Rows, p.Cols)
+		case (t.F32 == nil) != (p.f32 == nil):
+			return fmt.Errorf("weight %q has another element type in the checkpoint", p.Name)
+		}
+	}
+	for name := range c.Tensors {
+		if len(name) > len(weightPrefix) && name[:len(weightPrefix)] == weightPrefix && !known[name] {
+			return fmt.Errorf("another architecture: the checkpoint has a weight %q that is not here", name[len(weightPrefix):])
+		}
+	}
+	for _, p := range ps.list {
+		copy(p.f32, c.Tensors[weightKey(p)].F32)
+		copy(p.f64, c.Tensors[weightKey(p)].F64)
+	}
+	return nil
+}
+
+const weightPrefix = "weight."
+
+func weightKey(p *Param) string { return weightPrefix + p.Name }
+
+// Save writes the checkpoint to path: to a temporary file first, then renamed,
+// so that a reader never sees half of it.
+func (c *Checkpoint) Save(path string) (err error) {
+	data, err := c.Marshal()
+	if err != nil {
+		return fmt.Errorf("graph: checkpoint %s: %w", path, err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".checkpoint-*")
+	if err != nil {
+		return fmt.Errorf("graph: checkpoint %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			err = fmt.Errorf("graph: checkpoint %s: %w", path, err)
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// LoadCheckpoint reads a checkpoint file.
+func LoadCheckpoint(path string) (*Checkpoint, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("graph: checkpoint: %w", err)
+	}
+	c, err := ParseCheckpoint(data)
+	if err != nil {
+		return nil, fmt.Errorf("graph: checkpoint %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Marshal is the checkpoint in safetensors format.
+func (c *Checkpoint) Marshal() ([]byte, error) {
+	views := make(map[string]safetensors.TensorView, len(c.Tensors))
+	for name, t := range c.Tensors {
+		shape := make([]uint64, len(t.Shape))
+		for i, n := range t.Shape {
+			shape[i] = uint64(n)
+		}
+		dtype, raw := safetensors.F64, []byte(nil)
+		if t.F32 != nil {
+			dtype, raw = safetensors.F32, make([]byte, 4*len(t.F32))
+			for i, v := range t.F32 {
+				binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
+			}
+		} else {
+			raw = make([]byte, 8*len(t.F64))
+			for i, v := range t.F64 {
+				binary.LittleEndian.PutUint64(raw[8*i:], math.Float64bits(v))
+			}
+		}
+		v, err := safetensors.NewTensorView(dtype, shape, raw)
+		if err != nil {
+			return nil, fmt.Errorf("array %q: %w", name, err)
+		}
+		views[name] = v
+	}
+	return safetensors.Serialize(views, c.Texts)
+}
+
+// ParseCheckpoint reads the safetensors format. It copies what it keeps.
+func ParseCheckpoint(data []byte) (c *Checkpoint, err error) {
+	if len(data) < 8 {
+		return nil, errors.New("not a safetensors file: shorter than its header")
+	}
+	st, err := safetensors.Deserialize(data)
+	if err != nil {
+		return nil, fmt.Errorf("not a safetensors file, or a damaged one: %w", err)
+	}
+	c = NewCheckpoint()
+	for _, nv := range st.Tensors() {
+		t := Tensor{}
+		for _, n := range nv.TensorView.Shape() {
+			t.Shape = append(t.Shape, int(n))
+		}
+		raw := nv.TensorView.Data()
+		switch nv.TensorView.DType() {
+		case safetensors.F32:
+			t.F32 = make([]float32, len(raw)/4)
+			for i := range t.F32 {
+				t.F32[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+			}
+		case safetensors.F64:
+			t.F64 = make([]float64, len(raw)/8)
+			for i := range t.F64 {
+				t.F64[i] = math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:]))
+			}
+		default:
+			return nil, fmt.Errorf("array %q is of type %v; allowed are F32 and F64", nv.Name, nv.TensorView.DType())
+		}
+		c.Tensors[nv.Name] = t
+	}
+	_, meta, err := safetensors.ReadMetadata(data)
+	if err != nil {
+		return nil, err
+	}
+	for k, v := range meta.Metadata() {
+		c.Texts[k] = v
+	}
+	return c, nil
+}

@@ -1,0 +1,46 @@
+package kernel
+
+import "math"
+
+// AdamStep holds the settings of one step of [Adam]; all must be set.
+type AdamStep struct {
+	Beta1, Beta2 float32 // decay of the first and second moment, in [0, 1)
+	LR           float32 // learning rate
+	Eps          float32 // added to the root of the second moment, > 0
+	C1, C2       float32 // bias corrections 1 − β1ᵗ and 1 − β2ᵗ at step t = 1, 2, …
+	NonNegative  bool    // project the value onto [0, ∞) after the step
+}
+
+// Adam does one step in one pass over parameters value with gradient grad and
+// moments m, v:
+//
+//	m ← β1·m + (1 − β1)·g,  v ← β2·v + (1 − β2)·g²,
+//	value ← value − lr·(m/c1)/(√(v/c2) + ε),
+//
+// then value ← max(value, 0) where p.NonNegative is set (Kingma and Ba, Adam: a
+// method for stochastic optimization, ICLR 2015, Algorithm 1).
+func Adam(p AdamStep, value, grad, m, v []float32) {
+	sameLength(len(value), len(grad), len(m), len(v))
+	floor := float32(math.Inf(-1))
+	if p.NonNegative {
+		floor = 0
+	}
+	active.adam(value, grad, m, v, p.Beta1, 1-p.Beta1, p.Beta2, 1-p.Beta2,
+		p.LR/p.C1, 1/p.C2, p.Eps, floor)
+}
+
+// adam is the loop of Adam with its constants as the loop wants them, free of
+// divisions and branches: rest = 1 − beta, rate = lr/c1, scale2 = 1/c2.
+func adam(value, grad, m, v []float32, beta1, rest1, beta2, rest2, rate, scale2, eps, floor float32) {
+	grad, m, v = grad[:len(value)], m[:len(value)], v[:len(value)]
+	for i, g := range grad {
+		m[i] = beta1*m[i] + rest1*g
+		v[i] = beta2*v[i] + rest2*(g*g)
+		root := float32(math.Sqrt(float64(scale2 * v[i])))
+		t := value[i] - rate*m[i]/(root+eps)
+		if t < floor {
+			t = floor
+		}
+		value[i] = t
+	}
+}

@@ -1,0 +1,120 @@
+package kernel
+
+// Add writes dst_i = a_i + b_i.
+func Add[T Float](dst, a, b []T) {
+	sameLength(len(dst), len(a), len(b))
+	if isFloat32[T]() {
+		active.add(f32(dst), f32(a), f32(b))
+	} else {
+		add(dst, a, b)
+	}
+}
+
+// Sub writes dst_i = a_i − b_i.
+func Sub[T Float](dst, a, b []T) {
+	sameLength(len(dst), len(a), len(b))
+	if isFloat32[T]() {
+		active.sub(f32(dst), f32(a), f32(b))
+	} else {
+		sub(dst, a, b)
+	}
+}
+
+// Mul writes dst_i = a_i·b_i.
+func Mul[T Float](dst, a, b []T) {
+	sameLength(len(dst), len(a), len(b))
+	if isFloat32[T]() {
+		active.mul(f32(dst), f32(a), f32(b))
+	} else {
+		mul(dst, a, b)
+	}
+}
+
+// MulAdd adds a_i·b_i to dst_i.
+func MulAdd[T Float](dst, a, b []T) {
+	sameLength(len(dst), len(a), len(b))
+	if isFloat32[T]() {
+		active.mulAdd(f32(dst), f32(a), f32(b))
+	} else {
+		mulAdd(dst, a, b)
+	}
+}
+
+// Axpy adds alpha·x_i to dst_i.
+func Axpy[T Float](dst []T, alpha T, x []T) {
+	sameLength(len(dst), len(x))
+	if isFloat32[T]() {
+		active.axpy(f32(dst), float32(alpha), f32(x))
+	} else {
+		axpy(dst, alpha, x)
+	}
+}
+
+// Affine writes dst_i = a·x_i + b.
+func Affine[T Float](dst []T, a T, x []T, b T) {
+	sameLength(len(dst), len(x))
+	if isFloat32[T]() {
+		active.affine(f32(dst), float32(a), f32(x), float32(b))
+	} else {
+		affine(dst, a, x, b)
+	}
+}
+
+// Clamp0 replaces x_i by max(x_i, 0) in place; NaN stays NaN.
+func Clamp0[T Float](x []T) {
+	if isFloat32[T]() {
+		active.clamp0(f32(x))
+	} else {
+		clamp0(x)
+	}
+}
+
+func add[T Float](dst, a, b []T) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] + b[i]
+	}
+}
+
+func sub[T Float](dst, a, b []T) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] - b[i]
+	}
+}
+
+func mul[T Float](dst, a, b []T) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] * b[i]
+	}
+}
+
+func mulAdd[T Float](dst, a, b []T) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] += a[i] * b[i]
+	}
+}
+
+func axpy[T Float](dst []T, alpha T, x []T) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] += alpha * x[i]
+	}
+}
+
+func affine[T Float](dst []T, a T, x []T, b T) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] = a*x[i] + b
+	}
+}
+
+func clamp0[T Float](x []T) {
+	for i, t := range x {
+		if t < 0 {
+			x[i] = 0
+		}
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !amd64
+
+package kernel
+
+// paths lists what this processor can run, the fastest last.
+var paths = []path{generic}

@@ -1,0 +1,125 @@
+package kernel
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// SetThreads sets the number of parts that [Parallel] makes; n < 1 stands for
+// runtime.GOMAXPROCS(0), which is also where it starts.
+func SetThreads(n int) {
+	if n < 1 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	threads.Store(int64(n))
+}
+
+// Threads is the largest number of parts that [Parallel] makes.
+func Threads() int { return int(threads.Load()) }
+
+// Parallel calls body(lo, hi) on contiguous parts of [0, n): at most Threads()
+// of them, each of at least grain items unless n itself is smaller. It returns
+// when all are done; a panic in one is raised again in the caller.
+//
+// The parts depend on n, grain and Threads() only. The caller and a standing
+// pool of workers share them; a call made while another is under way, from body
+// or from another goroutine, runs as body(0, n) in its caller. Nothing is
+// allocated by a call after the first, so a body built beforehand costs no
+// garbage.
+func Parallel(n, grain int, body func(lo, hi int)) {
+	if n <= 0 {
+		return
+	}
+	parts := min(Threads(), n/max(grain, 1))
+	if parts <= 1 || !shared.busy.TryLock() {
+		body(0, n)
+		return
+	}
+	shared.run(n, parts, body)
+}
+
+var (
+	threads atomic.Int64
+	shared  pool
+)
+
+func init() { SetThreads(0) }
+
+// pool shares the parts of one call at a time among its workers.
+type pool struct {
+	busy    sync.Mutex // held by the call under way
+	workers int
+	tasks   chan task
+	pending sync.WaitGroup
+
+	body    func(lo, hi int)
+	failure atomic.Pointer[any] // the first panic of a body
+}
+
+type task struct{ lo, hi int }
+
+// run does one call; the caller has locked p.busy.
+func (p *pool) run(n, parts int, body func(lo, hi int)) {
+	p.grow(parts - 1)
+	p.body = body
+	p.pending.Add(parts - 1)
+	// Deferred, so that a panic or runtime.Goexit in the caller's own part
+	// still waits for the other parts and frees the pool.
+	defer p.finish()
+	for i := 1; i < parts; i++ {
+		p.tasks <- task{i * n / parts, (i + 1) * n / parts}
+	}
+	body(0, n/parts)
+}
+
+// grow starts workers until there are n.
+func (p *pool) grow(n int) {
+	if n > cap(p.tasks) {
+		// Room for every task lets the caller never wait on a slow worker.
+		// Workers that watch the old channel end with it.
+		if p.tasks != nil {
+			close(p.tasks)
+		}
+		p.tasks, p.workers = make(chan task, n), 0
+	}
+	for ; p.workers < n; p.workers++ {
+		go func(tasks <-chan task) {
+			for t := range tasks {
+				p.do(t)
+			}
+		}(p.tasks)
+	}
+}
+
+// finish does the tasks that no worker has taken yet, waits for the others and
+// frees the pool.
+func (p *pool) finish() {
+	for taken := true; taken; {
+		select {
+		case t := <-p.tasks:
+			p.do(t)
+		default:
+			taken = false
+		}
+	}
+	p.pending.Wait()
+	failure := p.failure.Swap(nil)
+	p.body = nil
+	p.busy.Unlock()
+	if failure != nil {
+		panic(*failure)
+	}
+}
+
+// do runs one task and keeps its panic for the caller.
+func (p *pool) do(t task) {
+	defer p.pending.Done()
+	defer func() {
+		if r := recover(); r != nil {
+			failure := r // apart from r, which would else be on the heap in every call
+			p.failure.CompareAndSwap(nil, &failure)
+		}
+	}()
+	p.body(t.lo, t.hi)
+}

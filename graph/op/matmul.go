@@ -1,0 +1,87 @@
+package op
+
+import (
+	"fmt"
+
+	"cmf/graph/blas"
+	"cmf/graph/kernel"
+
+	"gorgonia.org/gorgonia"
+)
+
+// MatMul declares op(a)·op(b), where op transposes where asked.
+func (b *Builder) MatMul(x *gorgonia.Node, transX bool, y *gorgonia.Node, transY bool) *gorgonia.Node {
+	return b.Apply(matMul[index(transX)][index(transY)], x, y)
+}
+
+func index(t bool) int {
+	if t {
+		return 1
+	}
+	return 0
+}
+
+var matMul [2][2]*Op
+
+func init() {
+	for _, tx := range []bool{false, true} {
+		for _, ty := range []bool{false, true} {
+			matMul[index(tx)][index(ty)] = newMatMul(tx, ty)
+		}
+	}
+}
+
+func newMatMul(tx, ty bool) *Op {
+	return &Op{
+		name:  fmt.Sprintf("MatMul{%t,%t}", tx, ty),
+		arity: 2,
+		shape: func(in []Shape) (Shape, error) {
+			m, k := oriented(in[0], tx)
+			k2, n := oriented(in[1], ty)
+			if k != k2 {
+				return Shape{}, fmt.Errorf("%w: inner sizes %d and %d of %v and %v differ", errShape, k, k2, in[0], in[1])
+			}
+			return Shape{m, n}, nil
+		},
+		f32:   bindMatMul[float32](tx, ty, 0),
+		f64:   bindMatMul[float64](tx, ty, 0),
+		add32: bindMatMul[float32](tx, ty, 1),
+		add64: bindMatMul[float64](tx, ty, 1),
+		// C = op(A)·op(B): ∂A = Ḡ·op(B)ᵀ, or op(B)·Ḡᵀ when A enters transposed.
+		diff: func(b *Builder, in gorgonia.Nodes, _, g *gorgonia.Node) gorgonia.Nodes {
+			x, y := in[0], in[1]
+			var dx, dy *gorgonia.Node
+			if tx {
+				dx = b.MatMul(y, ty, g, true)
+			} else {
+				dx = b.MatMul(g, false, y, !ty)
+			}
+			if ty {
+				dy = b.MatMul(g, true, x, tx)
+			} else {
+				dy = b.MatMul(x, !tx, g, false)
+			}
+			return gorgonia.Nodes{dx, dy}
+		},
+	}
+}
+
+func oriented(s Shape, trans bool) (rows, cols int) {
+	if trans {
+		return s[1], s[0]
+	}
+	return s[0], s[1]
+}
+
+func bindMatMul[T kernel.Float](tx, ty bool, beta T) binder[T] {
+	return func(out Matrix[T], in []Matrix[T]) func() {
+		x, y := in[0], in[1]
+		k := x.Cols
+		if tx {
+			k = x.Rows
+		}
+		return func() {
+			blas.Gemm(tx, ty, out.Rows, out.Cols, k, 1, x.Data, x.Cols, y.Data, y.Cols, beta, out.Data, out.Cols)
+		}
+	}
+}

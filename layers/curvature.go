@@ -1,0 +1,148 @@
+package layers
+
+import (
+	"errors"
+
+	"cmf/graph"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Curvature estimates the mean Hessian of a float32 ICNN over a batch, to
+// precondition samplers and conjugate solves. It is exact for one hidden layer
+// without quadratic skips. Deeper, the mean of
+//
+//	H = Σ_l J_lᵀ·diag(γ_l ⊙ σ″(a_l))·J_l + Σ_l diag(d_l·δ_l) + Σ_l,r A_r·diag(δ_l)·A_rᵀ + ∇²Q
+//
+// is taken factor by factor, with the Jacobians J_l = ∂a_l/∂x of the mean slopes.
+type Curvature struct {
+	m        *ICNN
+	programs map[int]*graph.Program
+}
+
+// NewCurvature returns an estimator for m.
+func NewCurvature(m *ICNN) (*Curvature, error) {
+	if m.Float64 {
+		return nil, errors.New("layers: curvature estimates need a float32 network")
+	}
+	return &Curvature{m: m, programs: make(map[int]*graph.Program)}, nil
+}
+
+// MeanHessian is the estimate over the rows of x.
+func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
+	p, err := c.program(x.Rows)
+	if err != nil {
+		return nil, err
+	}
+	copyRows(p.In("x").General(), 0, x, 0, x.Rows)
+	if err := p.Run(); err != nil {
+		return nil, err
+	}
+	d := c.m.Dim()
+	mean := make([]float32, d)
+	for i := range x.Rows {
+		for j, v := range x.Data[i*x.Stride:][:d] {
+			mean[j] += v / float32(x.Rows)
+		}
+	}
+	h := dense(d, d)
+	var jac blas32.General // of the layer below, (d, h)
+	for l, layer := range c.m.Layers {
+		width := layer.Bias.Cols
+		j := dense(d, width)
+		copy(j.Data, layer.Skip.Float32s())
+		if l > 0 {
+			scaleColumns(jac, p.Out(key("slope", l-1)).F32)
+			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, jac, paramMatrix(layer.Weigh), 1, j)
+		}
+		delta := p.Out(key("delta", l)).F32
+		if layer.Diag != nil {
+			for i := range d {
+				for k, v := range layer.Diag.Float32s()[i*width : (i+1)*width] {
+					j.Data[i*width+k] += mean[i] * v
+					h.Data[i*d+i] += delta[k] * v
+				}
+			}
+		}
+		for r, a := range layer.Ranks {
+			w := paramMatrix(a)
+			scaled := dense(d, width)
+			copy(scaled.Data, w.Data)
+			scaleColumns(scaled, delta)
+			blas32.Gemm(blas.NoTrans, blas.Trans, 1, scaled, w, 1, h)
+			copy(scaled.Data, w.Data)
+			scaleColumns(scaled, p.Out(key(rankName(r), l)).F32)
+			for k, v := range scaled.Data {
+				j.Data[k] += v
+			}
+		}
+		bent := dense(d, width)
+		copy(bent.Data, j.Data)
+		scaleColumns(bent, p.Out(key("bend", l)).F32)
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, bent, j, 1, h)
+		jac = j
+	}
+	c.addQuadratic(h)
+	sym := mat.NewSymDense(d, nil)
+	for i := range d {
+		for j := i; j < d; j++ {
+			sym.SetSym(i, j, .5*(float64(h.Data[i*d+j])+float64(h.Data[j*d+i])))
+		}
+	}
+	return sym, nil
+}
+
+func (c *Curvature) addQuadratic(h blas32.General) {
+	d := c.m.Dim()
+	s := make([]float32, d)
+	for i := range s {
+		s[i] = c.m.Floor.Float32s()[i] + c.m.Share.Float32s()[i]
+	}
+	if c.m.Root != nil {
+		a := paramMatrix(c.m.Root)
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, a, a, 1, h)
+	}
+	if c.m.Basis == nil {
+		for i, v := range s {
+			h.Data[i*d+i] += v
+		}
+		return
+	}
+	u := paramMatrix(c.m.Basis)
+	us := dense(d, d)
+	copy(us.Data, u.Data)
+	scaleColumns(us, s)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, us, u, 1, h)
+}
+
+// program gives the means over n rows of σ(a_l), γ_l ⊙ σ′(a_l), δ_l and x·A_r.
+func (c *Curvature) program(n int) (*graph.Program, error) {
+	if p, ok := c.programs[n]; ok {
+		return p, nil
+	}
+	s := graph.NewScope(tensor.Float32)
+	x := s.Input("x", n, c.m.Dim())
+	f := c.m.forward(s, x)
+	c.m.backward(s, f)
+	out := make(map[string]*gorgonia.Node)
+	mean := func(v *gorgonia.Node) *gorgonia.Node { return s.Scale(1/float64(n), s.SumRows(v)) }
+	for l := range c.m.Layers {
+		out[key("slope", l)] = mean(f.sigma[l])
+		out[key("delta", l)] = mean(f.delta[l])
+		// γ ⊙ σ′ = δ ⊙ (1 − σ)
+		out[key("bend", l)] = mean(s.Mul(f.delta[l], s.Affine(-1, f.sigma[l], 1)))
+		for r, v := range f.ranks[l] {
+			out[key(rankName(r), l)] = mean(v)
+		}
+	}
+	p, err := s.Compile(out)
+	if err != nil {
+		return nil, err
+	}
+	c.programs[n] = p
+	return p, nil
+}

@@ -1,0 +1,150 @@
+package layers
+
+import (
+	"errors"
+	"fmt"
+
+	"cmf/graph"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Evaluator evaluates a float32 potential on batches of any size: it satisfies
+// solvers.Curved. Programs are compiled when a size is first met; a batch is cut
+// into pieces, the last padded to the next size, so that few sizes occur.
+type Evaluator struct {
+	w        Potential
+	programs map[programKey]*graph.Program
+}
+
+type programKey struct {
+	work work
+	rows int
+}
+
+// work is what a program computes.
+type work string
+
+const (
+	value    work = "value"
+	gradient work = "gradient"
+	both     work = "value and gradient"
+	hessVec  work = "Hessian-vector product"
+)
+
+// Piece is the largest number of rows evaluated at once; sizes are multiples of
+// piece/16.
+const piece = 512
+
+// NewEvaluator returns an evaluator of w, which must hold float32 weights.
+func NewEvaluator(w Potential) (*Evaluator, error) {
+	if w.Params().Dtype() != tensor.Float32 {
+		return nil, errors.New("layers: an evaluator needs a float32 potential")
+	}
+	return &Evaluator{w: w, programs: make(map[programKey]*graph.Program)}, nil
+}
+
+// Dim is d.
+func (e *Evaluator) Dim() int { return e.w.Dim() }
+
+// Eval writes w(x_i) and ∇w(x_i), each where wanted.
+func (e *Evaluator) Eval(x blas32.General, val []float32, grad blas32.General) error {
+	what := both
+	switch {
+	case val == nil && grad.Data == nil:
+		return nil
+	case grad.Data == nil:
+		what = value
+	case val == nil:
+		what = gradient
+	}
+	if val != nil && len(val) != x.Rows {
+		return fmt.Errorf("layers: %d values for %d points", len(val), x.Rows)
+	}
+	if grad.Data != nil && (grad.Rows != x.Rows || grad.Cols != x.Cols) {
+		return fmt.Errorf("layers: gradient of shape (%d, %d) for points of shape (%d, %d)", grad.Rows, grad.Cols, x.Rows, x.Cols)
+	}
+	return e.each(what, x, func(p *graph.Program, lo, hi int) {
+		if val != nil {
+			copy(val[lo:hi], p.Out("value").F32)
+		}
+		if grad.Data != nil {
+			copyRows(grad, lo, p.Out("gradient").General(), 0, hi-lo)
+		}
+	})
+}
+
+// HessVec writes ∇²w(x_i)·v_i.
+func (e *Evaluator) HessVec(x, v, hv blas32.General) error {
+	if v.Rows != x.Rows || v.Cols != x.Cols || hv.Rows != x.Rows || hv.Cols != x.Cols {
+		return fmt.Errorf("layers: directions (%d, %d) and products (%d, %d) for points of shape (%d, %d)", v.Rows, v.Cols, hv.Rows, hv.Cols, x.Rows, x.Cols)
+	}
+	return e.eachWith(hessVec, x, func(p *graph.Program, lo, hi int) {
+		copyRows(p.In("v").General(), 0, v, lo, hi-lo)
+	}, func(p *graph.Program, lo, hi int) {
+		copyRows(hv, lo, p.Out("product").General(), 0, hi-lo)
+	})
+}
+
+func (e *Evaluator) each(what work, x blas32.General, done func(p *graph.Program, lo, hi int)) error {
+	return e.eachWith(what, x, func(*graph.Program, int, int) {}, done)
+}
+
+// eachWith runs a program on every piece of x; fill adds further inputs, done
+// takes the outputs.
+func (e *Evaluator) eachWith(what work, x blas32.General, fill, done func(p *graph.Program, lo, hi int)) error {
+	if x.Cols != e.Dim() {
+		return fmt.Errorf("layers: points of %d coordinates for a potential on ℝ^%d", x.Cols, e.Dim())
+	}
+	for lo := 0; lo < x.Rows; lo += piece {
+		hi := min(lo+piece, x.Rows)
+		p, err := e.program(what, hi-lo)
+		if err != nil {
+			return err
+		}
+		copyRows(p.In("x").General(), 0, x, lo, hi-lo)
+		fill(p, lo, hi)
+		if err := p.Run(); err != nil {
+			return fmt.Errorf("layers: %s: %w", what, err)
+		}
+		done(p, lo, hi)
+	}
+	return nil
+}
+
+func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
+	const step = piece / 16
+	n = (n + step - 1) / step * step
+	key := programKey{what, n}
+	if p, ok := e.programs[key]; ok {
+		return p, nil
+	}
+	s := graph.NewScope(tensor.Float32)
+	x := s.Input("x", n, e.Dim())
+	out := make(map[string]*gorgonia.Node)
+	switch what {
+	case hessVec:
+		out["product"] = e.w.HessVec(s, x, s.Input("v", n, e.Dim()), 1)
+	default:
+		if what != gradient {
+			out["value"] = e.w.Value(s, x)
+		}
+		if what != value {
+			out["gradient"] = e.w.Gradient(s, x)
+		}
+	}
+	p, err := s.Compile(out)
+	if err != nil {
+		return nil, fmt.Errorf("layers: %s of %d points: %w", what, n, err)
+	}
+	e.programs[key] = p
+	return p, nil
+}
+
+func copyRows(dst blas32.General, to int, src blas32.General, from, n int) {
+	for i := range n {
+		copy(dst.Data[(to+i)*dst.Stride:][:dst.Cols], src.Data[(from+i)*src.Stride:][:src.Cols])
+	}
+}

@@ -1,0 +1,213 @@
+package layers
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"cmf/graph"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// full is a small float64 network with every optional part, weights in general
+// position.
+func full(t testing.TB, d int, hidden ...int) *ICNN {
+	t.Helper()
+	m, err := NewICNN(Architecture{Dim: d, Hidden: hidden, DiagonalSkips: true, Rank: 2, Rotated: true, Full: true, Float64: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	randomise(m, 1)
+	return m
+}
+
+func randomise(m *ICNN, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 7))
+	for _, p := range m.Params().All() {
+		p.Fill(func(int) float64 {
+			v := .4 * r.NormFloat64()
+			if p.NonNegative || p == m.Floor {
+				return math.Abs(v) + .05
+			}
+			return v
+		})
+	}
+}
+
+func points(s *graph.Scope, n, d int) *gorgonia.Node { return s.Input("x", n, d) }
+
+func fillNormal(m graph.Matrix, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 3))
+	for i := range m.Rows * m.Cols {
+		v := r.NormFloat64()
+		if m.F32 != nil {
+			m.F32[i] = float32(v)
+		} else {
+			m.F64[i] = v
+		}
+	}
+}
+
+func run(t testing.TB, p *graph.Program) {
+	t.Helper()
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func compile(t testing.TB, s *graph.Scope, out map[string]*gorgonia.Node) *graph.Program {
+	t.Helper()
+	p, err := s.Compile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// The explicit gradient and Hessian–vector network must be what reverse mode
+// makes of the value.
+func TestExplicitDerivatives(t *testing.T) {
+	const n, d = 4, 3
+	m := full(t, d, 5, 4, 3)
+	s := graph.NewScope(tensor.Float64)
+	x, v := points(s, n, d), s.Input("v", 2*n, d)
+	g := m.Gradient(s, x)
+	gradW := s.Grad(m.Value(s, x), x)[0]
+	hv := m.HessVec(s, x, v, 2)
+	// H·v by differentiating ⟨∇w, v⟩ for both directions.
+	gv := s.Grad(s.Mul(s.Tile(2, s.Grad(m.Value(s, x), x)[0]), v), x)[0] // sum over directions
+	p := compile(t, s, map[string]*gorgonia.Node{"g": g, "grad": gradW, "hv": hv, "sum": gv, "hess": Hessian(s, m, x)})
+	fillNormal(p.In("x"), 1)
+	fillNormal(p.In("v"), 2)
+	run(t, p)
+	for i := range n {
+		for j := range d {
+			if a, b := p.Out("g").At(i, j), p.Out("grad").At(i, j); math.Abs(a-b) > 1e-12*(1+math.Abs(a)) {
+				t.Errorf("∇w[%d,%d]: explicit %v, reverse mode %v", i, j, a, b)
+			}
+			if a, b := p.Out("hv").At(i, j)+p.Out("hv").At(n+i, j), p.Out("sum").At(i, j); math.Abs(a-b) > 1e-11*(1+math.Abs(a)) {
+				t.Errorf("Hv[%d,%d]: explicit %v, reverse mode %v", i, j, a, b)
+			}
+			var want float64
+			for k := range d {
+				want += p.Out("hess").At(i, j*d+k) * p.In("v").At(i, k)
+			}
+			if a := p.Out("hv").At(i, j); math.Abs(a-want) > 1e-11*(1+math.Abs(a)) {
+				t.Errorf("Hv[%d,%d] %v, from the Hessian %v", i, j, a, want)
+			}
+		}
+	}
+}
+
+// A loss with log det ∇²w: its gradient in every weight against central
+// differences.
+func TestLogDetLossFiniteDifferences(t *testing.T) {
+	for _, d := range []int{2, 5} {
+		m := full(t, d, 6, 5)
+		loss := func(s *graph.Scope) *gorgonia.Node {
+			x := points(s, 7, d)
+			r := s.Sub(s.LogDet(d, Hessian(s, m, x)), m.Value(s, m.Gradient(s, x)))
+			r = s.Sub(r, s.Mean(r))
+			return s.Mean(s.Square(r))
+		}
+		if worst, name := worstGradient(t, m, loss); worst > 1e-6 {
+			t.Errorf("d=%d: relative error %.2g in %s; want ≤ 1e-6", d, worst, name)
+		} else {
+			t.Logf("d=%d: largest relative error %.2g", d, worst)
+		}
+	}
+}
+
+// worstGradient compares the gradient of a loss in all weights with central
+// differences; the error is relative to the largest gradient entry of the
+// weight.
+func worstGradient(t testing.TB, m *ICNN, loss func(*graph.Scope) *gorgonia.Node) (worst float64, name string) {
+	t.Helper()
+	s := graph.NewScope(tensor.Float64)
+	l := loss(s)
+	ps := m.Params().Trained()
+	out := map[string]*gorgonia.Node{"loss": l}
+	nodes := make([]*gorgonia.Node, len(ps))
+	for i, p := range ps {
+		nodes[i] = s.Param(p)
+	}
+	for i, g := range s.Grad(l, nodes...) {
+		if g != nil {
+			out[ps[i].Name] = g
+		}
+	}
+	p := compile(t, s, out)
+	fillNormal(p.In("x"), 5)
+	value := func() float64 { run(t, p); return p.Out("loss").At(0, 0) }
+	for _, w := range ps {
+		value()
+		var got []float64
+		if out[w.Name] == nil {
+			got = make([]float64, w.Len())
+		} else {
+			got = append(got, p.Out(w.Name).F64...)
+		}
+		var scale float64
+		for _, g := range got {
+			scale = max(scale, math.Abs(g))
+		}
+		for i := range w.Len() {
+			const h = 1e-4
+			at := w.At(i)
+			diff := func(h float64) float64 {
+				w.Set(i, at+h)
+				up := value()
+				w.Set(i, at-h)
+				return (up - value()) / (2 * h)
+			}
+			// Richardson extrapolation: error O(h⁴).
+			want := (4*diff(h/2) - diff(h)) / 3
+			w.Set(i, at)
+			if e := math.Abs(got[i]-want) / max(scale, 1e-3); e > worst {
+				worst, name = e, fmt.Sprintf("%s[%d]", w.Name, i)
+			}
+		}
+	}
+	return worst, name
+}
+
+// TapeMachine is the cross-check of our own machine.
+func TestTapeMachineAgrees(t *testing.T) {
+	results := make(map[string]graph.Matrix)
+	for _, machine := range graph.Machines {
+		if err := graph.UseMachine(machine); err != nil {
+			t.Fatal(err)
+		}
+		defer graph.UseMachine("plan")
+		m := full(t, 3, 5, 4)
+		s := graph.NewScope(tensor.Float64)
+		x := points(s, 4, 3)
+		h := Hessian(s, m, x)
+		l := s.Mean(s.Mul(s.LogDet(3, h), m.Value(s, x)))
+		out := map[string]*gorgonia.Node{"loss": l, "g": m.Gradient(s, x), "h": h}
+		for _, w := range m.Params().Trained() {
+			out["∂"+w.Name] = s.Grad(l, s.Param(w))[0]
+		}
+		p := compile(t, s, out)
+		for range 2 { // the second run must not see what the first left
+			fillNormal(p.In("x"), 1)
+			run(t, p)
+		}
+		for name := range out {
+			got := p.Out(name)
+			if machine == "plan" {
+				got.F64 = append([]float64(nil), got.F64...)
+				results[name] = got
+				continue
+			}
+			for i, v := range got.F64 {
+				if want := results[name].F64[i]; math.Abs(v-want) > 1e-12*(1+math.Abs(want)) {
+					t.Fatalf("%s[%d]: tape %v, plan %v", name, i, v, want)
+				}
+			}
+		}
+	}
+}

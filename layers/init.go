@@ -1,0 +1,264 @@
+package layers
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Start initialises an ICNN near the closed form of a Gaussian: its outer
+// quadratic is a share of ½(x−c)ᵀΣ^{-1/3}(x−c), and the network's hinges
+// provide the rest of the curvature, on average over the data. A quadratic at
+// full strength would be a floor under the curvature, and training could then
+// only contract.
+type Start struct {
+	// Law is the Gaussian.
+	Law *solvers.Gaussian
+
+	// Share of the Gaussian's curvature that the quadratic provides, in (0, 1].
+	// 0 means .2. With 1 the network starts silent and the Gibbs factor is
+	// exactly N(c, Σ^{1/3}).
+	Share float64
+
+	// Fixed is the fraction of the quadratic that is not trained: the modulus of
+	// strong convexity. 0 means .25.
+	Fixed float64
+
+	// Spread is the standard deviation of each pre-activation over the data.
+	// 0 means 4.
+	Spread float64
+
+	// MinDeviation is a floor under the deviation of the data along a unit
+	// direction, so that one that hardly varies does not get enormous weights.
+	// 0 means .3 of the root mean square deviation of a coordinate.
+	MinDeviation float64
+
+	// Directions fills the columns of the (d, h) matrix b with unit directions
+	// for the hinges of a layer. nil means uniform in the coordinates in which the
+	// data is white.
+	Directions func(b blas32.General, layer int, rng *solvers.Stream)
+}
+
+// Init initialises the float32 network m on data of shape (n, d), n ≥ 2: a
+// sample of ρ, or of any law over which the hinges are to spread.
+func (o Start) Init(m *ICNN, data blas32.General, rng *solvers.Stream) error {
+	o = o.withDefaults(data)
+	switch d := m.Dim(); {
+	case m.Float64:
+		return errors.New("layers: initialisation needs a float32 network")
+	case o.Law == nil || o.Law.Dim() != d:
+		return fmt.Errorf("layers: initialisation on ℝ^%d needs a Gaussian of that dimension", d)
+	case data.Cols != d || data.Rows < 2:
+		return fmt.Errorf("layers: initialisation on ℝ^%d with data of shape (%d, %d)", d, data.Rows, data.Cols)
+	case !(o.Share > 0 && o.Share <= 1):
+		return fmt.Errorf("layers: the quadratic's share is %g; it must lie in (0, 1]", o.Share)
+	case !(o.Fixed > 0 && o.Fixed <= 1):
+		return fmt.Errorf("layers: the fixed fraction of the quadratic is %g; it must lie in (0, 1]", o.Fixed)
+	}
+	for _, p := range m.Params().All() {
+		p.Fill(func(int) float64 { return 0 })
+	}
+	o.placeHinges(m, data, rng)
+	if err := o.balance(m, data); err != nil {
+		return err
+	}
+	return o.matchMean(m, data)
+}
+
+func (o Start) withDefaults(data blas32.General) Start {
+	set := func(v *float64, zero float64) {
+		if *v == 0 {
+			*v = zero
+		}
+	}
+	set(&o.Share, .2)
+	set(&o.Fixed, .25)
+	set(&o.Spread, 4)
+	if o.MinDeviation == 0 && o.Law != nil {
+		var trace float64
+		for _, v := range o.Law.Values {
+			trace += v
+		}
+		o.MinDeviation = .3 * math.Sqrt(trace/float64(o.Law.Dim()))
+	}
+	if o.Directions == nil {
+		o.Directions = o.whiteDirections
+	}
+	return o
+}
+
+// whiteDirections draws Σ^{-1/2}ξ, normalised.
+func (o Start) whiteDirections(b blas32.General, _ int, rng *solvers.Stream) {
+	root := o.Law.Power(-.5)
+	d, h := b.Rows, b.Cols
+	xi := dense(d, h)
+	rng.Normals(xi.Data)
+	r := dense(d, d)
+	for i := range d {
+		for j := range d {
+			r.Data[i*d+j] = float32(root.At(i, j))
+		}
+	}
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, r, xi, 0, b)
+	for k := range h {
+		var s float64
+		for i := range d {
+			s += float64(b.Data[i*b.Stride+k]) * float64(b.Data[i*b.Stride+k])
+		}
+		for i := range d {
+			b.Data[i*b.Stride+k] /= float32(math.Sqrt(s))
+		}
+	}
+}
+
+// placeHinges fills the hidden layers: every pre-activation spreads over the
+// data by Spread and vanishes at a data point.
+func (o Start) placeHinges(m *ICNN, data blas32.General, rng *solvers.Stream) {
+	n := data.Rows
+	var z blas32.General
+	for l, layer := range m.Layers {
+		h := layer.Bias.Cols
+		skip := paramMatrix(layer.Skip)
+		o.Directions(skip, l, rng)
+		a := dense(n, h)
+		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, data, skip, 0, a)
+		scaleColumns(skip, o.normalise(a, o.MinDeviation))
+		if l > 0 {
+			// The layer below and the input have an equal say.
+			w := paramMatrix(layer.Weigh)
+			for i := range w.Data {
+				w.Data[i] = rng.Float32() * rng.Float32()
+			}
+			below := dense(n, h)
+			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, z, w, 0, below)
+			scaleColumns(w, o.normalise(below, 1e-6))
+			for i, v := range below.Data {
+				a.Data[i] = (a.Data[i] + v) / math.Sqrt2
+			}
+			for _, p := range []blas32.General{skip, w} {
+				for i := range p.Data {
+					p.Data[i] /= math.Sqrt2
+				}
+			}
+		}
+		bias := layer.Bias.Float32s()
+		for k := range h {
+			bias[k] = -a.Data[rng.IntN(n)*h+k]
+		}
+		for i := range a.Data {
+			v := float64(a.Data[i] + bias[i%h])
+			a.Data[i] = float32(math.Max(v, 0) + math.Log1p(math.Exp(-math.Abs(v))))
+		}
+		z = a
+		for _, p := range layer.Ranks {
+			p.Fill(func(int) float64 { return .01 * rng.NormFloat64() / math.Sqrt(float64(m.Dim())) })
+		}
+	}
+}
+
+// normalise scales the columns of a to standard deviation Spread and returns
+// the factors; the deviation counts as least at least.
+func (o Start) normalise(a blas32.General, least float64) []float32 {
+	factors := make([]float32, a.Cols)
+	for k := range factors {
+		var s, ss float64
+		for i := range a.Rows {
+			v := float64(a.Data[i*a.Stride+k])
+			s += v
+			ss += v * v
+		}
+		n := float64(a.Rows)
+		sd := math.Sqrt(math.Max(ss/n-s*s/n/n, 0))
+		factors[k] = float32(o.Spread / math.Max(sd, least))
+	}
+	scaleColumns(a, factors)
+	return factors
+}
+
+// balance sets the quadratic, and scales the output so that the network brings
+// tr(Σ^{1/3}·E∇²net) = (1−Share)·d.
+func (o Start) balance(m *ICNN, data blas32.General) error {
+	d := m.Dim()
+	for i := range m.Out.Float32s() {
+		m.Out.Float32s()[i] = 1
+	}
+	if o.Share < 1 {
+		c, err := NewCurvature(m)
+		if err != nil {
+			return err
+		}
+		h, err := c.MeanHessian(data)
+		if err != nil {
+			return err
+		}
+		metric := o.Law.Power(1. / 3)
+		var trace float64
+		for i := range d {
+			for j := range d {
+				trace += metric.At(i, j) * h.At(i, j)
+			}
+		}
+		if !(trace > 0) {
+			return errors.New("layers: the hinges have no curvature over the data")
+		}
+		factor := (1 - o.Share) * float64(d) / trace
+		m.Out.Fill(func(int) float64 { return factor })
+	} else {
+		m.Out.Fill(func(int) float64 { return 0 })
+	}
+	center := o.Law.Center()
+	m.Center.Fill(func(i int) float64 { return center[i] })
+	if m.Root != nil {
+		// A carries the quadratic; a small multiple of the identity is fixed.
+		root := o.Law.Power(-1. / 6)
+		least := math.Pow(o.Law.Values[d-1], -1./3)
+		m.Root.Fill(func(i int) float64 { return math.Sqrt(o.Share) * root.At(i/d, i%d) })
+		m.Floor.Fill(func(int) float64 { return o.Share * o.Fixed * least })
+		return nil
+	}
+	spectrum := make([]float64, d)
+	if m.Basis != nil {
+		m.Basis.Fill(func(i int) float64 { return o.Law.Vectors.At(i/d, i%d) })
+		for i, v := range o.Law.Values {
+			spectrum[i] = math.Pow(v, -1./3)
+		}
+	} else {
+		p := o.Law.Power(-1. / 3)
+		for i := range d {
+			spectrum[i] = p.At(i, i)
+		}
+	}
+	m.Floor.Fill(func(i int) float64 { return o.Share * o.Fixed * spectrum[i] })
+	m.Share.Fill(func(i int) float64 { return o.Share * (1 - o.Fixed) * spectrum[i] })
+	return nil
+}
+
+// matchMean sets the linear part so that ∇w takes the data's mean gradient to
+// c, the mean of the Gibbs factor.
+func (o Start) matchMean(m *ICNN, data blas32.General) error {
+	if o.Share == 1 {
+		return nil
+	}
+	e, err := NewEvaluator(m)
+	if err != nil {
+		return err
+	}
+	g := dense(data.Rows, data.Cols)
+	if err := e.Eval(data, nil, g); err != nil {
+		return err
+	}
+	center := o.Law.Center()
+	m.Linear.Fill(func(j int) float64 {
+		var s float64
+		for i := range g.Rows {
+			s += float64(g.Data[i*g.Stride+j])
+		}
+		return center[j] - s/float64(g.Rows)
+	})
+	return nil
+}

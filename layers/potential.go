@@ -1,0 +1,47 @@
+// Package layers holds convex potentials w(x; θ), declared as nodes of an
+// expression graph, their initialisations, and the evaluation of batches.
+package layers
+
+import (
+	"cmf/graph"
+
+	"gorgonia.org/gorgonia"
+)
+
+// Potential is a convex function w on ℝᵈ with weights θ. Its methods declare
+// expressions for batches x of shape (n, d) in a scope; errors stay there.
+type Potential interface {
+	// Dim is d.
+	Dim() int
+
+	// Params are the weights θ, shared by all graphs.
+	Params() *graph.Params
+
+	// Value declares w(x_i), shape (n, 1).
+	Value(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node
+
+	// Gradient declares ∇w(x_i), shape (n, d).
+	Gradient(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node
+
+	// HessVec declares ∇²w(x_i)·v for k directions at each point: v has shape
+	// (k·n, d), block j holding the j-th direction of every point, and so has
+	// the result.
+	HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Node
+}
+
+// Hessian declares ∇²w(x_i) for n points, shape (n, d²), by Hessian–vector
+// products along the coordinate axes. The directions are an input of the
+// scope, filled here.
+func Hessian(s *graph.Scope, w Potential, x *gorgonia.Node) *gorgonia.Node {
+	if s.Err != nil {
+		return nil
+	}
+	n, d := x.Shape()[0], w.Dim()
+	axes := s.Constant("coordinate axes", d*n, d, func(i, j int) float64 {
+		if i/n == j {
+			return 1
+		}
+		return 0
+	})
+	return s.Unstack(d, w.HessVec(s, x, axes, d))
+}

@@ -1,0 +1,30 @@
+package losses
+
+import (
+	"cmf/graph"
+	"cmf/layers"
+
+	"gorgonia.org/gorgonia"
+)
+
+// Dual is the semi-dual of optimal transport from the data to the Gibbs factor,
+//
+//	L = mean_i w(x_i) + Σ_j m_j·(⟨x̂_j, y_j⟩ − w(x̂_j)),  x̂_j = ∇w*(y_j)
+//
+// with mask weights m. By the envelope theorem its gradient in θ, with y and x̂
+// held fixed, is E_data[∂w] − E_generated[∂w].
+type Dual struct{}
+
+// Name is "dual".
+func (Dual) Name() string { return "dual" }
+
+// Inputs are the data, the Gibbs samples, their conjugates and the mask.
+func (Dual) Inputs() []string { return []string{Data, Gibbs, Conjugate, Mask} }
+
+// Declare declares L.
+func (Dual) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
+	xhat := batch(Conjugate)
+	inner := s.SumCols(s.Mul(xhat, batch(Gibbs)))
+	conjugate := s.Sub(inner, w.Value(s, xhat)) // w*(y_j)
+	return s.Add(s.Mean(w.Value(s, batch(Data))), s.MatMul(batch(Mask), true, conjugate, false))
+}

@@ -1,0 +1,118 @@
+package losses
+
+import (
+	"fmt"
+
+	"cmf/graph"
+	"cmf/layers"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Objective is a loss with its gradient in the weights of a potential, compiled
+// for one batch size. It satisfies solvers.Objective.
+type Objective struct {
+	sum     Sum
+	program *graph.Program
+	weights []solvers.Weight
+}
+
+// NewObjective compiles the loss of the float32 potential w for n rows a batch.
+func NewObjective(w layers.Potential, sum Sum, n int) (*Objective, error) {
+	if w.Params().Dtype() != tensor.Float32 {
+		return nil, fmt.Errorf("losses: training needs a float32 potential, not %v", w.Params().Dtype())
+	}
+	program, trained, err := Compile(w, sum, n)
+	if err != nil {
+		return nil, fmt.Errorf("losses: %s for batches of %d: %w", sum, n, err)
+	}
+	o := &Objective{sum: sum, program: program}
+	for _, p := range trained {
+		o.weights = append(o.weights, solvers.Weight{
+			Name:        p.Name,
+			Value:       p.Float32s(),
+			Grad:        program.Out(gradient(p)).F32,
+			NonNegative: p.NonNegative,
+			Rate:        p.Rate,
+		})
+	}
+	return o, nil
+}
+
+// Compile declares the loss of w, of any element type, for n rows a batch. The
+// program's outputs are "loss", "term NAME" for each term, and "gradient NAME"
+// for each of the returned weights, those on which the loss depends.
+func Compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param, error) {
+	s := graph.NewScope(w.Params().Dtype())
+	inputs := make(map[string]*gorgonia.Node)
+	for _, name := range sum.Inputs() {
+		cols := w.Dim()
+		if name == Mask {
+			cols = 1
+		}
+		inputs[name] = s.Input(name, n, cols)
+	}
+	outputs := make(map[string]*gorgonia.Node)
+	var loss *gorgonia.Node
+	for _, t := range sum {
+		v := t.Term.Declare(s, w, func(name string) *gorgonia.Node { return inputs[name] })
+		outputs["term "+t.Term.Name()] = v
+		v = s.Scale(t.Factor, v)
+		if loss == nil {
+			loss = v
+		} else {
+			loss = s.Add(loss, v)
+		}
+	}
+	if s.Err != nil {
+		return nil, nil, s.Err
+	}
+	outputs["loss"] = loss
+	all := w.Params().Trained()
+	nodes := make([]*gorgonia.Node, len(all))
+	for i, p := range all {
+		nodes[i] = s.Param(p)
+	}
+	var trained []*graph.Param
+	for i, g := range s.Grad(loss, nodes...) {
+		if g != nil {
+			outputs[gradient(all[i])] = g
+			trained = append(trained, all[i])
+		}
+	}
+	program, err := s.Compile(outputs)
+	return program, trained, err
+}
+
+func gradient(p *graph.Param) string { return "gradient " + p.Name }
+
+// Inputs are the batches that Gradient needs.
+func (o *Objective) Inputs() []string { return o.sum.Inputs() }
+
+// Weights are the trained weights; Gradient leaves their gradients in them.
+func (o *Objective) Weights() []solvers.Weight { return o.weights }
+
+// Gradient computes the loss of the given batches, and its gradient in every
+// weight. terms holds the value of each term by name, before its factor.
+func (o *Objective) Gradient(batches map[string]blas32.General) (loss float64, terms map[string]float64, err error) {
+	for _, name := range o.sum.Inputs() {
+		in, b := o.program.In(name), batches[name]
+		if b.Rows != in.Rows || b.Cols != in.Cols {
+			return 0, nil, fmt.Errorf("losses: batch %q has shape (%d, %d); compiled for (%d, %d)", name, b.Rows, b.Cols, in.Rows, in.Cols)
+		}
+		for i := range b.Rows {
+			copy(in.F32[i*in.Cols:(i+1)*in.Cols], b.Data[i*b.Stride:])
+		}
+	}
+	if err := o.program.Run(); err != nil {
+		return 0, nil, fmt.Errorf("losses: %w", err)
+	}
+	terms = make(map[string]float64, len(o.sum))
+	for _, t := range o.sum {
+		terms[t.Term.Name()] = o.program.Out("term " + t.Term.Name()).At(0, 0)
+	}
+	return o.program.Out("loss").At(0, 0), terms, nil
+}

@@ -1,0 +1,187 @@
+package solvers
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"pgregory.net/rapid"
+)
+
+// On a line the optimal matching for squared distances joins equal ranks.
+func TestAssignSortsOnALine(t *testing.T) {
+	const n = 100
+	x, y := normalBatch(n, 1, "x"), normalBatch(n, 1, "y")
+	a := assign(t, distances(t, x, y))
+	byRank := func(b blas32.General) []int {
+		order := make([]int, n)
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortFunc(order, func(i, j int) int {
+			if b.Data[i] < b.Data[j] {
+				return -1
+			}
+			return 1
+		})
+		return order
+	}
+	xs, ys := byRank(x), byRank(y)
+	for k := range n {
+		if a.Match[xs[k]] != ys[k] {
+			t.Fatalf("the point of rank %d is not matched to the point of rank %d", k, k)
+		}
+	}
+}
+
+func TestAssignAgreesWithEveryPermutation(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		n := rapid.IntRange(0, 8).Draw(r, "n")
+		c := newBatch(n, n)
+		// Whole numbers make ties, which are the hard case, and sums exact.
+		top := rapid.IntRange(1, 50).Draw(r, "top")
+		for k := range c.Data {
+			c.Data[k] = float32(rapid.IntRange(-top, top).Draw(r, "c"))
+		}
+		a, err := Assign(c)
+		if err != nil {
+			r.Fatal(err)
+		}
+		if best := smallestTotal(c, 0, 0); a.Total != best {
+			r.Fatalf("total %g, the best is %g", a.Total, best)
+		}
+		if err := optimal(c, a); err != nil {
+			r.Fatal(err)
+		}
+	})
+}
+
+func TestAssignIsOptimalByItsDuals(t *testing.T) {
+	uniform := newBatch(512, 512)
+	rng := NewStream(5, "costs", 0)
+	for k := range uniform.Data {
+		uniform.Data[k] = rng.Float32()
+	}
+	constant := newBatch(64, 64)
+	for name, c := range map[string]blas32.General{
+		"points":   distances(t, normalBatch(512, 2, "x"), normalBatch(512, 2, "y")),
+		"wide":     distances(t, normalBatch(128, 100, "x"), normalBatch(128, 100, "y")),
+		"same":     distances(t, normalBatch(128, 2, "x"), normalBatch(128, 2, "x")),
+		"uniform":  uniform,
+		"constant": constant,
+	} {
+		if err := optimal(c, assign(t, c)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAssignRefuses(t *testing.T) {
+	if _, err := Assign(newBatch(2, 3)); err == nil {
+		t.Error("a cost that is not square was taken")
+	}
+	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		c := newBatch(4, 4)
+		c.Data[2*4+3] = float32(bad)
+		if _, err := Assign(c); err == nil || !strings.Contains(err.Error(), "row 2 and column 3") {
+			t.Errorf("a cost of %g gave %v, want an error that names row 2 and column 3", bad, err)
+		}
+	}
+}
+
+func TestSquaredDistances(t *testing.T) {
+	x, y := normalBatch(7, 5, "x"), normalBatch(4, 5, "y")
+	d := distances(t, x, y)
+	for i := range 7 {
+		for j := range 4 {
+			var want float64
+			for k := range 5 {
+				diff := float64(row(x, i)[k]) - float64(row(y, j)[k])
+				want += diff * diff
+			}
+			if got := float64(row(d, i)[j]); math.Abs(got-want) > 1e-5 {
+				t.Errorf("‖x_%d − y_%d‖² is %g, want %g", i, j, got, want)
+			}
+		}
+	}
+	if err := SquaredDistances(newBatch(7, 5), x, y); err == nil {
+		t.Error("a result of the wrong shape was taken")
+	}
+}
+
+func normalBatch(n, d int, purpose string) blas32.General {
+	b := newBatch(n, d)
+	NewStream(9, purpose, uint64(n)).Normals(b.Data)
+	return b
+}
+
+func distances(tb testing.TB, x, y blas32.General) blas32.General {
+	tb.Helper()
+	d := newBatch(x.Rows, y.Rows)
+	if err := SquaredDistances(d, x, y); err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+func assign(tb testing.TB, c blas32.General) Assignment {
+	tb.Helper()
+	a, err := Assign(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return a
+}
+
+// smallestTotal is the best total of rows i and on over the columns not in used.
+func smallestTotal(c blas32.General, i int, used uint) float64 {
+	if i == c.Rows {
+		return 0
+	}
+	best := math.Inf(1)
+	for j := range c.Rows {
+		if used&(1<<j) == 0 {
+			best = min(best, float64(row(c, i)[j])+smallestTotal(c, i+1, used|1<<j))
+		}
+	}
+	return best
+}
+
+// optimal checks that the match is a permutation, the duals feasible, and the
+// slackness complementary, which together prove the match optimal.
+func optimal(c blas32.General, a Assignment) error {
+	const rounding = 1e-9
+	seen := make([]bool, c.Rows)
+	var dual float64
+	for i, match := range a.Match {
+		if seen[match] {
+			return fmt.Errorf("column %d is matched twice", match)
+		}
+		seen[match] = true
+		dual += a.U[i] + a.V[i]
+		for j, cost := range row(c, i) {
+			slack := float64(cost) - a.U[i] - a.V[j]
+			if slack < -rounding || j == match && slack > rounding {
+				return fmt.Errorf("slack %g at row %d and column %d, matched to %d", slack, i, j, match)
+			}
+		}
+	}
+	if math.Abs(dual-a.Total) > 1e-6 {
+		return fmt.Errorf("dual %g, total %g", dual, a.Total)
+	}
+	return nil
+}
+
+func BenchmarkAssign(b *testing.B) {
+	for _, n := range []int{512, 2048} {
+		c := distances(b, normalBatch(n, 2, "x"), normalBatch(n, 2, "y"))
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				assign(b, c)
+			}
+		})
+	}
+}

@@ -1,0 +1,178 @@
+package solvers
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// Objective is a loss over named batches with its gradient in weights.
+type Objective interface {
+	// Inputs are the batches that Gradient needs, of the names below.
+	Inputs() []string
+
+	// Weights are the trained weights; Gradient leaves their gradients there.
+	Weights() []Weight
+
+	// Gradient is the loss and the value of each of its terms.
+	Gradient(batches map[string]blas32.General) (loss float64, terms map[string]float64, err error)
+}
+
+// The batches that CMFGen offers to an Objective, (n, d) each but mask, (n, 1).
+const (
+	batchData      = "data"      // x_i ~ ρ
+	batchGibbs     = "gibbs"     // y_j ~ 𝔓_w
+	batchConjugate = "conjugate" // x̂_j = ∇w*(y_j)
+	batchPaired    = "paired"    // y_σ(i), by optimal assignment of y to x
+	batchMask      = "mask"      // 1/(usable rows) where x̂_j is usable, else 0
+)
+
+// Source gives minibatches of ρ.
+type Source interface {
+	// Next fills the rows of dst.
+	Next(dst blas32.General)
+}
+
+// CMFGen learns the potential w of a conjugate moment measure ρ = ∇w*♯𝔓_w from
+// samples of ρ. Each Step
+//
+//  1. moves particles y of a persistent bank by Langevin steps on w,
+//  2. draws a minibatch x of the data,
+//  3. solves x̂ = ∇w*(y) = argmax ⟨x,y⟩ − w(x) from the particles' last solutions,
+//  4. steps the weights along the gradient of the loss, and projects them.
+//
+// y and x̂ are held fixed in the gradient. Few Langevin steps between weight
+// steps act as the damping without which the fixed point diverges.
+//
+// Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
+// Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
+type CMFGen struct {
+	Potential Potential
+	Objective Objective
+	Data      Source
+	Sampler   Langevin
+	Conjugate Conjugate
+	Adam      Adam
+
+	// Noise is the potential that the particles sample. nil means Potential: the
+	// conjugate moment measure. ½|y|² gives the plain ICNN map from N(0, I).
+	Noise Potential
+
+	// Langevin steps each iteration; 0 means 5.
+	Langevin int
+
+	// MeanHessian estimates the mean of ∇²w over a batch; its inverse
+	// preconditions sampler and conjugate solve, and is renewed every Renew
+	// iterations (0 means 20). nil means no preconditioner.
+	MeanHessian func(x blas32.General) (*mat.SymDense, error)
+	Renew       int
+
+	State *CMFGenState
+}
+
+// CMFGenState is all that evolves.
+type CMFGenState struct {
+	Step     int
+	Bank     *Chains        // y_j
+	Partners blas32.General // x̂_j
+	Next     int            // first row of the next minibatch of the bank
+	Adam     AdamState
+	Stream   *Stream
+
+	metric *Metric
+	batch  Chains
+	x      blas32.General
+	xhat   blas32.General
+	paired blas32.General
+	mask   blas32.General
+	cost   blas32.General
+}
+
+// NewCMFGenState starts from n particles y with guesses of their conjugates,
+// both of shape (n, d). n must be a multiple of batch, the rows of a minibatch.
+func NewCMFGenState(y, partners blas32.General, batch int, stream *Stream) (*CMFGenState, error) {
+	switch {
+	case batch < 1 || y.Rows < batch || y.Rows%batch != 0:
+		return nil, fmt.Errorf("solvers: a bank of %d particles; it must be a positive multiple of the batch size %d", y.Rows, batch)
+	case partners.Rows != y.Rows || partners.Cols != y.Cols:
+		return nil, fmt.Errorf("solvers: %d particles of dimension %d with partners of shape (%d, %d)", y.Rows, y.Cols, partners.Rows, partners.Cols)
+	}
+	bank, err := NewChains(y)
+	if err != nil {
+		return nil, err
+	}
+	s := &CMFGenState{Bank: bank, Partners: newBatch(y.Rows, y.Cols), Stream: stream}
+	copyInto(s.Partners, partners)
+	for _, b := range []*blas32.General{&s.x, &s.xhat, &s.paired} {
+		*b = newBatch(batch, y.Cols)
+	}
+	s.mask = newBatch(batch, 1)
+	return s, nil
+}
+
+// CMFGenInfo describes one iteration.
+type CMFGenInfo struct {
+	Loss      float64
+	Terms     map[string]float64
+	Adam      AdamInfo
+	Langevin  LangevinInfo
+	Conjugate ConjugateInfo
+	Masked    int // rows whose conjugate was not usable
+}
+
+// Step makes one iteration.
+func (c *CMFGen) Step() (info CMFGenInfo, err error) {
+	s := c.State
+	if err := c.renewMetric(); err != nil {
+		return info, err
+	}
+	index := s.minibatch()
+
+	// 1. y ~ 𝔓_w
+	if err := s.Bank.Gather(&s.batch, index); err != nil {
+		return info, err
+	}
+	s.batch.Fresh = false
+	noise, sampler := c.noise()
+	if info.Langevin, err = sampler.Run(noise, &s.batch, orInt(c.Langevin, 5), s.Stream.Rand); err != nil {
+		return info, err
+	}
+	y := s.batch.Y
+
+	// 2. x ~ ρ
+	c.Data.Next(s.x)
+	batches := map[string]blas32.General{batchData: s.x, batchGibbs: y}
+
+	// 3. x̂ = ∇w*(y), or partners by optimal assignment, as the loss asks
+	if needs(c.Objective, batchConjugate) {
+		gatherRows(s.xhat, s.Partners, index)
+		if info.Conjugate, err = c.Conjugate.Solve(c.Potential, y, s.xhat, s.metric); err != nil {
+			return info, err
+		}
+		info.Masked = s.maskRows(info.Conjugate)
+		scatterRows(s.Partners, s.xhat, index)
+		batches[batchConjugate], batches[batchMask] = s.xhat, s.mask
+	}
+	if needs(c.Objective, batchPaired) {
+		if err := s.pair(y); err != nil {
+			return info, err
+		}
+		batches[batchPaired] = s.paired
+	}
+
+	// 4. θ ← project(Adam(∇L))
+	if info.Loss, info.Terms, err = c.Objective.Gradient(batches); err != nil {
+		return info, err
+	}
+	if math.IsNaN(info.Loss) || math.IsInf(info.Loss, 0) {
+		return info, errors.New("solvers: the loss is not finite; lower the learning rate (CMF_LR) or check the scale of the data")
+	}
+	if info.Adam, err = c.Adam.Step(&s.Adam, c.Objective.Weights()); err != nil {
+		return info, err
+	}
+	s.Step++
+	return info, s.Bank.Scatter(&s.batch, index)
+}

@@ -1,0 +1,160 @@
+package solvers
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// Gaussian is N(m, Σ) with the closed form of its conjugate moment potential,
+//
+//	w(x) = ½(x−c)ᵀΣ^{-1/3}(x−c),  c = (I + Σ^{1/3})⁻¹m
+//	𝔓_w = N(c, Σ^{1/3}),  ∇w*(y) = Σ^{1/3}y + c,  log Z_w = ½ log det(2πΣ^{1/3})
+type Gaussian struct {
+	Mean    []float64
+	Values  []float64  // eigenvalues of Σ, ascending
+	Vectors *mat.Dense // eigenvectors of Σ in columns
+}
+
+// NewGaussian decomposes Σ, which must be symmetric positive definite.
+func NewGaussian(mean []float64, cov mat.Symmetric) (*Gaussian, error) {
+	d := cov.SymmetricDim()
+	if len(mean) != d {
+		return nil, fmt.Errorf("solvers: a mean of length %d for a covariance of dimension %d", len(mean), d)
+	}
+	for i := range d {
+		for j := range d {
+			if v := cov.At(i, j); math.IsNaN(v) || math.IsInf(v, 0) {
+				return nil, fmt.Errorf("solvers: entry (%d, %d) of a covariance is %g; it must be finite", i, j, v)
+			}
+		}
+		if math.IsNaN(mean[i]) || math.IsInf(mean[i], 0) {
+			return nil, fmt.Errorf("solvers: entry %d of a mean is %g; it must be finite", i, mean[i])
+		}
+	}
+	var eig mat.EigenSym
+	if !eig.Factorize(cov, true) {
+		return nil, errors.New("solvers: the eigen-decomposition of a covariance did not converge")
+	}
+	g := &Gaussian{Mean: mean, Values: eig.Values(nil), Vectors: new(mat.Dense)}
+	eig.VectorsTo(g.Vectors)
+	if !(g.Values[0] > 0) {
+		return nil, fmt.Errorf("solvers: a covariance has eigenvalue %g; it must be positive definite", g.Values[0])
+	}
+	return g, nil
+}
+
+// FitGaussian fits mean and covariance to the rows of x, (n, d), n ≥ 2; ridge is
+// added to every variance.
+func FitGaussian(x blas32.General, ridge float64) (*Gaussian, error) {
+	n, d := x.Rows, x.Cols
+	if n < 2 {
+		return nil, fmt.Errorf("solvers: a Gaussian fit needs at least 2 points, not %d", n)
+	}
+	mean := make([]float64, d)
+	for i := range n {
+		for j, v := range row(x, i) {
+			mean[j] += float64(v) / float64(n)
+		}
+	}
+	// Sums of at most a thousand centred products in float32, of those in float64.
+	cov := mat.NewSymDense(d, nil)
+	const block = 1024
+	centred, part := newBatch(block, d), newBatch(d, d)
+	for lo := 0; lo < n; lo += block {
+		c := rows(centred, 0, min(block, n-lo))
+		for i := range c.Rows {
+			out := row(c, i)
+			for j, v := range row(x, lo+i) {
+				out[j] = float32(float64(v) - mean[j])
+			}
+		}
+		blas32.Gemm(blas.Trans, blas.NoTrans, 1, c, c, 0, part)
+		for i := range d {
+			for j := i; j < d; j++ {
+				cov.SetSym(i, j, cov.At(i, j)+float64(part.Data[i*d+j])/float64(n-1))
+			}
+		}
+	}
+	for i := range d {
+		cov.SetSym(i, i, cov.At(i, i)+ridge)
+	}
+	return NewGaussian(mean, cov)
+}
+
+// Dim is d.
+func (g *Gaussian) Dim() int { return len(g.Mean) }
+
+// Power is Σᵖ.
+func (g *Gaussian) Power(p float64) *mat.SymDense {
+	d := g.Dim()
+	var scaled, out mat.Dense
+	scaled.CloneFrom(g.Vectors)
+	for j, v := range g.Values {
+		f := math.Pow(v, p)
+		for i := range d {
+			scaled.Set(i, j, scaled.At(i, j)*f)
+		}
+	}
+	out.Mul(&scaled, g.Vectors.T())
+	s := mat.NewSymDense(d, nil)
+	for i := range d {
+		for j := i; j < d; j++ {
+			s.SetSym(i, j, .5*(out.At(i, j)+out.At(j, i)))
+		}
+	}
+	return s
+}
+
+// Center is c = (I + Σ^{1/3})⁻¹m, the mean of the Gibbs factor.
+func (g *Gaussian) Center() []float64 {
+	d := g.Dim()
+	var c mat.VecDense
+	c.MulVec(g.Vectors.T(), mat.NewVecDense(d, g.Mean))
+	for k, v := range g.Values {
+		c.SetVec(k, c.AtVec(k)/(1+math.Cbrt(v)))
+	}
+	var out mat.VecDense
+	out.MulVec(g.Vectors, &c)
+	return out.RawVector().Data
+}
+
+// LogZ is log Z_w = ½ log det(2πΣ^{1/3}).
+func (g *Gaussian) LogZ() float64 {
+	var s float64
+	for _, v := range g.Values {
+		s += math.Log(2*math.Pi) + math.Log(v)/3
+	}
+	return s / 2
+}
+
+// Sample returns n draws of N(m, Σ).
+func (g *Gaussian) Sample(n int, rng *Stream) blas32.General { return g.draw(g.Mean, .5, n, rng) }
+
+// SampleGibbs returns n draws of the Gibbs factor N(c, Σ^{1/3}).
+func (g *Gaussian) SampleGibbs(n int, rng *Stream) blas32.General {
+	return g.draw(g.Center(), 1./6, n, rng)
+}
+
+// draw returns n draws of N(center, Σ^{2p}).
+func (g *Gaussian) draw(center []float64, p float64, n int, rng *Stream) blas32.General {
+	d := g.Dim()
+	z, x, root := newBatch(n, d), newBatch(n, d), newBatch(d, d)
+	rng.Normals(z.Data)
+	for i := range d {
+		for j, v := range g.Values {
+			root.Data[i*d+j] = float32(g.Vectors.At(i, j) * math.Pow(v, p))
+		}
+	}
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, z, root, 0, x)
+	for i := range n {
+		for j := range d {
+			x.Data[i*d+j] += float32(center[j])
+		}
+	}
+	return x
+}
