@@ -20,6 +20,10 @@ type Start struct {
 	// Law is the Gaussian.
 	Law *solvers.Gaussian
 
+	// Gaussian starts at the Monge map from the data to N(0, I) instead, w(x) =
+	// ½(x−m)ᵀΣ^{-1/2}(x−m): the baseline without a Gibbs factor.
+	Gaussian bool
+
 	// Share of the Gaussian's curvature that the quadratic provides, in (0, 1].
 	// 0 means .2. With 1 the network starts silent and the Gibbs factor is
 	// exactly N(c, Σ^{1/3}).
@@ -196,7 +200,7 @@ func (o Start) balance(m *ICNN, data blas32.General) error {
 		if err != nil {
 			return err
 		}
-		metric := o.Law.Power(1. / 3)
+		metric := o.Law.Power(o.exponent())
 		var trace float64
 		for i := range d {
 			for j := range d {
@@ -211,12 +215,12 @@ func (o Start) balance(m *ICNN, data blas32.General) error {
 	} else {
 		m.Out.Fill(func(int) float64 { return 0 })
 	}
-	center := o.Law.Center()
+	center := o.center()
 	m.Center.Fill(func(i int) float64 { return center[i] })
 	if m.Root != nil {
 		// A carries the quadratic; a small multiple of the identity is fixed.
-		root := o.Law.Power(-1. / 6)
-		least := math.Pow(o.Law.Values[d-1], -1./3)
+		root := o.Law.Power(-o.exponent() / 2)
+		least := math.Pow(o.Law.Values[d-1], -o.exponent())
 		m.Root.Fill(func(i int) float64 { return math.Sqrt(o.Share) * root.At(i/d, i%d) })
 		m.Floor.Fill(func(int) float64 { return o.Share * o.Fixed * least })
 		return nil
@@ -225,10 +229,10 @@ func (o Start) balance(m *ICNN, data blas32.General) error {
 	if m.Basis != nil {
 		m.Basis.Fill(func(i int) float64 { return o.Law.Vectors.At(i/d, i%d) })
 		for i, v := range o.Law.Values {
-			spectrum[i] = math.Pow(v, -1./3)
+			spectrum[i] = math.Pow(v, -o.exponent())
 		}
 	} else {
-		p := o.Law.Power(-1. / 3)
+		p := o.Law.Power(-o.exponent())
 		for i := range d {
 			spectrum[i] = p.At(i, i)
 		}
@@ -252,13 +256,59 @@ func (o Start) matchMean(m *ICNN, data blas32.General) error {
 	if err := e.Eval(data, nil, g); err != nil {
 		return err
 	}
-	center := o.Law.Center()
+	// The mean of ∇w over the data is that of the noise: c, or 0 for N(0, I).
+	noise := make([]float64, m.Dim())
+	if !o.Gaussian {
+		noise = o.center()
+	}
 	m.Linear.Fill(func(j int) float64 {
 		var s float64
 		for i := range g.Rows {
 			s += float64(g.Data[i*g.Stride+j])
 		}
-		return center[j] - s/float64(g.Rows)
+		return noise[j] - s/float64(g.Rows)
 	})
 	return nil
+}
+
+// exponent is e in the curvature Σ^{-e} of the closed form.
+func (o Start) exponent() float64 {
+	if o.Gaussian {
+		return .5
+	}
+	return 1. / 3
+}
+
+// center is where the closed form has its least value.
+func (o Start) center() []float64 {
+	if o.Gaussian {
+		return o.Law.Mean
+	}
+	return o.Law.Center()
+}
+
+// Particles returns n draws y of the noise of the closed form with their
+// conjugates under it: y ~ N(c, Σ^{1/3}) and Σ^{1/3}y + c, or y ~ N(0, I) and
+// Σ^{1/2}y + m.
+func (o Start) Particles(n int, rng *solvers.Stream) (y, conjugates blas32.General) {
+	d := o.Law.Dim()
+	if o.Gaussian {
+		y = dense(n, d)
+		rng.Normals(y.Data)
+	} else {
+		y = o.Law.SampleGibbs(n, rng)
+	}
+	power := o.Law.Power(o.exponent())
+	p := dense(d, d)
+	for i := range d {
+		for j := range d {
+			p.Data[i*d+j] = float32(power.At(i, j))
+		}
+	}
+	conjugates = dense(n, d)
+	for i, center := 0, o.center(); i < n*d; i++ {
+		conjugates.Data[i] = float32(center[i%d])
+	}
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, y, p, 1, conjugates)
+	return y, conjugates
 }

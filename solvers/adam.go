@@ -19,7 +19,7 @@ type Adam struct {
 	LR           float64  // learning rate η; 0 means 1e-3
 	Beta1, Beta2 float64  // β₁ and β₂, in [0, 1); 0 means .9 and .999
 	Eps          float64  // ε; 0 means 1e-8
-	Clip         float64  // largest global norm of the gradient, to which a longer one is scaled; 0 means no limit
+	Clip         float64  // largest norm of the whole gradient, to which a longer one is scaled; 0 means no limit
 	Schedule     Schedule // factor on LR at each step; nil means 1
 }
 
@@ -31,7 +31,8 @@ type Weight struct {
 	Rate        float64 // factor on the learning rate; 0 means 1
 }
 
-// AdamState is all of Adam that evolves. Its zero value starts anew.
+// AdamState is all of Adam that evolves, what a checkpoint must hold. Its zero
+// value starts anew.
 type AdamState struct {
 	Steps int                  // t, the steps taken
 	M, V  map[string][]float32 // moments by the name of the weight
@@ -53,24 +54,21 @@ var ErrNonFiniteGradient = errors.New("gradient is not finite")
 // A gradient that is not finite is an error that names the weight and wraps
 // ErrNonFiniteGradient. After an error neither the weights nor s have changed.
 func (a Adam) Step(s *AdamState, weights []Weight) (AdamInfo, error) {
-	var info AdamInfo
 	if err := a.check(); err != nil {
-		return info, err
+		return AdamInfo{}, err
 	}
 	if err := s.check(weights); err != nil {
-		return info, err
+		return AdamInfo{}, err
 	}
 	norm, err := gradNorm(weights)
 	if err != nil {
-		return info, err
+		return AdamInfo{}, err
 	}
-
-	info.GradNorm = norm
-	info.Clipped = a.Clip > 0 && norm > a.Clip
-	info.LR = or(a.LR, 1e-3)
+	info := AdamInfo{LR: or(a.LR, 1e-3), GradNorm: norm, Clipped: a.Clip > 0 && norm > a.Clip}
 	if a.Schedule != nil {
 		info.LR *= a.Schedule(s.Steps)
 	}
+
 	s.makeRoom(weights)
 	s.Steps++
 	// The powers are of β as the kernel rounds it, so that both agree on 1 − β.

@@ -38,7 +38,7 @@ func TestAdamAgainstFloat64(t *testing.T) {
 			Beta2:    rapid.SampledFrom([]float64{0, .9}).Draw(r, "beta2"),
 			Eps:      rapid.SampledFrom([]float64{0, 1e-3}).Draw(r, "eps"),
 			Clip:     rapid.SampledFrom([]float64{0, 1}).Draw(r, "clip"),
-			Schedule: Cosine(.1, steps, 10),
+			Schedule: func(step int) float64 { return float64(steps-step) / steps },
 		}
 		rate := rapid.SampledFrom([]float64{0, .3}).Draw(r, "rate")
 		projected := rapid.Bool().Draw(r, "projected")
@@ -96,8 +96,11 @@ func TestAdamAgainstFloat64(t *testing.T) {
 func TestAdamMinimisesAQuadratic(t *testing.T) {
 	curvature, at := []float32{1, 10, 100, 1}, []float32{1, -2, .5, -3}
 	w := Weight{Name: "w", Value: make([]float32, 4), Grad: make([]float32, 4), NonNegative: true}
-	state := &AdamState{}
-	opt := Adam{LR: .1, Schedule: Cosine(0, 1000, 0)}
+	schedule, err := NewSchedule("cosine", 0, 1000, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt, state := Adam{LR: .1, Schedule: schedule}, &AdamState{}
 	for range 1000 {
 		for i := range w.Grad {
 			w.Grad[i] = curvature[i] * (w.Value[i] - at[i])
@@ -135,8 +138,10 @@ func TestAdamChangesNothingOnAnError(t *testing.T) {
 	} {
 		w, opt := fresh(), Adam{Clip: 1}
 		spoil(&opt, w)
-		before := *state
-		before.M = map[string][]float32{"a": slices.Clone(state.M["a"]), "b": slices.Clone(state.M["b"])}
+		want := AdamState{Steps: state.Steps, M: map[string][]float32{}, V: map[string][]float32{}}
+		for _, name := range []string{"a", "b"} {
+			want.M[name], want.V[name] = slices.Clone(state.M[name]), slices.Clone(state.V[name])
+		}
 		_, err := opt.Step(state, w)
 		if err == nil {
 			t.Errorf("%s: no error", name)
@@ -144,7 +149,7 @@ func TestAdamChangesNothingOnAnError(t *testing.T) {
 		if strings.Contains(name, "finite") != errors.Is(err, ErrNonFiniteGradient) || strings.Contains(name, "finite") && !strings.Contains(err.Error(), `"b"`) {
 			t.Errorf("%s: the error is %v", name, err)
 		}
-		if diff := cmp.Diff(before, *state); diff != "" || !slices.Equal(w[0].Value, fresh()[0].Value) || w[0].Grad[0] != 3 {
+		if diff := cmp.Diff(want, *state); diff != "" || !slices.Equal(w[0].Value, fresh()[0].Value) || w[0].Grad[0] != 3 {
 			t.Errorf("%s: weights or state changed: %s", name, diff)
 		}
 	}
@@ -160,21 +165,29 @@ func TestSchedules(t *testing.T) {
 			t.Errorf("cosine at step %d is %g, want %g", step, got, want)
 		}
 	}
-	constant, err := NewSchedule("constant", 0, 0, 0)
-	if err != nil || constant(12) != 1 {
-		t.Errorf("the constant schedule: %v", err)
+	constant, err := NewSchedule("constant", 0, 0, 1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := NewSchedule("cosin", .1, 10, 0); err == nil || !strings.Contains(err.Error(), "constant and cosine") {
-		t.Errorf("an unknown schedule gave %v, want the known ones", err)
+	if constant(0) != .5 || constant(12) != 1 {
+		t.Errorf("the constant schedule is %g, then %g", constant(0), constant(12))
 	}
-	for _, bad := range []error{second(NewSchedule("cosine", 2, 10, 0)), second(NewSchedule("cosine", .1, 10, 10))} {
-		if bad == nil {
-			t.Error("a cosine out of range was taken")
+	for _, c := range []struct {
+		name          string
+		fraction      float64
+		total, warmUp int
+		say           string
+	}{
+		{"cosin", .1, 10, 0, "constant and cosine"},
+		{"cosine", 2, 10, 0, "fraction"},
+		{"cosine", .1, 10, 10, "warm up"},
+		{"constant", .1, 10, -1, "warm up"},
+	} {
+		if _, err := NewSchedule(c.name, c.fraction, c.total, c.warmUp); err == nil || !strings.Contains(err.Error(), c.say) {
+			t.Errorf("%+v gave the error %v", c, err)
 		}
 	}
 }
-
-func second(_ Schedule, err error) error { return err }
 
 func TestAverage(t *testing.T) {
 	w := []Weight{{Name: "w", Value: []float32{4, 8}}}

@@ -33,7 +33,7 @@ const (
 // Source gives minibatches of ρ.
 type Source interface {
 	// Next fills the rows of dst.
-	Next(dst blas32.General)
+	Next(dst blas32.General) error
 }
 
 // CMFGen learns the potential w of a conjugate moment measure ρ = ∇w*♯𝔓_w from
@@ -143,7 +143,9 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 	y := s.batch.Y
 
 	// 2. x ~ ρ
-	c.Data.Next(s.x)
+	if err := c.Data.Next(s.x); err != nil {
+		return info, err
+	}
 	batches := map[string]blas32.General{batchData: s.x, batchGibbs: y}
 
 	// 3. x̂ = ∇w*(y), or partners by optimal assignment, as the loss asks

@@ -26,7 +26,9 @@ func (c *CMFGen) renewMetric() error {
 	}
 	b := s.x.Rows
 	at := newBatch(2*b, s.x.Cols)
-	c.Data.Next(rows(at, 0, b))
+	if err := c.Data.Next(rows(at, 0, b)); err != nil {
+		return err
+	}
 	copyInto(rows(at, b, 2*b), rows(s.Partners, s.Next, s.Next+b))
 	h, err := c.MeanHessian(at)
 	if err != nil {
@@ -40,6 +42,9 @@ func (c *CMFGen) renewMetric() error {
 
 // Metric is the preconditioner in use; nil before the first Step or without one.
 func (s *CMFGenState) Metric() *Metric { return s.metric }
+
+// SetMetric restores the preconditioner of a checkpoint.
+func (s *CMFGenState) SetMetric(m *Metric) { s.metric = m }
 
 // minibatch lists the rows of the bank that this iteration moves.
 func (s *CMFGenState) minibatch() []int {

@@ -158,3 +158,13 @@ func (g *Gaussian) draw(center []float64, p float64, n int, rng *Stream) blas32.
 	}
 	return x
 }
+
+// StandardGaussian is N(0, I) on ℝᵈ.
+func StandardGaussian(d int) *Gaussian {
+	g := &Gaussian{Mean: make([]float64, d), Values: make([]float64, d), Vectors: mat.NewDense(d, d, nil)}
+	for i := range d {
+		g.Values[i] = 1
+		g.Vectors.Set(i, i, 1)
+	}
+	return g
+}

@@ -40,16 +40,19 @@ type Langevin struct {
 
 	// Gain and Decay are g and κ of MALA's adaptation after step t = 1, 2, …
 	// (Robbins and Monro), log γ ← log γ + g·t^{−κ}·(acceptance − Target). Gain 0
-	// means 1. Decay 0 follows a potential that is being learnt; .6 settles.
+	// means 1. Decay 0 follows a potential that is being learnt; .6 settles. Rows
+	// that start far out in a light tail may stick there, their proposals all
+	// rejected, while the others raise the step: start them with ULA.
 	Gain, Decay float64
 
 	// Freeze holds γ where the state has it: what comes after a warm-up must
 	// not adapt, or MALA is not exact.
 	Freeze bool
 
-	// Runaway is r in the limit median(w) + r·√d on the energy of a particle at
-	// the end of a run. 0 means 50: the energy of a log-concave law has standard
-	// deviation √d at most and exponential tails.
+	// Runaway is r in the limit median + r·max(√d, s) on the energy of a particle
+	// at the end of a run, s the median distance of energies from their median.
+	// 0 means 50: under a log-concave law the energy has standard deviation √d at
+	// most and exponential tails; s allows for a bank that is not there yet.
 	Runaway float64
 }
 
@@ -123,8 +126,7 @@ func (l Langevin) Run(w Potential, c *Chains, steps int, rng *rand.Rand) (info L
 		l.adapt(c, acceptance)
 	}
 
-	limit := median(c.Value) + or(l.Runaway, 50)*math.Sqrt(float64(c.Y.Cols))
-	if err := c.restart(c.unhealthy(limit), rng, &info); err != nil {
+	if err := c.restart(c.unhealthy(l.energyLimit(c)), rng, &info); err != nil {
 		return info, err
 	}
 	info.Step = c.Step
@@ -211,6 +213,16 @@ func (l Langevin) setStep(w Potential, c *Chains, stale bool, rng *rand.Rand) er
 		return errors.New("solvers: the potential shows no curvature at the particles, so the Langevin step has no default; set Step")
 	}
 	return nil
+}
+
+// energyLimit is the energy above which a particle has run away.
+func (l Langevin) energyLimit(c *Chains) float64 {
+	middle := median(c.Value)
+	distance := make([]float32, len(c.Value))
+	for i, e := range c.Value {
+		distance[i] = float32(math.Abs(float64(e) - middle))
+	}
+	return middle + or(l.Runaway, 50)*max(math.Sqrt(float64(c.Y.Cols)), median(distance))
 }
 
 // check reports options and shapes that Run cannot work with.

@@ -58,6 +58,17 @@ func MetricFromHessian(h mat.Symmetric) (*Metric, error) {
 	return m, nil
 }
 
+// Factors are P and L, dense (d, d), or nil Data when the metric is diagonal.
+func (m *Metric) Factors() (p, l blas32.General) { return m.p, m.l }
+
+// DenseMetric is the metric with the given factors, as Factors gave them.
+func DenseMetric(p, l blas32.General) (*Metric, error) {
+	if p.Rows == 0 || p.Rows != p.Cols || l.Rows != p.Rows || l.Cols != p.Cols {
+		return nil, fmt.Errorf("solvers: a metric of factors (%d, %d) and (%d, %d); both must be square and equal", p.Rows, p.Cols, l.Rows, l.Cols)
+	}
+	return &Metric{p: p, l: l}, nil
+}
+
 // Apply writes P·x_i into the rows of dst, both of shape (n, d). dst must not
 // overlap x.
 func (m *Metric) Apply(dst, x blas32.General) { m.mul(dst, x, false, (*Metric).full) }
@@ -112,7 +123,9 @@ func row(b blas32.General, i int) []float32 {
 // rows is the view of rows lo to hi of b.
 func rows(b blas32.General, lo, hi int) blas32.General {
 	b.Rows = hi - lo
-	if b.Data != nil {
+	if hi == lo {
+		b.Data = nil
+	} else if b.Data != nil {
 		b.Data = b.Data[lo*b.Stride : (hi-1)*b.Stride+b.Cols]
 	}
 	return b

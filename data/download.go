@@ -1,0 +1,183 @@
+package data
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Fetch downloads a file to path from the first of the mirrors urls that gives
+// content of the SHA-256 sum (in hexadecimal; "" for a file without a
+// published one, which is then not checked).
+//
+// What has arrived is kept as path.part and resumed, by the next mirror or the
+// next call; path itself appears only when it is whole. A mirror that does not
+// answer within 4 s, or pauses for 30 s, is given up. The error lists what
+// went wrong with each mirror. Two processes must not fetch one path at once.
+func Fetch(ctx context.Context, client *http.Client, urls []string, sum, path string) error {
+	return download{client: client, sum: sum, part: path + ".part", answer: 4 * time.Second, pause: 30 * time.Second}.to(ctx, urls, path)
+}
+
+// download is one file on its way: answer bounds the wait for a mirror's
+// header, pause that for each read of its body.
+type download struct {
+	client        *http.Client
+	sum, part     string
+	answer, pause time.Duration
+}
+
+// errStale is a failure that may come from what an earlier download left.
+var errStale = errors.New("the resumed part does not fit")
+
+func (d download) to(ctx context.Context, urls []string, path string) error {
+	if len(urls) == 0 {
+		return fmt.Errorf("download %s: no mirrors given", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("download %s: %w", path, err)
+	}
+	var failures []error
+	for _, url := range urls {
+		err := d.from(ctx, url)
+		if errors.Is(err, errStale) {
+			err = d.from(ctx, url)
+		}
+		if err == nil {
+			if err := os.Rename(d.part, path); err != nil {
+				return fmt.Errorf("download %s: %w", path, err)
+			}
+			return nil
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", url, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return fmt.Errorf("download %s: %w", path, errors.Join(failures...))
+}
+
+// from completes the part with the content of one mirror and checks its sum; a
+// part that fails the check is removed.
+func (d download) from(ctx context.Context, url string) error {
+	file, err := os.OpenFile(d.part, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	offset, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if err := d.receive(ctx, url, file, offset); err != nil {
+		return err
+	}
+	got, err := sumOf(file)
+	if err != nil {
+		return err
+	}
+	if d.sum != "" && got != strings.ToLower(d.sum) {
+		err := fmt.Errorf("sha256 is %s; it must be %s", got, d.sum)
+		return errors.Join(d.drop(offset, err), file.Close())
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
+
+// receive appends the content of url from offset on to file.
+func (d download) receive(ctx context.Context, url string, file *os.File, offset int64) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	limit := d.answer
+	silence := time.AfterFunc(limit, func() { cancel(fmt.Errorf("no data for %v", limit)) })
+	defer silence.Stop()
+
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	// Without this a server may pass the archive off as gzipped transport, and
+	// the client would unpack it.
+	request.Header.Set("Accept-Encoding", "identity")
+	if offset > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+	}
+	response, err := d.client.Do(request)
+	if err != nil {
+		return because(ctx, err)
+	}
+	defer response.Body.Close()
+
+	switch response.StatusCode {
+	case http.StatusPartialContent:
+		if start := fmt.Sprintf("bytes %d-", offset); !strings.HasPrefix(response.Header.Get("Content-Range"), start) {
+			return d.drop(offset, fmt.Errorf("Content-Range is %q; it must start with %q", response.Header.Get("Content-Range"), start))
+		}
+	case http.StatusOK:
+		// This mirror does not resume: it sends the file from the start.
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if err := file.Truncate(0); err != nil {
+			return err
+		}
+	case http.StatusRequestedRangeNotSatisfiable:
+		// Nothing is left to send: the part is whole, or longer than the file.
+		if d.sum != "" {
+			return nil
+		}
+		return d.drop(offset, errors.New(response.Status))
+	default:
+		return errors.New(response.Status)
+	}
+	limit = d.pause
+	_, err = io.Copy(file, readerFunc(func(p []byte) (int, error) {
+		silence.Reset(d.pause)
+		return response.Body.Read(p)
+	}))
+	if err != nil {
+		return because(ctx, err)
+	}
+	return nil
+}
+
+// drop removes a part that is wrong for the given reason; where its first
+// offset bytes came from an earlier download the reason is errStale too.
+func (d download) drop(offset int64, reason error) error {
+	if err := os.Remove(d.part); err != nil {
+		return errors.Join(reason, err)
+	}
+	if offset > 0 {
+		return fmt.Errorf("%w: %w", errStale, reason)
+	}
+	return reason
+}
+
+// because is the reason for which ctx was cancelled, where it was, else err.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+func sumOf(file *os.File) (string, error) {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,103 @@
+package data
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Epochs deals the rows of a batch as minibatches: each epoch is a fresh
+// shuffle of all rows, and a minibatch may end one epoch and begin the next, so
+// that it may be larger than the data. It is not safe for concurrent use.
+type Epochs struct {
+	data   blas32.General
+	pcg    *rand.PCG
+	order  []int
+	next   int
+	before []byte // the state of pcg from which order was shuffled
+}
+
+// NewEpochs deals the (n, d) batch data, n ≥ 1, in the order that pcg gives.
+// Both are kept: data must not change, and pcg must serve nothing else.
+func NewEpochs(data blas32.General, pcg *rand.PCG) (*Epochs, error) {
+	if err := checkBatch("data", data); err != nil {
+		return nil, fmt.Errorf("epochs: %w", err)
+	}
+	if data.Rows == 0 {
+		return nil, fmt.Errorf("epochs: data has no rows; it must have at least 1")
+	}
+	e := &Epochs{data: data, pcg: pcg, order: make([]int, data.Rows)}
+	if err := e.shuffle(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Next fills the (b, d) batch dst with the next b rows.
+func (e *Epochs) Next(dst blas32.General) error {
+	if err := checkBatch("dst", dst); err != nil {
+		return fmt.Errorf("next minibatch: %w", err)
+	}
+	if dst.Cols != e.data.Cols {
+		return fmt.Errorf("next minibatch: dst has %d columns; data has %d", dst.Cols, e.data.Cols)
+	}
+	for i := range dst.Rows {
+		if e.next == len(e.order) {
+			if err := e.shuffle(); err != nil {
+				return err
+			}
+		}
+		copy(row(dst, i), row(e.data, e.order[e.next]))
+		e.next++
+	}
+	return nil
+}
+
+// State is all that Next depends on besides the data, for a checkpoint.
+func (e *Epochs) State() []byte {
+	state := binary.LittleEndian.AppendUint64(nil, uint64(len(e.order)))
+	state = binary.LittleEndian.AppendUint64(state, uint64(e.next))
+	return append(state, e.before...)
+}
+
+// Restore goes on from a State of epochs over the same data. On an error e is
+// as before.
+func (e *Epochs) Restore(state []byte) error {
+	if len(state) < 16 {
+		return fmt.Errorf("restore epochs: the state has %d bytes; it must have more than 16", len(state))
+	}
+	rows, next := binary.LittleEndian.Uint64(state), binary.LittleEndian.Uint64(state[8:])
+	if rows != uint64(len(e.order)) {
+		return fmt.Errorf("restore epochs: the state is of data with %d rows; this has %d", rows, len(e.order))
+	}
+	if next > rows {
+		return fmt.Errorf("restore epochs: the state is at row %d; it must be 0 to %d", next, rows)
+	}
+	if err := e.pcg.UnmarshalBinary(state[16:]); err != nil {
+		return fmt.Errorf("restore epochs: %w", err)
+	}
+	if err := e.shuffle(); err != nil {
+		return err
+	}
+	e.next = int(next)
+	return nil
+}
+
+// shuffle begins an epoch. It starts from the natural order, so that the state
+// of pcg alone determines it.
+func (e *Epochs) shuffle() error {
+	before, err := e.pcg.MarshalBinary()
+	if err != nil {
+		return fmt.Errorf("shuffle epoch: %w", err)
+	}
+	for i := range e.order {
+		e.order[i] = i
+	}
+	rand.New(e.pcg).Shuffle(len(e.order), func(i, j int) {
+		e.order[i], e.order[j] = e.order[j], e.order[i]
+	})
+	e.before, e.next = before, 0
+	return nil
+}

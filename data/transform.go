@@ -1,0 +1,167 @@
+package data
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Transform maps pixels in [0, 1] to data units, the coordinates in which a
+// potential is learned, pixel by pixel.
+type Transform interface {
+	// Forward writes the data units of the (n, d) batch pixels, in [0, 1], into
+	// dst, of the same shape; dst may be pixels. With rng it first dequantises,
+	// x̃ = (255x + u)/256 with u uniform on [0, 1), so that grey levels have a
+	// density; with a nil rng x̃ = x.
+	Forward(dst, pixels blas32.General, rng *rand.Rand) error
+
+	// Inverse writes the pixels of the (n, d) batch x of data units into dst,
+	// clipped to [0, 1]; dst may be x. Dequantisation is not undone.
+	Inverse(dst, x blas32.General) error
+
+	// LogDetJacobian writes Σ_k log |dx_k/dx̃_k| of each row of the (n, d) batch
+	// x of data units, as Forward wrote them, into dst, of length n. With q the
+	// density of x and 256 grey levels, bits per dimension are
+	// 8 − (log q(x) + Σ_k log |dx_k/dx̃_k|) / (d·log 2).
+	LogDetJacobian(dst []float64, x blas32.General) error
+}
+
+var (
+	_ Transform = Linear{}
+	_ Transform = Logit{}
+)
+
+// Linear is the identity: data units are pixels.
+type Linear struct{}
+
+// Forward implements Transform.
+func (Linear) Forward(dst, pixels blas32.General, rng *rand.Rand) error {
+	return forward(dst, pixels, rng, func(x float64) float64 { return x })
+}
+
+// Inverse implements Transform.
+func (Linear) Inverse(dst, x blas32.General) error {
+	return inverse(dst, x, func(x float64) float64 { return x })
+}
+
+// LogDetJacobian implements Transform.
+func (Linear) LogDetJacobian(dst []float64, x blas32.General) error {
+	return logDet(dst, x, func(float64) float64 { return 0 })
+}
+
+// Logit is x = s·logit(α + (1−2α)x̃), under which whatever is generated lands in
+// the range of pixels (L. Dinh, J. Sohl-Dickstein, S. Bengio, Density estimation
+// using Real NVP, 2017, §4.1).
+type Logit struct {
+	// Alpha is α, in (0, ½); 0 means 0.05.
+	Alpha float64
+
+	// Scale is s > 0; 0 means 1.
+	Scale float64
+}
+
+// Forward implements Transform.
+func (t Logit) Forward(dst, pixels blas32.General, rng *rand.Rand) error {
+	alpha, scale, err := t.parameters()
+	if err != nil {
+		return err
+	}
+	return forward(dst, pixels, rng, func(x float64) float64 {
+		p := alpha + (1-2*alpha)*x
+		return scale * math.Log(p/(1-p))
+	})
+}
+
+// Inverse implements Transform.
+func (t Logit) Inverse(dst, x blas32.General) error {
+	alpha, scale, err := t.parameters()
+	if err != nil {
+		return err
+	}
+	return inverse(dst, x, func(x float64) float64 {
+		return (1/(1+math.Exp(-x/scale)) - alpha) / (1 - 2*alpha)
+	})
+}
+
+// LogDetJacobian implements Transform.
+func (t Logit) LogDetJacobian(dst []float64, x blas32.General) error {
+	alpha, scale, err := t.parameters()
+	if err != nil {
+		return err
+	}
+	constant := math.Log(scale * (1 - 2*alpha))
+	return logDet(dst, x, func(x float64) float64 {
+		// With p = σ(x/s): −log p − log(1−p) = |x/s| + 2·log(1 + e^{−|x/s|}).
+		a := math.Abs(x / scale)
+		return constant + a + 2*math.Log1p(math.Exp(-a))
+	})
+}
+
+// parameters are α and s with their defaults filled in.
+func (t Logit) parameters() (alpha, scale float64, err error) {
+	alpha, scale = t.Alpha, t.Scale
+	if alpha == 0 {
+		alpha = .05
+	}
+	if scale == 0 {
+		scale = 1
+	}
+	if !(alpha > 0 && alpha < .5) {
+		return 0, 0, fmt.Errorf("logit transform: Alpha is %v; it must be in (0, 0.5), or 0 for 0.05", t.Alpha)
+	}
+	if !(scale > 0) || math.IsInf(scale, 1) {
+		return 0, 0, fmt.Errorf("logit transform: Scale is %v; it must be positive and finite, or 0 for 1", t.Scale)
+	}
+	return alpha, scale, nil
+}
+
+func forward(dst, pixels blas32.General, rng *rand.Rand, f func(x float64) float64) error {
+	if err := checkSameShape("dst", dst, "pixels", pixels); err != nil {
+		return fmt.Errorf("transform pixels: %w", err)
+	}
+	for i := range pixels.Rows {
+		to := row(dst, i)
+		for k, v := range row(pixels, i) {
+			if !(v >= 0 && v <= 1) {
+				return fmt.Errorf("transform pixels: row %d, column %d is %v; it must be in [0, 1]", i, k, v)
+			}
+			x := float64(v)
+			if rng != nil {
+				x = (255*x + rng.Float64()) / 256
+			}
+			to[k] = float32(f(x))
+		}
+	}
+	return nil
+}
+
+func inverse(dst, x blas32.General, f func(x float64) float64) error {
+	if err := checkSameShape("dst", dst, "x", x); err != nil {
+		return fmt.Errorf("transform back to pixels: %w", err)
+	}
+	for i := range x.Rows {
+		to := row(dst, i)
+		for k, v := range row(x, i) {
+			to[k] = float32(min(max(f(float64(v)), 0), 1))
+		}
+	}
+	return nil
+}
+
+func logDet(dst []float64, x blas32.General, f func(x float64) float64) error {
+	if err := checkBatch("x", x); err != nil {
+		return fmt.Errorf("log det of the transform: %w", err)
+	}
+	if len(dst) != x.Rows {
+		return fmt.Errorf("log det of the transform: dst has length %d; x has %d rows", len(dst), x.Rows)
+	}
+	for i := range dst {
+		dst[i] = 0
+		for _, v := range row(x, i) {
+			dst[i] += f(float64(v))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package experiments
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"cmf/data"
+	"cmf/graph"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// store writes all that evolves in a run: weights, optimiser, moving average,
+// particle bank with its conjugates, preconditioner, random streams, step and
+// configuration.
+func store(path string, config map[string]string, ps *graph.Params, s *solvers.CMFGenState, average *solvers.Average, epochs *data.Epochs) error {
+	c := graph.NewCheckpoint()
+	c.PutParams(ps)
+	putMap(c, "adam.m.", s.Adam.M)
+	putMap(c, "adam.v.", s.Adam.V)
+	putMap(c, "average.", average.Mean)
+	c.Put("bank.y", s.Bank.Y.Data, s.Bank.Y.Rows, s.Bank.Y.Cols)
+	c.Put("bank.partners", s.Partners.Data, s.Partners.Rows, s.Partners.Cols)
+	if m := s.Metric(); m != nil {
+		p, l := m.Factors()
+		c.Put("metric.p", p.Data, p.Rows, p.Cols)
+		c.Put("metric.l", l.Data, l.Rows, l.Cols)
+	}
+	stream, err := s.Stream.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	c.Texts = map[string]string{
+		"config":       string(text),
+		"step":         strconv.Itoa(s.Step),
+		"adam.steps":   strconv.Itoa(s.Adam.Steps),
+		"bank.next":    strconv.Itoa(s.Next),
+		"chains.steps": strconv.Itoa(s.Bank.Adaptations),
+		"chains.gamma": strconv.FormatFloat(s.Bank.Step, 'x', -1, 64),
+		"chains.bound": strconv.FormatFloat(s.Bank.Curvature, 'x', -1, 64),
+		"stream":       hex.EncodeToString(stream),
+		"epochs":       hex.EncodeToString(epochs.State()),
+	}
+	return c.Save(path)
+}
+
+// load restores what store wrote, into a run of the same architecture and batch.
+func load(path string, ps *graph.Params, s *solvers.CMFGenState, average *solvers.Average, epochs *data.Epochs) error {
+	c, err := graph.LoadCheckpoint(path)
+	if err != nil {
+		return err
+	}
+	if err := c.GetParams(ps); err != nil {
+		return err
+	}
+	for name, dst := range map[string][]float32{"bank.y": s.Bank.Y.Data, "bank.partners": s.Partners.Data} {
+		if err := c.Get(name, dst); err != nil {
+			return fmt.Errorf("%w; CMF_BATCH and the number of particles must be those of the checkpoint", err)
+		}
+	}
+	s.Adam.M, s.Adam.V = getMap(c, "adam.m."), getMap(c, "adam.v.")
+	if mean := getMap(c, "average."); len(mean) > 0 {
+		average.Mean = mean
+	}
+	if p, ok := c.Tensors["metric.p"]; ok {
+		m, err := solvers.DenseMetric(general(p), general(c.Tensors["metric.l"]))
+		if err != nil {
+			return err
+		}
+		s.SetMetric(m)
+	}
+	for name, to := range map[string]*int{"step": &s.Step, "adam.steps": &s.Adam.Steps, "bank.next": &s.Next, "chains.steps": &s.Bank.Adaptations} {
+		if *to, err = strconv.Atoi(c.Texts[name]); err != nil || *to < 0 {
+			return fmt.Errorf("its %q is %q, not a number of steps", name, c.Texts[name])
+		}
+	}
+	if s.Next >= s.Bank.Y.Rows {
+		return fmt.Errorf("its %q is %d, beyond the bank of %d", "bank.next", s.Next, s.Bank.Y.Rows)
+	}
+	for name, to := range map[string]*float64{"chains.gamma": &s.Bank.Step, "chains.bound": &s.Bank.Curvature} {
+		if *to, err = strconv.ParseFloat(c.Texts[name], 64); err != nil {
+			return fmt.Errorf("its %q is %q, not a number", name, c.Texts[name])
+		}
+	}
+	stream, err := hex.DecodeString(c.Texts["stream"])
+	if err == nil {
+		err = s.Stream.UnmarshalBinary(stream)
+	}
+	if err != nil {
+		return fmt.Errorf("its random stream: %w", err)
+	}
+	order, err := hex.DecodeString(c.Texts["epochs"])
+	if err == nil {
+		err = epochs.Restore(order)
+	}
+	if err != nil {
+		return fmt.Errorf("its order of minibatches: %w", err)
+	}
+	return nil
+}
+
+func putMap(c *graph.Checkpoint, prefix string, m map[string][]float32) {
+	for name, v := range m {
+		c.Put(prefix+name, v, len(v))
+	}
+}
+
+func getMap(c *graph.Checkpoint, prefix string) map[string][]float32 {
+	m := make(map[string][]float32)
+	for name, t := range c.Tensors {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && t.F32 != nil {
+			m[rest] = t.F32
+		}
+	}
+	return m
+}
+
+func general(t graph.Tensor) blas32.General {
+	if len(t.Shape) != 2 {
+		return blas32.General{}
+	}
+	return blas32.General{Rows: t.Shape[0], Cols: t.Shape[1], Stride: t.Shape[1], Data: t.F32}
+}
+
+// newPCG is the generator of a named purpose.
+func newPCG(seed uint64, purpose string) *rand.PCG {
+	s := solvers.NewStream(seed, purpose, 0)
+	return rand.NewPCG(s.Uint64(), s.Uint64())
+}

@@ -1,0 +1,356 @@
+package experiments
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// Core is the configuration that all experiments share; an experiment's own
+// struct embeds it and adds fields of its own, with tags default and desc. The
+// variable of a field is CMF_ and its name in capitals.
+//
+// The tags carry no envconfig name: with one, envconfig would also read the
+// bare variable, SEED say, which other programs set too.
+type Core struct {
+	Preset string `default:"default" desc:"scale of the run: quick (seconds), default (minutes on two cores) or paper (the paper's scale)"`
+
+	Out     string `desc:"folder for the run's results; when empty, runs/NAME/TIMESTAMP"`
+	DataDir string `split_words:"true" desc:"where data sets lie; when empty, cmf in the user's cache folder"`
+	Resume  string `desc:"checkpoint to go on from; when empty, a new run"`
+
+	Seed    uint64  `default:"1" desc:"seed of every random stream"`
+	Steps   int     `default:"2000" desc:"outer iterations"`
+	Batch   int     `default:"512" desc:"points in a batch"`
+	Minutes float64 `default:"0" desc:"stop training after this many minutes; 0 for no limit (a run so stopped is not repeatable)"`
+
+	Loss      string  `default:"dual" desc:"sum of loss terms, such as dual, pairs or dual+0.1*pairs"`
+	Source    string  `default:"gibbs" desc:"source of the map: gibbs (the method) or gaussian (the baseline)"`
+	Init      string  `default:"gaussian" desc:"first potential: gaussian (closed form for the data's mean and covariance) or identity"`
+	Sampler   string  `default:"mala" desc:"Langevin sampler: mala (with the Metropolis test) or ula (without)"`
+	Conjugate string  `default:"bb" desc:"conjugate solver: bb (Barzilai-Borwein), lbfgs or newton"`
+	Hidden    Widths  `default:"64,64,64,64" desc:"widths of the hidden layers"`
+	LR        float64 `default:"0.001" desc:"learning rate of Adam"`
+
+	VM      string `default:"plan" desc:"how expression graphs run: plan (compiled once) or tape (Gorgonia's machine)"`
+	BLAS    string `default:"auto" desc:"matrix products: auto, openblas, native or gonum"`
+	Threads int    `default:"0" desc:"threads; 0 for all cores"`
+}
+
+// Widths are the widths of hidden layers, written 64,64,64.
+type Widths []int
+
+// Decode reads widths from a list such as 64,64,64, for envconfig.
+func (w *Widths) Decode(list string) error {
+	*w = nil
+	for part := range strings.SplitSeq(list, ",") {
+		part = strings.TrimSpace(part)
+		width, err := strconv.Atoi(part)
+		if err != nil || width < 1 {
+			return fmt.Errorf("%q is not a width; give positive whole numbers such as 64,64", part)
+		}
+		*w = append(*w, width)
+	}
+	return nil
+}
+
+// String writes widths as Decode reads them.
+func (w Widths) String() string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint([]int(w)), " ", ","), "[]")
+}
+
+// Setting is one configured variable of a run.
+type Setting struct {
+	Name    string // CMF_STEPS
+	Value   string
+	Default string // the value under the chosen preset
+	Meaning string
+}
+
+const prefix = "CMF"
+
+func (c *Core) core() *Core { return c }
+
+// Load fills spec, a struct that embeds Core, in the order: default tags, the
+// preset "default", the preset that CMF_PRESET names, and last the variables
+// that are set, so that a preset changes only what the user did not. It then
+// checks ranges, by spec's method Validate() error too where it has one, and
+// returns every setting, in the order of the fields.
+//
+// A misspelt CMF_ variable is an error that suggests the nearest known one.
+// The arguments are those of the command: -h or --help writes the table of
+// variables to out and returns flag.ErrHelp; any other is an error.
+func Load[T any](spec *T, presets map[string]func(*T), args []string, out io.Writer) ([]Setting, error) {
+	owner, ok := any(spec).(interface{ core() *Core })
+	if !ok {
+		return nil, fmt.Errorf("the configuration %T must embed experiments.Core", spec)
+	}
+	help := false
+	for _, arg := range args {
+		if arg != "-h" && arg != "-help" && arg != "--help" {
+			return nil, fmt.Errorf("unknown argument %q: an experiment is configured by CMF_ variables; -h lists them", arg)
+		}
+		help = true
+	}
+
+	// No variable's name holds "=", so under this prefix none is found: what
+	// remains are the tags' defaults.
+	if err := envconfig.Process("=", spec); err != nil {
+		return nil, explained(err)
+	}
+	common := owner.core()
+	name := cmp.Or(os.Getenv("CMF_PRESET"), common.Preset)
+	allowed := presetNames(presets)
+	if err := oneOf("CMF_PRESET", name, allowed...); err != nil {
+		return nil, err
+	}
+	for _, step := range slices.Compact([]string{"default", name}) {
+		if apply := presets[step]; apply != nil {
+			apply(spec)
+		}
+	}
+	fields, err := fieldsOf(spec)
+	if err != nil {
+		return nil, err
+	}
+	settings := make([]Setting, len(fields))
+	for i, f := range fields {
+		settings[i] = Setting{Name: f.name, Default: fmt.Sprint(f.value), Meaning: f.meaning}
+	}
+	if help {
+		return nil, usage(out, settings, name, allowed)
+	}
+
+	if err := checkNames(spec, fields); err != nil {
+		return nil, err
+	}
+	var set T
+	if err := envconfig.Process(prefix, &set); err != nil {
+		return nil, explained(err)
+	}
+	given, err := fieldsOf(&set)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range fields {
+		if _, ok := os.LookupEnv(f.name); ok {
+			f.value.Set(given[i].value)
+		}
+	}
+	common.Preset = name
+	if err := common.check(); err != nil {
+		return nil, err
+	}
+	if own, ok := any(spec).(interface{ Validate() error }); ok {
+		if err := own.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	for i, f := range fields {
+		settings[i].Value = fmt.Sprint(f.value)
+	}
+	return settings, nil
+}
+
+// field is a field of a configuration and the variable that sets it.
+type field struct {
+	name, meaning string
+	value         reflect.Value
+}
+
+// fieldsOf lists the fields of spec, those of embedded structs in their place,
+// as envconfig does.
+func fieldsOf(spec any) ([]field, error) {
+	var names strings.Builder
+	if err := envconfig.Usagef(prefix, spec, &names, "{{range .}}{{usage_key .}} {{end}}"); err != nil {
+		return nil, err
+	}
+	var fields []field
+	var walk func(v reflect.Value)
+	walk = func(v reflect.Value) {
+		for i := range v.NumField() {
+			switch f := v.Type().Field(i); {
+			case f.Anonymous:
+				walk(v.Field(i))
+			case f.IsExported():
+				fields = append(fields, field{meaning: f.Tag.Get("desc"), value: v.Field(i)})
+			}
+		}
+	}
+	walk(reflect.ValueOf(spec).Elem())
+	keys := strings.Fields(names.String())
+	if len(keys) != len(fields) {
+		return nil, fmt.Errorf("the configuration %T must hold plain values and embedded structs only", spec)
+	}
+	for i, key := range keys {
+		fields[i].name = key
+	}
+	return fields, nil
+}
+
+// check says which shared variable is out of its range, and what is allowed.
+func (c *Core) check() error {
+	number := func(name string, value any, ok bool, rule string) error {
+		if ok {
+			return nil
+		}
+		return fmt.Errorf("CMF_%s=%v: %s", name, value, rule)
+	}
+	return cmp.Or(
+		number("STEPS", c.Steps, c.Steps >= 0, "the number of steps must be 0 or more"),
+		number("BATCH", c.Batch, c.Batch >= 2, "a batch must have 2 points or more"),
+		number("MINUTES", c.Minutes, c.Minutes >= 0 && !math.IsInf(c.Minutes, 0), "the minutes must be 0 (no limit) or more"),
+		number("LR", c.LR, c.LR > 0 && !math.IsInf(c.LR, 0), "the learning rate must be positive"),
+		number("THREADS", c.Threads, c.Threads >= 0, "the threads must be 0 (all cores) or more"),
+		number("LOSS", c.Loss, c.Loss != "", "name at least one loss term, such as dual"),
+		oneOf("CMF_SOURCE", c.Source, "gibbs", "gaussian"),
+		oneOf("CMF_INIT", c.Init, "gaussian", "identity"),
+		oneOf("CMF_SAMPLER", c.Sampler, "mala", "ula"),
+		oneOf("CMF_CONJUGATE", c.Conjugate, "bb", "lbfgs", "newton"),
+		oneOf("CMF_VM", c.VM, "plan", "tape"),
+		oneOf("CMF_BLAS", c.BLAS, "auto", "openblas", "native", "gonum"),
+	)
+}
+
+// oneOf says what is allowed when value is not.
+func oneOf(variable, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return fmt.Errorf("%s=%s: allowed are %s", variable, value, strings.Join(allowed, ", "))
+}
+
+// presetNames lists the presets from quick to paper, then others by name.
+func presetNames[F any](presets map[string]F) []string {
+	known := slices.Sorted(maps.Keys(presets))
+	if !slices.Contains(known, "default") {
+		known = append(known, "default")
+	}
+	order := []string{"quick", "default", "paper"}
+	rank := func(name string) int { return (slices.Index(order, name) + len(order) + 1) % (len(order) + 1) }
+	slices.SortStableFunc(known, func(a, b string) int { return rank(a) - rank(b) })
+	return known
+}
+
+// explained rewrites an error of envconfig: VARIABLE=VALUE: what is wanted.
+func explained(err error) error {
+	parse, ok := errors.AsType[*envconfig.ParseError](err)
+	if !ok {
+		return err
+	}
+	wanted := parse.Err.Error()
+	if errors.Is(parse.Err, strconv.ErrSyntax) || errors.Is(parse.Err, strconv.ErrRange) {
+		switch {
+		case strings.HasPrefix(parse.TypeName, "uint"):
+			wanted = "give a whole number, 0 or more"
+		case strings.HasPrefix(parse.TypeName, "int"):
+			wanted = "give a whole number"
+		case strings.HasPrefix(parse.TypeName, "float"):
+			wanted = "give a number such as 0.001 or 1e-3"
+		case parse.TypeName == "bool":
+			wanted = "give true or false"
+		}
+	}
+	return fmt.Errorf("%s=%s: %s", parse.KeyName, parse.Value, wanted)
+}
+
+// checkNames refuses a CMF_ variable that no field reads.
+func checkNames(spec any, fields []field) error {
+	err := envconfig.CheckDisallowed(prefix, spec)
+	if err == nil {
+		return nil
+	}
+	// The name ends envconfig's message, which is all that it gives.
+	words := strings.Fields(err.Error())
+	unknown := words[len(words)-1]
+	near, least := "", len(unknown)/3+1
+	var known []string
+	for _, f := range fields {
+		known = append(known, f.name)
+		if d := editDistance(unknown, f.name); d < least {
+			near, least = f.name, d
+		}
+	}
+	if near != "" {
+		near = fmt.Sprintf("did you mean %s? ", near)
+	}
+	return fmt.Errorf("unknown variable %s: %sknown are %s", unknown, near, strings.Join(known, ", "))
+}
+
+// editDistance is the least number of letters to insert, delete or replace to
+// turn a into b (V. I. Levenshtein, Soviet Physics Doklady 10 (1966), 707–710).
+func editDistance(a, b string) int {
+	last := make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		diagonal := last[0]
+		last[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = last[j+1]
+			last[j+1] = min(replaced, last[j]+1, last[j+1]+1)
+		}
+	}
+	return last[len(b)]
+}
+
+func usage(out io.Writer, settings []Setting, preset string, presets []string) error {
+	fmt.Fprintf(out, "Variables and their defaults under CMF_PRESET=%s (known: %s).\nSet them before the command: CMF_SEED=7 go run ./experiments/NAME\n\n", preset, strings.Join(presets, ", "))
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "VARIABLE\tDEFAULT\tMEANING")
+	for _, s := range settings {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Name, cmp.Or(s.Default, "-"), s.Meaning)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return flag.ErrHelp
+}
+
+// OpenOut makes the folder for a run's results, runs/EXPERIMENT/TIMESTAMP when
+// dir is empty, and proves that files can be written there.
+func OpenOut(dir, experiment string) (folder string, err error) {
+	if dir == "" {
+		dir = filepath.Join("runs", experiment, time.Now().Format("20060102-150405.000"))
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("CMF_OUT=%s: %w; name a folder that can be made and written", dir, err)
+	}
+	probe, err := os.CreateTemp(dir, ".probe.*")
+	if err != nil {
+		return "", fmt.Errorf("CMF_OUT=%s: %w; name a folder that can be written", dir, err)
+	}
+	return dir, errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// DataFolder is CMF_DATA_DIR, or cmf in the user's cache folder when that is
+// not set.
+func (c *Core) DataFolder() (string, error) {
+	if c.DataDir != "" {
+		return c.DataDir, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("CMF_DATA_DIR is not set and there is no cache folder: %w", err)
+	}
+	return filepath.Join(cache, "cmf"), nil
+}

@@ -1,0 +1,462 @@
+package experiments
+
+import (
+	"errors"
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+)
+
+// Axes are the titles and scales of a figure's axes. The font of figures has
+// Latin and Greek letters, but neither ∇ nor 𝔓: formulae belong in captions.
+type Axes struct {
+	Title, X, Y string
+
+	// LogX and LogY ask for logarithmic scales, on which values ≤ 0 are left out.
+	LogX, LogY bool
+}
+
+// Series is one line of a figure: the points (X[i], Y[i]), with gaps where a
+// value is not finite.
+type Series struct {
+	Name string
+	X, Y []float64
+}
+
+// Function is a real function with the name that a legend gives it.
+type Function struct {
+	Name string
+	F    func(x float64) float64
+}
+
+// Box is the part [MinX, MaxX] × [MinY, MaxY] of the plane, in data units.
+type Box struct{ MinX, MaxX, MinY, MaxY float64 }
+
+// Cloud is a set of points of the plane, a batch (n, 2), with its name. Points
+// that are not finite are left out.
+type Cloud struct {
+	Name   string
+	Points blas32.General
+}
+
+// Scene is a panel of the plane: a function under clouds of points.
+type Scene struct {
+	Title string
+
+	// Field writes its value at each row of x (n, 2); nil for none.
+	Field func(x blas32.General, value []float32) error
+
+	// Heat shows the field in colours, from its least value (white) to its
+	// largest (dark). Otherwise it is shown by contours at equally spaced
+	// quantiles of its values.
+	Heat bool
+
+	Clouds []Cloud
+}
+
+// DrawCurves writes a PNG with one line for each series.
+func DrawCurves(path string, axes Axes, series ...Series) error {
+	var parts []plotter.XYs
+	var owner []int
+	for k, s := range series {
+		if len(s.X) != len(s.Y) {
+			return fmt.Errorf("figure %s: series %q has %d x and %d y; they must agree", path, s.Name, len(s.X), len(s.Y))
+		}
+		for _, part := range finiteParts(s, axes) {
+			parts, owner = append(parts, part), append(owner, k)
+		}
+	}
+	if len(parts) == 0 {
+		return fmt.Errorf("figure %s: no finite point to draw (values ≤ 0 do not count on a logarithmic axis)", path)
+	}
+	p, legend := newPlot(axes), newLegend()
+	p.Add(newGrid())
+	for i, part := range parts {
+		line, err := plotter.NewLine(part)
+		if err != nil {
+			return fmt.Errorf("figure %s: %w", path, err)
+		}
+		line.LineStyle = stroke(colours[owner[i]%len(colours)], 1.4)
+		p.Add(line)
+		if i == 0 || owner[i] != owner[i-1] {
+			legend.Add(series[owner[i]].Name, line)
+		}
+	}
+	if len(series) == 1 {
+		legend = newLegend()
+	}
+	return render(path, 6*vg.Inch, 3.4*vg.Inch, [][]*plot.Plot{{p}}, legend, nil)
+}
+
+// finiteParts cuts a series at the points that cannot be drawn.
+func finiteParts(s Series, axes Axes) []plotter.XYs {
+	bad := func(v float64, log bool) bool { return math.IsNaN(v) || math.IsInf(v, 0) || log && v <= 0 }
+	var parts []plotter.XYs
+	open := false
+	for i := range s.X {
+		if bad(s.X[i], axes.LogX) || bad(s.Y[i], axes.LogY) {
+			open = false
+			continue
+		}
+		if !open {
+			parts, open = append(parts, nil), true
+		}
+		last := &parts[len(parts)-1]
+		*last = append(*last, plotter.XY{X: s.X[i], Y: s.Y[i]})
+	}
+	return parts
+}
+
+// DrawHistogram writes a PNG with the histogram of samples, normalised to a
+// density, under exact densities. With bins = 0 there are 2·n^{1/3} bins
+// (J. Rice's rule). Samples that are not finite are left out.
+func DrawHistogram(path string, axes Axes, samples []float32, bins int, densities ...Function) error {
+	var values plotter.Values
+	for _, v := range samples {
+		if v := float64(v); !math.IsNaN(v) && !math.IsInf(v, 0) {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 0 {
+		return fmt.Errorf("figure %s: no finite sample to draw", path)
+	}
+	if bins <= 0 {
+		bins = max(10, int(2*math.Cbrt(float64(len(values)))))
+	}
+	h, err := plotter.NewHist(values, bins)
+	if err != nil {
+		return fmt.Errorf("figure %s: %w", path, err)
+	}
+	h.Normalize(1)
+	h.FillColor, h.LineStyle = pale, stroke(color.White, .4)
+	p, legend := newPlot(axes), newLegend()
+	p.Add(h)
+	legend.Add("samples", h)
+	p.Y.Min = 0
+	for k, density := range densities {
+		f := plotter.NewFunction(density.F)
+		f.XMin, f.XMax, f.Samples = p.X.Min, p.X.Max, 600
+		f.LineStyle = stroke(colours[(k+1)%len(colours)], 1.4)
+		for i := range f.Samples {
+			y := density.F(p.X.Min + (p.X.Max-p.X.Min)*float64(i)/float64(f.Samples-1))
+			if !math.IsNaN(y) && !math.IsInf(y, 0) {
+				p.Y.Max = max(p.Y.Max, 1.05*y)
+			}
+		}
+		p.Add(f)
+		legend.Add(density.Name, f)
+	}
+	return render(path, 6*vg.Inch, 3.4*vg.Inch, [][]*plot.Plot{{p}}, legend, nil)
+}
+
+// DrawScenes writes a PNG with scenes side by side, up to four to a row, all
+// over one box and with equal units on both axes. The zero box holds the middle
+// 99.8 % of the points of all clouds in each coordinate, and a margin.
+func DrawScenes(path string, box Box, scenes ...Scene) error {
+	for _, s := range scenes {
+		for _, c := range s.Clouds {
+			if err := checkBatch(fmt.Sprintf("cloud %q", c.Name), c.Points, 0); err != nil {
+				return fmt.Errorf("figure %s: %w", path, err)
+			}
+			if c.Points.Cols != 2 {
+				return fmt.Errorf("figure %s: cloud %q has %d columns; it needs 2", path, c.Name, c.Points.Cols)
+			}
+		}
+	}
+	if box == (Box{}) {
+		box = boxOf(scenes)
+	}
+	if !(box.MinX < box.MaxX && box.MinY < box.MaxY) || math.IsInf(box.MaxX-box.MinX, 0) || math.IsInf(box.MaxY-box.MinY, 0) {
+		return fmt.Errorf("figure %s: the box %+v is empty; give Min < Max", path, box)
+	}
+	if len(scenes) == 0 {
+		return fmt.Errorf("figure %s: no scene to draw", path)
+	}
+	lines := (len(scenes) + 3) / 4
+	perRow := (len(scenes) + lines - 1) / lines
+	var panels [][]*plot.Plot
+	legend, known := newLegend(), []string{}
+	for scenes := range slices.Chunk(scenes, perRow) {
+		var line []*plot.Plot
+		for _, s := range scenes {
+			p := newPlot(Axes{Title: s.Title})
+			if err := addField(p, s, box); err != nil {
+				return fmt.Errorf("figure %s: panel %q: %w", path, s.Title, err)
+			}
+			for _, c := range s.Clouds {
+				k := slices.Index(known, c.Name)
+				if k < 0 {
+					k, known = len(known), append(known, c.Name)
+					dot := plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: colours[k%len(colours)], Radius: 2.4, Shape: draw.CircleGlyph{}}}
+					legend.Add(c.Name, &dot)
+				}
+				p.Add(dots(c.Points, box, colours[k%len(colours)]))
+			}
+			p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = box.MinX, box.MaxX, box.MinY, box.MaxY
+			line = append(line, p)
+		}
+		panels = append(panels, line)
+	}
+	if len(known) < 2 {
+		legend = newLegend()
+	}
+	const edge = 2.6 * vg.Inch
+	ratio := min(4, max(.25, (box.MaxY-box.MinY)/(box.MaxX-box.MinX)))
+	height := vg.Length(ratio) * edge * vg.Length(len(panels))
+	return render(path, edge*vg.Length(len(panels[0])), height, panels, legend, &box)
+}
+
+// addField evaluates the field of s, if any, on a lattice over the box.
+func addField(p *plot.Plot, s Scene, box Box) error {
+	if s.Field == nil {
+		return nil
+	}
+	const n = 160
+	x := blas32.General{Rows: n * n, Cols: 2, Stride: 2, Data: make([]float32, 2*n*n)}
+	l := lattice{n: n, box: box, value: make([]float32, n*n)}
+	for i := range x.Rows {
+		copy(row(x, i), []float32{float32(l.X(i % n)), float32(l.Y(i / n))})
+	}
+	if err := s.Field(x, l.value); err != nil {
+		return err
+	}
+	var levels []float32
+	for i, v := range l.value {
+		if math.IsInf(float64(v), 0) {
+			l.value[i] = float32(math.NaN())
+		} else if v == v {
+			levels = append(levels, v)
+		}
+	}
+	slices.Sort(levels)
+	if len(levels) == 0 || levels[0] == levels[len(levels)-1] {
+		return nil // nothing to tell apart
+	}
+	if s.Heat {
+		h := plotter.NewHeatMap(l, shades(256))
+		h.NaN, h.Rasterized = faint, true
+		p.Add(unpadded{h})
+		return nil
+	}
+	const lines = 12
+	var heights []float64
+	for k := 1; k <= lines; k++ {
+		heights = append(heights, float64(levels[k*(len(levels)-1)/(lines+1)]))
+	}
+	c := plotter.NewContour(l, slices.Compact(heights), nil)
+	c.LineStyles = []draw.LineStyle{stroke(color.NRGBA{0x8a, 0x93, 0xa3, 0xff}, .6)}
+	p.Add(unpadded{c})
+	return nil
+}
+
+// lattice is n × n values over a box, row by row from below: a plotter.GridXYZ.
+type lattice struct {
+	n     int
+	box   Box
+	value []float32
+}
+
+func (l lattice) Dims() (c, r int)   { return l.n, l.n }
+func (l lattice) Z(c, r int) float64 { return float64(l.value[r*l.n+c]) }
+func (l lattice) X(c int) float64 {
+	return l.box.MinX + (l.box.MaxX-l.box.MinX)*float64(c)/float64(l.n-1)
+}
+func (l lattice) Y(r int) float64 {
+	return l.box.MinY + (l.box.MaxY-l.box.MinY)*float64(r)/float64(l.n-1)
+}
+
+// shades runs from white to a dark blue in so many steps.
+type shades int
+
+func (n shades) Colors() []color.Color {
+	stops := [][3]float64{{255, 255, 255}, {158, 194, 230}, {42, 111, 187}, {16, 37, 80}}
+	all := make([]color.Color, n)
+	for i := range all {
+		at := float64(i) / float64(n-1) * float64(len(stops)-1)
+		k := min(int(at), len(stops)-2)
+		mix := func(c int) uint8 { return uint8(stops[k][c] + (at-float64(k))*(stops[k+1][c]-stops[k][c])) }
+		all[i] = color.NRGBA{mix(0), mix(1), mix(2), 0xff}
+	}
+	return all
+}
+
+func boxOf(scenes []Scene) Box {
+	ends := func(j int) (lo, hi float64) {
+		var all []float32
+		for _, s := range scenes {
+			for _, c := range s.Clouds {
+				for _, v := range column(c.Points, j) {
+					if !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) {
+						all = append(all, v)
+					}
+				}
+			}
+		}
+		if len(all) == 0 {
+			return -1, 1
+		}
+		slices.Sort(all)
+		cut := len(all) / 1000
+		lo, hi = float64(all[cut]), float64(all[len(all)-1-cut])
+		margin := max(.06*(hi-lo), 1e-3*max(1, math.Abs(lo)))
+		return lo - margin, hi + margin
+	}
+	var b Box
+	b.MinX, b.MaxX = ends(0)
+	b.MinY, b.MaxY = ends(1)
+	return b
+}
+
+// dots leaves out the points beyond the box, which gonum/plot would draw over
+// the neighbouring panel.
+func dots(points blas32.General, box Box, c color.Color) plot.Plotter {
+	s := plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: faded(c), Radius: 1.05, Shape: draw.CircleGlyph{}}}
+	for i := range points.Rows {
+		x, y := float64(row(points, i)[0]), float64(row(points, i)[1])
+		if x >= box.MinX && x <= box.MaxX && y >= box.MinY && y <= box.MaxY {
+			s.XYs = append(s.XYs, plotter.XY{X: x, Y: y})
+		}
+	}
+	return unpadded{&s}
+}
+
+// unpadded hides a plotter's glyph boxes, for which gonum/plot would narrow one
+// panel more than the next.
+type unpadded struct{ plot.Plotter }
+
+// render draws rows of panels, and a legend to their right when it has entries,
+// at 192 dots per inch: twice the resolution of a page. With a box, the data
+// area of each panel takes its proportions.
+func render(path string, width, height vg.Length, panels [][]*plot.Plot, legend plot.Legend, box *Box) (err error) {
+	defer func() {
+		// gonum/plot panics on what it cannot draw.
+		if r := recover(); r != nil {
+			err = fmt.Errorf("figure %s: %v", path, r)
+		}
+	}()
+	entries := legend.Rectangle(draw.Canvas{Canvas: vgimg.New(1, 1)}).Size()
+	side := vg.Length(0)
+	if entries.X > 0 {
+		side = entries.X + 3*gap
+	}
+	img := vgimg.NewWith(vgimg.UseWH(width+side, height), vgimg.UseDPI(192), vgimg.UseBackgroundColor(color.White))
+	whole := draw.New(img)
+	if side > 0 {
+		legend.Draw(draw.Crop(whole, width, -gap, gap, -3*gap))
+	}
+	tiles := draw.Tiles{
+		Rows: len(panels), Cols: len(panels[0]), PadX: gap, PadY: gap,
+		PadTop: gap, PadBottom: gap, PadLeft: gap, PadRight: gap,
+	}
+	area := draw.Crop(whole, 0, -side, 0, 0)
+	for i, line := range panels {
+		for j, p := range line {
+			c := tiles.At(area, j, i)
+			if box != nil {
+				c = proportioned(c, p, *box)
+			}
+			p.Draw(c)
+		}
+	}
+	return writeFile(path, func(w io.Writer) error {
+		if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(w); err != nil {
+			return errors.Join(fmt.Errorf("figure %s", path), err)
+		}
+		return nil
+	})
+}
+
+// proportioned crops c so that the data area of p has equal units on both axes.
+func proportioned(c draw.Canvas, p *plot.Plot, box Box) draw.Canvas {
+	size := p.DataCanvas(c).Size()
+	w, h := vg.Length(box.MaxX-box.MinX), vg.Length(box.MaxY-box.MinY)
+	unit := min(size.X/w, size.Y/h)
+	dx, dy := (size.X-unit*w)/2, (size.Y-unit*h)/2
+	return draw.Crop(c, dx, -dx, dy, -dy)
+}
+
+const gap vg.Length = 8
+
+// colours tell the series and clouds of one figure apart; ink is for text.
+var (
+	ink     = color.NRGBA{0x2b, 0x2f, 0x38, 0xff}
+	faint   = color.NRGBA{0xe6, 0xe8, 0xec, 0xff}
+	pale    = color.NRGBA{0xbd, 0xd2, 0xea, 0xff}
+	colours = []color.NRGBA{
+		{0x2a, 0x6f, 0xbb, 0xff}, {0xd9, 0x6b, 0x1a, 0xff}, {0x2f, 0x8f, 0x5b, 0xff}, {0x8a, 0x54, 0xa6, 0xff},
+		{0xc0, 0x39, 0x2b, 0xff}, {0x6b, 0x72, 0x80, 0xff}, {0x12, 0x92, 0xa0, 0xff}, {0xa8, 0x8a, 0x16, 0xff},
+	}
+)
+
+func faded(c color.Color) color.Color {
+	r, g, b, _ := c.RGBA()
+	return color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0x90}
+}
+
+func stroke(c color.Color, width vg.Length) draw.LineStyle {
+	return draw.LineStyle{Color: c, Width: width}
+}
+
+func sans(size vg.Length) font.Font {
+	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
+}
+
+func newPlot(axes Axes) *plot.Plot {
+	p := plot.New()
+	p.Title.Text, p.Title.Padding = axes.Title, 6
+	p.Title.TextStyle.Font, p.Title.TextStyle.Color = sans(11), ink
+	for _, a := range []struct {
+		axis *plot.Axis
+		name string
+		log  bool
+	}{{&p.X, axes.X, axes.LogX}, {&p.Y, axes.Y, axes.LogY}} {
+		a.axis.Label.Text, a.axis.Label.Padding = a.name, 3
+		a.axis.Label.TextStyle.Font, a.axis.Label.TextStyle.Color = sans(10), ink
+		a.axis.Tick.Label.Font, a.axis.Tick.Label.Color = sans(9), ink
+		a.axis.LineStyle, a.axis.Tick.LineStyle = stroke(ink, .5), stroke(ink, .5)
+		a.axis.Tick.Length, a.axis.Padding, a.axis.Tick.Marker = 3, 0, plainTicks{}
+		if a.log {
+			a.axis.Scale, a.axis.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		}
+	}
+	return p
+}
+
+// plainTicks are gonum/plot's ticks without closing zeros: 2.5 and 0, not 2.50
+// and 0.00.
+type plainTicks struct{}
+
+func (plainTicks) Ticks(low, high float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	for i, t := range ticks {
+		if t.Label != "" {
+			// Six digits hide the rounding of sums such as 0.1 + 0.2.
+			ticks[i].Label = strings.ReplaceAll(fmt.Sprintf("%.6g", t.Value), "-", "−")
+		}
+	}
+	return ticks
+}
+
+func newGrid() *plotter.Grid {
+	g := plotter.NewGrid()
+	g.Horizontal, g.Vertical = stroke(faint, .5), stroke(faint, .5)
+	return g
+}
+
+func newLegend() plot.Legend {
+	l := plot.NewLegend()
+	l.Top, l.Left, l.ThumbnailWidth, l.Padding = true, true, 16, 3
+	l.TextStyle.Font, l.TextStyle.Color = sans(9.5), ink
+	return l
+}

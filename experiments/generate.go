@@ -1,0 +1,161 @@
+package experiments
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Draw is a set of generated points with what vouches for them.
+type Draw struct {
+	Gibbs     blas32.General // y ~ 𝔓_w, (n, d)
+	Points    blas32.General // ∇w*(y), (n, d)
+	Residual  []float32      // ‖∇w(x̂) − y‖/‖y‖ of each row
+	Converged float64        // share of rows within the tolerance
+	Checks    Numbers        // acceptance, R̂, effective sample size, …
+}
+
+// drawTolerance is the relative residual of generated points.
+const drawTolerance = 5e-4
+
+// Draw generates n points: chains that start at the bank are moved by steps of
+// MALA (the first fifth adapts the step, the rest is exact), then mapped by ∇w*
+// to high precision.
+func (m *Model) Draw(n, steps int, rng *solvers.Stream) (*Draw, error) {
+	bank := m.State.Bank
+	d := bank.Y.Cols
+	y, x := newBatch(n, d), newBatch(n, d)
+	for i := range n {
+		j := i % bank.Y.Rows
+		copy(y.Data[i*d:(i+1)*d], bank.Y.Data[j*d:(j+1)*d])
+		copy(x.Data[i*d:(i+1)*d], m.State.Partners.Data[j*d:(j+1)*d])
+	}
+	chains, err := solvers.NewChains(y)
+	if err != nil {
+		return nil, err
+	}
+	sampler := solvers.Langevin{Adjusted: true, Step: bank.Step}
+	if m.Noise == solvers.Potential(m.Evaluator) {
+		sampler.Metric = m.State.Metric()
+	}
+	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
+		return nil, fmt.Errorf("sampling: %w", err)
+	}
+	sampler.Freeze = true
+	traces := make([][]float64, min(n, 64)) // of the energy
+	var acceptance float64
+	restarted := 0
+	kept := max(8, steps-steps/5)
+	for range kept {
+		info, err := sampler.Run(m.Noise, chains, 1, rng.Rand)
+		if err != nil {
+			return nil, fmt.Errorf("sampling: %w", err)
+		}
+		acceptance += info.Acceptance / float64(kept)
+		restarted += info.Restarted
+		for k := range traces {
+			traces[k] = append(traces[k], float64(chains.Value[k]))
+		}
+	}
+	conjugate := &solvers.LBFGS{Tolerance: drawTolerance, MaxIterations: 400}
+	info, err := conjugate.Solve(m.Evaluator, chains.Y, x, m.State.Metric())
+	if err != nil {
+		return nil, fmt.Errorf("conjugates: %w", err)
+	}
+	draw := &Draw{Gibbs: chains.Y, Points: x, Residual: relative(info.Residual, info.Scale, chains.Y), Converged: info.Converged()}
+	draw.Checks = Numbers{
+		"sample_acceptance":            acceptance,
+		"sample_restarted":             float64(restarted),
+		"conjugate_converged":          info.Converged(),
+		"conjugate_residual_max":       float64(slices.Max(draw.Residual)),
+		"conjugate_residual_quantile":  quantile(draw.Residual, .999),
+		"conjugate_residual_tolerance": drawTolerance,
+		"conjugate_iterations":         info.MeanIterations(),
+	}
+	if draw.Checks["r_hat"], err = solvers.SplitRHat(traces); err != nil {
+		return nil, err
+	}
+	if draw.Checks["ess"], err = solvers.EffectiveSampleSize(traces); err != nil {
+		return nil, err
+	}
+	draw.Checks["ess_per_chain"] = draw.Checks["ess"] / float64(len(traces))
+	return draw, m.selfChecks(draw, rng)
+}
+
+// relative turns residuals relative to a scale into ones relative to ‖y‖.
+func relative(residual, scale []float32, y blas32.General) []float32 {
+	out := make([]float32, len(residual))
+	for i, r := range residual {
+		var s float64
+		for _, v := range y.Data[i*y.Stride:][:y.Cols] {
+			s += float64(v) * float64(v)
+		}
+		out[i] = r * scale[i] / float32(math.Sqrt(s))
+	}
+	return out
+}
+
+// selfChecks adds the convexity along random segments and of the Hessian, and
+// the Fenchel–Young gap w(x) + ⟨x′,y⟩ − w(x′) − ⟨x,y⟩ ≥ 0 for x′ = ∇w*(y).
+func (m *Model) selfChecks(draw *Draw, rng *solvers.Stream) error {
+	n, d := min(draw.Points.Rows, 512), draw.Points.Cols
+	x, y := head(draw.Points, n), head(draw.Gibbs, n)
+	other, middle := newBatch(n, d), newBatch(n, d)
+	mix := make([]float64, n)
+	for i := range n {
+		mix[i] = rng.Float64()
+		j := rng.IntN(n)
+		for k := range d {
+			a, b := x.Data[i*d+k], x.Data[j*d+k]
+			other.Data[i*d+k] = b
+			middle.Data[i*d+k] = float32((1-mix[i])*float64(a) + mix[i]*float64(b))
+		}
+	}
+	wx, wo, wm := make([]float32, n), make([]float32, n), make([]float32, n)
+	for _, e := range []struct {
+		at    blas32.General
+		value []float32
+	}{{x, wx}, {other, wo}, {middle, wm}} {
+		if err := m.Evaluator.Eval(e.at, e.value, blas32.General{}); err != nil {
+			return err
+		}
+	}
+	v, hv := newBatch(n, d), newBatch(n, d)
+	rng.Normals(v.Data)
+	if err := m.Evaluator.HessVec(x, v, hv); err != nil {
+		return err
+	}
+	worst, curvature, gap := math.Inf(-1), math.Inf(1), math.Inf(1)
+	for i := range n {
+		scale := math.Abs(float64(wx[i])) + math.Abs(float64(wo[i])) + 1
+		worst = max(worst, (float64(wm[i])-(1-mix[i])*float64(wx[i])-mix[i]*float64(wo[i]))/scale)
+		var vhv, vv, inner, innerOther float64
+		for k := range d {
+			vhv += float64(v.Data[i*d+k]) * float64(hv.Data[i*d+k])
+			vv += float64(v.Data[i*d+k]) * float64(v.Data[i*d+k])
+			inner += float64(x.Data[i*d+k]) * float64(y.Data[i*d+k])
+			innerOther += float64(other.Data[i*d+k]) * float64(y.Data[i*d+k])
+		}
+		curvature = min(curvature, vhv/vv)
+		gap = min(gap, (float64(wo[i])+inner-float64(wx[i])-innerOther)/scale)
+	}
+	draw.Checks["convexity_violation"] = max(0, worst)
+	draw.Checks["least_curvature"] = curvature
+	draw.Checks["fenchel_young_violation"] = max(0, -gap)
+	return nil
+}
+
+func quantile(values []float32, q float64) float64 {
+	sorted := slices.Clone(values)
+	slices.Sort(sorted)
+	return float64(sorted[min(len(sorted)-1, int(q*float64(len(sorted))))])
+}
+
+// head is the view of the first n rows of b.
+func head(b blas32.General, n int) blas32.General {
+	return blas32.General{Rows: n, Cols: b.Cols, Stride: b.Stride, Data: b.Data[:(n-1)*b.Stride+b.Cols]}
+}

@@ -1,0 +1,253 @@
+package experiments
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// ProgressOptions say what a Progress counts.
+type ProgressOptions struct {
+	// Total is the number of steps of the run, and First the step that a resumed
+	// run starts after; 0 for a new run.
+	Total, First int
+
+	// Deadline is when training stops at the latest; zero for no limit.
+	Deadline time.Time
+
+	// Every is the time between two lines where there is no terminal; 0 for 5 s.
+	Every time.Duration
+}
+
+// Status is what a progress line tells of a step; NaN is left out.
+type Status struct {
+	Loss       float64
+	Residual   float64 // relative residual of the conjugate solve
+	Acceptance float64 // share of Langevin proposals accepted
+}
+
+// Progress shows how a run gets on: a bar with the time left on a terminal, a
+// line of log every few seconds elsewhere. It is not for concurrent use.
+type Progress struct {
+	// Log writes messages that do not break the bar.
+	Log *slog.Logger
+
+	options ProgressOptions
+	out     io.Writer
+	bar     *progressbar.ProgressBar // nil where there is no terminal
+	now     func() time.Time
+	start   time.Time
+	shown   time.Time
+}
+
+// NewProgress shows progress on out, such as os.Stderr; with nil it is silent.
+func NewProgress(out io.Writer, o ProgressOptions) *Progress {
+	f, ok := out.(interface{ Fd() uintptr })
+	return newProgress(out, ok && term.IsTerminal(int(f.Fd())), o, time.Now)
+}
+
+func newProgress(out io.Writer, terminal bool, o ProgressOptions, now func() time.Time) *Progress {
+	o.Every = cmp.Or(o.Every, 5*time.Second)
+	p := &Progress{options: o, out: out, now: now, start: now(), shown: now()}
+	switch {
+	case out == nil:
+		p.Log = slog.New(slog.DiscardHandler)
+	case terminal:
+		p.options.Every = 100 * time.Millisecond
+		p.bar = progressbar.NewOptions(max(o.Total, 1), progressbar.OptionSetWriter(out),
+			progressbar.OptionSetWidth(24), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false),
+			progressbar.OptionSetElapsedTime(false), progressbar.OptionShowDescriptionAtLineEnd(),
+			progressbar.OptionSetRenderBlankState(true),
+			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerPadding: "─"}))
+		// A bar redraws itself on every call; the first draws it at First.
+		_ = p.bar.Set(o.First)
+		p.Log = slog.New(tint.NewTextHandler(aroundBar{p.bar, out}, &tint.Options{TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != ""}))
+	default:
+		p.Log = slog.New(slog.NewTextHandler(out, nil))
+	}
+	return p
+}
+
+// aroundBar clears the bar before a message; the bar's next step draws it again.
+type aroundBar struct {
+	bar *progressbar.ProgressBar
+	out io.Writer
+}
+
+func (a aroundBar) Write(message []byte) (int, error) {
+	return len(message), errors.Join(a.bar.Clear(), second(a.out.Write(message)))
+}
+
+func second(_ int, err error) error { return err }
+
+// Step says that a number of steps is done. Most calls show nothing.
+func (p *Progress) Step(done int, s Status) {
+	now := p.now()
+	if now.Sub(p.shown) < p.options.Every {
+		return
+	}
+	p.shown = now
+	p.show(done, s, now)
+}
+
+// Finish shows the last state and ends the bar.
+func (p *Progress) Finish(done int, s Status) {
+	p.show(done, s, p.now())
+	if p.bar != nil {
+		// Exit leaves the bar where it is, which is not full when a run stopped early.
+		_ = p.bar.Exit()
+		fmt.Fprintln(p.out)
+	}
+}
+
+func (p *Progress) show(done int, s Status, now time.Time) {
+	args := []any{}
+	for _, v := range []struct {
+		name  string
+		value float64
+	}{{"loss", s.Loss}, {"residual", s.Residual}, {"acceptance", s.Acceptance}} {
+		if !math.IsNaN(v.value) {
+			args = append(args, v.name, fmt.Sprintf("%.3g", v.value))
+		}
+	}
+	if left, ok := p.left(done, now); ok {
+		args = append(args, "left", left)
+	}
+	if p.bar == nil {
+		p.Log.Info("step "+fmt.Sprintf("%d/%d", done, p.options.Total), args...)
+		return
+	}
+	var text []string
+	for i := 0; i < len(args); i += 2 {
+		text = append(text, fmt.Sprintf("%s %s", args[i], args[i+1]))
+	}
+	p.bar.Describe(strings.Join(text, "  "))
+	_ = p.bar.Set(min(done, max(p.options.Total, 1)))
+}
+
+// left is the time left at the mean speed so far, or until the deadline.
+func (p *Progress) left(done int, now time.Time) (time.Duration, bool) {
+	var left time.Duration
+	ok := done > p.options.First && done < p.options.Total
+	if ok {
+		left = time.Duration(float64(now.Sub(p.start)) * float64(p.options.Total-done) / float64(done-p.options.First))
+	}
+	if d := p.options.Deadline; ok && !d.IsZero() {
+		left = max(0, min(left, d.Sub(now)))
+	}
+	return left.Round(time.Second), ok
+}
+
+// MetricsLog appends to metrics.jsonl: one JSON object {"step": …} with the
+// metrics of that step to a line, in the order of their names.
+type MetricsLog struct{ file *os.File }
+
+// OpenMetricsLog opens metrics.jsonl of folder and keeps its lines up to and
+// with step last, those of a run that is resumed there; −1 keeps none.
+func OpenMetricsLog(folder string, last int) (*MetricsLog, error) {
+	path := filepath.Join(folder, "metrics.jsonl")
+	var kept bytes.Buffer
+	if last >= 0 {
+		err := eachLine(path, func(step int, line []byte, _ Numbers) {
+			if step <= last {
+				kept.Write(append(line, '\n'))
+			}
+		})
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	err := writeFile(path, func(w io.Writer) error { return second(w.Write(kept.Bytes())) })
+	if err != nil {
+		return nil, fmt.Errorf("metrics log: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, fmt.Errorf("metrics log: %w", err)
+	}
+	return &MetricsLog{f}, nil
+}
+
+// Append writes the line of one step, at once: a run that is killed leaves it.
+// NaN and ±Inf become null. No metric may be called step.
+func (l *MetricsLog) Append(step int, metrics Numbers) error {
+	if _, taken := metrics["step"]; taken {
+		return errors.New("metrics log: a metric is called step, which is the line's own key")
+	}
+	body, err := json.Marshal(metrics)
+	if err != nil {
+		return fmt.Errorf("metrics log: %w", err)
+	}
+	line := fmt.Appendf(nil, `{"step":%d`, step)
+	if len(metrics) > 0 {
+		line = append(line, ',')
+	}
+	line = append(append(line, body[1:]...), '\n')
+	if _, err := l.file.Write(line); err != nil {
+		return fmt.Errorf("metrics log: %w", err)
+	}
+	return nil
+}
+
+// Close closes the file.
+func (l *MetricsLog) Close() error { return l.file.Close() }
+
+// ReadMetricsLog reads metrics.jsonl of folder: a series of each metric against
+// the step, by name. A null is NaN.
+func ReadMetricsLog(folder string) (map[string]Series, error) {
+	series := map[string]Series{}
+	err := eachLine(filepath.Join(folder, "metrics.jsonl"), func(step int, _ []byte, metrics Numbers) {
+		for name, v := range maps.All(metrics) {
+			s := series[name]
+			s.Name, s.X, s.Y = name, append(s.X, float64(step)), append(s.Y, v)
+			series[name] = s
+		}
+	})
+	return series, err
+}
+
+// eachLine visits the whole lines of a metrics log; a last line that a killed
+// run left torn is skipped.
+func eachLine(path string, visit func(step int, line []byte, metrics Numbers)) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("metrics log: %w", err)
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	for n := 1; ; n++ {
+		line, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("metrics log: %w", err)
+		}
+		line = bytes.TrimSpace(line)
+		var metrics Numbers
+		if err := json.Unmarshal(line, &metrics); err != nil {
+			return fmt.Errorf("metrics log: %s, line %d: %w", path, n, err)
+		}
+		step, ok := metrics["step"]
+		if !ok {
+			return fmt.Errorf("metrics log: %s, line %d has no step", path, n)
+		}
+		delete(metrics, "step")
+		visit(int(step), line, metrics)
+	}
+}

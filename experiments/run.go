@@ -1,0 +1,161 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"cmf/data"
+	"cmf/graph"
+	"cmf/graph/blas"
+	"cmf/graph/kernel"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gorgonia.org/gorgonia"
+)
+
+// Definition is an experiment as a value: what configures it and what it does.
+// T embeds Core.
+type Definition[T any] struct {
+	// Name is the folder of the command and of the results.
+	Name string
+
+	// Presets change T's defaults, by name: quick, default, paper.
+	Presets map[string]func(*T)
+
+	// Do carries the experiment out: it fills the run's report, figures and page.
+	// It stops early, without an error, when the context ends.
+	Do func(ctx context.Context, r *Run, config *T) error
+}
+
+// Run is one execution of an experiment: where its results go and what it has
+// to say.
+type Run struct {
+	Folder   string
+	Report   Report
+	Page     Page
+	Progress *Progress
+	Started  time.Time
+
+	settings []Setting
+	out      io.Writer
+}
+
+// Main runs an experiment as a command does: the configuration from the
+// environment, the results in a folder, and a message instead of a stack trace.
+// An interrupt ends training, writes a checkpoint and the report; a second one
+// ends the program.
+func Main[T any](d Definition[T]) {
+	// A soft limit on the garbage collector's work: batches are large and live long.
+	debug.SetGCPercent(200)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() { <-ctx.Done(); stop() }()
+	_, err := Execute(ctx, d, os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", d.Name, err)
+		os.Exit(1)
+	}
+}
+
+// Execute runs an experiment with the given arguments and returns what it left.
+func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.Writer) (*Run, error) {
+	config := new(T)
+	settings, err := Load(config, d.Presets, args, out)
+	if err != nil {
+		return nil, err
+	}
+	core := any(config).(interface{ core() *Core }).core()
+	r := &Run{Started: time.Now(), settings: settings, out: out}
+	if err := r.useMachine(core); err != nil {
+		return nil, err
+	}
+	if r.Folder, err = OpenOut(core.Out, d.Name); err != nil {
+		return nil, err
+	}
+	r.Report.Experiment = d.Name
+	r.Report.Started = r.Started
+	r.Report.Config = ConfigOf(settings)
+	r.Report.Metrics, r.Report.Floor, r.Report.Baseline = Numbers{}, Numbers{}, Numbers{}
+	if err := WriteConfig(r.Folder, settings); err != nil {
+		return nil, err
+	}
+	r.Progress = NewProgress(out, ProgressOptions{Total: core.Steps})
+	m := r.Report.Machine
+	r.Progress.Log.Info("start", "experiment", d.Name, "preset", core.Preset, "out", r.Folder,
+		"blas", m.BLAS, "kernels", m.Kernels, "threads", m.Threads, "vm", core.VM)
+	if err := d.Do(ctx, r, config); err != nil {
+		return nil, err
+	}
+	return r, r.finish()
+}
+
+// useMachine chooses products, threads and the machine that runs graphs.
+func (r *Run) useMachine(core *Core) error {
+	threads := core.Threads
+	if threads == 0 {
+		threads = runtime.NumCPU()
+	}
+	backend, err := blas.Use(core.BLAS, threads)
+	if err != nil {
+		return fmt.Errorf("CMF_BLAS=%s: %w", core.BLAS, err)
+	}
+	kernel.SetThreads(threads)
+	gorgonia.Use(blas.Implementation())
+	if err := graph.UseMachine(core.VM); err != nil {
+		return fmt.Errorf("CMF_VM=%s: %w", core.VM, err)
+	}
+	r.Report.Machine = ThisMachine()
+	r.Report.Machine.Threads = threads
+	r.Report.Machine.BLAS = backend.Name + " (" + backend.Version + ")"
+	r.Report.Machine.Kernels = kernel.Features()
+	return nil
+}
+
+// finish writes the report and the page.
+func (r *Run) finish() error {
+	r.Report.Seconds = time.Since(r.Started).Seconds()
+	if err := r.Report.Write(r.Folder); err != nil {
+		return err
+	}
+	r.Page.Report, r.Page.Settings = &r.Report, r.settings
+	if err := r.Page.Write(r.Folder); err != nil {
+		return err
+	}
+	r.Progress.Log.Info("done", "data", r.Report.Data, "seconds", int(r.Report.Seconds), "page", r.path("index.html"))
+	return nil
+}
+
+// path is a file in the run's folder.
+func (r *Run) path(name string) string { return filepath.Join(r.Folder, name) }
+
+// Note puts a remark into the log, the report and the page.
+func (r *Run) Note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	r.Report.Notes = append(r.Report.Notes, text)
+	r.Progress.Log.Warn(text)
+}
+
+// AddFigure lists a PNG in the folder on the page.
+func (r *Run) AddFigure(file, caption string) {
+	r.Page.Figures = append(r.Page.Figures, Figure{File: file, Caption: caption})
+}
+
+// SaveSamples writes samples.npy.
+func (r *Run) SaveSamples(x blas32.General) error {
+	if err := data.WriteNPY(r.path("samples.npy"), x); err != nil {
+		return fmt.Errorf("samples.npy: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package blas
+
+import (
+	"sync"
+
+	"cmf/graph/kernel"
+
+	"gonum.org/v1/gonum/blas"
+)
+
+// float is the element type of a real matrix.
+type float interface{ float32 | float64 }
+
+// product is one call C ← α·op(A)·op(B) + β·C in row-major storage.
+type product[T float] struct {
+	transA, transB bool
+	m, n, k        int
+	alpha          T
+	a              []T
+	lda            int
+	b              []T
+	ldb            int
+	beta           T
+	c              []T
+	ldc            int
+}
+
+// newProduct reports ok = false for arguments that gonum would answer with a
+// panic; nothing unchecked may reach foreign code or assembly.
+func newProduct[T float](tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) (p product[T], ok bool) {
+	p = product[T]{
+		transA: tA != blas.NoTrans, transB: tB != blas.NoTrans,
+		m: m, n: n, k: k,
+		alpha: alpha, a: a, lda: lda, b: b, ldb: ldb, beta: beta, c: c, ldc: ldc,
+	}
+	if m < 0 || n < 0 || k < 0 || !isTranspose(tA) || !isTranspose(tB) {
+		return p, false
+	}
+	return p, holds(a, lda, m, k, p.transA) && holds(b, ldb, k, n, p.transB) && holds(c, ldc, m, n, false)
+}
+
+func isTranspose(t blas.Transpose) bool {
+	return t == blas.NoTrans || t == blas.Trans || t == blas.ConjTrans
+}
+
+// holds tells whether data with stride ld is large enough for a matrix whose
+// op has shape (rows, cols).
+func holds[T float](data []T, ld, rows, cols int, trans bool) bool {
+	if trans {
+		rows, cols = cols, rows
+	}
+	if ld < max(1, cols) {
+		return false
+	}
+	return rows == 0 || cols == 0 || len(data) >= (rows-1)*ld+cols
+}
+
+// work is the number of multiply–adds.
+func (p *product[T]) work() int { return p.m * p.n * p.k }
+
+// rows is the part of p that makes the rows [lo, hi) of C.
+func (p product[T]) rows(lo, hi int) product[T] {
+	if p.transA {
+		p.a = p.a[lo:]
+	} else {
+		p.a = p.a[lo*p.lda:]
+	}
+	p.c = p.c[lo*p.ldc:]
+	p.m = hi - lo
+	return p
+}
+
+// cols is the part of p that makes the columns [lo, hi) of C.
+func (p product[T]) cols(lo, hi int) product[T] {
+	if p.transB {
+		p.b = p.b[lo*p.ldb:]
+	} else {
+		p.b = p.b[lo:]
+	}
+	p.c = p.c[lo:]
+	p.n = hi - lo
+	return p
+}
+
+// scale is the product without the product: C ← β·C.
+func (p *product[T]) scale() {
+	if p.beta == 1 {
+		return
+	}
+	for i := range p.m {
+		row := p.c[i*p.ldc:][:p.n]
+		if p.beta == 0 {
+			clear(row)
+			continue
+		}
+		for j := range row {
+			row[j] *= p.beta
+		}
+	}
+}
+
+const (
+	// serialWork is the number of multiply–adds, some 10 µs of them, below
+	// which a second goroutine comes too late to help.
+	serialWork = 1 << 20
+
+	// A product is split at multiples of these rows or columns of C, which are
+	// multiples of every micro-tile and, for columns, of a cache line.
+	rowUnit, colUnit = 12, 32
+)
+
+// split is a product on its way through kernel.Parallel. It is pooled, with
+// its method value made once, because a fresh closure would be an allocation
+// for every product.
+type split[T float] struct {
+	product[T]
+	serial func(product[T])
+	byRows bool
+	body   func(lo, hi int)
+}
+
+func (s *split[T]) do(lo, hi int) {
+	if s.byRows {
+		s.serial(s.rows(lo*rowUnit, min(hi*rowUnit, s.m)))
+	} else {
+		s.serial(s.cols(lo*colUnit, min(hi*colUnit, s.n)))
+	}
+}
+
+// splits pools the splits of one element type.
+func splits[T float]() *sync.Pool {
+	return &sync.Pool{New: func() any {
+		s := new(split[T])
+		s.body = s.do
+		return s
+	}}
+}
+
+var (
+	splits32 = splits[float32]()
+	splits64 = splits[float64]()
+)
+
+// multiply runs p through serial, in parts of C on several goroutines when p is
+// large enough. Every element of C is computed by one goroutine.
+func multiply[T float](p product[T], pool *sync.Pool, serial func(product[T])) {
+	if p.m == 0 || p.n == 0 {
+		return
+	}
+	if p.k == 0 || p.alpha == 0 {
+		p.scale()
+		return
+	}
+	threads := kernel.Threads()
+	if threads == 1 || p.work() < serialWork {
+		serial(p)
+		return
+	}
+	s := pool.Get().(*split[T])
+	s.product, s.serial = p, serial
+	rows, cols := (p.m+rowUnit-1)/rowUnit, (p.n+colUnit-1)/colUnit
+	// Columns for preference: then no two goroutines pack the same part of B.
+	s.byRows = cols < 4*threads && cols < rows
+	if s.byRows {
+		kernel.Parallel(rows, 1, s.body)
+	} else {
+		kernel.Parallel(cols, 1, s.body)
+	}
+	s.product, s.serial = product[T]{}, nil
+	pool.Put(s)
+}
