@@ -2,7 +2,6 @@ package solvers
 
 import (
 	"cmp"
-	"math"
 	"slices"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -11,12 +10,10 @@ import (
 // BarzilaiBorwein is the conjugate solver x ← x + t·P(y − ∇w(x)), with a step of
 // its own for each row: the short one of Barzilai and Borwein in the metric P,
 // t = sᵀΔg/ΔgᵀPΔg, from the last change s of x and Δg of ∇w(x). A step is refused,
-// and shortened, if it takes ‖y−∇w(x)‖_P above its largest value over the last
-// twenty steps, so that the solve can neither diverge nor be slowed down by
-// insisting on descent.
-//
-// It keeps two vectors to a row, and needs about half as many evaluations again as
-// LBFGS, twice as many where P is poor.
+// and shortened, if ‖y−∇w(x)‖_P is not below its largest value at the last ten
+// points, so that the solve can neither diverge nor be slowed down by insisting on
+// descent. It keeps two vectors to a row and needs 10 to 60 % more evaluations
+// than LBFGS in a good metric, twice as many and more in a poor one.
 //
 // Sources: J. Barzilai, J. M. Borwein, "Two-Point Step Size Gradient Methods",
 // IMA Journal of Numerical Analysis 8 (1988), 141–148. L. Grippo, F. Lampariello,
@@ -50,9 +47,13 @@ func (b *BarzilaiBorwein) Solve(w Potential, y, x blas32.General, p *Metric) (Co
 type bbSearch struct {
 	x, pr    []float32
 	norm2, t float64
-	recent   [20]float64
+	recent   [10]float64
 	accepted int
 }
+
+// decrease is the share of the first-order decrease of ‖r‖²_P that an accepted
+// step must achieve. Without it, steps to and fro across a kink go on for ever.
+const decrease = 0.1
 
 func (s *bbSearch) reset() {
 	s.accepted, s.t = 0, 1
@@ -60,14 +61,8 @@ func (s *bbSearch) reset() {
 }
 
 func (s *bbSearch) next(t trial) {
-	if s.accepted > 0 {
-		ok := t.norm2 <= slices.Max(s.recent[:])
-		s.t = s.newStep(t, ok)
-		if !ok {
-			copy(t.x, s.x)
-			addScaled(t.x, s.t, s.pr)
-			return
-		}
+	if s.accepted > 0 && !s.advance(t) {
+		return
 	}
 	copy(s.x, t.x)
 	copy(s.pr, t.pr)
@@ -77,23 +72,26 @@ func (s *bbSearch) next(t trial) {
 	addScaled(t.x, s.t, t.pr)
 }
 
-// newStep is the short Barzilai–Borwein step of the last move. It is also the
-// step that would have left the least ‖r‖_P on that line, were ∇w affine, so
-// that it serves to shorten a refused step too.
-func (s *bbSearch) newStep(t trial, ok bool) float64 {
-	step := 0.0
-	if !math.IsInf(t.norm2, 1) {
-		// With s = t·Pr and Δr = −Δg, no difference of vectors is needed.
-		cross := inner(t.r, s.pr)
-		step = s.t * (s.norm2 - cross) / (s.norm2 - 2*cross + t.norm2)
+// advance chooses the next step and accepts the trial point t, or overwrites t.x
+// by one that is closer.
+func (s *bbSearch) advance(t trial) bool {
+	// The step s = t·Pr has Δr = −Δg, so no difference of vectors is needed:
+	// fall is sᵀΔg/t, and short the short Barzilai–Borwein step. It is also the
+	// step that leaves the least ‖r‖_P on the line if ∇w is affine there.
+	fall := s.norm2 - inner(t.r, s.pr)
+	short := s.t * fall / (t.norm2 - s.norm2 + 2*fall)
+	if t.norm2 <= slices.Max(s.recent[:])-2*decrease*fall {
+		if short > 0 && isFinite(short) { // else rounding hides the curvature
+			s.t = short
+		}
+		return true
 	}
-	switch {
-	case !ok && step > 0:
-		return min(max(step, 0.01*s.t), 0.5*s.t)
-	case !ok:
-		return 0.1 * s.t
-	case step > 0 && !math.IsInf(step, 1):
-		return step
+	if short > 0 {
+		s.t = min(max(short, 0.01*s.t), 0.5*s.t)
+	} else {
+		s.t *= 0.1
 	}
-	return s.t // rounding hid the curvature
+	copy(t.x, s.x)
+	addScaled(t.x, s.t, s.pr)
+	return false
 }

@@ -22,7 +22,7 @@ type NewtonCG struct {
 	// stands for 1e-5.
 	Tolerance float64
 
-	// MaxIterations is the number of trial points of a row. Zero stands for 50.
+	// MaxIterations is the number of trial points of a row. Zero stands for 100.
 	MaxIterations int
 
 	ws workspace
@@ -39,7 +39,7 @@ func (b *NewtonCG) Solve(w Potential, y, x blas32.General, p *Metric) (Conjugate
 	}
 	l := lockstep{
 		tolerance: cmp.Or(b.Tolerance, 1e-5),
-		maxIter:   cmp.Or(b.MaxIterations, 50),
+		maxIter:   cmp.Or(b.MaxIterations, 100),
 		newSearch: newNewtonSearch,
 		refine: func(active []activeRow, x blas32.General, info *ConjugateInfo) error {
 			return b.cg.solve(curved, p, active, x, info)

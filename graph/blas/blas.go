@@ -56,8 +56,9 @@ var current BLAS = native{}
 // blas64 (hence of mat and lapack), and of Implementation, with the given
 // number of threads; 0 threads means one for each processor that Go may use.
 //
-// Names are openblas, native, gonum, and auto, which is openblas where the
-// library is found and native elsewhere. An unknown name, a negative number of
+// Names are openblas, native, gonum, and auto: native where it has kernels for
+// this processor, for there it is at least as fast; elsewhere openblas if the
+// library is found, and native if not. An unknown name, a negative number of
 // threads and an absent library are errors that leave everything as it was.
 // gonum's own products pick their number of threads themselves.
 //
@@ -69,7 +70,7 @@ func Use(name string, threads int) (Backend, error) {
 	}
 	chosen := name
 	if name == "auto" {
-		chosen = "openblas"
+		chosen = automatic()
 	}
 	open, ok := backends[chosen]
 	if !ok {
@@ -81,10 +82,6 @@ func Use(name string, threads int) (Backend, error) {
 		return Backend{}, fmt.Errorf("blas: unknown backend %q; known are %s", name, strings.Join(known, ", "))
 	}
 	impl, version, err := open()
-	if err != nil && name == "auto" {
-		chosen = "native"
-		impl, version, err = openNative()
-	}
 	if err != nil {
 		return Backend{}, fmt.Errorf("blas: %w", err)
 	}
@@ -93,6 +90,16 @@ func Use(name string, threads int) (Backend, error) {
 	blas32.Use(impl)
 	blas64.Use(impl)
 	return Backend{Name: chosen, Version: version, Threads: kernel.Threads()}, nil
+}
+
+// automatic is the backend that auto stands for on this machine.
+func automatic() string {
+	if !vectorised() {
+		if _, _, err := backends["openblas"](); err == nil {
+			return "openblas"
+		}
+	}
+	return "native"
 }
 
 // Implementation is the backend that Use chose last, in the form that

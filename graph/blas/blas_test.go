@@ -175,11 +175,19 @@ func TestUse(t *testing.T) {
 	}
 }
 
-// TestAutoWithoutOpenBLAS: where the library is absent, auto is native.
-func TestAutoWithoutOpenBLAS(t *testing.T) {
+// TestAuto: auto is native where that has assembly or the library is absent, and
+// openblas else.
+func TestAuto(t *testing.T) {
 	use(t, "gonum", 1)
-	open := backends["openblas"]
-	t.Cleanup(func() { backends["openblas"] = open })
+	open, name := backends["openblas"], kernels32.name
+	t.Cleanup(func() { backends["openblas"], kernels32.name = open, name })
+	for _, c := range []struct{ kernels, want string }{{"AVX2", "native"}, {scalarName, "openblas"}} {
+		kernels32.name = c.kernels
+		backends["openblas"] = openGonum
+		if b, err := Use("auto", 1); err != nil || b.Name != c.want {
+			t.Errorf("auto with %s kernels gives %+v, error %v; want %s", c.kernels, b, err, c.want)
+		}
+	}
 	backends["openblas"] = func() (BLAS, string, error) { return nil, "", errors.New("absent") }
 	if b, err := Use("auto", 1); err != nil || b.Name != "native" {
 		t.Errorf("auto gives %+v, error %v", b, err)

@@ -19,6 +19,9 @@ type native struct{ gonum.Implementation }
 
 func openNative() (BLAS, string, error) { return native{}, kernels32.name, nil }
 
+// vectorised reports whether native has assembly for this processor.
+func vectorised() bool { return kernels32.name != scalarName }
+
 func (native) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
 	p, ok := newProduct(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 	if !ok {

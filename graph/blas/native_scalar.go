@@ -5,7 +5,7 @@ import "unsafe"
 // newScalarKernels are the micro-kernels in Go.
 func newScalarKernels[T float]() *kernels[T] {
 	return &kernels[T]{
-		name:    "scalar",
+		name:    scalarName,
 		heights: []int{4, 1},
 		panels:  []panel[T]{{width: 4, micros: []micro[T]{micro4x4[T], micro1x4[T]}, pack: packRows4[T]}},
 	}
@@ -84,3 +84,5 @@ func packRows4[T float](dst, src *T, ld, k, cols int) {
 		copy(to[4*l:4*l+4], from[l*ld:][:cols])
 	}
 }
+
+const scalarName = "scalar"
