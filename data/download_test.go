@@ -102,9 +102,7 @@ func TestFetchDropsWrongPart(t *testing.T) {
 	} {
 		var ranges []string
 		path := filepath.Join(t.TempDir(), "archive")
-		if err := os.WriteFile(path+".part", part, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, path+".part", part)
 		if err := Fetch(t.Context(), http.DefaultClient, []string{mirror(t, archive, &ranges)}, archiveSum(), path); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -112,14 +110,34 @@ func TestFetchDropsWrongPart(t *testing.T) {
 	}
 }
 
+// A mirror that sends the whole file in answer to a Range replaces the part,
+// shorter or longer, whether or not a sum would have told.
 func TestFetchFromMirrorWithoutRange(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive) }))
 	defer server.Close()
-	path := filepath.Join(t.TempDir(), "archive")
-	if err := os.WriteFile(path+".part", archive[:1000], 0o644); err != nil {
-		t.Fatal(err)
+	for _, part := range [][]byte{archive[:1000], append(bytes.Clone(archive), 'x')} {
+		for _, sum := range []string{archiveSum(), ""} {
+			path := filepath.Join(t.TempDir(), "archive")
+			write(t, path+".part", part)
+			if err := Fetch(t.Context(), http.DefaultClient, []string{server.URL}, sum, path); err != nil {
+				t.Fatal(err)
+			}
+			wantArchive(t, path)
+		}
 	}
-	if err := Fetch(t.Context(), http.DefaultClient, []string{server.URL}, archiveSum(), path); err != nil {
+}
+
+// A mirror that answers a Range with another one does not corrupt the part.
+func TestFetchFromMirrorWithWrongRange(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(archive)-1, len(archive)))
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(archive)
+	}))
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "archive")
+	write(t, path+".part", archive[:1000])
+	if err := Fetch(t.Context(), http.DefaultClient, []string{server.URL}, "", path); err != nil {
 		t.Fatal(err)
 	}
 	wantArchive(t, path)

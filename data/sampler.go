@@ -92,9 +92,9 @@ func (e *Epochs) shuffle() error {
 	if err != nil {
 		return fmt.Errorf("shuffle epoch: %w", err)
 	}
-	if e.order[0] == e.order[len(e.order)-1] {for i := range e.order {
+	for i := range e.order {
 		e.order[i] = i
-	}}
+	}
 	rand.New(e.pcg).Shuffle(len(e.order), func(i, j int) {
 		e.order[i], e.order[j] = e.order[j], e.order[i]
 	})

@@ -211,9 +211,10 @@ func DrawScenes(path string, box Box, scenes ...Scene) error {
 	if len(known) < 2 {
 		legend = newLegend()
 	}
-	const edge = 2.6 * vg.Inch
+	// The frame is what a title and the labels of the ticks take of a panel.
+	const edge, frame = 2.6 * vg.Inch, .5 * vg.Inch
 	ratio := min(4, max(.25, (box.MaxY-box.MinY)/(box.MaxX-box.MinX)))
-	height := vg.Length(ratio) * edge * vg.Length(len(panels))
+	height := (vg.Length(ratio)*(edge-frame) + frame) * vg.Length(len(panels))
 	return render(path, edge*vg.Length(len(panels[0])), height, panels, legend, &box)
 }
 

@@ -159,7 +159,7 @@ func TestDrawScenesKeepsCirclesRound(t *testing.T) {
 		s, c := math.Sincos(2 * math.Pi * rng.Float64())
 		copy(row(ring, i), []float32{float32(c), float32(s)})
 	}
-	for _, box := range []Box{{-3, 3, -1.5, 1.5}, {-1.2, 1.2, -3, 3}, {-2, 2, -2, 2}} {
+	for _, box := range []Box{{-3, 3, -1.5, 1.5}, {-1.2, 1.2, -3, 3}, {-2, 2, -2, 2}, {-1.02, 1.02, -1.02, 1.02}} {
 		path := filepath.Join(gallery(t), "ring.png")
 		if err := DrawScenes(path, box, Scene{Clouds: []Cloud{{"ring", ring}}}); err != nil {
 			t.Fatal(err)
@@ -171,6 +171,15 @@ func TestDrawScenesKeepsCirclesRound(t *testing.T) {
 					extent = extent.Union(image.Rect(x, y, x+1, y+1))
 				}
 			}
+		}
+		b := img.Bounds()
+		edge := image.NewRGBA(image.Rect(0, 0, b.Dx(), 2)) // nothing is cut off at the top or the bottom
+		for x := range b.Dx() {
+			edge.Set(x, 0, img.At(x, 0))
+			edge.Set(x, 1, img.At(x, b.Dy()-1))
+		}
+		if n := count(edge, color.White); n != 2*b.Dx() {
+			t.Errorf("over %v, %d pixels at the edge of the figure are not white", box, 2*b.Dx()-n)
 		}
 		if ratio := float64(extent.Dx()) / float64(extent.Dy()); extent.Dx() < 90 || math.Abs(ratio-1) > .03 {
 			t.Errorf("over %v a circle is drawn %v wide and high, want a round one", box, extent.Size())

@@ -46,6 +46,9 @@ type Model struct {
 	gen  *solvers.CMFGen
 }
 
+// afterStep lets tests interrupt at a step.
+var afterStep func(step int)
+
 // checkpointEvery is how much work an abrupt end may lose.
 const checkpointEvery = 2 * time.Minute
 
@@ -94,6 +97,9 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 			}
 		}
 		step := m.State.Step
+		if afterStep != nil {
+			afterStep(step)
+		}
 		tally.add(info)
 		status = Status{Loss: info.Loss, Residual: info.Conjugate.MaxResidual(), Acceptance: info.Langevin.Acceptance}
 		r.Progress.Step(step, status)
@@ -131,6 +137,9 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 		r.Report.Stopped = fmt.Sprintf("interrupted at step %d of %d; CMF_RESUME=%s goes on", m.State.Step, core.Steps, r.path("checkpoint.safetensors"))
 	}
 	r.Report.Steps = m.State.Step
+	if err := drawLearning(r); err != nil {
+		return nil, err
+	}
 	tally.report(r.Report.Metrics)
 	r.Report.Metrics["train_seconds"] = time.Since(start).Seconds()
 	r.Report.Metrics["weights"] = float64(p.Potential.Params().Count())
@@ -240,3 +249,25 @@ func (t *tally) report(n Numbers) {
 	n["train_restarted_particles"] = float64(t.restarted)
 }
 
+
+// drawLearning draws the loss and what vouches for the solves against the step.
+func drawLearning(r *Run) error {
+	curves, err := ReadMetricsLog(r.Folder)
+	if err != nil {
+		return err
+	}
+	if len(curves["loss"].X) == 0 {
+		return nil
+	}
+	named := func(name, title string) Series {
+		s := curves[name]
+		s.Name = title
+		return s
+	}
+	err = DrawCurves(r.path("curves.png"), Axes{Title: "Learning", X: "iteration", Y: "loss"}, named("loss", "loss"))
+	if err != nil {
+		return err
+	}
+	r.AddFigure("curves.png", "The loss, which falls as the map fits, up to the noise of minibatches.")
+	return nil
+}

@@ -22,6 +22,7 @@ type MNISTConfig struct {
 	Tolerance float64 `default:"0.01" desc:"relative residual of the conjugates while training"`
 	Share     float64 `default:"0.8" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
 	Samples   int     `default:"2000" desc:"digits to generate and to judge by"`
+	Mixing    int     `default:"250" desc:"Langevin steps from the bank to the digits that are generated"`
 	Train     int     `default:"0" desc:"digits to train on; 0 for all"`
 }
 
@@ -39,6 +40,7 @@ func (c *MNISTConfig) Validate() error {
 		{c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"},
 		{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
 		{c.Samples >= 64 && c.Samples <= 10000, "SAMPLES", c.Samples, "allowed are 64 to 10000"},
+		{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
 		{c.Train == 0 || c.Train >= 1000, "TRAIN", c.Train, "allowed are 0 (all digits) and numbers from 1000"},
 	} {
 		if !v.ok {
@@ -54,7 +56,7 @@ var MNIST = Definition[MNISTConfig]{
 	Name: "mnist",
 	Presets: map[string]func(*MNISTConfig){
 		"quick": func(c *MNISTConfig) {
-			c.Steps, c.Batch, c.Hidden, c.Train, c.Samples, c.Particles = 40, 64, Widths{256}, 10000, 1000, 256
+			c.Steps, c.Batch, c.Hidden, c.Train, c.Samples, c.Particles, c.Mixing = 100, 64, Widths{256}, 10000, 1000, 256, 60
 		},
 		"default": func(c *MNISTConfig) {
 			c.Steps, c.Batch, c.Hidden, c.LR = 2000, 128, Widths{1024}, 2e-3
@@ -112,7 +114,7 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 		return err
 	}
 	r.Progress.Log.Info("generating", "digits", c.Samples)
-	draw, err := model.Draw(c.Samples, 250, solvers.NewStream(c.Seed, "generation", 0))
+	draw, err := model.Draw(c.Samples, c.Mixing, solvers.NewStream(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
@@ -142,7 +144,11 @@ func loadDigits(ctx context.Context, r *Run, c *MNISTConfig) (*data.Images, erro
 	switch {
 	case errors.Is(err, data.ErrNoMNIST):
 		r.Note("MNIST is not at hand: this run uses the built-in stand-in, digits drawn by the program. Its numbers are not those of MNIST. (%v)", err)
-		set = data.StandIn(c.Seed, 20000, 5000)
+		train := c.Train
+		if train == 0 {
+			train = 20000
+		}
+		set = data.StandIn(c.Seed, train, max(2000, c.Samples))
 		if c.Preset == "default" && c.Steps == 2000 {
 			c.Steps = 800
 			r.Note("The stand-in is easier: %d steps instead of 2000; CMF_STEPS sets them.", c.Steps)

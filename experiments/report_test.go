@@ -231,7 +231,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"<h1>circles</h1>", "Training stopped early: CMF_MINUTES=3", "3 numbers of this report are not finite", "1.09 × floor", "better than baseline",
+		"<h1>circles</h1>", "W₂ to held-out data", "Training stopped early: CMF_MINUTES=3", "3 numbers of this report are not finite", "1.09 × floor", "better than baseline",
 		"worse than baseline", "not finite", "data:image/png;base64,iVBOR", "steps &lt;and&gt; the", "∇w*(y) &amp; the", "kantorovich_gap",
 		"CMF_PRESET=quick CMF_LOSS=&#39;dual&#43;0.1*pairs&#39; go run ./experiments/circles", "log scale", "OpenBLAS 0.3.26", "3m7s",
 	} {

@@ -6,14 +6,14 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// lbfgsMemory is how many steps the inverse Hessian is built from. In float32,
-// a dozen save 5 % of the evaluations that seven need, three cost 5 to 10 % more.
+// lbfgsMemory is how many steps the inverse Hessian is built from. A dozen save up
+// to 5 % of the evaluations that seven need, three cost up to 12 % more.
 const lbfgsMemory = 7
 
 // LBFGS is the conjugate solver x ← x + t·B(y − ∇w(x)), where B ≈ ∇²w(x)⁻¹ is the
 // limited-memory BFGS matrix of the row's last seven steps over a multiple of P,
 // and t comes from a line search that starts at 1. It is the solver that needs the
-// fewest evaluations to moderate precision, for 23 vectors of memory to a row.
+// fewest evaluations to moderate precision, for 25 vectors of memory to a row.
 //
 // Source: D. C. Liu, J. Nocedal, "On the Limited Memory BFGS Method for Large Scale
 // Optimization", Mathematical Programming 45 (1989), 503–528.

@@ -12,10 +12,15 @@ import (
 // each row by conjugate gradients preconditioned by P, and t from a line search
 // that starts at 1. The linear solves are inexact: they end at
 // ‖r−Hs‖_P ≤ η‖r‖_P, with the forcing η = min(½, 0.9·‖r‖²_P/‖r_last‖²_P), so that few
-// products are spent far from the solution. It is for high precision, and for
-// potentials that are Curved; others are an error.
+// products are spent far from the solution. Potentials that are not Curved are an
+// error.
 //
-// Sources: S. C. Eisenstat, H. F. Walker, "Choosing the Forcing Terms in an Inexact
+// It is for high precision on smooth or ill-conditioned potentials; where ∇²w
+// changes much along a step, LBFGS is cheaper even then. Rounding in float32 sets a
+// floor under the relative residual, about 1e-8·κ for a condition number κ of ∇²w
+// and hardly ever below 1e-7.
+//
+// Source: S. C. Eisenstat, H. F. Walker, "Choosing the Forcing Terms in an Inexact
 // Newton Method", SIAM Journal on Scientific Computing 17 (1996), 16–32, choice 2.
 type NewtonCG struct {
 	// Tolerance is the relative residual at which a row has converged. Zero

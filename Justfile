@@ -1,0 +1,30 @@
+# Thin: every recipe is a plain go command.
+
+# the main job: learn digits
+mnist:
+    go run ./experiments/mnist
+
+# the same in a minute
+quick:
+    CMF_PRESET=quick go run ./experiments/mnist
+
+test:
+    go test ./...
+
+race:
+    go test -race -short ./graph/... ./solvers ./layers ./losses
+
+lint:
+    go vet ./...
+    go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+bench:
+    go test -run '^$' -bench . ./graph/... ./solvers
+
+# retrain the network in whose features digits are compared
+classifier:
+    go run ./experiments/classifier
+
+# rewrite the committed assembly
+generate:
+    go generate ./graph/kernel ./graph/blas

@@ -1,0 +1,200 @@
+package experiments
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cmf/data"
+	"cmf/graph"
+)
+
+// small configures a run of seconds on the stand-in: the folder of data is
+// empty, and what would download goes to a port where nobody listens.
+func small(t *testing.T, extra ...string) string {
+	t.Helper()
+	out := t.TempDir()
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	for name, value := range map[string]string{
+		"CMF_OUT": out, "CMF_DATA_DIR": t.TempDir(), "CMF_PRESET": "quick", "CMF_STEPS": "12", "CMF_BATCH": "32",
+		"CMF_HIDDEN": "48", "CMF_SAMPLES": "64", "CMF_TRAIN": "1000", "CMF_PARTICLES": "64", "CMF_MIXING": "20",
+	} {
+		t.Setenv(name, value)
+	}
+	for i := 0; i < len(extra); i += 2 {
+		t.Setenv(extra[i], extra[i+1])
+	}
+	return out
+}
+
+func execute(t *testing.T, ctx context.Context) (*Run, string, error) {
+	t.Helper()
+	var log bytes.Buffer
+	r, err := Execute(ctx, MNIST, nil, &log)
+	return r, log.String(), err
+}
+
+// Without MNIST and without a network the stand-in is used, and said so
+// everywhere; every output is there.
+func TestMNISTOnStandIn(t *testing.T) {
+	out := small(t)
+	r, log, err := execute(t, t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(log, "stand-in") < 2 {
+		t.Errorf("the log does not say stand-in at the start and at the end:\n%s", log)
+	}
+	for _, file := range []string{"config.env", "report.json", "metrics.jsonl", "grid.png", "curves.png", "samples.npy", "checkpoint.safetensors", "index.html"} {
+		if info, err := os.Stat(filepath.Join(out, file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(out, "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report Report
+	if err := json.Unmarshal(text, &report); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(report.Data, "stand-in") {
+		t.Errorf("report.json's data is %q", report.Data)
+	}
+	for _, name := range []string{"frechet", "energy_distance", "nn_accuracy"} {
+		for part, numbers := range map[string]Numbers{"metrics": report.Metrics, "baseline": report.Baseline, "floor": report.Floor} {
+			if v, ok := numbers[name]; !ok || math.IsNaN(v) {
+				t.Errorf("%s.%s is %v", part, name, v)
+			}
+		}
+	}
+	if q := report.Metrics["conjugate_residual_quantile"]; !(q <= 1e-3) {
+		t.Errorf("99.9 %% of the conjugates have residual %g; want at most 1e-3", q)
+	}
+	samples, err := data.ReadNPY(filepath.Join(out, "samples.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if samples.Rows != 64 || samples.Cols != pixels {
+		t.Errorf("samples.npy has shape (%d, %d)", samples.Rows, samples.Cols)
+	}
+	for i, v := range samples.Data {
+		if !(v >= 0 && v <= 1) {
+			t.Fatalf("samples.npy holds %g at %d; pixels lie in [0, 1]", v, i)
+		}
+	}
+	if r.Report.Metrics["convexity_violation"] > 1e-6 {
+		t.Errorf("w is not convex: %g", r.Report.Metrics["convexity_violation"])
+	}
+}
+
+// A run that is interrupted and resumed ends at the very weights of one that
+// was not; both equal a second run of the same seed.
+func TestResumeIsExact(t *testing.T) {
+	weights := func(out string) *graph.Checkpoint {
+		c, err := graph.LoadCheckpoint(filepath.Join(out, "checkpoint.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	whole := small(t)
+	if _, _, err := execute(t, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	part := small(t)
+	interrupted, cancel := context.WithCancel(t.Context())
+	afterStep = func(step int) {
+		if step == 7 {
+			cancel()
+		}
+	}
+	defer func() { afterStep = nil }()
+	r, _, err := execute(t, interrupted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(r.Report.Stopped, "interrupted at step 7") {
+		t.Errorf("the report says %q", r.Report.Stopped)
+	}
+	rest := small(t, "CMF_RESUME", filepath.Join(part, "checkpoint.safetensors"))
+	if _, _, err := execute(t, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want, got := weights(whole), weights(rest)
+	for name, a := range want.Tensors {
+		b := got.Tensors[name]
+		if len(a.F32) != len(b.F32) {
+			t.Fatalf("%s has %d and %d values", name, len(a.F32), len(b.F32))
+		}
+		for i := range a.F32 {
+			if math.Float32bits(a.F32[i]) != math.Float32bits(b.F32[i]) {
+				t.Fatalf("%s[%d]: %v uninterrupted, %v resumed", name, i, a.F32[i], b.F32[i])
+			}
+		}
+	}
+	for name, a := range want.Texts {
+		if name != "config" && got.Texts[name] != a {
+			t.Errorf("%s: %q uninterrupted, %q resumed", name, a, got.Texts[name])
+		}
+	}
+}
+
+// Bad input is refused before any work, by a message that names it.
+func TestMNISTBadInput(t *testing.T) {
+	damaged := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(damaged, "mnist"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"} {
+		if err := os.WriteFile(filepath.Join(damaged, "mnist", name), []byte{0, 0, 8, 9, 1, 2}, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("not a checkpoint"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, value, want string }{
+		{"CMF_STEPZ", "3", "CMF_STEPS"},
+		{"CMF_LOSS", "duel", "known terms are dual, pairs"},
+		{"CMF_LOSS", "-1*dual", "positive number"},
+		{"CMF_LR", "-0.1", "CMF_LR=-0.1: the learning rate must be positive"},
+		{"CMF_HIDDEN", "64,x", `"x" is not a width`},
+		{"CMF_ALPHA", "0.7", "0.001 to 0.4"},
+		{"CMF_SHARE", "0", "CMF_SHARE=0"},
+		{"CMF_SAMPLES", "7", "64 to 10000"},
+		{"CMF_SAMPLER", "hmc", "allowed are mala, ula"},
+		{"CMF_OUT", filepath.Join(file, "below"), "CMF_OUT"},
+		{"CMF_DATA_DIR", damaged, "train-images-idx3-ubyte"},
+		{"CMF_RESUME", file, "CMF_RESUME"},
+		{"CMF_RESUME", file + "-absent", "no such file"},
+	} {
+		t.Run(fmt.Sprint(c.name, "=", filepath.Base(c.value)), func(t *testing.T) {
+			small(t, c.name, c.value)
+			_, _, err := execute(t, t.Context())
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v; want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+// A checkpoint of another architecture is refused by the weight that differs.
+func TestCheckpointOfAnotherArchitecture(t *testing.T) {
+	out := small(t, "CMF_STEPS", "1")
+	if _, _, err := execute(t, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	small(t, "CMF_HIDDEN", "32", "CMF_RESUME", filepath.Join(out, "checkpoint.safetensors"))
+	_, _, err := execute(t, t.Context())
+	if err == nil || !strings.Contains(err.Error(), "another architecture") || !strings.Contains(err.Error(), "layer0") {
+		t.Errorf("error %v", err)
+	}
+}
