@@ -22,7 +22,11 @@ import (
 // next call; path itself appears only when it is whole. A mirror that does not
 // answer within 4 s, or pauses for 30 s, is given up. The error lists what
 // went wrong with each mirror. Two processes must not fetch one path at once.
+// A nil client means http.DefaultClient.
 func Fetch(ctx context.Context, client *http.Client, urls []string, sum, path string) error {
+	if client == nil {
+		client = http.DefaultClient
+	}
 	return download{client: client, sum: sum, part: path + ".part", answer: 4 * time.Second, pause: 30 * time.Second}.to(ctx, urls, path)
 }
 

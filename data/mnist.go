@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 
@@ -129,7 +128,7 @@ func (o MNISTOptions) find(ctx context.Context, name, sum string) (string, error
 	if o.Log != nil {
 		o.Log.Info("download MNIST", "file", zipped)
 	}
-	if err := Fetch(ctx, http.DefaultClient, urls, sum, zipped); err != nil {
+	if err := Fetch(ctx, nil, urls, sum, zipped); err != nil {
 		if ctx.Err() != nil {
 			return "", err
 		}

@@ -2,6 +2,7 @@ package data
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 
@@ -25,8 +26,11 @@ func NewEpochs(data blas32.General, pcg *rand.PCG) (*Epochs, error) {
 	if err := checkBatch("data", data); err != nil {
 		return nil, fmt.Errorf("epochs: %w", err)
 	}
+	if pcg == nil {
+		return nil, errors.New("epochs: pcg is nil; it must be a random source")
+	}
 	if data.Rows == 0 {
-		return nil, fmt.Errorf("epochs: data has no rows; it must have at least 1")
+		return nil, errors.New("epochs: data has no rows; it must have at least 1")
 	}
 	e := &Epochs{data: data, pcg: pcg, order: make([]int, data.Rows)}
 	if err := e.shuffle(); err != nil {

@@ -110,6 +110,9 @@ func TestEpochsRefuse(t *testing.T) {
 	if _, err := NewEpochs(newBatch(0, 2), rand.NewPCG(1, 2)); err == nil {
 		t.Error("data without rows passed")
 	}
+	if _, err := NewEpochs(newBatch(3, 2), nil); err == nil {
+		t.Error("a missing random source passed")
+	}
 	epochs, err := NewEpochs(newBatch(3, 2), rand.NewPCG(1, 2))
 	if err != nil {
 		t.Fatal(err)

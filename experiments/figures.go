@@ -380,11 +380,15 @@ func render(path string, width, height vg.Length, panels [][]*plot.Plot, legend 
 
 // proportioned crops c so that the data area of p has equal units on both axes.
 func proportioned(c draw.Canvas, p *plot.Plot, box Box) draw.Canvas {
-	size := p.DataCanvas(c).Size()
 	w, h := vg.Length(box.MaxX-box.MinX), vg.Length(box.MaxY-box.MinY)
-	unit := min(size.X/w, size.Y/h)
-	dx, dy := (size.X-unit*w)/2, (size.Y-unit*h)/2
-	return draw.Crop(c, dx, -dx, dy, -dy)
+	// A smaller canvas may leave its labels more room: a few rounds settle it.
+	for range 4 {
+		size := p.DataCanvas(c).Size()
+		unit := min(size.X/w, size.Y/h)
+		dx, dy := (size.X-unit*w)/2, (size.Y-unit*h)/2
+		c = draw.Crop(c, dx, -dx, dy, -dy)
+	}
+	return c
 }
 
 const gap vg.Length = 8

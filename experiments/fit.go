@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -21,8 +22,8 @@ type Problem struct {
 	Start     layers.Start   // how the potential and the bank begin
 	Train     blas32.General // ρ, in data units
 
-	Particles int     // in the bank; rounded up to a multiple of the batch
-	Langevin  int     // steps each iteration
+	Refresh   int     // particles moved each iteration, a divisor of the batch; 0 for all
+	Langevin  int     // Langevin steps of those
 	Tolerance float64 // of the conjugates while training
 	Decay     float64 // of the moving average of weights that is the result; 0 for none
 
@@ -186,9 +187,8 @@ func (p Problem) prepare(core *Core) (*Model, *solvers.Average, *data.Epochs, er
 	if err != nil {
 		return fail(err)
 	}
-	particles := (max(p.Particles, core.Batch) + core.Batch - 1) / core.Batch * core.Batch
-	y, partners := p.Start.Particles(particles, solvers.NewStream(core.Seed, "particles", 0))
-	state, err := solvers.NewCMFGenState(y, partners, core.Batch, solvers.NewStream(core.Seed, "Langevin", 0))
+	y, partners := p.Start.Particles(core.Batch, solvers.NewStream(core.Seed, "particles", 0))
+	state, err := solvers.NewCMFGenState(y, partners, cmp.Or(p.Refresh, core.Batch), solvers.NewStream(core.Seed, "Langevin", 0))
 	if err != nil {
 		return fail(err)
 	}
@@ -248,7 +248,6 @@ func (t *tally) report(n Numbers) {
 	n["train_masked_rows"] = float64(t.masked)
 	n["train_restarted_particles"] = float64(t.restarted)
 }
-
 
 // drawLearning draws the loss and what vouches for the solves against the step.
 func drawLearning(r *Run) error {

@@ -81,8 +81,10 @@ func (s *bbSearch) advance(t trial) bool {
 	fall := s.norm2 - inner(t.r, s.pr)
 	short := s.t * fall / (t.norm2 - s.norm2 + 2*fall)
 	if t.norm2 <= slices.Max(s.recent[:])-2*decrease*fall {
-		if short > 0 && isFinite(short) { // else rounding hides the curvature
+		if short > 0 && isFinite(short) {
 			s.t = short
+		} else { // no curvature was seen
+			s.t *= 10
 		}
 		return true
 	}

@@ -39,12 +39,13 @@ type Source interface {
 // CMFGen learns the potential w of a conjugate moment measure ρ = ∇w*♯𝔓_w from
 // samples of ρ. Each Step
 //
-//  1. moves particles y of a persistent bank by Langevin steps on w,
-//  2. draws a minibatch x of the data,
-//  3. solves x̂ = ∇w*(y) = argmax ⟨x,y⟩ − w(x) from the particles' last solutions,
+//  1. moves some particles y of a persistent bank by Langevin steps on w,
+//  2. draws a minibatch x of the data, as many as there are particles,
+//  3. solves x̂ = ∇w*(y) = argmax ⟨x,y⟩ − w(x) for the moved, from their last x̂,
 //  4. steps the weights along the gradient of the loss, and projects them.
 //
-// y and x̂ are held fixed in the gradient. Few Langevin steps between weight
+// y and x̂ are held fixed in the gradient. The loss sees the whole bank, of which
+// a part is moved at a time: that quiets the gradient at little cost. Few Langevin steps between weight
 // steps act as the damping without which the fixed point diverges.
 //
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
@@ -76,27 +77,28 @@ type CMFGen struct {
 // CMFGenState is all that evolves.
 type CMFGenState struct {
 	Step     int
-	Bank     *Chains        // y_j
-	Partners blas32.General // x̂_j
-	Next     int            // first row of the next minibatch of the bank
+	Bank     *Chains        // y_j, (n, d)
+	Partners blas32.General // x̂_j, (n, d)
+	Mask     blas32.General // 1/(usable rows) where x̂_j is usable, else 0: (n, 1)
+	Next     int            // first row that the next iteration moves
 	Adam     AdamState
 	Stream   *Stream
 
-	metric *Metric
-	batch  Chains
-	x      blas32.General
-	xhat   blas32.General
-	paired blas32.General
-	mask   blas32.General
-	cost   blas32.General
+	refresh int // rows that an iteration moves
+	metric  *Metric
+	moved   Chains         // those rows
+	xhat    blas32.General // their conjugates
+	x       blas32.General // minibatch of the data
+	paired  blas32.General
+	cost    blas32.General
 }
 
 // NewCMFGenState starts from n particles y with guesses of their conjugates,
-// both of shape (n, d). n must be a multiple of batch, the rows of a minibatch.
-func NewCMFGenState(y, partners blas32.General, batch int, stream *Stream) (*CMFGenState, error) {
+// both of shape (n, d). An iteration moves refresh of them, a divisor of n.
+func NewCMFGenState(y, partners blas32.General, refresh int, stream *Stream) (*CMFGenState, error) {
 	switch {
-	case batch < 1 || y.Rows < batch || y.Rows%batch != 0:
-		return nil, fmt.Errorf("solvers: a bank of %d particles; it must be a positive multiple of the batch size %d", y.Rows, batch)
+	case refresh < 1 || y.Rows < refresh || y.Rows%refresh != 0:
+		return nil, fmt.Errorf("solvers: %d of %d particles to move at a time; it must be a positive divisor", refresh, y.Rows)
 	case partners.Rows != y.Rows || partners.Cols != y.Cols:
 		return nil, fmt.Errorf("solvers: %d particles of dimension %d with partners of shape (%d, %d)", y.Rows, y.Cols, partners.Rows, partners.Cols)
 	}
@@ -104,12 +106,12 @@ func NewCMFGenState(y, partners blas32.General, batch int, stream *Stream) (*CMF
 	if err != nil {
 		return nil, err
 	}
-	s := &CMFGenState{Bank: bank, Partners: newBatch(y.Rows, y.Cols), Stream: stream}
-	copyInto(s.Partners, partners)
-	for _, b := range []*blas32.General{&s.x, &s.xhat, &s.paired} {
-		*b = newBatch(batch, y.Cols)
+	s := &CMFGenState{
+		Bank: bank, Stream: stream,
+		Partners: newBatch(y.Rows, y.Cols), Mask: newBatch(y.Rows, 1),
+		x: newBatch(y.Rows, y.Cols), refresh: refresh, paired: newBatch(y.Rows, y.Cols),
 	}
-	s.mask = newBatch(batch, 1)
+	copyInto(s.Partners, partners)
 	return s, nil
 }
 
@@ -120,7 +122,7 @@ type CMFGenInfo struct {
 	Adam      AdamInfo
 	Langevin  LangevinInfo
 	Conjugate ConjugateInfo
-	Masked    int // rows whose conjugate was not usable
+	Masked    int // particles whose conjugate is not usable
 }
 
 // Step makes one iteration.
@@ -129,37 +131,39 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 	if err := c.renewMetric(); err != nil {
 		return info, err
 	}
-	index := s.minibatch()
+	index := s.turn()
 
 	// 1. y ~ 𝔓_w
-	if err := s.Bank.Gather(&s.batch, index); err != nil {
-		return info, err
-	}
-	s.batch.Fresh = false
 	noise, sampler := c.noise()
-	if info.Langevin, err = sampler.Run(noise, &s.batch, orInt(c.Langevin, 5), s.Stream.Rand); err != nil {
+	if err := s.Bank.Gather(&s.moved, index); err != nil {
 		return info, err
 	}
-	y := s.batch.Y
+	s.moved.Fresh = false
+	if info.Langevin, err = sampler.Run(noise, &s.moved, orInt(c.Langevin, 5), s.Stream.Rand); err != nil {
+		return info, err
+	}
+	if err := s.Bank.Scatter(&s.moved, index); err != nil {
+		return info, err
+	}
 
 	// 2. x ~ ρ
 	if err := c.Data.Next(s.x); err != nil {
 		return info, err
 	}
-	batches := map[string]blas32.General{batchData: s.x, batchGibbs: y}
+	batches := map[string]blas32.General{batchData: s.x, batchGibbs: s.Bank.Y}
 
 	// 3. x̂ = ∇w*(y), or partners by optimal assignment, as the loss asks
 	if needs(c.Objective, batchConjugate) {
 		gatherRows(s.xhat, s.Partners, index)
-		if info.Conjugate, err = c.Conjugate.Solve(c.Potential, y, s.xhat, s.metric); err != nil {
+		if info.Conjugate, err = c.Conjugate.Solve(c.Potential, s.moved.Y, s.xhat, s.metric); err != nil {
 			return info, err
 		}
-		info.Masked = s.maskRows(info.Conjugate)
 		scatterRows(s.Partners, s.xhat, index)
-		batches[batchConjugate], batches[batchMask] = s.xhat, s.mask
+		info.Masked = s.maskRows(index, info.Conjugate)
+		batches[batchConjugate], batches[batchMask] = s.Partners, s.Mask
 	}
 	if needs(c.Objective, batchPaired) {
-		if err := s.pair(y); err != nil {
+		if err := s.pair(); err != nil {
 			return info, err
 		}
 		batches[batchPaired] = s.paired
@@ -176,5 +180,5 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 		return info, err
 	}
 	s.Step++
-	return info, s.Bank.Scatter(&s.batch, index)
+	return info, nil
 }

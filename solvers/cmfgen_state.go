@@ -24,12 +24,12 @@ func (c *CMFGen) renewMetric() error {
 	if c.MeanHessian == nil || s.metric != nil && s.Step%orInt(c.Renew, 20) != 0 {
 		return nil
 	}
-	b := s.x.Rows
-	at := newBatch(2*b, s.x.Cols)
-	if err := c.Data.Next(rows(at, 0, b)); err != nil {
+	n := s.x.Rows
+	at := newBatch(2*n, s.x.Cols)
+	if err := c.Data.Next(rows(at, 0, n)); err != nil {
 		return err
 	}
-	copyInto(rows(at, b, 2*b), rows(s.Partners, s.Next, s.Next+b))
+	copyInto(rows(at, n, 2*n), s.Partners)
 	h, err := c.MeanHessian(at)
 	if err != nil {
 		return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
@@ -46,46 +46,60 @@ func (s *CMFGenState) Metric() *Metric { return s.metric }
 // SetMetric restores the preconditioner of a checkpoint.
 func (s *CMFGenState) SetMetric(m *Metric) { s.metric = m }
 
-// minibatch lists the rows of the bank that this iteration moves.
-func (s *CMFGenState) minibatch() []int {
-	index := make([]int, s.x.Rows)
-	for k := range index {
-		index[k] = s.Next + k
+// turn lists the rows of the bank that this iteration moves: all of them at
+// first, when the partners are but guesses, then the next in line.
+func (s *CMFGenState) turn() []int {
+	count := s.refresh
+	if s.Step == 0 {
+		count = s.Bank.Y.Rows
 	}
-	s.Next = (s.Next + len(index)) % s.Bank.Y.Rows
+	index := make([]int, count)
+	for k := range index {
+		index[k] = (s.Next + k) % s.Bank.Y.Rows
+	}
+	s.Next = (s.Next + count) % s.Bank.Y.Rows
+	if s.xhat.Rows != count {
+		s.xhat = newBatch(count, s.Bank.Y.Cols)
+	}
 	return index
 }
 
-// maskRows weighs usable rows equally and returns the number of the others.
-func (s *CMFGenState) maskRows(info ConjugateInfo) (masked int) {
-	for _, st := range info.Status {
-		if st == NotFinite {
+// maskRows takes rows whose conjugate is not finite out of the loss, and returns
+// how many are out.
+func (s *CMFGenState) maskRows(index []int, info ConjugateInfo) (masked int) {
+	for k, i := range index {
+		s.Mask.Data[i] = 1
+		if info.Status[k] == NotFinite {
+			s.Mask.Data[i] = 0
+		}
+	}
+	for _, v := range s.Mask.Data {
+		if v == 0 {
 			masked++
 		}
 	}
-	w := 1 / float32(max(1, len(info.Status)-masked))
-	for j, st := range info.Status {
-		s.mask.Data[j] = w
-		if st == NotFinite {
-			s.mask.Data[j] = 0
+	w := 1 / float32(max(1, len(s.Mask.Data)-masked))
+	for i, v := range s.Mask.Data {
+		if v != 0 {
+			s.Mask.Data[i] = w
 		}
 	}
 	return masked
 }
 
 // pair matches y to x by optimal assignment for the squared distance.
-func (s *CMFGenState) pair(y blas32.General) error {
+func (s *CMFGenState) pair() error {
 	if s.cost.Rows != s.x.Rows {
 		s.cost = newBatch(s.x.Rows, s.x.Rows)
 	}
-	if err := SquaredDistances(s.cost, s.x, y); err != nil {
+	if err := SquaredDistances(s.cost, s.x, s.Bank.Y); err != nil {
 		return err
 	}
 	a, err := Assign(s.cost)
 	if err != nil {
 		return err
 	}
-	gatherRows(s.paired, y, a.Match)
+	gatherRows(s.paired, s.Bank.Y, a.Match)
 	return nil
 }
 

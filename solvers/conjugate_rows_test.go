@@ -78,6 +78,13 @@ func TestConjugateOfRowsThatAreNotFinite(t *testing.T) {
 		if got := info.Converged(); got != 0.5 {
 			t.Errorf("%s: share of converged rows %g, want 0.5", name, got)
 		}
+		evaluations := 5 // of starting points: rows 1, 3 and 5 never reach the potential
+		for _, k := range info.Iterations {
+			evaluations += k
+		}
+		if info.Evaluations != evaluations {
+			t.Errorf("%s: %d evaluations, want %d", name, info.Evaluations, evaluations)
+		}
 		if !math.IsInf(info.MaxResidual(), 1) {
 			t.Errorf("%s: largest residual %g, want +Inf", name, info.MaxResidual())
 		}
@@ -119,6 +126,18 @@ func (w *counted) HessVec(x, v, hv blas32.General) error {
 	return w.hinges.HessVec(x, v, hv)
 }
 
+// Where y = 0 the residual is relative to 0.01·√d.
+func TestConjugateOfZero(t *testing.T) {
+	for _, name := range conjugates {
+		w := newHinges(9, 20, 10, 2, fixedRand())
+		y, x := newBatch(1, 9), newBatch(1, 9)
+		info := mustSolve(t, mustConjugate(t, name, 1e-3, 0), w, y, x, nil)
+		if err := certified(w, y, x, info); err != nil || math.Abs(float64(info.Scale[0])-0.03) > 1e-8 {
+			t.Errorf("%s: %v at a scale of %g, want 0.03", name, err, info.Scale[0])
+		}
+	}
+}
+
 func TestConjugateEvaluatesOnlyRowsStillSearching(t *testing.T) {
 	for _, name := range conjugates {
 		rng := fixedRand()
@@ -138,6 +157,9 @@ func TestConjugateEvaluatesOnlyRowsStillSearching(t *testing.T) {
 		}
 
 		before := slices.Clone(x.Data)
+		if mean := float64(cold.Evaluations)/20 - 1; math.Abs(cold.MeanIterations()-mean) > 1e-12 {
+			t.Errorf("%s: mean of iterations %g, want %g", name, cold.MeanIterations(), mean)
+		}
 		if again := mustSolve(t, c, w, y, x, nil); again.Evaluations != 20 || !slices.Equal(before, x.Data) {
 			t.Errorf("%s: from the solution %d evaluations, want 20, and x unchanged", name, again.Evaluations)
 		}

@@ -146,6 +146,54 @@ func TestConjugateOfLogSumExp(t *testing.T) {
 	}
 }
 
+// A kink makes Barzilai–Borwein steps go to and fro unless they must descend.
+func TestConjugateAcrossAKink(t *testing.T) {
+	for _, name := range conjugates {
+		for seed := range uint64(100) {
+			rng := rand.New(rand.NewPCG(seed, 0))
+			w := newHinges(1, 3, 1, 10, rng)
+			y, x := normalRows(6, 1, 10, rng), normalRows(6, 1, 30, rng)
+			info := mustSolve(t, mustConjugate(t, name, 1e-3, 0), w, y, x, nil)
+			if info.Converged() != 1 {
+				t.Errorf("%s, seed %d: %v, residuals %v", name, seed, info.Status, info.Residual)
+			}
+		}
+	}
+}
+
+func TestConjugateInAMetricOfTheWrongScale(t *testing.T) {
+	for _, name := range conjugates {
+		rng := fixedRand()
+		w := newHinges(3, 10, 10, 2, rng)
+		y := normalRows(8, 3, 2, rng)
+		for _, scale := range []float64{1e-6, 1e6} {
+			p, err := DiagonalMetric([]float64{scale, scale, scale})
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := newBatch(8, 3)
+			info := mustSolve(t, mustConjugate(t, name, 1e-3, 0), w, y, x, p)
+			if err := certified(w, y, x, info); err != nil || info.MeanIterations() > 17 {
+				t.Errorf("%s, P = %g·I: %v after %g iterations", name, scale, err, info.MeanIterations())
+			}
+		}
+	}
+}
+
+// Far out on a softplus there is no curvature at all in float32.
+func TestConjugateWithoutCurvature(t *testing.T) {
+	one := blas32.General{Rows: 1, Cols: 1, Stride: 1, Data: []float32{1}}
+	w := &hinges{h: newBatch(1, 1), c: []float32{0}, a: one, b: []float32{0}, s: []float32{1}}
+	for _, name := range conjugates {
+		y, x := newBatch(1, 1), newBatch(1, 1)
+		y.Data[0], x.Data[0] = 0.5, 1000
+		info := mustSolve(t, mustConjugate(t, name, 1e-5, 0), w, y, x, nil)
+		if info.Status[0] != Converged || math.Abs(float64(x.Data[0])) > 1e-4 {
+			t.Errorf("%s: %v at x = %g, want 0", name, info.Status[0], x.Data[0])
+		}
+	}
+}
+
 func TestConjugateProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom(conjugates).Draw(t, "solver")
