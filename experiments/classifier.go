@@ -27,7 +27,6 @@ type Classifier struct {
 	weights [3]*graph.Param
 	biases  [3]*graph.Param
 	program *graph.Program
-	rows    int
 }
 
 const (

@@ -182,15 +182,21 @@ func TestConjugateInAMetricOfTheWrongScale(t *testing.T) {
 
 // Far out on a softplus there is no curvature at all in float32.
 func TestConjugateWithoutCurvature(t *testing.T) {
-	one := blas32.General{Rows: 1, Cols: 1, Stride: 1, Data: []float32{1}}
-	w := &hinges{h: newBatch(1, 1), c: []float32{0}, a: one, b: []float32{0}, s: []float32{1}}
+	w := &hinges{h: newBatch(8, 8), c: make([]float32, 8), a: newBatch(1, 8), b: []float32{0}, s: []float32{1}}
+	w.a.Data[0] = 1
 	for _, name := range conjugates {
-		y, x := newBatch(1, 1), newBatch(1, 1)
+		y, x := newBatch(1, 8), newBatch(1, 8)
 		y.Data[0], x.Data[0] = 0.5, 1000
 		info := mustSolve(t, mustConjugate(t, name, 1e-5, 0), w, y, x, nil)
 		if info.Status[0] != Converged || math.Abs(float64(x.Data[0])) > 1e-4 {
 			t.Errorf("%s: %v at x = %g, want 0", name, info.Status[0], x.Data[0])
 		}
+	}
+
+	y, x := newBatch(1, 8), newBatch(1, 8)
+	y.Data[0], x.Data[0] = 0.5, 1000
+	if info := mustSolve(t, &NewtonCG{MaxIterations: 1}, w, y, x, nil); info.Products != 1 {
+		t.Errorf("%d products to find that there is no curvature, want 1", info.Products)
 	}
 }
 

@@ -68,11 +68,11 @@ func (l lockstep) solve(ws *workspace, w Potential, y, x blas32.General, p *Metr
 		at, r, pr := rows(ws.x, 0, n), rows(ws.r, 0, n), rows(ws.pr, 0, n)
 		if l.refine != nil {
 			if err := l.refine(ws.active, at, &info); err != nil {
-				return info, err
+				return ConjugateInfo{}, err
 			}
 		}
 		if err := w.Eval(at, nil, r); err != nil {
-			return info, fmt.Errorf("solvers: conjugate iteration %d: %w", k, err)
+			return ConjugateInfo{}, fmt.Errorf("solvers: conjugate iteration %d: %w", k, err)
 		}
 		info.Evaluations += n
 		for i, a := range ws.active {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -114,11 +115,13 @@ func (c *cgWorkspace) solve(w Curved, p *Metric, active []activeRow, x blas32.Ge
 		}
 		info.Products += n
 		for i, a := range c.rows {
-			// A curvature that is not positive ends the row below: r stays.
-			if step := a.norm2 / inner(row(v, i), row(hv, i)); step > 0 && isFinite(step) {
-				addScaled(a.search.line.d, step, row(v, i))
-				addScaled(row(r, i), -step, row(hv, i))
+			step := a.norm2 / inner(row(v, i), row(hv, i))
+			if !(step > 0 && isFinite(step)) { // no curvature: make do with s so far
+				a.search.forcing = math.Inf(1)
+				continue
 			}
+			addScaled(a.search.line.d, step, row(v, i))
+			addScaled(row(r, i), -step, row(hv, i))
 		}
 		p.Apply(pr, r)
 		for i := n - 1; i >= 0; i-- {
@@ -156,8 +159,7 @@ func (c *cgWorkspace) gather(active []activeRow, x blas32.General) {
 	}
 }
 
-// turn moves row i to its next conjugate direction; false means that it is done,
-// or that the last step did not lower ‖r−Hs‖_P enough to go on.
+// turn moves row i to its next conjugate direction; false means that it is done.
 func (c *cgWorkspace) turn(i int) bool {
 	a := &c.rows[i]
 	s := a.search

@@ -1,0 +1,79 @@
+package experiments_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"cmf/data"
+	"cmf/experiments"
+	"cmf/layers"
+	"cmf/solvers"
+)
+
+// MoonsConfig adds nothing to the variables that all experiments share.
+type MoonsConfig struct{ experiments.Core }
+
+// Moons is an experiment of one's own: two moons learned from samples.
+var Moons = experiments.Definition[MoonsConfig]{
+	Name: "moons",
+	Presets: map[string]func(*MoonsConfig){
+		"default": func(c *MoonsConfig) { c.Steps, c.Batch, c.Hidden, c.LR = 300, 256, experiments.Widths{64, 64}, 1e-2 },
+	},
+	Do: func(ctx context.Context, r *experiments.Run, c *MoonsConfig) error {
+		moons, err := data.Toy("moons")
+		if err != nil {
+			return err
+		}
+		points := moons.Sample(solvers.NewStream(c.Seed, "moons", 0).Rand, 20000)
+		law, err := solvers.FitGaussian(points, 0)
+		if err != nil {
+			return err
+		}
+		w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden})
+		if err != nil {
+			return err
+		}
+		model, err := experiments.Fit(ctx, r, &c.Core, experiments.Problem{
+			Potential: w, Start: layers.Start{Law: law}, Train: points, Precondition: true, Decay: .99,
+		})
+		if err != nil || !model.Finished {
+			return err
+		}
+		draw, err := model.Draw(1000, 200, solvers.NewStream(c.Seed, "generation", 0))
+		if err != nil {
+			return err
+		}
+		r.Report.Metrics["conjugate_converged"] = draw.Converged
+		r.Report.Metrics["energy_distance"], err = experiments.EnergyDistance(draw.Points, points)
+		if err != nil {
+			return err
+		}
+		return r.SaveSamples(draw.Points)
+	},
+}
+
+// An experiment of one's own is a value. Its command is one line:
+//
+//	func main() { experiments.Main(Moons) }
+func ExampleDefinition() {
+	out, err := os.MkdirTemp("", "moons")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(out)
+	os.Setenv("CMF_OUT", out)
+	defer os.Unsetenv("CMF_OUT")
+	run, err := experiments.Execute(context.Background(), Moons, nil, io.Discard)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("energy distance to the data below 0.02:", run.Report.Metrics["energy_distance"] < .02)
+	fmt.Println("conjugates solved:", run.Report.Metrics["conjugate_converged"])
+	// Output:
+	// energy distance to the data below 0.02: true
+	// conjugates solved: 1
+}
