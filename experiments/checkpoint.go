@@ -26,7 +26,6 @@ func store(path string, config map[string]string, ps *graph.Params, s *solvers.C
 	putMap(c, "average.", average.Mean)
 	c.Put("bank.y", s.Bank.Y.Data, s.Bank.Y.Rows, s.Bank.Y.Cols)
 	c.Put("bank.partners", s.Partners.Data, s.Partners.Rows, s.Partners.Cols)
-	c.Put("bank.mask", s.Mask.Data, s.Mask.Rows, 1)
 	if m := s.Metric(); m != nil {
 		p, l := m.Factors()
 		c.Put("metric.p", p.Data, p.Rows, p.Cols)
@@ -63,9 +62,9 @@ func load(path string, ps *graph.Params, s *solvers.CMFGenState, average *solver
 	if err := c.GetParams(ps); err != nil {
 		return err
 	}
-	for name, dst := range map[string][]float32{"bank.y": s.Bank.Y.Data, "bank.partners": s.Partners.Data, "bank.mask": s.Mask.Data} {
+	for name, dst := range map[string][]float32{"bank.y": s.Bank.Y.Data, "bank.partners": s.Partners.Data} {
 		if err := c.Get(name, dst); err != nil {
-			return fmt.Errorf("%w; CMF_BATCH must be that of the checkpoint", err)
+			return fmt.Errorf("%w; CMF_BATCH and CMF_PARTICLES must be those of the checkpoint", err)
 		}
 	}
 	s.Adam.M, s.Adam.V = getMap(c, "adam.m."), getMap(c, "adam.v.")

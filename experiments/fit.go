@@ -1,7 +1,6 @@
 package experiments
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -22,8 +21,8 @@ type Problem struct {
 	Start     layers.Start   // how the potential and the bank begin
 	Train     blas32.General // ρ, in data units
 
-	Refresh   int     // particles moved each iteration, a divisor of the batch; 0 for all
-	Langevin  int     // Langevin steps of those
+	Particles int     // in the bank; rounded up to a multiple of the batch
+	Langevin  int     // steps of the minibatch of particles in each iteration
 	Tolerance float64 // of the conjugates while training
 	Decay     float64 // of the moving average of weights that is the result; 0 for none
 
@@ -187,8 +186,9 @@ func (p Problem) prepare(core *Core) (*Model, *solvers.Average, *data.Epochs, er
 	if err != nil {
 		return fail(err)
 	}
-	y, partners := p.Start.Particles(core.Batch, solvers.NewStream(core.Seed, "particles", 0))
-	state, err := solvers.NewCMFGenState(y, partners, cmp.Or(p.Refresh, core.Batch), solvers.NewStream(core.Seed, "Langevin", 0))
+	particles := (max(p.Particles, core.Batch) + core.Batch - 1) / core.Batch * core.Batch
+	y, partners := p.Start.Particles(particles, solvers.NewStream(core.Seed, "particles", 0))
+	state, err := solvers.NewCMFGenState(y, partners, core.Batch, solvers.NewStream(core.Seed, "Langevin", 0))
 	if err != nil {
 		return fail(err)
 	}

@@ -17,8 +17,8 @@ import (
 type MNISTConfig struct {
 	Core
 	Alpha     float64 `default:"0.05" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
-	Refresh   int     `default:"128" desc:"particles moved each iteration, a divisor of CMF_BATCH, which is the number of all; 0 for all"`
-	Langevin  int     `default:"3" desc:"Langevin steps of each of those"`
+	Particles int     `default:"512" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
+	Langevin  int     `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
 	Tolerance float64 `default:"0.01" desc:"relative residual of the conjugates while training"`
 	Share     float64 `default:"0.8" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
 	Samples   int     `default:"2000" desc:"digits to generate and to judge by"`
@@ -35,7 +35,7 @@ func (c *MNISTConfig) Validate() error {
 		rule  string
 	}{
 		{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
-		{c.Refresh >= 0 && (c.Refresh == 0 || c.Batch%c.Refresh == 0), "REFRESH", c.Refresh, fmt.Sprintf("allowed are 0 and divisors of CMF_BATCH=%d", c.Batch)},
+		{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
 		{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
 		{c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"},
 		{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
@@ -56,13 +56,13 @@ var MNIST = Definition[MNISTConfig]{
 	Name: "mnist",
 	Presets: map[string]func(*MNISTConfig){
 		"quick": func(c *MNISTConfig) {
-			c.Steps, c.Batch, c.Hidden, c.Train, c.Samples, c.Refresh, c.Mixing = 100, 256, Widths{256}, 10000, 1000, 64, 60
+			c.Steps, c.Batch, c.Hidden, c.Train, c.Samples, c.Particles, c.Mixing = 100, 64, Widths{256}, 10000, 1000, 256, 60
 		},
 		"default": func(c *MNISTConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR = 2000, 512, Widths{1024}, 2e-3
+			c.Steps, c.Batch, c.Hidden, c.LR = 2000, 128, Widths{1024}, 2e-3
 		},
 		"paper": func(c *MNISTConfig) {
-			c.Steps, c.Batch, c.Refresh, c.Hidden, c.Langevin, c.LR = 20000, 1024, 256, Widths{1024, 1024}, 10, 1e-3
+			c.Steps, c.Batch, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 2048, Widths{1024, 1024}, 10, 1e-3
 		},
 	},
 	Do: doMNIST,
@@ -104,7 +104,7 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 		Potential:    potential,
 		Start:        layers.Start{Law: startLaw(c.Init, law), Share: c.Share, Fixed: .1, Directions: strokes(train)},
 		Train:        train,
-		Refresh:      c.Refresh,
+		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    c.Tolerance,
 		Decay:        .99,

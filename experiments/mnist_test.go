@@ -23,7 +23,7 @@ func small(t *testing.T, extra ...string) string {
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	for name, value := range map[string]string{
 		"CMF_OUT": out, "CMF_DATA_DIR": t.TempDir(), "CMF_PRESET": "quick", "CMF_STEPS": "12", "CMF_BATCH": "32",
-		"CMF_HIDDEN": "48", "CMF_SAMPLES": "64", "CMF_TRAIN": "1000", "CMF_REFRESH": "16", "CMF_MIXING": "20",
+		"CMF_HIDDEN": "48", "CMF_SAMPLES": "64", "CMF_TRAIN": "1000", "CMF_PARTICLES": "64", "CMF_MIXING": "20",
 	} {
 		t.Setenv(name, value)
 	}

@@ -39,13 +39,12 @@ type Source interface {
 // CMFGen learns the potential w of a conjugate moment measure ρ = ∇w*♯𝔓_w from
 // samples of ρ. Each Step
 //
-//  1. moves some particles y of a persistent bank by Langevin steps on w,
-//  2. draws a minibatch x of the data, as many as there are particles,
-//  3. solves x̂ = ∇w*(y) = argmax ⟨x,y⟩ − w(x) for the moved, from their last x̂,
+//  1. moves a minibatch y of a persistent bank of particles by Langevin steps on w,
+//  2. draws a minibatch x of the data,
+//  3. solves x̂ = ∇w*(y) = argmax ⟨x,y⟩ − w(x) from the particles' last solutions,
 //  4. steps the weights along the gradient of the loss, and projects them.
 //
-// y and x̂ are held fixed in the gradient. The loss sees the whole bank, of which
-// a part is moved at a time: that quiets the gradient at little cost. Few Langevin steps between weight
+// y and x̂ are held fixed in the gradient. Few Langevin steps between weight
 // steps act as the damping without which the fixed point diverges.
 //
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
@@ -79,26 +78,25 @@ type CMFGenState struct {
 	Step     int
 	Bank     *Chains        // y_j, (n, d)
 	Partners blas32.General // x̂_j, (n, d)
-	Mask     blas32.General // 1/(usable rows) where x̂_j is usable, else 0: (n, 1)
-	Next     int            // first row that the next iteration moves
+	Next     int            // first row of the next minibatch of the bank
 	Adam     AdamState
 	Stream   *Stream
 
-	refresh int // rows that an iteration moves
-	metric  *Metric
-	moved   Chains         // those rows
-	xhat    blas32.General // their conjugates
-	x       blas32.General // minibatch of the data
-	paired  blas32.General
-	cost    blas32.General
+	metric *Metric
+	moved  Chains         // the minibatch of the bank
+	xhat   blas32.General // its conjugates, (b, d)
+	mask   blas32.General // 1/(usable rows) where x̂_j is usable, else 0: (b, 1)
+	x      blas32.General // the minibatch of the data
+	paired blas32.General
+	cost   blas32.General
 }
 
 // NewCMFGenState starts from n particles y with guesses of their conjugates,
-// both of shape (n, d). An iteration moves refresh of them, a divisor of n.
-func NewCMFGenState(y, partners blas32.General, refresh int, stream *Stream) (*CMFGenState, error) {
+// both of shape (n, d). A minibatch is batch of them, a divisor of n.
+func NewCMFGenState(y, partners blas32.General, batch int, stream *Stream) (*CMFGenState, error) {
 	switch {
-	case refresh < 1 || y.Rows < refresh || y.Rows%refresh != 0:
-		return nil, fmt.Errorf("solvers: %d of %d particles to move at a time; it must be a positive divisor", refresh, y.Rows)
+	case batch < 1 || y.Rows < batch || y.Rows%batch != 0:
+		return nil, fmt.Errorf("solvers: minibatches of %d from a bank of %d particles; it must be a positive divisor", batch, y.Rows)
 	case partners.Rows != y.Rows || partners.Cols != y.Cols:
 		return nil, fmt.Errorf("solvers: %d particles of dimension %d with partners of shape (%d, %d)", y.Rows, y.Cols, partners.Rows, partners.Cols)
 	}
@@ -107,9 +105,8 @@ func NewCMFGenState(y, partners blas32.General, refresh int, stream *Stream) (*C
 		return nil, err
 	}
 	s := &CMFGenState{
-		Bank: bank, Stream: stream,
-		Partners: newBatch(y.Rows, y.Cols), Mask: newBatch(y.Rows, 1),
-		x: newBatch(y.Rows, y.Cols), refresh: refresh, paired: newBatch(y.Rows, y.Cols),
+		Bank: bank, Stream: stream, Partners: newBatch(y.Rows, y.Cols),
+		x: newBatch(batch, y.Cols), xhat: newBatch(batch, y.Cols), mask: newBatch(batch, 1), paired: newBatch(batch, y.Cols),
 	}
 	copyInto(s.Partners, partners)
 	return s, nil
@@ -122,7 +119,7 @@ type CMFGenInfo struct {
 	Adam      AdamInfo
 	Langevin  LangevinInfo
 	Conjugate ConjugateInfo
-	Masked    int // particles whose conjugate is not usable
+	Masked    int // rows whose conjugate is not usable
 }
 
 // Step makes one iteration.
@@ -131,7 +128,7 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 	if err := c.renewMetric(); err != nil {
 		return info, err
 	}
-	index := s.turn()
+	index := s.minibatch()
 
 	// 1. y ~ 𝔓_w
 	noise, sampler := c.noise()
@@ -150,7 +147,7 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 	if err := c.Data.Next(s.x); err != nil {
 		return info, err
 	}
-	batches := map[string]blas32.General{batchData: s.x, batchGibbs: s.Bank.Y}
+	batches := map[string]blas32.General{batchData: s.x, batchGibbs: s.moved.Y}
 
 	// 3. x̂ = ∇w*(y), or partners by optimal assignment, as the loss asks
 	if needs(c.Objective, batchConjugate) {
@@ -159,8 +156,8 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 			return info, err
 		}
 		scatterRows(s.Partners, s.xhat, index)
-		info.Masked = s.maskRows(index, info.Conjugate)
-		batches[batchConjugate], batches[batchMask] = s.Partners, s.Mask
+		info.Masked = s.maskRows(info.Conjugate)
+		batches[batchConjugate], batches[batchMask] = s.xhat, s.mask
 	}
 	if needs(c.Objective, batchPaired) {
 		if err := s.pair(); err != nil {

@@ -29,7 +29,7 @@ func (c *CMFGen) renewMetric() error {
 	if err := c.Data.Next(rows(at, 0, n)); err != nil {
 		return err
 	}
-	copyInto(rows(at, n, 2*n), s.Partners)
+	copyInto(rows(at, n, 2*n), rows(s.Partners, s.Next, s.Next+n))
 	h, err := c.MeanHessian(at)
 	if err != nil {
 		return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
@@ -46,42 +46,33 @@ func (s *CMFGenState) Metric() *Metric { return s.metric }
 // SetMetric restores the preconditioner of a checkpoint.
 func (s *CMFGenState) SetMetric(m *Metric) { s.metric = m }
 
-// turn lists the rows of the bank that this iteration moves: all of them at
-// first, when the partners are but guesses, then the next in line.
-func (s *CMFGenState) turn() []int {
-	count := s.refresh
-	if s.Step == 0 {
-		count = s.Bank.Y.Rows
-	}
-	index := make([]int, count)
+// minibatch lists the rows of the bank whose turn it is.
+func (s *CMFGenState) minibatch() []int {
+	index := make([]int, s.x.Rows)
 	for k := range index {
-		index[k] = (s.Next + k) % s.Bank.Y.Rows
+		index[k] = s.Next + k
 	}
-	s.Next = (s.Next + count) % s.Bank.Y.Rows
-	if s.xhat.Rows != count {
-		s.xhat = newBatch(count, s.Bank.Y.Cols)
-	}
+	s.Next = (s.Next + len(index)) % s.Bank.Y.Rows
 	return index
 }
 
-// maskRows takes rows whose conjugate is not finite out of the loss, and returns
-// how many are out.
-func (s *CMFGenState) maskRows(index []int, info ConjugateInfo) (masked int) {
-	for k, i := range index {
-		s.Mask.Data[i] = 1
-		if info.Status[k] == NotFinite {
-			s.Mask.Data[i] = 0
-		}
-	}
-	for _, v := range s.Mask.Data {
-		if v == 0 {
+// looseResidual is the relative residual above which a conjugate that did not
+// converge is left out of the loss: such a row says little about ∇w*.
+const looseResidual = .1
+
+// maskRows weighs the usable rows equally and returns the number of the others.
+func (s *CMFGenState) maskRows(info ConjugateInfo) (masked int) {
+	usable := func(j int) bool { return info.Status[j] == Converged || info.Residual[j] <= looseResidual }
+	for j := range info.Status {
+		if !usable(j) {
 			masked++
 		}
 	}
-	w := 1 / float32(max(1, len(s.Mask.Data)-masked))
-	for i, v := range s.Mask.Data {
-		if v != 0 {
-			s.Mask.Data[i] = w
+	w := 1 / float32(max(1, len(info.Status)-masked))
+	for j := range info.Status {
+		s.mask.Data[j] = 0
+		if usable(j) {
+			s.mask.Data[j] = w
 		}
 	}
 	return masked
@@ -92,14 +83,14 @@ func (s *CMFGenState) pair() error {
 	if s.cost.Rows != s.x.Rows {
 		s.cost = newBatch(s.x.Rows, s.x.Rows)
 	}
-	if err := SquaredDistances(s.cost, s.x, s.Bank.Y); err != nil {
+	if err := SquaredDistances(s.cost, s.x, s.moved.Y); err != nil {
 		return err
 	}
 	a, err := Assign(s.cost)
 	if err != nil {
 		return err
 	}
-	gatherRows(s.paired, s.Bank.Y, a.Match)
+	gatherRows(s.paired, s.moved.Y, a.Match)
 	return nil
 }
 
