@@ -7,6 +7,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/nlpodyssey/safetensors"
 )
@@ -30,7 +32,7 @@ func NewCheckpoint() *Checkpoint {
 	return &Checkpoint{Tensors: make(map[string]Tensor), Texts: make(map[string]string)}
 }
 
-// Put adds a float32 array.
+// Put adds a float32 array. It keeps data: save before that changes.
 func (c *Checkpoint) Put(name string, data []float32, shape ...int) {
 	c.Tensors[name] = Tensor{Shape: shape, F32: data}
 }
@@ -49,7 +51,7 @@ func (c *Checkpoint) Get(name string, dst []float32) error {
 	return nil
 }
 
-// PutParams adds every weight.
+// PutParams adds every weight. It keeps their memory: save before an update.
 func (c *Checkpoint) PutParams(ps *Params) {
 	for _, p := range ps.list {
 		c.Tensors[weightKey(p)] = Tensor{Shape: []int{p.Rows, p.Cols}, F32: p.f32, F64: p.f64}
@@ -69,13 +71,13 @@ func (c *Checkpoint) GetParams(ps *Params) error {
 			return fmt.Errorf("another architecture: the checkpoint has no weight %q", p.Name)
 		case len(t.Shape) != 2 || t.Shape[0] != p.Rows || t.Shape[1] != p.Cols:
 			return fmt.Errorf("another architecture: weight %q has shape %v in the checkpoint and (%d, %d) here", p.Name, t.Shape, p.Rows, p.Cols)
-		case (t.F32 == nil) != (p.f32 == nil):
+		case len(t.F32) != len(p.f32) || len(t.F64) != len(p.f64):
 			return fmt.Errorf("weight %q has another element type in the checkpoint", p.Name)
 		}
 	}
 	for name := range c.Tensors {
-		if len(name) > len(weightPrefix) && name[:len(weightPrefix)] == weightPrefix && !known[name] {
-			return fmt.Errorf("another architecture: the checkpoint has a weight %q that is not here", name[len(weightPrefix):])
+		if weight, ok := strings.CutPrefix(name, weightPrefix); ok && !known[name] {
+			return fmt.Errorf("another architecture: the checkpoint has a weight %q that is not here", weight)
 		}
 	}
 	for _, p := range ps.list {
@@ -85,7 +87,10 @@ func (c *Checkpoint) GetParams(ps *Params) error {
 	return nil
 }
 
-const weightPrefix = "weight."
+const (
+	weightPrefix = "weight."
+	reserved     = "__metadata__" // where the format keeps the texts
+)
 
 func weightKey(p *Param) string { return weightPrefix + p.Name }
 
@@ -107,6 +112,10 @@ func (c *Checkpoint) Save(path string) (err error) {
 			err = fmt.Errorf("graph: checkpoint %s: %w", path, err)
 		}
 	}()
+	// CreateTemp lets nobody else read; a checkpoint is a file like any other.
+	if err = f.Chmod(0o644); err != nil {
+		return err
+	}
 	if _, err = f.Write(data); err != nil {
 		return err
 	}
@@ -132,10 +141,19 @@ func LoadCheckpoint(path string) (*Checkpoint, error) {
 	return c, nil
 }
 
-// Marshal is the checkpoint in safetensors format.
+// Marshal is the checkpoint in safetensors format. Names and texts must be valid
+// UTF-8, as its header is JSON.
 func (c *Checkpoint) Marshal() ([]byte, error) {
+	for name, text := range c.Texts {
+		if !utf8.ValidString(name) || !utf8.ValidString(text) {
+			return nil, fmt.Errorf("text %q is not valid UTF-8", name)
+		}
+	}
 	views := make(map[string]safetensors.TensorView, len(c.Tensors))
 	for name, t := range c.Tensors {
+		if !utf8.ValidString(name) || name == reserved {
+			return nil, fmt.Errorf("array name %q; it must be valid UTF-8 and not %s", name, reserved)
+		}
 		shape := make([]uint64, len(t.Shape))
 		for i, n := range t.Shape {
 			shape[i] = uint64(n)
@@ -174,6 +192,9 @@ func ParseCheckpoint(data []byte) (c *Checkpoint, err error) {
 	for _, nv := range st.Tensors() {
 		t := Tensor{}
 		for _, n := range nv.TensorView.Shape() {
+			if n > math.MaxInt {
+				return nil, fmt.Errorf("array %q has shape %v", nv.Name, nv.TensorView.Shape())
+			}
 			t.Shape = append(t.Shape, int(n))
 		}
 		raw := nv.TensorView.Data()

@@ -128,9 +128,10 @@ func (s *Scope) Compile(outputs map[string]*gorgonia.Node) (*Program, error) {
 // inputs, weights among them, so every run gets copies.
 func (p *Program) useTape(s *Scope, names []string, outputs map[string]*gorgonia.Node) error {
 	sources := make(map[*gorgonia.Node]*tensor.Dense)
-	for _, n := range topological(nodesOf(outputs)...) {
-		if n.Op() == nil {
-			sources[n] = n.Value().(*tensor.Dense)
+	// It runs every node of the graph, those that no output needs too.
+	for _, n := range s.g.AllNodes() {
+		if t, ok := n.Value().(*tensor.Dense); ok && n.Op() == nil {
+			sources[n] = t
 		}
 	}
 	results := make([]gorgonia.Value, len(names))
@@ -142,6 +143,11 @@ func (p *Program) useTape(s *Scope, names []string, outputs map[string]*gorgonia
 	vm := gorgonia.NewTapeMachine(s.g)
 	p.run = func() error {
 		vm.Reset()
+		defer func() {
+			for n, t := range sources {
+				gorgonia.UnsafeLet(n, t)
+			}
+		}()
 		for n, t := range sources {
 			if err := gorgonia.Let(n, t.Clone().(*tensor.Dense)); err != nil {
 				return err
@@ -158,14 +164,6 @@ func (p *Program) useTape(s *Scope, names []string, outputs map[string]*gorgonia
 		return nil
 	}
 	return nil
-}
-
-func nodesOf(m map[string]*gorgonia.Node) []*gorgonia.Node {
-	var ns []*gorgonia.Node
-	for _, n := range m {
-		ns = append(ns, n)
-	}
-	return ns
 }
 
 func matrixOf(t *tensor.Dense) Matrix {

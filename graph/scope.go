@@ -14,11 +14,12 @@ import (
 type Scope struct {
 	op.Builder
 
-	g      *gorgonia.ExprGraph
-	dtype  tensor.Dtype
-	inputs []*gorgonia.Node
-	params map[*Param]*gorgonia.Node
-	seeds  map[op.Shape]*gorgonia.Node
+	g         *gorgonia.ExprGraph
+	dtype     tensor.Dtype
+	inputs    []*gorgonia.Node
+	constants []*gorgonia.Node
+	params    map[*Param]*gorgonia.Node
+	seeds     map[op.Shape]*gorgonia.Node
 }
 
 // NewScope returns an empty graph of the given element type.
@@ -55,9 +56,9 @@ func (s *Scope) Param(p *Param) *gorgonia.Node {
 	if n, ok := s.params[p]; ok {
 		return n
 	}
-	// The prefix keeps a weight and an input of equal name and shape from
+	// The number keeps weights of two models, equal in name and shape, from
 	// becoming one node.
-	n := s.bound("weight "+p.Name, p.header())
+	n := s.bound(fmt.Sprintf("weight %d %s", len(s.params), p.Name), p.header())
 	s.params[p] = n
 	return n
 }
@@ -89,10 +90,16 @@ func (s *Scope) fresh(rows, cols int) *tensor.Dense {
 }
 
 func (s *Scope) bound(name string, t *tensor.Dense) *gorgonia.Node {
-	return gorgonia.NewMatrix(s.g, t.Dtype(), gorgonia.WithShape(t.Shape()...), gorgonia.WithName(name), gorgonia.WithValue(t))
+	n := gorgonia.NewMatrix(s.g, t.Dtype(), gorgonia.WithShape(t.Shape()...), gorgonia.WithName(name), gorgonia.WithValue(t))
+	// Gorgonia answers an equal name and shape with the former node.
+	if n.Value() != gorgonia.Value(t) && s.Err == nil {
+		s.Err = fmt.Errorf("graph: a second leaf named %q of shape %v", name, t.Shape())
+	}
+	return n
 }
 
-// Constant declares a named (rows, cols) matrix filled once by f.
+// Constant declares a named (rows, cols) matrix filled once by f. A repeated
+// declaration with the same values gives the same node.
 func (s *Scope) Constant(name string, rows, cols int, f func(i, j int) float64) *gorgonia.Node {
 	if s.Err != nil {
 		return nil
@@ -108,5 +115,13 @@ func (s *Scope) Constant(name string, rows, cols int, f func(i, j int) float64) 
 			}
 		}
 	}
-	return s.bound("constant "+name, t)
+	name = "constant " + name
+	for _, n := range s.constants {
+		if n.Name() == name && t.Eq(n.Value()) {
+			return n
+		}
+	}
+	n := s.bound(name, t)
+	s.constants = append(s.constants, n)
+	return n
 }

@@ -26,6 +26,7 @@ func (p *planner[T]) stock(in instruction, out op.Matrix[T]) func() error {
 		var v gorgonia.Value
 		var err error
 		if pre, ok := o.(gorgonia.UsePreallocDoer); ok && len(in.node.Shape()) > 0 {
+			clear(out.Data) // the derivative of Slice adds to what it finds
 			v, err = pre.UsePreallocDo(p.value(in.node), operands...)
 		} else {
 			v, err = o.Do(operands...)

@@ -2,6 +2,7 @@ package layers
 
 import (
 	"errors"
+	"fmt"
 
 	"cmf/graph"
 
@@ -34,6 +35,9 @@ func NewCurvature(m *ICNN) (*Curvature, error) {
 
 // MeanHessian is the estimate over the rows of x.
 func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
+	if x.Rows < 1 || x.Cols != c.m.Dim() {
+		return nil, fmt.Errorf("layers: mean Hessian over points of shape (%d, %d) on ℝ^%d", x.Rows, x.Cols, c.m.Dim())
+	}
 	p, err := c.program(x.Rows)
 	if err != nil {
 		return nil, err

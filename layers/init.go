@@ -9,6 +9,7 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
 )
 
 // Start initialises an ICNN near the closed form of a Gaussian: its outer
@@ -217,17 +218,24 @@ func (o Start) balance(m *ICNN, data blas32.General) error {
 	}
 	center := o.center()
 	m.Center.Fill(func(i int) float64 { return center[i] })
+	if m.Basis != nil {
+		m.Basis.Fill(func(i int) float64 { return o.Law.Vectors.At(i/d, i%d) })
+	}
 	if m.Root != nil {
-		// A carries the quadratic; a small multiple of the identity is fixed.
-		root := o.Law.Power(-o.exponent() / 2)
-		least := math.Pow(o.Law.Values[d-1], -o.exponent())
-		m.Root.Fill(func(i int) float64 { return math.Sqrt(o.Share) * root.At(i/d, i%d) })
-		m.Floor.Fill(func(int) float64 { return o.Share * o.Fixed * least })
+		// A multiple of the identity is fixed; A carries the rest of the quadratic.
+		floor := o.Fixed * math.Pow(o.Law.Values[d-1], -o.exponent())
+		m.Floor.Fill(func(int) float64 { return o.Share * floor })
+		var scaled, root mat.Dense
+		scaled.Apply(func(_, k int, v float64) float64 {
+			rest := math.Pow(o.Law.Values[k], -o.exponent()) - floor
+			return v * math.Sqrt(o.Share*math.Max(rest, 0))
+		}, o.Law.Vectors)
+		root.Mul(&scaled, o.Law.Vectors.T())
+		m.Root.Fill(func(i int) float64 { return root.At(i/d, i%d) })
 		return nil
 	}
 	spectrum := make([]float64, d)
 	if m.Basis != nil {
-		m.Basis.Fill(func(i int) float64 { return o.Law.Vectors.At(i/d, i%d) })
 		for i, v := range o.Law.Values {
 			spectrum[i] = math.Pow(v, -o.exponent())
 		}

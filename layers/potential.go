@@ -3,6 +3,8 @@
 package layers
 
 import (
+	"errors"
+
 	"cmf/graph"
 
 	"gorgonia.org/gorgonia"
@@ -33,6 +35,9 @@ type Potential interface {
 // products along the coordinate axes. The directions are an input of the
 // scope, filled here.
 func Hessian(s *graph.Scope, w Potential, x *gorgonia.Node) *gorgonia.Node {
+	if x == nil && s.Err == nil {
+		s.Err = errors.New("layers: the Hessian at a nil node")
+	}
 	if s.Err != nil {
 		return nil
 	}

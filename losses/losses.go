@@ -86,7 +86,9 @@ func (l Sum) String() string {
 	for i, w := range l {
 		parts[i] = w.Term.Name()
 		if w.Factor != 1 {
-			parts[i] = fmt.Sprintf("%g*%s", w.Factor, w.Term.Name())
+			// 1e+06 would read as a sum.
+			factor := strings.ReplaceAll(fmt.Sprint(w.Factor), "+", "")
+			parts[i] = factor + "*" + w.Term.Name()
 		}
 	}
 	return strings.Join(parts, "+")

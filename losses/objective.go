@@ -59,6 +59,12 @@ func Compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param
 	var loss *gorgonia.Node
 	for _, t := range sum {
 		v := t.Term.Declare(s, w, func(name string) *gorgonia.Node { return inputs[name] })
+		if s.Err != nil {
+			return nil, nil, fmt.Errorf("term %q: %w", t.Term.Name(), s.Err)
+		}
+		if v == nil || !v.Shape().Eq(tensor.Shape{1, 1}) {
+			return nil, nil, fmt.Errorf("term %q is declared as %v; a node of shape (1, 1) is needed", t.Term.Name(), v)
+		}
 		outputs["term "+t.Term.Name()] = v
 		v = s.Scale(t.Factor, v)
 		if loss == nil {
@@ -66,9 +72,6 @@ func Compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param
 		} else {
 			loss = s.Add(loss, v)
 		}
-	}
-	if s.Err != nil {
-		return nil, nil, s.Err
 	}
 	outputs["loss"] = loss
 	all := w.Params().Trained()
@@ -112,7 +115,7 @@ func (o *Objective) Gradient(batches map[string]blas32.General) (loss float64, t
 	}
 	terms = make(map[string]float64, len(o.sum))
 	for _, t := range o.sum {
-		terms[t.Term.Name()] = o.program.Out("term " + t.Term.Name()).At(0, 0)
+		terms[t.Term.Name()] = o.program.Out("term "+t.Term.Name()).At(0, 0)
 	}
 	return o.program.Out("loss").At(0, 0), terms, nil
 }

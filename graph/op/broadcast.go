@@ -29,16 +29,16 @@ func (b *Builder) Sum(x *gorgonia.Node) *gorgonia.Node { return b.SumRows(b.SumC
 
 // Mean declares the (1, 1) mean of all elements.
 func (b *Builder) Mean(x *gorgonia.Node) *gorgonia.Node {
+	s := b.Sum(x)
 	if b.Err != nil {
 		return nil
 	}
-	s := b.Sum(x)
 	return b.Scale(1/float64(x.Shape().TotalSize()), s)
 }
 
 // Expand declares x repeated to (rows, cols) along every axis where it has one.
 func (b *Builder) Expand(rows, cols int, x *gorgonia.Node) *gorgonia.Node {
-	if b.Err == nil && shapeOf(x) == (Shape{rows, cols}) {
+	if b.matrices("Expand", x) && shapeOf(x) == (Shape{rows, cols}) {
 		return x
 	}
 	return b.Apply(expand(rows, cols), x)
@@ -47,7 +47,7 @@ func (b *Builder) Expand(rows, cols int, x *gorgonia.Node) *gorgonia.Node {
 // SumTo declares the sum of x over the axes along which a matrix of shape s
 // would be repeated: the adjoint of Expand.
 func (b *Builder) SumTo(s Shape, x *gorgonia.Node) *gorgonia.Node {
-	if b.Err != nil {
+	if !b.matrices("SumTo", x) {
 		return nil
 	}
 	from := shapeOf(x)

@@ -95,6 +95,9 @@ func (o *Op) Type() hm.Type {
 
 // InferShape is the result's shape, or an error that names the operation.
 func (o *Op) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
+	if len(in) != o.arity {
+		return nil, fmt.Errorf("%s: %d operands; it takes %d", o.name, len(in), o.arity)
+	}
 	shapes := make([]Shape, len(in))
 	for i, s := range in {
 		for axis := range 2 {
@@ -114,11 +117,7 @@ func (o *Op) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 
 // Do computes into new memory.
 func (o *Op) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
-	ds := make([]gorgonia.DimSizer, len(in))
-	for i, v := range in {
-		ds[i] = v.Shape()
-	}
-	s, err := o.InferShape(ds...)
+	s, err := o.shapeOfResult(in)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +126,13 @@ func (o *Op) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
 
 // UsePreallocDo computes into out, which must have the result's shape.
 func (o *Op) UsePreallocDo(out gorgonia.Value, in ...gorgonia.Value) (gorgonia.Value, error) {
-	var err error
+	s, err := o.shapeOfResult(in)
+	if err != nil {
+		return nil, err
+	}
+	if !out.Shape().Eq(s) {
+		return nil, fmt.Errorf("%s: a result of shape %v in memory of shape %v", o.name, s, out.Shape())
+	}
 	switch out.Dtype() {
 	case tensor.Float32:
 		err = compute(o.f32, out, in)
@@ -140,6 +145,14 @@ func (o *Op) UsePreallocDo(out gorgonia.Value, in ...gorgonia.Value) (gorgonia.V
 		return nil, fmt.Errorf("%s: %w", o.name, err)
 	}
 	return out, nil
+}
+
+func (o *Op) shapeOfResult(in []gorgonia.Value) (tensor.Shape, error) {
+	ds := make([]gorgonia.DimSizer, len(in))
+	for i, v := range in {
+		ds[i] = v.Shape()
+	}
+	return o.InferShape(ds...)
 }
 
 func compute[T kernel.Float](bind binder[T], out gorgonia.Value, in []gorgonia.Value) error {
@@ -212,18 +225,8 @@ type Builder struct{ Err error }
 
 // Apply declares o(in...).
 func (b *Builder) Apply(o *Op, in ...*gorgonia.Node) *gorgonia.Node {
-	if b.Err != nil {
+	if !b.matrices(o.name, in...) {
 		return nil
-	}
-	for i, n := range in {
-		if n == nil {
-			b.Err = fmt.Errorf("%s: operand %d is a nil node", o.name, i)
-			return nil
-		}
-		if len(n.Shape()) != 2 {
-			b.Err = fmt.Errorf("%s: operand %d has shape %v; only matrices are allowed", o.name, i, n.Shape())
-			return nil
-		}
 	}
 	n, err := gorgonia.ApplyOp(o, in...)
 	if err != nil {
@@ -231,6 +234,20 @@ func (b *Builder) Apply(o *Op, in ...*gorgonia.Node) *gorgonia.Node {
 		return nil
 	}
 	return n
+}
+
+// matrices reports whether an operation may go on with these operands.
+func (b *Builder) matrices(name string, in ...*gorgonia.Node) bool {
+	for i, n := range in {
+		switch {
+		case b.Err != nil:
+		case n == nil:
+			b.Err = fmt.Errorf("%s: operand %d is a nil node", name, i)
+		case len(n.Shape()) != 2:
+			b.Err = fmt.Errorf("%s: operand %d has shape %v; only matrices are allowed", name, i, n.Shape())
+		}
+	}
+	return b.Err == nil
 }
 
 var errShape = errors.New("shapes do not fit")

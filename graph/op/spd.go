@@ -15,7 +15,8 @@ import (
 func (b *Builder) LogDet(d int, h *gorgonia.Node) *gorgonia.Node { return b.Apply(logDet(d), h) }
 
 // InverseSPD declares the inverses of n symmetric positive definite matrices,
-// laid out as for LogDet. A row that is not positive definite gives NaN.
+// laid out as for LogDet. A row that is not positive definite gives NaN. Its
+// gradient, and LogDet's second, are those along symmetric variations of h.
 func (b *Builder) InverseSPD(d int, h *gorgonia.Node) *gorgonia.Node {
 	return b.Apply(inverseSPD(d), h)
 }

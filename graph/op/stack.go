@@ -18,7 +18,7 @@ func (b *Builder) Unstack(k int, x *gorgonia.Node) *gorgonia.Node { return b.App
 func tile(k int) *Op {
 	return &Op{
 		name: fmt.Sprintf("Tile{%d}", k), arity: 1,
-		shape: func(in []Shape) (Shape, error) { return Shape{k * in[0][0], in[0][1]}, nil },
+		shape: func(in []Shape) (Shape, error) { return Shape{k * in[0][0], in[0][1]}, divides(k, k) },
 		f32:   bindTile[float32](k), f64: bindTile[float64](k),
 		diff: func(b *Builder, _ gorgonia.Nodes, _, g *gorgonia.Node) gorgonia.Nodes {
 			return gorgonia.Nodes{b.Apply(sumTiles(k), g)}
@@ -29,7 +29,7 @@ func tile(k int) *Op {
 func sumTiles(k int) *Op {
 	return &Op{
 		name: fmt.Sprintf("SumTiles{%d}", k), arity: 1,
-		shape: func(in []Shape) (Shape, error) { return Shape{in[0][0] / k, in[0][1]}, divides(k, in[0]) },
+		shape: func(in []Shape) (Shape, error) { return Shape{in[0][0] / max(k, 1), in[0][1]}, divides(k, in[0][0]) },
 		f32:   bindSumTiles[float32](k), f64: bindSumTiles[float64](k),
 		diff: func(b *Builder, _ gorgonia.Nodes, _, g *gorgonia.Node) gorgonia.Nodes {
 			return gorgonia.Nodes{b.Tile(k, g)}
@@ -40,8 +40,10 @@ func sumTiles(k int) *Op {
 func unstack(k int) *Op {
 	return &Op{
 		name: fmt.Sprintf("Unstack{%d}", k), arity: 1,
-		shape: func(in []Shape) (Shape, error) { return Shape{in[0][0] / k, k * in[0][1]}, divides(k, in[0]) },
-		f32:   bindUnstack[float32](k, false), f64: bindUnstack[float64](k, false),
+		shape: func(in []Shape) (Shape, error) {
+			return Shape{in[0][0] / max(k, 1), k * in[0][1]}, divides(k, in[0][0])
+		},
+		f32: bindUnstack[float32](k, false), f64: bindUnstack[float64](k, false),
 		diff: func(b *Builder, _ gorgonia.Nodes, _, g *gorgonia.Node) gorgonia.Nodes {
 			return gorgonia.Nodes{b.Apply(restack(k), g)}
 		},
@@ -52,7 +54,7 @@ func restack(k int) *Op {
 	return &Op{
 		name: fmt.Sprintf("Restack{%d}", k), arity: 1,
 		shape: func(in []Shape) (Shape, error) {
-			return Shape{in[0][0] * k, in[0][1] / k}, divides(k, Shape{in[0][1], 0})
+			return Shape{in[0][0] * k, in[0][1] / max(k, 1)}, divides(k, in[0][1])
 		},
 		f32: bindUnstack[float32](k, true), f64: bindUnstack[float64](k, true),
 		diff: func(b *Builder, _ gorgonia.Nodes, _, g *gorgonia.Node) gorgonia.Nodes {
@@ -61,9 +63,9 @@ func restack(k int) *Op {
 	}
 }
 
-func divides(k int, s Shape) error {
-	if k < 1 || s[0]%k != 0 {
-		return fmt.Errorf("%w: %d is not a multiple of %d", errShape, s[0], k)
+func divides(k, n int) error {
+	if k < 1 || n%k != 0 {
+		return fmt.Errorf("%w: %d does not divide into %d blocks", errShape, n, k)
 	}
 	return nil
 }

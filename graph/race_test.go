@@ -1,0 +1,6 @@
+//go:build race
+
+package graph
+
+// The race detector allocates.
+const race = true

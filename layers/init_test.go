@@ -1,0 +1,270 @@
+package layers
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// law is a Gaussian in general position, or with independent coordinates.
+func law(t testing.TB, d int, independent bool) *solvers.Gaussian {
+	t.Helper()
+	cov := mat.NewSymDense(d, nil)
+	mean := make([]float64, d)
+	for i := range d {
+		mean[i] = 1.5 - float64(i)
+		for j := range i {
+			if !independent {
+				cov.SetSym(i, j, .5*math.Sin(float64(3*i+j)))
+			}
+		}
+		cov.SetSym(i, i, 1+float64(i)*.8)
+	}
+	g, err := solvers.NewGaussian(mean, cov)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func stream(purpose string) *solvers.Stream { return solvers.NewStream(3, purpose, 0) }
+
+// started is a network initialised on n draws of the law.
+func started(t testing.TB, a Architecture, o Start, n int) (*ICNN, blas32.General) {
+	t.Helper()
+	a.Dim = o.Law.Dim()
+	m := single(t, a)
+	data := o.Law.Sample(n, stream("data"))
+	if err := o.Init(m, data, stream("init")); err != nil {
+		t.Fatal(err)
+	}
+	return m, data
+}
+
+// affine gives P·(x − c) for every row.
+func affine(x blas32.General, p *mat.SymDense, c []float64) blas32.General {
+	y := dense(x.Rows, x.Cols)
+	for i := range x.Rows {
+		for j := range x.Cols {
+			var s float64
+			for k := range x.Cols {
+				s += p.At(j, k) * (float64(row(x, i)[k]) - c[k])
+			}
+			y.Data[i*x.Cols+j] = float32(s)
+		}
+	}
+	return y
+}
+
+// forms are the architectures that Start meets, with laws that a quadratic of
+// each can hold.
+func forms(t testing.TB) map[string]struct {
+	a   Architecture
+	law *solvers.Gaussian
+} {
+	const d = 4
+	type form = struct {
+		a   Architecture
+		law *solvers.Gaussian
+	}
+	return map[string]form{
+		"diagonal":         {Architecture{Hidden: []int{9}}, law(t, d, true)},
+		"rotated":          {Architecture{Hidden: []int{9}, Rotated: true}, law(t, d, false)},
+		"full":             {Architecture{Hidden: []int{9}, Full: true}, law(t, d, false)},
+		"rotated and full": {Architecture{Hidden: []int{9}, Rotated: true, Full: true}, law(t, d, false)},
+		"two layers":       {Architecture{Hidden: []int{9, 7}, Rotated: true, DiagonalSkips: true}, law(t, d, false)},
+	}
+}
+
+// With the whole share in the quadratic, ∇w(x) = Σ^{-1/3}(x − c), or Σ^{-1/2}(x − m)
+// for the baseline; and w is strongly convex with the fixed part alone.
+func TestStartAtTheClosedForm(t *testing.T) {
+	for name, f := range forms(t) {
+		for _, baseline := range []bool{false, true} {
+			m, data := started(t, f.a, Start{Law: f.law, Gaussian: baseline, Share: 1}, 100)
+			grad := dense(data.Rows, data.Cols)
+			if err := evaluator(t, m).Eval(data, nil, grad); err != nil {
+				t.Fatal(err)
+			}
+			exponent, center := 1./3, f.law.Center()
+			if baseline {
+				exponent, center = .5, f.law.Mean
+			}
+			if e := differ(grad.Data, affine(data, f.law.Power(-exponent), center).Data); e > 2e-6 {
+				t.Errorf("%s, baseline %t: ∇w has relative error %.2g; want ≤ 2e-6", name, baseline, e)
+			}
+			// The trained parts at 0 leave a quarter of the least curvature at least.
+			for _, p := range m.Params().Trained() {
+				p.Fill(func(int) float64 { return 0 })
+			}
+			var eig mat.EigenSym
+			if !eig.Factorize(meanHessian(t, m, data), false) {
+				t.Fatal("no eigenvalues")
+			}
+			least := math.Pow(f.law.Values[f.law.Dim()-1], -exponent)
+			if got := eig.Values(nil)[0]; math.Abs(got-.25*least) > 1e-5 {
+				t.Errorf("%s, baseline %t: the fixed curvature is %v at least, want %v", name, baseline, got, .25*least)
+			}
+		}
+	}
+}
+
+// With a smaller share the network's hinges bring the rest of the curvature over
+// the data, tr(Σ^{1/3}·E∇²w) = d, and the mean of ∇w is c.
+func TestStartBalance(t *testing.T) {
+	for name, f := range forms(t) {
+		for _, o := range []Start{{Law: f.law}, {Law: f.law, Share: .6, Fixed: .9, Spread: 2}, {Law: f.law, Gaussian: true}} {
+			m, data := started(t, f.a, o, 600)
+			exponent, center := 1./3, f.law.Center()
+			if o.Gaussian {
+				exponent, center = .5, make([]float64, f.law.Dim())
+			}
+			var product mat.Dense
+			product.Mul(f.law.Power(exponent), meanHessian(t, m, data))
+			d := float64(f.law.Dim())
+			tolerance := 1e-5
+			if len(f.a.Hidden) > 1 {
+				tolerance = .15 // the mean Hessian of a deep network is an estimate
+			}
+			if trace := mat.Trace(&product); math.Abs(trace/d-1) > tolerance {
+				t.Errorf("%s, %+v: tr(Σᵖ·E∇²w) = %v; want %v", name, o, trace, d)
+			}
+			grad := dense(data.Rows, data.Cols)
+			if err := evaluator(t, m).Eval(data, nil, grad); err != nil {
+				t.Fatal(err)
+			}
+			for j, c := range center {
+				var mean float64
+				for i := range grad.Rows {
+					mean += float64(grad.Data[i*grad.Cols+j]) / float64(grad.Rows)
+				}
+				if math.Abs(mean-c) > 1e-5 {
+					t.Errorf("%s, %+v: the mean of ∇w is %v along axis %d; want %v", name, o, mean, j, c)
+				}
+			}
+			for _, p := range m.Params().All() {
+				for i := range p.Len() {
+					if p.NonNegative && p.At(i) < 0 || math.IsNaN(p.At(i)) {
+						t.Fatalf("%s: %s[%d] starts at %v", name, p.Name, i, p.At(i))
+					}
+				}
+			}
+		}
+	}
+}
+
+// Every hinge of the first layer spreads over the data by Spread and bends at a
+// data point.
+func TestStartPlacesHinges(t *testing.T) {
+	o := Start{Law: law(t, 3, false), Spread: 2.5}
+	m, data := started(t, Architecture{Hidden: []int{40, 5}, Rotated: true}, o, 500)
+	layer := m.Layers[0]
+	for k := range layer.Bias.Cols {
+		var sum, squares, least float64
+		least = math.Inf(1)
+		for i := range data.Rows {
+			a := layer.Bias.At(k)
+			for j, v := range row(data, i) {
+				a += float64(v) * layer.Skip.At(j*layer.Bias.Cols+k)
+			}
+			sum, squares, least = sum+a, squares+a*a, min(least, math.Abs(a))
+		}
+		n := float64(data.Rows)
+		if sd := math.Sqrt(squares/n - sum*sum/n/n); math.Abs(sd-2.5) > 1e-3 {
+			t.Errorf("hinge %d has deviation %v, want 2.5", k, sd)
+		}
+		if least > 1e-4 {
+			t.Errorf("hinge %d bends %v from the nearest data point", k, least)
+		}
+	}
+}
+
+// A direction along which the data hardly varies gets no enormous weights, and
+// the directions may be the caller's.
+func TestStartMinDeviation(t *testing.T) {
+	g, err := solvers.NewGaussian(make([]float64, 2), mat.NewDiagDense(2, []float64{1e-8, 2}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var layers []int
+	axes := func(b blas32.General, layer int, _ *solvers.Stream) {
+		layers = append(layers, layer)
+		for k := range b.Cols {
+			b.Data[k%b.Rows*b.Stride+k] = 1
+		}
+	}
+	m, _ := started(t, Architecture{Hidden: []int{2, 2}}, Start{Law: g, Directions: axes}, 200)
+	if want := 4 / .3; math.Abs(m.Layers[0].Skip.At(0)-want) > 1e-4*want {
+		t.Errorf("weight %v along a coordinate that does not vary; want Spread/MinDeviation = %v", m.Layers[0].Skip.At(0), want)
+	}
+	if len(layers) != 2 || layers[0] != 0 || layers[1] != 1 {
+		t.Errorf("directions were asked for layers %v", layers)
+	}
+}
+
+// Particles are draws of N(c, Σ^{1/3}), or of N(0, I) for the baseline, with
+// their conjugates under the closed form.
+func TestParticles(t *testing.T) {
+	const n = 40000
+	for _, baseline := range []bool{false, true} {
+		g := law(t, 3, false)
+		o := Start{Law: g, Gaussian: baseline, Share: 1}
+		y, conjugates := o.Particles(n, stream("particles"))
+		fit, err := solvers.FitGaussian(y, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		center, cov, back := g.Center(), g.Power(1./3), g.Power(-1./3)
+		shift := center
+		if baseline {
+			cov, center, back, shift = solvers.StandardGaussian(3).Power(1), make([]float64, 3), g.Power(-.5), g.Mean
+		}
+		for i := range 3 {
+			if e := math.Abs(fit.Mean[i] - center[i]); e > 5*math.Sqrt(cov.At(i, i)/n) {
+				t.Errorf("baseline %t: mean %v along axis %d, want %v", baseline, fit.Mean[i], i, center[i])
+			}
+			for j := range 3 {
+				sd := math.Sqrt((cov.At(i, i)*cov.At(j, j) + cov.At(i, j)*cov.At(i, j)) / n)
+				if e := math.Abs(fit.Power(1).At(i, j) - cov.At(i, j)); e > 5*sd {
+					t.Errorf("baseline %t: covariance (%d, %d) is %v, want %v", baseline, i, j, fit.Power(1).At(i, j), cov.At(i, j))
+				}
+			}
+		}
+		if e := differ(affine(conjugates, back, shift).Data, y.Data); e > 2e-6 {
+			t.Errorf("baseline %t: ∇w of the conjugates is %.2g from the particles", baseline, e)
+		}
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	g := law(t, 2, false)
+	m := single(t, Architecture{Dim: 2, Hidden: []int{3}})
+	data := g.Sample(10, stream("data"))
+	for name, c := range map[string]struct {
+		o    Start
+		m    *ICNN
+		data blas32.General
+		want string
+	}{
+		"float64":        {Start{Law: g}, full(t, 2, 3), data, "float32"},
+		"no law":         {Start{}, m, data, "Gaussian"},
+		"another law":    {Start{Law: law(t, 3, false)}, m, data, "ℝ^2"},
+		"one point":      {Start{Law: g}, m, normals(1, 1, 2, 0), "(1, 2)"},
+		"another shape":  {Start{Law: g}, m, normals(1, 10, 3, 0), "(10, 3)"},
+		"share too high": {Start{Law: g, Share: 1.5}, m, data, "1.5; it must lie in (0, 1]"},
+		"share below 0":  {Start{Law: g, Share: -1}, m, data, "share is -1"},
+		"share NaN":      {Start{Law: g, Share: math.NaN()}, m, data, "share is NaN"},
+		"fixed too high": {Start{Law: g, Fixed: 2}, m, data, "fixed fraction of the quadratic is 2"},
+		"flat hinges": {Start{Law: g, Directions: func(b blas32.General, _ int, _ *solvers.Stream) { clear(b.Data) }}, m, data,
+			"no curvature"},
+	} {
+		if err := c.o.Init(c.m, c.data, stream("init")); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v; want one that says %q", name, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package losses
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"cmf/graph"
+	"cmf/layers"
+
+	"gorgonia.org/gorgonia"
+)
+
+// potential is a small network with every optional part, weights in general
+// position.
+func potential(t testing.TB, float64s bool) *layers.ICNN {
+	t.Helper()
+	m, err := layers.NewICNN(layers.Architecture{Dim: 3, Hidden: []int{5, 4}, DiagonalSkips: true, Rank: 2, Rotated: true, Full: true, Float64: float64s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, p := range m.Params().All() {
+		p.Fill(func(int) float64 {
+			v := .4 * r.NormFloat64()
+			if p.NonNegative || p == m.Floor {
+				return math.Abs(v) + .05
+			}
+			return v
+		})
+	}
+	return m
+}
+
+// sum reads a specification that is right.
+func sum(t testing.TB, spec string, extra ...Term) Sum {
+	t.Helper()
+	s, err := Parse(spec, extra...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// fill draws the inputs of a loss; a mask has equal weights.
+func fill(p *graph.Program, sum Sum) {
+	for k, name := range sum.Inputs() {
+		r := rand.New(rand.NewPCG(uint64(k), 9))
+		in := p.In(name)
+		for i := range in.Rows * in.Cols {
+			v := r.NormFloat64()
+			if name == Mask {
+				v = 1 / float64(in.Rows)
+			}
+			if in.F32 != nil {
+				in.F32[i] = float32(v)
+			} else {
+				in.F64[i] = v
+			}
+		}
+	}
+}
+
+// The gradients of every loss in every weight against central differences.
+func TestGradients(t *testing.T) {
+	for _, spec := range []string{"dual", "pairs", "dual+0.1*pairs", "curl", "3*curl+dual"} {
+		m := potential(t, true)
+		sum := sum(t, spec, curl{})
+		p, trained, err := Compile(m, sum, 6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fill(p, sum)
+		loss := func() float64 {
+			if err := p.Run(); err != nil {
+				t.Fatal(err)
+			}
+			return p.Out("loss").At(0, 0)
+		}
+		var worst float64
+		var where string
+		var checked int
+		gradients := make(map[*graph.Param][]float64)
+		loss()
+		for _, w := range trained {
+			gradients[w] = append([]float64(nil), p.Out(gradient(w)).F64...)
+		}
+		for _, w := range m.Params().Trained() {
+			got := gradients[w]
+			if got == nil {
+				got = make([]float64, w.Len())
+			}
+			scale := 1e-2
+			for _, g := range got {
+				scale = max(scale, math.Abs(g))
+			}
+			for i := range w.Len() {
+				v := w.At(i)
+				at := func(v float64) float64 { w.Set(i, v); return loss() }
+				diff := func(h float64) float64 { return (at(v+h) - at(v-h)) / (2 * h) }
+				const h = 1e-3
+				want := (4*diff(h/2) - diff(h)) / 3 // Richardson: error O(h⁴)
+				w.Set(i, v)
+				checked++
+				if e := math.Abs(got[i]-want) / scale; e > worst {
+					worst, where = e, fmt.Sprintf("%s[%d]", w.Name, i)
+				}
+			}
+		}
+		if worst > 1e-6 {
+			t.Errorf("%s: relative error %.2g in %s; want ≤ 1e-6", spec, worst, where)
+		}
+		if checked != m.Params().Count() {
+			t.Errorf("%s: %d of %d weights checked", spec, checked, m.Params().Count())
+		}
+		t.Logf("%s: largest relative error of the gradient %.2g, over %d weights", spec, worst, checked)
+	}
+}
+
+// The dual's gradient is E_data[∂w] − E_generated[∂w], and its value is what
+// its formula says.
+func TestDual(t *testing.T) {
+	const n = 5
+	m := potential(t, true)
+	sum := sum(t, "dual")
+	p, trained, err := Compile(m, sum, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(p, sum)
+	p.In(Mask).F64[2] = 0
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	s := graph.NewScope(m.Params().Dtype())
+	x, xhat, mask := s.Input("x", n, 3), s.Input("xhat", n, 3), s.Input("mask", n, 1)
+	value, conjugate := m.Value(s, x), m.Value(s, xhat)
+	out := map[string]*gorgonia.Node{"data": value, "generated": conjugate}
+	for _, w := range trained {
+		out["data "+w.Name] = s.Grad(s.Mean(value), s.Param(w))[0]
+		out["generated "+w.Name] = s.Grad(s.Mul(mask, conjugate), s.Param(w))[0]
+	}
+	q, err := s.Compile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(q.In("x").F64, p.In(Data).F64)
+	copy(q.In("xhat").F64, p.In(Conjugate).F64)
+	copy(q.In("mask").F64, p.In(Mask).F64)
+	if err := q.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range trained {
+		a, b := q.Out("data "+w.Name).F64, q.Out("generated "+w.Name).F64
+		for i, g := range p.Out(gradient(w)).F64 {
+			if want := a[i] - b[i]; math.Abs(g-want) > 1e-13*(1+math.Abs(a[i])) {
+				t.Errorf("%s[%d]: %v, E_data − E_generated is %v", w.Name, i, g, want)
+			}
+		}
+	}
+	var want float64
+	for i := range n {
+		want += q.Out("data").At(i, 0) / n
+		inner := -q.Out("generated").At(i, 0)
+		for j := range 3 {
+			inner += p.In(Conjugate).At(i, j) * p.In(Gibbs).At(i, j)
+		}
+		want += p.In(Mask).At(i, 0) * inner
+	}
+	if got := p.Out("loss").At(0, 0); math.Abs(got-want) > 1e-13 {
+		t.Errorf("loss %v, want %v", got, want)
+	}
+}
+
+// The value of pairs is the mean squared distance of ∇w(x_i) from y_σ(i), by an
+// evaluation of the gradient apart.
+func TestPairs(t *testing.T) {
+	const n = 4
+	m := potential(t, true)
+	sum := sum(t, "pairs")
+	p, _, err := Compile(m, sum, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(p, sum)
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	s := graph.NewScope(m.Params().Dtype())
+	x := s.Input("x", n, 3)
+	q, err := s.Compile(map[string]*gorgonia.Node{"g": s.Grad(m.Value(s, x), x)[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(q.In("x").F64, p.In(Data).F64)
+	if err := q.Run(); err != nil {
+		t.Fatal(err)
+	}
+	var want float64
+	for i := range n {
+		for j := range 3 {
+			r := q.Out("g").At(i, j) - p.In(Paired).At(i, j)
+			want += r * r / n
+		}
+	}
+	if got := p.Out("loss").At(0, 0); math.Abs(got-want) > 1e-12*want {
+		t.Errorf("loss %v, want %v", got, want)
+	}
+}
+
+// A row of weight 0 has no say.
+func TestMask(t *testing.T) {
+	const n = 6
+	m := potential(t, true)
+	sum := sum(t, "dual")
+	p, trained, err := Compile(m, sum, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(p, sum)
+	mask := p.In(Mask).F64
+	for i := range mask {
+		mask[i] = 1. / (n - 1)
+	}
+	mask[3] = 0
+	results := func() (r [][]float64) {
+		if err := p.Run(); err != nil {
+			t.Fatal(err)
+		}
+		r = append(r, append([]float64(nil), p.Out("loss").F64...))
+		for _, w := range trained {
+			r = append(r, append([]float64(nil), p.Out(gradient(w)).F64...))
+		}
+		return r
+	}
+	before := results()
+	for j := range 3 {
+		p.In(Conjugate).F64[3*3+j] = 50
+		p.In(Gibbs).F64[3*3+j] = -70
+	}
+	after := results()
+	for k := range before {
+		for i, v := range before[k] {
+			if math.Abs(after[k][i]-v) > 1e-13*(1+math.Abs(v)) {
+				t.Fatalf("result %d[%d] goes from %v to %v with a masked row", k, i, v, after[k][i])
+			}
+		}
+	}
+	mask[3] = .1
+	if moved := results(); moved[0][0] == before[0][0] {
+		t.Error("a row that counts changes nothing")
+	}
+}
