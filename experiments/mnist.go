@@ -18,6 +18,7 @@ type MNISTConfig struct {
 	Core
 	Alpha     float64 `default:"0.005" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
 	Noise     float64 `default:"0.5" desc:"deviation of normal noise added in those units, which smooths the law of saturated pixels; from 0 to 5"`
+	Knots     int     `default:"4" desc:"hinges on every single pixel, besides those of CMF_HIDDEN; from 0 to 64"`
 	Particles int     `default:"512" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
 	Langevin  int     `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
 	Tolerance float64 `default:"0.01" desc:"relative residual of the conjugates while training"`
@@ -37,6 +38,7 @@ func (c *MNISTConfig) Validate() error {
 	}{
 		{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
 		{c.Noise >= 0 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0 to 5"},
+		{c.Knots >= 0 && c.Knots <= 64, "KNOTS", c.Knots, "allowed are 0 to 64"},
 		{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
 		{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
 		{c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"},
@@ -100,7 +102,7 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 		return p, transform.Inverse(p, x)
 	}
 
-	potential, err := layers.NewICNN(layers.Architecture{Dim: pixels, Hidden: c.Hidden, Full: true})
+	potential, err := layers.NewICNN(layers.Architecture{Dim: pixels, Hidden: c.Hidden, Knots: c.Knots, Full: true})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 
 // Curvature estimates the mean Hessian of a float32 ICNN over a batch, to
 // precondition samplers and conjugate solves. It is exact for one hidden layer
-// without quadratic skips. Deeper, the mean of
+// without quadratic skips, with knots or without. Deeper, the mean of
 //
 //	H = Σ_l J_lᵀ·diag(γ_l ⊙ σ″(a_l))·J_l + Σ_l diag(d_l·δ_l) + Σ_l,r A_r·diag(δ_l)·A_rᵀ + ∇²Q
 //
@@ -91,6 +91,11 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 		jac = j
 	}
 	c.addQuadratic(h)
+	for k := range c.m.Knots {
+		for i, v := range p.Out(key("knot", k)).F32 {
+			h.Data[i*d+i] += v
+		}
+	}
 	sym := mat.NewSymDense(d, nil)
 	for i := range d {
 		for j := i; j < d; j++ {
@@ -142,6 +147,9 @@ func (c *Curvature) program(n int) (*graph.Program, error) {
 		for r, v := range f.ranks[l] {
 			out[key(rankName(r), l)] = mean(v)
 		}
+	}
+	for k, knot := range c.m.Knots {
+		out[key("knot", k)] = mean(knot.curvature(s, x))
 	}
 	p, err := s.Compile(out)
 	if err != nil {

@@ -60,7 +60,7 @@ func relative(a, b mat.Matrix) float64 {
 }
 
 // quadratics are the forms of the outer quadratic.
-var quadratics = []Architecture{{}, {Rotated: true}, {Full: true}, {Rotated: true, Full: true}}
+var quadratics = []Architecture{{}, {Knots: 3, Full: true}, {Rotated: true}, {Full: true}, {Rotated: true, Full: true}}
 
 // With one hidden layer and no quadratic skips the mean Hessian is exact.
 func TestMeanHessianIsExact(t *testing.T) {

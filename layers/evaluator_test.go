@@ -73,7 +73,7 @@ func differ(a, b []float32) float64 {
 // evaluator, so that the padding of one batch is the rest of another.
 func TestEvaluatorSizes(t *testing.T) {
 	const d = 3
-	m := single(t, Architecture{Dim: d, Hidden: []int{6, 5}, DiagonalSkips: true, Rank: 2, Rotated: true, Full: true})
+	m := single(t, Architecture{Dim: d, Hidden: []int{6, 5}, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true})
 	e := evaluator(t, m)
 	all := normals(1, 1200, d, 0)
 	directions := normals(2, 1200, d, 0)
@@ -180,7 +180,7 @@ func TestEvaluatorAccuracy(t *testing.T) {
 // ∇²w·v against central differences of ∇w, in float32.
 func TestEvaluatorHessVec(t *testing.T) {
 	const d, n, h = 4, 50, 1e-2
-	e := evaluator(t, single(t, Architecture{Dim: d, Hidden: []int{6, 5}, DiagonalSkips: true, Rank: 2, Rotated: true, Full: true}))
+	e := evaluator(t, single(t, Architecture{Dim: d, Hidden: []int{6, 5}, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true}))
 	x, v, hv := normals(1, n, d, 1), normals(2, n, d, 2), normals(3, n, d, 3)
 	if err := e.HessVec(x, v, hv); err != nil {
 		t.Fatal(err)

@@ -25,6 +25,9 @@ type Architecture struct {
 	// Rank adds ½Σ_r (A_kr·x)², r = 1 … Rank, to every pre-activation.
 	Rank int
 
+	// Knots adds a separable function: that many hinges on every coordinate.
+	Knots int
+
 	// Rotated gives the outer quadratic a basis U of its own, a frozen
 	// orthogonal matrix; otherwise it is diagonal.
 	Rotated bool
@@ -39,9 +42,10 @@ type Architecture struct {
 // ICNN is an input-convex neural network with a skip from the input to every
 // layer and an outer quadratic:
 //
-//	a_l = z_{l−1}·W_l + q_l(x),  z_l = softplus(a_l),  w(x) = z_L·c + Q(x)
+//	a_l = z_{l−1}·W_l + q_l(x),  z_l = softplus(a_l),  w(x) = z_L·c + Q(x) + K(x)
 //	q_l(x)_k = x·B_k + b_k + ½Σ_j d_kj·x_j² + ½Σ_r (A_kr·x)²
 //	Q(x) = ½Σ_k (s_k + t_k)·((x−m)·U)_k² + ½‖(x−m)·A‖² + x·ℓ
+//	K(x) = Σ_k Σ_j c_kj·softplus(s_kj·x_j + b_kj)
 //
 // It is convex while W, c, d and t are ≥ 0, and strongly convex with modulus
 // min s. Rows are points: B_l is (d, h_l), W_l (h_{l−1}, h_l).
@@ -50,6 +54,7 @@ type Architecture struct {
 type ICNN struct {
 	Architecture
 	Layers []Layer
+	Knots  []Knot
 
 	Out    *graph.Param // c, (h_L, 1)
 	Linear *graph.Param // ℓ, (1, d)
@@ -84,8 +89,8 @@ func NewICNN(a Architecture) (*ICNN, error) {
 			return nil, fmt.Errorf("layers: hidden width %d is %d; it must be at least 1", i, h)
 		}
 	}
-	if a.Rank < 0 {
-		return nil, fmt.Errorf("layers: rank %d; it must be at least 0", a.Rank)
+	if a.Rank < 0 || a.Knots < 0 {
+		return nil, fmt.Errorf("layers: rank %d and %d knots; both must be at least 0", a.Rank, a.Knots)
 	}
 	dtype := tensor.Float32
 	if a.Float64 {
@@ -110,6 +115,7 @@ func NewICNN(a Architecture) (*ICNN, error) {
 		}
 		m.Layers = append(m.Layers, layer)
 	}
+	m.Knots = newKnots(ps, a.Knots, a.Dim)
 	m.Out = nonNegative(ps.New("out", a.Hidden[len(a.Hidden)-1], 1))
 	m.Linear = ps.New("linear", 1, a.Dim)
 	m.Floor = frozen(ps.New("quadratic.floor", 1, a.Dim))
@@ -150,17 +156,23 @@ func (m *ICNN) Value(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 		w = s.Add(w, s.Scale(.5, s.SumCols(s.Square(s.MatMul(u, false, s.Param(m.Root), false)))))
 	}
 	w = s.Add(w, s.MatMul(z, false, s.Param(m.Out), false))
+	for _, k := range m.Knots {
+		w = s.Add(w, k.value(s, x))
+	}
 	return s.Add(w, s.MatMul(x, false, s.Param(m.Linear), true))
 }
 
 // Gradient declares ∇w(x), shape (n, d), as a network of its own:
 //
 //	δ_L = c ⊙ σ(a_L),  δ_{l−1} = (δ_l·W_lᵀ) ⊙ σ(a_{l−1})
-//	∇w = Σ_l [δ_l·B_lᵀ + x ⊙ (δ_l·d_lᵀ) + Σ_r (δ_l ⊙ x·A_r)·A_rᵀ] + ∇Q
+//	∇w = Σ_l [δ_l·B_lᵀ + x ⊙ (δ_l·d_lᵀ) + Σ_r (δ_l ⊙ x·A_r)·A_rᵀ] + ∇Q + ∇K
 func (m *ICNN) Gradient(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 	f := m.forward(s, x)
 	m.backward(s, f)
 	g := s.Add(m.quadratic(s, s.Sub(x, s.Param(m.Center))), s.Param(m.Linear))
+	for _, k := range m.Knots {
+		g = s.Add(g, k.gradient(s, x))
+	}
 	for l, layer := range m.Layers {
 		delta := f.delta[l]
 		g = s.Add(g, s.MatMul(delta, false, s.Param(layer.Skip), true))
@@ -224,6 +236,9 @@ func (m *ICNN) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Nod
 	}
 
 	hv := m.quadratic(s, v)
+	for _, k := range m.Knots {
+		hv = s.Add(hv, s.Mul(tile(k.curvature(s, x)), v))
+	}
 	for l, layer := range m.Layers {
 		hv = s.Add(hv, s.MatMul(dd[l], false, s.Param(layer.Skip), true))
 		if layer.Diag != nil {

@@ -16,7 +16,7 @@ import (
 // position.
 func full(t testing.TB, d int, hidden ...int) *ICNN {
 	t.Helper()
-	m, err := NewICNN(Architecture{Dim: d, Hidden: hidden, DiagonalSkips: true, Rank: 2, Rotated: true, Full: true, Float64: true})
+	m, err := NewICNN(Architecture{Dim: d, Hidden: hidden, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true, Float64: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -211,7 +211,16 @@ func (o Start) balance(m *ICNN, data blas32.General) error {
 		if !(trace > 0) {
 			return errors.New("layers: the hinges have no curvature over the data")
 		}
-		factor := (1 - o.Share) * float64(d) / trace
+		rest := 1 - o.Share
+		if len(m.Knots) > 0 {
+			rest /= 2 // the knots take the other half
+			precision := make([]float64, d)
+			for j := range precision {
+				precision[j] = 1 / metric.At(j, j)
+			}
+			m.placeKnots(data, rest, precision, o.MinDeviation)
+		}
+		factor := rest * float64(d) / trace
 		m.Out.Fill(func(int) float64 { return factor })
 	} else {
 		m.Out.Fill(func(int) float64 { return 0 })

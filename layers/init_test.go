@@ -76,6 +76,7 @@ func forms(t testing.TB) map[string]struct {
 		"diagonal":         {Architecture{Hidden: []int{9}}, law(t, d, true)},
 		"rotated":          {Architecture{Hidden: []int{9}, Rotated: true}, law(t, d, false)},
 		"full":             {Architecture{Hidden: []int{9}, Full: true}, law(t, d, false)},
+		"knots":            {Architecture{Hidden: []int{9}, Full: true, Knots: 3}, law(t, d, false)},
 		"rotated and full": {Architecture{Hidden: []int{9}, Rotated: true, Full: true}, law(t, d, false)},
 		"two layers":       {Architecture{Hidden: []int{9, 7}, Rotated: true, DiagonalSkips: true}, law(t, d, false)},
 	}

@@ -16,7 +16,7 @@ import (
 // position.
 func potential(t testing.TB, float64s bool) *layers.ICNN {
 	t.Helper()
-	m, err := layers.NewICNN(layers.Architecture{Dim: 3, Hidden: []int{5, 4}, DiagonalSkips: true, Rank: 2, Rotated: true, Full: true, Float64: float64s})
+	m, err := layers.NewICNN(layers.Architecture{Dim: 3, Hidden: []int{5, 4}, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true, Float64: float64s})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,80 @@
+package layers
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"cmf/graph"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gorgonia.org/gorgonia"
+)
+
+// Knot is one hinge on every coordinate, c_j·softplus(s_j·x_j + b_j), c ≥ 0. A
+// few of them make a separable convex function, the potential of a product law:
+// they shape the law of each coordinate at the price of elementwise work.
+type Knot struct {
+	Slope  *graph.Param // s, (1, d)
+	Bias   *graph.Param // b, (1, d)
+	Weight *graph.Param // c, (1, d)
+}
+
+func newKnots(ps *graph.Params, k, d int) []Knot {
+	knots := make([]Knot, k)
+	for i := range knots {
+		name := func(s string) string { return fmt.Sprintf("knot%d.%s", i, s) }
+		knots[i] = Knot{ps.New(name("slope"), 1, d), ps.New(name("bias"), 1, d), nonNegative(ps.New(name("weight"), 1, d))}
+	}
+	return knots
+}
+
+func (k Knot) activation(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
+	return s.Add(s.Mul(x, s.Param(k.Slope)), s.Param(k.Bias))
+}
+
+// value declares Σ_j c_j·softplus(s_j·x_j + b_j), (n, 1).
+func (k Knot) value(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
+	return s.MatMul(s.Softplus(k.activation(s, x)), false, s.Param(k.Weight), true)
+}
+
+// gradient declares c ⊙ s ⊙ σ(s ⊙ x + b), (n, d).
+func (k Knot) gradient(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
+	return s.Mul(s.Sigmoid(k.activation(s, x)), s.Mul(s.Param(k.Weight), s.Param(k.Slope)))
+}
+
+// curvature declares the diagonal Hessian c ⊙ s² ⊙ σ′(s ⊙ x + b), (n, d).
+func (k Knot) curvature(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
+	sigma := s.Sigmoid(k.activation(s, x))
+	slope := s.Param(k.Slope)
+	return s.Mul(s.Mul(sigma, s.Affine(-1, sigma, 1)), s.Mul(s.Param(k.Weight), s.Mul(slope, slope)))
+}
+
+// placeKnots spreads the knots of each coordinate evenly over the range of the
+// data, each as wide as its share of it, and gives them the curvature
+// share·precision_j on average over the data.
+func (m *ICNN) placeKnots(data blas32.General, share float64, precision []float64, least float64) {
+	column := make([]float64, data.Rows)
+	for j := range m.Dim() {
+		for i := range column {
+			column[i] = float64(data.Data[i*data.Stride+j])
+		}
+		slices.Sort(column)
+		lo, hi := column[len(column)/200], column[len(column)-1-len(column)/200]
+		width := max(hi-lo, least)
+		slope := 4 * float64(len(m.Knots)) / width
+		var curvature float64
+		for k := range m.Knots {
+			at := (lo+hi)/2 + width*((float64(k)+.5)/float64(len(m.Knots))-.5)
+			m.Knots[k].Slope.Set(j, slope)
+			m.Knots[k].Bias.Set(j, -slope*at)
+			for _, x := range column {
+				e := math.Exp(-math.Abs(slope * (x - at)))
+				curvature += slope * slope * e / ((1 + e) * (1 + e)) / float64(len(column))
+			}
+		}
+		for k := range m.Knots {
+			m.Knots[k].Weight.Set(j, share*precision[j]/max(curvature, 1e-6))
+		}
+	}
+}
