@@ -58,6 +58,8 @@ func (j *judge) fill(r *Run, model, gaussian blas32.General) error {
 		{Metric: "frechet", Label: "Fréchet distance", Goal: Lower},
 		{Metric: "energy_distance", Label: "Energy distance", Goal: Lower},
 		{Metric: "nn_accuracy", Label: "1-NN two-sample accuracy", Goal: Nearer, Target: .5},
+		{Metric: "nn_share_generated", Label: "— share of generated with a generated neighbour", Goal: Nearer, Target: .5},
+		{Metric: "nn_share_data", Label: "— share of data with a data neighbour", Goal: Nearer, Target: .5},
 		{Metric: "confidence", Label: "Classifier confidence", Goal: Higher},
 		{Metric: "class_entropy", Label: "Entropy of classes (log 10 = 2.30)", Goal: Higher},
 		{Metric: "nearest_training_distance", Label: "Distance to the nearest training digit"},
@@ -76,9 +78,12 @@ func (j *judge) measure(x blas32.General, into Numbers) error {
 	if into["energy_distance"], err = EnergyDistance(x, j.test); err != nil {
 		return err
 	}
-	if into["nn_accuracy"], err = NearestNeighbourAccuracy(x, j.test); err != nil {
+	own, others, err := NearestNeighbourShares(x, j.test)
+	if err != nil {
 		return err
 	}
+	into["nn_accuracy"] = (own + others) / 2
+	into["nn_share_generated"], into["nn_share_data"] = own, others
 	if into["nearest_training_distance"], err = j.nearest(x); err != nil {
 		return err
 	}

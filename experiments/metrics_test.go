@@ -84,6 +84,14 @@ func TestNearestNeighbourAccuracy(t *testing.T) {
 		t.Errorf("accuracy of overlapping laws = %g, want between those of one law and of distant laws", shifted)
 	}
 	x := normal(600, 4, 0, 1, 3)
+	// A clump amid a wide law: the clump's neighbours are its own, the wide law's too few.
+	own, others, err := NearestNeighbourShares(normal(600, 100, 0, .3, 1), normal(600, 100, 0, 1, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own < .95 || others > .4 {
+		t.Errorf("shares of a clump and of the law around it: %.3f and %.3f", own, others)
+	}
 	near(t, "accuracy of copies", must(t)(NearestNeighbourAccuracy(x, x)), 0, 0)
 }
 

@@ -20,19 +20,32 @@ const tile = 512
 // law; 1 where they are far apart; and below 0.5 where rows of one are copies
 // of rows of the other. It is NaN where a row is not finite.
 //
+// It is the mean of NearestNeighbourShares, which see for how it can deceive.
+//
 // D. Lopez-Paz, M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
 func NearestNeighbourAccuracy(x, y blas32.General) (float64, error) {
+	ofX, ofY, err := NearestNeighbourShares(x, y)
+	return (ofX + ofY) / 2, err
+}
+
+// NearestNeighbourShares are the shares of rows of x, and of y, whose nearest
+// other row is of their own kind; both near 0.5 where x and y follow one law.
+//
+// Their mean deceives where they differ: rows of x that are all close to the
+// middle of the data are each other's neighbours and everybody's, so that the
+// share of x is near 1 and that of y near 0.
+func NearestNeighbourShares(x, y blas32.General) (ofX, ofY float64, err error) {
 	if err := checkPair(x, y, 1); err != nil {
-		return 0, fmt.Errorf("nearest-neighbour accuracy: %w", err)
+		return 0, 0, fmt.Errorf("nearest-neighbour accuracy: %w", err)
 	}
 	if x.Rows != y.Rows {
-		return 0, fmt.Errorf("nearest-neighbour accuracy: x has %d rows and y %d; it needs as many of each", x.Rows, y.Rows)
+		return 0, 0, fmt.Errorf("nearest-neighbour accuracy: x has %d rows and y %d; it needs as many of each", x.Rows, y.Rows)
 	}
 	n := x.Rows
 	z := stacked(x, y)
 	mean := columnMeans(z)
 	if !finite(mean) {
-		return math.NaN(), nil
+		return math.NaN(), math.NaN(), nil
 	}
 	z = shifted(z, mean)
 
@@ -51,13 +64,15 @@ func NearestNeighbourAccuracy(x, y blas32.General) (float64, error) {
 			}
 		}
 	})
-	right := 0
 	for i, j := range nearest {
-		if (i < n) == (j < n) {
-			right++
+		switch {
+		case i < n && j < n:
+			ofX++
+		case i >= n && j >= n:
+			ofY++
 		}
 	}
-	return float64(right) / float64(2*n), nil
+	return ofX / float64(n), ofY / float64(n), nil
 }
 
 // NearestDistance gives, for each row of gen (n, d), the Euclidean distance to
