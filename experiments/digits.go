@@ -62,7 +62,7 @@ func (j *judge) fill(r *Run, model, gaussian blas32.General) error {
 		{Metric: "nn_share_data", Label: "— share of data with a data neighbour", Goal: Nearer, Target: .5},
 		{Metric: "confidence", Label: "Classifier confidence", Goal: Higher},
 		{Metric: "class_entropy", Label: "Entropy of classes (log 10 = 2.30)", Goal: Higher},
-		{Metric: "nearest_training_distance", Label: "Distance to the nearest training digit"},
+		{Metric: "nearest_training_distance", Label: "Distance to the nearest training digit", Goal: Nearer, Target: r.Report.Floor["nearest_training_distance"]},
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func drawDigits(r *Run, set *data.Images, gibbs, digits, gaussian blas32.General
 	if err != nil {
 		return err
 	}
-	r.AddFigure("grid.png", "Held-out digits ("+name+"); samples y of the Gibbs factor 𝔓_w, each pixel in units of its deviation; generated digits ∇w*(y); samples of a Gaussian fit.")
+	r.LeadFigure("grid.png", "Held-out digits ("+name+"); samples y of the Gibbs factor 𝔓_w, each pixel in units of its deviation; generated digits ∇w*(y); samples of a Gaussian fit.")
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise and the map to digits.", name)
 	return nil
 }

@@ -267,6 +267,6 @@ func drawLearning(r *Run) error {
 	if err != nil {
 		return err
 	}
-	r.AddFigure("curves.png", "The loss, which falls as the map fits, up to the noise of minibatches.")
+	r.AddFigure("curves.png", "The loss. Its level moves with the Gibbs factor that is being learned, so it need not fall throughout.")
 	return nil
 }

@@ -152,6 +152,11 @@ func (r *Run) AddFigure(file, caption string) {
 	r.Page.Figures = append(r.Page.Figures, Figure{File: file, Caption: caption})
 }
 
+// LeadFigure lists a PNG in the folder before all others.
+func (r *Run) LeadFigure(file, caption string) {
+	r.Page.Figures = append([]Figure{{File: file, Caption: caption}}, r.Page.Figures...)
+}
+
 // SaveSamples writes samples.npy.
 func (r *Run) SaveSamples(x blas32.General) error {
 	if err := data.WriteNPY(r.path("samples.npy"), x); err != nil {
