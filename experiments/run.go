@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -55,8 +54,6 @@ type Run struct {
 // An interrupt ends training, writes a checkpoint and the report; a second one
 // ends the program.
 func Main[T any](d Definition[T]) {
-	// A soft limit on the garbage collector's work: batches are large and live long.
-	debug.SetGCPercent(200)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() { <-ctx.Done(); stop() }()
 	_, err := Execute(ctx, d, os.Args[1:], os.Stderr)

@@ -4,23 +4,42 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
 
-// Gaussian is N(m, Σ) with the closed form of its conjugate moment potential,
-//
-//	w(x) = ½(x−c)ᵀΣ^{-1/3}(x−c),  c = (I + Σ^{1/3})⁻¹m
-//	𝔓_w = N(c, Σ^{1/3}),  ∇w*(y) = Σ^{1/3}y + c,  log Z_w = ½ log det(2πΣ^{1/3})
+// Gaussian is N(m, Σ), whose moment and conjugate moment potentials are known.
 type Gaussian struct {
 	Mean    []float64
 	Values  []float64  // eigenvalues of Σ, ascending
 	Vectors *mat.Dense // eigenvectors of Σ in columns
 }
 
-// NewGaussian decomposes Σ, which must be symmetric positive definite.
+// GaussianFromMatrix is NewGaussian for any matrix Σ: one that is not square, or
+// not symmetric to rounding, is an error.
+func GaussianFromMatrix(mean []float64, cov mat.Matrix) (*Gaussian, error) {
+	d, columns := cov.Dims()
+	if d != columns {
+		return nil, fmt.Errorf("solvers: a covariance has shape (%d, %d); it must be square", d, columns)
+	}
+	symmetric := mat.NewSymDense(d, nil)
+	for i := range d {
+		for j := i; j < d; j++ {
+			a, b := cov.At(i, j), cov.At(j, i)
+			if math.Abs(a-b) > 1e-12*max(math.Abs(a), math.Abs(b)) {
+				return nil, fmt.Errorf("solvers: entries (%d, %d) and (%d, %d) of a covariance are %g and %g; it must be symmetric", i, j, j, i, a, b)
+			}
+			symmetric.SetSym(i, j, (a+b)/2)
+		}
+	}
+	return NewGaussian(mean, symmetric)
+}
+
+// NewGaussian decomposes Σ, which must be positive definite: its least
+// eigenvalue above the rounding of its largest.
 func NewGaussian(mean []float64, cov mat.Symmetric) (*Gaussian, error) {
 	d := cov.SymmetricDim()
 	if len(mean) != d {
@@ -40,12 +59,30 @@ func NewGaussian(mean []float64, cov mat.Symmetric) (*Gaussian, error) {
 	if !eig.Factorize(cov, true) {
 		return nil, errors.New("solvers: the eigen-decomposition of a covariance did not converge")
 	}
-	g := &Gaussian{Mean: mean, Values: eig.Values(nil), Vectors: new(mat.Dense)}
+	g := &Gaussian{Mean: slices.Clone(mean), Values: eig.Values(nil), Vectors: new(mat.Dense)}
 	eig.VectorsTo(g.Vectors)
-	if !(g.Values[0] > 0) {
-		return nil, fmt.Errorf("solvers: a covariance has eigenvalue %g; it must be positive definite", g.Values[0])
+	const rounding = 0x1p-52
+	if !(g.Values[0] > float64(d)*rounding*g.Values[d-1]) {
+		return nil, fmt.Errorf("solvers: a covariance has eigenvalues from %g to %g; it must be positive definite", g.Values[0], g.Values[d-1])
 	}
 	return g, nil
+}
+
+// ConjugateMoment is the potential w with ρ = ∇w*♯𝔓_w for ρ = N(m, Σ),
+//
+//	w(x) = ½(x−c)ᵀΣ^{-1/3}(x−c),  c = (I + Σ^{1/3})⁻¹m,  𝔓_w = N(c, Σ^{1/3}).
+func (g *Gaussian) ConjugateMoment() *Quadratic {
+	return &Quadratic{Center: g.Center(), Values: powers(g.Values, -1./3), Vectors: g.Vectors}
+}
+
+// Moment is the potential u with ρ = ∇u♯𝔓_u for ρ = N(0, Σ), the centred law,
+//
+//	u(x) = ½(x−m)ᵀΣ(x−m),  𝔓_u = N(m, Σ⁻¹).
+//
+// Any centre does; the mean of a moment measure is 0. Vesseron, Béthune, Cuturi,
+// NeurIPS 2025, Proposition 1.
+func (g *Gaussian) Moment() *Quadratic {
+	return &Quadratic{Center: slices.Clone(g.Mean), Values: slices.Clone(g.Values), Vectors: g.Vectors}
 }
 
 // FitGaussian fits mean and covariance to the rows of x, (n, d), n ≥ 2; ridge is
@@ -121,15 +158,6 @@ func (g *Gaussian) Center() []float64 {
 	var out mat.VecDense
 	out.MulVec(g.Vectors, &c)
 	return out.RawVector().Data
-}
-
-// LogZ is log Z_w = ½ log det(2πΣ^{1/3}).
-func (g *Gaussian) LogZ() float64 {
-	var s float64
-	for _, v := range g.Values {
-		s += math.Log(2*math.Pi) + math.Log(v)/3
-	}
-	return s / 2
 }
 
 // Sample returns n draws of N(m, Σ).
