@@ -225,6 +225,7 @@ func TestParticles(t *testing.T) {
 		if baseline {
 			cov, center, back, shift = solvers.StandardGaussian(3).Power(1), make([]float64, 3), g.Power(-.5), g.Mean
 		}
+		t.Logf("baseline %t: covariance of the bank's first coordinates %.4f, want %.4f", baseline, fit.Power(1).At(0, 0), cov.At(0, 0))
 		for i := range 3 {
 			if e := math.Abs(fit.Mean[i] - center[i]); e > 5*math.Sqrt(cov.At(i, i)/n) {
 				t.Errorf("baseline %t: mean %v along axis %d, want %v", baseline, fit.Mean[i], i, center[i])

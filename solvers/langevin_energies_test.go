@@ -153,6 +153,7 @@ func run(tb testing.TB, l Langevin, w Potential, c *Chains, steps int) LangevinI
 // within checks got against want to five standard errors.
 func within(tb testing.TB, name string, got, want, standardError float64) {
 	tb.Helper()
+	tb.Logf("%s: %g, want %g, standard error %.2g", name, got, want, standardError)
 	if !(math.Abs(got-want) <= 5*standardError) {
 		tb.Errorf("%s: %g, want %g, standard error %.2g", name, got, want, standardError)
 	}
