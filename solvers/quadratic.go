@@ -1,0 +1,146 @@
+package solvers
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
+)
+
+// Quadratic is the potential w(x) = ½(x−c)ᵀA(x−c) with A = U·diag(s)·Uᵀ
+// positive definite. At and ConjugateAt compute in float64; the
+// methods of Curved round to float32.
+type Quadratic struct {
+	Center  []float64  // c
+	Values  []float64  // s
+	Vectors *mat.Dense // U, in columns
+}
+
+var _ Curved = (*Quadratic)(nil)
+
+// Dim is d.
+func (q *Quadratic) Dim() int { return len(q.Center) }
+
+// At is w(x) and ∇w(x) = A(x−c).
+func (q *Quadratic) At(x []float64) (value float64, grad []float64, err error) {
+	if len(x) != q.Dim() {
+		return 0, nil, q.mismatch(len(x))
+	}
+	v := floats.SubTo(make([]float64, len(x)), x, q.Center)
+	grad = q.product(v, 1)
+	return floats.Dot(v, grad) / 2, grad, nil
+}
+
+// ConjugateAt is w*(y) = ½yᵀA⁻¹y + ⟨c,y⟩ and ∇w*(y) = A⁻¹y + c.
+func (q *Quadratic) ConjugateAt(y []float64) (value float64, grad []float64, err error) {
+	if len(y) != q.Dim() {
+		return 0, nil, q.mismatch(len(y))
+	}
+	grad = q.product(y, -1)
+	value = floats.Dot(y, grad)/2 + floats.Dot(q.Center, y)
+	floats.Add(grad, q.Center)
+	return value, grad, nil
+}
+
+// Gibbs is the Gibbs factor 𝔓_w = N(c, A⁻¹).
+func (q *Quadratic) Gibbs() *Gaussian {
+	d := q.Dim()
+	order := make([]int, d)
+	for k := range order {
+		order[k] = k
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(q.Values[j], q.Values[i]) })
+	g := &Gaussian{Mean: slices.Clone(q.Center), Values: make([]float64, d), Vectors: mat.NewDense(d, d, nil)}
+	for k, from := range order {
+		g.Values[k] = 1 / q.Values[from]
+		g.Vectors.SetCol(k, mat.Col(nil, from, q.Vectors))
+	}
+	return g
+}
+
+// LogZ is log Z_w = log ∫e^{−w} = ½ log det(2πA⁻¹).
+func (q *Quadratic) LogZ() float64 {
+	var sum float64
+	for _, s := range q.Values {
+		sum += math.Log(2*math.Pi/s) / 2
+	}
+	return sum
+}
+
+// Eval writes w(x_i) and ∇w(x_i).
+func (q *Quadratic) Eval(x blas32.General, value []float32, grad blas32.General) error {
+	if err := q.check(x); err != nil {
+		return err
+	}
+	for i := range x.Rows {
+		v, g, err := q.At(widened(row(x, i)))
+		if err != nil {
+			return err
+		}
+		if value != nil {
+			value[i] = float32(v)
+		}
+		if grad.Data != nil {
+			narrow(row(grad, i), g)
+		}
+	}
+	return nil
+}
+
+// HessVec writes A·v_i.
+func (q *Quadratic) HessVec(_, v, hv blas32.General) error {
+	if err := q.check(v); err != nil {
+		return err
+	}
+	for i := range v.Rows {
+		narrow(row(hv, i), q.product(widened(row(v, i)), 1))
+	}
+	return nil
+}
+
+func (q *Quadratic) check(x blas32.General) error {
+	if x.Cols != q.Dim() {
+		return q.mismatch(x.Cols)
+	}
+	return checkBatch("points", x)
+}
+
+func (q *Quadratic) mismatch(d int) error {
+	return fmt.Errorf("solvers: points of %d coordinates for a quadratic on ℝ^%d", d, q.Dim())
+}
+
+// product is Aᵖ·v.
+func (q *Quadratic) product(v []float64, p float64) []float64 {
+	var t, out mat.VecDense
+	t.MulVec(q.Vectors.T(), mat.NewVecDense(len(v), v))
+	floats.Mul(t.RawVector().Data, powers(q.Values, p))
+	out.MulVec(q.Vectors, &t)
+	return out.RawVector().Data
+}
+
+// powers are vᵖ.
+func powers(values []float64, p float64) []float64 {
+	out := make([]float64, len(values))
+	for i, v := range values {
+		out[i] = math.Pow(v, p)
+	}
+	return out
+}
+
+func widened(v []float32) []float64 {
+	out := make([]float64, len(v))
+	for i, x := range v {
+		out[i] = float64(x)
+	}
+	return out
+}
+
+func narrow(dst []float32, v []float64) {
+	for i, x := range v {
+		dst[i] = float32(x)
+	}
+}
