@@ -1,47 +1,129 @@
 package solvers
 
-import "testing"
-import "fmt"
-import "math"
+import (
+	"fmt"
+	"math"
 
-func TestTmp(t *testing.T) {
-	for _, c := range [][]NormalComponent{
-		{{1, 0, .5}},{{1, 1, 2}},{{1,0,.05}},
-		{{.5, -2, .5}, {.5, 2, .5}},
-		{{.2, -2, .5}, {.8, 1, .2}},
-		{{.3, -3, 1}, {.2, 0, .3}, {.5, 4, .6}},
-		{{.5, -5, .05}, {.5, 5, .05}},
-		{{.3, -5, .05}, {.7, 5, .05}},
-		{{.3, 0, .05}, {.7, 10, .05}},
-		{{.9, 0, 3}, {.1, 20, .05}},
-		{{.1, 0, .05}, {.2, 4,1}, {.7, 10, .05}},
-		{{.999, 0, 1}, {.001, 10, .05}},
-		{{.5, 0, .05}, {.5, .2, .05}},
-		{{.5, 100, 1}, {.5, 110, .05}},
+	"testing"
+)
+
+func mustMixture(t testing.TB, components ...NormalComponent) *Mixture1D {
+	t.Helper()
+	m, err := NewMixture1D(components...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func solved(t testing.TB, solve func(LineDensity) (*LinePotential, error), rho LineDensity) *LinePotential {
+	t.Helper()
+	p, err := solve(rho)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.Converged {
+		t.Fatalf("residual %g after %d iterations", p.Residual, p.Iterations)
+	}
+	return p
+}
+
+func closeTo(t testing.TB, what string, got, want, tolerance float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= tolerance) {
+		t.Errorf("%s is %.7f, want %.7f", what, got, want)
+	}
+}
+
+// N(m, σ²) has the conjugate moment potential w = ½σ^{-2/3}(x−c)²,
+// c = m/(1+σ^{2/3}), and the moment measure with 𝔓_u = N(0, 1/σ²).
+func TestLineGaussian(t *testing.T) {
+	for _, c := range []struct{ mean, sd float64 }{{0, .5}, {0, 1}, {1, 2}, {-3, .2}, {.1, 6}} {
+		rho := mustMixture(t, NormalComponent{1, c.mean, c.sd})
+		scale := math.Pow(c.sd, 2./3)
+		center := c.mean / (1 + scale)
+		w := solved(t, LineSolver{}.Conjugate, rho)
+		u := solved(t, LineSolver{}.Moment, rho)
+		closeTo(t, "mean of 𝔓_w", w.Mean, center, 1e-6)
+		closeTo(t, "variance of 𝔓_w", w.Variance, scale, 1e-6)
+		closeTo(t, "log Z_w", w.LogZ, math.Log(2*math.Pi*scale)/2, 1e-6)
+		closeTo(t, "mean of 𝔓_u", u.Mean, 0, 1e-6)
+		closeTo(t, "variance of 𝔓_u", u.Variance, 1/(c.sd*c.sd), 1e-6/(c.sd*c.sd))
+		closeTo(t, "log Z_u", u.LogZ, math.Log(2*math.Pi)/2-math.Log(c.sd), 1e-6)
+		// As far out as 20 standard deviations of ρ.
+		for _, z := range []float64{-20, -9, -1, 0, 2, 8, 20} {
+			x := c.mean + z*c.sd
+			closeTo(t, fmt.Sprintf("w′ at %g of N(%g, %g²)", x, c.mean, c.sd), w.Slope(x), (x-center)/scale, 1e-5*(1+math.Abs(x)/scale))
+			closeTo(t, fmt.Sprintf("(w*)′(w′) at %g", x), w.ConjugateSlope(w.Slope(x)), x, 1e-9*(1+math.Abs(x)))
+			closeTo(t, fmt.Sprintf("w at %g", x), w.Value(x), (x-center)*(x-center)/scale/2, 1e-5*(1+x*x/scale))
+			y := z / c.sd
+			closeTo(t, fmt.Sprintf("u′ at %g", y), u.Slope(y), c.sd*c.sd*y, 1e-6*(1+c.sd*c.sd*math.Abs(y)))
+			closeTo(t, fmt.Sprintf("u at %g", y), u.Value(y), c.sd*c.sd*y*y/2, 1e-5*(1+z*z))
+		}
+		for _, p := range []float64{1e-9, .1, .5, .999} {
+			q := LineQuantile(rho, p)
+			closeTo(t, "quantile of 𝔓_w", w.GibbsQuantile(p), w.Slope(q), 1e-9*(1+math.Abs(q)/scale))
+			closeTo(t, "quantile of 𝔓_u", u.GibbsQuantile(p), (q-c.mean)/(c.sd*c.sd), 1e-5*(1+1/c.sd))
+		}
+	}
+}
+
+// The figures of the published table of references, which a solver with one
+// table of one tail, and a domain that covers ρ alone, misses.
+func TestLineReferences(t *testing.T) {
+	at := []float64{-2, -1, 0, .5, 1, 2}
+	for _, c := range []struct {
+		rho                  *Mixture1D
+		mean, variance, logZ float64
+		slope                []float64
+	}{
+		{mustMixture(t, NormalComponent{1, 0, .5}), 0, .629961, .687891, []float64{-3.174649, -1.587420, 0, .793703, 1.587420, 3.174649}},
+		{mustMixture(t, NormalComponent{.5, -2, .5}, NormalComponent{.5, 2, .5}), 0, 1.969269, 1.492160, []float64{-1.114729, -.050581, 0, .003001, .050581, 1.114729}},
 	} {
-		m, _ := NewMixture1D(c...)
-		fmt.Println(c, m.Mean(), m.Variance())
-		for _, moment := range []bool{false, true} {
-			for _, n := range []int{8001, 16001} {
-				o := LineSolver{Nodes: n}
-				f := o.Conjugate
-				if moment {
-					f = o.Moment
+		w := solved(t, LineSolver{}.Conjugate, c.rho)
+		closeTo(t, "mean", w.Mean, c.mean, 1e-4)
+		closeTo(t, "variance", w.Variance, c.variance, 1e-4)
+		closeTo(t, "log Z", w.LogZ, c.logZ, 1e-4)
+		for i, x := range at {
+			closeTo(t, fmt.Sprintf("w′(%g)", x), w.Slope(x), c.slope[i], 2e-4)
+		}
+	}
+}
+
+// Twice the nodes give the same figures: unequal weights, unequal widths, three
+// components, and components of deviation 0.05 at distance 10.
+func TestLineNodes(t *testing.T) {
+	for _, rho := range []*Mixture1D{
+		mustMixture(t, NormalComponent{.2, -2, .5}, NormalComponent{.8, 1, .2}),
+		mustMixture(t, NormalComponent{.3, -3, 1}, NormalComponent{.2, 0, .3}, NormalComponent{.5, 4, .6}),
+		mustMixture(t, NormalComponent{.5, -5, .05}, NormalComponent{.5, 5, .05}),
+		mustMixture(t, NormalComponent{.3, 0, .05}, NormalComponent{.7, 10, .05}),
+		mustMixture(t, NormalComponent{.9, 0, 3}, NormalComponent{.1, 20, .05}),
+	} {
+		for name, solve := range map[string]func(LineSolver) (*LinePotential, error){
+			"conjugate": func(o LineSolver) (*LinePotential, error) { return o.Conjugate(rho) },
+			"moment":    func(o LineSolver) (*LinePotential, error) { return o.Moment(rho) },
+		} {
+			one, err := solve(LineSolver{Nodes: 4001})
+			if err != nil {
+				t.Fatal(err)
+			}
+			two, err := solve(LineSolver{Nodes: 8001})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !one.Converged || !two.Converged {
+				t.Errorf("%s %v: residuals %g and %g", name, rho.Components, one.Residual, two.Residual)
+			}
+			closeTo(t, name+" mean", one.Mean, two.Mean, 1e-4)
+			closeTo(t, name+" variance", one.Variance, two.Variance, 1e-4)
+			closeTo(t, name+" log Z", one.LogZ, two.LogZ, 1e-4)
+			for _, p := range []float64{1e-6, .001, .1, .25, .55, .9, .999} {
+				x := LineQuantile(one.rho, p)
+				closeTo(t, fmt.Sprintf("%s map at the quantile %g of %v", name, p, rho.Components), one.monge.at(x), two.monge.at(x), 1e-4)
+				if name == "conjugate" {
+					closeTo(t, "w at "+fmt.Sprint(x), one.Value(x), two.Value(x), 1e-4)
 				}
-				p, err := f(m)
-				if err != nil {
-					fmt.Println(err)
-					continue
-				}
-				fmt.Printf("%v %5d mean %.7f var %.7f logz %.7f res %.1e it %d %v  x∈[%.3g,%.3g] ", moment, n, p.Mean, p.Variance, p.LogZ, p.Residual, p.Iterations, p.Converged, p.monge.x[0], p.monge.x[len(p.monge.x)-1])
-				for _, x := range []float64{-2, -1, 0, .5, 1, 2} {
-					fmt.Printf(" %.7f", p.Slope(x))
-				}
-				worst := 0.
-				for _, x := range []float64{-2.1, -1, 0.3, .5, 1, 2} {
-					worst = math.Max(worst, math.Abs(p.ConjugateSlope(p.Slope(x))-x))
-				}
-				fmt.Printf("  inv %.1e\n", worst)
 			}
 		}
 	}
