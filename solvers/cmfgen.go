@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -136,7 +137,7 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 		return info, err
 	}
 	s.moved.Fresh = false
-	if info.Langevin, err = sampler.Run(noise, &s.moved, orInt(c.Langevin, 5), s.Stream.Rand); err != nil {
+	if info.Langevin, err = sampler.Run(noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream.Rand); err != nil {
 		return info, err
 	}
 	if err := s.Bank.Scatter(&s.moved, index); err != nil {

@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -21,7 +22,7 @@ func (c *CMFGen) noise() (Potential, Langevin) {
 // the last conjugates, every Renew iterations.
 func (c *CMFGen) renewMetric() error {
 	s := c.State
-	if c.MeanHessian == nil || s.metric != nil && s.Step%orInt(c.Renew, 20) != 0 {
+	if c.MeanHessian == nil || s.metric != nil && s.Step%cmp.Or(c.Renew, 20) != 0 {
 		return nil
 	}
 	n := s.x.Rows
@@ -112,11 +113,4 @@ func copyInto(dst, src blas32.General) {
 	for i := range src.Rows {
 		copy(row(dst, i), row(src, i))
 	}
-}
-
-func orInt(v, zero int) int {
-	if v == 0 {
-		return zero
-	}
-	return v
 }
