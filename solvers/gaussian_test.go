@@ -239,6 +239,15 @@ func TestQuadraticOnBatches(t *testing.T) {
 	if err := w.Eval(newBatch(2, 6), nil, blas32.General{}); err == nil {
 		t.Error("a batch of width 6 on ℝ⁷ gives no error")
 	}
+	if err := w.Eval(x, value[:8], blas32.General{}); err == nil {
+		t.Error("8 values for 9 points give no error")
+	}
+	if err := w.Eval(x, nil, newBatch(8, 7)); err == nil {
+		t.Error("8 gradients for 9 points give no error")
+	}
+	if err := w.HessVec(x, v, newBatch(9, 6)); err == nil {
+		t.Error("products of width 6 on ℝ⁷ give no error")
+	}
 }
 
 // Draws have the law's moments, and a fit to them finds the law again.

@@ -73,8 +73,16 @@ func (q *Quadratic) LogZ() float64 {
 
 // Eval writes w(x_i) and ∇w(x_i).
 func (q *Quadratic) Eval(x blas32.General, value []float32, grad blas32.General) error {
-	if err := q.check(x); err != nil {
+	if err := q.check("points", x); err != nil {
 		return err
+	}
+	if value != nil && len(value) != x.Rows {
+		return fmt.Errorf("solvers: %d values for %d points; they must agree", len(value), x.Rows)
+	}
+	if grad.Data != nil {
+		if err := q.checkLike(x, "gradients", grad); err != nil {
+			return err
+		}
 	}
 	for i := range x.Rows {
 		v, g, err := q.At(widened(row(x, i)))
@@ -93,7 +101,10 @@ func (q *Quadratic) Eval(x blas32.General, value []float32, grad blas32.General)
 
 // HessVec writes A·v_i.
 func (q *Quadratic) HessVec(_, v, hv blas32.General) error {
-	if err := q.check(v); err != nil {
+	if err := q.check("directions", v); err != nil {
+		return err
+	}
+	if err := q.checkLike(v, "products", hv); err != nil {
 		return err
 	}
 	for i := range v.Rows {
@@ -102,11 +113,19 @@ func (q *Quadratic) HessVec(_, v, hv blas32.General) error {
 	return nil
 }
 
-func (q *Quadratic) check(x blas32.General) error {
+func (q *Quadratic) check(name string, x blas32.General) error {
 	if x.Cols != q.Dim() {
 		return q.mismatch(x.Cols)
 	}
-	return checkBatch("points", x)
+	return checkBatch(name, x)
+}
+
+// checkLike says what is wrong with out, of which a row is written for each of x.
+func (q *Quadratic) checkLike(x blas32.General, name string, out blas32.General) error {
+	if out.Rows != x.Rows {
+		return fmt.Errorf("solvers: %d %s for %d rows; they must agree", out.Rows, name, x.Rows)
+	}
+	return q.check(name, out)
 }
 
 func (q *Quadratic) mismatch(d int) error {

@@ -1,0 +1,244 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+
+	"cmf/layers"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
+)
+
+// GaussianConfig configures the experiment gaussian.
+type GaussianConfig struct {
+	Core
+	Cov       Matrix  `default:"2,1.8;1.8,2" desc:"covariance of ρ, (d, d): numbers parted by commas, rows by semicolons"`
+	Mean      Vector  `desc:"mean of ρ, d numbers parted by commas; when empty, zeros"`
+	Points    int     `default:"50000" desc:"points of ρ to learn from"`
+	Particles int     `default:"8192" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
+	Langevin  int     `default:"5" desc:"Langevin steps of a batch of particles in each iteration"`
+	Share     float64 `default:"1" desc:"share of the first potential's curvature that its quadratic has, the hinges the rest, in (0, 1]"`
+	Chain     int     `default:"500" desc:"Langevin steps of the chains that measure the learned Gibbs factor"`
+}
+
+// Validate checks the experiment's own variables.
+func (c *GaussianConfig) Validate() error {
+	if _, err := c.law(); err != nil {
+		return err
+	}
+	if err := oneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
+		return fmt.Errorf("%w: the truth is that of the Gibbs factor", err)
+	}
+	for _, v := range []struct {
+		ok    bool
+		name  string
+		value any
+		rule  string
+	}{
+		{c.Points >= 100, "POINTS", c.Points, "at least 100 points are needed"},
+		{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
+		{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
+		{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
+		{c.Chain >= 20, "CHAIN", c.Chain, "allowed are numbers from 20"},
+	} {
+		if !v.ok {
+			return fmt.Errorf("CMF_%s=%v: %s", v.name, v.value, v.rule)
+		}
+	}
+	return nil
+}
+
+// law is N(CMF_MEAN, CMF_COV).
+func (c *GaussianConfig) law() (*solvers.Gaussian, error) {
+	d := len(c.Cov)
+	mean := c.Mean
+	if len(mean) == 0 {
+		mean = make(Vector, d)
+	}
+	if len(mean) != d {
+		return nil, fmt.Errorf("CMF_MEAN=%v: %d numbers for a covariance of dimension %d; give %d, or none for zeros", c.Mean, len(mean), d, d)
+	}
+	g, err := solvers.GaussianFromMatrix(mean, c.Cov.dense())
+	if err != nil {
+		return nil, fmt.Errorf("CMF_COV=%v: %w; give a symmetric positive definite matrix such as 2,1.8;1.8,2", c.Cov, err)
+	}
+	return g, nil
+}
+
+// Gaussian is Figure 1's experiment: N(m, Σ), whose moment and conjugate moment
+// potentials are known in closed form, and the potential that CMFGen learns from
+// its points, starting at the identity.
+var Gaussian = Definition[GaussianConfig]{
+	Name: "gaussian",
+	Presets: map[string]func(*GaussianConfig){
+		"quick":   func(c *GaussianConfig) { c.Steps, c.Chain, c.LR = 500, 100, 3e-2 },
+		"default": func(c *GaussianConfig) { c.Steps, c.Hidden, c.LR, c.Init = 3000, Widths{64}, 2e-2, "identity" },
+		"paper":   func(c *GaussianConfig) { c.Steps, c.Batch, c.Hidden, c.LR = 20000, 1024, Widths{64, 64, 64, 64}, 2e-3 },
+	},
+	Do: doGaussian,
+}
+
+func doGaussian(ctx context.Context, r *Run, c *GaussianConfig) error {
+	law, err := c.law()
+	if err != nil {
+		return err
+	}
+	truth, moment := law.ConjugateMoment(), law.Moment()
+	gibbs := truth.Gibbs()
+	r.Report.Data = fmt.Sprintf("N(m, Σ) on ℝ^%d", law.Dim())
+	r.Report.Truth = map[string]any{
+		"gibbs_mean":       gibbs.Mean,
+		"gibbs_cov":        rowsOf(gibbs.Power(1)),
+		"moment_gibbs_cov": rowsOf(moment.Gibbs().Power(1)),
+		"log_z":            truth.LogZ(),
+	}
+	train := law.Sample(c.Points, solvers.NewStream(c.Seed, "points", 0))
+	held := law.Sample(20000, solvers.NewStream(c.Seed, "held out", 0))
+	if err := r.fitFloor(train, held, truth); err != nil {
+		return err
+	}
+
+	potential, err := layers.NewICNN(layers.Architecture{Dim: law.Dim(), Hidden: c.Hidden, Full: true})
+	if err != nil {
+		return err
+	}
+	watch := centerWatch{center: gibbs.Mean, from: c.Steps / 2}
+	// A low floor, as Σ^{-1/3} may lie far below the identity, and soft hinges, as
+	// the map is linear and a kink would first be unlearned.
+	start := layers.Start{Law: startLaw(c.Init, law), Share: c.Share, Fixed: .02, Spread: 1}
+	model, err := Fit(ctx, r, &c.Core, Problem{
+		Potential:    potential,
+		Start:        start,
+		Train:        train,
+		Particles:    c.Particles,
+		Langevin:     c.Langevin,
+		Tolerance:    1e-3,
+		Decay:        .995,
+		Precondition: true,
+		Watch:        watch.see,
+		WatchEvery:   max(1, c.Steps/200),
+	})
+	if err != nil || !model.Finished {
+		return err
+	}
+	metrics := r.Report.Metrics
+	metrics["cmfgen.center_distance_max"] = watch.most
+	if metrics["cmfgen.uvp_percent"], err = potentialUVP(model.Evaluator, truth, held); err != nil {
+		return err
+	}
+	mean, cov, err := model.gibbsMoments(2000, c.Chain, solvers.NewStream(c.Seed, "Gibbs factor", 0))
+	if err != nil {
+		return err
+	}
+	metrics["cmfgen.gibbs_mean_error"] = floats.Distance(mean, gibbs.Mean, 2)
+	metrics["cmfgen.gibbs_cov_rel_error"] = relativeError(cov, gibbs.Power(1))
+	draw, err := model.Draw(4000, c.Chain, solvers.NewStream(c.Seed, "generation", 0))
+	if err != nil {
+		return err
+	}
+	for name, v := range draw.Checks {
+		metrics[name] = v
+	}
+	if err := r.SaveSamples(draw.Points); err != nil {
+		return err
+	}
+	r.gaussianPage()
+	if law.Dim() != 2 {
+		return nil
+	}
+	return r.drawFigure1(law, model, draw, held)
+}
+
+// centerWatch follows the mean of the bank of particles, which oscillates about
+// c where training resolves each transport problem too well.
+type centerWatch struct {
+	center []float64
+	from   int     // the step from which most counts
+	most   float64 // the largest distance of the mean from c
+}
+
+func (w *centerWatch) see(m *Model) (Numbers, error) {
+	d := floats.Distance(columnMeans(m.State.Bank.Y), w.center, 2)
+	if m.State.Step > w.from {
+		w.most = max(w.most, d)
+	}
+	return Numbers{"center_distance": d}, nil
+}
+
+// potentialUVP is UVP of ∇w against ∇w† at the rows of x.
+func potentialUVP(learned, truth solvers.Potential, x blas32.General) (float64, error) {
+	got, want := newBatch(x.Rows, x.Cols), newBatch(x.Rows, x.Cols)
+	if err := learned.Eval(x, nil, got); err != nil {
+		return 0, err
+	}
+	if err := truth.Eval(x, nil, want); err != nil {
+		return 0, err
+	}
+	return UVP(got, want)
+}
+
+// fitFloor judges the closed form at the moments of the training points: what
+// their number allows.
+func (r *Run) fitFloor(train, held blas32.General, truth solvers.Potential) error {
+	fit, err := solvers.FitGaussian(train, 0)
+	if err != nil {
+		return err
+	}
+	r.Report.Floor["cmfgen.uvp_percent"], err = potentialUVP(fit.ConjugateMoment(), truth, held)
+	return err
+}
+
+// gibbsMoments are mean and covariance of the learned Gibbs factor over n chains
+// of MALA: a fifth of the steps adapts, the others count.
+func (m *Model) gibbsMoments(n, steps int, rng *solvers.Stream) ([]float64, *mat.SymDense, error) {
+	bank := m.State.Bank.Y
+	start := newBatch(n, bank.Cols)
+	for i := range n {
+		copy(row(start, i), row(bank, i%bank.Rows))
+	}
+	chains, err := solvers.NewChains(start)
+	if err != nil {
+		return nil, nil, err
+	}
+	sampler := solvers.Langevin{Adjusted: true, Step: m.State.Bank.Step}
+	if m.Noise == solvers.Potential(m.Evaluator) {
+		sampler.Metric = m.State.Metric()
+	}
+	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
+		return nil, nil, fmt.Errorf("sampling: %w", err)
+	}
+	sampler.Freeze = true
+	const thin = 4
+	times := float64((steps - steps/5) / thin)
+	mean, square := make([]float64, bank.Cols), mat.NewSymDense(bank.Cols, nil)
+	for range int(times) {
+		if _, err := sampler.Run(m.Noise, chains, thin, rng.Rand); err != nil {
+			return nil, nil, fmt.Errorf("sampling: %w", err)
+		}
+		now, cov := moments(chains.Y)
+		floats.AddScaled(mean, 1/times, now)
+		cov.SymRankOne(cov, 1, mat.NewVecDense(len(now), now))
+		cov.ScaleSym(1/times, cov)
+		square.AddSym(square, cov)
+	}
+	square.SymRankOne(square, -1, mat.NewVecDense(len(mean), mean))
+	return mean, square, nil
+}
+
+// relativeError is ‖A − B‖/‖B‖ in the Frobenius norm.
+func relativeError(a, b *mat.SymDense) float64 {
+	var gap mat.Dense
+	gap.Sub(a, b)
+	return mat.Norm(&gap, 2) / mat.Norm(b, 2)
+}
+
+func rowsOf(m *mat.SymDense) [][]float64 {
+	out := make([][]float64, m.SymmetricDim())
+	for i := range out {
+		out[i] = mat.Row(nil, i, m)
+	}
+	return out
+}

@@ -1,0 +1,105 @@
+package experiments
+
+import (
+	"math"
+
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// gaussianPage says what the page leads with.
+func (r *Run) gaussianPage() {
+	r.Page.Summary = "A Gaussian, its closed form, and the potential that CMFGen learns from samples."
+	r.Page.Headline = []Headline{
+		{Metric: "cmfgen.uvp_percent", Label: "L2-UVP of ∇w, percent (floor: closed form at the sample's moments)"},
+		{Metric: "cmfgen.gibbs_cov_rel_error", Label: "covariance of the Gibbs factor, relative error"},
+		{Metric: "cmfgen.center_distance_max", Label: "bank's mean from c, largest over the last half"},
+	}
+}
+
+// drawFigure1 draws ρ, the moment Gibbs factor and the conjugate one with their
+// level sets, and that of the learned potential over the exact one.
+func (r *Run) drawFigure1(law *solvers.Gaussian, m *Model, draw *Draw, held blas32.General) error {
+	const shown = 1500
+	w, u := law.ConjugateMoment(), law.Moment()
+	// A Gaussian is the Gibbs factor of its own energy.
+	energy := &solvers.Quadratic{Center: law.Mean, Values: inverses(law.Values), Vectors: law.Vectors}
+	rng := solvers.NewStream(1, "Figure 1", 0)
+	var scenes []Scene
+	for _, p := range []struct {
+		title   string
+		exact   *solvers.Quadratic
+		learned solvers.Potential
+		points  blas32.General
+	}{
+		{"data", energy, nil, head(held, shown)},
+		{"moment Gibbs factor", u, nil, u.Gibbs().Sample(shown, rng)},
+		{"conjugate Gibbs factor", w, nil, w.Gibbs().Sample(shown, rng)},
+		{"learned over exact", w, m.Evaluator, head(draw.Gibbs, shown)},
+	} {
+		exact, err := levelSets(p.exact, p.exact.Center, 720)
+		if err != nil {
+			return err
+		}
+		s := Scene{Title: p.title, Clouds: []Cloud{{"points", p.points}, {"exact level sets", exact}}}
+		if p.learned != nil {
+			// Few enough dots that the exact sets show between them.
+			learned, err := levelSets(p.learned, p.exact.Center, 72)
+			if err != nil {
+				return err
+			}
+			s.Clouds = append(s.Clouds, Cloud{"learned level sets", learned})
+		}
+		scenes = append(scenes, s)
+	}
+	if err := DrawScenes(r.path("figure1.png"), Box{}, scenes...); err != nil {
+		return err
+	}
+	r.AddFigure("figure1.png", "Figure 1: ρ, the Gibbs factor of its moment potential, N(m, Σ⁻¹), and that of its conjugate moment potential, N(c, Σ^{1/3}), exact and learned; level sets one, two and three standard deviations out. The moment measure's factor spreads inversely to ρ, the conjugate one follows it.")
+	return nil
+}
+
+// levelSets are points where a convex w on ℝ² is ½, 2 and 4½ above its value at
+// center, found along rays from it by bisection: on a Gaussian's energy one, two and
+// three standard deviations out.
+func levelSets(w solvers.Potential, center []float64, rays int) (blas32.General, error) {
+	const bisections = 40
+	at, lowest := newBatch(1, 2), make([]float32, 1)
+	at.Data[0], at.Data[1] = float32(center[0]), float32(center[1])
+	if err := w.Eval(at, lowest, blas32.General{}); err != nil {
+		return at, err
+	}
+	x, value := newBatch(3*rays, 2), make([]float32, 3*rays)
+	near, far := make([]float64, 3*rays), make([]float64, 3*rays)
+	for i := range far {
+		far[i] = 1e3
+	}
+	for range bisections {
+		for i := range x.Rows {
+			radius := (near[i] + far[i]) / 2
+			sin, cos := math.Sincos(2 * math.Pi * float64(i/3) / float64(rays))
+			x.Data[2*i], x.Data[2*i+1] = float32(center[0]+radius*cos), float32(center[1]+radius*sin)
+		}
+		if err := w.Eval(x, value, blas32.General{}); err != nil {
+			return x, err
+		}
+		for i, v := range value {
+			k := float64(i%3 + 1)
+			if radius := (near[i] + far[i]) / 2; float64(v-lowest[0]) > k*k/2 {
+				far[i] = radius
+			} else {
+				near[i] = radius
+			}
+		}
+	}
+	return x, nil
+}
+
+func inverses(values []float64) []float64 {
+	out := make([]float64, len(values))
+	for i, v := range values {
+		out[i] = 1 / v
+	}
+	return out
+}

@@ -1,0 +1,172 @@
+package experiments
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cmf/solvers"
+
+	"pgregory.net/rapid"
+)
+
+func TestGaussianRefusesBadInput(t *testing.T) {
+	for _, c := range []struct{ name, value, want string }{
+		{"CMF_COV", "1,0,0;0,1,0", "square"},
+		{"CMF_COV", "1,0;0", "row 2 has 1 numbers"},
+		{"CMF_COV", "", "square"},
+		{"CMF_COV", "2,1;1.5,2", "symmetric"},
+		{"CMF_COV", "1,2;2,1", "positive definite"},
+		{"CMF_COV", "1,1;1,1", "positive definite"},
+		{"CMF_COV", "1,NaN;NaN,1", "not a finite number"},
+		{"CMF_COV", "1,zero;zero,1", "not a finite number"},
+		{"CMF_MEAN", "1,2,3", "give 2, or none"},
+		{"CMF_MEAN", "1,Inf", "not a finite number"},
+		{"CMF_MEAN", "1,", "not a finite number"},
+		{"CMF_SOURCE", "gaussian", "allowed are gibbs"},
+		{"CMF_POINTS", "10", "at least 100"},
+		{"CMF_SHARE", "0", "up to 1"},
+	} {
+		t.Run(c.name+"="+c.value, func(t *testing.T) {
+			t.Setenv(c.name, c.value)
+			_, err := Load(new(GaussianConfig), Gaussian.Presets, nil, io.Discard)
+			if err == nil || !strings.HasPrefix(err.Error(), c.name+"=") || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v; want %s=… and %q", err, c.name, c.want)
+			}
+		})
+	}
+}
+
+// What String writes Decode reads.
+func TestMatrixText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := rapid.IntRange(1, 5).Draw(t, "d")
+		m := make(Matrix, d)
+		for i := range m {
+			m[i] = rapid.SliceOfN(rapid.Float64Range(-1e9, 1e9), d, d).Draw(t, "row")
+		}
+		var back Matrix
+		if err := back.Decode(m.String()); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.EqualFunc(m, back, slices.Equal[Vector]) {
+			t.Fatalf("%v was read as %v", m, back)
+		}
+	})
+}
+
+// Level sets of N(m, Σ)'s energy lie one, two and three deviations from m.
+func TestLevelSets(t *testing.T) {
+	law := mustGaussian(t, []float64{1, -2}, Matrix{{2, 1.8}, {1.8, 2}})
+	w := law.ConjugateMoment()
+	x, err := levelSets(w, w.Center, 12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range x.Rows {
+		v, _, err := w.At([]float64{float64(row(x, i)[0]), float64(row(x, i)[1])})
+		if want := float64(i%3 + 1); err != nil || math.Abs(math.Sqrt(2*v)-want) > 1e-5 {
+			t.Errorf("point %d is %v deviations out, want %v", i, math.Sqrt(2*v), want)
+		}
+	}
+}
+
+func mustGaussian(t *testing.T, mean []float64, cov Matrix) *solvers.Gaussian {
+	t.Helper()
+	law, err := solvers.GaussianFromMatrix(mean, cov.dense())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return law
+}
+
+// CMFGen finds the closed form from the identity, which explains 72 % of
+// Figure 1's map: there, off centre, with hinges in the way, and at Σ = 4I, where
+// the plain fixed point diverges, without oscillation.
+func TestGaussianFromIdentity(t *testing.T) {
+	for name, c := range map[string]struct{ cov, mean, share string }{
+		"Figure 1":   {"2,1.8;1.8,2", "", "1"},
+		"off centre": {"2,1.8;1.8,2", "1,-1", "1"},
+		"4I":         {"4,0;0,4", "1,1", "1"},
+		"hinges":     {"9", "2", ".5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "off centre" {
+				t.Skip("short")
+			}
+			r := runGaussian(t, "CMF_COV", c.cov, "CMF_MEAN", c.mean, "CMF_SHARE", c.share)
+			m := r.Report.Metrics
+			if uvp := m["cmfgen.uvp_percent"]; !(uvp < .5) {
+				t.Errorf("UVP %.3f %%", uvp)
+			}
+			if e := m["cmfgen.gibbs_cov_rel_error"]; !(e < .06) {
+				t.Errorf("the covariance of the Gibbs factor is off by %.3f", e)
+			}
+			if d := m["cmfgen.center_distance_max"]; !(d > 0 && d < .1) {
+				t.Errorf("the mean of the bank was %.3f from c", d)
+			}
+			if m["conjugate_converged"] < .99 || m["train_restarted_particles"] > 0 {
+				t.Errorf("conjugates solved %v, particles restarted %v", m["conjugate_converged"], m["train_restarted_particles"])
+			}
+			t.Logf("UVP %.4f %% (floor %.4f), covariance %.4f, centre %.3f", m["cmfgen.uvp_percent"],
+				r.Report.Floor["cmfgen.uvp_percent"], m["cmfgen.gibbs_cov_rel_error"], m["cmfgen.center_distance_max"])
+			checkGaussianFolder(t, r, c.cov)
+		})
+	}
+}
+
+func runGaussian(t *testing.T, variables ...string) *Run {
+	t.Helper()
+	t.Setenv("CMF_OUT", t.TempDir())
+	t.Setenv("CMF_PRESET", "quick")
+	for i := 0; i < len(variables); i += 2 {
+		t.Setenv(variables[i], variables[i+1])
+	}
+	r, err := Execute(t.Context(), Gaussian, nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// checkGaussianFolder checks the truth in report.json against closed forms of
+// one entry, and the figure.
+func checkGaussianFolder(t *testing.T, r *Run, cov string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(r.Folder, "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report struct {
+		Truth struct {
+			GibbsMean      []float64   `json:"gibbs_mean"`
+			GibbsCov       [][]float64 `json:"gibbs_cov"`
+			MomentGibbsCov [][]float64 `json:"moment_gibbs_cov"`
+			LogZ           float64     `json:"log_z"`
+		} `json:"truth"`
+	}
+	if err := json.Unmarshal(text, &report); err != nil {
+		t.Fatal(err)
+	}
+	got := report.Truth
+	want := map[string][4]float64{ // Σ^{1/3}_11, (Σ⁻¹)_11, log Z, d
+		"2,1.8;1.8,2": {(math.Cbrt(3.8) + math.Cbrt(.2)) / 2, 2 / .76, math.Log(2*math.Pi) + math.Log(.76)/6, 2},
+		"4,0;0,4":     {math.Cbrt(4), .25, math.Log(2*math.Pi) + math.Log(4)/3, 2},
+		"9":           {math.Cbrt(9), 1. / 9, math.Log(2*math.Pi)/2 + math.Log(9)/6, 1},
+	}[cov]
+	for i, v := range []float64{got.GibbsCov[0][0], got.MomentGibbsCov[0][0], got.LogZ, float64(len(got.GibbsMean))} {
+		if math.Abs(v-want[i]) > 1e-10 {
+			t.Errorf("truth %d is %v, want %v", i, v, want[i])
+		}
+	}
+	_, err = os.Stat(filepath.Join(r.Folder, "figure1.png"))
+	if plane := want[3] == 2; plane != (err == nil) {
+		t.Errorf("Figure 1 in %v dimensions: %v", want[3], err)
+	}
+}
