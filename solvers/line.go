@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -26,7 +27,8 @@ type LineSolver struct {
 
 	// Damping is η in (0, 1]. 0 means to start from ½ or, if that is less, from
 	// 1/(1 + (Var ρ)^{1/3}), which is best for the mean of a Gaussian, and to halve
-	// it whenever 8 iterations have brought no smaller residual.
+	// it whenever 8 iterations have brought no smaller residual; below 1e-3 the
+	// iteration has come as far as rounding lets it, and ends.
 	Damping float64
 
 	// Tolerance of the residual; 0 means 1e-8.
@@ -72,9 +74,9 @@ const logitDepth = 40
 // solve starts from the line a(x − c) and refines: where nodes belong is known
 // only once 𝔓 is.
 func (o LineSolver) solve(p *LinePotential, a, c float64) (*LinePotential, error) {
-	n := orInt(o.Nodes, 8001)
-	eta := or(o.Damping, min(.5, 1/(1+math.Cbrt(p.rho.Variance()))))
-	tolerance, most := or(o.Tolerance, 1e-8), orInt(o.MaxIterations, 1000)
+	n := cmp.Or(o.Nodes, 8001)
+	eta := cmp.Or(o.Damping, min(.5, 1/(1+math.Cbrt(p.rho.Variance()))))
+	tolerance, most := cmp.Or(o.Tolerance, 1e-8), cmp.Or(o.MaxIterations, 1000)
 	switch {
 	case n < 100:
 		return nil, fmt.Errorf("solvers: LineSolver.Nodes is %d; it must be at least 100", n)
@@ -102,7 +104,7 @@ func (o LineSolver) solve(p *LinePotential, a, c float64) (*LinePotential, error
 			return nil, err
 		}
 		least, since := math.Inf(1), 0
-		for p.Iterations < most {
+		for p.Iterations < most && (o.Damping != 0 || eta > 1e-3) {
 			if err := p.iterate(eta); err != nil {
 				return nil, err
 			}
@@ -112,11 +114,12 @@ func (o LineSolver) solve(p *LinePotential, a, c float64) (*LinePotential, error
 			if o.Damping == 0 && since == 8 {
 				eta, least, since = eta/2, p.Residual, 0
 			}
-			if p.Converged = p.Residual <= max(tolerance, coarse); p.Converged {
+			if p.Residual <= max(tolerance, coarse) {
 				break
 			}
 		}
 	}
+	p.Converged = p.Residual <= tolerance
 	p.measure()
 	return p, nil
 }
@@ -191,7 +194,7 @@ func (p *LinePotential) iterate(eta float64) error {
 		image[i], slope[i] = z, math.Exp(p.logPDF[i]-logf)
 	}
 	if last-first < 2 {
-		return errors.New("solvers: the fixed point on the line diverged: its Gibbs factor left the domain; lower LineSolver.Damping")
+		return errors.New("solvers: the fixed point on the line diverged: its Gibbs factor left the domain; lower LineSolver.Damping, or centre ρ")
 	}
 	// Beyond the levels that the table of 𝔓 holds, 𝔓 is as a Gaussian is.
 	extend := func(i, from int) {
@@ -216,7 +219,7 @@ func (p *LinePotential) iterate(eta float64) error {
 		s.slope[i] += eta * (slope[i] - s.slope[i])
 	}
 	if math.IsNaN(p.Residual) || math.IsInf(p.Residual, 0) {
-		return errors.New("solvers: the fixed point on the line diverged; lower LineSolver.Damping")
+		return errors.New("solvers: the fixed point on the line diverged; lower LineSolver.Damping, or centre ρ")
 	}
 	s.integrate()
 	p.Iterations++

@@ -119,12 +119,12 @@ func (m *Mixture1D) LogPDF(x float64) float64 {
 
 // LogLower is log P(X ≤ x).
 func (m *Mixture1D) LogLower(x float64) float64 {
-	return m.logSum(func(c NormalComponent) float64 { return logNormalTail((c.Mean - x) / c.SD) })
+	return min(0, m.logSum(func(c NormalComponent) float64 { return logNormalTail((c.Mean - x) / c.SD) }))
 }
 
 // LogUpper is log P(X > x).
 func (m *Mixture1D) LogUpper(x float64) float64 {
-	return m.logSum(func(c NormalComponent) float64 { return logNormalTail((x - c.Mean) / c.SD) })
+	return min(0, m.logSum(func(c NormalComponent) float64 { return logNormalTail((x - c.Mean) / c.SD) }))
 }
 
 // Mean is E X.
@@ -178,8 +178,7 @@ func logAdd(a, b float64) float64 {
 	return a + math.Log1p(math.Exp(b-a))
 }
 
-// logNormalTail is log P(Z > z) of a standard normal Z. Far out erfc underflows;
-// Mills' ratio is known there by its asymptotic series.
+// logNormalTail is log P(Z > z) of a standard normal Z.
 func logNormalTail(z float64) float64 {
 	switch {
 	case z < 0:
@@ -187,6 +186,15 @@ func logNormalTail(z float64) float64 {
 	case z < 30:
 		return math.Log(math.Erfc(z/math.Sqrt2) / 2)
 	}
+	return logMills(z) - (z*z+math.Log(2*math.Pi))/2
+}
+
+// logMills is the logarithm of Mills' ratio P(Z > z)/φ(z) of a standard normal
+// Z. Far out, where erfc underflows, it is known by its asymptotic series.
+func logMills(z float64) float64 {
+	if z < 30 {
+		return logNormalTail(z) + (z*z+math.Log(2*math.Pi))/2
+	}
 	q := 1 / (z * z)
-	return -z*z/2 - math.Log(z*math.Sqrt(2*math.Pi)) + math.Log1p(-q*(1-3*q*(1-5*q)))
+	return math.Log1p(-q*(1-3*q*(1-5*q))) - math.Log(z)
 }

@@ -103,11 +103,12 @@ func (p *LinePotential) measure() {
 		cells[i] = math.Inf(-1)
 		peak := max(g.logPDF[i], g.logPDF[i+1])
 		var cell float64
-		for k, t := range gaussNodes {
-			h := s.x[i+1] - s.x[i]
+		h, rise := s.x[i+1]-s.x[i], g.logPDF[i]-g.logPDF[i+1]
+		for k := range gaussNodes {
+			t, weight := steepNode(k, rise)
 			sum, y, slope := s.piece(i, t)
 			energy, z, stretch := p.energy(s.x[i]+t*h, sum, y, slope)
-			m := gaussWeights[k] * h * stretch * math.Exp(p.least-energy-peak)
+			m := weight * h * stretch * math.Exp(p.least-energy-peak)
 			cell += m
 			m *= math.Exp(peak)
 			mass, first, second = mass+m, first+m*z, second+m*z*z
@@ -119,8 +120,14 @@ func (p *LinePotential) measure() {
 	p.Mean = first / mass
 	p.Variance = second/mass - p.Mean*p.Mean
 
-	// Beyond the ends the energy goes on straight.
-	end := func(i int) float64 { return g.logPDF[i] - math.Log(math.Abs(p.force(i))) }
+	// Beyond the ends 𝔓 is as a Gaussian is.
+	end := func(i int) float64 {
+		root := math.Sqrt(s.slope[i])
+		if p.moment {
+			root = 1 / root
+		}
+		return g.logPDF[i] + logMills(math.Abs(p.force(i))/root) - math.Log(root)
+	}
 	g.lower[0], g.upper[n-1] = end(0), end(n-1)
 	for i := range cells {
 		g.lower[i+1] = logAdd(g.lower[i], cells[i])

@@ -1,6 +1,9 @@
 package solvers
 
-import "sort"
+import (
+	"math"
+	"sort"
+)
 
 // spline is a nondecreasing function y on ℝ by cubic Hermite pieces, with its
 // integral; it goes on straight beyond its nodes.
@@ -89,3 +92,19 @@ var (
 	gaussNodes   = [4]float64{.06943184420297371, .33000947820757187, .6699905217924281, .9305681557970263}
 	gaussWeights = [4]float64{.17392742256872692, .32607257743127307, .32607257743127307, .17392742256872692}
 )
+
+// steepNode is node k of the rule of Gauss and Legendre for e^{−rise·t} on
+// [0, 1] with its weight: for a steep one, in the variable that makes it flat.
+func steepNode(k int, rise float64) (t, weight float64) {
+	v, weight := gaussNodes[k], gaussWeights[k]
+	steep := math.Abs(rise)
+	if steep < 1 {
+		return v, weight
+	}
+	fall := -math.Expm1(-steep)
+	t, weight = -math.Log1p(-v*fall)/steep, weight*fall/(steep*(1-v*fall))
+	if rise < 0 {
+		t = 1 - t
+	}
+	return t, weight
+}

@@ -1,0 +1,167 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"strconv"
+	"strings"
+
+	"cmf/layers"
+	"cmf/solvers"
+)
+
+// Mixture1DConfig configures the experiment mixture1d.
+type Mixture1DConfig struct {
+	Core
+	Mixture   components `default:"0.5,-2,0.5;0.5,2,0.5" desc:"mixture of normals on the line: weight,mean,deviation of each component, separated by semicolons"`
+	At        places     `default:"-2,-1,0,0.5,1,2" desc:"points at which the report gives the exact slope w'"`
+	Points    int        `default:"100000" desc:"points of the mixture to train on"`
+	Particles int        `default:"4096" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
+	Langevin  int        `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
+	Samples   int        `default:"2000" desc:"points to generate"`
+}
+
+// Validate checks the experiment's own variables.
+func (c *Mixture1DConfig) Validate() error {
+	for _, v := range []struct {
+		name         string
+		value, least int
+	}{{"POINTS", c.Points, 100}, {"PARTICLES", c.Particles, 1}, {"LANGEVIN", c.Langevin, 1}, {"SAMPLES", c.Samples, 8}} {
+		if v.value < v.least {
+			return fmt.Errorf("CMF_%s=%d: allowed are numbers from %d", v.name, v.value, v.least)
+		}
+	}
+	return nil
+}
+
+// components are those of a mixture, written weight,mean,deviation;….
+type components []solvers.NormalComponent
+
+// Decode reads components, for envconfig, and refuses those that make no mixture.
+func (c *components) Decode(list string) error {
+	*c = nil
+	for part := range strings.SplitSeq(list, ";") {
+		numbers, err := decodeNumbers(part)
+		if err == nil && len(numbers) != 3 {
+			err = fmt.Errorf("it has %d numbers", len(numbers))
+		}
+		if err != nil {
+			return fmt.Errorf("component %d is %q: %w; give weight,mean,deviation such as 0.5,-2,0.5", len(*c)+1, part, err)
+		}
+		*c = append(*c, solvers.NormalComponent{Weight: numbers[0], Mean: numbers[1], SD: numbers[2]})
+	}
+	_, err := solvers.NewMixture1D(*c...)
+	return err
+}
+
+// String writes components as Decode reads them.
+func (c components) String() string {
+	var parts []string
+	for _, k := range c {
+		parts = append(parts, encodeNumbers([]float64{k.Weight, k.Mean, k.SD}))
+	}
+	return strings.Join(parts, ";")
+}
+
+// places are points of the line, written -2,0,1.5.
+type places []float64
+
+// Decode reads points, for envconfig.
+func (p *places) Decode(list string) (err error) {
+	*p, err = decodeNumbers(list)
+	return err
+}
+
+// String writes points as Decode reads them.
+func (p places) String() string { return encodeNumbers(p) }
+
+func decodeNumbers(list string) ([]float64, error) {
+	var numbers []float64
+	for item := range strings.SplitSeq(list, ",") {
+		item = strings.TrimSpace(item)
+		v, err := strconv.ParseFloat(item, 64)
+		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("item %d, %q, is not a finite number", len(numbers)+1, item)
+		}
+		numbers = append(numbers, v)
+	}
+	return numbers, nil
+}
+
+func encodeNumbers(numbers []float64) string {
+	var items []string
+	for _, v := range numbers {
+		items = append(items, strconv.FormatFloat(v, 'g', -1, 64))
+	}
+	return strings.Join(items, ",")
+}
+
+// Mixture1D is Figure 2's experiment: a mixture of normals on the line, its
+// exact moment and conjugate moment potentials, and CMFGen's potential held
+// against the latter.
+var Mixture1D = Definition[Mixture1DConfig]{
+	Name: "mixture1d",
+	Presets: map[string]func(*Mixture1DConfig){
+		"quick": func(c *Mixture1DConfig) { c.Steps, c.Batch, c.Points = 300, 512, 20000 },
+		"default": func(c *Mixture1DConfig) {
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Init = 3000, 1024, Widths{64, 64}, 1e-2, "identity"
+		},
+		"paper": func(c *Mixture1DConfig) { c.Steps, c.Hidden = 50000, Widths{64, 64, 64, 64} },
+	},
+	Do: doMixture1D,
+}
+
+func doMixture1D(ctx context.Context, r *Run, c *Mixture1DConfig) error {
+	truth, err := solveLine(r, c)
+	if err != nil {
+		return err
+	}
+	if err := truth.drawDensities(r); err != nil {
+		return err
+	}
+	train := truth.rho.Sample(c.Points, solvers.NewStream(c.Seed, "mixture", 0))
+	law, err := solvers.FitGaussian(train, 0)
+	if err != nil {
+		return err
+	}
+	potential, err := layers.NewICNN(layers.Architecture{Dim: 1, Hidden: c.Hidden})
+	if err != nil {
+		return err
+	}
+	uvp := func(m *Model) (Numbers, error) {
+		v, err := truth.uvp(m.Evaluator)
+		return Numbers{"cmfgen.uvp_percent": v}, err
+	}
+	model, err := Fit(ctx, r, &c.Core, Problem{
+		Potential: potential,
+		// The valley between two modes is flat, so that next to no curvature is
+		// fixed, and w′ climbs fast within a narrow mode, so that hinges are sharp.
+		Start:        layers.Start{Law: startLaw(c.Init, law), Share: .1, Fixed: .01, Spread: 12},
+		Train:        train,
+		Particles:    c.Particles,
+		Langevin:     c.Langevin,
+		Decay:        .995,
+		Precondition: true,
+		Watch:        uvp,
+		WatchEvery:   max(1, c.Steps/40),
+	})
+	if err != nil || !model.Finished {
+		return err
+	}
+	numbers, err := uvp(model)
+	if err != nil {
+		return err
+	}
+	maps.Copy(r.Report.Metrics, numbers)
+	draw, err := model.Draw(c.Samples, 100, solvers.NewStream(c.Seed, "generation", 0))
+	if err != nil {
+		return err
+	}
+	maps.Copy(r.Report.Metrics, draw.Checks)
+	if err := r.SaveSamples(draw.Points); err != nil {
+		return err
+	}
+	return truth.drawLearned(r, model.Evaluator)
+}

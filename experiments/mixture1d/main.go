@@ -1,0 +1,7 @@
+// Command mixture1d learns a mixture of normals on the line by CMFGen and
+// compares it with the exact potential; -h lists its variables.
+package main
+
+import "cmf/experiments"
+
+func main() { experiments.Main(experiments.Mixture1D) }
