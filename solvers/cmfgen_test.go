@@ -156,3 +156,63 @@ func TestImportsNoGraph(t *testing.T) {
 		}
 	}
 }
+
+// Solving each transport problem to convergence before y is renewed repeats the
+// plain fixed point: for N(m, 4I) the mean of 𝔓_w alternates about the truth and
+// runs away, as c ← m − c/s does with 1/s > 1. One step of the weights between
+// renewals damps it.
+func TestRareRenewalOscillates(t *testing.T) {
+	g, err := NewGaussian([]float64{1}, mat.NewSymDense(1, []float64{4}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	truth := g.Center()[0]
+	means := func(inner, renewals int) []float64 {
+		b := newBowl(1)
+		rng := NewStream(1, "renewal", 0)
+		x := g.Sample(4096, rng)
+		y, xhat, mask := newBatch(4096, 1), newBatch(4096, 1), newBatch(4096, 1)
+		for i := range mask.Data {
+			mask.Data[i] = 1. / 4096
+		}
+		var state AdamState
+		var c []float64
+		for range renewals {
+			rng.Normals(y.Data) // the Gibbs factor of a bowl is N(c, 1/s)
+			for i, z := range y.Data {
+				y.Data[i] = b.c[0] + z/float32(math.Sqrt(float64(b.s[0])))
+			}
+			for range inner {
+				for i, v := range y.Data {
+					xhat.Data[i] = b.c[0] + v/b.s[0]
+				}
+				if _, _, err := b.Gradient(map[string]blas32.General{batchData: x, batchConjugate: xhat, batchMask: mask}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := (Adam{LR: .02}).Step(&state, b.Weights()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c = append(c, float64(b.c[0]))
+		}
+		return c
+	}
+	damped := means(1, 1200)
+	for _, c := range damped[600:] {
+		if math.Abs(c-truth) > .15 {
+			t.Errorf("renewed at every step: the mean is %.3f, the truth %.3f", c, truth)
+			break
+		}
+	}
+	rare := means(400, 8)
+	t.Logf("truth %.3f; renewed every 400 steps: %.3f; at every step, last: %.3f", truth, rare, damped[len(damped)-1])
+	for k := 1; k < len(rare); k++ {
+		if (rare[k]-truth)*(rare[k-1]-truth) > 0 {
+			t.Errorf("renewed every 400 steps the mean does not alternate: %.3f", rare)
+			break
+		}
+	}
+	if last := len(rare) - 1; math.Abs(rare[last]-truth) < 3*math.Abs(rare[0]-truth) {
+		t.Errorf("renewed every 400 steps the mean does not run away: %.3f", rare)
+	}
+}
