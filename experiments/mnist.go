@@ -60,7 +60,7 @@ var MNIST = Definition[MNISTConfig]{
 	Name: "mnist",
 	Presets: map[string]func(*MNISTConfig){
 		"quick": func(c *MNISTConfig) {
-			c.Steps, c.Hidden, c.Train, c.Samples, c.Mixing = 250, Widths{512}, 20000, 1000, 60
+			c.Steps, c.Hidden, c.Train, c.Samples, c.Mixing = 500, Widths{512}, 20000, 1000, 60
 		},
 		"default": func(c *MNISTConfig) {
 			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 4000, 128, Widths{1024}, 5e-3, "lbfgs"
