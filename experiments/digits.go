@@ -38,19 +38,23 @@ func newJudge(set *data.Images, n int) (*judge, error) {
 
 // fill measures model, Gaussian fit and the data's own floor.
 func (j *judge) fill(r *Run, model, gaussian blas32.General) error {
+	// Training digits are their own nearest training digits: the floor of
+	// memorisation is the held-out ones'.
 	for _, m := range []struct {
-		digits blas32.General
-		into   Numbers
-	}{{model, r.Report.Metrics}, {gaussian, r.Report.Baseline}, {j.train, r.Report.Floor}} {
+		digits, remembered blas32.General
+		into               Numbers
+	}{
+		{model, model, r.Report.Metrics},
+		{gaussian, gaussian, r.Report.Baseline},
+		{j.train, j.test, r.Report.Floor},
+	} {
 		if err := j.measure(m.digits, m.into); err != nil {
 			return err
 		}
-	}
-	// Training digits are their own nearest training digits: the floor of
-	// memorisation is the held-out ones'.
-	var err error
-	if r.Report.Floor["nearest_training_distance"], err = j.nearest(j.test); err != nil {
-		return err
+		var err error
+		if m.into["nearest_training_distance"], err = j.nearest(m.remembered); err != nil {
+			return err
+		}
 	}
 	r.Report.Notes = append(r.Report.Notes, "Fréchet distances are in the 64 features of a classifier that this project trained on MNIST (held-out accuracy "+j.accuracy+"), not of Inception.",
 		"The baseline is a Gaussian fitted to the same transformed pixels; the floor compares training with held-out digits.")
@@ -84,9 +88,6 @@ func (j *judge) measure(x blas32.General, into Numbers) error {
 	}
 	into["nn_accuracy"] = (own + others) / 2
 	into["nn_share_generated"], into["nn_share_data"] = own, others
-	if into["nearest_training_distance"], err = j.nearest(x); err != nil {
-		return err
-	}
 	into["confidence"], into["class_entropy"] = confidence(p)
 	return nil
 }
@@ -136,7 +137,7 @@ func spread(x blas32.General, n int) blas32.General {
 // drawDigits draws the grids of Figure 5, side by side.
 func drawDigits(r *Run, set *data.Images, gibbs, digits, gaussian blas32.General) error {
 	tiles := func(title string, x blas32.General) Tiles {
-		return Tiles{Title: title, Pixels: head(x, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
+		return Tiles{Title: title, Pixels: rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
 	}
 	name := "MNIST"
 	if set.StandIn {

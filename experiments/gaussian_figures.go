@@ -33,10 +33,10 @@ func (r *Run) drawFigure1(law *solvers.Gaussian, m *Model, draw *Draw, held blas
 		learned solvers.Potential
 		points  blas32.General
 	}{
-		{"data", energy, nil, head(held, shown)},
+		{"data", energy, nil, rows(held, 0, shown)},
 		{"moment Gibbs factor", u, nil, u.Gibbs().Sample(shown, rng)},
 		{"conjugate Gibbs factor", w, nil, w.Gibbs().Sample(shown, rng)},
-		{"learned over exact", w, m.Evaluator, head(draw.Gibbs, shown)},
+		{"learned over exact", w, m.Evaluator, rows(draw.Gibbs, 0, shown)},
 	} {
 		exact, err := levelSets(p.exact, p.exact.Center, 720)
 		if err != nil {

@@ -103,7 +103,7 @@ func relative(residual, scale []float32, y blas32.General) []float32 {
 // the Fenchel–Young gap w(x) + ⟨x′,y⟩ − w(x′) − ⟨x,y⟩ ≥ 0 for x′ = ∇w*(y).
 func (m *Model) selfChecks(draw *Draw, rng *solvers.Stream) error {
 	n, d := min(draw.Points.Rows, 512), draw.Points.Cols
-	x, y := head(draw.Points, n), head(draw.Gibbs, n)
+	x, y := rows(draw.Points, 0, n), rows(draw.Gibbs, 0, n)
 	other, middle := newBatch(n, d), newBatch(n, d)
 	mix := make([]float64, n)
 	for i := range n {
@@ -153,9 +153,4 @@ func quantile(values []float32, q float64) float64 {
 	sorted := slices.Clone(values)
 	slices.Sort(sorted)
 	return float64(sorted[min(len(sorted)-1, int(q*float64(len(sorted))))])
-}
-
-// head is the view of the first n rows of b.
-func head(b blas32.General, n int) blas32.General {
-	return blas32.General{Rows: n, Cols: b.Cols, Stride: b.Stride, Data: b.Data[:(n-1)*b.Stride+b.Cols]}
 }

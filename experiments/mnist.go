@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 
 	"cmf/data"
 	"cmf/layers"
@@ -156,15 +157,16 @@ func loadDigits(ctx context.Context, r *Run, c *MNISTConfig) (*data.Images, erro
 			train = 20000
 		}
 		set = data.StandIn(c.Seed, train, max(2000, c.Samples))
-		if c.Preset == "default" && c.Steps == 4000 {
-			c.Steps = 1000
-			r.Note("The stand-in is easier: %d steps instead of 4000; CMF_STEPS sets them.", c.Steps)
+		if _, given := os.LookupEnv("CMF_STEPS"); c.Preset == "default" && !given {
+			const steps = 1000
+			r.Note("The stand-in is easier: %d steps instead of %d; CMF_STEPS sets them.", steps, c.Steps)
+			c.Steps = steps
 		}
 	case err != nil:
 		return nil, err
 	}
 	if c.Train > 0 && c.Train < set.Train.Rows {
-		set.Train, set.TrainLabels = head(set.Train, c.Train), set.TrainLabels[:c.Train]
+		set.Train, set.TrainLabels = rows(set.Train, 0, c.Train), set.TrainLabels[:c.Train]
 	}
 	r.Report.Data = fmt.Sprintf("%s, %d digits to train on, %d held out", set.Name, set.Train.Rows, set.Test.Rows)
 	r.Progress.Log.Info("data", "set", r.Report.Data)

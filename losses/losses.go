@@ -12,17 +12,18 @@ import (
 
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
 
 // The batches that terms may read. All have shape (n, d) but Mask, (n, 1).
 const (
-	Data      = "data"      // x_i ~ ρ
-	Gibbs     = "gibbs"     // y_j ~ 𝔓_w, held fixed
-	Conjugate = "conjugate" // x̂_j = ∇w*(y_j), held fixed
-	Paired    = "paired"    // y_σ(i), the partner of x_i in a discrete optimal transport
-	Mask      = "mask"      // weight of row j of Gibbs and Conjugate: 1/(usable rows), or 0
+	Data      = solvers.BatchData      // x_i ~ ρ
+	Gibbs     = solvers.BatchGibbs     // y_j ~ 𝔓_w, held fixed
+	Conjugate = solvers.BatchConjugate // x̂_j = ∇w*(y_j), held fixed
+	Paired    = solvers.BatchPaired    // y_σ(i), the partner of x_i in a discrete optimal transport
+	Mask      = solvers.BatchMask      // weight of row j of Gibbs and Conjugate: 1/(usable rows), or 0
 )
 
 // Term is one summand of a loss.

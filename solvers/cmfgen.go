@@ -22,13 +22,13 @@ type Objective interface {
 	Gradient(batches map[string]blas32.General) (loss float64, terms map[string]float64, err error)
 }
 
-// The batches that CMFGen offers to an Objective, (n, d) each but mask, (n, 1).
+// The batches that CMFGen offers to an Objective, (n, d) each but the mask, (n, 1).
 const (
-	batchData      = "data"      // x_i ~ ρ
-	batchGibbs     = "gibbs"     // y_j ~ 𝔓_w
-	batchConjugate = "conjugate" // x̂_j = ∇w*(y_j)
-	batchPaired    = "paired"    // y_σ(i), by optimal assignment of y to x
-	batchMask      = "mask"      // 1/(usable rows) where x̂_j is usable, else 0
+	BatchData      = "data"      // x_i ~ ρ
+	BatchGibbs     = "gibbs"     // y_j ~ 𝔓_w
+	BatchConjugate = "conjugate" // x̂_j = ∇w*(y_j)
+	BatchPaired    = "paired"    // y_σ(i), by optimal assignment of y to x
+	BatchMask      = "mask"      // 1/(usable rows) where x̂_j is usable, else 0
 )
 
 // Source gives minibatches of ρ.
@@ -148,23 +148,23 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 	if err := c.Data.Next(s.x); err != nil {
 		return info, err
 	}
-	batches := map[string]blas32.General{batchData: s.x, batchGibbs: s.moved.Y}
+	batches := map[string]blas32.General{BatchData: s.x, BatchGibbs: s.moved.Y}
 
 	// 3. x̂ = ∇w*(y), or partners by optimal assignment, as the loss asks
-	if needs(c.Objective, batchConjugate) {
+	if needs(c.Objective, BatchConjugate) {
 		gatherRows(s.xhat, s.Partners, index)
 		if info.Conjugate, err = c.Conjugate.Solve(c.Potential, s.moved.Y, s.xhat, s.metric); err != nil {
 			return info, err
 		}
 		scatterRows(s.Partners, s.xhat, index)
 		info.Masked = s.maskRows(info.Conjugate)
-		batches[batchConjugate], batches[batchMask] = s.xhat, s.mask
+		batches[BatchConjugate], batches[BatchMask] = s.xhat, s.mask
 	}
-	if needs(c.Objective, batchPaired) {
+	if needs(c.Objective, BatchPaired) {
 		if err := s.pair(); err != nil {
 			return info, err
 		}
-		batches[batchPaired] = s.paired
+		batches[BatchPaired] = s.paired
 	}
 
 	// 4. θ ← project(Adam(∇L))

@@ -45,7 +45,7 @@ func (b *bowl) Eval(x blas32.General, value []float32, grad blas32.General) erro
 }
 
 func (b *bowl) Inputs() []string {
-	return []string{batchData, batchGibbs, batchConjugate, batchMask}
+	return []string{BatchData, BatchGibbs, BatchConjugate, BatchMask}
 }
 
 func (b *bowl) Weights() []Weight {
@@ -65,9 +65,9 @@ func (b *bowl) Gradient(in map[string]blas32.General) (loss float64, terms map[s
 			}
 		}
 	}
-	x, mask := in[batchData], in[batchMask]
+	x, mask := in[BatchData], in[BatchMask]
 	add(x, func(int) float32 { return 1 / float32(x.Rows) })
-	add(in[batchConjugate], func(i int) float32 { return -mask.Data[i] })
+	add(in[BatchConjugate], func(i int) float32 { return -mask.Data[i] })
 	return loss, nil, nil
 }
 
@@ -186,7 +186,7 @@ func TestRareRenewalOscillates(t *testing.T) {
 				for i, v := range y.Data {
 					xhat.Data[i] = b.c[0] + v/b.s[0]
 				}
-				if _, _, err := b.Gradient(map[string]blas32.General{batchData: x, batchConjugate: xhat, batchMask: mask}); err != nil {
+				if _, _, err := b.Gradient(map[string]blas32.General{BatchData: x, BatchConjugate: xhat, BatchMask: mask}); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := (Adam{LR: .02}).Step(&state, b.Weights()); err != nil {
