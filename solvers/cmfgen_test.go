@@ -118,6 +118,14 @@ func TestCMFGenOnGaussian(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		// The bank keeps each particle with its conjugate, solved a step ago.
+		for i := range 512 {
+			for k, x := range row(state.Partners, i) {
+				if y := state.Bank.Y.Data[3*i+k]; math.Abs(float64(b.s[k]*(x-b.c[k])-y)) > .05 {
+					t.Fatalf("seed %d: particle %d has ∇w = %v at its partner along axis %d, not %v", seed, i, b.s[k]*(x-b.c[k]), k, y)
+				}
+			}
+		}
 		var uvp, variance float64
 		center := g.Center()
 		for k := range 3 {
