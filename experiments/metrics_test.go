@@ -3,13 +3,11 @@ package experiments
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
-	"pgregory.net/rapid"
 )
 
 func batchOf(cols int, values ...float32) blas32.General {
@@ -162,22 +160,30 @@ func TestW2Line(t *testing.T) {
 	near(t, "W2 of unequal sizes", got, math.Sqrt(0*2./6+9*1./6+9*1./6+9*2./6), 1e-7)
 }
 
-func TestW2LineRepeatsRows(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		law := rapid.SliceOfN(rapid.Float32Range(-10, 10), 1, 12)
-		x, y := law.Draw(t, "x"), law.Draw(t, "y")
-		a, err := W2Line(batchOf(1, x...), batchOf(1, y...))
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := W2Line(batchOf(1, slices.Repeat(x, len(y))...), batchOf(1, slices.Repeat(y, len(x))...))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if math.Abs(a-b) > 1e-6 {
-			t.Fatalf("W2 = %g, but %g with each row repeated", a, b)
-		}
-	})
+func TestExactW2(t *testing.T) {
+	// On the line the optimal matching joins equal ranks.
+	x, y := normal(400, 1, 0, 1, 1), normal(400, 1, 3, 2, 2)
+	near(t, "exact W2 on the line", must(t)(ExactW2(x, y)), must(t)(W2Line(x, y)), 1e-6)
+	// Far from the origin, where |a|²+|b|²−2⟨a,b⟩ cancels: a shift is the best matching.
+	a, b := normal(300, 3, 1000, 1, 1), normal(300, 3, 1000, 1, 1)
+	for i := range b.Rows {
+		b.Data[i*b.Stride] += 2
+		b.Data[i*b.Stride+2]--
+	}
+	near(t, "exact W2 of a shift", must(t)(ExactW2(a, b)), math.Sqrt(5), 1e-4)
+	if _, err := ExactW2(x, normal(399, 1, 0, 1, 1)); err == nil || !strings.Contains(err.Error(), "as many of each") {
+		t.Errorf("unequal sizes: %v", err)
+	}
+}
+
+func TestSinkhornDivergence(t *testing.T) {
+	x, y := normal(300, 2, 0, 1, 1), normal(300, 2, 0, 1, 1)
+	for i := range y.Rows {
+		y.Data[i*y.Stride] += 2
+	}
+	near(t, "Sinkhorn divergence of a shift", must(t)(SinkhornDivergence(x, y)), 4, 1e-3)
+	near(t, "Sinkhorn divergence to itself", must(t)(SinkhornDivergence(x, x)), 0, 0)
+	near(t, "Sinkhorn divergence under one law", must(t)(SinkhornDivergence(x, normal(400, 2, 0, 1, 2))), 0, .15)
 }
 
 func TestSlicedW2(t *testing.T) {
@@ -200,6 +206,7 @@ func TestMetricsGiveNaNForNaN(t *testing.T) {
 	y.Data[5*y.Stride] = float32(math.Inf(1))
 	for name, f := range map[string]func(x, y blas32.General) (float64, error){
 		"energy": EnergyDistance, "nearest": NearestNeighbourAccuracy, "Fréchet": FrechetDistance, "W2": W2Line,
+		"exact W2": ExactW2, "Sinkhorn": SinkhornDivergence,
 		"sliced": func(x, y blas32.General) (float64, error) { return SlicedW2(x, y, 3, rand.New(rand.NewPCG(1, 1))) },
 	} {
 		for _, pair := range [][2]blas32.General{{x, y}, {y, x}} {
@@ -228,7 +235,12 @@ func TestMetricsRefuseShapes(t *testing.T) {
 			"train":   func(x, y blas32.General) error { _, _, err := NearestDistance(x, y); return err },
 			"Fréchet": func(x, y blas32.General) error { _, err := FrechetDistance(x, y); return err },
 			"W2":      func(x, y blas32.General) error { _, err := W2Line(x, y); return err },
-			"sliced":  func(x, y blas32.General) error { _, err := SlicedW2(x, y, 1, rand.New(rand.NewPCG(1, 1))); return err },
+			"exact":   func(x, y blas32.General) error { _, err := ExactW2(x, y); return err },
+			"divergence": func(x, y blas32.General) error {
+				_, err := SinkhornDivergence(x, y)
+				return err
+			},
+			"sliced": func(x, y blas32.General) error { _, err := SlicedW2(x, y, 1, rand.New(rand.NewPCG(1, 1))); return err },
 		} {
 			if err := f(c.x, c.y); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: error %v, want one that says %q", name, err, c.want)

@@ -66,12 +66,17 @@ func TestAssignIsOptimalByItsDuals(t *testing.T) {
 		uniform.Data[k] = rng.Float32()
 	}
 	constant := newBatch(64, 64)
+	large := 2048
+	if testing.Short() {
+		large = 600
+	}
 	for name, c := range map[string]blas32.General{
-		"points":   distances(t, normalBatch(512, 2, "x"), normalBatch(512, 2, "y")),
-		"wide":     distances(t, normalBatch(128, 100, "x"), normalBatch(128, 100, "y")),
-		"same":     distances(t, normalBatch(128, 2, "x"), normalBatch(128, 2, "x")),
-		"uniform":  uniform,
-		"constant": constant,
+		"many points": distances(t, normalBatch(large, 2, "x"), normalBatch(large, 2, "y")),
+		"points":      distances(t, normalBatch(512, 2, "x"), normalBatch(512, 2, "y")),
+		"wide":        distances(t, normalBatch(128, 100, "x"), normalBatch(128, 100, "y")),
+		"same":        distances(t, normalBatch(128, 2, "x"), normalBatch(128, 2, "x")),
+		"uniform":     uniform,
+		"constant":    constant,
 	} {
 		if err := optimal(c, assign(t, c)); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -176,12 +181,14 @@ func optimal(c blas32.General, a Assignment) error {
 }
 
 func BenchmarkAssign(b *testing.B) {
-	for _, n := range []int{512, 2048} {
-		c := distances(b, normalBatch(n, 2, "x"), normalBatch(n, 2, "y"))
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			for b.Loop() {
-				assign(b, c)
-			}
-		})
+	for _, d := range []int{2, 64} {
+		for _, n := range []int{512, 2048} {
+			c := distances(b, normalBatch(n, d, "x"), normalBatch(n, d, "y"))
+			b.Run(fmt.Sprintf("d=%d/n=%d", d, n), func(b *testing.B) {
+				for b.Loop() {
+					assign(b, c)
+				}
+			})
+		}
 	}
 }
