@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"cmf/data"
 	"cmf/graph"
 	"cmf/solvers"
 
@@ -16,14 +15,18 @@ import (
 )
 
 // store writes all that evolves in a run: weights, optimiser, moving average,
-// particle bank with its conjugates, preconditioner, random streams, step and
-// configuration.
-func store(path string, config map[string]string, ps *graph.Params, s *solvers.CMFGenState, average *solvers.Average, epochs *data.Epochs) error {
+// particle bank with its conjugates, walkers, preconditioner, random streams,
+// step and configuration.
+func (m *Model) store(path string, config map[string]string) error {
+	s := m.State
 	c := graph.NewCheckpoint()
-	c.PutParams(ps)
+	c.PutParams(m.params)
+	for _, w := range m.own() {
+		c.Put("own."+w.Name, w.Value, len(w.Value))
+	}
 	putMap(c, "adam.m.", s.Adam.M)
 	putMap(c, "adam.v.", s.Adam.V)
-	putMap(c, "average.", average.Mean)
+	putMap(c, "average.", m.average.Mean)
 	c.Put("bank.y", s.Bank.Y.Data, s.Bank.Y.Rows, s.Bank.Y.Cols)
 	c.Put("bank.partners", s.Partners.Data, s.Partners.Rows, s.Partners.Cols)
 	if m := s.Metric(); m != nil {
@@ -44,23 +47,34 @@ func store(path string, config map[string]string, ps *graph.Params, s *solvers.C
 		"step":         strconv.Itoa(s.Step),
 		"adam.steps":   strconv.Itoa(s.Adam.Steps),
 		"bank.next":    strconv.Itoa(s.Next),
+		"failures":     strconv.Itoa(s.Failures),
+		"halvings":     strconv.Itoa(s.Halvings),
 		"chains.steps": strconv.Itoa(s.Bank.Adaptations),
 		"chains.gamma": strconv.FormatFloat(s.Bank.Step, 'x', -1, 64),
 		"chains.bound": strconv.FormatFloat(s.Bank.Curvature, 'x', -1, 64),
 		"stream":       hex.EncodeToString(stream),
-		"epochs":       hex.EncodeToString(epochs.State()),
 	}
+	if m.epochs != nil {
+		c.Texts["epochs"] = hex.EncodeToString(m.epochs.State())
+	}
+	m.storeWalkers(c)
 	return c.Save(path)
 }
 
 // load restores what store wrote, into a run of the same architecture and batch.
-func load(path string, ps *graph.Params, s *solvers.CMFGenState, average *solvers.Average, epochs *data.Epochs) error {
+func (m *Model) load(path string) error {
+	s := m.State
 	c, err := graph.LoadCheckpoint(path)
 	if err != nil {
 		return err
 	}
-	if err := c.GetParams(ps); err != nil {
+	if err := c.GetParams(m.params); err != nil {
 		return err
+	}
+	for _, w := range m.own() {
+		if err := c.Get("own."+w.Name, w.Value); err != nil {
+			return fmt.Errorf("%w; CMF_LOSS must be that of the checkpoint", err)
+		}
 	}
 	for name, dst := range map[string][]float32{"bank.y": s.Bank.Y.Data, "bank.partners": s.Partners.Data} {
 		if err := c.Get(name, dst); err != nil {
@@ -69,7 +83,7 @@ func load(path string, ps *graph.Params, s *solvers.CMFGenState, average *solver
 	}
 	s.Adam.M, s.Adam.V = getMap(c, "adam.m."), getMap(c, "adam.v.")
 	if mean := getMap(c, "average."); len(mean) > 0 {
-		average.Mean = mean
+		m.average.Mean = mean
 	}
 	if p, ok := c.Tensors["metric.p"]; ok {
 		m, err := solvers.DenseMetric(general(p), general(c.Tensors["metric.l"]))
@@ -78,7 +92,10 @@ func load(path string, ps *graph.Params, s *solvers.CMFGenState, average *solver
 		}
 		s.SetMetric(m)
 	}
-	for name, to := range map[string]*int{"step": &s.Step, "adam.steps": &s.Adam.Steps, "bank.next": &s.Next, "chains.steps": &s.Bank.Adaptations} {
+	for name, to := range map[string]*int{
+		"step": &s.Step, "adam.steps": &s.Adam.Steps, "bank.next": &s.Next, "chains.steps": &s.Bank.Adaptations,
+		"failures": &s.Failures, "halvings": &s.Halvings,
+	} {
 		if *to, err = strconv.Atoi(c.Texts[name]); err != nil || *to < 0 {
 			return fmt.Errorf("its %q is %q, not a number of steps", name, c.Texts[name])
 		}
@@ -98,12 +115,60 @@ func load(path string, ps *graph.Params, s *solvers.CMFGenState, average *solver
 	if err != nil {
 		return fmt.Errorf("its random stream: %w", err)
 	}
-	order, err := hex.DecodeString(c.Texts["epochs"])
-	if err == nil {
-		err = epochs.Restore(order)
+	if m.epochs != nil {
+		order, err := hex.DecodeString(c.Texts["epochs"])
+		if err == nil {
+			err = m.epochs.Restore(order)
+		}
+		if err != nil {
+			return fmt.Errorf("its order of minibatches: %w", err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("its order of minibatches: %w", err)
+	return m.loadWalkers(c)
+}
+
+// own lists the weights that terms of the loss have besides the potential's.
+func (m *Model) own() (own []solvers.Weight) {
+	for _, w := range m.objective.Weights() {
+		if m.params.ByName(w.Name) == nil {
+			own = append(own, w)
+		}
+	}
+	return own
+}
+
+func (m *Model) storeWalkers(c *graph.Checkpoint) {
+	if m.Energy == nil {
+		return
+	}
+	c.Texts["energy.evaluations"] = strconv.Itoa(m.Energy.Evaluations)
+	if w := m.Energy.Walkers; w != nil {
+		c.Put("walkers.x", w.Y.Data, w.Y.Rows, w.Y.Cols)
+		c.Texts["walkers.steps"] = strconv.Itoa(w.Adaptations)
+		c.Texts["walkers.gamma"] = strconv.FormatFloat(w.Step, 'x', -1, 64)
+	}
+}
+
+func (m *Model) loadWalkers(c *graph.Checkpoint) (err error) {
+	if m.Energy == nil {
+		return nil
+	}
+	if m.Energy.Evaluations, err = strconv.Atoi(c.Texts["energy.evaluations"]); err != nil {
+		return fmt.Errorf("its number of evaluations of the energy: %w", err)
+	}
+	w := m.Energy.Walkers
+	if w == nil {
+		return nil
+	}
+	if err := c.Get("walkers.x", w.Y.Data); err != nil {
+		return fmt.Errorf("%w; CMF_BATCH and the shares must be those of the checkpoint", err)
+	}
+	w.Fresh = false
+	if w.Adaptations, err = strconv.Atoi(c.Texts["walkers.steps"]); err != nil {
+		return fmt.Errorf("its walkers: %w", err)
+	}
+	if w.Step, err = strconv.ParseFloat(c.Texts["walkers.gamma"], 64); err != nil {
+		return fmt.Errorf("its walkers: %w", err)
 	}
 	return nil
 }

@@ -2,11 +2,14 @@ package experiments
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
+	"os"
+	"path/filepath"
 	"time"
 
 	"cmf/data"
+	"cmf/graph"
 	"cmf/layers"
 	"cmf/losses"
 	"cmf/solvers"
@@ -14,12 +17,22 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Problem is what a definition gives to Fit: data, a potential to fit to it, and
-// the cost of an iteration.
+// Problem is what a definition gives to Fit: data or an energy, a potential to
+// fit to it, and the cost of an iteration.
 type Problem struct {
+	// Name tells the fits of one run apart: what this one leaves is in the folder
+	// of that name, and its metrics bear it. The first needs none.
+	Name string
+
 	Potential *layers.ICNN
 	Start     layers.Start   // how the potential and the bank begin
-	Train     blas32.General // ρ, in data units
+	Train     blas32.General // ρ, in data units; with Energy, where hinges spread and walkers start
+
+	// Energy makes it a fit to E by CMFMA instead of to Train by CMFGen.
+	Energy solvers.Energy
+	Shares solvers.Shares // where the points of CMFMA come from
+	Box    solvers.Box
+	Loss   string // in place of CMF_LOSS
 
 	Particles int     // in the bank; rounded up to a multiple of the batch
 	Langevin  int     // steps of the minibatch of particles in each iteration
@@ -39,11 +52,15 @@ type Model struct {
 	Evaluator *layers.Evaluator
 	Curvature *layers.Curvature
 	State     *solvers.CMFGenState
-	Noise     solvers.Potential // what the particles sample
-	Finished  bool              // false when the run was interrupted
+	Energy    *solvers.CMFMAState // nil for a fit to samples
+	Noise     solvers.Potential   // what the particles sample
+	Finished  bool                // false when the run was interrupted
 
-	core *Core
-	gen  *solvers.CMFGen
+	params    *graph.Params
+	objective *losses.Objective
+	average   *solvers.Average
+	epochs    *data.Epochs // minibatches of the samples; nil for an energy
+	step      func() (stepInfo, error)
 }
 
 // afterStep lets tests interrupt at a step.
@@ -52,20 +69,21 @@ var afterStep func(step int)
 // checkpointEvery is how much work an abrupt end may lose.
 const checkpointEvery = 2 * time.Minute
 
-// Fit trains by CMFGen until CMF_STEPS, CMF_MINUTES or the end of the context,
-// logs, and leaves checkpoint.safetensors.
+// Fit trains by CMFGen, or by CMFMA from an energy, until CMF_STEPS, CMF_MINUTES
+// or the end of the context, logs, and leaves checkpoint.safetensors.
 func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
-	m, average, epochs, err := p.prepare(core)
+	m, err := p.prepare(core)
 	if err != nil {
 		return nil, err
 	}
-	if core.Resume != "" {
-		if err := load(core.Resume, p.Potential.Params(), m.State, average, epochs); err != nil {
-			return nil, fmt.Errorf("CMF_RESUME=%s: %w", core.Resume, err)
-		}
-		r.Progress.Log.Info("resumed", "step", m.State.Step, "from", core.Resume)
+	folder := r.path(p.Name)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
 	}
-	log, err := OpenMetricsLog(r.Folder, m.State.Step)
+	if err := m.resume(r, core, p.Name); err != nil {
+		return nil, err
+	}
+	log, err := OpenMetricsLog(folder, m.State.Step)
 	if err != nil {
 		return nil, err
 	}
@@ -80,19 +98,19 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 	var tally tally
 	save := func() error {
 		saved = time.Now()
-		return store(r.path("checkpoint.safetensors"), r.Report.Config, p.Potential.Params(), m.State, average, epochs)
+		return m.store(filepath.Join(folder, "checkpoint.safetensors"), r.Report.Config)
 	}
 	for m.State.Step < core.Steps && ctx.Err() == nil {
 		if !deadline.IsZero() && time.Now().After(deadline) {
 			r.Report.Stopped = fmt.Sprintf("CMF_MINUTES=%g at step %d of %d: not repeatable", core.Minutes, m.State.Step, core.Steps)
 			break
 		}
-		info, err := m.gen.Step()
+		info, err := m.step()
 		if err != nil {
 			return nil, fmt.Errorf("step %d: %w", m.State.Step+1, err)
 		}
 		if p.Decay > 0 {
-			if err := average.Update(m.gen.Objective.Weights()); err != nil {
+			if err := m.average.Update(m.objective.Weights()); err != nil {
 				return nil, err
 			}
 		}
@@ -128,7 +146,7 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 		return nil, err
 	}
 	if p.Decay > 0 && m.State.Step > 0 {
-		if err := average.Swap(m.gen.Objective.Weights()); err != nil {
+		if err := m.average.Swap(m.objective.Weights()); err != nil {
 			return nil, err
 		}
 	}
@@ -137,136 +155,39 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 		r.Report.Stopped = fmt.Sprintf("interrupted at step %d of %d; CMF_RESUME=%s goes on", m.State.Step, core.Steps, r.path("checkpoint.safetensors"))
 	}
 	r.Report.Steps = m.State.Step
-	if err := drawLearning(r); err != nil {
+	if err := r.drawLearning(p.Name, m.Energy != nil); err != nil {
 		return nil, err
 	}
-	tally.report(r.Report.Metrics)
-	r.Report.Metrics["train_seconds"] = time.Since(start).Seconds()
-	r.Report.Metrics["weights"] = float64(p.Potential.Params().Count())
+	numbers := tally.totals()
+	numbers["train_seconds"] = time.Since(start).Seconds()
+	numbers["weights"] = float64(p.Potential.Params().Count())
+	for name, v := range numbers {
+		r.Report.Metrics[p.prefixed(name)] = v
+	}
 	return m, nil
 }
 
-// prepare initialises the potential and everything that evolves.
-func (p Problem) prepare(core *Core) (*Model, *solvers.Average, *data.Epochs, error) {
-	fail := func(err error) (*Model, *solvers.Average, *data.Epochs, error) { return nil, nil, nil, err }
-	sum, err := losses.Parse(core.Loss, p.Terms...)
-	if err != nil {
-		return fail(fmt.Errorf("CMF_LOSS=%s: %w", core.Loss, err))
-	}
-	gaussian := core.Source == "gaussian"
-	p.Start.Gaussian = gaussian
-	if err := p.Start.Init(p.Potential, p.Train, solvers.NewStream(core.Seed, "initial weights", 0)); err != nil {
-		return fail(err)
-	}
-	evaluator, err := layers.NewEvaluator(p.Potential)
-	if err != nil {
-		return fail(err)
-	}
-	curvature, err := layers.NewCurvature(p.Potential)
-	if err != nil {
-		return fail(err)
-	}
-	objective, err := losses.NewObjective(p.Potential, sum, core.Batch)
-	if err != nil {
-		return fail(err)
-	}
-	sampler, err := solvers.NewLangevin(core.Sampler)
-	if err != nil {
-		return fail(fmt.Errorf("CMF_SAMPLER=%s: %w", core.Sampler, err))
-	}
-	conjugate, err := solvers.NewConjugate(core.Conjugate, p.Tolerance, 60)
-	if err != nil {
-		return fail(fmt.Errorf("CMF_CONJUGATE=%s: %w", core.Conjugate, err))
-	}
-	schedule, err := solvers.NewSchedule("cosine", .05, max(core.Steps, 21), 20)
-	if err != nil {
-		return fail(err)
-	}
-	epochs, err := data.NewEpochs(p.Train, newPCG(core.Seed, "minibatches"))
-	if err != nil {
-		return fail(err)
-	}
-	particles := (max(p.Particles, core.Batch) + core.Batch - 1) / core.Batch * core.Batch
-	y, partners := p.Start.Particles(particles, solvers.NewStream(core.Seed, "particles", 0))
-	state, err := solvers.NewCMFGenState(y, partners, core.Batch, solvers.NewStream(core.Seed, "Langevin", 0))
-	if err != nil {
-		return fail(err)
-	}
-	gen := &solvers.CMFGen{
-		Potential: evaluator,
-		Objective: objective,
-		Data:      epochs,
-		Sampler:   sampler,
-		Conjugate: conjugate,
-		Adam:      solvers.Adam{LR: core.LR, Schedule: schedule},
-		Langevin:  p.Langevin,
-		State:     state,
-	}
-	if p.Precondition {
-		gen.MeanHessian = curvature.MeanHessian
-	}
-	m := &Model{Evaluator: evaluator, Curvature: curvature, State: state, Noise: evaluator, core: core, gen: gen}
-	if gaussian {
-		gen.Noise = solvers.StandardNormal{D: p.Potential.Dim()}
-		m.Noise = gen.Noise
-	}
-	return m, &solvers.Average{Decay: p.Decay}, epochs, nil
-}
-
-// tally sums up what iterations say.
-type tally struct {
-	steps, masked, restarted int
-	unconverged, iterations  float64
-}
-
-func (t *tally) add(info solvers.CMFGenInfo) {
-	t.steps++
-	t.masked += info.Masked
-	t.restarted += info.Langevin.Restarted
-	t.unconverged += 1 - info.Conjugate.Converged()
-	t.iterations += info.Conjugate.MeanIterations()
-}
-
-// numbers is a line of the log.
-func (t *tally) numbers(info solvers.CMFGenInfo) Numbers {
-	n := Numbers{
-		"loss": info.Loss, "gradient_norm": info.Adam.GradNorm, "learning_rate": info.Adam.LR,
-		"acceptance": info.Langevin.Acceptance, "langevin_step": info.Langevin.Step, "virial": info.Langevin.Virial,
-		"restarted": float64(t.restarted), "masked": float64(t.masked),
-		"conjugate_iterations": info.Conjugate.MeanIterations(), "conjugate_unconverged": 1 - info.Conjugate.Converged(),
-	}
-	for name, v := range info.Terms {
-		n["term_"+name] = v
-	}
-	return n
-}
-
-func (t *tally) report(n Numbers) {
-	k := math.Max(1, float64(t.steps))
-	n["train_unconverged_share"] = t.unconverged / k
-	n["train_conjugate_iterations"] = t.iterations / k
-	n["train_masked_rows"] = float64(t.masked)
-	n["train_restarted_particles"] = float64(t.restarted)
-}
-
-// drawLearning draws the loss and what vouches for the solves against the step.
-func drawLearning(r *Run) error {
-	curves, err := ReadMetricsLog(r.Folder)
-	if err != nil {
-		return err
-	}
-	if len(curves["loss"].X) == 0 {
+// resume goes on from CMF_RESUME. A further fit of the run goes on from the
+// checkpoint in the folder of its name beside it, or starts if there is none.
+func (m *Model) resume(r *Run, core *Core, name string) error {
+	if core.Resume == "" {
 		return nil
 	}
-	named := func(name, title string) Series {
-		s := curves[name]
-		s.Name = title
-		return s
+	path := filepath.Join(filepath.Dir(core.Resume), name, filepath.Base(core.Resume))
+	if _, err := os.Stat(path); name != "" && errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-	err = DrawCurves(r.path("curves.png"), Axes{Title: "Learning", X: "iteration", Y: "loss"}, named("loss", "loss"))
-	if err != nil {
-		return err
+	if err := m.load(path); err != nil {
+		return fmt.Errorf("CMF_RESUME=%s: %w", path, err)
 	}
-	r.AddFigure("curves.png", "The loss. Its level moves with the Gibbs factor that is being learned, so it need not fall throughout.")
+	r.Progress.Log.Info("resumed", "step", m.State.Step, "from", path)
 	return nil
+}
+
+// prefixed is a metric of this fit among those of the run.
+func (p Problem) prefixed(name string) string {
+	if p.Name == "" {
+		return name
+	}
+	return p.Name + "." + name
 }

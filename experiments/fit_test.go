@@ -13,9 +13,9 @@ import (
 	"cmf/solvers"
 )
 
-// plane is a small experiment on a 2-D set, for tests of what all share.
-var plane = Definition[planeConfig]{
-	Name: "plane",
+// moons is a small experiment on a 2-D set, for tests of what all share.
+var moons = Definition[planeConfig]{
+	Name: "moons",
 	Presets: map[string]func(*planeConfig){
 		"default": func(c *planeConfig) { c.Steps, c.Batch, c.Hidden, c.LR = 400, 128, Widths{32, 32}, 1e-2 },
 	},
@@ -64,7 +64,7 @@ func runPlane(t *testing.T, variables ...string) (*Run, error) {
 	for i := 0; i < len(variables); i += 2 {
 		t.Setenv(variables[i], variables[i+1])
 	}
-	return Execute(t.Context(), plane, nil, &bytes.Buffer{})
+	return Execute(t.Context(), moons, nil, &bytes.Buffer{})
 }
 
 // Every choice of loss, source, start, sampler, solver, machine and products

@@ -20,12 +20,12 @@ func ExampleParse() {
 	for _, w := range sum {
 		fmt.Println(w.Factor, w.Term.Name(), w.Term.Inputs())
 	}
-	_, err = losses.Parse("dual+entropy")
+	_, err = losses.Parse("dual+-1*pairs")
 	fmt.Println(err)
 	// Output:
 	// 1 dual [data gibbs conjugate mask]
 	// 0.1 pairs [data paired]
-	// losses: unknown term "entropy" in "dual+entropy"; known terms are dual, pairs
+	// losses: factor "-1" in "dual+-1*pairs"; give a positive number, as in dual+0.1*pairs
 }
 
 // Slope is a term of one's own: the mean of ‖∇w(x_i)‖².

@@ -17,13 +17,20 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// The batches that terms may read. All have shape (n, d) but Mask, (n, 1).
+// The batches that terms may read. All have shape (n, d) but Mask and
+// Energy, (n, 1).
 const (
-	Data      = solvers.BatchData      // x_i ~ ρ
-	Gibbs     = solvers.BatchGibbs     // y_j ~ 𝔓_w, held fixed
-	Conjugate = solvers.BatchConjugate // x̂_j = ∇w*(y_j), held fixed
-	Paired    = solvers.BatchPaired    // y_σ(i), the partner of x_i in a discrete optimal transport
-	Mask      = solvers.BatchMask      // weight of row j of Gibbs and Conjugate: 1/(usable rows), or 0
+	Data       = solvers.BatchData       // x_i ~ ρ
+	Gibbs      = solvers.BatchGibbs      // y_j ~ 𝔓_w, held fixed
+	Conjugate  = solvers.BatchConjugate  // x̂_j = ∇w*(y_j), held fixed
+	Paired     = solvers.BatchPaired     // y_σ(i), the partner of x_i in a discrete optimal transport
+	Mask       = solvers.BatchMask       // weight of row j of Gibbs and Conjugate: 1/(usable rows), or 0
+	Barycentre = solvers.BatchBarycentre // ȳ_i, the mean partner of x_i in an entropic optimal transport
+	Probe      = solvers.BatchProbe      // v_i, independent signs
+	Solved     = solvers.BatchSolved     // u_i = ∇²w(x_i)⁻¹v_i, held fixed
+	Points     = solvers.BatchPoints     // x_i from anywhere, for a regression on an energy
+	Energy     = solvers.BatchEnergy     // E(x_i), clipped, at Points
+	Slope      = solvers.BatchSlope      // ∇E(x_i), clipped alike
 )
 
 // Term is one summand of a loss.
@@ -40,7 +47,13 @@ type Term interface {
 }
 
 // Known lists the terms that Parse understands.
-func Known() []Term { return []Term{Dual{}, Pairs{}} }
+func Known() []Term {
+	return []Term{
+		Dual{}, Pairs{}, Sinkhorn{}, Likelihood{}, LikelihoodCG{}, Moments{},
+		ENOT{}, Growth{}, Penalty{}, Amortised{},
+		MongeAmpere{}, MongeAmpereConstant{}, MongeAmpereGradient{},
+	}
+}
 
 // Weighted is a term times a factor.
 type Weighted struct {
@@ -52,9 +65,16 @@ type Weighted struct {
 type Sum []Weighted
 
 // Parse reads a sum of terms, each with an optional factor: "dual",
-// "dual+0.1*pairs". Terms given in extra are known besides those of Known.
+// "dual+0.1*pairs". Terms given in extra are known besides those of Known, whose
+// names they must not bear.
 func Parse(spec string, extra ...Term) (Sum, error) {
-	terms := append(Known(), extra...)
+	terms := Known()
+	for _, t := range extra {
+		if slices.ContainsFunc(terms, func(known Term) bool { return known.Name() == t.Name() }) {
+			return nil, fmt.Errorf("losses: a further term is called %q, the name of another; give it one of its own", t.Name())
+		}
+		terms = append(terms, t)
+	}
 	var sum Sum
 	for part := range strings.SplitSeq(spec, "+") {
 		name, factor := strings.TrimSpace(part), 1.0

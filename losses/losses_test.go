@@ -6,7 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/graph"
+	"cmf/layers"
+
 	"github.com/google/go-cmp/cmp"
+	"gorgonia.org/gorgonia"
 	"pgregory.net/rapid"
 )
 
@@ -63,6 +67,24 @@ func TestParseErrors(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A further term that bears another's name would never be found.
+func TestParseRefusesTakenNames(t *testing.T) {
+	for _, extra := range [][]Term{{impostor("pairs")}, {curl{}, curl{}}} {
+		if sum, err := Parse("dual", extra...); err == nil || !strings.Contains(err.Error(), extra[0].Name()) {
+			t.Errorf("%v: %v, error %v; want one that names the term", extra, sum, err)
+		}
+	}
+}
+
+// impostor bears any name.
+type impostor string
+
+func (i impostor) Name() string   { return string(i) }
+func (impostor) Inputs() []string { return nil }
+func (impostor) Declare(*graph.Scope, layers.Potential, func(string) *gorgonia.Node) *gorgonia.Node {
+	return nil
 }
 
 // String gives what Parse reads, whatever the factors.

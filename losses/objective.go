@@ -2,6 +2,7 @@ package losses
 
 import (
 	"fmt"
+	"slices"
 
 	"cmf/graph"
 	"cmf/layers"
@@ -18,6 +19,7 @@ type Objective struct {
 	sum     Sum
 	program *graph.Program
 	weights []solvers.Weight
+	guess   *graph.Program // of a Predictor; nil without one
 }
 
 // NewObjective compiles the loss of the float32 potential w for n rows a batch.
@@ -25,17 +27,28 @@ func NewObjective(w layers.Potential, sum Sum, n int) (*Objective, error) {
 	if w.Params().Dtype() != tensor.Float32 {
 		return nil, fmt.Errorf("losses: training needs a float32 potential, not %v", w.Params().Dtype())
 	}
-	program, trained, err := Compile(w, sum, n)
+	bound, err := sum.bind(w)
+	if err != nil {
+		return nil, fmt.Errorf("losses: %w", err)
+	}
+	program, trained, err := compile(w, bound, n)
 	if err != nil {
 		return nil, fmt.Errorf("losses: %s for batches of %d: %w", sum, n, err)
 	}
-	o := &Objective{sum: sum, program: program}
+	if !slices.ContainsFunc(trained, func(p *graph.Param) bool { return w.Params().ByName(p.Name) == p }) {
+		return nil, fmt.Errorf("losses: %s trains no weight of the potential; add a term that does, such as dual", sum)
+	}
+	o := &Objective{sum: bound, program: program}
+	if o.guess, err = bound.predictor(w, n); err != nil {
+		return nil, fmt.Errorf("losses: predicting conjugates: %w", err)
+	}
+	relaxed := bound.relaxes(w)
 	for _, p := range trained {
 		o.weights = append(o.weights, solvers.Weight{
 			Name:        p.Name,
 			Value:       p.Float32s(),
 			Grad:        program.Out(gradient(p)).F32,
-			NonNegative: p.NonNegative,
+			NonNegative: p.NonNegative && !slices.Contains(relaxed, p),
 			Rate:        p.Rate,
 		})
 	}
@@ -44,13 +57,22 @@ func NewObjective(w layers.Potential, sum Sum, n int) (*Objective, error) {
 
 // Compile declares the loss of w, of any element type, for n rows a batch. The
 // program's outputs are "loss", "term NAME" for each term, and "gradient NAME"
-// for each of the returned weights, those on which the loss depends.
+// for each of the returned weights, those on which the loss depends: the
+// potential's, and new ones of the terms' own.
 func Compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param, error) {
+	bound, err := sum.bind(w)
+	if err != nil {
+		return nil, nil, err
+	}
+	return compile(w, bound, n)
+}
+
+func compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param, error) {
 	s := graph.NewScope(w.Params().Dtype())
 	inputs := make(map[string]*gorgonia.Node)
 	for _, name := range sum.Inputs() {
 		cols := w.Dim()
-		if name == Mask {
+		if name == Mask || name == Energy {
 			cols = 1
 		}
 		inputs[name] = s.Input(name, n, cols)
@@ -74,7 +96,7 @@ func Compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param
 		}
 	}
 	outputs["loss"] = loss
-	all := w.Params().Trained()
+	all := append(w.Params().Trained(), sum.params()...)
 	nodes := make([]*gorgonia.Node, len(all))
 	for i, p := range all {
 		nodes[i] = s.Param(p)
@@ -99,7 +121,8 @@ func (o *Objective) Inputs() []string { return o.sum.Inputs() }
 func (o *Objective) Weights() []solvers.Weight { return o.weights }
 
 // Gradient computes the loss of the given batches, and its gradient in every
-// weight. terms holds the value of each term by name, before its factor.
+// weight. terms holds the value of each term by name, before its factor; the
+// surrogate of LikelihoodCG is called so.
 func (o *Objective) Gradient(batches map[string]blas32.General) (loss float64, terms map[string]float64, err error) {
 	for _, name := range o.sum.Inputs() {
 		in, b := o.program.In(name), batches[name]
@@ -115,7 +138,7 @@ func (o *Objective) Gradient(batches map[string]blas32.General) (loss float64, t
 	}
 	terms = make(map[string]float64, len(o.sum))
 	for _, t := range o.sum {
-		terms[t.Term.Name()] = o.program.Out("term "+t.Term.Name()).At(0, 0)
+		terms[logged(t.Term)] = o.program.Out("term "+t.Term.Name()).At(0, 0)
 	}
 	return o.program.Out("loss").At(0, 0), terms, nil
 }

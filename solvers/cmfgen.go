@@ -2,9 +2,7 @@ package solvers
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"math"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -24,11 +22,14 @@ type Objective interface {
 
 // The batches that CMFGen offers to an Objective, (n, d) each but the mask, (n, 1).
 const (
-	BatchData      = "data"      // x_i ~ ρ
-	BatchGibbs     = "gibbs"     // y_j ~ 𝔓_w
-	BatchConjugate = "conjugate" // x̂_j = ∇w*(y_j)
-	BatchPaired    = "paired"    // y_σ(i), by optimal assignment of y to x
-	BatchMask      = "mask"      // 1/(usable rows) where x̂_j is usable, else 0
+	BatchData       = "data"       // x_i ~ ρ
+	BatchGibbs      = "gibbs"      // y_j ~ 𝔓_w
+	BatchConjugate  = "conjugate"  // x̂_j = ∇w*(y_j)
+	BatchMask       = "mask"       // 1/(usable rows) where x̂_j is usable, else 0
+	BatchPaired     = "paired"     // y_σ(i), by optimal assignment of y to x
+	BatchBarycentre = "barycentre" // Σ_j π_ij·y_j / Σ_j π_ij, π the entropic plan of Sinkhorn
+	BatchProbe      = "probe"      // v_i, independent signs
+	BatchSolved     = "solved"     // ∇²w(x_i)⁻¹v_i
 )
 
 // Source gives minibatches of ρ.
@@ -48,6 +49,11 @@ type Source interface {
 // y and x̂ are held fixed in the gradient. Few Langevin steps between weight
 // steps act as the damping without which the fixed point diverges.
 //
+// A minibatch of the bank that runs away as a whole is put back on ∇w(x), the
+// image of data, whose conjugates are x; its law is 𝔓_w once w is learned. A
+// loss or gradient that is not finite changes no weight: it skips the batch and
+// halves the learning rate from then on. Ten such batches in a row are an error.
+//
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
 type CMFGen struct {
@@ -58,12 +64,25 @@ type CMFGen struct {
 	Conjugate Conjugate
 	Adam      Adam
 
+	// Sinkhorn finds the plan of BatchBarycentre, Hessian the rows of BatchSolved.
+	Sinkhorn Sinkhorn
+	Hessian  HessianSolver
+
+	// Guess writes guesses of the conjugates of y into x, both (b, d), at which
+	// the solves start, but in rows where it is not finite. nil starts them at the
+	// particles' last solutions.
+	Guess func(y, x blas32.General) error
+
 	// Noise is the potential that the particles sample. nil means Potential: the
 	// conjugate moment measure. ½|y|² gives the plain ICNN map from N(0, I).
 	Noise Potential
 
 	// Langevin steps each iteration; 0 means 5.
 	Langevin int
+
+	// MaxVirial is the LangevinInfo.Virial above which a minibatch has run away; 0
+	// means 10. It is 1 at equilibrium.
+	MaxVirial float64
 
 	// MeanHessian estimates the mean of ∇²w over a batch; its inverse
 	// preconditions sampler and conjugate solve, and is renewed every Renew
@@ -81,6 +100,8 @@ type CMFGenState struct {
 	Partners blas32.General // x̂_j, (n, d)
 	Next     int            // first row of the next minibatch of the bank
 	Adam     AdamState
+	Failures int // batches skipped in a row up to now
+	Halvings int // of the learning rate, one for each batch skipped so far
 	Stream   *Stream
 
 	metric *Metric
@@ -88,8 +109,9 @@ type CMFGenState struct {
 	xhat   blas32.General // its conjugates, (b, d)
 	mask   blas32.General // 1/(usable rows) where x̂_j is usable, else 0: (b, 1)
 	x      blas32.General // the minibatch of the data
-	paired blas32.General
-	cost   blas32.General
+
+	// Where the loss asks for them, (b, d) each but the cost, (b, b).
+	guess, paired, barycentre, probe, solved, cost blas32.General
 }
 
 // NewCMFGenState starts from n particles y with guesses of their conjugates,
@@ -107,7 +129,7 @@ func NewCMFGenState(y, partners blas32.General, batch int, stream *Stream) (*CMF
 	}
 	s := &CMFGenState{
 		Bank: bank, Stream: stream, Partners: newBatch(y.Rows, y.Cols),
-		x: newBatch(batch, y.Cols), xhat: newBatch(batch, y.Cols), mask: newBatch(batch, 1), paired: newBatch(batch, y.Cols),
+		x: newBatch(batch, y.Cols), xhat: newBatch(batch, y.Cols), mask: newBatch(batch, 1),
 	}
 	copyInto(s.Partners, partners)
 	return s, nil
@@ -120,7 +142,11 @@ type CMFGenInfo struct {
 	Adam      AdamInfo
 	Langevin  LangevinInfo
 	Conjugate ConjugateInfo
-	Masked    int // rows whose conjugate is not usable
+	Masked    int     // rows whose conjugate is not usable
+	Marginal  float64 // marginal error of the Sinkhorn plan; 0 without one
+	Unsolved  int     // probes whose solve did not converge
+	RanAway   bool    // the minibatch of the bank was put back on the data's image
+	Skipped   bool    // the loss or its gradient was not finite; no weight changed
 }
 
 // Step makes one iteration.
@@ -137,7 +163,13 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 		return info, err
 	}
 	s.moved.Fresh = false
-	if info.Langevin, err = sampler.Run(noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream.Rand); err != nil {
+	info.Langevin, err = sampler.Run(noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream.Rand)
+	if info.RanAway = s.ranAway(info.Langevin, err, or(c.MaxVirial, 10)); info.RanAway {
+		if err = c.Data.Next(s.x); err == nil {
+			err = s.restart(c.Potential, index, &info.Langevin)
+		}
+	}
+	if err != nil {
 		return info, err
 	}
 	if err := s.Bank.Scatter(&s.moved, index); err != nil {
@@ -148,33 +180,15 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 	if err := c.Data.Next(s.x); err != nil {
 		return info, err
 	}
-	batches := map[string]blas32.General{BatchData: s.x, BatchGibbs: s.moved.Y}
 
-	// 3. x̂ = ∇w*(y), or partners by optimal assignment, as the loss asks
-	if needs(c.Objective, BatchConjugate) {
-		gatherRows(s.xhat, s.Partners, index)
-		if info.Conjugate, err = c.Conjugate.Solve(c.Potential, s.moved.Y, s.xhat, s.metric); err != nil {
-			return info, err
-		}
-		scatterRows(s.Partners, s.xhat, index)
-		info.Masked = s.maskRows(info.Conjugate)
-		batches[BatchConjugate], batches[BatchMask] = s.xhat, s.mask
-	}
-	if needs(c.Objective, BatchPaired) {
-		if err := s.pair(); err != nil {
-			return info, err
-		}
-		batches[BatchPaired] = s.paired
+	// 3. x̂ = ∇w*(y), and whatever else the loss asks for
+	batches, err := c.batches(index, &info)
+	if err != nil {
+		return info, err
 	}
 
 	// 4. θ ← project(Adam(∇L))
-	if info.Loss, info.Terms, err = c.Objective.Gradient(batches); err != nil {
-		return info, err
-	}
-	if math.IsNaN(info.Loss) || math.IsInf(info.Loss, 0) {
-		return info, errors.New("solvers: the loss is not finite; lower the learning rate (CMF_LR) or check the scale of the data")
-	}
-	if info.Adam, err = c.Adam.Step(&s.Adam, c.Objective.Weights()); err != nil {
+	if err := s.descend(c.Objective, c.Adam, batches, &info); err != nil {
 		return info, err
 	}
 	s.Step++

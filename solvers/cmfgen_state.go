@@ -2,8 +2,9 @@ package solvers
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"slices"
+	"math"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -57,45 +58,57 @@ func (s *CMFGenState) minibatch() []int {
 	return index
 }
 
-// looseResidual is the relative residual above which a conjugate that did not
-// converge is left out of the loss: such a row says little about ∇w*.
-const looseResidual = .1
-
-// maskRows weighs the usable rows equally and returns the number of the others.
-func (s *CMFGenState) maskRows(info ConjugateInfo) (masked int) {
-	usable := func(j int) bool { return info.Status[j] == Converged || info.Residual[j] <= looseResidual }
-	for j := range info.Status {
-		if !usable(j) {
-			masked++
-		}
+// ranAway says whether the minibatch of the bank is lost as a whole: its virial
+// is over the limit, or no particle is finite any more.
+func (s *CMFGenState) ranAway(info LangevinInfo, err error, limit float64) bool {
+	if err != nil {
+		return len(s.moved.unhealthy(math.Inf(1))) == s.moved.Y.Rows
 	}
-	w := 1 / float32(max(1, len(info.Status)-masked))
-	for j := range info.Status {
-		s.mask.Data[j] = 0
-		if usable(j) {
-			s.mask.Data[j] = w
-		}
-	}
-	return masked
+	return info.Virial > limit
 }
 
-// pair matches y to x by optimal assignment for the squared distance.
-func (s *CMFGenState) pair() error {
-	if s.cost.Rows != s.x.Rows {
-		s.cost = newBatch(s.x.Rows, s.x.Rows)
+// restart puts the minibatch of the bank on the image of the points s.x,
+// y = ∇w(x) with conjugates x, and lets the sampler find its step anew.
+func (s *CMFGenState) restart(w Potential, index []int, info *LangevinInfo) error {
+	if err := w.Eval(s.x, nil, s.moved.Y); err != nil {
+		return fmt.Errorf("solvers: restarting the bank: %w", err)
 	}
-	if err := SquaredDistances(s.cost, s.x, s.moved.Y); err != nil {
-		return err
-	}
-	a, err := Assign(s.cost)
-	if err != nil {
-		return err
-	}
-	gatherRows(s.paired, s.moved.Y, a.Match)
+	scatterRows(s.Partners, s.x, index)
+	s.moved.Step, s.moved.Curvature, s.moved.Fresh = 0, 0, false
+	info.Restarted += len(index)
 	return nil
 }
 
-func needs(o Objective, batch string) bool { return slices.Contains(o.Inputs(), batch) }
+// maxFailures batches in a row whose loss or gradient is not finite end a run.
+const maxFailures = 10
+
+// descend steps the weights along the gradient of the loss of the batches, or
+// skips them where it is not finite.
+func (s *CMFGenState) descend(o Objective, adam Adam, batches map[string]blas32.General, info *CMFGenInfo) (err error) {
+	if info.Loss, info.Terms, err = o.Gradient(batches); err != nil {
+		return err
+	}
+	if isFinite(info.Loss) {
+		adam.LR = math.Ldexp(or(adam.LR, 1e-3), -s.Halvings)
+		info.Adam, err = adam.Step(&s.Adam, o.Weights())
+	} else {
+		err = fmt.Errorf("the loss is %g", info.Loss)
+	}
+	switch {
+	case err == nil:
+		s.Failures = 0
+		return nil
+	case isFinite(info.Loss) && !errors.Is(err, ErrNonFiniteGradient):
+		return err
+	}
+	info.Skipped = true
+	s.Failures++
+	s.Halvings++
+	if s.Failures < maxFailures {
+		return nil
+	}
+	return fmt.Errorf("solvers: %d batches in a row gave no finite gradient, the last because %w; start again, or from an earlier checkpoint, with a lower learning rate (CMF_LR), or check the scale of the data", s.Failures, err)
+}
 
 func gatherRows(dst, src blas32.General, index []int) {
 	for k, i := range index {

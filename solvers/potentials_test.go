@@ -171,7 +171,9 @@ func (w *logSumExp) Eval(x blas32.General, value []float32, grad blas32.General)
 			p[k] = float32(math.Exp(float64(v - top)))
 			sum += float64(p[k])
 		}
-		native.Sscal(len(p), float32(1/sum), p, 1)
+		for k := range p {
+			p[k] /= float32(sum)
+		}
 		if value != nil {
 			value[i] = top + float32(math.Log(sum)+float64(w.m)*inner(row(x, i), row(x, i))/2)
 		}

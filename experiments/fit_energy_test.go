@@ -1,0 +1,131 @@
+package experiments
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cmf/data"
+	"cmf/graph"
+	"cmf/layers"
+	"cmf/solvers"
+
+	"github.com/google/go-cmp/cmp"
+	"gonum.org/v1/gonum/mat"
+)
+
+// valley fits an energy twice, once in a folder of its own.
+var valley = Definition[planeConfig]{
+	Name: "valley",
+	Presets: map[string]func(*planeConfig){
+		"default": func(c *planeConfig) {
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Loss = 300, 128, Widths{32, 32}, 1e-2, "monge-ampere"
+		},
+	},
+	Do: func(ctx context.Context, r *Run, c *planeConfig) error {
+		banana, err := data.EnergyFunc(2, func(x mat.Vector) float64 {
+			a, b := x.AtVec(0), x.AtVec(1)-.5*x.AtVec(0)*x.AtVec(0)+.5
+			return a*a/2 + 2*b*b
+		}, nil)
+		if err != nil {
+			return err
+		}
+		around := solvers.StandardGaussian(2).Sample(2000, solvers.NewStream(c.Seed, "start", 0))
+		for _, name := range []string{"", "again"} {
+			w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden})
+			if err != nil {
+				return err
+			}
+			m, err := Fit(ctx, r, &c.Core, Problem{
+				Name: name, Potential: w, Start: layers.Start{Law: solvers.StandardGaussian(2)}, Train: around, Energy: banana,
+				Tolerance: 1e-2, Precondition: true, Decay: .98, Shares: solvers.Shares{Model: 2, Energy: 2, Box: 1},
+				Box: solvers.Box{Lower: []float64{-4, -3}, Upper: []float64{4, 8}},
+			})
+			if err != nil || !m.Finished {
+				return err
+			}
+		}
+		return nil
+	},
+}
+
+func TestFitToAnEnergy(t *testing.T) {
+	t.Setenv("CMF_OUT", t.TempDir())
+	whole, err := Execute(t.Context(), valley, nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	curves, err := ReadMetricsLog(whole.Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sd := curves["residual_sd"].Y
+	if first, last := sd[0], sd[len(sd)-1]; !(last < .5 && last < first/2) {
+		t.Errorf("sd of the residual %.3f at first, %.3f at last", first, last)
+	}
+	if _, ok := whole.Report.Metrics["again.train_seconds"]; !ok {
+		t.Errorf("metrics of the second fit are not among %v", whole.Report.Metrics)
+	}
+
+	// Interrupted in the second fit and resumed, the run gives the same weights.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	fits := 0
+	afterStep = func(step int) {
+		if step == 1 {
+			fits++
+		}
+		if fits == 2 && step == 150 {
+			cancel()
+		}
+	}
+	defer func() { afterStep = nil }()
+	t.Setenv("CMF_OUT", t.TempDir())
+	half, err := Execute(ctx, valley, nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(half.Report.Stopped, "step 150") {
+		t.Fatalf("stopped: %q", half.Report.Stopped)
+	}
+	afterStep = nil
+	t.Setenv("CMF_RESUME", half.path("checkpoint.safetensors"))
+	t.Setenv("CMF_OUT", t.TempDir())
+	resumed, err := Execute(t.Context(), valley, nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{"", "again"} {
+		want, got := loadCheckpoint(t, whole.Folder, folder), loadCheckpoint(t, resumed.Folder, folder)
+		if diff := cmp.Diff(want.Tensors, got.Tensors); diff != "" {
+			t.Errorf("the fit %q differs after an interruption:\n%s", folder, diff)
+		}
+		delete(want.Texts, "config") // it names the folders
+		delete(got.Texts, "config")
+		if diff := cmp.Diff(want.Texts, got.Texts); diff != "" {
+			t.Errorf("the fit %q differs after an interruption:\n%s", folder, diff)
+		}
+	}
+}
+
+func loadCheckpoint(t *testing.T, path ...string) *graph.Checkpoint {
+	t.Helper()
+	c, err := graph.LoadCheckpoint(filepath.Join(append(path, "checkpoint.safetensors")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestLossesThatAFitCannotFeed(t *testing.T) {
+	t.Setenv("CMF_OUT", t.TempDir())
+	t.Setenv("CMF_LOSS", "dual")
+	if _, err := Execute(t.Context(), valley, nil, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "CMF_LOSS=dual: the term dual needs samples") {
+		t.Errorf("dual on an energy: error %v", err)
+	}
+	if _, err := runPlane(t, "CMF_LOSS", "dual+monge-ampere"); err == nil || !strings.Contains(err.Error(), "the term monge-ampere needs an energy") {
+		t.Errorf("monge-ampere on samples: error %v", err)
+	}
+}

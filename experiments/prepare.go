@@ -1,0 +1,162 @@
+package experiments
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"cmf/data"
+	"cmf/layers"
+	"cmf/losses"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// prepare initialises the potential and everything that evolves.
+func (p Problem) prepare(core *Core) (*Model, error) {
+	spec := cmp.Or(p.Loss, core.Loss)
+	sum, err := losses.Parse(spec, p.Terms...)
+	if err == nil {
+		err = p.checkInputs(sum)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
+	}
+	p.Start.Gaussian = core.Source == "gaussian"
+	if err := p.Start.Init(p.Potential, p.Train, solvers.NewStream(core.Seed, "initial weights", 0)); err != nil {
+		return nil, err
+	}
+	m := &Model{params: p.Potential.Params(), average: &solvers.Average{Decay: p.Decay}}
+	if m.Evaluator, err = layers.NewEvaluator(p.Potential); err != nil {
+		return nil, err
+	}
+	m.Noise = m.Evaluator
+	if m.Curvature, err = layers.NewCurvature(p.Potential); err != nil {
+		return nil, err
+	}
+	if m.objective, err = losses.NewObjective(p.Potential, sum, core.Batch); err != nil {
+		return nil, err
+	}
+	if p.Energy != nil {
+		return m, p.learnEnergy(core, m)
+	}
+	return m, p.learnSamples(core, m)
+}
+
+// checkInputs sees to it that every batch which a loss reads is at hand.
+func (p Problem) checkInputs(sum losses.Sum) error {
+	ofEnergy := []string{losses.Points, losses.Energy, losses.Slope}
+	for _, t := range sum {
+		for _, name := range t.Term.Inputs() {
+			switch of := slices.Contains(ofEnergy, name); {
+			case of && p.Energy == nil:
+				return fmt.Errorf("the term %s needs an energy, and this is a fit to samples", t.Term.Name())
+			case !of && p.Energy != nil && name != losses.Mask:
+				return fmt.Errorf("the term %s needs samples, and this is a fit to an energy; monge-ampere does not", t.Term.Name())
+			}
+		}
+	}
+	return nil
+}
+
+// learnSamples sets up CMFGen.
+func (p Problem) learnSamples(core *Core, m *Model) (err error) {
+	loop := &solvers.CMFGen{
+		Potential: m.Evaluator,
+		Objective: m.objective,
+		Guess:     m.objective.Guess(),
+		Langevin:  p.Langevin,
+	}
+	if m.epochs, err = data.NewEpochs(p.Train, newPCG(core.Seed, "minibatches")); err != nil {
+		return err
+	}
+	loop.Data = m.epochs
+	if loop.Sampler, loop.Conjugate, loop.Adam, err = p.methods(core); err != nil {
+		return err
+	}
+	if m.State, err = p.particles(core, core.Batch); err != nil {
+		return err
+	}
+	loop.State = m.State
+	if p.Precondition {
+		loop.MeanHessian = m.Curvature.MeanHessian
+	}
+	if core.Source == "gaussian" {
+		loop.Noise = solvers.StandardNormal{D: p.Potential.Dim()}
+		m.Noise = loop.Noise
+	}
+	m.step = func() (stepInfo, error) {
+		info, err := loop.Step()
+		return stepInfo{CMFGenInfo: info}, err
+	}
+	return nil
+}
+
+// learnEnergy sets up CMFMA.
+func (p Problem) learnEnergy(core *Core, m *Model) (err error) {
+	if core.Source == "gaussian" {
+		return fmt.Errorf("CMF_SOURCE=gaussian: a fit to an energy has the source gibbs")
+	}
+	loop := &solvers.CMFMA{
+		Potential: m.Evaluator,
+		Objective: m.objective,
+		Energy:    p.Energy,
+		Box:       p.Box,
+		Langevin:  p.Langevin,
+	}
+	if loop.Sampler, loop.Conjugate, loop.Adam, err = p.methods(core); err != nil {
+		return err
+	}
+	own, walk, _, err := p.Shares.Split(core.Batch)
+	if err != nil {
+		return err
+	}
+	if m.State, err = p.particles(core, max(own, 1)); err != nil {
+		return err
+	}
+	walkers := newBatch(walk, p.Train.Cols)
+	rng := solvers.NewStream(core.Seed, "walkers", 0)
+	for i := range walk {
+		copy(row(walkers, i), row(p.Train, rng.IntN(p.Train.Rows)))
+	}
+	if m.Energy, err = solvers.NewCMFMAState(core.Batch, p.Shares, m.State, walkers); err != nil {
+		return err
+	}
+	if w := m.Energy.Walkers; w != nil {
+		w.Step = .1 * meanVariance(p.Train) // a guess, which MALA adapts within some steps
+	}
+	loop.State = m.Energy
+	if p.Precondition {
+		loop.MeanHessian = m.Curvature.MeanHessian
+	}
+	m.step = loop.Step
+	return nil
+}
+
+// methods are the sampler, the conjugate solver and the optimiser of either
+// loop.
+func (p Problem) methods(core *Core) (sampler solvers.Langevin, conjugate solvers.Conjugate, adam solvers.Adam, err error) {
+	if sampler, err = solvers.NewLangevin(core.Sampler); err != nil {
+		return sampler, nil, adam, fmt.Errorf("CMF_SAMPLER=%s: %w", core.Sampler, err)
+	}
+	if conjugate, err = solvers.NewConjugate(core.Conjugate, p.Tolerance, 60); err != nil {
+		return sampler, nil, adam, fmt.Errorf("CMF_CONJUGATE=%s: %w", core.Conjugate, err)
+	}
+	schedule, err := solvers.NewSchedule("cosine", .05, max(core.Steps, 21), 20)
+	return sampler, conjugate, solvers.Adam{LR: core.LR, Schedule: schedule}, err
+}
+
+// particles is a bank for minibatches of n.
+func (p Problem) particles(core *Core, n int) (*solvers.CMFGenState, error) {
+	count := (max(p.Particles, n) + n - 1) / n * n
+	y, partners := p.Start.Particles(count, solvers.NewStream(core.Seed, "particles", 0))
+	return solvers.NewCMFGenState(y, partners, n, solvers.NewStream(core.Seed, "Langevin", 0))
+}
+
+// meanVariance is the mean over coordinates of the variance of x.
+func meanVariance(x blas32.General) float64 {
+	_, cov := moments(x)
+	return mat.Trace(cov) / float64(x.Cols)
+}

@@ -1,0 +1,52 @@
+package losses
+
+import (
+	"cmf/graph"
+	"cmf/layers"
+
+	"gorgonia.org/gorgonia"
+)
+
+// Growth keeps w growing beyond the data at least as fast as within it, along
+// the rays from the data's mean x̄,
+//
+//	L = Σ_i relu(a_i − b_i)² / Σ_i a_i²,  Δ_i = x_i − x̄
+//	a_i = ⟨∇w(x_i) − ∇w(x̄), Δ_i⟩,  b_i = ⟨∇w(x̄ + κΔ_i) − ∇w(x_i), Δ_i⟩/(κ−1),  κ = 1.5
+//
+// a_i/‖Δ_i‖² is the mean radial curvature of w from x̄ to x_i, b_i/‖Δ_i‖² that
+// from x_i to half as far again; L is dimensionless, 0 for any quadratic, and
+// weighs a point by the square of a_i, that is, mostly the outermost ones.
+//
+// The reason: no data says how w grows beyond it. Each hinge is straight there,
+// so that curvature falls back to the outer quadratic's, a fraction of it; the
+// tails of 𝔓_w widen, and ∇w*, with the inverse curvature, throws their samples
+// far out. By −log ρ ~ |x|^r ⇒ w ~ |x|^p, p(p−1) = r, the curvature of w is
+// constant along a ray for Gaussian tails and grows for lighter ones; only its
+// fall is charged. Heavier tails than a Gaussian's make it fall by right:
+// there this term is a bias.
+type Growth struct{}
+
+// beyond is κ of Growth.
+const beyond = 1.5
+
+// Name is "growth".
+func (Growth) Name() string { return "growth" }
+
+// Inputs are the data.
+func (Growth) Inputs() []string { return []string{Data} }
+
+// Declare declares L.
+func (Growth) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
+	x := batch(Data)
+	if s.Err != nil {
+		return nil
+	}
+	center := s.Scale(1/float64(x.Shape()[0]), s.SumRows(x))
+	delta := s.Sub(x, center)
+	edge := w.Gradient(s, x)
+	along := func(g *gorgonia.Node) *gorgonia.Node { return s.SumCols(s.Mul(g, delta)) }
+	within := along(s.Sub(edge, w.Gradient(s, center)))
+	outside := along(s.Sub(w.Gradient(s, s.Add(center, s.Scale(beyond, delta))), edge))
+	lack := s.Relu(s.Sub(within, s.Scale(1/(beyond-1), outside)))
+	return s.Mul(s.Sum(s.Square(lack)), s.Reciprocal(s.Sum(s.Square(within))))
+}

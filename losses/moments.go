@@ -1,0 +1,44 @@
+package losses
+
+import (
+	"cmf/graph"
+	"cmf/layers"
+
+	"gorgonia.org/gorgonia"
+)
+
+// Moments matches mean and covariance of the image of the data to those of the
+// Gibbs factor,
+//
+//	L = ‖mean_i g_i − mean_j y_j‖² + ‖Cov(g) − Cov(y)‖²_F,  g_i = ∇w(x_i)
+//
+// with covariances of divisor n, y held fixed. Both vanish where ∇w♯ρ = 𝔓_w. It
+// ties the two laws by few numbers, for the first steps or beside dual; the
+// noise of Cov(g), whose squared norm exceeds that of its mean by a share of
+// about d/n for like eigenvalues, draws ∇w inwards by half of it, so batches
+// should be well above d.
+type Moments struct{}
+
+// Name is "moments".
+func (Moments) Name() string { return "moments" }
+
+// Inputs are the data and the Gibbs samples.
+func (Moments) Inputs() []string { return []string{Data, Gibbs} }
+
+// Declare declares L.
+func (Moments) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
+	mean, cov := moments(s, w.Gradient(s, batch(Data)))
+	meanY, covY := moments(s, batch(Gibbs))
+	return s.Add(s.Sum(s.Square(s.Sub(mean, meanY))), s.Sum(s.Square(s.Sub(cov, covY))))
+}
+
+// moments declares the mean, (1, d), and the covariance, (d, d), of the rows of z.
+func moments(s *graph.Scope, z *gorgonia.Node) (mean, cov *gorgonia.Node) {
+	if s.Err != nil {
+		return nil, nil
+	}
+	each := 1 / float64(z.Shape()[0])
+	mean = s.Scale(each, s.SumRows(z))
+	centred := s.Sub(z, mean)
+	return mean, s.Scale(each, s.MatMul(centred, true, centred, false))
+}

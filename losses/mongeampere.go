@@ -1,0 +1,105 @@
+package losses
+
+import (
+	"cmf/graph"
+	"cmf/layers"
+
+	"gorgonia.org/gorgonia"
+)
+
+// MongeAmpere fits w to the energy E of ρ ∝ e^{−E}. The residual of the
+// Monge–Ampère equation,
+//
+//	r(x) = E(x) − w(∇w(x)) + log det ∇²w(x)
+//
+// is the constant log Z_w − log ∫e^{−E} wherever ρ lives; the loss is its
+// variance under the rows' weights m, Σ_i m_i = 1,
+//
+//	L = Σ_i m_i·(r_i − r̄)²,  r̄ = Σ_i m_i·r_i
+//
+// whichever law the points follow. Under that of the model it is the
+// log-variance divergence: Richter, Boustati, Nüsken, Ruiz, Akyildiz, "VarGrad: A
+// Low-Variance Gradient Estimator for Variational Inference", NeurIPS 2020.
+type MongeAmpere struct{}
+
+// Name is "monge-ampere".
+func (MongeAmpere) Name() string { return "monge-ampere" }
+
+// Inputs are the points, the energy there, and the rows' weights.
+func (MongeAmpere) Inputs() []string { return []string{Points, Energy, Mask} }
+
+// Declare declares L.
+func (MongeAmpere) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
+	r := s.Sub(batch(Energy), minusLogDensity(s, w, batch(Points)))
+	mean := s.MatMul(batch(Mask), true, r, false)
+	return s.MatMul(batch(Mask), true, s.Square(s.Sub(r, mean)), false)
+}
+
+// MongeAmpereConstant is MongeAmpere with a learned constant κ in place of the
+// mean,
+//
+//	L = Σ_i m_i·(r_i − κ)²
+//
+// whose optimum is the same, approached more slowly by as long as κ takes.
+type MongeAmpereConstant struct{ params *graph.Params }
+
+var _ Parametric = MongeAmpereConstant{}
+
+// Name is "monge-ampere-constant".
+func (MongeAmpereConstant) Name() string { return "monge-ampere-constant" }
+
+// Inputs are those of MongeAmpere.
+func (MongeAmpereConstant) Inputs() []string { return MongeAmpere{}.Inputs() }
+
+// Bind gives the term its κ, 0 at first.
+func (MongeAmpereConstant) Bind(w layers.Potential) (Parametric, error) {
+	ps, err := graph.NewParams(w.Params().Dtype())
+	if err != nil {
+		return nil, err
+	}
+	// One number must cross a distance that Adam takes in steps of the learning
+	// rate, while weights change by fractions.
+	ps.New("monge-ampere.constant", 1, 1).Rate = 10
+	return MongeAmpereConstant{ps}, nil
+}
+
+// Params are κ.
+func (t MongeAmpereConstant) Params() *graph.Params { return t.params }
+
+// Declare declares L.
+func (t MongeAmpereConstant) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
+	r := s.Sub(batch(Energy), minusLogDensity(s, w, batch(Points)))
+	constant := s.Param(t.params.All()[0])
+	return s.MatMul(batch(Mask), true, s.Square(s.Sub(r, constant)), false)
+}
+
+// MongeAmpereGradient asks that the residual be flat at every point,
+//
+//	L = Σ_i m_i·‖∇r(x_i)‖²,  ∇r = ∇E − ∇[w∘∇w − log det ∇²w]
+//
+// It knows no constant. It does not see how much mass lies in modes between
+// which there are no points: there r may differ by a constant.
+type MongeAmpereGradient struct{}
+
+// Name is "monge-ampere-gradient".
+func (MongeAmpereGradient) Name() string { return "monge-ampere-gradient" }
+
+// Inputs are the points, the gradient of the energy there, and the rows' weights.
+func (MongeAmpereGradient) Inputs() []string { return []string{Points, Slope, Mask} }
+
+// Declare declares L.
+func (MongeAmpereGradient) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
+	x := batch(Points)
+	model := s.Grad(s.Sum(minusLogDensity(s, w, x)), x)
+	if s.Err != nil {
+		return nil
+	}
+	r := s.Sub(batch(Slope), model[0])
+	return s.MatMul(batch(Mask), true, s.SumCols(s.Square(r)), false)
+}
+
+// minusLogDensity declares w(∇w(x_i)) − log det ∇²w(x_i), (n, 1): −log q_w(x_i)
+// but for log Z_w.
+func minusLogDensity(s *graph.Scope, w layers.Potential, x *gorgonia.Node) *gorgonia.Node {
+	return s.Sub(w.Value(s, w.Gradient(s, x)), s.LogDet(w.Dim(), layers.Hessian(s, w, x)))
+}

@@ -1,0 +1,101 @@
+package losses
+
+import (
+	"fmt"
+
+	"cmf/graph"
+	"cmf/layers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gorgonia.org/gorgonia"
+)
+
+// Parametric is a term with weights of its own beside the potential's. They are
+// trained, averaged and kept in checkpoints as those are.
+type Parametric interface {
+	Term
+
+	// Bind returns the term with new weights of w's element type.
+	Bind(w layers.Potential) (Parametric, error)
+
+	// Params are the weights of a bound term. Their names begin with the term's.
+	Params() *graph.Params
+}
+
+// Predictor is a Parametric term that predicts conjugates.
+type Predictor interface {
+	Parametric
+
+	// Predict declares a guess of ∇w*(y_j), shape (n, d), at which the conjugate
+	// solves then start.
+	Predict(s *graph.Scope, y *gorgonia.Node) *gorgonia.Node
+}
+
+// bind gives every Parametric term its weights.
+func (l Sum) bind(w layers.Potential) (Sum, error) {
+	bound := make(Sum, len(l))
+	for i, t := range l {
+		bound[i] = t
+		p, ok := t.Term.(Parametric)
+		if !ok {
+			continue
+		}
+		own, err := p.Bind(w)
+		if err != nil {
+			return nil, fmt.Errorf("term %q: %w", t.Term.Name(), err)
+		}
+		bound[i].Term = own
+	}
+	return bound, nil
+}
+
+// params are the trained weights of a bound sum's terms.
+func (l Sum) params() []*graph.Param {
+	var own []*graph.Param
+	for _, t := range l {
+		if p, ok := t.Term.(Parametric); ok {
+			own = append(own, p.Params().Trained()...)
+		}
+	}
+	return own
+}
+
+// Guess writes the prediction of ∇w*(y_j) into the rows of x, both of the
+// objective's batch shape (n, d). It is nil where no term predicts.
+func (o *Objective) Guess() func(y, x blas32.General) error {
+	if o.guess == nil {
+		return nil
+	}
+	return func(y, x blas32.General) error {
+		in, out := o.guess.In(Gibbs).General(), o.guess.Out(Conjugate)
+		for _, b := range []blas32.General{y, x} {
+			if b.Rows != in.Rows || b.Cols != in.Cols {
+				return fmt.Errorf("losses: predicting conjugates in batches of (%d, %d) and (%d, %d); compiled for (%d, %d)", y.Rows, y.Cols, x.Rows, x.Cols, in.Rows, in.Cols)
+			}
+		}
+		copyRows(in, y)
+		if err := o.guess.Run(); err != nil {
+			return fmt.Errorf("losses: predicting conjugates: %w", err)
+		}
+		copyRows(x, out.General())
+		return nil
+	}
+}
+
+// predictor compiles the first Predictor of the bound sum for n rows of
+// dimension d; nil without one.
+func (l Sum) predictor(w layers.Potential, n int) (*graph.Program, error) {
+	for _, t := range l {
+		if p, ok := t.Term.(Predictor); ok {
+			s := graph.NewScope(w.Params().Dtype())
+			return s.Compile(map[string]*gorgonia.Node{Conjugate: p.Predict(s, s.Input(Gibbs, n, w.Dim()))})
+		}
+	}
+	return nil, nil
+}
+
+func copyRows(dst, src blas32.General) {
+	for i := range src.Rows {
+		copy(dst.Data[i*dst.Stride:][:dst.Cols], src.Data[i*src.Stride:][:src.Cols])
+	}
+}

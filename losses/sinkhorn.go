@@ -1,0 +1,31 @@
+package losses
+
+import (
+	"cmf/graph"
+	"cmf/layers"
+
+	"gorgonia.org/gorgonia"
+)
+
+// Sinkhorn fits the Monge map to the barycentric projection of an entropic
+// optimal transport plan P between a batch of data and a batch of Gibbs samples,
+//
+//	L = mean_i ‖∇w(x_i) − ȳ_i‖²,  ȳ_i = Σ_j P_ij·y_j / Σ_j P_ij
+//
+// ȳ averages over several partners, so that it varies less with the batch than
+// Pairs' and lies further in: entropy shrinks it towards the mean. Pooladian and
+// Niles-Weed, "Entropic estimation of optimal transport maps", arXiv
+// 2109.12004, 2021, study this estimate of the Monge map.
+type Sinkhorn struct{}
+
+// Name is "sinkhorn".
+func (Sinkhorn) Name() string { return "sinkhorn" }
+
+// Inputs are the data and the barycentres of their partners.
+func (Sinkhorn) Inputs() []string { return []string{Data, Barycentre} }
+
+// Declare declares L.
+func (Sinkhorn) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
+	r := s.Sub(w.Gradient(s, batch(Data)), batch(Barycentre))
+	return s.Mean(s.SumCols(s.Square(r)))
+}

@@ -1,0 +1,105 @@
+package solvers
+
+import (
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// Energy is E(x) = −log ρ(x) up to a constant, evaluated on whole batches as a
+// Potential is, but as a rule not convex.
+type Energy interface {
+	// Dim is d.
+	Dim() int
+
+	// Eval writes E(x_i) into value and ∇E(x_i) into the rows of grad, each where
+	// wanted, as Potential.Eval does. Where ρ vanishes E is +Inf.
+	Eval(x blas32.General, value []float32, grad blas32.General) error
+}
+
+// The batches that CMFMA offers to an Objective besides BatchMask: there the
+// weights of the rows, 0 where the energy is not finite, of sum 1.
+const (
+	BatchPoints = "points" // x_i, (n, d)
+	BatchEnergy = "energy" // E(x_i), (n, 1), clipped beyond CMFMA.Cut
+	BatchSlope  = "slope"  // ∇E(x_i), (n, d), clipped alike
+)
+
+// CMFMA learns the potential w of the conjugate moment measure ρ = ∇w*♯𝔓_w from
+// the energy E of ρ ∝ e^{−E}, by regression on the Monge–Ampère equation: the
+// residual
+//
+//	r(x) = E(x) − w(∇w(x)) + log det ∇²w(x)
+//
+// is constant wherever ρ lives. Each Step
+//
+//  1. moves particles y by Langevin steps on w and solves x̂ = ∇w*(y),
+//  2. moves walkers by MALA on E,
+//  3. evaluates E at points x: some of the x̂, some of the walkers, some of a box,
+//  4. steps the weights along the gradient of the loss, and projects them.
+//
+// The equation holds at every point: where the points come from decides only
+// where it is solved most accurately. So x̂ may be rough, and walkers that do not
+// cross from mode to mode still show where the modes are. Particles that run
+// away and gradients that are not finite are met as in CMFGen.
+//
+// Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
+// Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
+type CMFMA struct {
+	Potential Potential
+	Objective Objective
+	Energy    Energy
+	Box       Box // for its share of the points, which weigh less the higher their energy
+	Sampler   Langevin
+	Conjugate Conjugate
+	Adam      Adam
+
+	// Langevin steps of particles and of walkers each iteration; 0 means 2.
+	Langevin int
+
+	// Cut is how far above the median of the walkers (of the batch, without
+	// walkers) energies count in full. Beyond, they grow as a logarithm: a far-off
+	// point does not outweigh the batch, and no two energies become equal, which
+	// would hide them from the loss. 0 means 20·√d.
+	Cut float64
+
+	// MeanHessian and Renew are as in CMFGen.
+	MeanHessian func(x blas32.General) (*mat.SymDense, error)
+	Renew       int
+
+	State *CMFMAState
+}
+
+// CMFMAInfo describes one iteration. Langevin is that of the particles, Masked
+// the number of points at which E is not finite.
+type CMFMAInfo struct {
+	CMFGenInfo
+	Walkers LangevinInfo
+	Clipped int // points beyond Cut
+}
+
+// Step makes one iteration.
+func (c *CMFMA) Step() (info CMFMAInfo, err error) {
+	s := c.State
+	// 1. x̂ = ∇w*(y), y ~ 𝔓_w
+	if err := c.moveParticles(&info); err != nil {
+		return info, err
+	}
+	// 2. walkers on E
+	if err := c.moveWalkers(&info); err != nil {
+		return info, err
+	}
+	// 3. E(x)
+	if err := c.place(); err != nil {
+		return info, err
+	}
+	if err := c.evaluate(&info); err != nil {
+		return info, err
+	}
+	// 4. θ ← project(Adam(∇L))
+	batches := map[string]blas32.General{BatchPoints: s.points, BatchEnergy: s.energy, BatchSlope: s.slope, BatchMask: s.mask}
+	if err := s.descend(c.Objective, c.Adam, batches, &info.CMFGenInfo); err != nil {
+		return info, err
+	}
+	s.Step++
+	return info, nil
+}

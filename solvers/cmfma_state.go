@@ -1,0 +1,249 @@
+package solvers
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// CMFMAState is all that evolves.
+type CMFMAState struct {
+	*CMFGenState         // particles y with their partners x̂, the step, Adam, the stream
+	Walkers      *Chains // points that MALA moves on E
+	Evaluations  int     // points at which E was evaluated so far
+
+	own, walk                   int            // points from the model and from the walkers
+	points, energy, slope, mask blas32.General // the batch
+}
+
+// Shares are the parts of a batch of points that come from each place, in any
+// unit. The zero value means half from the model, half from the energy.
+type Shares struct {
+	Model  float64 // x̂ = ∇w*(y), y ~ 𝔓_w, under the current w
+	Energy float64 // MALA on E
+	Box    float64 // uniform in a box
+}
+
+// Split divides n points.
+func (s Shares) Split(n int) (model, energy, box int, err error) {
+	if s == (Shares{}) {
+		s = Shares{Model: 1, Energy: 1}
+	}
+	total := s.Model + s.Energy + s.Box
+	if !(s.Model >= 0 && s.Energy >= 0 && s.Box >= 0 && total > 0) || math.IsInf(total, 0) {
+		return 0, 0, 0, fmt.Errorf("solvers: shares %g, %g and %g of the points; none may be negative, nor all 0", s.Model, s.Energy, s.Box)
+	}
+	model = int(math.Round(float64(n) * s.Model / total))
+	energy = int(math.Round(float64(n) * s.Energy / total))
+	if s.Box == 0 {
+		energy = n - model
+	}
+	energy = min(energy, n-model)
+	return model, energy, n - model - energy, nil
+}
+
+// Box is the product of the intervals [Lower_k, Upper_k].
+type Box struct{ Lower, Upper []float64 }
+
+// NewCMFMAState starts from the particles of model and from walkers, (m, d),
+// with batches of n ≥ 2 points. The minibatch of model and m must cover their
+// shares.
+func NewCMFMAState(n int, shares Shares, model *CMFGenState, walkers blas32.General) (*CMFMAState, error) {
+	own, walk, _, err := shares.Split(n)
+	if err != nil {
+		return nil, err
+	}
+	d := model.x.Cols
+	switch {
+	case n < 2:
+		return nil, fmt.Errorf("solvers: batches of %d points; there must be 2 or more", n)
+	case own > model.x.Rows || walk > walkers.Rows:
+		return nil, fmt.Errorf("solvers: %d points from %d particles and %d from %d walkers", own, model.x.Rows, walk, walkers.Rows)
+	case walkers.Rows > 0 && walkers.Cols != d:
+		return nil, fmt.Errorf("solvers: walkers of %d coordinates beside particles of %d", walkers.Cols, d)
+	}
+	s := &CMFMAState{
+		CMFGenState: model, own: own, walk: walk,
+		points: newBatch(n, d), energy: newBatch(n, 1), slope: newBatch(n, d), mask: newBatch(n, 1),
+	}
+	if walk > 0 {
+		s.Walkers, err = NewChains(walkers)
+	}
+	return s, err
+}
+
+func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
+	s := c.State
+	index := s.minibatch()
+	if c.MeanHessian != nil && (s.metric == nil || s.Step%cmp.Or(c.Renew, 20) == 0) {
+		gatherRows(s.x, s.Partners, index)
+		h, err := c.MeanHessian(s.x)
+		if err != nil {
+			return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
+		}
+		if s.metric, err = MetricFromHessian(h); err != nil {
+			return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
+		}
+	}
+	if err := s.Bank.Gather(&s.moved, index); err != nil {
+		return err
+	}
+	s.moved.Fresh = false
+	sampler := c.Sampler
+	sampler.Metric = s.metric
+	info.Langevin, err = sampler.Run(c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream.Rand)
+	if info.RanAway = s.ranAway(info.Langevin, err, 10); info.RanAway {
+		for i := range s.x.Rows { // any points will do; the last batch's are at hand
+			copy(row(s.x, i), row(s.points, i%s.points.Rows))
+		}
+		err = s.restart(c.Potential, index, &info.Langevin)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.Bank.Scatter(&s.moved, index); err != nil {
+		return err
+	}
+	gatherRows(s.xhat, s.Partners, index)
+	if info.Conjugate, err = c.Conjugate.Solve(c.Potential, s.moved.Y, s.xhat, s.metric); err != nil {
+		return err
+	}
+	scatterRows(s.Partners, s.xhat, index)
+	return nil
+}
+
+func (c *CMFMA) moveWalkers(info *CMFMAInfo) (err error) {
+	s := c.State
+	if s.Walkers == nil {
+		return nil
+	}
+	steps := cmp.Or(c.Langevin, 2)
+	s.Evaluations += steps * s.Walkers.Y.Rows
+	// The step adapts from the chains' own.
+	info.Walkers, err = Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(c.Energy, s.Walkers, steps, s.Stream.Rand)
+	return err
+}
+
+// place gathers the points: x̂, walkers, box.
+func (c *CMFMA) place() error {
+	s := c.State
+	copyInto(s.points, rows(s.xhat, 0, s.own))
+	n := s.own + s.walk
+	if s.walk > 0 {
+		copyInto(rows(s.points, s.own, n), rows(s.Walkers.Y, 0, s.walk))
+	}
+	d := s.points.Cols
+	if n < s.points.Rows && (len(c.Box.Lower) != d || len(c.Box.Upper) != d) {
+		return fmt.Errorf("solvers: a box of %d and %d bounds for points of %d coordinates", len(c.Box.Lower), len(c.Box.Upper), d)
+	}
+	for i := n; i < s.points.Rows; i++ {
+		x := row(s.points, i)
+		for k := range x {
+			x[k] = float32(c.Box.Lower[k] + (c.Box.Upper[k]-c.Box.Lower[k])*s.Stream.Float64())
+		}
+	}
+	return nil
+}
+
+// evaluate evaluates E at the points, clips it, and weighs the usable rows
+// equally.
+func (c *CMFMA) evaluate(info *CMFMAInfo) error {
+	s := c.State
+	var slope blas32.General
+	if needs(c.Objective, BatchSlope) {
+		slope = s.slope
+	}
+	if err := c.Energy.Eval(s.points, s.energy.Data, slope); err != nil {
+		return err
+	}
+	s.Evaluations += s.points.Rows
+	var usable []int
+	for i := range s.points.Rows {
+		if finiteRow(row(s.points, i)) && finiteRow(row(s.energy, i)) && finiteRow(row(s.slope, i)) {
+			usable = append(usable, i)
+		}
+	}
+	if len(usable) == 0 {
+		return errors.New("solvers: the energy is finite at no point of the batch")
+	}
+	info.Masked = s.points.Rows - len(usable)
+	level, cut := s.level(usable), cmp.Or(c.Cut, 20*math.Sqrt(float64(c.Energy.Dim())))
+	s.weigh(usable, level, cut/4)
+	info.Clipped = s.clip(level+cut, usable)
+	return nil
+}
+
+// weigh gives the usable rows weights of sum 1, equal ones but in the box, where
+// they fall by a factor e for each width that the energy lies above level: most
+// of a box is of no interest. The other rows get the place of a usable one, at
+// which all is finite, with weight 0.
+func (s *CMFMAState) weigh(usable []int, level, width float64) {
+	clear(s.mask.Data)
+	var sum float64
+	for _, i := range usable {
+		m := 1.
+		if i >= s.own+s.walk {
+			m = math.Exp(-max(0, float64(s.energy.Data[i])-level) / width)
+		}
+		s.mask.Data[i] = float32(m)
+		sum += m
+	}
+	used := make([]bool, s.points.Rows)
+	for _, i := range usable {
+		s.mask.Data[i] /= float32(sum)
+		used[i] = true
+	}
+	for i := range used {
+		if !used[i] {
+			copy(row(s.points, i), row(s.points, usable[0]))
+			copy(row(s.energy, i), row(s.energy, usable[0]))
+			copy(row(s.slope, i), row(s.slope, usable[0]))
+		}
+	}
+}
+
+// level is the median energy of the usable walkers, or of all usable rows.
+func (s *CMFMAState) level(usable []int) float64 {
+	var walkers, all []float64
+	for _, i := range usable {
+		e := float64(s.energy.Data[i])
+		all = append(all, e)
+		if i >= s.own && i < s.own+s.walk {
+			walkers = append(walkers, e)
+		}
+	}
+	if len(walkers) == 0 {
+		walkers = all
+	}
+	slices.Sort(walkers)
+	return walkers[len(walkers)/2]
+}
+
+// clip replaces E > limit by limit + log(1 + E − limit), and ∇E alike.
+func (s *CMFMAState) clip(limit float64, usable []int) (clipped int) {
+	for _, i := range usable {
+		over := float64(s.energy.Data[i]) - limit
+		if !(over > 0) {
+			continue
+		}
+		clipped++
+		s.energy.Data[i] = float32(limit + math.Log1p(over))
+		for k := range row(s.slope, i) {
+			row(s.slope, i)[k] /= float32(1 + over)
+		}
+	}
+	return clipped
+}
+
+func finiteRow(x []float32) bool {
+	for _, v := range x {
+		if v-v != 0 {
+			return false
+		}
+	}
+	return true
+}

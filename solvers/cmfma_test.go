@@ -1,0 +1,224 @@
+package solvers
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// dish is w(x) = ½a|x|² with one weight a.
+type dish struct {
+	d    int
+	a, g []float32
+}
+
+func (b *dish) Dim() int          { return b.d }
+func (b *dish) Inputs() []string  { return []string{BatchPoints, BatchEnergy, BatchMask} }
+func (b *dish) Weights() []Weight { return []Weight{{Name: "a", Value: b.a, Grad: b.g}} }
+
+func (b *dish) Eval(x blas32.General, value []float32, grad blas32.General) error {
+	for i := range x.Rows {
+		var s float32
+		for k, v := range row(x, i) {
+			s += v * v
+			if grad.Data != nil {
+				row(grad, i)[k] = b.a[0] * v
+			}
+		}
+		if value != nil {
+			value[i] = b.a[0] * s / 2
+		}
+	}
+	return nil
+}
+
+// Gradient is that of the variance of r(x) = E(x) − ½a³|x|² + d·log a.
+func (b *dish) Gradient(in map[string]blas32.General) (float64, map[string]float64, error) {
+	x, e, m := in[BatchPoints], in[BatchEnergy], in[BatchMask]
+	a := float64(b.a[0])
+	r, dr := make([]float64, x.Rows), make([]float64, x.Rows)
+	var mean, slope float64
+	for i := range x.Rows {
+		var s float64
+		for _, v := range row(x, i) {
+			s += float64(v) * float64(v)
+		}
+		r[i] = float64(e.Data[i]) - a*a*a*s/2
+		dr[i] = -1.5 * a * a * s
+		mean += float64(m.Data[i]) * r[i]
+		slope += float64(m.Data[i]) * dr[i]
+	}
+	var loss, g float64
+	for i := range r {
+		loss += float64(m.Data[i]) * (r[i] - mean) * (r[i] - mean)
+		g += 2 * float64(m.Data[i]) * (r[i] - mean) * (dr[i] - slope)
+	}
+	b.g[0] = float32(g)
+	return loss, map[string]float64{"variance": loss}, nil
+}
+
+// normalEnergy is that of N(0, v·I), but spoilt wherever spoil says so.
+type normalEnergy struct {
+	d     int
+	v     float64
+	spoil func(x []float32) (float32, bool)
+}
+
+func (n normalEnergy) Dim() int { return n.d }
+func (n normalEnergy) Eval(x blas32.General, value []float32, grad blas32.General) error {
+	for i := range x.Rows {
+		var s float64
+		for k, v := range row(x, i) {
+			s += float64(v) * float64(v)
+			if grad.Data != nil {
+				row(grad, i)[k] = v / float32(n.v)
+			}
+		}
+		if value != nil {
+			value[i] = float32(s / 2 / n.v)
+			if n.spoil != nil {
+				if v, ok := n.spoil(row(x, i)); ok {
+					value[i] = v
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func newCMFMA(t *testing.T, d, n int, shares Shares, e Energy) (*CMFMA, *dish) {
+	t.Helper()
+	b := &dish{d: d, a: []float32{1}, g: []float32{0}}
+	y := newBatch(n, d)
+	NewStream(1, "particles", 0).Normals(y.Data)
+	model, err := NewCMFGenState(y, y, n, NewStream(1, "run", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewCMFMAState(n, shares, model, y)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Walkers != nil {
+		s.Walkers.Step = .1
+	}
+	box := Box{make([]float64, d), make([]float64, d)}
+	for k := range d {
+		box.Lower[k], box.Upper[k] = -4, 4
+	}
+	return &CMFMA{
+		Potential: b, Objective: b, Energy: e, Box: box, State: s,
+		Sampler: Langevin{Adjusted: true, Step: .5}, Conjugate: &BarzilaiBorwein{}, Adam: Adam{LR: .02},
+	}, b
+}
+
+// For N(0, v·I) the potential is ½v^{-1/3}|x|², wherever the points come from,
+// and a part of the plane on which the energy has no value does no harm.
+func TestCMFMAFindsTheClosedForm(t *testing.T) {
+	nan := func(x []float32) (float32, bool) { return float32(math.NaN()), x[0] > 1 }
+	inf := func(x []float32) (float32, bool) { return float32(math.Inf(1)), x[0] > 1 }
+	for name, c := range map[string]struct {
+		shares Shares
+		spoil  func(x []float32) (float32, bool)
+	}{
+		"half and half":     {},
+		"the model":         {shares: Shares{Model: 1}},
+		"the energy":        {shares: Shares{Energy: 1}},
+		"a box":             {shares: Shares{Box: 1}},
+		"all":               {shares: Shares{1, 1, 1}},
+		"not a number":      {shares: Shares{1, 1, 1}, spoil: nan},
+		"vanishing density": {shares: Shares{1, 1, 1}, spoil: inf},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := normalEnergy{d: 2, v: 3, spoil: c.spoil}
+			m, b := newCMFMA(t, 2, 96, c.shares, e)
+			masked := 0
+			for range 400 {
+				info, err := m.Step()
+				if err != nil {
+					t.Fatal(err)
+				}
+				masked += info.Masked
+			}
+			want := math.Pow(3, -1./3)
+			if got := float64(b.a[0]); !(math.Abs(got-want) <= 1e-3*want) {
+				t.Errorf("a = %g, want %g", got, want)
+			}
+			if spoilt := c.spoil != nil; spoilt != (masked > 0) {
+				t.Errorf("%d rows masked", masked)
+			}
+			if m.State.Evaluations < 400*96 {
+				t.Errorf("%d evaluations of the energy in 400 batches of 96", m.State.Evaluations)
+			}
+		})
+	}
+}
+
+// Energies far above the others grow as a logarithm and keep their order, and a
+// batch that is far off altogether is judged by its own median.
+func TestCMFMAClips(t *testing.T) {
+	m, _ := newCMFMA(t, 1, 64, Shares{Box: 1}, normalEnergy{d: 1, v: 1e-3})
+	m.Cut = 10
+	info, err := m.Step()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Clipped == 0 || info.Clipped > 32 {
+		t.Errorf("%d of 64 points clipped, want some, and at most half", info.Clipped)
+	}
+	s := m.State
+	for i := range 64 {
+		for j := range 64 {
+			x, y := math.Abs(float64(s.points.Data[i])), math.Abs(float64(s.points.Data[j]))
+			if x < y && !(s.energy.Data[i] < s.energy.Data[j]) {
+				t.Fatalf("E(%g) = %g, E(%g) = %g after clipping", x, s.energy.Data[i], y, s.energy.Data[j])
+			}
+		}
+	}
+}
+
+func TestCMFMAErrors(t *testing.T) {
+	m, _ := newCMFMA(t, 1, 8, Shares{Box: 1}, normalEnergy{d: 1, v: 1, spoil: func([]float32) (float32, bool) { return float32(math.NaN()), true }})
+	if _, err := m.Step(); err == nil || !strings.Contains(err.Error(), "finite at no point") {
+		t.Errorf("an energy that is nowhere finite: error %v", err)
+	}
+	m, _ = newCMFMA(t, 2, 8, Shares{Box: 1}, normalEnergy{d: 2, v: 1})
+	m.Box = Box{}
+	if _, err := m.Step(); err == nil || !strings.Contains(err.Error(), "box") {
+		t.Errorf("no box: error %v", err)
+	}
+	for _, s := range []Shares{{Model: -1, Energy: 2}, {Model: math.NaN()}, {Box: math.Inf(1)}} {
+		if _, _, _, err := s.Split(10); err == nil || !strings.Contains(err.Error(), "shares") {
+			t.Errorf("%v: error %v", s, err)
+		}
+	}
+	y := newBatch(4, 2)
+	model, err := NewCMFGenState(y, y, 4, NewStream(1, "", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		n       int
+		walkers blas32.General
+	}{
+		"8 points from 4 particles": {16, newBatch(8, 2)},
+		"2 or more":                 {1, newBatch(8, 2)},
+		"from 3 walkers":            {8, newBatch(3, 2)},
+		"3 coordinates":             {8, newBatch(8, 3)},
+	} {
+		if _, err := NewCMFMAState(c.n, Shares{}, model, c.walkers); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: error %v", what, err)
+		}
+	}
+}
+
+func ExampleShares_Split() {
+	fmt.Println(Shares{Model: 2, Energy: 1, Box: 1}.Split(100))
+	fmt.Println(Shares{}.Split(7))
+	// Output:
+	// 50 25 25 <nil>
+	// 4 3 0 <nil>
+}
