@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,15 @@ import (
 // MNISTConfig configures the experiment mnist.
 type MNISTConfig struct {
 	Core
+	DigitModel
+	Samples int `default:"2000" desc:"digits to generate and to judge by"`
+	Mixing  int `default:"250" desc:"Langevin steps from the bank to the digits that are generated"`
+
+	Likelihood int `default:"256" desc:"held-out digits whose likelihood is computed; 0 for none"`
+}
+
+// DigitModel configures how a potential is learned from digits.
+type DigitModel struct {
 	Alpha     float64 `default:"0.005" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
 	Noise     float64 `default:"0.5" desc:"deviation of normal noise added in those units, which smooths the law of saturated pixels; from 0 to 5"`
 	Knots     int     `default:"4" desc:"hinges on every single pixel, besides those of CMF_HIDDEN; from 0 to 64"`
@@ -24,32 +34,48 @@ type MNISTConfig struct {
 	Langevin  int     `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
 	Tolerance float64 `default:"0.01" desc:"relative residual of the conjugates while training"`
 	Share     float64 `default:"0.8" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
-	Samples   int     `default:"2000" desc:"digits to generate and to judge by"`
-	Mixing    int     `default:"250" desc:"Langevin steps from the bank to the digits that are generated"`
 	Train     int     `default:"0" desc:"digits to train on; 0 for all"`
 }
 
 // Validate checks the experiment's own variables.
 func (c *MNISTConfig) Validate() error {
-	for _, v := range []struct {
-		ok    bool
-		name  string
-		value any
-		rule  string
-	}{
-		{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
-		{c.Noise >= 0 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0 to 5"},
-		{c.Knots >= 0 && c.Knots <= 64, "KNOTS", c.Knots, "allowed are 0 to 64"},
-		{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
-		{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
-		{c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"},
-		{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
-		{c.Samples >= 64 && c.Samples <= 10000, "SAMPLES", c.Samples, "allowed are 64 to 10000"},
-		{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
-		{c.Train == 0 || c.Train >= 1000, "TRAIN", c.Train, "allowed are 0 (all digits) and numbers from 1000"},
-	} {
+	if err := c.DigitModel.Validate(); err != nil {
+		return err
+	}
+	return allowed(
+		rule{c.Samples >= 64 && c.Samples <= 10000, "SAMPLES", c.Samples, "allowed are 64 to 10000"},
+		rule{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
+		rule{c.Likelihood == 0 || c.Likelihood >= 2 && c.Likelihood <= 2000, "LIKELIHOOD", c.Likelihood, "allowed are 0 (none) and 2 to 2000"},
+	)
+}
+
+// Validate checks the model's variables.
+func (c *DigitModel) Validate() error {
+	return allowed(
+		rule{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
+		rule{c.Noise >= 0 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0 to 5"},
+		rule{c.Knots >= 0 && c.Knots <= 64, "KNOTS", c.Knots, "allowed are 0 to 64"},
+		rule{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
+		rule{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
+		rule{c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"},
+		rule{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
+		rule{c.Train == 0 || c.Train >= 1000, "TRAIN", c.Train, "allowed are 0 (all digits) and numbers from 1000"},
+	)
+}
+
+// rule is a variable, CMF_ and its name, with whether its value is allowed.
+type rule struct {
+	ok      bool
+	name    string
+	value   any
+	allowed string
+}
+
+// allowed names the first variable whose value is not.
+func allowed(rules ...rule) error {
+	for _, v := range rules {
 		if !v.ok {
-			return fmt.Errorf("CMF_%s=%v: %s", v.name, v.value, v.rule)
+			return fmt.Errorf("CMF_%s=%v: %s", v.name, v.value, v.allowed)
 		}
 	}
 	return nil
@@ -61,7 +87,7 @@ var MNIST = Definition[MNISTConfig]{
 	Name: "mnist",
 	Presets: map[string]func(*MNISTConfig){
 		"quick": func(c *MNISTConfig) {
-			c.Steps, c.Hidden, c.Train, c.Samples, c.Mixing = 500, Widths{512}, 20000, 1000, 60
+			c.Steps, c.Hidden, c.Train, c.Samples, c.Mixing, c.Likelihood = 500, Widths{512}, 20000, 1000, 60, 32
 		},
 		"default": func(c *MNISTConfig) {
 			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 4000, 128, Widths{1024}, 5e-3, "lbfgs"
@@ -76,48 +102,19 @@ var MNIST = Definition[MNISTConfig]{
 const side = 28
 
 func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
-	set, err := loadDigits(ctx, r, c)
+	digits, err := c.open(ctx, r, &c.Core, max(2000, c.Samples))
 	if err != nil {
 		return err
 	}
-	transform := data.Logit{Alpha: c.Alpha}
-	train := newBatch(set.Train.Rows, pixels)
-	if err := transform.Forward(train, set.Train, solvers.NewStream(c.Seed, "dequantisation", 0).Rand); err != nil {
-		return err
-	}
-	// The baseline is fitted before noise is added.
-	baseline, err := solvers.FitGaussian(train, 1e-4)
+	judge, err := newJudge(digits.set, c.Samples)
 	if err != nil {
 		return err
 	}
-	law, err := smooth(train, baseline, c.Noise, c.Seed)
+	problem, err := c.problem(&c.Core, digits)
 	if err != nil {
 		return err
 	}
-	judge, err := newJudge(set, c.Samples)
-	if err != nil {
-		return err
-	}
-	toPixels := func(x blas32.General) (blas32.General, error) {
-		p := newBatch(x.Rows, x.Cols)
-		return p, transform.Inverse(p, x)
-	}
-
-	potential, err := layers.NewICNN(layers.Architecture{Dim: pixels, Hidden: c.Hidden, Knots: c.Knots, Full: true})
-	if err != nil {
-		return err
-	}
-	potential.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one
-	model, err := Fit(ctx, r, &c.Core, Problem{
-		Potential:    potential,
-		Start:        layers.Start{Law: startLaw(c.Init, law), Share: c.Share, Fixed: .1, Spread: 6, Directions: strokes(train)},
-		Train:        train,
-		Particles:    c.Particles,
-		Langevin:     c.Langevin,
-		Tolerance:    c.Tolerance,
-		Decay:        .99,
-		Precondition: true,
-	})
+	model, err := Fit(ctx, r, &c.Core, problem)
 	if err != nil || !model.Finished {
 		return err
 	}
@@ -126,37 +123,94 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 	if err != nil {
 		return err
 	}
-	digits, err := toPixels(draw.Points)
+	generated, err := digits.pixels(draw.Points)
 	if err != nil {
 		return err
 	}
-	gaussian, err := toPixels(baseline.Sample(c.Samples, solvers.NewStream(c.Seed, "Gaussian fit", 0)))
+	gaussian, err := digits.pixels(digits.baseline.Sample(c.Samples, solvers.NewStream(c.Seed, "Gaussian fit", 0)))
 	if err != nil {
 		return err
 	}
-	if err := judge.fill(r, digits, gaussian); err != nil {
+	if err := judge.fill(r, generated, gaussian); err != nil {
 		return err
 	}
 	for name, v := range draw.Checks {
 		r.Report.Metrics[name] = v
 	}
-	if err := r.SaveSamples(digits); err != nil {
+	if c.Likelihood > 0 {
+		if err := judgeLikelihood(r, model, digits, c.Likelihood, c.Noise, c.Seed); err != nil {
+			return err
+		}
+	}
+	if err := r.SaveSamples(generated); err != nil {
 		return err
 	}
-	return drawDigits(r, set, draw.Gibbs, digits, gaussian)
+	return drawDigits(r, digits.set, draw.Gibbs, generated, gaussian)
+}
+
+// digitData is a set of digits in the units of a model.
+type digitData struct {
+	set       *data.Images
+	transform data.Logit
+	train     blas32.General    // with smoothing noise, (n, 784)
+	baseline  *solvers.Gaussian // fitted before noise was added
+	law       *solvers.Gaussian // that of train
+}
+
+// open reads the digits; the stand-in has at least so many held out.
+func (c *DigitModel) open(ctx context.Context, r *Run, core *Core, heldOut int) (*digitData, error) {
+	set, err := loadDigits(ctx, r, core, c.Train, heldOut)
+	if err != nil {
+		return nil, err
+	}
+	d := &digitData{set: set, transform: data.Logit{Alpha: c.Alpha}, train: newBatch(set.Train.Rows, pixels)}
+	if err := d.transform.Forward(d.train, set.Train, solvers.NewStream(core.Seed, "dequantisation", 0).Rand); err != nil {
+		return nil, err
+	}
+	if d.baseline, err = solvers.FitGaussian(d.train, 1e-4); err != nil {
+		return nil, err
+	}
+	d.law, err = smooth(d.train, d.baseline, c.Noise, core.Seed)
+	return d, err
+}
+
+// pixels takes points from the model's units to pixels in [0, 1].
+func (d *digitData) pixels(x blas32.General) (blas32.General, error) {
+	p := newBatch(x.Rows, x.Cols)
+	return p, d.transform.Inverse(p, x)
+}
+
+// network is the potential, before training.
+func (c *DigitModel) network(hidden Widths) (*layers.ICNN, error) {
+	return layers.NewICNN(layers.Architecture{Dim: pixels, Hidden: hidden, Knots: c.Knots, Full: true})
+}
+
+// problem is what Fit learns.
+func (c *DigitModel) problem(core *Core, d *digitData) (Problem, error) {
+	potential, err := c.network(core.Hidden)
+	if err != nil {
+		return Problem{}, err
+	}
+	potential.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one
+	return Problem{
+		Potential:    potential,
+		Start:        layers.Start{Law: startLaw(core.Init, d.law), Share: c.Share, Fixed: .1, Spread: 6, Directions: strokes(d.train)},
+		Train:        d.train,
+		Particles:    c.Particles,
+		Langevin:     c.Langevin,
+		Tolerance:    c.Tolerance,
+		Decay:        .99,
+		Precondition: true,
+	}, nil
 }
 
 // loadDigits finds MNIST or draws the stand-in, and says which.
-func loadDigits(ctx context.Context, r *Run, c *MNISTConfig) (*data.Images, error) {
+func loadDigits(ctx context.Context, r *Run, c *Core, train, heldOut int) (*data.Images, error) {
 	set, err := data.MNIST(ctx, data.MNISTOptions{Dir: c.DataDir, Log: r.Progress.Log})
 	switch {
 	case errors.Is(err, data.ErrNoMNIST):
 		r.Note("MNIST is not at hand: this run uses the built-in stand-in, digits drawn by the program. Its numbers are not those of MNIST. (%v)", err)
-		train := c.Train
-		if train == 0 {
-			train = 20000
-		}
-		set = data.StandIn(c.Seed, train, max(2000, c.Samples))
+		set = data.StandIn(c.Seed, cmp.Or(train, 20000), heldOut)
 		if _, given := os.LookupEnv("CMF_STEPS"); c.Preset == "default" && !given {
 			const steps = 1000
 			r.Note("The stand-in is easier: %d steps instead of %d; CMF_STEPS sets them.", steps, c.Steps)
@@ -165,8 +219,8 @@ func loadDigits(ctx context.Context, r *Run, c *MNISTConfig) (*data.Images, erro
 	case err != nil:
 		return nil, err
 	}
-	if c.Train > 0 && c.Train < set.Train.Rows {
-		set.Train, set.TrainLabels = rows(set.Train, 0, c.Train), set.TrainLabels[:c.Train]
+	if train > 0 && train < set.Train.Rows {
+		set.Train, set.TrainLabels = rows(set.Train, 0, train), set.TrainLabels[:train]
 	}
 	r.Report.Data = fmt.Sprintf("%s, %d digits to train on, %d held out", set.Name, set.Train.Rows, set.Test.Rows)
 	r.Progress.Log.Info("data", "set", r.Report.Data)
@@ -180,7 +234,16 @@ func smooth(x blas32.General, fit *solvers.Gaussian, noise float64, seed uint64)
 	if noise == 0 {
 		return fit, nil
 	}
-	rng := solvers.NewStream(seed, "smoothing", 0)
+	addNoise(x, noise, solvers.NewStream(seed, "smoothing", 0))
+	values := make([]float64, len(fit.Values))
+	for k, v := range fit.Values {
+		values[k] = v + noise*noise
+	}
+	return &solvers.Gaussian{Mean: fit.Mean, Values: values, Vectors: fit.Vectors}, nil
+}
+
+// addNoise adds N(0, noise²) to every entry of x.
+func addNoise(x blas32.General, noise float64, rng *solvers.Stream) {
 	z := make([]float32, x.Cols)
 	for i := range x.Rows {
 		rng.Normals(z)
@@ -188,11 +251,6 @@ func smooth(x blas32.General, fit *solvers.Gaussian, noise float64, seed uint64)
 			x.Data[i*x.Stride+j] += float32(noise) * v
 		}
 	}
-	values := make([]float64, len(fit.Values))
-	for k, v := range fit.Values {
-		values[k] = v + noise*noise
-	}
-	return &solvers.Gaussian{Mean: fit.Mean, Values: values, Vectors: fit.Vectors}, nil
 }
 
 // startLaw is the Gaussian at which the potential starts.
@@ -214,7 +272,7 @@ func strokes(train blas32.General) func(b blas32.General, layer int, rng *solver
 			case 0:
 				v[rng.IntN(pixels)] = 1
 			case 1, 2:
-				patch(v, rng)
+				patch(v, side, rng)
 			case 3:
 				a, b := rng.IntN(train.Rows), rng.IntN(train.Rows)
 				for j := range v {
@@ -236,9 +294,11 @@ func strokes(train blas32.General) func(b blas32.General, layer int, rng *solver
 	}
 }
 
-// patch draws a soft blob of random place and size with a slope across it.
-func patch(v []float64, rng *solvers.Stream) {
-	cx, cy := side*rng.Float64(), side*rng.Float64()
+// patch draws a soft blob of random place and size with a slope across it, into a
+// picture of side × side pixels.
+func patch(v []float64, side int, rng *solvers.Stream) {
+	at := float64(side)
+	cx, cy := at*rng.Float64(), at*rng.Float64()
 	size, angle := 1+2.5*rng.Float64(), 2*math.Pi*rng.Float64()
 	level, slope := rng.NormFloat64(), 2*rng.NormFloat64()
 	for i := range side {

@@ -23,7 +23,7 @@ func small(t *testing.T, extra ...string) string {
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	for name, value := range map[string]string{
 		"CMF_OUT": out, "CMF_DATA_DIR": t.TempDir(), "CMF_PRESET": "quick", "CMF_STEPS": "12", "CMF_BATCH": "32",
-		"CMF_HIDDEN": "48", "CMF_SAMPLES": "64", "CMF_TRAIN": "1000", "CMF_PARTICLES": "64", "CMF_MIXING": "20",
+		"CMF_HIDDEN": "48", "CMF_SAMPLES": "64", "CMF_TRAIN": "1000", "CMF_PARTICLES": "64", "CMF_MIXING": "20", "CMF_LIKELIHOOD": "0",
 	} {
 		t.Setenv(name, value)
 	}
@@ -43,7 +43,7 @@ func execute(t *testing.T, ctx context.Context) (*Run, string, error) {
 // Without MNIST and without a network the stand-in is used, and said so
 // everywhere; every output is there.
 func TestMNISTOnStandIn(t *testing.T) {
-	out := small(t)
+	out := small(t, "CMF_LIKELIHOOD", "4", "CMF_SHARE", "1", "CMF_LR", "1e-9")
 	r, log, err := execute(t, t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +73,14 @@ func TestMNISTOnStandIn(t *testing.T) {
 				t.Errorf("%s.%s is %v", part, name, v)
 			}
 		}
+	}
+	// A potential that stays at the closed form has the Gaussian's likelihood.
+	model, gaussian := report.Metrics["log_likelihood"], report.Baseline["log_likelihood"]
+	if !(math.Abs(model-gaussian) < .1) {
+		t.Errorf("log likelihood is %g, of the Gaussian fit %g", model, gaussian)
+	}
+	if se := report.Metrics["log_z_se"]; !(se > 0 && se < 1) {
+		t.Errorf("log Z has the standard error %g", se)
 	}
 	if q := report.Metrics["conjugate_residual_quantile"]; !(q <= 1e-3) {
 		t.Errorf("99.9 %% of the conjugates have residual %g; want at most 1e-3", q)
@@ -170,6 +178,7 @@ func TestMNISTBadInput(t *testing.T) {
 		{"CMF_ALPHA", "0.7", "0.001 to 0.4"},
 		{"CMF_SHARE", "0", "CMF_SHARE=0"},
 		{"CMF_SAMPLES", "7", "64 to 10000"},
+		{"CMF_LIKELIHOOD", "1", "2 to 2000"},
 		{"CMF_SAMPLER", "hmc", "allowed are mala, ula"},
 		{"CMF_OUT", filepath.Join(file, "below"), "CMF_OUT"},
 		{"CMF_DATA_DIR", damaged, "train-images-idx3-ubyte"},
