@@ -1,0 +1,84 @@
+package data
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// ReadCSV reads a table of numbers separated by commas as an (n, d) batch,
+// rounded to float32, one line to a row. A first line without any number is a
+// header; lines that begin with # and empty lines are skipped.
+//
+// A value that is not a finite number, or a line with more or fewer values than
+// the first, is an error that names file, line and column.
+func ReadCSV(path string) (blas32.General, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return blas32.General{}, fmt.Errorf("read table: %w", err)
+	}
+	defer file.Close()
+	m, err := decodeCSV(file)
+	if err != nil {
+		return blas32.General{}, fmt.Errorf("read table %s: %w", path, err)
+	}
+	return m, nil
+}
+
+func decodeCSV(file io.Reader) (m blas32.General, err error) {
+	in := bufio.NewReader(file)
+	const mark = "\ufeff" // spreadsheets begin with it
+	if start, _ := in.Peek(len(mark)); string(start) == mark {
+		in.Discard(len(mark))
+	}
+	r := csv.NewReader(in)
+	r.Comment, r.FieldsPerRecord, r.ReuseRecord, r.TrimLeadingSpace = '#', -1, true, true
+	columns, from := 0, 0 // as many as in line from, the first
+	for {
+		record, err := r.Read()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return m, err
+		}
+		line, _ := r.FieldPos(0)
+		switch {
+		case from == 0:
+			columns, from = len(record), line
+			if !slices.ContainsFunc(record, isNumber) {
+				continue
+			}
+		case len(record) != columns:
+			return m, fmt.Errorf("line %d has %d columns, line %d has %d; they must agree", line, len(record), from, columns)
+		}
+		for k, text := range record {
+			v, err := strconv.ParseFloat(strings.TrimSpace(text), 32)
+			if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+				line, _ := r.FieldPos(k)
+				return m, fmt.Errorf("line %d, column %d: %q is not a finite number", line, k+1, text)
+			}
+			m.Data = append(m.Data, float32(v))
+		}
+		m.Rows++
+	}
+	if m.Rows == 0 {
+		return m, errors.New("it holds no row of numbers")
+	}
+	m.Cols, m.Stride = columns, columns
+	return m, nil
+}
+
+func isNumber(text string) bool {
+	_, err := strconv.ParseFloat(strings.TrimSpace(text), 32)
+	return err == nil || errors.Is(err, strconv.ErrRange)
+}
