@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"cmf/data"
 	"cmf/layers"
 	"cmf/solvers"
 
@@ -69,8 +70,8 @@ func (c *GaussianConfig) law() (*solvers.Gaussian, error) {
 }
 
 // Gaussian is Figure 1's experiment: N(m, Σ), whose moment and conjugate moment
-// potentials are known in closed form, and the potential that CMFGen learns from
-// its points, starting at the identity.
+// potentials are known in closed form, and the potentials that CMFGen learns from
+// its points and CMFMA from its energy, starting at the identity.
 var Gaussian = Definition[GaussianConfig]{
 	Name: "gaussian",
 	Presets: map[string]func(*GaussianConfig){
@@ -101,7 +102,8 @@ func doGaussian(ctx context.Context, r *Run, c *GaussianConfig) error {
 		return err
 	}
 
-	potential, err := layers.NewICNN(layers.Architecture{Dim: law.Dim(), Hidden: c.Hidden, Full: true})
+	shape := layers.Architecture{Dim: law.Dim(), Hidden: c.Hidden, Full: true}
+	potential, err := layers.NewICNN(shape)
 	if err != nil {
 		return err
 	}
@@ -145,11 +147,30 @@ func doGaussian(ctx context.Context, r *Run, c *GaussianConfig) error {
 	if err := r.SaveSamples(draw.Points); err != nil {
 		return err
 	}
+	byEnergy, err := c.learnEnergy(ctx, r, shape, start, law)
+	if err != nil || !byEnergy.Finished {
+		return err
+	}
+	if metrics["cmfma.uvp_percent"], err = potentialUVP(byEnergy.Evaluator, truth, held); err != nil {
+		return err
+	}
 	r.gaussianPage()
 	if law.Dim() != 2 {
 		return nil
 	}
 	return r.drawFigure1(law, model, draw, held)
+}
+
+// learnEnergy learns the same potential by CMFMA, from the law's energy.
+func (c *GaussianConfig) learnEnergy(ctx context.Context, r *Run, shape layers.Architecture, start layers.Start, law *solvers.Gaussian) (*Model, error) {
+	potential, err := layers.NewICNN(shape)
+	if err != nil {
+		return nil, err
+	}
+	e := data.GaussianEnergy(law)
+	return (&energyTarget{energy: e, box: e.Box}).fit(ctx, r, &c.Core, Problem{
+		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Particles: c.Particles, Langevin: 2, Decay: .995,
+	})
 }
 
 // centerWatch follows the mean of the bank of particles, which oscillates about

@@ -10,9 +10,10 @@ import (
 
 // gaussianPage says what the page leads with.
 func (r *Run) gaussianPage() {
-	r.Page.Summary = "A Gaussian, its closed form, and the potential that CMFGen learns from samples."
+	r.Page.Summary = "A Gaussian, its closed form, and the potentials that CMFGen learns from samples and CMFMA from the energy."
 	r.Page.Headline = []Headline{
 		{Metric: "cmfgen.uvp_percent", Label: "L2-UVP of ∇w, percent (floor: closed form at the sample's moments)"},
+		{Metric: "cmfma.uvp_percent", Label: "the same by CMFMA from the energy"},
 		{Metric: "cmfgen.gibbs_cov_rel_error", Label: "covariance of the Gibbs factor, relative error"},
 		{Metric: "cmfgen.center_distance_max", Label: "bank's mean from c, largest over the last half"},
 	}

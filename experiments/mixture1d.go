@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cmf/data"
 	"cmf/layers"
 	"cmf/solvers"
 )
@@ -126,7 +127,8 @@ func doMixture1D(ctx context.Context, r *Run, c *Mixture1DConfig) error {
 	if err != nil {
 		return err
 	}
-	potential, err := layers.NewICNN(layers.Architecture{Dim: 1, Hidden: c.Hidden})
+	shape := layers.Architecture{Dim: 1, Hidden: c.Hidden}
+	potential, err := layers.NewICNN(shape)
 	if err != nil {
 		return err
 	}
@@ -134,11 +136,12 @@ func doMixture1D(ctx context.Context, r *Run, c *Mixture1DConfig) error {
 		v, err := truth.uvp(m.Evaluator)
 		return Numbers{"cmfgen.uvp_percent": v}, err
 	}
+	// The valley between two modes is flat, so that next to no curvature is fixed,
+	// and w′ climbs fast within a narrow mode, so that hinges are sharp.
+	start := layers.Start{Law: startLaw(c.Init, law), Share: .1, Fixed: .01, Spread: 12}
 	model, err := Fit(ctx, r, &c.Core, Problem{
-		Potential: potential,
-		// The valley between two modes is flat, so that next to no curvature is
-		// fixed, and w′ climbs fast within a narrow mode, so that hinges are sharp.
-		Start:        layers.Start{Law: startLaw(c.Init, law), Share: .1, Fixed: .01, Spread: 12},
+		Potential:    potential,
+		Start:        start,
 		Train:        train,
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
@@ -163,5 +166,28 @@ func doMixture1D(ctx context.Context, r *Run, c *Mixture1DConfig) error {
 	if err := r.SaveSamples(draw.Points); err != nil {
 		return err
 	}
-	return truth.drawLearned(r, model.Evaluator)
+	if err := truth.drawLearned(r, model.Evaluator); err != nil {
+		return err
+	}
+	byEnergy, err := c.learnEnergy(ctx, r, shape, start, truth.rho)
+	if err != nil || !byEnergy.Finished {
+		return err
+	}
+	r.Report.Metrics["cmfma.uvp_percent"], err = truth.uvp(byEnergy.Evaluator)
+	return err
+}
+
+// learnEnergy learns the same potential by CMFMA, from the mixture's energy.
+func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *Run, shape layers.Architecture, start layers.Start, rho *solvers.Mixture1D) (*Model, error) {
+	potential, err := layers.NewICNN(shape)
+	if err != nil {
+		return nil, err
+	}
+	e, err := data.ProductEnergy([]*solvers.Mixture1D{rho}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return (&energyTarget{energy: e, box: e.Box}).fit(ctx, r, &c.Core, Problem{
+		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Particles: c.Particles, Langevin: c.Langevin, Decay: .995,
+	})
 }

@@ -72,6 +72,9 @@ func TestMixture1D(t *testing.T) {
 	if v := m["cmfgen.uvp_percent"]; !(v < 1) {
 		t.Errorf("UVP %.3f %%", v)
 	}
+	if v := m["cmfma.uvp_percent"]; !(v < .5) {
+		t.Errorf("UVP %.3f %% by CMFMA", v)
+	}
 	if !(math.Abs(m["cmfgen.gibbs_mean"]) < .3) || !(math.Abs(m["cmfgen.gibbs_var"]-truth.GibbsVar) < .3) || m["conjugate_converged"] < .99 {
 		t.Errorf("learned Gibbs factor: %v", m)
 	}
@@ -80,7 +83,7 @@ func TestMixture1D(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	t.Logf("UVP %.3f %%", m["cmfgen.uvp_percent"])
+	t.Logf("UVP %.3f %%, by CMFMA %.3f %%", m["cmfgen.uvp_percent"], m["cmfma.uvp_percent"])
 }
 
 // Weights that do not sum to one are normalised, and the run says so.

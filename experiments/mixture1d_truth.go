@@ -53,6 +53,7 @@ func solveLine(r *Run, c *Mixture1DConfig) (*lineTruth, error) {
 	r.Report.Metrics["fixed_point.iterations"] = float64(w.Iterations)
 	r.Page.Headline = []Headline{
 		{Metric: "cmfgen.uvp_percent", Label: "unexplained variance of the learned map, %"},
+		{Metric: "cmfma.uvp_percent", Label: "the same by CMFMA from the energy, %"},
 		{Metric: "fixed_point.residual", Label: "residual of the exact solution, deviations of the Gibbs factor"},
 		{Metric: "cmfgen.gibbs_mean", Label: "mean of the learned Gibbs factor", Goal: Nearer, Target: w.Mean},
 		{Metric: "cmfgen.gibbs_var", Label: "variance of the learned Gibbs factor", Goal: Nearer, Target: w.Variance},

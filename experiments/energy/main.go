@@ -1,0 +1,7 @@
+// Command energy learns the conjugate moment potential of a law given by its
+// energy, by CMFMA; -h lists its variables.
+package main
+
+import "cmf/experiments"
+
+func main() { experiments.Main(experiments.Energy) }

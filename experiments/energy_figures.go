@@ -1,0 +1,173 @@
+package experiments
+
+import (
+	"math"
+
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// energyPage says what the page leads with.
+func (r *Run) energyPage(t *energyTarget) {
+	residual := "residual_sd_exact" // that over the model's points may be a single far one's
+	if t.sample == nil {
+		residual = "residual_sd"
+	}
+	r.Page.Summary = "The energy " + t.name + ", the conjugate moment potential that CMFMA learns from it, and its samples."
+	r.Page.Headline = []Headline{
+		{Metric: "ess", Label: "effective sample size of the importance weights, share", Goal: Higher},
+		{Metric: residual, Label: "deviation of the Monge–Ampère residual, nats"},
+		{Metric: "log_z_error", Label: "error of log ∫exp(−E), nats"},
+		{Metric: "kl_grid", Label: "KL(ρ‖q) by quadrature, nats"},
+		{Metric: "w2", Label: "exact W2 to exact points (baseline: MALA at as many evaluations)"},
+		{Metric: "w2_corrected", Label: "the same, resampled by importance"},
+	}
+}
+
+// drawFigure3 draws the paper's Figure 3 in the plane, and curves on the line.
+func (t *energyTarget) drawFigure3(r *Run, fit *energyFit) error {
+	switch t.energy.Dim() {
+	case 1:
+		return t.drawLine(r, fit)
+	case 2:
+		return t.drawPlane(r, fit)
+	}
+	return nil
+}
+
+// shown is how far above its least value an energy is drawn; beyond, all is white.
+const shown = 10
+
+func (t *energyTarget) drawPlane(r *Run, fit *energyFit) error {
+	box := t.frame()
+	learned := func(x blas32.General, value []float32) error {
+		logq, _, err := fit.density.LogPDF(x)
+		for i, l := range logq {
+			value[i] = float32(-l)
+		}
+		return err
+	}
+	target := valueOf(t.energy)
+	panel := func(name string, x blas32.General) Scene {
+		x = rows(x, 0, min(x.Rows, 2000))
+		return Scene{Title: name, Field: target, Clouds: []Cloud{{"samples", x}}}
+	}
+	err := DrawScenes(r.path("figure3.png"), box,
+		Scene{Title: "target energy E", Field: darkening(target), Heat: true},
+		Scene{Title: "learned energy", Field: darkening(learned), Heat: true},
+		Scene{Title: "conjugate moment potential w", Field: valueOf(fit.density.Potential)},
+		panel("samples", fit.draw.Points))
+	if err != nil {
+		return err
+	}
+	r.LeadFigure("figure3.png", "Figure 3: the energy E of ρ ∝ exp(−E); the learned one, −log q_w, by the Monge–Ampère equation, dark where low and white from ten nats above the least; the conjugate moment potential w, level sets; samples of ∇w*♯𝔓_w over level sets of E.")
+	err = DrawScenes(r.path("corrected.png"), box,
+		panel("exact", t.sample(2000, solvers.NewStream(1, "figure", 0))),
+		panel("learned", fit.draw.Points), panel("resampled by importance", fit.corrected),
+		Scene{Title: "Gibbs factor", Field: valueOf(fit.density.Potential), Clouds: []Cloud{{"samples", rows(fit.draw.Gibbs, 0, min(fit.draw.Gibbs.Rows, 2000))}}})
+	if err != nil {
+		return err
+	}
+	r.AddFigure("corrected.png", "Exact points of ρ by quadrature; samples of the model; the same resampled by their importance weights exp(−E)/q_w; and the Gibbs factor's points y of which the model's are ∇w*(y), over level sets of w.")
+	return nil
+}
+
+// drawLine draws both energies and w, and the samples' histogram.
+func (t *energyTarget) drawLine(r *Run, fit *energyFit) error {
+	b := t.frame()
+	const n = 801
+	x := newBatch(n, 1)
+	at := make([]float64, n)
+	for i := range at {
+		at[i] = b.MinX + (b.MaxX-b.MinX)*float64(i)/(n-1)
+		x.Data[i] = float32(at[i])
+	}
+	energy, w := make([]float32, n), make([]float32, n)
+	if err := t.energy.Eval(x, energy, blas32.General{}); err != nil {
+		return err
+	}
+	if err := fit.density.Potential.Eval(x, w, blas32.General{}); err != nil {
+		return err
+	}
+	logq, _, err := fit.density.LogPDF(x)
+	if err != nil {
+		return err
+	}
+	exact, learned, potential := make([]float64, n), make([]float64, n), make([]float64, n)
+	for i := range at {
+		exact[i], learned[i], potential[i] = float64(energy[i])+t.logZ, -logq[i], float64(w[i])+fit.density.LogZ
+	}
+	err = DrawCurves(r.path("figure3.png"), Axes{Title: "Energies", X: "x", Y: "nats"},
+		Series{"E + log Z", at, exact}, Series{"learned", at, learned}, Series{"w + log Z", at, potential})
+	if err != nil {
+		return err
+	}
+	r.LeadFigure("figure3.png", "Figure 3 on the line: the energy of ρ, the learned one, −log q_w, and the conjugate moment potential w, each as the energy of a normalised density.")
+	between := func(values []float64) func(v float64) float64 {
+		return func(v float64) float64 {
+			k := min(max(int(math.Round((v-at[0])/(at[n-1]-at[0])*(n-1))), 0), n-1)
+			return math.Exp(-values[k])
+		}
+	}
+	err = DrawHistogram(r.path("samples.png"), Axes{Title: "Samples", X: "x"}, fit.draw.Points.Data, 0,
+		Function{"ρ", between(exact)}, Function{"learned density", between(learned)})
+	if err != nil {
+		return err
+	}
+	r.AddFigure("samples.png", "Samples of ∇w*♯𝔓_w with the exact and the learned density.")
+	return nil
+}
+
+// frame is the part of the box where ρ is above a thousandth of its peak, and a
+// margin.
+func (t *energyTarget) frame() Box {
+	peak := math.Inf(-1)
+	for _, l := range t.grid.LogDensity {
+		peak = max(peak, l)
+	}
+	var held []int
+	for i, l := range t.grid.LogDensity {
+		if l > peak-math.Log(1e3) {
+			held = append(held, i)
+		}
+	}
+	d := t.energy.Dim()
+	x := gathered(t.grid.Centres(), held)
+	lo, hi := make([]float64, d), make([]float64, d)
+	for k := range d {
+		v := column(x, k)
+		lo[k], hi[k] = float64(v[0]), float64(v[0])
+		for _, v := range v {
+			lo[k], hi[k] = min(lo[k], float64(v)), max(hi[k], float64(v))
+		}
+		margin := .08 * (hi[k] - lo[k])
+		lo[k], hi[k] = lo[k]-margin, hi[k]+margin
+	}
+	return Box{MinX: lo[0], MaxX: hi[0], MinY: lo[d-1], MaxY: hi[d-1]}
+}
+
+type planeField = func(x blas32.General, value []float32) error
+
+func valueOf(e solvers.Energy) planeField {
+	return func(x blas32.General, value []float32) error { return e.Eval(x, value, blas32.General{}) }
+}
+
+// darkening is dark where f is low, and white from shown above its least value on.
+func darkening(f planeField) planeField {
+	return func(x blas32.General, value []float32) error {
+		if err := f(x, value); err != nil {
+			return err
+		}
+		least := float32(math.Inf(1))
+		for _, v := range value {
+			if v < least {
+				least = v
+			}
+		}
+		for i, v := range value {
+			value[i] = max(0, least+shown-v)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,188 @@
+package experiments
+
+import (
+	"fmt"
+	"math"
+
+	"cmf/data"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/stat"
+)
+
+// energyFit is what was learned of an energy, and how well.
+type energyFit struct {
+	draw      *Draw
+	corrected blas32.General  // draw.Points resampled by their importance
+	density   solvers.Density // q_w
+}
+
+// judge measures the density, the weights and the points of a model against E, and
+// against exact points where there are any.
+func (t *energyTarget) judge(r *Run, c *EnergyConfig, m *Model) (*energyFit, error) {
+	draw, err := m.Draw(c.Sets*c.Samples, c.Chain, solvers.NewStream(c.Seed, "generation", 0))
+	if err != nil {
+		return nil, err
+	}
+	metrics := r.Report.Metrics
+	for name, v := range draw.Checks {
+		if name != "ess" { // of the chains; here ess is that of the weights
+			metrics[name] = v
+		}
+	}
+	fit := &energyFit{draw: draw, density: solvers.Density{Potential: m.Evaluator}}
+	if fit.density.LogZ, err = gibbsLogZ(m, metrics, solvers.NewStream(c.Seed, "annealing", 0)); err != nil {
+		return nil, err
+	}
+
+	residual, energy, logq, err := t.residual(fit.density, draw.Points)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := solvers.NewImportance(energy, logq)
+	if err != nil {
+		return nil, err
+	}
+	fit.corrected = gathered(draw.Points, weights.Resample(draw.Points.Rows, solvers.NewStream(c.Seed, "resampling", 0)))
+	if weights.Tail > .7 {
+		r.Note("The largest importance weights have the tail shape %.2f: above 0.7 effective sample size and log Z may err by more than they say.", weights.Tail)
+	}
+	metrics["residual_sd"] = residual
+	metrics["ess"], metrics["weights_failed"], metrics["weights_tail"] = weights.Size, float64(weights.Failed), weights.Tail
+	metrics["log_z"], metrics["log_z_se"] = weights.LogZ, math.Hypot(weights.Error, metrics["gibbs_log_z_se"])
+	if !math.IsNaN(t.logZ) {
+		metrics["log_z_error"] = math.Abs(weights.LogZ - t.logZ)
+	}
+	if t.grid != nil {
+		if metrics["kl_grid"], err = t.divergence(fit.density); err != nil {
+			return nil, err
+		}
+	}
+	return fit, t.compare(r, c, fit)
+}
+
+// residual is the standard deviation of E + log q_w over the rows of x at which it
+// is finite, with both parts.
+func (t *energyTarget) residual(q solvers.Density, x blas32.General) (sd float64, energy []float32, logq []float64, err error) {
+	energy = make([]float32, x.Rows)
+	if err := t.energy.Eval(x, energy, blas32.General{}); err != nil {
+		return 0, nil, nil, err
+	}
+	if logq, _, err = q.LogPDF(x); err != nil {
+		return 0, nil, nil, err
+	}
+	var finite []float64
+	for i, e := range energy {
+		if v := float64(e) + logq[i]; !math.IsNaN(v) && !math.IsInf(v, 0) {
+			finite = append(finite, v)
+		}
+	}
+	return stat.StdDev(finite, nil), energy, logq, nil
+}
+
+// compare holds points against exact ones, those against each other being the
+// floor.
+func (t *energyTarget) compare(r *Run, c *EnergyConfig, fit *energyFit) error {
+	if t.sample == nil {
+		return nil
+	}
+	n := fit.draw.Points.Rows
+	exact := t.sample(n, solvers.NewStream(c.Seed, "exact points", 0))
+	other := t.sample(n, solvers.NewStream(c.Seed, "exact points", 1))
+	var err error
+	if r.Report.Metrics["residual_sd_exact"], _, _, err = t.residual(fit.density, exact); err != nil {
+		return err
+	}
+	// The baseline: as many chains as points, at as many evaluations as training.
+	walk, err := t.explore(c.Samples, int(r.Report.Metrics["energy_evaluations"]), solvers.NewStream(c.Seed, "baseline", 0))
+	if err != nil {
+		return err
+	}
+	for _, v := range []struct {
+		into   Numbers
+		name   string
+		points blas32.General
+	}{
+		{r.Report.Metrics, "w2", fit.draw.Points}, {r.Report.Metrics, "w2_corrected", fit.corrected},
+		{r.Report.Floor, "w2", other}, {r.Report.Baseline, "w2", walk.points},
+	} {
+		if v.into[v.name], err = setsW2(v.points, exact, c.Samples); err != nil {
+			return err
+		}
+	}
+	r.Report.Floor["w2_corrected"], r.Report.Baseline["w2_corrected"] = r.Report.Floor["w2"], r.Report.Baseline["w2"]
+	return nil
+}
+
+// setsW2 is the root mean square of ExactW2 over sets of n rows of x and of y; x may
+// have fewer sets, which then serve again.
+func setsW2(x, y blas32.General, n int) (float64, error) {
+	var sum float64
+	sets := y.Rows / n
+	for k := range sets {
+		i := k % (x.Rows / n) * n
+		v, err := ExactW2(rows(x, i, i+n), rows(y, k*n, (k+1)*n))
+		if err != nil {
+			return 0, err
+		}
+		sum += v * v / float64(sets)
+	}
+	return math.Sqrt(sum), nil
+}
+
+// divergence is KL(ρ‖q_w) by quadrature.
+func (t *energyTarget) divergence(q solvers.Density) (float64, error) {
+	const negligible = 25 // below the largest log density
+	cells := 153
+	if t.energy.Dim() == 1 {
+		cells = 1023
+	}
+	grid, err := data.NewQuadrature(t.energy, t.box, cells)
+	if err != nil {
+		return 0, err
+	}
+	peak := math.Inf(-1)
+	for _, l := range grid.LogDensity {
+		peak = max(peak, l)
+	}
+	var held []int
+	for i, l := range grid.LogDensity {
+		if l > peak-negligible {
+			held = append(held, i)
+		}
+	}
+	logq, _, err := q.LogPDF(gathered(grid.Centres(), held))
+	if err != nil {
+		return 0, err
+	}
+	all := append([]float64(nil), grid.LogDensity...)
+	for k, i := range held {
+		all[i] = logq[k]
+	}
+	return grid.KL(all)
+}
+
+// gibbsLogZ is log Z_w = log ∫e^{−w}: by quadrature in up to two dimensions, else
+// by annealing, with its standard error.
+func gibbsLogZ(m *Model, metrics Numbers, rng *solvers.Stream) (float64, error) {
+	if m.Evaluator.Dim() > 2 {
+		reference, err := m.gibbsReference()
+		if err != nil {
+			return 0, fmt.Errorf("log Z of the Gibbs factor: %w", err)
+		}
+		info, err := solvers.Annealing{}.LogZ(m.Evaluator, reference, rng)
+		metrics["gibbs_log_z"], metrics["gibbs_log_z_se"] = info.LogZ, info.Error
+		return info.LogZ, err
+	}
+	box, err := data.FindBox(m.Evaluator)
+	if err != nil {
+		return 0, fmt.Errorf("log Z of the Gibbs factor: %w", err)
+	}
+	grid, err := data.NewQuadrature(m.Evaluator, box, 0)
+	if err != nil {
+		return 0, fmt.Errorf("log Z of the Gibbs factor: %w", err)
+	}
+	metrics["gibbs_log_z"], metrics["gibbs_log_z_se"] = grid.LogZ, 0
+	return grid.LogZ, nil
+}

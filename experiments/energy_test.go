@@ -1,0 +1,206 @@
+package experiments
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cmf/data"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// runEnergy is a run of a few hundred steps.
+func runEnergy(t *testing.T, d Definition[EnergyConfig], variables ...string) (*Run, string, error) {
+	t.Helper()
+	for name, value := range map[string]string{
+		"CMF_OUT": t.TempDir(), "CMF_PRESET": "quick", "CMF_STEPS": "600", "CMF_BATCH": "256", "CMF_CHAIN": "100",
+		"CMF_SAMPLES": "512", "CMF_HIDDEN": "32,32", "CMF_LR": "0.02",
+	} {
+		t.Setenv(name, value)
+	}
+	for i := 0; i < len(variables); i += 2 {
+		t.Setenv(variables[i], variables[i+1])
+	}
+	var log bytes.Buffer
+	r, err := Execute(t.Context(), d, nil, &log)
+	return r, log.String(), err
+}
+
+func userEnergy(t *testing.T, dim int, f func(x mat.Vector) float64) *data.Energy {
+	t.Helper()
+	e, err := data.EnergyFunc(dim, f, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// On two modes the density, the constant, the points and the corrected points are
+// right, and all is on the page.
+func TestEnergy(t *testing.T) {
+	r, _, err := runEnergy(t, Energy, "CMF_ENERGY", "two-gaussians")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.Report.Metrics
+	if !(m["ess"] > .9) || !(m["log_z_error"] < .05) || !(m["residual_sd_exact"] < .4) || !(m["kl_grid"] >= 0 && m["kl_grid"] < .05) {
+		t.Errorf("ess %.3f, error of log Z %.3f, residual %.3f, KL %.4f", m["ess"], m["log_z_error"], m["residual_sd_exact"], m["kl_grid"])
+	}
+	// At 512 points the shares of the modes are uncertain by .02, and as many
+	// squared distances of 9 go across.
+	floor := r.Report.Floor["w2"]
+	for _, v := range []float64{m["w2"], m["w2_corrected"], r.Report.Baseline["w2"]} {
+		if !(v > 0 && v < floor+.4) {
+			t.Errorf("W2 %.3f, floor %.3f", v, floor)
+		}
+	}
+	// 2048·(32 + 68) to explore, and at each of 600 steps 256 points and two steps
+	// of the walkers, 4/9 of them.
+	if want := 204800. + 600*(256+2*114); m["energy_evaluations"] != want {
+		t.Errorf("%g evaluations of the energy, want %g", m["energy_evaluations"], want)
+	}
+	for _, file := range []string{"figure3.png", "corrected.png", "samples.npy", "index.html", "report.json"} {
+		if _, err := os.Stat(filepath.Join(r.Folder, file)); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(r.Report.Notes) != 0 {
+		t.Errorf("notes %q", r.Report.Notes)
+	}
+}
+
+// A mixture on the line is drawn as curves.
+func TestEnergyOnTheLine(t *testing.T) {
+	r, _, err := runEnergy(t, Energy, "CMF_MIXTURE", "0.5,-2,0.5;0.5,2,0.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Report.Metrics; !(m["ess"] > .9) || !(m["kl_grid"] < .05) || !(m["log_z_error"] < .05) {
+		t.Errorf("ess %.3f, KL %.4f, error of log Z %.3f", m["ess"], m["kl_grid"], m["log_z_error"])
+	}
+	for _, file := range []string{"figure3.png", "samples.png"} {
+		if _, err := os.Stat(filepath.Join(r.Folder, file)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A user's energy in three dimensions has no grid, nor exact points, but weights and
+// a constant: here that of a Gaussian with a twist that keeps volumes.
+func TestEnergyOf(t *testing.T) {
+	twisted := func(x mat.Vector) float64 {
+		a, b, c := x.AtVec(0), x.AtVec(1), x.AtVec(2)
+		b -= .5 * math.Sin(a)
+		return a*a/2 + b*b/2 + c*c/8
+	}
+	r, _, err := runEnergy(t, EnergyOf("twisted", userEnergy(t, 3, twisted)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.Report.Metrics
+	if want := 1.5*math.Log(2*math.Pi) + math.Log(2); !(math.Abs(m["log_z"]-want) < .1) || !(m["ess"] > .9) {
+		t.Errorf("log Z %.3f, want %.3f; ess %.3f", m["log_z"], want, m["ess"])
+	}
+	for _, name := range []string{"w2", "kl_grid", "log_z_error"} {
+		if v, ok := m[name]; ok {
+			t.Errorf("%s is %g, where nothing exact is known", name, v)
+		}
+	}
+	if want := "the energy twisted on ℝ^3"; r.Report.Data != want {
+		t.Errorf("the run is of %q, want %q", r.Report.Data, want)
+	}
+}
+
+// Holes in an energy are survived and said; a kink, without curvature, is learned.
+func TestEnergyWithHoles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same path as TestEnergy")
+	}
+	r, _, err := runEnergy(t, EnergyOf("holes", userEnergy(t, 1, func(x mat.Vector) float64 {
+		if v := x.AtVec(0); v > -4 {
+			return math.Abs(v)
+		}
+		return math.NaN()
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Report.Metrics; !(m["ess"] > .7) || m["weights_failed"] > 50 {
+		t.Errorf("ess %.3f, %g points in the hole", m["ess"], m["weights_failed"])
+	}
+	if len(r.Report.Notes) != 1 || !strings.Contains(r.Report.Notes[0], "not a number at") {
+		t.Errorf("notes %q", r.Report.Notes)
+	}
+}
+
+// In ten dimensions hardly a point of the box is in a mode: the start is tempered so
+// that it holds many points, low ones.
+func TestEnergyStart(t *testing.T) {
+	e := data.GaussianEnergy(solvers.StandardGaussian(10))
+	target := &energyTarget{energy: e, box: e.Box}
+	const n = 512
+	x, err := target.start(n, solvers.NewStream(1, "start", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	distinct := map[float32]bool{}
+	var mean float64
+	for i := range n {
+		distinct[row(x, i)[0]] = true
+		for _, v := range row(x, i) {
+			mean += float64(v) * float64(v) / 2 / n
+		}
+	}
+	// A uniform point of the box has the mean energy 60.
+	if len(distinct) < n/16 || !(mean < 40) {
+		t.Errorf("%d distinct points of %d, of mean energy %.1f", len(distinct), n, mean)
+	}
+	_, err = (&energyTarget{energy: userEnergy(t, 2, func(mat.Vector) float64 { return math.NaN() }), box: solvers.Box{
+		Lower: []float64{0, 0}, Upper: []float64{1, 1},
+	}}).start(n, solvers.NewStream(1, "start", 0))
+	if err == nil || !strings.Contains(err.Error(), "the energy in its box") {
+		t.Errorf("an energy that is nowhere a number: %v", err)
+	}
+}
+
+func TestEnergyBadInput(t *testing.T) {
+	for _, c := range []struct{ name, value, want string }{
+		{"CMF_ENERGY", "bananas", `CMF_ENERGY=bananas: unknown energy "bananas"; known are gaussian,`},
+		{"CMF_MIXTURE", "1,0", `CMF_MIXTURE=1,0: component 1 is "1,0": it has 2 numbers`},
+		{"CMF_OWN", "-1", "CMF_OWN=-1, CMF_WALK=1, CMF_SPREAD=0.25: "},
+		{"CMF_SAMPLES", "10", "CMF_SAMPLES=10: allowed are numbers from 64"},
+		{"CMF_SETS", "0", "CMF_SETS=0: allowed are numbers from 1"},
+		{"CMF_SOURCE", "gaussian", "CMF_SOURCE=gaussian: "},
+		{"CMF_LOSS", "dual", "the term dual needs samples"},
+	} {
+		t.Run(c.name+"="+c.value, func(t *testing.T) {
+			if _, _, err := runEnergy(t, Energy, c.name, c.value); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+	flat := EnergyOf("flat", userEnergy(t, 2, func(x mat.Vector) float64 { return x.AtVec(0) * x.AtVec(0) }))
+	if _, _, err := runEnergy(t, flat); err == nil || !strings.Contains(err.Error(), "not integrable") {
+		t.Errorf("a valley to infinity: %v", err)
+	}
+}
+
+// The energies that the help names are those that there are.
+func TestEnergyHelpNamesAll(t *testing.T) {
+	fields, err := fieldsOf(new(EnergyConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range fields {
+		for _, name := range data.EnergyNames() {
+			if f.name == "CMF_ENERGY" && !strings.Contains(f.meaning, name) {
+				t.Errorf("the help on CMF_ENERGY does not name %s", name)
+			}
+		}
+	}
+}
