@@ -14,7 +14,8 @@ import (
 // Machine is a gorgonia.VM that plans once and runs many times: the order of
 // what the outputs need, and nothing else; buffers shared by liveness; results
 // written over dead operands; products accumulated into the sum that uses
-// them. It never writes an input. Outputs stay valid until the next run.
+// them; softplus and sigmoid of one operand computed together; tiles read where
+// their source lies. It never writes an input. Outputs stay valid until the next run.
 type Machine struct {
 	steps []func() error
 	bound []binding
@@ -69,15 +70,6 @@ func (m *Machine) Close() error { return nil }
 // Bytes is the memory of all intermediate and output buffers.
 func (m *Machine) Bytes() int { return m.bytes }
 
-// instruction computes one node. With fold set it is a sum whose operand fold
-// is accumulated straight into it; reads then lists base and fold's operands.
-type instruction struct {
-	node  *gorgonia.Node
-	base  *gorgonia.Node
-	fold  *gorgonia.Node
-	reads gorgonia.Nodes
-}
-
 // planner assigns memory. Buffers are numbered until all sizes are known.
 type planner[T kernel.Float] struct {
 	pinned map[*gorgonia.Node]bool
@@ -100,7 +92,7 @@ func plan[T kernel.Float](outputs []*gorgonia.Node) (*Machine, error) {
 		p.pinned[n] = true
 	}
 	m := &Machine{}
-	program := p.fuse(topological(outputs...))
+	program := fuse(topological(outputs...), p.pinned)
 	for i, in := range program {
 		for _, r := range in.reads {
 			p.last[r] = i
@@ -146,43 +138,6 @@ func plan[T kernel.Float](outputs []*gorgonia.Node) (*Machine, error) {
 	return m, nil
 }
 
-// fuse lists the instructions, folding accumulating operands that nobody else
-// reads into the sum above them.
-func (p *planner[T]) fuse(order gorgonia.Nodes) []instruction {
-	uses := make(map[*gorgonia.Node]int)
-	for _, n := range order {
-		for _, c := range children(n) {
-			uses[c]++
-		}
-	}
-	folded := make(map[*gorgonia.Node]bool)
-	var program []instruction
-	for _, n := range order {
-		in := instruction{node: n, reads: children(n)}
-		if op.AddOp(n.Op()) {
-			for k := 1; k >= 0 && in.fold == nil; k-- {
-				c := in.reads[k]
-				o, ok := c.Op().(*op.Op)
-				if ok && o.Accumulates() && uses[c] == 1 && !p.pinned[c] && c.Shape().Eq(n.Shape()) {
-					in.fold, in.base = c, in.reads[1-k]
-				}
-			}
-			if in.fold != nil {
-				folded[in.fold] = true
-				in.reads = append(gorgonia.Nodes{in.base}, children(in.fold)...)
-			}
-		}
-		program = append(program, in)
-	}
-	kept := program[:0]
-	for _, in := range program {
-		if !folded[in.node] {
-			kept = append(kept, in)
-		}
-	}
-	return kept
-}
-
 // bind checks an input's value and returns its memory.
 func (p *planner[T]) bind(n *gorgonia.Node) ([]T, error) {
 	v := n.Value()
@@ -206,6 +161,9 @@ func (p *planner[T]) assign(i int, in instruction) (inPlace bool) {
 		p.buffer[in.node] = p.buffer[target]
 	} else {
 		p.buffer[in.node] = p.take(max(1, in.node.Shape().TotalSize()))
+	}
+	if in.twin != nil {
+		p.buffer[in.twin] = p.take(max(1, in.twin.Shape().TotalSize()))
 	}
 	released := make(map[*gorgonia.Node]bool)
 	for _, r := range in.reads {
@@ -239,15 +197,16 @@ func (p *planner[T]) reusable(i int, in instruction) *gorgonia.Node {
 }
 
 // take returns the smallest free buffer that is large enough, or the largest
-// one grown, or a new one.
+// one grown, or a new one. Of equals it is the one freed last, which may still
+// be in a cache.
 func (p *planner[T]) take(size int) int {
 	best := -1
 	for k, b := range p.free {
 		switch {
 		case best < 0:
 			best = k
-		case p.sizes[b] >= size && (p.sizes[p.free[best]] < size || p.sizes[b] < p.sizes[p.free[best]]),
-			p.sizes[b] < size && p.sizes[p.free[best]] < size && p.sizes[b] > p.sizes[p.free[best]]:
+		case p.sizes[b] >= size && (p.sizes[p.free[best]] < size || p.sizes[b] <= p.sizes[p.free[best]]),
+			p.sizes[b] < size && p.sizes[p.free[best]] < size && p.sizes[b] >= p.sizes[p.free[best]]:
 			best = k
 		}
 	}
@@ -264,17 +223,26 @@ func (p *planner[T]) take(size int) int {
 // emit binds an instruction to its memory.
 func (p *planner[T]) emit(in instruction, inPlace bool) ([]func() error, error) {
 	out := p.matrix(in.node)
-	if in.fold != nil {
-		o := in.fold.Op().(*op.Op)
-		accumulate := bindAdd(o, out, p.matrices(children(in.fold)))
+	o, ok := in.node.Op().(*op.Op)
+	switch {
+	case in.fold != nil:
+		operands := p.matrices(in.reads[1:])
+		accumulate := infallible(tiled(bindAdd[T], in.fold.Op().(*op.Op), out, operands))
 		if inPlace {
-			return []func() error{infallible(accumulate)}, nil
+			return []func() error{accumulate}, nil
 		}
-		start := bindOp(op.ExpandOp(out.Rows, out.Cols), out, p.matrices(gorgonia.Nodes{in.base}))
-		return []func() error{infallible(start), infallible(accumulate)}, nil
-	}
-	if o, ok := in.node.Op().(*op.Op); ok {
-		return []func() error{infallible(bindOp(o, out, p.matrices(in.reads)))}, nil
+		start := bindOp(op.ExpandOp(out.Rows, out.Cols), out, p.matrices(in.reads[:1]))
+		return []func() error{infallible(start), accumulate}, nil
+	case in.tiles != nil:
+		return []func() error{infallible(summed(in.tiles.Op().(*op.Op), in.tiles.Shape()[0], out, p.matrices(in.reads)))}, nil
+	case in.twin != nil:
+		sp, sg := out, p.matrix(in.twin)
+		if op.IsSigmoid(in.node.Op()) {
+			sp, sg = sg, sp
+		}
+		return []func() error{infallible(op.BindSoftplusSigmoid(sp, sg, p.matrix(in.reads[0])))}, nil
+	case ok:
+		return []func() error{infallible(tiled(bindOp[T], o, out, p.matrices(in.reads)))}, nil
 	}
 	return []func() error{p.stock(in, out)}, nil
 }

@@ -74,6 +74,13 @@ func TestFolding(t *testing.T) {
 			u, v := s.MatMul(x, false, y, false), s.MatMul(y, false, x, false)
 			return nodes{"o": s.Sub(square, s.MatMul(u, true, v, false))}
 		},
+		"elementwise": func(s *Scope, x, y, row, col *node) nodes {
+			return nodes{"o": s.Add(s.Tanh(x), s.Mul(y, row)), "p": s.Add(s.Mul(col, y), x), "q": s.Add(x, s.Mul(s.Sum(row), y))}
+		},
+		"elementwise onto its own factor": func(s *Scope, x, y, row, col *node) nodes {
+			z := s.Tanh(x)
+			return nodes{"o": s.Add(z, s.Mul(z, y))}
+		},
 	} {
 		// A product of large matrices does not survive the loss of its operands.
 		for _, c := range []struct {
@@ -97,6 +104,93 @@ func TestFolding(t *testing.T) {
 			known := make(map[*node]gorgonia.Value)
 			for o, n := range out {
 				agree(t, name, o, p.Out(o), matrixOf(reference(t, n, known).(*tensor.Dense)), c.tolerance)
+			}
+		}
+	}
+}
+
+// Softplus and sigmoid together, and tiles that are never laid out.
+func TestFusing(t *testing.T) {
+	type node = gorgonia.Node
+	for name, c := range map[string]struct {
+		steps   int
+		declare func(s *Scope, x, y, tall, row *node) nodes
+	}{
+		"softplus first": {2, func(s *Scope, x, y, tall, row *node) nodes {
+			return nodes{"o": s.Mul(s.Softplus(x), s.Sigmoid(x))}
+		}},
+		"sigmoid first": {2, func(s *Scope, x, y, tall, row *node) nodes {
+			return nodes{"o": s.Sub(s.Sigmoid(x), s.Softplus(x))}
+		}},
+		"over a result": {3, func(s *Scope, x, y, tall, row *node) nodes {
+			z := s.Tanh(x)
+			return nodes{"o": s.Mul(s.Softplus(z), s.Sigmoid(z))}
+		}},
+		"over a result that goes on": {4, func(s *Scope, x, y, tall, row *node) nodes {
+			z := s.Tanh(x)
+			return nodes{"o": s.Mul(s.Mul(s.Softplus(z), s.Sigmoid(z)), z)}
+		}},
+		"both of two": {4, func(s *Scope, x, y, tall, row *node) nodes {
+			return nodes{"p": s.Softplus(x), "q": s.Sigmoid(x), "o": s.Mul(s.Softplus(y), s.Sigmoid(y)), "r": s.Softplus(row)}
+		}},
+		"a tile in a product": {1, func(s *Scope, x, y, tall, row *node) nodes {
+			return nodes{"o": s.Mul(s.Tile(2, x), tall)}
+		}},
+		"tiles in a product": {2, func(s *Scope, x, y, tall, row *node) nodes {
+			return nodes{"o": s.Mul(s.Mul(s.Tile(2, x), s.Tile(2, y)), row)}
+		}},
+		"a tile in the derivative of the sigmoid": {1, func(s *Scope, x, y, tall, row *node) nodes {
+			return nodes{"o": s.SigmoidGrad(s.Tile(2, x), tall)}
+		}},
+		"a tile under a dead factor": {2, func(s *Scope, x, y, tall, row *node) nodes {
+			return nodes{"o": s.SigmoidGrad(s.Tanh(tall), s.Tile(2, x))}
+		}},
+		"a tile of a result": {3, func(s *Scope, x, y, tall, row *node) nodes {
+			z := s.Tanh(x)
+			return nodes{"o": s.Mul(s.Mul(tall, s.Tile(2, z)), s.Tile(2, z))}
+		}},
+		"a tile in an accumulated product": {2, func(s *Scope, x, y, tall, row *node) nodes {
+			return nodes{"o": s.Add(s.Tanh(tall), s.Mul(s.Tile(2, x), tall))}
+		}},
+		"a tile in a sum": {2, func(s *Scope, x, y, tall, row *node) nodes {
+			return nodes{"o": s.Add(s.Tile(2, x), tall)}
+		}},
+		"a tile that is an output": {2, func(s *Scope, x, y, tall, row *node) nodes {
+			z := s.Tile(2, x)
+			return nodes{"z": z, "o": s.Mul(z, tall)}
+		}},
+		"tiles of a row": {2, func(s *Scope, x, y, tall, row *node) nodes {
+			return nodes{"o": s.SigmoidGrad(s.Tile(6, row), tall)}
+		}},
+		// The gradients of tiles are sums over them.
+		"a sum of tiles": {6, func(s *Scope, x, y, tall, row *node) nodes {
+			z := s.Mul(s.Tile(2, x), s.Tanh(tall))
+			return nodes{"o": z, "gradient": s.Grad(s.Sum(s.Mul(z, row)), x)[0]}
+		}},
+	} {
+		for dtype, tolerance := range map[tensor.Dtype]float64{tensor.Float32: 1e-6, tensor.Float64: 1e-14} {
+			s := NewScope(dtype)
+			x, y, tall, row := s.Input("x", 3, 4), s.Input("y", 3, 4), s.Input("tall", 6, 4), s.Input("row", 1, 4)
+			out := c.declare(s, x, y, tall, row)
+			outputs := make([]*node, 0, len(out))
+			for _, n := range out {
+				outputs = append(outputs, n)
+			}
+			p := compile(t, s, out)
+			for i, n := range s.inputs {
+				fill(p.In(n.Name()), uint64(i))
+			}
+			run(t, p)
+			known := make(map[*node]gorgonia.Value)
+			for o, n := range out {
+				agree(t, name, o, p.Out(o), matrixOf(reference(t, n, known).(*tensor.Dense)), tolerance)
+			}
+			m, err := NewMachine(outputs...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(m.steps) != c.steps {
+				t.Errorf("%s: %d steps; want %d", name, len(m.steps), c.steps)
 			}
 		}
 	}

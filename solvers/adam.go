@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"cmf/graph/kernel"
 )
@@ -111,12 +112,11 @@ func (a Adam) check() error {
 
 // check reports weights that do not fit together or with the state.
 func (s *AdamState) check(weights []Weight) error {
-	seen := make(map[string]bool, len(weights))
-	for _, w := range weights {
-		if seen[w.Name] {
+	for i, w := range weights {
+		// No map: a step is not to allocate.
+		if slices.ContainsFunc(weights[:i], func(v Weight) bool { return v.Name == w.Name }) {
 			return fmt.Errorf("solvers: two weights are called %q; names must differ", w.Name)
 		}
-		seen[w.Name] = true
 		if len(w.Grad) != len(w.Value) {
 			return fmt.Errorf("solvers: weight %q has %d values and %d gradients; they must agree", w.Name, len(w.Value), len(w.Grad))
 		}
@@ -153,7 +153,7 @@ func (s *AdamState) makeRoom(weights []Weight) {
 func gradNorm(weights []Weight) (float64, error) {
 	var squares float64
 	for _, w := range weights {
-		squares += sumSquares(w.Grad)
+		squares += kernel.Dsdot(w.Grad, w.Grad)
 	}
 	if !math.IsNaN(squares) && !math.IsInf(squares, 0) {
 		return math.Sqrt(squares), nil

@@ -33,6 +33,8 @@ type scratch struct {
 	next           particles      // the proposals
 	move           blas32.General // z in y' = y + Lz, (n, d)
 	pull, nextPull blas32.General // Lᵀ∇w at Y and at the proposals, (n, d)
+	sorted         []float32      // energies, or their distances from the median
+	mean           []float64      // of the particles
 }
 
 // particles is a batch with the potential's value and gradient there.
@@ -142,7 +144,10 @@ func (c *Chains) resize(n, d int) {
 func (c *Chains) makeRoom() {
 	n, d := c.Y.Rows, c.Y.Cols
 	if c.move.Rows != n || c.move.Cols != d {
-		c.scratch = scratch{next: newParticles(n, d), move: newBatch(n, d), pull: newBatch(n, d), nextPull: newBatch(n, d)}
+		c.scratch = scratch{
+			next: newParticles(n, d), move: newBatch(n, d), pull: newBatch(n, d), nextPull: newBatch(n, d),
+			sorted: make([]float32, n), mean: make([]float64, d),
+		}
 	}
 }
 
@@ -167,12 +172,7 @@ func copyParticle(dst particles, i int, src particles, j int) {
 // is needed.
 func (c *Chains) logRatio(i int) float64 {
 	z, u, v := row(c.move, i), row(c.pull, i), row(c.nextPull, i)
-	var work, squares float64
-	for j := range z {
-		a, b := float64(u[j]), float64(v[j])
-		work += float64(z[j]) * (a + b)
-		squares += a*a - b*b
-	}
+	work, squares := inner(z, u)+inner(z, v), inner(u, u)-inner(v, v)
 	return float64(c.Value[i]) - float64(c.next.Value[i]) + work/2 + c.Step*squares/4
 }
 
@@ -227,7 +227,8 @@ func (c *Chains) unhealthy(limit float64) []int {
 // moments returns the mean energy and the virial of LangevinInfo.
 func (c *Chains) moments() (energy, virial float64) {
 	n, d := c.Y.Rows, c.Y.Cols
-	mean := make([]float64, d)
+	mean := c.mean
+	clear(mean)
 	for i := range n {
 		energy += float64(c.Value[i]) / float64(n)
 		for j, y := range row(c.Y, i) {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"cmf/graph/kernel"
 )
 
 // Langevin samples the Gibbs factor 𝔓_w ∝ e^{−w} by Euler steps of the
@@ -138,15 +140,16 @@ func (l Langevin) Run(w Potential, c *Chains, steps int, rng *rand.Rand) (info L
 func (l Langevin) propose(c *Chains, rng *rand.Rand) {
 	gamma, scale := float32(c.Step), float32(math.Sqrt(2*c.Step))
 	normals(rng, c.move.Data)
-	for k, xi := range c.move.Data {
-		c.move.Data[k] = scale*xi - gamma*c.pull.Data[k]
-	}
+	kernel.Affine(c.move.Data, scale, c.move.Data, 0)
+	kernel.Axpy(c.move.Data, -gamma, c.pull.Data)
 	l.Metric.Root(c.next.Y, c.move)
+	if n := len(c.next.Y.Data); c.Y.Stride == c.Y.Cols {
+		kernel.Add(c.next.Y.Data, c.next.Y.Data, c.Y.Data[:n])
+		return
+	}
 	for i := range c.Y.Rows {
 		to := row(c.next.Y, i)
-		for j, v := range row(c.Y, i) {
-			to[j] += v
-		}
+		kernel.Add(to, to, row(c.Y, i))
 	}
 }
 
@@ -217,12 +220,12 @@ func (l Langevin) setStep(w Potential, c *Chains, stale bool, rng *rand.Rand) er
 
 // energyLimit is the energy above which a particle has run away.
 func (l Langevin) energyLimit(c *Chains) float64 {
-	middle := median(c.Value)
-	distance := make([]float32, len(c.Value))
+	copy(c.sorted, c.Value)
+	middle := median(c.sorted)
 	for i, e := range c.Value {
-		distance[i] = float32(math.Abs(float64(e) - middle))
+		c.sorted[i] = float32(math.Abs(float64(e) - middle))
 	}
-	return middle + or(l.Runaway, 50)*max(math.Sqrt(float64(c.Y.Cols)), median(distance))
+	return middle + or(l.Runaway, 50)*max(math.Sqrt(float64(c.Y.Cols)), median(c.sorted))
 }
 
 // check reports options and shapes that Run cannot work with.
@@ -255,8 +258,8 @@ func or(value, zero float64) float64 {
 	return value
 }
 
-// median is the upper median of values.
+// median is the upper median of values, which it sorts.
 func median(values []float32) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return float64(sorted[len(sorted)/2])
+	slices.Sort(values)
+	return float64(values[len(values)/2])
 }

@@ -3,6 +3,8 @@ package solvers
 import (
 	"cmp"
 
+	"cmf/graph/kernel"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -93,11 +95,9 @@ func (s *lbfgsSearch) next(t trial) {
 // have hidden its curvature, all steps are forgotten.
 func (s *lbfgsSearch) remember(t trial) {
 	p := s.pair(s.count)
-	for i := range p.s {
-		p.s[i] = t.x[i] - s.line.x[i]
-		p.g[i] = s.r[i] - t.r[i]
-		p.pg[i] = s.pr[i] - t.pr[i]
-	}
+	kernel.Sub(p.s, t.x, s.line.x)
+	kernel.Sub(p.g, s.r, t.r)
+	kernel.Sub(p.pg, s.pr, t.pr)
 	curvature, size := inner(p.s, p.g), inner(p.g, p.pg)
 	if !(curvature > 0 && size > 0) {
 		s.count, s.scale = 0, 1
@@ -118,7 +118,7 @@ func (s *lbfgsSearch) direction(d, q []float32) {
 		addScaled(q, -p.alpha, p.g)
 		addScaled(d, -p.alpha, p.pg)
 	}
-	native.Sscal(len(d), float32(s.scale), d, 1)
+	kernel.Affine(d, float32(s.scale), d, 0)
 	for k := oldest; k < s.count; k++ {
 		p := s.pair(k)
 		addScaled(d, p.alpha-p.inverse*inner(p.g, d), p.s)

@@ -17,7 +17,7 @@ func TestLBFGSSecantEquation(t *testing.T) {
 		if err := w.Eval(x, nil, g); err != nil {
 			t.Fatal(err)
 		}
-		native.Sscal(6, -1, g.Data, 1)
+		subtractFrom(make([]float32, 6), g.Data)
 		p.Apply(pr, g)
 		return trial{x.Data, g.Data, pr.Data, inner(g.Data, pr.Data)}
 	}

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"math"
 
+	"cmf/graph/kernel"
+
 	"gonum.org/v1/gonum/blas/blas32"
-	"gonum.org/v1/gonum/blas/gonum"
 )
 
 // patience ends the search of a row of which so many trial points in a row were no
@@ -170,23 +171,41 @@ func checkSystem(w Potential, y, x blas32.General, p *Metric) error {
 	return errors.Join(checkBatch("y", y), checkBatch("x", x), checkMetric(p, y.Cols))
 }
 
-// native is called directly: through blas32 a batch of short vectors would pay
-// the call into a foreign library row by row.
-var native gonum.Implementation
+// shortRow is the length up to which a loop in place beats a call.
+const shortRow = 8
 
 // inner is aᵀb, summed in float64.
-func inner(a, b []float32) float64 { return native.Dsdot(len(a), a, 1, b, 1) }
+func inner(a, b []float32) float64 {
+	if len(a) > shortRow {
+		return kernel.Dsdot(a, b)
+	}
+	var sum float64
+	for i, v := range a {
+		sum += float64(v) * float64(b[i])
+	}
+	return sum
+}
 
 // norm is ‖a‖.
 func norm(a []float32) float64 { return math.Sqrt(inner(a, a)) }
 
 // addScaled adds c·a to dst.
 func addScaled(dst []float32, c float64, a []float32) {
-	native.Saxpy(len(a), float32(c), a, 1, dst, 1)
+	if len(a) > shortRow {
+		kernel.Axpy(dst, float32(c), a)
+		return
+	}
+	for i, v := range a {
+		dst[i] += float32(c) * v
+	}
 }
 
 // subtractFrom writes a − b into b.
 func subtractFrom(a, b []float32) {
+	if len(a) > shortRow {
+		kernel.Sub(b, a, b)
+		return
+	}
 	for i, v := range a {
 		b[i] = v - b[i]
 	}

@@ -123,22 +123,27 @@ func TestGemmCarriesNaN(t *testing.T) {
 // backend repeats itself.
 func TestGemmRepeats(t *testing.T) {
 	for _, name := range names {
-		t.Run(name, func(t *testing.T) {
-			p := random[float32](rand.New(rand.NewPCG(4, 1)), false, true, 211, 130, 333, 0)
-			var first []float32
-			for _, threads := range []int{2, 2, 1, 3} {
-				use(t, name, threads)
-				p.run()
-				if first == nil || (name != "native" && threads != 2) {
-					first = append([]float32(nil), p.c...)
-				}
-				for i := range first {
-					if p.c[i] != first[i] {
-						t.Fatalf("%d threads: c[%d] = %v, before it was %v", threads, i, p.c[i], first[i])
+		for _, s := range []struct {
+			transA, transB bool
+			m, n, k        int
+		}{{false, true, 211, 130, 333}, {false, true, 3001, 2, 333}, {true, false, 3001, 1, 400}, {true, false, 2, 3001, 400}, {false, false, 40, 4, 9000}} {
+			t.Run(fmt.Sprintf("%s/%dx%dx%d", name, s.m, s.n, s.k), func(t *testing.T) {
+				p := random[float32](rand.New(rand.NewPCG(4, 1)), s.transA, s.transB, s.m, s.n, s.k, 0)
+				var first []float32
+				for _, threads := range []int{2, 2, 1, 3} {
+					use(t, name, threads)
+					p.run()
+					if first == nil || (name != "native" && threads != 2) {
+						first = append([]float32(nil), p.c...)
+					}
+					for i := range first {
+						if p.c[i] != first[i] {
+							t.Fatalf("%d threads: c[%d] = %v, before it was %v", threads, i, p.c[i], first[i])
+						}
 					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 

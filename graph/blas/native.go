@@ -28,7 +28,7 @@ func (native) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float
 		gonum.Implementation{}.Sgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
-	multiply(p, splits32, serial32)
+	multiply(turned(p), splits32, serial32)
 }
 
 func (native) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
@@ -37,7 +37,7 @@ func (native) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float
 		gonum.Implementation{}.Dgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
-	multiply(p, splits64, serial64)
+	multiply(turned(p), splits64, serial64)
 }
 
 var (
@@ -49,8 +49,9 @@ var (
 
 // micro computes the first cols columns of a tile C ← α·A·B + β·C of as many
 // rows as it was made for. The element (i, l) of A is a[i·rowStride +
-// l·colStride], for l < k; B is a packed panel. k and cols are positive.
-type micro[T float] func(k int, a *T, rowStride, colStride int, b, c *T, ldc, cols int, alpha, beta T)
+// l·colStride], for l < k; the rows of B, as wide as the panel, begin bStride
+// elements apart. k and cols are positive.
+type micro[T float] func(k int, a *T, rowStride, colStride int, b *T, bStride int, c *T, ldc, cols int, alpha, beta T)
 
 // panel is one width in which B can be packed.
 type panel[T float] struct {
@@ -69,7 +70,10 @@ type kernels[T float] struct {
 	// many columns of a panel. It may be nil.
 	transpose func(dst *T, width int, src *T, ld, blocks int)
 	side      int
-	buffers   sync.Pool // of *[]T, for packed blocks
+	// dots are the products of 16 rows of A, ld elements apart, with a vector b,
+	// all of k elements. It may be nil.
+	dots    func(k int, a *T, ld int, b *T, sums *[16]T)
+	buffers sync.Pool // of *[]T, for packed blocks
 }
 
 // The block of B that is packed at a time has at most depth rows and breadth
@@ -83,10 +87,16 @@ const (
 
 // multiply computes p, whose m, n and k are positive, in the calling goroutine.
 func (s *kernels[T]) multiply(p product[T]) {
+	if s.narrow(&p) {
+		s.multiplyNarrow(p)
+		return
+	}
 	rowStride, colStride := p.lda, 1
 	if p.transA {
 		rowStride, colStride = 1, p.lda
 	}
+	// With few rows of C, packing B would cost as much as the product.
+	inPlace := !p.transB && p.m <= s.heights[0]
 	// Blocks of equal depth: a shallow last one would be all overhead.
 	blocks := (p.k + depth - 1) / depth
 	most := (p.k + blocks - 1) / blocks
@@ -96,10 +106,17 @@ func (s *kernels[T]) multiply(p product[T]) {
 		k := min(most, p.k-l)
 		for j := 0; j < p.n; j += breadth {
 			n := min(breadth, p.n-j)
+			j := j
+			if inPlace {
+				// Micro-kernels read whole panels only.
+				whole := n - n%s.panels[len(s.panels)-1].width
+				s.block(p.m, whole, k, p.alpha, p.a[l*colStride:], rowStride, colStride, p.b[l*p.ldb+j:], p.ldb, p.beta, p.c[j:], p.ldc)
+				j, n = j+whole, n-whole
+			}
 			s.pack(packed, &p, l, j, k, n)
 			for i := 0; i < p.m; i += height {
 				m := min(height, p.m-i)
-				s.block(m, n, k, p.alpha, p.a[i*rowStride+l*colStride:], rowStride, colStride, packed, p.beta, p.c[i*p.ldc+j:], p.ldc)
+				s.block(m, n, k, p.alpha, p.a[i*rowStride+l*colStride:], rowStride, colStride, packed, 0, p.beta, p.c[i*p.ldc+j:], p.ldc)
 			}
 		}
 		p.beta = 1
@@ -107,15 +124,20 @@ func (s *kernels[T]) multiply(p product[T]) {
 	s.buffers.Put(buffer)
 }
 
-// block computes C ← α·A·B + β·C with the packed block B.
-func (s *kernels[T]) block(m, n, k int, alpha T, a []T, rowStride, colStride int, b []T, beta T, c []T, ldc int) {
+// block computes C ← α·A·B + β·C, where the rows of B are ldb elements apart or,
+// for ldb = 0, packed.
+func (s *kernels[T]) block(m, n, k int, alpha T, a []T, rowStride, colStride int, b []T, ldb int, beta T, c []T, ldc int) {
 	for j := 0; j < n; {
 		p := s.panel(n - j)
 		cols := min(p.width, n-j)
+		panel, stride := j*k, p.width
+		if ldb > 0 {
+			panel, stride = j, ldb
+		}
 		i := 0
 		for h, rows := range s.heights {
 			for ; i+rows <= m; i += rows {
-				p.micros[h](k, &a[i*rowStride], rowStride, colStride, &b[j*k], &c[i*ldc+j], ldc, cols, alpha, beta)
+				p.micros[h](k, &a[i*rowStride], rowStride, colStride, &b[panel], stride, &c[i*ldc+j], ldc, cols, alpha, beta)
 			}
 		}
 		j += cols

@@ -22,17 +22,18 @@ func newKernels() (*kernels[float32], *kernels[float64]) {
 
 func newAVX512() (*kernels[float32], *kernels[float64]) {
 	return &kernels[float32]{
-			name: "AVX-512", heights: []int{12, 4, 1},
+			name: "AVX-512", heights: []int{12, 4, 2, 1},
 			panels: []panel[float32]{
-				{32, []micro[float32]{smicro12x32AVX512, smicro4x32AVX512, smicro1x32AVX512}, spack32AVX512},
-				{16, []micro[float32]{smicro12x16AVX512, smicro4x16AVX512, smicro1x16AVX512}, spack16AVX512},
+				{32, []micro[float32]{smicro12x32AVX512, smicro4x32AVX512, smicro2x32AVX512, smicro1x32AVX512}, spack32AVX512},
+				{16, []micro[float32]{smicro12x16AVX512, smicro4x16AVX512, smicro2x16AVX512, smicro1x16AVX512}, spack16AVX512},
 			},
 			transpose: stranspose, side: 8,
+			dots: sdots16AVX512,
 		}, &kernels[float64]{
-			name: "AVX-512", heights: []int{12, 4, 1},
+			name: "AVX-512", heights: []int{12, 4, 2, 1},
 			panels: []panel[float64]{
-				{16, []micro[float64]{dmicro12x16AVX512, dmicro4x16AVX512, dmicro1x16AVX512}, dpack16AVX512},
-				{8, []micro[float64]{dmicro12x8AVX512, dmicro4x8AVX512, dmicro1x8AVX512}, dpack8AVX512},
+				{16, []micro[float64]{dmicro12x16AVX512, dmicro4x16AVX512, dmicro2x16AVX512, dmicro1x16AVX512}, dpack16AVX512},
+				{8, []micro[float64]{dmicro12x8AVX512, dmicro4x8AVX512, dmicro2x8AVX512, dmicro1x8AVX512}, dpack8AVX512},
 			},
 			transpose: dtranspose, side: 4,
 		}

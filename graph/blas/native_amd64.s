@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func smicro12x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro12x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·smicro12x32AVX512(SB), NOSPLIT, $0-72
+TEXT ·smicro12x32AVX512(SB), NOSPLIT, $0-80
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -41,6 +41,8 @@ TEXT ·smicro12x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), R8
 	SHLQ   $0x02, R8
 	MOVQ   b+32(FP), R9
+	MOVQ   bStride+40(FP), R10
+	SHLQ   $0x02, R10
 
 next:
 	VMOVUPS      (R9), Z24
@@ -83,10 +85,10 @@ next:
 	VFMADD231PS  Z26, Z25, Z23
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	ADDQ         $0x00000080, R9
+	ADDQ         R10, R9
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Z24
+	VBROADCASTSS alpha+72(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -111,10 +113,10 @@ next:
 	VMULPS       Z24, Z21, Z21
 	VMULPS       Z24, Z22, Z22
 	VMULPS       Z24, Z23, Z23
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -124,12 +126,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X24, X24, X24
-	VUCOMISS beta+68(FP), X24
+	VUCOMISS beta+76(FP), X24
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Z24
+	VBROADCASTSS beta+76(FP), Z24
 	MOVQ         AX, DX
 	VMOVUPS.Z    (DX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z0
@@ -232,9 +234,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func smicro4x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro4x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·smicro4x32AVX512(SB), NOSPLIT, $0-72
+TEXT ·smicro4x32AVX512(SB), NOSPLIT, $0-80
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -252,6 +254,8 @@ TEXT ·smicro4x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), SI
 	SHLQ   $0x02, SI
 	MOVQ   b+32(FP), DI
+	MOVQ   bStride+40(FP), R8
+	SHLQ   $0x02, R8
 
 next:
 	VMOVUPS      (DI), Z8
@@ -269,10 +273,10 @@ next:
 	VFMADD231PS  Z10, Z8, Z6
 	VFMADD231PS  Z10, Z9, Z7
 	ADDQ         SI, BX
-	ADDQ         $0x00000080, DI
+	ADDQ         R8, DI
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Z8
+	VBROADCASTSS alpha+72(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMULPS       Z8, Z1, Z1
 	VMULPS       Z8, Z2, Z2
@@ -281,10 +285,10 @@ next:
 	VMULPS       Z8, Z5, Z5
 	VMULPS       Z8, Z6, Z6
 	VMULPS       Z8, Z7, Z7
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -294,12 +298,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X8, X8, X8
-	VUCOMISS beta+68(FP), X8
+	VUCOMISS beta+76(FP), X8
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Z8
+	VBROADCASTSS beta+76(FP), Z8
 	MOVQ         AX, DX
 	VMOVUPS.Z    (DX), K1, Z9
 	VFMADD231PS  Z9, Z8, Z0
@@ -338,9 +342,87 @@ store:
 	VZEROUPPER
 	RET
 
-// func smicro1x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro2x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·smicro1x32AVX512(SB), NOSPLIT, $0-72
+TEXT ·smicro2x32AVX512(SB), NOSPLIT, $0-80
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	MOVQ   k+0(FP), AX
+	MOVQ   rowStride+16(FP), CX
+	SHLQ   $0x02, CX
+	LEAQ   (CX)(CX*2), DX
+	LEAQ   (CX)(CX*4), DX
+	MOVQ   a+8(FP), DX
+	MOVQ   colStride+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   b+32(FP), SI
+	MOVQ   bStride+40(FP), DI
+	SHLQ   $0x02, DI
+
+next:
+	VMOVUPS      (SI), Z4
+	VMOVUPS      64(SI), Z5
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z6, Z4, Z0
+	VFMADD231PS  Z6, Z5, Z1
+	VBROADCASTSS (DX)(CX*1), Z6
+	VFMADD231PS  Z6, Z4, Z2
+	VFMADD231PS  Z6, Z5, Z3
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	DECQ         AX
+	JNZ          next
+	VBROADCASTSS alpha+72(FP), Z4
+	VMULPS       Z4, Z0, Z0
+	VMULPS       Z4, Z1, Z1
+	VMULPS       Z4, Z2, Z2
+	VMULPS       Z4, Z3, Z3
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         cols+64(FP), DX
+	MOVQ         $-1, BX
+	BZHIQ        DX, BX, BX
+	KMOVW        BX, K1
+	SHRQ         $0x10, BX
+	KMOVW        BX, K2
+	SHRQ         $0x10, BX
+
+	// Under β = ±0, C is not read: it may hold NaN.
+	VXORPS   X4, X4, X4
+	VUCOMISS beta+76(FP), X4
+	JNE      accumulate
+	JNP      store
+
+accumulate:
+	VBROADCASTSS beta+76(FP), Z4
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z5
+	VFMADD231PS  Z5, Z4, Z0
+	VMOVUPS.Z    64(DX), K2, Z5
+	VFMADD231PS  Z5, Z4, Z1
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z5
+	VFMADD231PS  Z5, Z4, Z2
+	VMOVUPS.Z    64(DX), K2, Z5
+	VFMADD231PS  Z5, Z4, Z3
+	ADDQ         CX, DX
+
+store:
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func smicro1x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·smicro1x32AVX512(SB), NOSPLIT, $0-80
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	MOVQ   k+0(FP), AX
@@ -352,6 +434,8 @@ TEXT ·smicro1x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), DX
 	SHLQ   $0x02, DX
 	MOVQ   b+32(FP), BX
+	MOVQ   bStride+40(FP), SI
+	SHLQ   $0x02, SI
 
 next:
 	VMOVUPS      (BX), Z2
@@ -360,16 +444,16 @@ next:
 	VFMADD231PS  Z4, Z2, Z0
 	VFMADD231PS  Z4, Z3, Z1
 	ADDQ         DX, CX
-	ADDQ         $0x00000080, BX
+	ADDQ         SI, BX
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Z2
+	VBROADCASTSS alpha+72(FP), Z2
 	VMULPS       Z2, Z0, Z0
 	VMULPS       Z2, Z1, Z1
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -379,12 +463,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X2, X2, X2
-	VUCOMISS beta+68(FP), X2
+	VUCOMISS beta+76(FP), X2
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Z2
+	VBROADCASTSS beta+76(FP), Z2
 	MOVQ         AX, DX
 	VMOVUPS.Z    (DX), K1, Z3
 	VFMADD231PS  Z3, Z2, Z0
@@ -427,9 +511,9 @@ next:
 	VZEROUPPER
 	RET
 
-// func smicro12x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro12x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·smicro12x16AVX512(SB), NOSPLIT, $0-72
+TEXT ·smicro12x16AVX512(SB), NOSPLIT, $0-80
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -452,6 +536,8 @@ TEXT ·smicro12x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), R8
 	SHLQ   $0x02, R8
 	MOVQ   b+32(FP), R9
+	MOVQ   bStride+40(FP), R10
+	SHLQ   $0x02, R10
 
 next:
 	VMOVUPS      (R9), Z12
@@ -481,10 +567,10 @@ next:
 	VFMADD231PS  Z13, Z12, Z11
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	ADDQ         $0x00000040, R9
+	ADDQ         R10, R9
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Z12
+	VBROADCASTSS alpha+72(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMULPS       Z12, Z1, Z1
 	VMULPS       Z12, Z2, Z2
@@ -497,10 +583,10 @@ next:
 	VMULPS       Z12, Z9, Z9
 	VMULPS       Z12, Z10, Z10
 	VMULPS       Z12, Z11, Z11
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -508,12 +594,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X12, X12, X12
-	VUCOMISS beta+68(FP), X12
+	VUCOMISS beta+76(FP), X12
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Z12
+	VBROADCASTSS beta+76(FP), Z12
 	MOVQ         AX, DX
 	VMOVUPS.Z    (DX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z0
@@ -580,9 +666,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func smicro4x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro4x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·smicro4x16AVX512(SB), NOSPLIT, $0-72
+TEXT ·smicro4x16AVX512(SB), NOSPLIT, $0-80
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -596,6 +682,8 @@ TEXT ·smicro4x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), SI
 	SHLQ   $0x02, SI
 	MOVQ   b+32(FP), DI
+	MOVQ   bStride+40(FP), R8
+	SHLQ   $0x02, R8
 
 next:
 	VMOVUPS      (DI), Z4
@@ -608,18 +696,18 @@ next:
 	VBROADCASTSS (BX)(DX*1), Z5
 	VFMADD231PS  Z5, Z4, Z3
 	ADDQ         SI, BX
-	ADDQ         $0x00000040, DI
+	ADDQ         R8, DI
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Z4
+	VBROADCASTSS alpha+72(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMULPS       Z4, Z1, Z1
 	VMULPS       Z4, Z2, Z2
 	VMULPS       Z4, Z3, Z3
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -627,12 +715,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X4, X4, X4
-	VUCOMISS beta+68(FP), X4
+	VUCOMISS beta+76(FP), X4
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Z4
+	VBROADCASTSS beta+76(FP), Z4
 	MOVQ         AX, DX
 	VMOVUPS.Z    (DX), K1, Z5
 	VFMADD231PS  Z5, Z4, Z0
@@ -659,9 +747,72 @@ store:
 	VZEROUPPER
 	RET
 
-// func smicro1x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro2x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·smicro1x16AVX512(SB), NOSPLIT, $0-72
+TEXT ·smicro2x16AVX512(SB), NOSPLIT, $0-80
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	MOVQ   k+0(FP), AX
+	MOVQ   rowStride+16(FP), CX
+	SHLQ   $0x02, CX
+	LEAQ   (CX)(CX*2), DX
+	LEAQ   (CX)(CX*4), DX
+	MOVQ   a+8(FP), DX
+	MOVQ   colStride+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   b+32(FP), SI
+	MOVQ   bStride+40(FP), DI
+	SHLQ   $0x02, DI
+
+next:
+	VMOVUPS      (SI), Z2
+	VBROADCASTSS (DX), Z3
+	VFMADD231PS  Z3, Z2, Z0
+	VBROADCASTSS (DX)(CX*1), Z3
+	VFMADD231PS  Z3, Z2, Z1
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	DECQ         AX
+	JNZ          next
+	VBROADCASTSS alpha+72(FP), Z2
+	VMULPS       Z2, Z0, Z0
+	VMULPS       Z2, Z1, Z1
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         cols+64(FP), DX
+	MOVQ         $-1, BX
+	BZHIQ        DX, BX, BX
+	KMOVW        BX, K1
+	SHRQ         $0x10, BX
+
+	// Under β = ±0, C is not read: it may hold NaN.
+	VXORPS   X2, X2, X2
+	VUCOMISS beta+76(FP), X2
+	JNE      accumulate
+	JNP      store
+
+accumulate:
+	VBROADCASTSS beta+76(FP), Z2
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z3
+	VFMADD231PS  Z3, Z2, Z0
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z3
+	VFMADD231PS  Z3, Z2, Z1
+	ADDQ         CX, DX
+
+store:
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func smicro1x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·smicro1x16AVX512(SB), NOSPLIT, $0-80
 	VPXORQ Z0, Z0, Z0
 	MOVQ   k+0(FP), AX
 	MOVQ   rowStride+16(FP), CX
@@ -672,21 +823,23 @@ TEXT ·smicro1x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), DX
 	SHLQ   $0x02, DX
 	MOVQ   b+32(FP), BX
+	MOVQ   bStride+40(FP), SI
+	SHLQ   $0x02, SI
 
 next:
 	VMOVUPS      (BX), Z1
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z2, Z1, Z0
 	ADDQ         DX, CX
-	ADDQ         $0x00000040, BX
+	ADDQ         SI, BX
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Z1
+	VBROADCASTSS alpha+72(FP), Z1
 	VMULPS       Z1, Z0, Z0
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -694,12 +847,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X1, X1, X1
-	VUCOMISS beta+68(FP), X1
+	VUCOMISS beta+76(FP), X1
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Z1
+	VBROADCASTSS beta+76(FP), Z1
 	MOVQ         AX, DX
 	VMOVUPS.Z    (DX), K1, Z2
 	VFMADD231PS  Z2, Z1, Z0
@@ -735,9 +888,9 @@ next:
 	VZEROUPPER
 	RET
 
-// func smicro6x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro6x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, FMA3
-TEXT ·smicro6x16AVX2(SB), NOSPLIT, $0-72
+TEXT ·smicro6x16AVX2(SB), NOSPLIT, $0-80
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -759,6 +912,8 @@ TEXT ·smicro6x16AVX2(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), DI
 	SHLQ   $0x02, DI
 	MOVQ   b+32(FP), R8
+	MOVQ   bStride+40(FP), R9
+	SHLQ   $0x02, R9
 
 next:
 	VMOVUPS      (R8), Y12
@@ -782,10 +937,10 @@ next:
 	VFMADD231PS  Y14, Y12, Y10
 	VFMADD231PS  Y14, Y13, Y11
 	ADDQ         DI, SI
-	ADDQ         $0x00000040, R8
+	ADDQ         R9, R8
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Y12
+	VBROADCASTSS alpha+72(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -798,10 +953,10 @@ next:
 	VMULPS       Y12, Y9, Y9
 	VMULPS       Y12, Y10, Y10
 	VMULPS       Y12, Y11, Y11
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -810,12 +965,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X14, X14, X14
-	VUCOMISS beta+68(FP), X14
+	VUCOMISS beta+76(FP), X14
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Y14
+	VBROADCASTSS beta+76(FP), Y14
 	MOVQ         AX, DX
 	VMASKMOVPS   (DX), Y12, Y15
 	VFMADD231PS  Y15, Y14, Y0
@@ -888,9 +1043,9 @@ DATA lanes<>+112(SB)/8, $0x0000000000000000
 DATA lanes<>+120(SB)/8, $0x0000000000000000
 GLOBL lanes<>(SB), RODATA|NOPTR, $128
 
-// func smicro2x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro2x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, FMA3
-TEXT ·smicro2x16AVX2(SB), NOSPLIT, $0-72
+TEXT ·smicro2x16AVX2(SB), NOSPLIT, $0-80
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -904,6 +1059,8 @@ TEXT ·smicro2x16AVX2(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), BX
 	SHLQ   $0x02, BX
 	MOVQ   b+32(FP), SI
+	MOVQ   bStride+40(FP), DI
+	SHLQ   $0x02, DI
 
 next:
 	VMOVUPS      (SI), Y4
@@ -915,18 +1072,18 @@ next:
 	VFMADD231PS  Y6, Y4, Y2
 	VFMADD231PS  Y6, Y5, Y3
 	ADDQ         BX, DX
-	ADDQ         $0x00000040, SI
+	ADDQ         DI, SI
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Y4
+	VBROADCASTSS alpha+72(FP), Y4
 	VMULPS       Y4, Y0, Y0
 	VMULPS       Y4, Y1, Y1
 	VMULPS       Y4, Y2, Y2
 	VMULPS       Y4, Y3, Y3
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -935,12 +1092,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X6, X6, X6
-	VUCOMISS beta+68(FP), X6
+	VUCOMISS beta+76(FP), X6
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Y6
+	VBROADCASTSS beta+76(FP), Y6
 	MOVQ         AX, DX
 	VMASKMOVPS   (DX), Y4, Y7
 	VFMADD231PS  Y7, Y6, Y0
@@ -963,9 +1120,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func smicro1x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro1x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, FMA3
-TEXT ·smicro1x16AVX2(SB), NOSPLIT, $0-72
+TEXT ·smicro1x16AVX2(SB), NOSPLIT, $0-80
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   k+0(FP), AX
@@ -977,6 +1134,8 @@ TEXT ·smicro1x16AVX2(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), DX
 	SHLQ   $0x02, DX
 	MOVQ   b+32(FP), BX
+	MOVQ   bStride+40(FP), SI
+	SHLQ   $0x02, SI
 
 next:
 	VMOVUPS      (BX), Y2
@@ -985,16 +1144,16 @@ next:
 	VFMADD231PS  Y4, Y2, Y0
 	VFMADD231PS  Y4, Y3, Y1
 	ADDQ         DX, CX
-	ADDQ         $0x00000040, BX
+	ADDQ         SI, BX
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Y2
+	VBROADCASTSS alpha+72(FP), Y2
 	VMULPS       Y2, Y0, Y0
 	VMULPS       Y2, Y1, Y1
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -1003,12 +1162,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X4, X4, X4
-	VUCOMISS beta+68(FP), X4
+	VUCOMISS beta+76(FP), X4
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Y4
+	VBROADCASTSS beta+76(FP), Y4
 	MOVQ         AX, DX
 	VMASKMOVPS   (DX), Y2, Y5
 	VFMADD231PS  Y5, Y4, Y0
@@ -1050,9 +1209,9 @@ next:
 	VZEROUPPER
 	RET
 
-// func smicro6x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro6x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, FMA3
-TEXT ·smicro6x8AVX2(SB), NOSPLIT, $0-72
+TEXT ·smicro6x8AVX2(SB), NOSPLIT, $0-80
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1068,6 +1227,8 @@ TEXT ·smicro6x8AVX2(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), DI
 	SHLQ   $0x02, DI
 	MOVQ   b+32(FP), R8
+	MOVQ   bStride+40(FP), R9
+	SHLQ   $0x02, R9
 
 next:
 	VMOVUPS      (R8), Y6
@@ -1084,20 +1245,20 @@ next:
 	VBROADCASTSS (SI)(BX*1), Y7
 	VFMADD231PS  Y7, Y6, Y5
 	ADDQ         DI, SI
-	ADDQ         $0x00000020, R8
+	ADDQ         R9, R8
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Y6
+	VBROADCASTSS alpha+72(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y6, Y3, Y3
 	VMULPS       Y6, Y4, Y4
 	VMULPS       Y6, Y5, Y5
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -1105,12 +1266,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X7, X7, X7
-	VUCOMISS beta+68(FP), X7
+	VUCOMISS beta+76(FP), X7
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Y7
+	VBROADCASTSS beta+76(FP), Y7
 	MOVQ         AX, DX
 	VMASKMOVPS   (DX), Y6, Y8
 	VFMADD231PS  Y8, Y7, Y0
@@ -1147,9 +1308,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func smicro2x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro2x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, FMA3
-TEXT ·smicro2x8AVX2(SB), NOSPLIT, $0-72
+TEXT ·smicro2x8AVX2(SB), NOSPLIT, $0-80
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   k+0(FP), AX
@@ -1161,6 +1322,8 @@ TEXT ·smicro2x8AVX2(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), BX
 	SHLQ   $0x02, BX
 	MOVQ   b+32(FP), SI
+	MOVQ   bStride+40(FP), DI
+	SHLQ   $0x02, DI
 
 next:
 	VMOVUPS      (SI), Y2
@@ -1169,16 +1332,16 @@ next:
 	VBROADCASTSS (DX)(CX*1), Y3
 	VFMADD231PS  Y3, Y2, Y1
 	ADDQ         BX, DX
-	ADDQ         $0x00000020, SI
+	ADDQ         DI, SI
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Y2
+	VBROADCASTSS alpha+72(FP), Y2
 	VMULPS       Y2, Y0, Y0
 	VMULPS       Y2, Y1, Y1
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -1186,12 +1349,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X3, X3, X3
-	VUCOMISS beta+68(FP), X3
+	VUCOMISS beta+76(FP), X3
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Y3
+	VBROADCASTSS beta+76(FP), Y3
 	MOVQ         AX, DX
 	VMASKMOVPS   (DX), Y2, Y4
 	VFMADD231PS  Y4, Y3, Y0
@@ -1208,9 +1371,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func smicro1x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, c *float32, ldc int, cols int, alpha float32, beta float32)
+// func smicro1x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
 // Requires: AVX, FMA3
-TEXT ·smicro1x8AVX2(SB), NOSPLIT, $0-72
+TEXT ·smicro1x8AVX2(SB), NOSPLIT, $0-80
 	VXORPS Y0, Y0, Y0
 	MOVQ   k+0(FP), AX
 	MOVQ   rowStride+16(FP), CX
@@ -1221,21 +1384,23 @@ TEXT ·smicro1x8AVX2(SB), NOSPLIT, $0-72
 	MOVQ   colStride+24(FP), DX
 	SHLQ   $0x02, DX
 	MOVQ   b+32(FP), BX
+	MOVQ   bStride+40(FP), SI
+	SHLQ   $0x02, SI
 
 next:
 	VMOVUPS      (BX), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y2, Y1, Y0
 	ADDQ         DX, CX
-	ADDQ         $0x00000020, BX
+	ADDQ         SI, BX
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSS alpha+64(FP), Y1
+	VBROADCASTSS alpha+72(FP), Y1
 	VMULPS       Y1, Y0, Y0
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -1243,12 +1408,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X2, X2, X2
-	VUCOMISS beta+68(FP), X2
+	VUCOMISS beta+76(FP), X2
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+68(FP), Y2
+	VBROADCASTSS beta+76(FP), Y2
 	MOVQ         AX, DX
 	VMASKMOVPS   (DX), Y1, Y3
 	VFMADD231PS  Y3, Y2, Y0
@@ -1355,9 +1520,9 @@ next:
 	VZEROUPPER
 	RET
 
-// func dmicro12x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro12x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro12x16AVX512(SB), NOSPLIT, $0-80
+TEXT ·dmicro12x16AVX512(SB), NOSPLIT, $0-88
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1392,6 +1557,8 @@ TEXT ·dmicro12x16AVX512(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), R8
 	SHLQ   $0x03, R8
 	MOVQ   b+32(FP), R9
+	MOVQ   bStride+40(FP), R10
+	SHLQ   $0x03, R10
 
 next:
 	VMOVUPD      (R9), Z24
@@ -1434,10 +1601,10 @@ next:
 	VFMADD231PD  Z26, Z25, Z23
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	ADDQ         $0x00000080, R9
+	ADDQ         R10, R9
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Z24
+	VBROADCASTSD alpha+72(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -1462,10 +1629,10 @@ next:
 	VMULPD       Z24, Z21, Z21
 	VMULPD       Z24, Z22, Z22
 	VMULPD       Z24, Z23, Z23
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -1475,12 +1642,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X24, X24, X24
-	VUCOMISD beta+72(FP), X24
+	VUCOMISD beta+80(FP), X24
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Z24
+	VBROADCASTSD beta+80(FP), Z24
 	MOVQ         AX, DX
 	VMOVUPD.Z    (DX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z0
@@ -1583,9 +1750,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dmicro4x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro4x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro4x16AVX512(SB), NOSPLIT, $0-80
+TEXT ·dmicro4x16AVX512(SB), NOSPLIT, $0-88
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1603,6 +1770,8 @@ TEXT ·dmicro4x16AVX512(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), SI
 	SHLQ   $0x03, SI
 	MOVQ   b+32(FP), DI
+	MOVQ   bStride+40(FP), R8
+	SHLQ   $0x03, R8
 
 next:
 	VMOVUPD      (DI), Z8
@@ -1620,10 +1789,10 @@ next:
 	VFMADD231PD  Z10, Z8, Z6
 	VFMADD231PD  Z10, Z9, Z7
 	ADDQ         SI, BX
-	ADDQ         $0x00000080, DI
+	ADDQ         R8, DI
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Z8
+	VBROADCASTSD alpha+72(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
 	VMULPD       Z8, Z2, Z2
@@ -1632,10 +1801,10 @@ next:
 	VMULPD       Z8, Z5, Z5
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -1645,12 +1814,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X8, X8, X8
-	VUCOMISD beta+72(FP), X8
+	VUCOMISD beta+80(FP), X8
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Z8
+	VBROADCASTSD beta+80(FP), Z8
 	MOVQ         AX, DX
 	VMOVUPD.Z    (DX), K1, Z9
 	VFMADD231PD  Z9, Z8, Z0
@@ -1689,9 +1858,87 @@ store:
 	VZEROUPPER
 	RET
 
-// func dmicro1x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro2x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro1x16AVX512(SB), NOSPLIT, $0-80
+TEXT ·dmicro2x16AVX512(SB), NOSPLIT, $0-88
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	MOVQ   k+0(FP), AX
+	MOVQ   rowStride+16(FP), CX
+	SHLQ   $0x03, CX
+	LEAQ   (CX)(CX*2), DX
+	LEAQ   (CX)(CX*4), DX
+	MOVQ   a+8(FP), DX
+	MOVQ   colStride+24(FP), BX
+	SHLQ   $0x03, BX
+	MOVQ   b+32(FP), SI
+	MOVQ   bStride+40(FP), DI
+	SHLQ   $0x03, DI
+
+next:
+	VMOVUPD      (SI), Z4
+	VMOVUPD      64(SI), Z5
+	VBROADCASTSD (DX), Z6
+	VFMADD231PD  Z6, Z4, Z0
+	VFMADD231PD  Z6, Z5, Z1
+	VBROADCASTSD (DX)(CX*1), Z6
+	VFMADD231PD  Z6, Z4, Z2
+	VFMADD231PD  Z6, Z5, Z3
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	DECQ         AX
+	JNZ          next
+	VBROADCASTSD alpha+72(FP), Z4
+	VMULPD       Z4, Z0, Z0
+	VMULPD       Z4, Z1, Z1
+	VMULPD       Z4, Z2, Z2
+	VMULPD       Z4, Z3, Z3
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
+	SHLQ         $0x03, CX
+	MOVQ         cols+64(FP), DX
+	MOVQ         $-1, BX
+	BZHIQ        DX, BX, BX
+	KMOVW        BX, K1
+	SHRQ         $0x08, BX
+	KMOVW        BX, K2
+	SHRQ         $0x08, BX
+
+	// Under β = ±0, C is not read: it may hold NaN.
+	VXORPS   X4, X4, X4
+	VUCOMISD beta+80(FP), X4
+	JNE      accumulate
+	JNP      store
+
+accumulate:
+	VBROADCASTSD beta+80(FP), Z4
+	MOVQ         AX, DX
+	VMOVUPD.Z    (DX), K1, Z5
+	VFMADD231PD  Z5, Z4, Z0
+	VMOVUPD.Z    64(DX), K2, Z5
+	VFMADD231PD  Z5, Z4, Z1
+	ADDQ         CX, DX
+	VMOVUPD.Z    (DX), K1, Z5
+	VFMADD231PD  Z5, Z4, Z2
+	VMOVUPD.Z    64(DX), K2, Z5
+	VFMADD231PD  Z5, Z4, Z3
+	ADDQ         CX, DX
+
+store:
+	VMOVUPD Z0, K1, (AX)
+	VMOVUPD Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, K1, (AX)
+	VMOVUPD Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func dmicro1x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dmicro1x16AVX512(SB), NOSPLIT, $0-88
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	MOVQ   k+0(FP), AX
@@ -1703,6 +1950,8 @@ TEXT ·dmicro1x16AVX512(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), DX
 	SHLQ   $0x03, DX
 	MOVQ   b+32(FP), BX
+	MOVQ   bStride+40(FP), SI
+	SHLQ   $0x03, SI
 
 next:
 	VMOVUPD      (BX), Z2
@@ -1711,16 +1960,16 @@ next:
 	VFMADD231PD  Z4, Z2, Z0
 	VFMADD231PD  Z4, Z3, Z1
 	ADDQ         DX, CX
-	ADDQ         $0x00000080, BX
+	ADDQ         SI, BX
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Z2
+	VBROADCASTSD alpha+72(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -1730,12 +1979,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X2, X2, X2
-	VUCOMISD beta+72(FP), X2
+	VUCOMISD beta+80(FP), X2
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Z2
+	VBROADCASTSD beta+80(FP), Z2
 	MOVQ         AX, DX
 	VMOVUPD.Z    (DX), K1, Z3
 	VFMADD231PD  Z3, Z2, Z0
@@ -1778,9 +2027,9 @@ next:
 	VZEROUPPER
 	RET
 
-// func dmicro12x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro12x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro12x8AVX512(SB), NOSPLIT, $0-80
+TEXT ·dmicro12x8AVX512(SB), NOSPLIT, $0-88
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1803,6 +2052,8 @@ TEXT ·dmicro12x8AVX512(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), R8
 	SHLQ   $0x03, R8
 	MOVQ   b+32(FP), R9
+	MOVQ   bStride+40(FP), R10
+	SHLQ   $0x03, R10
 
 next:
 	VMOVUPD      (R9), Z12
@@ -1832,10 +2083,10 @@ next:
 	VFMADD231PD  Z13, Z12, Z11
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	ADDQ         $0x00000040, R9
+	ADDQ         R10, R9
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Z12
+	VBROADCASTSD alpha+72(FP), Z12
 	VMULPD       Z12, Z0, Z0
 	VMULPD       Z12, Z1, Z1
 	VMULPD       Z12, Z2, Z2
@@ -1848,10 +2099,10 @@ next:
 	VMULPD       Z12, Z9, Z9
 	VMULPD       Z12, Z10, Z10
 	VMULPD       Z12, Z11, Z11
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -1859,12 +2110,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X12, X12, X12
-	VUCOMISD beta+72(FP), X12
+	VUCOMISD beta+80(FP), X12
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Z12
+	VBROADCASTSD beta+80(FP), Z12
 	MOVQ         AX, DX
 	VMOVUPD.Z    (DX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z0
@@ -1931,9 +2182,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dmicro4x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro4x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro4x8AVX512(SB), NOSPLIT, $0-80
+TEXT ·dmicro4x8AVX512(SB), NOSPLIT, $0-88
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1947,6 +2198,8 @@ TEXT ·dmicro4x8AVX512(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), SI
 	SHLQ   $0x03, SI
 	MOVQ   b+32(FP), DI
+	MOVQ   bStride+40(FP), R8
+	SHLQ   $0x03, R8
 
 next:
 	VMOVUPD      (DI), Z4
@@ -1959,18 +2212,18 @@ next:
 	VBROADCASTSD (BX)(DX*1), Z5
 	VFMADD231PD  Z5, Z4, Z3
 	ADDQ         SI, BX
-	ADDQ         $0x00000040, DI
+	ADDQ         R8, DI
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Z4
+	VBROADCASTSD alpha+72(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -1978,12 +2231,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X4, X4, X4
-	VUCOMISD beta+72(FP), X4
+	VUCOMISD beta+80(FP), X4
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Z4
+	VBROADCASTSD beta+80(FP), Z4
 	MOVQ         AX, DX
 	VMOVUPD.Z    (DX), K1, Z5
 	VFMADD231PD  Z5, Z4, Z0
@@ -2010,9 +2263,72 @@ store:
 	VZEROUPPER
 	RET
 
-// func dmicro1x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro2x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro1x8AVX512(SB), NOSPLIT, $0-80
+TEXT ·dmicro2x8AVX512(SB), NOSPLIT, $0-88
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	MOVQ   k+0(FP), AX
+	MOVQ   rowStride+16(FP), CX
+	SHLQ   $0x03, CX
+	LEAQ   (CX)(CX*2), DX
+	LEAQ   (CX)(CX*4), DX
+	MOVQ   a+8(FP), DX
+	MOVQ   colStride+24(FP), BX
+	SHLQ   $0x03, BX
+	MOVQ   b+32(FP), SI
+	MOVQ   bStride+40(FP), DI
+	SHLQ   $0x03, DI
+
+next:
+	VMOVUPD      (SI), Z2
+	VBROADCASTSD (DX), Z3
+	VFMADD231PD  Z3, Z2, Z0
+	VBROADCASTSD (DX)(CX*1), Z3
+	VFMADD231PD  Z3, Z2, Z1
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	DECQ         AX
+	JNZ          next
+	VBROADCASTSD alpha+72(FP), Z2
+	VMULPD       Z2, Z0, Z0
+	VMULPD       Z2, Z1, Z1
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
+	SHLQ         $0x03, CX
+	MOVQ         cols+64(FP), DX
+	MOVQ         $-1, BX
+	BZHIQ        DX, BX, BX
+	KMOVW        BX, K1
+	SHRQ         $0x08, BX
+
+	// Under β = ±0, C is not read: it may hold NaN.
+	VXORPS   X2, X2, X2
+	VUCOMISD beta+80(FP), X2
+	JNE      accumulate
+	JNP      store
+
+accumulate:
+	VBROADCASTSD beta+80(FP), Z2
+	MOVQ         AX, DX
+	VMOVUPD.Z    (DX), K1, Z3
+	VFMADD231PD  Z3, Z2, Z0
+	ADDQ         CX, DX
+	VMOVUPD.Z    (DX), K1, Z3
+	VFMADD231PD  Z3, Z2, Z1
+	ADDQ         CX, DX
+
+store:
+	VMOVUPD Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Z1, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func dmicro1x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dmicro1x8AVX512(SB), NOSPLIT, $0-88
 	VPXORQ Z0, Z0, Z0
 	MOVQ   k+0(FP), AX
 	MOVQ   rowStride+16(FP), CX
@@ -2023,21 +2339,23 @@ TEXT ·dmicro1x8AVX512(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), DX
 	SHLQ   $0x03, DX
 	MOVQ   b+32(FP), BX
+	MOVQ   bStride+40(FP), SI
+	SHLQ   $0x03, SI
 
 next:
 	VMOVUPD      (BX), Z1
 	VBROADCASTSD (CX), Z2
 	VFMADD231PD  Z2, Z1, Z0
 	ADDQ         DX, CX
-	ADDQ         $0x00000040, BX
+	ADDQ         SI, BX
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Z1
+	VBROADCASTSD alpha+72(FP), Z1
 	VMULPD       Z1, Z0, Z0
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), DX
+	MOVQ         cols+64(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -2045,12 +2363,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X1, X1, X1
-	VUCOMISD beta+72(FP), X1
+	VUCOMISD beta+80(FP), X1
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Z1
+	VBROADCASTSD beta+80(FP), Z1
 	MOVQ         AX, DX
 	VMOVUPD.Z    (DX), K1, Z2
 	VFMADD231PD  Z2, Z1, Z0
@@ -2086,9 +2404,9 @@ next:
 	VZEROUPPER
 	RET
 
-// func dmicro6x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro6x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, FMA3
-TEXT ·dmicro6x8AVX2(SB), NOSPLIT, $0-80
+TEXT ·dmicro6x8AVX2(SB), NOSPLIT, $0-88
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2110,6 +2428,8 @@ TEXT ·dmicro6x8AVX2(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), DI
 	SHLQ   $0x03, DI
 	MOVQ   b+32(FP), R8
+	MOVQ   bStride+40(FP), R9
+	SHLQ   $0x03, R9
 
 next:
 	VMOVUPD      (R8), Y12
@@ -2133,10 +2453,10 @@ next:
 	VFMADD231PD  Y14, Y12, Y10
 	VFMADD231PD  Y14, Y13, Y11
 	ADDQ         DI, SI
-	ADDQ         $0x00000040, R8
+	ADDQ         R9, R8
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Y12
+	VBROADCASTSD alpha+72(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2149,10 +2469,10 @@ next:
 	VMULPD       Y12, Y9, Y9
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -2161,12 +2481,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X14, X14, X14
-	VUCOMISD beta+72(FP), X14
+	VUCOMISD beta+80(FP), X14
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Y14
+	VBROADCASTSD beta+80(FP), Y14
 	MOVQ         AX, DX
 	VMASKMOVPD   (DX), Y12, Y15
 	VFMADD231PD  Y15, Y14, Y0
@@ -2221,9 +2541,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dmicro2x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro2x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, FMA3
-TEXT ·dmicro2x8AVX2(SB), NOSPLIT, $0-80
+TEXT ·dmicro2x8AVX2(SB), NOSPLIT, $0-88
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2237,6 +2557,8 @@ TEXT ·dmicro2x8AVX2(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), BX
 	SHLQ   $0x03, BX
 	MOVQ   b+32(FP), SI
+	MOVQ   bStride+40(FP), DI
+	SHLQ   $0x03, DI
 
 next:
 	VMOVUPD      (SI), Y4
@@ -2248,18 +2570,18 @@ next:
 	VFMADD231PD  Y6, Y4, Y2
 	VFMADD231PD  Y6, Y5, Y3
 	ADDQ         BX, DX
-	ADDQ         $0x00000040, SI
+	ADDQ         DI, SI
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Y4
+	VBROADCASTSD alpha+72(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -2268,12 +2590,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X6, X6, X6
-	VUCOMISD beta+72(FP), X6
+	VUCOMISD beta+80(FP), X6
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Y6
+	VBROADCASTSD beta+80(FP), Y6
 	MOVQ         AX, DX
 	VMASKMOVPD   (DX), Y4, Y7
 	VFMADD231PD  Y7, Y6, Y0
@@ -2296,9 +2618,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dmicro1x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro1x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, FMA3
-TEXT ·dmicro1x8AVX2(SB), NOSPLIT, $0-80
+TEXT ·dmicro1x8AVX2(SB), NOSPLIT, $0-88
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   k+0(FP), AX
@@ -2310,6 +2632,8 @@ TEXT ·dmicro1x8AVX2(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), DX
 	SHLQ   $0x03, DX
 	MOVQ   b+32(FP), BX
+	MOVQ   bStride+40(FP), SI
+	SHLQ   $0x03, SI
 
 next:
 	VMOVUPD      (BX), Y2
@@ -2318,16 +2642,16 @@ next:
 	VFMADD231PD  Y4, Y2, Y0
 	VFMADD231PD  Y4, Y3, Y1
 	ADDQ         DX, CX
-	ADDQ         $0x00000040, BX
+	ADDQ         SI, BX
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Y2
+	VBROADCASTSD alpha+72(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -2336,12 +2660,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X4, X4, X4
-	VUCOMISD beta+72(FP), X4
+	VUCOMISD beta+80(FP), X4
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Y4
+	VBROADCASTSD beta+80(FP), Y4
 	MOVQ         AX, DX
 	VMASKMOVPD   (DX), Y2, Y5
 	VFMADD231PD  Y5, Y4, Y0
@@ -2383,9 +2707,9 @@ next:
 	VZEROUPPER
 	RET
 
-// func dmicro6x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro6x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, FMA3
-TEXT ·dmicro6x4AVX2(SB), NOSPLIT, $0-80
+TEXT ·dmicro6x4AVX2(SB), NOSPLIT, $0-88
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2401,6 +2725,8 @@ TEXT ·dmicro6x4AVX2(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), DI
 	SHLQ   $0x03, DI
 	MOVQ   b+32(FP), R8
+	MOVQ   bStride+40(FP), R9
+	SHLQ   $0x03, R9
 
 next:
 	VMOVUPD      (R8), Y6
@@ -2417,20 +2743,20 @@ next:
 	VBROADCASTSD (SI)(BX*1), Y7
 	VFMADD231PD  Y7, Y6, Y5
 	ADDQ         DI, SI
-	ADDQ         $0x00000020, R8
+	ADDQ         R9, R8
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Y6
+	VBROADCASTSD alpha+72(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	VMULPD       Y6, Y2, Y2
 	VMULPD       Y6, Y3, Y3
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -2438,12 +2764,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X7, X7, X7
-	VUCOMISD beta+72(FP), X7
+	VUCOMISD beta+80(FP), X7
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Y7
+	VBROADCASTSD beta+80(FP), Y7
 	MOVQ         AX, DX
 	VMASKMOVPD   (DX), Y6, Y8
 	VFMADD231PD  Y8, Y7, Y0
@@ -2480,9 +2806,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dmicro2x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro2x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, FMA3
-TEXT ·dmicro2x4AVX2(SB), NOSPLIT, $0-80
+TEXT ·dmicro2x4AVX2(SB), NOSPLIT, $0-88
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   k+0(FP), AX
@@ -2494,6 +2820,8 @@ TEXT ·dmicro2x4AVX2(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), BX
 	SHLQ   $0x03, BX
 	MOVQ   b+32(FP), SI
+	MOVQ   bStride+40(FP), DI
+	SHLQ   $0x03, DI
 
 next:
 	VMOVUPD      (SI), Y2
@@ -2502,16 +2830,16 @@ next:
 	VBROADCASTSD (DX)(CX*1), Y3
 	VFMADD231PD  Y3, Y2, Y1
 	ADDQ         BX, DX
-	ADDQ         $0x00000020, SI
+	ADDQ         DI, SI
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Y2
+	VBROADCASTSD alpha+72(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -2519,12 +2847,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X3, X3, X3
-	VUCOMISD beta+72(FP), X3
+	VUCOMISD beta+80(FP), X3
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Y3
+	VBROADCASTSD beta+80(FP), Y3
 	MOVQ         AX, DX
 	VMASKMOVPD   (DX), Y2, Y4
 	VFMADD231PD  Y4, Y3, Y0
@@ -2541,9 +2869,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func dmicro1x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, c *float64, ldc int, cols int, alpha float64, beta float64)
+// func dmicro1x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
 // Requires: AVX, FMA3
-TEXT ·dmicro1x4AVX2(SB), NOSPLIT, $0-80
+TEXT ·dmicro1x4AVX2(SB), NOSPLIT, $0-88
 	VXORPS Y0, Y0, Y0
 	MOVQ   k+0(FP), AX
 	MOVQ   rowStride+16(FP), CX
@@ -2554,21 +2882,23 @@ TEXT ·dmicro1x4AVX2(SB), NOSPLIT, $0-80
 	MOVQ   colStride+24(FP), DX
 	SHLQ   $0x03, DX
 	MOVQ   b+32(FP), BX
+	MOVQ   bStride+40(FP), SI
+	SHLQ   $0x03, SI
 
 next:
 	VMOVUPD      (BX), Y1
 	VBROADCASTSD (CX), Y2
 	VFMADD231PD  Y2, Y1, Y0
 	ADDQ         DX, CX
-	ADDQ         $0x00000020, BX
+	ADDQ         SI, BX
 	DECQ         AX
 	JNZ          next
-	VBROADCASTSD alpha+64(FP), Y1
+	VBROADCASTSD alpha+72(FP), Y1
 	VMULPD       Y1, Y0, Y0
-	MOVQ         c+40(FP), AX
-	MOVQ         ldc+48(FP), CX
+	MOVQ         c+48(FP), AX
+	MOVQ         ldc+56(FP), CX
 	SHLQ         $0x03, CX
-	MOVQ         cols+56(FP), BX
+	MOVQ         cols+64(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
@@ -2576,12 +2906,12 @@ next:
 
 	// Under β = ±0, C is not read: it may hold NaN.
 	VXORPS   X2, X2, X2
-	VUCOMISD beta+72(FP), X2
+	VUCOMISD beta+80(FP), X2
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+72(FP), Y2
+	VBROADCASTSD beta+80(FP), Y2
 	MOVQ         AX, DX
 	VMASKMOVPD   (DX), Y1, Y3
 	VFMADD231PD  Y3, Y2, Y0
@@ -2655,5 +2985,153 @@ next:
 	ADDQ        R8, SI
 	DECQ        DI
 	JNZ         next
+	VZEROUPPER
+	RET
+
+// func sdots16AVX512(k int, a *float32, ld int, b *float32, sums *[16]float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sdots16AVX512(SB), NOSPLIT, $0-40
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	MOVQ   k+0(FP), AX
+	MOVQ   ld+16(FP), CX
+	SHLQ   $0x02, CX
+	LEAQ   (CX)(CX*2), DX
+	LEAQ   (CX)(CX*4), BX
+	MOVQ   a+8(FP), SI
+	LEAQ   (SI)(DX*2), DI
+	LEAQ   (DI)(DX*2), R8
+	MOVQ   b+24(FP), R9
+	MOVQ   $0x0000000000000040, R10
+
+whole:
+	CMPQ        AX, $0x10
+	JL          rest
+	VMOVUPS     (R9), Z16
+	VFMADD231PS (SI), Z16, Z0
+	VFMADD231PS (SI)(CX*1), Z16, Z1
+	VFMADD231PS (SI)(CX*2), Z16, Z2
+	VFMADD231PS (SI)(DX*1), Z16, Z3
+	VFMADD231PS (SI)(CX*4), Z16, Z4
+	VFMADD231PS (SI)(BX*1), Z16, Z5
+	VFMADD231PS (DI), Z16, Z6
+	VFMADD231PS (DI)(CX*1), Z16, Z7
+	VFMADD231PS (DI)(CX*2), Z16, Z8
+	VFMADD231PS (DI)(DX*1), Z16, Z9
+	VFMADD231PS (DI)(CX*4), Z16, Z10
+	VFMADD231PS (DI)(BX*1), Z16, Z11
+	VFMADD231PS (R8), Z16, Z12
+	VFMADD231PS (R8)(CX*1), Z16, Z13
+	VFMADD231PS (R8)(CX*2), Z16, Z14
+	VFMADD231PS (R8)(DX*1), Z16, Z15
+	ADDQ        R10, SI
+	ADDQ        R10, DI
+	ADDQ        R10, R8
+	ADDQ        $0x40, R9
+	SUBQ        $0x10, AX
+	JMP         whole
+
+rest:
+	TESTQ       AX, AX
+	JZ          fold
+	MOVQ        $-1, R10
+	BZHIQ       AX, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R9), K1, Z16
+	VMOVUPS.Z   (SI), K1, Z17
+	VFMADD231PS Z17, Z16, Z0
+	VMOVUPS.Z   (SI)(CX*1), K1, Z17
+	VFMADD231PS Z17, Z16, Z1
+	VMOVUPS.Z   (SI)(CX*2), K1, Z17
+	VFMADD231PS Z17, Z16, Z2
+	VMOVUPS.Z   (SI)(DX*1), K1, Z17
+	VFMADD231PS Z17, Z16, Z3
+	VMOVUPS.Z   (SI)(CX*4), K1, Z17
+	VFMADD231PS Z17, Z16, Z4
+	VMOVUPS.Z   (SI)(BX*1), K1, Z17
+	VFMADD231PS Z17, Z16, Z5
+	VMOVUPS.Z   (DI), K1, Z17
+	VFMADD231PS Z17, Z16, Z6
+	VMOVUPS.Z   (DI)(CX*1), K1, Z17
+	VFMADD231PS Z17, Z16, Z7
+	VMOVUPS.Z   (DI)(CX*2), K1, Z17
+	VFMADD231PS Z17, Z16, Z8
+	VMOVUPS.Z   (DI)(DX*1), K1, Z17
+	VFMADD231PS Z17, Z16, Z9
+	VMOVUPS.Z   (DI)(CX*4), K1, Z17
+	VFMADD231PS Z17, Z16, Z10
+	VMOVUPS.Z   (DI)(BX*1), K1, Z17
+	VFMADD231PS Z17, Z16, Z11
+	VMOVUPS.Z   (R8), K1, Z17
+	VFMADD231PS Z17, Z16, Z12
+	VMOVUPS.Z   (R8)(CX*1), K1, Z17
+	VFMADD231PS Z17, Z16, Z13
+	VMOVUPS.Z   (R8)(CX*2), K1, Z17
+	VFMADD231PS Z17, Z16, Z14
+	VMOVUPS.Z   (R8)(DX*1), K1, Z17
+	VFMADD231PS Z17, Z16, Z15
+
+fold:
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VADDPS     Z16, Z0, Z16
+	VUNPCKLPS  Z3, Z2, Z0
+	VUNPCKHPS  Z3, Z2, Z1
+	VADDPS     Z0, Z1, Z0
+	VUNPCKLPS  Z5, Z4, Z1
+	VUNPCKHPS  Z5, Z4, Z2
+	VADDPS     Z1, Z2, Z1
+	VUNPCKLPS  Z7, Z6, Z2
+	VUNPCKHPS  Z7, Z6, Z3
+	VADDPS     Z2, Z3, Z2
+	VUNPCKLPS  Z9, Z8, Z3
+	VUNPCKHPS  Z9, Z8, Z4
+	VADDPS     Z3, Z4, Z3
+	VUNPCKLPS  Z11, Z10, Z4
+	VUNPCKHPS  Z11, Z10, Z5
+	VADDPS     Z4, Z5, Z4
+	VUNPCKLPS  Z13, Z12, Z5
+	VUNPCKHPS  Z13, Z12, Z6
+	VADDPS     Z5, Z6, Z5
+	VUNPCKLPS  Z15, Z14, Z6
+	VUNPCKHPS  Z15, Z14, Z7
+	VADDPS     Z6, Z7, Z6
+	VUNPCKLPD  Z0, Z16, Z7
+	VUNPCKHPD  Z0, Z16, Z0
+	VADDPS     Z7, Z0, Z7
+	VUNPCKLPD  Z2, Z1, Z0
+	VUNPCKHPD  Z2, Z1, Z1
+	VADDPS     Z0, Z1, Z0
+	VUNPCKLPD  Z4, Z3, Z1
+	VUNPCKHPD  Z4, Z3, Z2
+	VADDPS     Z1, Z2, Z1
+	VUNPCKLPD  Z6, Z5, Z2
+	VUNPCKHPD  Z6, Z5, Z3
+	VADDPS     Z2, Z3, Z2
+	VSHUFF32X4 $0x88, Z0, Z7, Z3
+	VSHUFF32X4 $0xdd, Z0, Z7, Z0
+	VADDPS     Z3, Z0, Z3
+	VSHUFF32X4 $0x88, Z2, Z1, Z0
+	VSHUFF32X4 $0xdd, Z2, Z1, Z1
+	VADDPS     Z0, Z1, Z0
+	VSHUFF32X4 $0x88, Z0, Z3, Z1
+	VSHUFF32X4 $0xdd, Z0, Z3, Z0
+	VADDPS     Z1, Z0, Z1
+	MOVQ       sums+32(FP), AX
+	VMOVUPS    Z1, (AX)
 	VZEROUPPER
 	RET

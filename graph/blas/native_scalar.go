@@ -12,9 +12,9 @@ func newScalarKernels[T float]() *kernels[T] {
 }
 
 // micro4x4 names its sums one by one: an array would not stay in registers.
-func micro4x4[T float](k int, a *T, rowStride, colStride int, b, c *T, ldc, cols int, alpha, beta T) {
+func micro4x4[T float](k int, a *T, rowStride, colStride int, b *T, bStride int, c *T, ldc, cols int, alpha, beta T) {
 	as := unsafe.Slice(a, 3*rowStride+(k-1)*colStride+1)
-	bs := unsafe.Slice(b, 4*k)
+	bs := unsafe.Slice(b, (k-1)*bStride+4)
 	a0, a1, a2, a3 := as, as[rowStride:], as[2*rowStride:], as[3*rowStride:]
 	var (
 		t00, t01, t02, t03 T
@@ -22,7 +22,7 @@ func micro4x4[T float](k int, a *T, rowStride, colStride int, b, c *T, ldc, cols
 		t20, t21, t22, t23 T
 		t30, t31, t32, t33 T
 	)
-	for l := 0; len(bs) >= 4; l, bs = l+colStride, bs[4:] {
+	for l := 0; len(bs) >= 4; l, bs = l+colStride, bs[min(bStride, len(bs)):] {
 		b0, b1, b2, b3 := bs[0], bs[1], bs[2], bs[3]
 		x := a0[l]
 		t00 += x * b0
@@ -52,11 +52,11 @@ func micro4x4[T float](k int, a *T, rowStride, colStride int, b, c *T, ldc, cols
 	}
 }
 
-func micro1x4[T float](k int, a *T, _, colStride int, b, c *T, _, cols int, alpha, beta T) {
+func micro1x4[T float](k int, a *T, _, colStride int, b *T, bStride int, c *T, _, cols int, alpha, beta T) {
 	as := unsafe.Slice(a, (k-1)*colStride+1)
-	bs := unsafe.Slice(b, 4*k)
+	bs := unsafe.Slice(b, (k-1)*bStride+4)
 	var t [4]T
-	for l := 0; len(bs) >= 4; l, bs = l+colStride, bs[4:] {
+	for l := 0; len(bs) >= 4; l, bs = l+colStride, bs[min(bStride, len(bs)):] {
 		x := as[l]
 		t[0] += x * bs[0]
 		t[1] += x * bs[1]

@@ -15,12 +15,21 @@ import (
 // its own transpose. Hence C = op(A)op(B) is asked for as Cᵀ = op(B)ᵀop(A)ᵀ,
 // triangles swap names, and left becomes right.
 //
-// Wrong arguments go to gonum, which panics in its own words; small sizes stay
-// with native and gonum, which pay no foreign call.
+// Wrong arguments go to gonum, which panics in its own words; small and narrow
+// sizes stay with native and gonum, which pay no foreign call and pack less.
 type openBLAS struct {
 	gonum.Implementation
 	*symbols
 	config string
+}
+
+// narrowGemm is the number of rows, columns or terms of a sum up to which a
+// product is bound by memory, so that OpenBLAS, which copies both factors, loses
+// against native by more than half.
+const narrowGemm = 64
+
+func small[T float](p *product[T]) bool {
+	return p.work() < smallGemm || min(p.m, p.n, p.k) <= narrowGemm
 }
 
 // The multiply–adds below which a foreign call loses against gonum; smallGemm is
@@ -32,7 +41,7 @@ const (
 
 func (o openBLAS) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
 	p, ok := newProduct(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
-	if !ok || p.work() < smallGemm || !fits(m, n, k, lda, ldb, ldc) {
+	if !ok || small(&p) || !fits(m, n, k, lda, ldb, ldc) {
 		native{}.Sgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
@@ -41,7 +50,7 @@ func (o openBLAS) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []f
 
 func (o openBLAS) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
 	p, ok := newProduct(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
-	if !ok || p.work() < smallGemm || !fits(m, n, k, lda, ldb, ldc) {
+	if !ok || small(&p) || !fits(m, n, k, lda, ldb, ldc) {
 		native{}.Dgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}

@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"sync"
+)
 
 // AdamStep holds the settings of one step of [Adam]; all must be set.
 type AdamStep struct {
@@ -18,15 +21,38 @@ type AdamStep struct {
 //	value ← value − lr·(m/c1)/(√(v/c2) + ε),
 //
 // then value ← max(value, 0) where p.NonNegative is set (Kingma and Ba, Adam: a
-// method for stochastic optimization, ICLR 2015, Algorithm 1).
+// method for stochastic optimization, ICLR 2015, Algorithm 1). Long slices are
+// shared among threads.
 func Adam(p AdamStep, value, grad, m, v []float32) {
 	sameLength(len(value), len(grad), len(m), len(v))
+	c := adamCalls.Get().(*adamCall)
+	c.AdamStep, c.value, c.grad, c.m, c.v = p, value, grad, m, v
+	Parallel(len(value), 1<<16, c.body)
+	c.value, c.grad, c.m, c.v = nil, nil, nil, nil
+	adamCalls.Put(c)
+}
+
+// adamCall is a call of Adam on its way through Parallel, pooled with its method
+// value so that it allocates nothing.
+type adamCall struct {
+	AdamStep
+	value, grad, m, v []float32
+	body              func(lo, hi int)
+}
+
+var adamCalls = sync.Pool{New: func() any {
+	c := new(adamCall)
+	c.body = c.do
+	return c
+}}
+
+func (c *adamCall) do(lo, hi int) {
 	floor := float32(math.Inf(-1))
-	if p.NonNegative {
+	if c.NonNegative {
 		floor = 0
 	}
-	active.adam(value, grad, m, v, p.Beta1, 1-p.Beta1, p.Beta2, 1-p.Beta2,
-		p.LR/p.C1, 1/p.C2, p.Eps, floor)
+	active.adam(c.value[lo:hi], c.grad[lo:hi], c.m[lo:hi], c.v[lo:hi], c.Beta1, 1-c.Beta1, c.Beta2, 1-c.Beta2,
+		c.LR/c.C1, 1/c.C2, c.Eps, floor)
 }
 
 // adam is the loop of Adam with its constants as the loop wants them, free of

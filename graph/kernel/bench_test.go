@@ -38,6 +38,7 @@ func BenchmarkOperations(b *testing.B) {
 		run(name+"Clamp0", func() { Clamp0(o) })
 		run(name+"Sum", func() { Sum(x) })
 		run(name+"Dot", func() { Dot(x, y) })
+		run(name+"Dsdot", func() { Dsdot(x, y) })
 		run(name+"SqDist", func() { SqDist(x, y) })
 		clear(m)
 		clear(o)

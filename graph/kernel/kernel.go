@@ -37,6 +37,7 @@ type path struct {
 
 	sum         func(x []float32) float32
 	dot, sqDist func(a, b []float32) float32
+	dsdot       func(a, b []float32) float64
 
 	adam func(value, grad, m, v []float32, beta1, rest1, beta2, rest2, rate, scale2, eps, floor float32)
 }
@@ -60,6 +61,7 @@ var generic = path{
 	sum:             sum[float32],
 	dot:             dot[float32],
 	sqDist:          sqDist[float32],
+	dsdot:           dsdot,
 	adam:            adam,
 }
 

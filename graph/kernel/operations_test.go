@@ -130,7 +130,9 @@ func TestVectorPathsAgree(t *testing.T) {
 		}
 		var sums []float32
 		for m := range n {
-			sums = append(sums, Sum(a[:m]), SumSquares(a[:m]), Dot(a[:m], b[:m]), SqDist(a[:m], b[:m]))
+			double := Dsdot(a[:m], b[:m])
+			high := float32(double)
+			sums = append(sums, Sum(a[:m]), SumSquares(a[:m]), Dot(a[:m], b[:m]), SqDist(a[:m], b[:m]), high, float32(double-float64(high)))
 		}
 		value, m, v := slices.Clone(o), make([]float32, n), make([]float32, n)
 		Adam(adamDefault(1), value, a, m, v)
@@ -173,6 +175,23 @@ func checkReductions[T Float](t *testing.T) {
 	}
 }
 
+func TestDsdot(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(11, 12))
+		for n := range 200 {
+			a, b := normals[float32](rng, n), normals[float32](rng, n)
+			var dot, size float64
+			for i := range a {
+				p := float64(a[i]) * float64(b[i])
+				dot, size = dot+p, size+math.Abs(p)
+			}
+			if e, bound := math.Abs(Dsdot(a, b)-dot), 2*float64(n)*0x1p-53*size; !(e <= bound) {
+				t.Errorf("%d elements: off by %g, want at most %g", n, e, bound)
+			}
+		}
+	})
+}
+
 func TestMismatchedLengthsPanic(t *testing.T) {
 	defer func() {
 		const want = "kernel: argument slice 3 has length 2, the first has 3; they must be equal"
@@ -189,7 +208,7 @@ func TestNothingAllocated(t *testing.T) {
 		n := testing.AllocsPerRun(100, func() {
 			Softplus(y, x)
 			Add(z, z, z)
-			Axpy(y, Sum(x), x)
+			Axpy(y, Sum(x)+float32(Dsdot(x, y)), x)
 			Adam(adamDefault(1), y, x, y, y)
 		})
 		if n != 0 {

@@ -37,6 +37,7 @@ var avx2 = path{
 	sum:             sumAVX2,
 	dot:             dotAVX2,
 	sqDist:          sqDistAVX2,
+	dsdot:           dsdotAVX2,
 	adam:            adamAVX2,
 }
 
@@ -59,5 +60,6 @@ var avx512 = path{
 	sum:             sumAVX512,
 	dot:             dotAVX512,
 	sqDist:          sqDistAVX512,
+	dsdot:           dsdotAVX512,
 	adam:            adamAVX512,
 }

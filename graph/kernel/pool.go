@@ -50,8 +50,10 @@ func init() { SetThreads(0) }
 type pool struct {
 	busy    sync.Mutex // held by the call under way
 	workers int
+	spins   int // of workers and callers that wait; 0 where threads outnumber processors
 	tasks   chan task
 	pending sync.WaitGroup
+	open    atomic.Int64 // tasks that are not done; 0 only after pending is
 
 	body    func(lo, hi int)
 	failure atomic.Pointer[any] // the first panic of a body
@@ -64,6 +66,7 @@ func (p *pool) run(n, parts int, body func(lo, hi int)) {
 	p.grow(parts - 1)
 	p.body = body
 	p.pending.Add(parts - 1)
+	p.open.Store(int64(parts - 1))
 	// Deferred, so that a panic or runtime.Goexit in the caller's own part
 	// still waits for the other parts and frees the pool.
 	defer p.finish()
@@ -81,15 +84,42 @@ func (p *pool) grow(n int) {
 		if p.tasks != nil {
 			close(p.tasks)
 		}
-		p.tasks, p.workers = make(chan task, n), 0
+		p.tasks, p.workers, p.spins = make(chan task, n), 0, 0
+		if n < runtime.GOMAXPROCS(0) {
+			p.spins = patience
+		}
 	}
 	for ; p.workers < n; p.workers++ {
-		go func(tasks <-chan task) {
-			for t := range tasks {
-				p.do(t)
-			}
-		}(p.tasks)
+		go p.work(p.tasks, p.spins)
 	}
+}
+
+// patience is how often, for some 20 µs, a worker without a task and a caller
+// without results look again before they sleep: to be woken takes as long as a
+// small product.
+const patience = 5000
+
+// work does tasks until the channel is closed.
+func (p *pool) work(tasks <-chan task, spins int) {
+	for {
+		t, ok := next(tasks, spins)
+		if !ok {
+			return
+		}
+		p.do(t)
+	}
+}
+
+func next(tasks <-chan task, spins int) (t task, ok bool) {
+	for range spins {
+		select {
+		case t, ok = <-tasks:
+			return t, ok
+		default:
+		}
+	}
+	t, ok = <-tasks
+	return t, ok
 }
 
 // finish does the tasks that no worker has taken yet, waits for the others and
@@ -103,6 +133,8 @@ func (p *pool) finish() {
 			taken = false
 		}
 	}
+	for i := 0; i < p.spins && p.open.Load() > 0; i++ {
+	}
 	p.pending.Wait()
 	failure := p.failure.Swap(nil)
 	p.body = nil
@@ -114,6 +146,7 @@ func (p *pool) finish() {
 
 // do runs one task and keeps its panic for the caller.
 func (p *pool) do(t task) {
+	defer p.open.Add(-1)
 	defer p.pending.Done()
 	defer func() {
 		if r := recover(); r != nil {

@@ -25,6 +25,13 @@ func Dot[T Float](a, b []T) T {
 	return dot(a, b)
 }
 
+// Dsdot is Σ a_i·b_i with products and sum in float64, as BLAS has it: the error
+// is at most n·2⁻⁵³·Σ|a_i·b_i|.
+func Dsdot(a, b []float32) float64 {
+	sameLength(len(a), len(b))
+	return active.dsdot(a, b)
+}
+
 // SqDist is Σ (a_i − b_i)², accumulated like [Sum].
 func SqDist[T Float](a, b []T) T {
 	sameLength(len(a), len(b))
@@ -64,6 +71,20 @@ func dot[T Float](a, b []T) T {
 	}
 	for j := range a {
 		l[j] += a[j] * b[j]
+	}
+	return l.fold()
+}
+
+func dsdot(a, b []float32) float64 {
+	var l lanes[float64]
+	b = b[:len(a)]
+	for ; len(a) >= len(l) && len(b) >= len(l); a, b = a[len(l):], b[len(l):] {
+		for j := range l {
+			l[j] += float64(a[j]) * float64(b[j])
+		}
+	}
+	for j := range a {
+		l[j] += float64(a[j]) * float64(b[j])
 	}
 	return l.fold()
 }

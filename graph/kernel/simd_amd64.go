@@ -56,6 +56,9 @@ func dotAVX2(a []float32, b []float32) float32
 // sqDistAVX2 is Σ (a − b)².
 func sqDistAVX2(a []float32, b []float32) float32
 
+// dsdotAVX2 is Σ a·b, summed in float64.
+func dsdotAVX2(a []float32, b []float32) float64
+
 // addAVX512 writes a + b.
 func addAVX512(dst []float32, a []float32, b []float32)
 
@@ -109,3 +112,6 @@ func dotAVX512(a []float32, b []float32) float32
 
 // sqDistAVX512 is Σ (a − b)².
 func sqDistAVX512(a []float32, b []float32) float32
+
+// dsdotAVX512 is Σ a·b, summed in float64.
+func dsdotAVX512(a []float32, b []float32) float64

@@ -84,6 +84,7 @@ func init() {
 	mul = &Op{
 		name: "Mul", arity: 2, shape: broadcastShape, inPlace: true,
 		f32: bindBroadcast(mulRows[float32]), f64: bindBroadcast(mulRows[float64]),
+		add32: bindBroadcast(mulAddRows[float32]), add64: bindBroadcast(mulAddRows[float64]),
 		diff: func(b *Builder, in gorgonia.Nodes, _, g *gorgonia.Node) gorgonia.Nodes {
 			return gorgonia.Nodes{
 				b.SumTo(shapeOf(in[0]), b.Mul(g, in[1])),
@@ -160,6 +161,9 @@ func bindBroadcast[T kernel.Float](f rowFunc[T]) binder[T] {
 			}
 			return byRows(out.Rows*out.Cols, 1, func(lo, hi int) { f(out.Data[lo:hi], part(x, lo, hi), part(y, lo, hi)) })
 		}
+		if r, ok := newRepeated(out, x, y); ok {
+			return r.bind(f, out, x, y)
+		}
 		line := func(m Matrix[T], i int) []T {
 			if m.Rows == 1 {
 				return m.Data
@@ -171,6 +175,17 @@ func bindBroadcast[T kernel.Float](f rowFunc[T]) binder[T] {
 				f(out.row(i), line(x, i), line(y, i))
 			}
 		})
+	}
+}
+
+func mulAddRows[T kernel.Float](dst, x, y []T) {
+	switch {
+	case len(x) == len(y):
+		kernel.MulAdd(dst, x, y)
+	case len(y) == 1:
+		kernel.Axpy(dst, y[0], x)
+	default:
+		kernel.Axpy(dst, x[0], y)
 	}
 }
 
@@ -212,6 +227,9 @@ func mulRows[T kernel.Float](dst, x, y []T) {
 func bindSumRows[T kernel.Float](clearFirst bool) binder[T] {
 	return func(out Matrix[T], in []Matrix[T]) func() {
 		x := in[0]
+		if x.Cols > 1 && x.Rows > chunk/x.Cols && x.Cols <= chunk/4 {
+			return bindSumShortRows(out, x, clearFirst)
+		}
 		return byRows(x.Cols, x.Rows, func(lo, hi int) {
 			if clearFirst {
 				clear(out.Data[lo:hi])
@@ -239,17 +257,14 @@ func bindSumCols[T kernel.Float](out Matrix[T], in []Matrix[T]) func() {
 func bindExpand[T kernel.Float](out Matrix[T], in []Matrix[T]) func() {
 	x := in[0]
 	return byRows(out.Rows, out.Cols, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			dst, src := out.row(i), x.Data
-			if x.Rows > 1 {
-				src = x.row(i)
-			}
-			if len(src) == len(dst) {
-				copy(dst, src)
-				continue
-			}
-			for j := range dst {
-				dst[j] = src[0]
+		switch {
+		case x.Rows == 1:
+			repeat(out.Data[lo*out.Cols:hi*out.Cols], x.Data)
+		case x.Cols == out.Cols:
+			copy(out.Data[lo*out.Cols:hi*out.Cols], x.Data[lo*out.Cols:hi*out.Cols])
+		default:
+			for i := lo; i < hi; i++ {
+				repeat(out.row(i), x.row(i))
 			}
 		}
 	})

@@ -102,6 +102,20 @@ func init() {
 	}
 }
 
+// IsSoftplus reports whether o is the operation of Softplus.
+func IsSoftplus(o gorgonia.Op) bool { return o == gorgonia.Op(softplus) }
+
+// IsSigmoid reports whether o is the operation of Sigmoid.
+func IsSigmoid(o gorgonia.Op) bool { return o == gorgonia.Op(sigmoid) }
+
+// BindSoftplusSigmoid returns the computation of the softplus and the sigmoid of
+// x, with one exponential for both, for fixed memory; one of them may lie in x.
+func BindSoftplusSigmoid[T kernel.Float](softplus, sigmoid, x Matrix[T]) func() {
+	return byRows(len(x.Data), 1, func(lo, hi int) {
+		kernel.SoftplusSigmoid(softplus.Data[lo:hi], sigmoid.Data[lo:hi], x.Data[lo:hi])
+	})
+}
+
 func sameShape(in []Shape) (Shape, error) {
 	for _, s := range in[1:] {
 		if s != in[0] {

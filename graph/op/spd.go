@@ -93,15 +93,27 @@ func bindLogDet[T kernel.Float](d int) binder[T] {
 				f := l[i*d*d : (i+1)*d*d]
 				s := math.NaN()
 				if cholesky(f, in[0].row(i), d) {
-					s = 0
-					for k := range d {
-						s += 2 * math.Log(f[k*d+k])
-					}
+					s = logDiagonal(f, d)
 				}
 				out.Data[i] = T(s)
 			}
 		})
 	}
+}
+
+// logDiagonal is the logarithm of det L·Lᵀ for the triangular factor l: of
+// products as long as they cannot leave the range of float64, for a logarithm
+// costs more than the factorisation of a small matrix.
+func logDiagonal(l []float64, d int) (sum float64) {
+	product := 1.0
+	for k := range d {
+		product *= l[k*d+k]
+		if product < 1e-100 || product > 1e100 {
+			sum += 2 * math.Log(product)
+			product = 1
+		}
+	}
+	return sum + 2*math.Log(product)
 }
 
 func bindInverse[T kernel.Float](d int) binder[T] {

@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"strings"
 
 	"cmf/graph/kernel"
 
@@ -14,6 +15,17 @@ func (b *Builder) Tile(k int, x *gorgonia.Node) *gorgonia.Node { return b.Apply(
 // Unstack declares the (n, k·m) matrix that holds the k blocks of the (k·n, m)
 // matrix x side by side.
 func (b *Builder) Unstack(k int, x *gorgonia.Node) *gorgonia.Node { return b.Apply(unstack(k), x) }
+
+// IsTile reports whether o is an operation of Tile.
+func IsTile(o gorgonia.Op) bool { return named(o, "Tile{") }
+
+// IsSumTiles reports whether o is the sum of tiles, the adjoint of Tile.
+func IsSumTiles(o gorgonia.Op) bool { return named(o, "SumTiles{") }
+
+func named(o gorgonia.Op, prefix string) bool {
+	p, ok := o.(*Op)
+	return ok && strings.HasPrefix(p.name, prefix)
+}
 
 func tile(k int) *Op {
 	return &Op{

@@ -51,6 +51,67 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// Rows too short to be worked on one by one.
+func TestShortRows(t *testing.T) {
+	type node = gorgonia.Node
+	for name, c := range map[string]struct {
+		declare func(s *graph.Scope, x, row *node) *node
+		want    func(x, row float64) float64
+	}{
+		"x+row":    {func(s *graph.Scope, x, row *node) *node { return s.Add(x, row) }, func(x, row float64) float64 { return x + row }},
+		"row-x":    {func(s *graph.Scope, x, row *node) *node { return s.Sub(row, x) }, func(x, row float64) float64 { return row - x }},
+		"x*row":    {func(s *graph.Scope, x, row *node) *node { return s.Mul(x, row) }, func(x, row float64) float64 { return x * row }},
+		"expanded": {func(s *graph.Scope, x, row *node) *node { return s.Expand(x.Shape()[0], x.Shape()[1], row) }, func(_, row float64) float64 { return row }},
+	} {
+		for _, shape := range [][2]int{{2, 3}, {1500, 3}, {700, 2}, {5, 1500}, {2000, 1}} {
+			rows, cols := shape[0], shape[1]
+			s := graph.NewScope(tensor.Float64)
+			x, row := s.Input("x", rows, cols), s.Input("row", 1, cols)
+			y := c.declare(s, x, row)
+			p := compile(t, s, map[string]*node{"y": y, "sums": s.SumRows(y)})
+			at := func(i, j int) (float64, float64) { return math.Sin(float64(3*i + j)), math.Cos(float64(5 * j)) }
+			for i := range rows {
+				for j := range cols {
+					p.In("x").F64[i*cols+j], p.In("row").F64[j] = at(i, j)
+				}
+			}
+			run(t, p)
+			for j := range cols {
+				var sum float64
+				for i := range rows {
+					want := c.want(at(i, j))
+					if got := p.Out("y").At(i, j); got != want {
+						t.Fatalf("%s, shape %v: [%d,%d] is %v, want %v", name, shape, i, j, got, want)
+					}
+					sum += want
+				}
+				if got := p.Out("sums").At(0, j); !(math.Abs(got-sum) <= 1e-11) {
+					t.Errorf("%s, shape %v: the sum of column %d is %v, want %v", name, shape, j, got, sum)
+				}
+			}
+		}
+	}
+}
+
+// A determinant may leave the range of float64, its logarithm does not.
+func TestLogDetOfExtremes(t *testing.T) {
+	const d = 4
+	s := graph.NewScope(tensor.Float64)
+	h := s.Input("h", 2, d*d)
+	p := compile(t, s, map[string]*gorgonia.Node{"y": s.LogDet(d, h)})
+	for i, exponent := range []float64{-250, 250} {
+		for k := range d {
+			p.In("h").F64[i*d*d+k*(d+1)] = math.Pow(10, exponent)
+		}
+	}
+	run(t, p)
+	for i, exponent := range []float64{-250, 250} {
+		if got, want := p.Out("y").At(i, 0), d*exponent*math.Ln10; !(math.Abs(got-want) <= 1e-9) {
+			t.Errorf("log det of 10^%g·I is %v, want %v", exponent, got, want)
+		}
+	}
+}
+
 // Gorgonia's own way in, Do, gives what a program gives.
 func TestDo(t *testing.T) {
 	var tried int

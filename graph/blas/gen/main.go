@@ -27,6 +27,7 @@ func main() {
 		}
 		transpose(p)
 	}
+	dots(single)
 	Generate()
 }
 
@@ -34,7 +35,7 @@ func main() {
 // rows and n vectors.
 func microKernel(p precision, v vectors, rows, n int) {
 	TEXT(fmt.Sprintf("%smicro%dx%d%s", p.letter, rows, n*v.bytes/p.size, v.name), NOSPLIT,
-		fmt.Sprintf("func(k int, a *%[1]s, rowStride, colStride int, b, c *%[1]s, ldc, cols int, alpha, beta %[1]s)", p.name))
+		fmt.Sprintf("func(k int, a *%[1]s, rowStride, colStride int, b *%[1]s, bStride int, c *%[1]s, ldc, cols int, alpha, beta %[1]s)", p.name))
 
 	acc := make([][]reg.Register, rows)
 	for i := range acc {
@@ -45,7 +46,7 @@ func microKernel(p precision, v vectors, rows, n int) {
 	k := Load(Param("k"), GP64())
 	a := rowsAt("a", "rowStride", rows, p)
 	colStride := stride("colStride", p)
-	b := Mem{Base: Load(Param("b"), GP64())}
+	b, bStride := Mem{Base: Load(Param("b"), GP64())}, stride("bStride", p)
 
 	Label("next")
 	bs := make([]reg.Register, n)
@@ -61,7 +62,7 @@ func microKernel(p precision, v vectors, rows, n int) {
 		}
 	}
 	a.advance(colStride)
-	ADDQ(U32(n*v.bytes), b.Base)
+	ADDQ(bStride, b.Base)
 	DECQ(k)
 	JNZ(LabelRef("next"))
 
@@ -160,6 +161,72 @@ func transpose(p precision) {
 	src.advance(step)
 	DECQ(blocks)
 	JNZ(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+}
+
+// dots writes the products of 16 rows of A with one vector b, all of k
+// elements, for single precision and AVX-512.
+func dots(p precision) {
+	const rows = 16
+	TEXT(fmt.Sprintf("%sdots%dAVX512", p.letter, rows), NOSPLIT,
+		fmt.Sprintf("func(k int, a *%[1]s, ld int, b *%[1]s, sums *[%[2]d]%[1]s)", p.name, rows))
+	acc := make([]reg.VecVirtual, rows)
+	for i := range acc {
+		acc[i] = ZMM()
+		VPXORQ(acc[i], acc[i], acc[i])
+	}
+	k := Load(Param("k"), GP64())
+	a := rowsAt("a", "ld", rows, p)
+	b := Mem{Base: Load(Param("b"), GP64())}
+	x, step := ZMM(), GP64()
+	MOVQ(U64(64), step)
+
+	Label("whole")
+	CMPQ(k, U8(16))
+	JL(LabelRef("rest"))
+	p.move(b, x)
+	for i := range acc {
+		p.fma(a.row(i), x, acc[i])
+	}
+	a.advance(step)
+	ADDQ(U8(64), b.Base)
+	SUBQ(U8(16), k)
+	JMP(LabelRef("whole"))
+
+	Label("rest")
+	TESTQ(k, k)
+	JZ(LabelRef("fold"))
+	ones, mask := GP64(), K()
+	MOVQ(I32(-1), ones)
+	BZHIQ(k, ones, ones)
+	KMOVW(ones.As32(), mask)
+	p.moveZero(b, mask, x)
+	for i := range acc {
+		y := ZMM()
+		p.moveZero(a.row(i), mask, y)
+		p.fma(y, x, acc[i])
+	}
+
+	Label("fold")
+	// Each round adds the halves of vectors and joins two of them, until the
+	// last holds the 16 sums in order.
+	join := func(low, high func(x, y, z reg.VecVirtual)) {
+		for i := range len(acc) / 2 {
+			l, h := ZMM(), ZMM()
+			low(acc[2*i], acc[2*i+1], l)
+			high(acc[2*i], acc[2*i+1], h)
+			VADDPS(l, h, l)
+			acc[i] = l
+		}
+		acc = acc[:len(acc)/2]
+	}
+	join(func(x, y, z reg.VecVirtual) { VUNPCKLPS(y, x, z) }, func(x, y, z reg.VecVirtual) { VUNPCKHPS(y, x, z) })
+	join(func(x, y, z reg.VecVirtual) { VUNPCKLPD(y, x, z) }, func(x, y, z reg.VecVirtual) { VUNPCKHPD(y, x, z) })
+	for range 2 {
+		join(func(x, y, z reg.VecVirtual) { VSHUFF32X4(U8(0x88), y, x, z) }, func(x, y, z reg.VecVirtual) { VSHUFF32X4(U8(0xDD), y, x, z) })
+	}
+	p.move(acc[0], Mem{Base: Load(Param("sums"), GP64())})
 	VZEROUPPER()
 	RET()
 }

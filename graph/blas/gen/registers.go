@@ -74,7 +74,7 @@ type part struct {
 }
 
 var avx512 = vectors{
-	name: "AVX512", bytes: 64, heights: []int{12, 4, 1},
+	name: "AVX512", bytes: 64, heights: []int{12, 4, 2, 1},
 	register: func() reg.Register { return ZMM() },
 	zero: func() reg.Register {
 		z := ZMM()

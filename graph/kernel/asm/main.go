@@ -14,6 +14,7 @@ func main() {
 		activations(set)
 		adam(set)
 		reductions(set)
+		dsdot(set)
 	}
 	Generate()
 }

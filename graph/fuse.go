@@ -1,0 +1,184 @@
+package graph
+
+import (
+	"cmf/graph/kernel"
+	"cmf/graph/op"
+
+	"gorgonia.org/gorgonia"
+)
+
+// instruction computes one node, as a rule from its operands. Three kinds spare
+// an intermediate result:
+//   - with fold set it is a sum whose operand fold is accumulated straight into
+//     it; reads then lists base and fold's operands;
+//   - with twin set it computes that too: node is the softplus and twin the
+//     sigmoid of one operand, or the other way round;
+//   - with tiles set it is the sum over the tiles of that product, whose
+//     operands reads lists.
+type instruction struct {
+	node  *gorgonia.Node
+	base  *gorgonia.Node
+	fold  *gorgonia.Node
+	twin  *gorgonia.Node
+	tiles *gorgonia.Node
+	reads gorgonia.Nodes
+}
+
+// fuser turns nodes into instructions.
+type fuser struct {
+	pinned  map[*gorgonia.Node]bool
+	users   map[*gorgonia.Node]gorgonia.Nodes
+	sources map[*gorgonia.Node]*gorgonia.Node // of the tiles that are never laid out
+}
+
+// fuse lists the instructions for nodes in order, of which those pinned must be
+// computed as they are.
+func fuse(order gorgonia.Nodes, pinned map[*gorgonia.Node]bool) []instruction {
+	f := fuser{pinned, make(map[*gorgonia.Node]gorgonia.Nodes), make(map[*gorgonia.Node]*gorgonia.Node)}
+	for _, n := range order {
+		for _, c := range children(n) {
+			f.users[c] = append(f.users[c], n)
+		}
+	}
+	for _, n := range order {
+		if op.IsTile(n.Op()) && !pinned[n] && f.readByBlocks(n) {
+			f.sources[n] = children(n)[0]
+		}
+	}
+	spared := make(map[*gorgonia.Node]bool)
+	slopes := make(map[*gorgonia.Node]int) // instruction of a softplus or sigmoid, by operand
+	var program []instruction
+	for _, n := range order {
+		in := instruction{node: n, reads: f.operands(n)}
+		switch {
+		case f.sources[n] != nil:
+			continue
+		case op.IsSoftplus(n.Op()) || op.IsSigmoid(n.Op()):
+			x := in.reads[0]
+			if i, ok := slopes[x]; ok && program[i].twin == nil && program[i].node.Op() != n.Op() {
+				program[i].twin = n
+				continue
+			}
+			slopes[x] = len(program)
+		case op.AddOp(n.Op()):
+			for k := 1; k >= 0 && in.fold == nil; k-- {
+				if c := in.reads[k]; f.accumulates(c) && c.Shape().Eq(n.Shape()) {
+					in.fold, in.base = c, in.reads[1-k]
+				}
+			}
+			if in.fold != nil {
+				spared[in.fold] = true
+				in.reads = append(gorgonia.Nodes{in.base}, f.operands(in.fold)...)
+			}
+		case op.IsSumTiles(n.Op()):
+			if c := in.reads[0]; f.accumulates(c) && c.Op().(*op.Op).InPlace() {
+				spared[c] = true
+				in.tiles, in.reads = c, f.operands(c)
+			}
+		}
+		program = append(program, in)
+	}
+	kept := program[:0]
+	for _, in := range program {
+		if !spared[in.node] {
+			kept = append(kept, in)
+		}
+	}
+	return kept
+}
+
+// readByBlocks reports whether all that read the tiles n are elementwise, so
+// that they can read its source once for each tile.
+func (f *fuser) readByBlocks(n *gorgonia.Node) bool {
+	if children(n)[0].Shape()[0] == 1 {
+		return false // a row would pass for one that is repeated
+	}
+	for _, u := range f.users[n] {
+		// A sum may have its operand as the base of an accumulation.
+		o, ok := u.Op().(*op.Op)
+		if !ok || !o.InPlace() || o.Arity() < 2 || op.AddOp(o) || !u.Shape().Eq(n.Shape()) {
+			return false
+		}
+	}
+	return true
+}
+
+// accumulates reports whether n can be added to a sum instead of being laid out.
+func (f *fuser) accumulates(n *gorgonia.Node) bool {
+	o, ok := n.Op().(*op.Op)
+	return ok && o.Accumulates() && len(f.users[n]) == 1 && !f.pinned[n]
+}
+
+// operands are what n reads.
+func (f *fuser) operands(n *gorgonia.Node) gorgonia.Nodes {
+	ns := children(n)
+	for i, c := range ns {
+		if source := f.sources[c]; source != nil {
+			ns[i] = source
+		}
+	}
+	return ns
+}
+
+type binder[T kernel.Float] func(o *op.Op, out op.Matrix[T], in []op.Matrix[T]) func()
+
+// tiled binds an operation that may read operands with less rows than the result
+// in place of tiles of them: once for each tile.
+func tiled[T kernel.Float](bind binder[T], o *op.Op, out op.Matrix[T], in []op.Matrix[T]) func() {
+	k := 1
+	if o.InPlace() {
+		for _, m := range in {
+			if m.Rows > 1 {
+				k = max(k, out.Rows/m.Rows)
+			}
+		}
+	}
+	if k == 1 {
+		return bind(o, out, in)
+	}
+	blocks := make([]func(), k)
+	for j := range blocks {
+		blocks[j] = bind(o, block(out, j, k, out.Rows), blocksOf(in, j, k, out.Rows))
+	}
+	return func() {
+		for _, f := range blocks {
+			f()
+		}
+	}
+}
+
+// summed binds the sum over the tiles of an elementwise operation whose result
+// would have the given rows.
+func summed[T kernel.Float](o *op.Op, rows int, out op.Matrix[T], in []op.Matrix[T]) func() {
+	blocks := make([]func(), rows/out.Rows)
+	for j := range blocks {
+		bind := bindAdd[T]
+		if j == 0 {
+			bind = bindOp[T]
+		}
+		blocks[j] = bind(o, out, blocksOf(in, j, len(blocks), rows))
+	}
+	return func() {
+		for _, f := range blocks {
+			f()
+		}
+	}
+}
+
+func blocksOf[T kernel.Float](in []op.Matrix[T], j, k, rows int) []op.Matrix[T] {
+	parts := make([]op.Matrix[T], len(in))
+	for i, m := range in {
+		parts[i] = block(m, j, k, rows)
+	}
+	return parts
+}
+
+// block is the j-th of k blocks of rows of m, or m if it has not that many rows
+// and is the same in every block.
+func block[T kernel.Float](m op.Matrix[T], j, k, rows int) op.Matrix[T] {
+	if m.Rows != rows {
+		return m
+	}
+	n := rows / k
+	return op.Matrix[T]{Rows: n, Cols: m.Cols, Data: m.Data[j*n*m.Cols : (j+1)*n*m.Cols]}
+}
