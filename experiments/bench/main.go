@@ -1,0 +1,6 @@
+// Command bench times the steps of fitting a potential; -h lists its variables.
+package main
+
+import "cmf/experiments"
+
+func main() { experiments.Main(experiments.Bench) }

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package experiments
+
+import "os"
+
+// peakMegabytes is 0: only Linux says it in a known unit.
+func peakMegabytes(*os.ProcessState) float64 { return 0 }
