@@ -134,11 +134,14 @@ func spread(x blas32.General, n int) blas32.General {
 	return out
 }
 
+// digitTiles lays digits out in a grid.
+func digitTiles(title string, x blas32.General) Tiles {
+	return Tiles{Title: title, Pixels: rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
+}
+
 // drawDigits draws the grids of Figure 5, side by side.
 func drawDigits(r *Run, set *data.Images, gibbs, digits, gaussian blas32.General) error {
-	tiles := func(title string, x blas32.General) Tiles {
-		return Tiles{Title: title, Pixels: rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
-	}
+	tiles := digitTiles
 	name := "MNIST"
 	if set.StandIn {
 		name = "stand-in digits"

@@ -145,7 +145,10 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 	if err := r.SaveSamples(generated); err != nil {
 		return err
 	}
-	return drawDigits(r, digits.set, draw.Gibbs, generated, gaussian)
+	if err := drawDigits(r, digits.set, draw.Gibbs, generated, gaussian); err != nil || c.Source == "gaussian" {
+		return err
+	}
+	return noiseStudy{gibbs: draw.Gibbs, data: digits.train, pixels: digits.pixels, tiles: digitTiles, seed: c.Seed}.report(r)
 }
 
 // digitData is a set of digits in the units of a model.

@@ -51,7 +51,7 @@ func TestMNISTOnStandIn(t *testing.T) {
 	if strings.Count(log, "stand-in") < 2 {
 		t.Errorf("the log does not say stand-in at the start and at the end:\n%s", log)
 	}
-	for _, file := range []string{"config.env", "report.json", "metrics.jsonl", "grid.png", "curves.png", "samples.npy", "checkpoint.safetensors", "index.html"} {
+	for _, file := range []string{"config.env", "report.json", "metrics.jsonl", "grid.png", "noise.png", "curves.png", "samples.npy", "gibbs.npy", "checkpoint.safetensors", "index.html"} {
 		if info, err := os.Stat(filepath.Join(out, file)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", file, err)
 		}

@@ -46,9 +46,9 @@ type Clamped struct {
 }
 
 // Run takes steps steps from the points x, (n, d), in place, calling after, if
-// not nil, at the end of each. It returns the mean acceptance of the Langevin
-// steps.
-func (c *Clamped) Run(x blas32.General, steps int, rng *Stream, after func(step int)) (acceptance float64, err error) {
+// not nil, at the end of each; an error of after ends it. It returns the mean
+// acceptance of the Langevin steps.
+func (c *Clamped) Run(x blas32.General, steps int, rng *Stream, after func(step int) error) (acceptance float64, err error) {
 	if err := c.check(x, steps); err != nil {
 		return 0, err
 	}
@@ -92,8 +92,11 @@ func (c *Clamped) Run(x blas32.General, steps int, rng *Stream, after func(step 
 				}
 			}
 		}
-		if after != nil {
-			after(t)
+		if after == nil {
+			continue
+		}
+		if err := after(t); err != nil {
+			return 0, err
 		}
 	}
 	return acceptance, nil

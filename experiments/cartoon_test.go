@@ -1,0 +1,210 @@
+package experiments
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cmf/data"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// Without the Cartoon Set the stand-in is used, and said so; every output is there.
+func TestCartoonOnStandIn(t *testing.T) {
+	out := seconds(t, "CMF_SIDE", "12", "CMF_COMPONENTS", "24", "CMF_PICTURES", "1000", "CMF_STEPS", "60", "CMF_SAMPLES", "64", "CMF_MIXING", "20")
+	var log bytes.Buffer
+	r, err := Execute(t.Context(), Cartoon, nil, &log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"report.json", "metrics.jsonl", "grid.png", "noise.png", "curves.png", "samples.npy", "gibbs.npy", "checkpoint.safetensors", "index.html"} {
+		if info, err := os.Stat(filepath.Join(out, file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	if strings.Count(log.String(), "stand-in") < 2 || !strings.Contains(r.Report.Data, "stand-in") {
+		t.Errorf("data %q; the log does not say stand-in twice:\n%s", r.Report.Data, log.String())
+	}
+	for _, name := range []string{"energy_distance", "sliced_w2", "nn_accuracy", "noise_energy_distance", "nearest_training_distance"} {
+		for part, numbers := range map[string]Numbers{"metrics": r.Report.Metrics, "baseline": r.Report.Baseline, "floor": r.Report.Floor} {
+			if v, ok := numbers[name]; !ok || math.IsNaN(v) {
+				t.Errorf("%s.%s is %v", part, name, v)
+			}
+		}
+	}
+	if gibbs, white := r.Report.Metrics["noise_energy_distance"], r.Report.Baseline["noise_energy_distance"]; !(gibbs < white) {
+		t.Errorf("the Gibbs factor is at %g from the data, N(0, I) at %g", gibbs, white)
+	}
+	for _, name := range []string{"samples.npy", "gibbs.npy"} {
+		x, err := data.ReadNPY(filepath.Join(out, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Rows != 64 || x.Cols != 3*12*12 {
+			t.Errorf("%s has shape (%d, %d)", name, x.Rows, x.Cols)
+		}
+	}
+}
+
+func TestCartoonBadInput(t *testing.T) {
+	for _, c := range []struct{ name, value, want string }{
+		{"CMF_SIDE", "4", "CMF_SIDE=4"},
+		{"CMF_COMPONENTS", "2000", "CMF_COMPONENTS=2000"},
+		{"CMF_PICTURES", "10", "CMF_PICTURES=10"},
+		{"CMF_SAMPLES", "500", "CMF_SAMPLES=500"},
+	} {
+		seconds(t, "CMF_PICTURES", "3000", "CMF_SAMPLES", "64", c.name, c.value)
+		_, err := Execute(t.Context(), Cartoon, nil, new(bytes.Buffer))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want one that says %q", err, c.want)
+		}
+		os.Unsetenv("CMF_SIDE")
+		os.Unsetenv("CMF_COMPONENTS")
+	}
+}
+
+// skewed is a sample of a Gaussian on ℝ¹² with variances 9·.6^k along random
+// directions.
+func skewed(t *testing.T, n int) (x blas32.General, law *solvers.Gaussian) {
+	t.Helper()
+	const d = 12
+	var qr mat.QR
+	wide := mat.NewDense(d, d, nil)
+	rng := solvers.NewStream(1, "directions", 0)
+	wide.Apply(func(int, int, float64) float64 { return rng.NormFloat64() }, wide)
+	qr.Factorize(wide)
+	law = &solvers.Gaussian{Mean: make([]float64, d), Values: make([]float64, d), Vectors: new(mat.Dense)}
+	qr.QTo(law.Vectors)
+	for k := range d {
+		law.Values[k], law.Mean[k] = 9*math.Pow(.6, float64(k)), float64(k)
+	}
+	return law.Sample(n, solvers.NewStream(1, "sample", 0)), law
+}
+
+// The leading directions are those of the exact eigendecomposition of the sample.
+func TestPrincipalDirections(t *testing.T) {
+	x, _ := skewed(t, 3000)
+	const k = 4
+	p, err := newPrincipal(x, k, solvers.NewStream(1, "start", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exact, err := solvers.FitGaussian(x, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rest float64
+	for j := range 12 {
+		want := exact.Values[11-j]
+		if j >= k {
+			rest += want / 8
+			continue
+		}
+		var along float64
+		for i := range 12 {
+			along += float64(row(p.vectors, i)[j]) * exact.Vectors.At(i, 11-j)
+		}
+		if math.Abs(p.values[j]-want) > 2e-3*want || math.Abs(math.Abs(along)-1) > 1e-2 {
+			t.Errorf("direction %d: variance %g, want %g; cosine %g", j, p.values[j], want, along)
+		}
+	}
+	if math.Abs(p.rest-rest) > 1e-2*rest {
+		t.Errorf("mean variance of the rest %g, want %g", p.rest, rest)
+	}
+	if _, err := newPrincipal(x, 12, solvers.NewStream(1, "start", 0)); err == nil {
+		t.Error("as many directions as dimensions are not refused")
+	}
+}
+
+// Lifted from exact coordinates, points have the covariance of the data but for the
+// remainder's, which is isotropic; and ∇w*(y) = Σ^{1/3}y holds between a lifted
+// noise and its picture.
+func TestPrincipalLift(t *testing.T) {
+	const n, k, all = 20_000, 3, 6
+	x, _ := skewed(t, n)
+	p, err := newPrincipal(x, all, solvers.NewStream(1, "start", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := p.coordinates(shifted(x, p.mean), k)
+	stream := func() *solvers.Stream { return solvers.NewStream(1, "remainder", 0) }
+	picture, noise := p.lift(z, 1./2, stream()), p.lift(z, 1./6, stream())
+	_, cov := moments(picture)
+	v := mat.NewDense(12, all, nil)
+	for i := range 12 {
+		for j := range all {
+			v.Set(i, j, float64(row(p.vectors, i)[j]))
+		}
+	}
+	var inner mat.Dense
+	inner.Product(v.T(), cov, v)
+	for j := range all {
+		if got := inner.At(j, j); math.Abs(got-p.values[j]) > .05*p.values[j] {
+			t.Errorf("variance along direction %d is %g, want %g", j, got, p.values[j])
+		}
+	}
+	if got, want := mat.Trace(cov)-mat.Trace(&inner), 6*p.rest; math.Abs(got-want) > .05*want {
+		t.Errorf("variance of the remainder %g, want %g", got, want)
+	}
+	// Along the directions beyond k the map is λ^{1/3}, beyond all of them rest^{1/3}.
+	for _, b := range []blas32.General{picture, noise} {
+		if got := p.coordinates(b, k); math.Abs(float64(row(got, 5)[1]-row(z, 5)[1])) > 1e-3 {
+			t.Errorf("a coordinate of the network is %g, want %g", row(got, 5)[1], row(z, 5)[1])
+		}
+	}
+	a, b := p.coordinates(picture, all), p.coordinates(noise, all)
+	for j := k; j < all; j++ {
+		if ratio := float64(row(a, 7)[j] / row(b, 7)[j]); math.Abs(ratio-math.Cbrt(p.values[j])) > 1e-2 {
+			t.Errorf("direction %d: the map stretches by %g, want %g", j, ratio, math.Cbrt(p.values[j]))
+		}
+	}
+	across := func(x, z blas32.General) []float32 { // row 7 less what lies along V
+		out := newBatch(1, 12)
+		copy(out.Data, row(x, 7))
+		blas32.Gemm(blas.NoTrans, blas.Trans, -1, rows(z, 7, 8), p.vectors, 1, out)
+		return out.Data
+	}
+	u, w := across(picture, a), across(noise, b)
+	for i := range u {
+		if math.Abs(float64(u[i])-math.Cbrt(p.rest)*float64(w[i])) > 1e-3 {
+			t.Errorf("coordinate %d of the remainder: %g from %g, want a factor of %g", i, u[i], w[i], math.Cbrt(p.rest))
+		}
+	}
+}
+
+// Normal combinations of the pictures have their covariance.
+func TestGaussianOfPictures(t *testing.T) {
+	x, _ := skewed(t, 500)
+	u := &cartoonUnits{train: shifted(x, columnMeans(x))}
+	_, want := moments(u.train)
+	_, got := moments(u.gaussian(20_000, solvers.NewStream(1, "draws", 0)))
+	for i := range 12 {
+		for j := range 12 {
+			if scale := math.Sqrt(want.At(i, i) * want.At(j, j)); math.Abs(got.At(i, j)-want.At(i, j)) > .06*scale {
+				t.Errorf("covariance (%d, %d) is %g, want %g", i, j, got.At(i, j), want.At(i, j))
+			}
+		}
+	}
+}
+
+func TestMatchedNoise(t *testing.T) {
+	x, _ := skewed(t, 400)
+	y := newBatch(300, 12)
+	solvers.NewStream(1, "noise", 0).Normals(y.Data)
+	z := matched(y, x)
+	if got, want := totalVariance(z, columnMeans(z)), totalVariance(x, columnMeans(x)); math.Abs(got-want) > 1e-3*want {
+		t.Errorf("total variance %g, want %g", got, want)
+	}
+	for j, want := range columnMeans(x) {
+		if got := columnMeans(z)[j]; math.Abs(got-want) > 1e-4 {
+			t.Errorf("mean of column %d is %g, want %g", j, got, want)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package experiments
+
+import (
+	"fmt"
+	"math"
+
+	"cmf/data"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// noiseStudy compares the Gibbs factor with N(0, I) as noise models for pictures.
+type noiseStudy struct {
+	gibbs  blas32.General // y ~ 𝔓_w, (n, d)
+	data   blas32.General // a sample of ρ in the model's units, (m, d)
+	pixels func(x blas32.General) (blas32.General, error)
+	tiles  func(title string, pixels blas32.General) Tiles
+	seed   uint64
+}
+
+// report saves gibbs.npy, measures how far either noise is from the data once it
+// has the data's mean and total variance, and draws both.
+func (s noiseStudy) report(r *Run) error {
+	if err := data.WriteNPY(r.path("gibbs.npy"), s.gibbs); err != nil {
+		return fmt.Errorf("gibbs.npy: %w", err)
+	}
+	// Every other row of the data, so that both halves are alike.
+	n := min(s.gibbs.Rows, s.data.Rows/2)
+	both := spread(s.data, 2*n)
+	reference, other := everyOther(both, 0), everyOther(both, 1)
+	white := newBatch(n, s.data.Cols)
+	solvers.NewStream(s.seed, "white noise", 0).Normals(white.Data)
+	gibbs := matched(rows(s.gibbs, 0, n), reference)
+	white = matched(white, reference)
+	for _, m := range []struct {
+		x    blas32.General
+		into Numbers
+	}{{gibbs, r.Report.Metrics}, {white, r.Report.Baseline}, {other, r.Report.Floor}} {
+		var err error
+		if m.into["noise_energy_distance"], err = EnergyDistance(m.x, reference); err != nil {
+			return err
+		}
+	}
+	r.Page.Headline = append(r.Page.Headline, Headline{
+		Metric: "noise_energy_distance", Goal: Lower,
+		Label: "Noise, given the data's mean and total variance: energy distance to the data (baseline: N(0, I))",
+	})
+	var grids []Tiles
+	for _, g := range []struct {
+		title string
+		x     blas32.General
+	}{{"data", reference}, {"Gibbs factor", gibbs}, {"N(0, I)", white}} {
+		p, err := s.pixels(rows(g.x, 0, min(64, n)))
+		if err != nil {
+			return err
+		}
+		grids = append(grids, s.tiles(g.title, p))
+	}
+	if err := DrawTiles(r.path("noise.png"), grids...); err != nil {
+		return err
+	}
+	r.AddFigure("noise.png", "Data in the model's units; the Gibbs factor 𝔓_w and N(0, I), each moved and scaled to the data's mean and total variance, as pictures.")
+	return nil
+}
+
+// matched is x moved to the mean of data and scaled to its total variance.
+func matched(x, data blas32.General) blas32.General {
+	from, to := columnMeans(x), columnMeans(data)
+	scale := math.Sqrt(totalVariance(data, to) / totalVariance(x, from))
+	out := newBatch(x.Rows, x.Cols)
+	for i := range x.Rows {
+		for j, v := range row(x, i) {
+			row(out, i)[j] = float32(to[j] + scale*(float64(v)-from[j]))
+		}
+	}
+	return out
+}
+
+// totalVariance is E‖x − mean‖².
+func totalVariance(x blas32.General, mean []float64) float64 {
+	var sum float64
+	for i := range x.Rows {
+		for j, v := range row(x, i) {
+			sum += (float64(v) - mean[j]) * (float64(v) - mean[j])
+		}
+	}
+	return sum / float64(x.Rows)
+}
+
+// everyOther is the rows first, first+2, … of x.
+func everyOther(x blas32.General, first int) blas32.General {
+	return blas32.General{Rows: (x.Rows + 1 - first) / 2, Cols: x.Cols, Stride: 2 * x.Stride, Data: x.Data[first*x.Stride:]}
+}

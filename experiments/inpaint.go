@@ -1,0 +1,143 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// InpaintConfig configures the experiment inpaint.
+type InpaintConfig struct {
+	Core
+	DigitModel
+	Checkpoint   string  `desc:"checkpoint of a run of mnist whose potential fills the holes; when empty, one is trained first"`
+	Digits       int     `default:"200" desc:"held-out digits to complete; from 2 to 2000"`
+	Draws        int     `default:"6" desc:"completions drawn of each digit by each method; from 2"`
+	Holes        string  `default:"half,centre,random,scribble" desc:"which parts are hidden: half, centre, random, scribble"`
+	Trajectories int     `default:"18" desc:"trajectories of method A, posterior sampling of the noise, from 6; a third are warm-up"`
+	Leaps        int     `default:"8" desc:"gradients of a trajectory; 1 for Langevin steps"`
+	Deviation    float64 `default:"1" desc:"deviation, in the model's units, of the error with which method A sees pixels"`
+	Clamped      int     `default:"60" desc:"steps of method B, from picture to noise and back, from 6; a third are warm-up"`
+}
+
+// Validate checks the experiment's own variables.
+func (c *InpaintConfig) Validate() error {
+	if err := c.DigitModel.Validate(); err != nil {
+		return err
+	}
+	for _, name := range c.holes() {
+		if err := oneOf("CMF_HOLES", name, holeNames...); err != nil {
+			return err
+		}
+	}
+	return allowed(
+		rule{c.Digits >= 2 && c.Digits <= 2000, "DIGITS", c.Digits, "allowed are 2 to 2000"},
+		rule{c.Draws >= 2, "DRAWS", c.Draws, "at least two draws are needed"},
+		rule{c.Trajectories >= 6, "TRAJECTORIES", c.Trajectories, "at least 6 are needed"},
+		rule{c.Leaps >= 1, "LEAPS", c.Leaps, "at least one gradient is needed"},
+		rule{c.Deviation > 0 && !math.IsInf(c.Deviation, 1), "DEVIATION", c.Deviation, "it must be positive"},
+		rule{c.Clamped >= 6, "CLAMPED", c.Clamped, "at least 6 steps are needed"},
+	)
+}
+
+func (c *InpaintConfig) holes() []string { return strings.Split(c.Holes, ",") }
+
+// Inpaint completes digits of which a part is hidden, by two methods that sample
+// what the potential allows there, against the Gaussian conditional mean.
+var Inpaint = Definition[InpaintConfig]{
+	Name: "inpaint",
+	Presets: map[string]func(*InpaintConfig){
+		"quick": func(c *InpaintConfig) {
+			c.Steps, c.Hidden, c.Train, c.Digits, c.Draws, c.Trajectories, c.Leaps, c.Clamped = 300, Widths{512}, 20000, 24, 4, 8, 6, 24
+		},
+		"default": func(c *InpaintConfig) {
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, Widths{1024}, 5e-3, "lbfgs"
+		},
+		"paper": func(c *InpaintConfig) {
+			c.Steps, c.Batch, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 2048, Widths{1024, 1024}, 10, 1e-3
+			c.Digits, c.Draws, c.Trajectories, c.Clamped = 1000, 8, 40, 200
+		},
+	},
+	Do: doInpaint,
+}
+
+func doInpaint(ctx context.Context, r *Run, c *InpaintConfig) error {
+	p, err := openPrior(ctx, r, c)
+	if err != nil || p == nil {
+		return err
+	}
+	r.Report.Notes = append(r.Report.Notes, "Holes are filled by "+p.describe+".",
+		"PSNR pools the squared error of all hidden pixels, in [0, 1], of all digits; SSIM is the mean over hidden pixels. psnr, ssim and accuracy are those of the mean completion, over the states of a digit's chains; psnr_draw, ssim_draw and accuracy_draw those of single draws. The baseline is the Gaussian conditional mean, fitted in pixels or in the model's units, whichever has the higher PSNR.",
+		"Method A samples the model's own posterior. Method B is exact for Gaussians only: where ∇²w varies much, its draws drift from that posterior with the steps, most of all where single pixels are hidden among seen ones.")
+	judge, err := newInpaintJudge(p, c.Digits)
+	if err != nil {
+		return err
+	}
+	observed := newBatch(c.Digits, pixels)
+	if err := p.digits.transform.Forward(observed, judge.truth, nil); err != nil {
+		return err
+	}
+	kept := blas32.General{Cols: pixels, Stride: pixels}
+	for _, name := range c.holes() {
+		h := newHole(name, c.Seed)
+		r.Progress.Log.Info("filling", "hole", name, "digits", c.Digits, "draws", c.Draws)
+		picture, err := judge.references(r, p, h, observed)
+		if err != nil {
+			return err
+		}
+		for _, m := range []struct {
+			name, label string
+			draw        drawFills
+		}{
+			{"posterior", "posterior (A)", fillByPosterior},
+			{"clamped", "clamped (B)", fillByClamping},
+		} {
+			f, err := m.draw(ctx, p, h, observed, c, solvers.NewStream(c.Seed, "inpainting by "+m.name, uint64(slices.Index(holeNames, name))))
+			if ctx.Err() != nil {
+				r.Report.Stopped = "interrupted while filling the hole " + name
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("filling the hole %s by the method %s: %w", name, m.name, err)
+			}
+			mean := keepObserved(f.mean(c.Digits), judge.truth, h)
+			draws := keepObserved(f.draws, judge.truth, h)
+			if err := judge.measure(r, h, m.name, mean, draws, f); err != nil {
+				return err
+			}
+			picture.add(m.label+": mean", mean, 1)
+			picture.add("draws", draws, c.Draws)
+			if m.name == "posterior" {
+				kept.Rows, kept.Data = kept.Rows+draws.Rows, append(kept.Data, draws.Data...)
+			}
+		}
+		file := "inpaint_" + name + ".png"
+		if err := DrawTiles(r.path(file), picture.grids...); err != nil {
+			return err
+		}
+		r.AddFigure(file, "Hole "+name+": held-out digits; what is seen of them; completions by the reference methods; mean and single draws of methods A and B.")
+		judge.headline(r, h)
+	}
+	r.Page.Summary = "Digits completed by " + p.describe + "."
+	return r.SaveSamples(kept)
+}
+
+// keepObserved puts the observed pixels of the truth back into completions, each
+// row of which belongs to a digit, in their order.
+func keepObserved(x, truth blas32.General, h hole) blas32.General {
+	each := x.Rows / truth.Rows
+	for i := range x.Rows {
+		for k, seen := range h.observed {
+			if seen {
+				row(x, i)[k] = row(truth, i/each)[k]
+			}
+		}
+	}
+	return x
+}

@@ -1,0 +1,216 @@
+package experiments
+
+import (
+	"math"
+
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// inpaintJudge measures completions of held-out digits.
+type inpaintJudge struct {
+	truth      blas32.General // (n, 784), pixels
+	labels     []uint8
+	classifier *Classifier
+	inPixels   *solvers.Gaussian // fitted to training pixels
+	train      blas32.General
+}
+
+func newInpaintJudge(p *prior, n int) (*inpaintJudge, error) {
+	set := p.digits.set
+	j := &inpaintJudge{truth: spread(set.Test, n), train: set.Train}
+	for i := range n {
+		j.labels = append(j.labels, set.TestLabels[i*set.Test.Rows/n])
+	}
+	var err error
+	if j.classifier, _, err = TrainedClassifier(); err != nil {
+		return nil, err
+	}
+	j.inPixels, err = solvers.FitGaussian(set.Train, 1e-4)
+	return j, err
+}
+
+// inpaintPicture is the figure of one hole, growing to the right.
+type inpaintPicture struct{ grids []Tiles }
+
+// add puts the first digits' completions, columns of each, into the figure.
+func (p *inpaintPicture) add(title string, x blas32.General, columns int) {
+	const shown = 12
+	p.grids = append(p.grids, Tiles{Title: title, Pixels: rows(x, 0, min(shown*columns, x.Rows)), Height: side, Width: side, Columns: columns, Scale: 2})
+}
+
+// references fills a hole without the model: by the mean of training digits, by
+// the one nearest in what is observed, and by Gaussian conditional means.
+func (j *inpaintJudge) references(r *Run, p *prior, h hole, observed blas32.General) (*inpaintPicture, error) {
+	n := j.truth.Rows
+	average, seen := newBatch(n, pixels), keepObserved(newBatch(n, pixels), j.truth, h)
+	mean := columnMeans(j.train)
+	for i := range average.Data {
+		average.Data[i] = float32(mean[i%pixels])
+	}
+	nearest, err := j.nearest(h)
+	if err != nil {
+		return nil, err
+	}
+	inPixels, err := conditionalMean(j.inPixels, j.truth, h)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range inPixels.Data {
+		inPixels.Data[i] = min(1, max(0, v))
+	}
+	inUnits, err := conditionalMean(p.digits.baseline, observed, h)
+	if err == nil {
+		inUnits, err = p.digits.pixels(inUnits)
+	}
+	if err != nil {
+		return nil, err
+	}
+	picture := new(inpaintPicture)
+	picture.add("digit", j.truth, 1)
+	picture.add("seen", greyHole(seen, h), 1)
+	floor, err := j.classifier.Accuracy(j.truth, j.labels)
+	if err != nil {
+		return nil, err
+	}
+	best := math.Inf(-1)
+	for _, m := range []struct {
+		name, title string
+		x           blas32.General
+		gaussian    bool
+	}{
+		{"mean_fill", "mean", average, false},
+		{"nearest", "nearest", nearest, false},
+		{"gaussian_units", "", inUnits, true},
+		{"gaussian_pixels", "Gaussian", inPixels, true},
+	} {
+		x := keepObserved(m.x, j.truth, h)
+		numbers, err := j.numbers(h, x, x)
+		if err != nil {
+			return nil, err
+		}
+		for _, metric := range []string{"psnr", "ssim", "accuracy"} {
+			r.Report.Metrics[h.name+"."+m.name+"."+metric] = numbers[metric]
+		}
+		if m.gaussian && numbers["psnr"] > best {
+			best = numbers["psnr"]
+			for _, method := range []string{"posterior", "clamped"} {
+				for metric, v := range numbers {
+					r.Report.Baseline[h.name+"."+method+"."+metric] = v
+				}
+			}
+		}
+		if m.title != "" {
+			picture.add(m.title, x, 1)
+		}
+	}
+	for _, method := range []string{"posterior", "clamped"} {
+		r.Report.Floor[h.name+"."+method+".accuracy"], r.Report.Floor[h.name+"."+method+".accuracy_draw"] = floor, floor
+	}
+	return picture, nil
+}
+
+// nearest completes each digit by the training digit nearest to it in what is
+// observed.
+func (j *inpaintJudge) nearest(h hole) (blas32.General, error) {
+	masked := func(x blas32.General) blas32.General {
+		out := newBatch(x.Rows, x.Cols)
+		for i := range x.Rows {
+			for k, seen := range h.observed {
+				if seen {
+					row(out, i)[k] = row(x, i)[k]
+				}
+			}
+		}
+		return out
+	}
+	_, index, err := NearestDistance(masked(j.truth), masked(j.train))
+	if err != nil {
+		return blas32.General{}, err
+	}
+	out := newBatch(j.truth.Rows, pixels)
+	for i, k := range index {
+		copy(row(out, i), row(j.train, k))
+	}
+	return out, nil
+}
+
+// conditionalMean is a copy of x with the hole filled by its mean under a law
+// given the rest.
+func conditionalMean(law *solvers.Gaussian, x blas32.General, h hole) (blas32.General, error) {
+	given, err := law.Given(h.observed)
+	if err != nil {
+		return blas32.General{}, err
+	}
+	out := newBatch(x.Rows, x.Cols)
+	copy(out.Data, x.Data)
+	return out, given.Mean(out)
+}
+
+// greyHole paints the hole grey.
+func greyHole(x blas32.General, h hole) blas32.General {
+	for i := range x.Rows {
+		for _, k := range h.hidden() {
+			row(x, i)[k] = .5
+		}
+	}
+	return x
+}
+
+// numbers measures completions: the mean of each digit, (n, 784), and its draws,
+// (n·m, 784); where there is one each, they may be the same.
+func (j *inpaintJudge) numbers(h hole, mean, draws blas32.General) (Numbers, error) {
+	n := j.truth.Rows
+	each := draws.Rows / n
+	truths, labels := newBatch(draws.Rows, pixels), make([]uint8, draws.Rows)
+	for i := range draws.Rows {
+		copy(row(truths, i), row(j.truth, i/each))
+		labels[i] = j.labels[i/each]
+	}
+	ofMean, err := j.classifier.Accuracy(mean, j.labels)
+	if err != nil {
+		return nil, err
+	}
+	ofDraws, err := j.classifier.Accuracy(draws, labels)
+	if err != nil {
+		return nil, err
+	}
+	hidden := h.hidden()
+	return Numbers{
+		"psnr": holePSNR(j.truth, mean, hidden), "psnr_draw": holePSNR(truths, draws, hidden),
+		"ssim": holeSSIM(j.truth, mean, hidden), "ssim_draw": holeSSIM(truths, draws, hidden),
+		"accuracy": ofMean, "accuracy_draw": ofDraws,
+	}, nil
+}
+
+// measure reports a method's completions.
+func (j *inpaintJudge) measure(r *Run, h hole, method string, mean, draws blas32.General, f fills) error {
+	numbers, err := j.numbers(h, mean, draws)
+	if err != nil {
+		return err
+	}
+	numbers["diversity"] = diversity(draws, draws.Rows/j.truth.Rows, h.hidden())
+	numbers["acceptance"], numbers["unconverged_share"] = f.acceptance, f.missed
+	if numbers["r_hat"], err = f.rHat(j.truth.Rows); err != nil {
+		return err
+	}
+	for metric, v := range numbers {
+		r.Report.Metrics[h.name+"."+method+"."+metric] = v
+	}
+	return nil
+}
+
+// headline puts a hole's main numbers on the page.
+func (j *inpaintJudge) headline(r *Run, h hole) {
+	for _, m := range []struct{ name, label string }{{"posterior", "A, posterior"}, {"clamped", "B, clamped"}} {
+		key := h.name + "." + m.name + "."
+		r.Page.Headline = append(r.Page.Headline,
+			Headline{Metric: key + "psnr", Label: "Hole " + h.name + ", " + m.label + ": PSNR of the mean completion, dB", Goal: Higher},
+			Headline{Metric: key + "psnr_draw", Label: "— PSNR of single draws, dB (baseline: of the mean)", Goal: Higher},
+			Headline{Metric: key + "ssim", Label: "— SSIM of the mean completion", Goal: Higher},
+			Headline{Metric: key + "accuracy", Label: "— accuracy of the classifier on the mean completion", Goal: Higher},
+			Headline{Metric: key + "accuracy_draw", Label: "— on single draws (baseline: on the mean)", Goal: Higher},
+			Headline{Metric: key + "diversity", Label: "— standard deviation over draws", Goal: Higher})
+	}
+}

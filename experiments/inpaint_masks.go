@@ -1,0 +1,74 @@
+package experiments
+
+import (
+	"math"
+
+	"cmf/solvers"
+)
+
+// hole is a part of a 28×28 picture that is hidden.
+type hole struct {
+	name     string
+	observed []bool // of each pixel
+}
+
+// hidden lists the pixels of the hole.
+func (h hole) hidden() (index []int) {
+	for k, seen := range h.observed {
+		if !seen {
+			index = append(index, k)
+		}
+	}
+	return index
+}
+
+// holeNames are the holes that newHole knows.
+var holeNames = []string{"half", "centre", "random", "scribble"}
+
+// newHole makes the hole of that name: the lower half, the middle 14×14 pixels,
+// half of all pixels at random, or what a thick pen has scribbled over.
+func newHole(name string, seed uint64) hole {
+	rng := solvers.NewStream(seed, "hole "+name, 0)
+	h := hole{name: name, observed: make([]bool, pixels)}
+	var pen []bool
+	if name == "scribble" {
+		pen = scribble(rng)
+	}
+	for k := range h.observed {
+		i, j := k/side, k%side
+		switch name {
+		case "half":
+			h.observed[k] = i < side/2
+		case "centre":
+			h.observed[k] = min(i, j) < side/4 || max(i, j) >= side-side/4
+		case "random":
+			h.observed[k] = rng.IntN(2) == 0
+		case "scribble":
+			h.observed[k] = !pen[k]
+		}
+	}
+	return h
+}
+
+// scribble is where three wavering pen lines of 3 pixels' width cross a picture.
+func scribble(rng *solvers.Stream) []bool {
+	inked := make([]bool, pixels)
+	for range 3 {
+		x, y := side*(.25+.5*rng.Float64()), side*(.25+.5*rng.Float64())
+		angle := 2 * math.Pi * rng.Float64()
+		for range 60 {
+			angle += .5 * rng.NormFloat64()
+			// The pen turns back towards the middle from the edge.
+			if math.Hypot(x-side/2., y-side/2.) > side*.4 {
+				angle = math.Atan2(side/2.-y, side/2.-x)
+			}
+			x, y = x+.6*math.Cos(angle), y+.6*math.Sin(angle)
+			for k := range inked {
+				if math.Hypot(float64(k%side)+.5-x, float64(k/side)+.5-y) < 1.5 {
+					inked[k] = true
+				}
+			}
+		}
+	}
+	return inked
+}
