@@ -154,11 +154,16 @@ func (p *Progress) left(done int, now time.Time) (time.Duration, bool) {
 }
 
 // MetricsLog appends to metrics.jsonl: one JSON object {"step": …} with the
-// metrics of that step to a line, in the order of their names.
-type MetricsLog struct{ file *os.File }
+// metrics of that step to a line, in the order of their names; and to a file of
+// events beside it, for TensorBoard.
+type MetricsLog struct {
+	file   *os.File
+	events *eventFile
+}
 
-// OpenMetricsLog opens metrics.jsonl of folder and keeps its lines up to and
-// with step last, those of a run that is resumed there; −1 keeps none.
+// OpenMetricsLog opens metrics.jsonl of folder and a new file of events, and keeps
+// the lines and events up to and with step last, those of a run that is resumed
+// there; −1 keeps none.
 func OpenMetricsLog(folder string, last int) (*MetricsLog, error) {
 	path := filepath.Join(folder, "metrics.jsonl")
 	var kept bytes.Buffer
@@ -176,15 +181,23 @@ func OpenMetricsLog(folder string, last int) (*MetricsLog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics log: %w", err)
 	}
+	if err := keepEvents(folder, last); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return nil, fmt.Errorf("metrics log: %w", err)
 	}
-	return &MetricsLog{f}, nil
+	events, err := newEventFile(folder, "")
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &MetricsLog{f, events}, nil
 }
 
-// Append writes the line of one step, at once: a run that is killed leaves it.
-// NaN and ±Inf become null. No metric may be called step.
+// Append writes the line and the event of one step, at once: a run that is killed
+// leaves them. NaN and ±Inf become null in the line. No metric may be called step.
 func (l *MetricsLog) Append(step int, metrics Numbers) error {
 	if _, taken := metrics["step"]; taken {
 		return errors.New("metrics log: a metric is called step, which is the line's own key")
@@ -201,11 +214,11 @@ func (l *MetricsLog) Append(step int, metrics Numbers) error {
 	if _, err := l.file.Write(line); err != nil {
 		return fmt.Errorf("metrics log: %w", err)
 	}
-	return nil
+	return l.events.Scalars(step, metrics)
 }
 
-// Close closes the file.
-func (l *MetricsLog) Close() error { return l.file.Close() }
+// Close closes both files.
+func (l *MetricsLog) Close() error { return errors.Join(l.file.Close(), l.events.Close()) }
 
 // ReadMetricsLog reads metrics.jsonl of folder: a series of each metric against
 // the step, by name. A null is NaN.

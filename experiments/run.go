@@ -120,7 +120,7 @@ func (r *Run) useMachine(core *Core) error {
 	return nil
 }
 
-// finish writes the report and the page.
+// finish writes the report, the page and the figures for TensorBoard.
 func (r *Run) finish() error {
 	r.Report.Seconds = time.Since(r.Started).Seconds()
 	if err := r.Report.Write(r.Folder); err != nil {
@@ -128,6 +128,9 @@ func (r *Run) finish() error {
 	}
 	r.Page.Report, r.Page.Settings = &r.Report, r.settings
 	if err := r.Page.Write(r.Folder); err != nil {
+		return err
+	}
+	if err := r.writeFigures(); err != nil {
 		return err
 	}
 	r.Progress.Log.Info("done", "data", r.Report.Data, "seconds", int(r.Report.Seconds), "page", r.path("index.html"))

@@ -1,0 +1,296 @@
+package graph
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"cmf/graph/op"
+	"cmf/graph/wire"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// The version of the format. Every operator that onnxGraph uses is of this set.
+const (
+	onnxFormat    = 7  // IR version, of ONNX 1.8
+	onnxOperators = 13 // opset
+)
+
+// The element types of TensorProto.
+const (
+	onnxFloat = 1
+	onnxInt64 = 7
+)
+
+// WriteONNX writes the computation of the named outputs, with the present values
+// of the weights, as a model for other runtimes; in float32, for they compute
+// little in float64. The inputs must be declared with one row: rows are the dynamic
+// dimension N of the model, in which a row of an output is a function of that row
+// of the inputs. Names of weights become identifiers as in C. An operation between
+// rows, an output that depends on no input, and an operation without a counterpart
+// are errors.
+//
+// Reference: onnx.ai/onnx/repo-docs/IR.html; opset 13.
+func (s *Scope) WriteONNX(w io.Writer, outputs map[string]*gorgonia.Node) error {
+	if s.Err != nil {
+		return s.Err
+	}
+	if len(outputs) == 0 {
+		return errors.New("graph: an ONNX model without outputs")
+	}
+	g := onnxGraph{
+		values:  make(map[*gorgonia.Node]onnxValue),
+		taken:   make(map[string]bool),
+		scalars: make(map[float64]string),
+	}
+	names := slices.Sorted(maps.Keys(outputs))
+	var roots gorgonia.Nodes
+	for _, name := range names {
+		if outputs[name] == nil {
+			return fmt.Errorf("graph: output %q is nil: nothing declares it", name)
+		}
+		roots = append(roots, outputs[name])
+		g.taken[name] = true
+	}
+	order := topological(roots...)
+	for _, n := range s.inputs {
+		if slices.Contains(order, n) {
+			if err := g.input(n); err != nil {
+				return err
+			}
+		}
+	}
+	weights := make(map[*gorgonia.Node]string)
+	for p, n := range s.params {
+		weights[n] = p.Name
+	}
+	for _, n := range order {
+		if _, known := g.values[n]; known {
+			continue
+		}
+		if n.Op() == nil {
+			g.leaf(n, weights[n])
+		} else if err := g.operation(n); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		if err := g.output(name, outputs[name]); err != nil {
+			return err
+		}
+	}
+	operators := wire.Message{}.Text(1, "").Int(2, onnxOperators)
+	model := wire.Message{}.Int(1, onnxFormat).Text(2, "cmf").Bytes(7, g.message.Text(2, "cmf")).Bytes(8, operators)
+	_, err := w.Write(model)
+	return err
+}
+
+// onnxGraph is a GraphProto as it grows.
+type onnxGraph struct {
+	message wire.Message
+	values  map[*gorgonia.Node]onnxValue
+	taken   map[string]bool // names
+	scalars map[float64]string
+}
+
+// onnxValue is a node's name in the model, and whether it has N rows.
+type onnxValue struct {
+	name    string
+	batched bool
+}
+
+func (g *onnxGraph) input(n *gorgonia.Node) error {
+	if n.Shape()[0] != 1 {
+		return fmt.Errorf("graph: input %q has shape %v; an ONNX model is declared with inputs of one row", n.Name(), n.Shape())
+	}
+	if g.taken[n.Name()] {
+		return fmt.Errorf("graph: an input and an output are both named %q; in an ONNX model names are distinct", n.Name())
+	}
+	v := onnxValue{g.unique(n.Name()), true}
+	g.values[n] = v
+	g.message = g.message.Bytes(11, g.batch(v.name, n.Shape()[1]))
+	return nil
+}
+
+func (g *onnxGraph) output(name string, n *gorgonia.Node) error {
+	v := g.values[n]
+	if !v.batched {
+		return fmt.Errorf("graph: output %q does not depend on an input", name)
+	}
+	g.add("Identity", name, nil, v.name)
+	g.message = g.message.Bytes(12, g.batch(name, n.Shape()[1]))
+	return nil
+}
+
+// batch is the ValueInfoProto of an (N, cols) matrix.
+func (g *onnxGraph) batch(name string, cols int) wire.Message {
+	shape := wire.Message{}.Bytes(1, wire.Message{}.Text(2, "N")).Bytes(1, wire.Message{}.Int(1, cols))
+	matrix := wire.Message{}.Int(1, onnxFloat).Bytes(2, shape)
+	return wire.Message{}.Text(1, name).Bytes(2, wire.Message{}.Bytes(1, matrix))
+}
+
+// leaf adds a weight, or a constant if its name is empty.
+func (g *onnxGraph) leaf(n *gorgonia.Node, weight string) {
+	if weight == "" {
+		weight = n.Name()
+	}
+	m := matrixOf(n.Value().(*tensor.Dense))
+	var raw []byte
+	for i := range m.Rows {
+		for j := range m.Cols {
+			raw = appendFloat(raw, m.At(i, j))
+		}
+	}
+	g.values[n] = onnxValue{name: g.tensor(g.unique(weight), onnxFloat, raw, m.Rows, m.Cols)}
+}
+
+// operation adds what n computes: one operator, or a few where ONNX has none.
+func (g *onnxGraph) operation(n *gorgonia.Node) error {
+	o, ok := n.Op().(*op.Op)
+	if !ok {
+		return fmt.Errorf("graph: %v cannot go into an ONNX model; operations of graph/op can", n.Op())
+	}
+	var in []string
+	var batched bool
+	operands := children(n)
+	for _, c := range operands {
+		in = append(in, g.values[c].name)
+		batched = batched || g.values[c].batched
+	}
+	first := g.values[operands[0]].batched
+	mixes := batched && n.Shape()[0] != 1
+	call, name := o.String(), ""
+	kind, _, _ := strings.Cut(call, "{")
+	switch kind {
+	case "Add", "Sub", "Mul", "Softplus", "Sigmoid", "Exp", "Log", "Reciprocal", "Sqrt", "Tanh", "Relu":
+		name = g.apply(kind, in...)
+	case "MatMul":
+		var tx, ty bool
+		if _, err := fmt.Sscanf(call, "MatMul{%t,%t}", &tx, &ty); err != nil {
+			return fmt.Errorf("graph: %s: %w", call, err)
+		}
+		mixes = first && tx || g.values[operands[1]].batched
+		name = g.fresh("Gemm")
+		g.add("Gemm", name, wire.Message{}.Bytes(5, flag("transA", tx)).Bytes(5, flag("transB", ty)), in...)
+	case "Affine":
+		var a, c float64
+		if _, err := fmt.Sscanf(call, "Affine{%g,%g}", &a, &c); err != nil {
+			return fmt.Errorf("graph: %s: %w", call, err)
+		}
+		name = in[0]
+		if a != 1 {
+			name = g.apply("Mul", name, g.scalar(a))
+		}
+		if c != 0 {
+			name = g.apply("Add", name, g.scalar(c))
+		}
+	case "SumRows":
+		mixes = first
+		name = g.apply("ReduceSum", in[0], g.integers(0))
+	case "SumCols":
+		name = g.apply("ReduceSum", in[0], g.integers(1))
+	case "Expand":
+		name = g.apply("Expand", in[0], g.integers(n.Shape()...))
+	case "SigmoidGrad": // s·(1−s)·g
+		name = g.apply("Mul", g.apply("Mul", in[0], g.apply("Sub", g.scalar(1), in[0])), in[1])
+	case "SigmoidGrad2": // (1−2s)·g·u
+		slope := g.apply("Sub", g.scalar(1), g.apply("Mul", g.scalar(2), in[0]))
+		name = g.apply("Mul", g.apply("Mul", slope, in[1]), in[2])
+	case "Step":
+		name = g.apply("Relu", g.apply("Sign", in[0]))
+	default:
+		return fmt.Errorf("graph: %s has no counterpart in ONNX", call)
+	}
+	if mixes {
+		return fmt.Errorf("graph: %s works between the rows of a batch; in an ONNX model each row is computed by itself", call)
+	}
+	g.values[n] = onnxValue{name, batched}
+	return nil
+}
+
+// apply adds an operator without attributes and returns the name of its result.
+func (g *onnxGraph) apply(operator string, in ...string) string {
+	name := g.fresh(operator)
+	g.add(operator, name, nil, in...)
+	return name
+}
+
+// add adds a NodeProto, which starts with the given attributes.
+func (g *onnxGraph) add(operator, result string, attributes wire.Message, in ...string) {
+	node := attributes.Text(2, result).Text(3, result).Text(4, operator)
+	for _, name := range in {
+		node = node.Text(1, name)
+	}
+	g.message = g.message.Bytes(1, node)
+}
+
+// flag is the AttributeProto of an integer that is 0 or 1.
+func flag(name string, set bool) wire.Message {
+	const integer = 2
+	value := 0
+	if set {
+		value = 1
+	}
+	return wire.Message{}.Text(1, name).Int(3, value).Int(20, integer)
+}
+
+// scalar is the name of a constant that is repeated to any shape.
+func (g *onnxGraph) scalar(v float64) string {
+	if name, known := g.scalars[v]; known {
+		return name
+	}
+	name := g.tensor(g.fresh("scalar"), onnxFloat, appendFloat(nil, v))
+	g.scalars[v] = name
+	return name
+}
+
+func appendFloat(raw []byte, v float64) []byte {
+	return binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(v)))
+}
+
+// integers is the name of a new vector, such as of axes or of a shape.
+func (g *onnxGraph) integers(vs ...int) string {
+	var raw []byte
+	for _, v := range vs {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
+	}
+	return g.tensor(g.fresh("integers"), onnxInt64, raw, len(vs))
+}
+
+// tensor adds an initializer and returns its name.
+func (g *onnxGraph) tensor(name string, element int, raw []byte, shape ...int) string {
+	var t wire.Message
+	for _, n := range shape {
+		t = t.Int(1, n)
+	}
+	g.message = g.message.Bytes(5, t.Int(2, element).Text(8, name).Bytes(9, raw))
+	return name
+}
+
+func (g *onnxGraph) fresh(what string) string {
+	return g.unique(fmt.Sprintf("%s_%d", what, len(g.taken)))
+}
+
+// unique reserves a name: an identifier of C, which is what the format allows.
+func (g *onnxGraph) unique(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
+			return r
+		}
+		return '_'
+	}, name)
+	for g.taken[name] {
+		name += "_"
+	}
+	g.taken[name] = true
+	return name
+}
