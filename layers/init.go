@@ -9,7 +9,6 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
-	"gonum.org/v1/gonum/mat"
 )
 
 // Start initialises an ICNN near the closed form of a Gaussian: its outer
@@ -43,6 +42,12 @@ type Start struct {
 	// 0 means .3 of the root mean square deviation of a coordinate.
 	MinDeviation float64
 
+	// Balanced makes the learning rate of every array of hidden and output weights
+	// proportional to its first root mean square. These differ by three orders of
+	// magnitude: at one rate for all, output weights jump about while the hinges
+	// hardly turn.
+	Balanced bool
+
 	// Directions fills the columns of the (d, h) matrix b with unit directions
 	// for the hinges of a layer. nil means uniform in the coordinates in which the
 	// data is white.
@@ -71,6 +76,9 @@ func (o Start) Init(m *ICNN, data blas32.General, rng *solvers.Stream) error {
 	o.placeHinges(m, data, rng)
 	if err := o.balance(m, data); err != nil {
 		return err
+	}
+	if o.Balanced {
+		balanceRates(m)
 	}
 	return o.matchMean(m, data)
 }
@@ -183,109 +191,6 @@ func (o Start) normalise(a blas32.General, least float64) []float32 {
 	}
 	scaleColumns(a, factors)
 	return factors
-}
-
-// balance sets the quadratic, and scales the output so that the network brings
-// tr(Σ^{1/3}·E∇²net) = (1−Share)·d.
-func (o Start) balance(m *ICNN, data blas32.General) error {
-	d := m.Dim()
-	for i := range m.Out.Float32s() {
-		m.Out.Float32s()[i] = 1
-	}
-	if o.Share < 1 {
-		c, err := NewCurvature(m)
-		if err != nil {
-			return err
-		}
-		h, err := c.MeanHessian(data)
-		if err != nil {
-			return err
-		}
-		metric := o.Law.Power(o.exponent())
-		var trace float64
-		for i := range d {
-			for j := range d {
-				trace += metric.At(i, j) * h.At(i, j)
-			}
-		}
-		if !(trace > 0) {
-			return errors.New("layers: the hinges have no curvature over the data")
-		}
-		rest := 1 - o.Share
-		if len(m.Knots) > 0 {
-			rest /= 2 // the knots take the other half
-			precision := make([]float64, d)
-			for j := range precision {
-				precision[j] = 1 / metric.At(j, j)
-			}
-			m.placeKnots(data, rest, precision, o.MinDeviation)
-		}
-		factor := rest * float64(d) / trace
-		m.Out.Fill(func(int) float64 { return factor })
-	} else {
-		m.Out.Fill(func(int) float64 { return 0 })
-	}
-	center := o.center()
-	m.Center.Fill(func(i int) float64 { return center[i] })
-	if m.Basis != nil {
-		m.Basis.Fill(func(i int) float64 { return o.Law.Vectors.At(i/d, i%d) })
-	}
-	if m.Root != nil {
-		// A multiple of the identity is fixed; A carries the rest of the quadratic.
-		floor := o.Fixed * math.Pow(o.Law.Values[d-1], -o.exponent())
-		m.Floor.Fill(func(int) float64 { return o.Share * floor })
-		var scaled, root mat.Dense
-		scaled.Apply(func(_, k int, v float64) float64 {
-			rest := math.Pow(o.Law.Values[k], -o.exponent()) - floor
-			return v * math.Sqrt(o.Share*math.Max(rest, 0))
-		}, o.Law.Vectors)
-		root.Mul(&scaled, o.Law.Vectors.T())
-		m.Root.Fill(func(i int) float64 { return root.At(i/d, i%d) })
-		return nil
-	}
-	spectrum := make([]float64, d)
-	if m.Basis != nil {
-		for i, v := range o.Law.Values {
-			spectrum[i] = math.Pow(v, -o.exponent())
-		}
-	} else {
-		p := o.Law.Power(-o.exponent())
-		for i := range d {
-			spectrum[i] = p.At(i, i)
-		}
-	}
-	m.Floor.Fill(func(i int) float64 { return o.Share * o.Fixed * spectrum[i] })
-	m.Share.Fill(func(i int) float64 { return o.Share * (1 - o.Fixed) * spectrum[i] })
-	return nil
-}
-
-// matchMean sets the linear part so that ∇w takes the data's mean gradient to
-// c, the mean of the Gibbs factor.
-func (o Start) matchMean(m *ICNN, data blas32.General) error {
-	if o.Share == 1 {
-		return nil
-	}
-	e, err := NewEvaluator(m)
-	if err != nil {
-		return err
-	}
-	g := dense(data.Rows, data.Cols)
-	if err := e.Eval(data, nil, g); err != nil {
-		return err
-	}
-	// The mean of ∇w over the data is that of the noise: c, or 0 for N(0, I).
-	noise := make([]float64, m.Dim())
-	if !o.Gaussian {
-		noise = o.center()
-	}
-	m.Linear.Fill(func(j int) float64 {
-		var s float64
-		for i := range g.Rows {
-			s += float64(g.Data[i*g.Stride+j])
-		}
-		return noise[j] - s/float64(g.Rows)
-	})
-	return nil
 }
 
 // exponent is e in the curvature Σ^{-e} of the closed form.

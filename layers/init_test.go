@@ -270,3 +270,37 @@ func TestStartErrors(t *testing.T) {
 		}
 	}
 }
+
+// With Balanced, the first step of Adam changes every array of hidden and output
+// weights by one fraction of its size; weights that start at 0 step as ever.
+func TestStartBalanced(t *testing.T) {
+	g := law(t, 2, false)
+	for _, share := range []float64{.1, 1} {
+		m, _ := started(t, Architecture{Hidden: []int{16, 8}}, Start{Law: g, Share: share, Spread: 12, Balanced: true}, 500)
+		const rate = 1e-3
+		for _, p := range m.Params().All() {
+			before := append([]float32{}, p.Float32s()...)
+			grad := make([]float32, len(before))
+			for i := range grad {
+				grad[i] = -1
+			}
+			adam := solvers.Adam{LR: rate}
+			weight := solvers.Weight{Name: p.Name, Value: p.Float32s(), Grad: grad, Rate: p.Rate}
+			if _, err := adam.Step(&solvers.AdamState{}, []solvers.Weight{weight}); err != nil {
+				t.Fatal(err)
+			}
+			var moved, size float64
+			for i, v := range before {
+				moved += math.Pow(float64(p.Float32s()[i]-v), 2)
+				size += float64(v) * float64(v)
+			}
+			want := rate * math.Sqrt(size)
+			if size == 0 || p == m.Linear || p.Frozen {
+				want = rate * math.Sqrt(float64(len(before)))
+			}
+			if got := math.Sqrt(moved); math.Abs(got-want) > .02*want {
+				t.Errorf("share %g: %s moves by %g, want %g", share, p.Name, got, want)
+			}
+		}
+	}
+}

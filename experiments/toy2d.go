@@ -1,0 +1,204 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"cmf/layers"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Toy2DConfig configures the experiment toy2d.
+type Toy2DConfig struct {
+	Core
+	Dataset   string  `default:"moons" desc:"circles, moons, s-curve, 8gaussians, pinwheel, spirals, swissroll, checkerboard, rings, two-densities, or a file .npy or .csv of two columns"`
+	Baseline  string  `default:"fit" desc:"what to compare with: fit (a Gaussian fitted to the points) or icnn (the same network with noise N(0, I), trained as long)"`
+	Points    int     `default:"100000" desc:"points of a named set to learn from"`
+	Particles int     `default:"8192" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
+	Langevin  int     `default:"5" desc:"Langevin steps of a batch of particles in each iteration"`
+	Spread    float64 `default:"30" desc:"sharpness of the first hinges: the deviation of each pre-activation over the data; from 1 to 100"`
+	Samples   int     `default:"2048" desc:"points to generate and to judge by, of each repeat"`
+	Repeats   int     `default:"3" desc:"pairs of samples over which metrics are averaged; fewer where a file has too few points"`
+	Mixing    int     `default:"200" desc:"Langevin steps from the bank to the points that are generated"`
+}
+
+// Validate checks the experiment's own variables.
+func (c *Toy2DConfig) Validate() error {
+	if err := oneOf("CMF_BASELINE", c.Baseline, "fit", "icnn"); err != nil {
+		return err
+	}
+	return allowed(
+		rule{c.Points >= 100, "POINTS", c.Points, "at least 100 points are needed"},
+		rule{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
+		rule{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
+		rule{c.Spread >= 1 && c.Spread <= 100, "SPREAD", c.Spread, "allowed are numbers from 1 to 100"},
+		rule{c.Samples >= 64 && c.Samples <= 4096, "SAMPLES", c.Samples, "allowed are 64 to 4096"},
+		rule{c.Repeats >= 1 && c.Repeats <= 20, "REPEATS", c.Repeats, "allowed are 1 to 20"},
+		rule{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
+	)
+}
+
+// Toy2D is Figure 4's experiment: CMFGen on points in the plane, against a
+// Gaussian fit, or a network with Gaussian noise, and the data's own floor.
+var Toy2D = Definition[Toy2DConfig]{
+	Name: "toy2d",
+	Presets: map[string]func(*Toy2DConfig){
+		"quick": func(c *Toy2DConfig) {
+			c.Steps, c.LR, c.Hidden, c.Samples, c.Repeats, c.Mixing = 600, .1, Widths{64, 64}, 1024, 1, 100
+		},
+		"default": func(c *Toy2DConfig) {
+			c.Steps, c.Hidden, c.LR = 4000, Widths{64, 64, 64}, 5e-2
+		},
+		"paper": func(c *Toy2DConfig) { c.Steps, c.Batch, c.Hidden, c.LR = 50000, 1024, Widths{64, 64, 64, 64}, 2e-2 },
+	},
+	Do: doToy2D,
+}
+
+func doToy2D(ctx context.Context, r *Run, c *Toy2DConfig) error {
+	p, err := loadPlane(c)
+	if err != nil {
+		return fmt.Errorf("CMF_DATASET=%s: %w", c.Dataset, err)
+	}
+	r.Report.Data = fmt.Sprintf("%s, %d points to learn from, %d × %d held out", p.name, p.train.Rows, 2*len(p.held), p.samples())
+	law, err := solvers.FitGaussian(p.train, 0)
+	if err != nil {
+		return fmt.Errorf("CMF_DATASET=%s: %w", c.Dataset, err)
+	}
+	film := newFilm(boxOf([]Scene{{Clouds: []Cloud{{Points: p.learning(p.held[0].truth)}}}}), p.learning(p.held[0].truth))
+	model, draw, err := p.learn(ctx, r, c, law, "", film)
+	if err != nil || model == nil {
+		return err
+	}
+	if err := r.SaveSamples(p.original(draw.Points)); err != nil {
+		return err
+	}
+	other := Scene{Title: "Gaussian fit", Clouds: []Cloud{{"generated", law.Sample(p.samples()*len(p.held), solvers.NewStream(c.Seed, "Gaussian fit", 0))}}}
+	if c.Baseline == "icnn" {
+		_, drawn, err := p.learn(ctx, r, c, law, "baseline", nil)
+		if err != nil || drawn == nil {
+			return err
+		}
+		other = Scene{Title: "from N(0, I)", Clouds: []Cloud{{"generated", drawn.Points}}}
+	}
+	r.Progress.Log.Info("judging", "pairs of samples", len(p.held), "points", p.samples())
+	if err := p.judge(r, draw.Points, other.Clouds[0].Points); err != nil {
+		return err
+	}
+	maps.Copy(r.Report.Metrics, draw.Checks)
+	other.Clouds[0].Points = rows(other.Clouds[0].Points, 0, p.samples())
+	return p.draw(r, model, draw, other, film)
+}
+
+// learn fits a network to the points and generates as many as are judged. The
+// fit of the name baseline has the noise N(0, I). An interrupted fit is nil.
+func (p *planar) learn(ctx context.Context, r *Run, c *Toy2DConfig, law *solvers.Gaussian, name string, film *film) (*Model, *Draw, error) {
+	core := c.Core
+	if name == "baseline" {
+		core.Source = "gaussian"
+	}
+	w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden})
+	if err != nil {
+		return nil, nil, err
+	}
+	problem := Problem{
+		Name:      name,
+		Potential: w,
+		// Parts of the data that lie apart are torn by next to no curvature between
+		// them, so hardly any of it is fixed, and edges need sharp hinges.
+		Start:        layers.Start{Law: startLaw(c.Init, law), Share: .1, Fixed: .05, Spread: c.Spread, Balanced: true},
+		Train:        p.train,
+		Particles:    c.Particles,
+		Langevin:     c.Langevin,
+		Tolerance:    1e-3,
+		Decay:        1 - 15/float64(max(c.Steps, 150)), // over the last fifteenth
+		Precondition: true,
+	}
+	if film != nil {
+		problem.Watch, problem.WatchEvery = p.watch(film), max(1, c.Steps/filmSteps)
+	}
+	model, err := Fit(ctx, r, &core, problem)
+	if err != nil || !model.Finished {
+		return nil, nil, err
+	}
+	draw, err := model.Draw(len(p.held)*p.samples(), c.Mixing, solvers.NewStream(c.Seed, "generation", 0))
+	return model, draw, err
+}
+
+// watch films the bank of particles and follows the distance of their images
+// from the data.
+func (p *planar) watch(film *film) func(m *Model) (Numbers, error) {
+	return func(m *Model) (Numbers, error) {
+		film.see(m.State.Step, m.State.Bank.Y, m.State.Partners)
+		v, err := SlicedW2(p.original(m.State.Partners), p.held[0].truth, 32, solvers.NewStream(1, "watch", 0).Rand)
+		return Numbers{"sliced_w2": v}, err
+	}
+}
+
+// judge measures generated points, those of the baseline, and the data's own
+// floor; all in the units of the data.
+func (p *planar) judge(r *Run, model, baseline blas32.General) error {
+	n := p.samples()
+	floor := newBatch(n*len(p.held), 2)
+	for k, pair := range p.held {
+		copy(floor.Data[2*n*k:], pair.other.Data[:2*n])
+	}
+	for _, m := range []struct {
+		points blas32.General
+		into   Numbers
+	}{
+		{p.original(model), r.Report.Metrics},
+		{p.original(baseline), r.Report.Baseline},
+		{floor, r.Report.Floor},
+	} {
+		for k, pair := range p.held {
+			numbers, err := distances(rows(m.points, k*n, (k+1)*n), pair.truth)
+			if err != nil {
+				return err
+			}
+			for name, v := range numbers {
+				m.into[name] += v / float64(len(p.held))
+			}
+		}
+		if p.support != nil {
+			m.into["off_support"] = p.offSupport(m.points)
+		}
+	}
+	r.Page.Headline = []Headline{
+		{Metric: "w2", Label: fmt.Sprintf("W2, exact, between %d points", n), Goal: Lower},
+		{Metric: "energy_distance", Label: "Energy distance", Goal: Lower},
+		{Metric: "sliced_w2", Label: "Sliced W2", Goal: Lower},
+		{Metric: "sinkhorn", Label: "Sinkhorn divergence", Goal: Lower},
+		{Metric: "nn_accuracy", Label: "1-NN two-sample accuracy", Goal: Nearer, Target: .5},
+	}
+	if p.support != nil {
+		r.Page.Headline = append(r.Page.Headline, Headline{Metric: "off_support", Label: "Share of points off the support", Goal: Lower})
+	}
+	return nil
+}
+
+// distances compares the sample x with the sample truth of the same size.
+func distances(x, truth blas32.General) (Numbers, error) {
+	numbers := Numbers{}
+	for _, m := range []struct {
+		name string
+		of   func(x, y blas32.General) (float64, error)
+	}{
+		{"w2", ExactW2},
+		{"energy_distance", EnergyDistance},
+		{"sliced_w2", func(x, y blas32.General) (float64, error) {
+			return SlicedW2(x, y, 256, solvers.NewStream(1, "directions", 0).Rand)
+		}},
+		{"sinkhorn", SinkhornDivergence},
+		{"nn_accuracy", NearestNeighbourAccuracy},
+	} {
+		v, err := m.of(x, truth)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+		numbers[m.name] = v
+	}
+	return numbers, nil
+}

@@ -1,0 +1,7 @@
+// Command toy2d learns a law of points in the plane by CMFGen; -h lists its
+// variables.
+package main
+
+import "cmf/experiments"
+
+func main() { experiments.Main(experiments.Toy2D) }

@@ -1,0 +1,128 @@
+package experiments
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+
+	"cmf/data"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// planar is a law of points in the plane, with what judges samples of it.
+type planar struct {
+	name    string
+	train   blas32.General // in the units of learning
+	held    []heldPair
+	support func(x, y float64) bool // in the units of the data; nil where unknown
+
+	// A point of the data is center + scale · a point in the units of learning.
+	center [2]float64
+	scale  float64
+}
+
+// heldPair is two independent samples of the law of one size, in the units of the
+// data: what models are judged by, and what the floor is measured with.
+type heldPair struct{ truth, other blas32.General }
+
+// loadPlane draws from the set, or reads the file, of CMF_DATASET.
+func loadPlane(c *Toy2DConfig) (*planar, error) {
+	read := map[string]func(string) (blas32.General, error){".npy": data.ReadNPY, ".csv": data.ReadCSV}[filepath.Ext(c.Dataset)]
+	if read != nil {
+		points, err := read(c.Dataset)
+		if err != nil {
+			return nil, err
+		}
+		return planeOf(points, c)
+	}
+	set, err := data.Toy(c.Dataset)
+	if err != nil {
+		return nil, fmt.Errorf("%w, or a file .npy or .csv", err)
+	}
+	draw := func(purpose string, index, n int) blas32.General {
+		return set.Sample(solvers.NewStream(c.Seed, purpose, uint64(index)).Rand, n)
+	}
+	p := &planar{name: set.Name(), train: draw("points", 0, c.Points), support: set.InSupport, scale: 1}
+	for k := range c.Repeats {
+		p.held = append(p.held, heldPair{draw("held out", k, c.Samples), draw("floor", k, c.Samples)})
+	}
+	return p, nil
+}
+
+// planeOf takes up to half of a file's points, in random order, as held out. It
+// learns the others centred and at a mean deviation of 1 to a coordinate, as the
+// method knows no units.
+func planeOf(points blas32.General, c *Toy2DConfig) (*planar, error) {
+	const least = 400
+	if points.Cols != 2 || points.Rows < least {
+		return nil, fmt.Errorf("its shape is (%d, %d); it must be (n, 2) with n at least %d", points.Rows, points.Cols, least)
+	}
+	if mean := columnMeans(points); !finite(mean) {
+		for i := range points.Rows {
+			if x := row(points, i); !finite([]float64{float64(x[0]), float64(x[1])}) {
+				return nil, fmt.Errorf("row %d is (%g, %g); it must be finite", i+1, x[0], x[1])
+			}
+		}
+	}
+	order := solvers.NewStream(c.Seed, "held out", 0).Perm(points.Rows)
+	take := func(n int) blas32.General {
+		out := newBatch(n, 2)
+		for i, j := range order[:n] {
+			copy(row(out, i), row(points, j))
+		}
+		order = order[n:]
+		return out
+	}
+	n := min(c.Samples, points.Rows/4)
+	p := &planar{name: filepath.Base(c.Dataset)}
+	for range min(c.Repeats, points.Rows/(4*n)) {
+		p.held = append(p.held, heldPair{take(n), take(n)})
+	}
+	rest := take(len(order))
+	mean, cov := moments(rest)
+	p.center, p.scale = [2]float64{mean[0], mean[1]}, math.Sqrt((cov.At(0, 0)+cov.At(1, 1))/2)
+	if !(p.scale > 0) || math.IsInf(p.scale, 0) {
+		return nil, errors.New("its points do not vary, or beyond all bounds")
+	}
+	p.train = p.learning(rest)
+	return p, nil
+}
+
+// samples is the number of points of a sample that is judged.
+func (p *planar) samples() int { return p.held[0].truth.Rows }
+
+// learning is a copy of points of the data in the units of learning.
+func (p *planar) learning(x blas32.General) blas32.General {
+	out := newBatch(x.Rows, 2)
+	for i := range x.Rows {
+		for j, v := range row(x, i) {
+			out.Data[2*i+j] = float32((float64(v) - p.center[j]) / p.scale)
+		}
+	}
+	return out
+}
+
+// original is a copy of points in the units of learning in those of the data.
+func (p *planar) original(x blas32.General) blas32.General {
+	out := newBatch(x.Rows, 2)
+	for i := range x.Rows {
+		for j, v := range row(x, i) {
+			out.Data[2*i+j] = float32(p.center[j] + p.scale*float64(v))
+		}
+	}
+	return out
+}
+
+// offSupport is the share of points off the support.
+func (p *planar) offSupport(x blas32.General) float64 {
+	off := 0
+	for i := range x.Rows {
+		if at := row(x, i); !p.support(float64(at[0]), float64(at[1])) {
+			off++
+		}
+	}
+	return float64(off) / float64(x.Rows)
+}

@@ -1,0 +1,119 @@
+package experiments
+
+import (
+	"fmt"
+	"math"
+
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+)
+
+// draw draws Figure 4's row, the map and the animation.
+func (p *planar) draw(r *Run, m *Model, draw *Draw, other Scene, film *film) error {
+	n := p.samples()
+	data, gibbs, points := p.learning(p.held[0].truth), rows(draw.Gibbs, 0, n), rows(draw.Points, 0, n)
+	level := func(x blas32.General, value []float32) error { return m.Evaluator.Eval(x, value, blas32.General{}) }
+	scenes := []Scene{
+		{Title: "data", Clouds: []Cloud{{"data", data}}},
+		{Title: "w and its Gibbs factor", Field: level, Clouds: []Cloud{{"Gibbs samples", gibbs}}},
+		{Title: "generated", Clouds: []Cloud{{"generated", points}}},
+		other,
+	}
+	box := boxOf(scenes[:3])
+	if err := DrawScenes(r.path("figure4.png"), box, scenes...); err != nil {
+		return err
+	}
+	r.LeadFigure("figure4.png", "Figure 4: held-out data; level sets of the learned potential w with samples y of its Gibbs factor 𝔓_w ∝ e^{−w}; generated points ∇w*(y); the baseline's.")
+	if err := p.drawMap(r, m, box, data, draw); err != nil {
+		return err
+	}
+	film.take(fmt.Sprintf("iteration %d, averaged weights", m.State.Step), gibbs, points)
+	if err := film.write(r.path("training.gif")); err != nil {
+		return err
+	}
+	r.AddFigure("training.gif", "Training: the particles y, which follow the Gibbs factor of the present w, and their images ∇w*(y) over the data (grey).")
+	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise and the map to the data.", p.name)
+	if p.scale != 1 {
+		r.Note("Figures are in the units of learning: data minus (%.4g, %.4g), over %.4g. Metrics and samples.npy are in those of the file.", p.center[0], p.center[1], p.scale)
+	}
+	return nil
+}
+
+// drawMap draws a square grid over the Gibbs samples, and its image under ∇w*.
+func (p *planar) drawMap(r *Run, m *Model, box Box, data blas32.General, draw *Draw) error {
+	const lines, points = 25, 240
+	y := gridLines(draw.Gibbs, lines, points)
+	_, near, err := NearestDistance(y, draw.Gibbs)
+	if err != nil {
+		return err
+	}
+	x := newBatch(y.Rows, 2)
+	for i, j := range near {
+		copy(row(x, i), row(draw.Points, j))
+	}
+	conjugate := &solvers.LBFGS{Tolerance: drawTolerance, MaxIterations: 400}
+	if _, err := conjugate.Solve(m.Evaluator, y, x, m.State.Metric()); err != nil {
+		return fmt.Errorf("conjugates of the grid: %w", err)
+	}
+	var panels []*plot.Plot
+	for _, s := range []struct {
+		title       string
+		cloud, grid blas32.General
+	}{
+		{"a grid of y over Gibbs samples", rows(draw.Gibbs, 0, p.samples()), y},
+		{"its image over data", data, x},
+	} {
+		panel := newPlot(Axes{Title: s.title})
+		panel.Add(dots(s.cloud, box, pale))
+		for k := range s.grid.Rows / points {
+			line := Series{X: make([]float64, points), Y: make([]float64, points)}
+			for i := range points {
+				at := row(s.grid, k*points+i)
+				line.X[i], line.Y[i] = float64(at[0]), float64(at[1])
+				if line.X[i] < box.MinX || line.X[i] > box.MaxX || line.Y[i] < box.MinY || line.Y[i] > box.MaxY {
+					line.X[i] = math.NaN() // it would be drawn over the frame
+				}
+			}
+			for _, part := range finiteParts(line, Axes{}) {
+				l, err := plotter.NewLine(part)
+				if err != nil {
+					return err
+				}
+				l.LineStyle = stroke(colours[k/lines], .7)
+				panel.Add(unpadded{l})
+			}
+		}
+		panel.X.Min, panel.X.Max, panel.Y.Min, panel.Y.Max = box.MinX, box.MaxX, box.MinY, box.MaxY
+		panels = append(panels, panel)
+	}
+	const edge = 4.2 * vg.Inch
+	height := edge * vg.Length((box.MaxY-box.MinY)/(box.MaxX-box.MinX))
+	if err := render(r.path("map.png"), 2*edge, min(2*edge, max(edge/2, height)), [][]*plot.Plot{panels}, newLegend(), &box); err != nil {
+		return err
+	}
+	r.AddFigure("map.png", "The map: a square grid over the Gibbs factor, and where ∇w* takes it, over data. Where the data has a gap, the grid is torn: much of the plane is taken to its edges.")
+	return nil
+}
+
+// gridLines is so many vertical lines and as many horizontal ones, each of the
+// given number of points, over the bulk of a cloud.
+func gridLines(cloud blas32.General, lines, points int) blas32.General {
+	mean, cov := moments(cloud)
+	half := 2.3 * math.Sqrt(max(cov.At(0, 0), cov.At(1, 1)))
+	y := newBatch(2*lines*points, 2)
+	for k := range 2 * lines {
+		for i := range points {
+			across := half * (2*float64(k%lines)/float64(lines-1) - 1)
+			along := half * (2*float64(i)/float64(points-1) - 1)
+			if k >= lines {
+				across, along = along, across
+			}
+			copy(row(y, k*points+i), []float32{float32(mean[0] + across), float32(mean[1] + along)})
+		}
+	}
+	return y
+}
