@@ -2,7 +2,6 @@ package experiments
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -16,8 +15,8 @@ import (
 
 // store writes all that evolves in a run: weights, optimiser, moving average,
 // particle bank with its conjugates, walkers, preconditioner, random streams,
-// step and configuration.
-func (m *Model) store(path string, config map[string]string) error {
+// step, and what LoadModel needs: architecture, units and configuration.
+func (m *Model) store(path string) error {
 	s := m.State
 	c := graph.NewCheckpoint()
 	c.PutParams(m.params)
@@ -38,12 +37,7 @@ func (m *Model) store(path string, config map[string]string) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(config)
-	if err != nil {
-		return err
-	}
 	c.Texts = map[string]string{
-		"config":       string(text),
 		"step":         strconv.Itoa(s.Step),
 		"adam.steps":   strconv.Itoa(s.Adam.Steps),
 		"bank.next":    strconv.Itoa(s.Next),
@@ -53,6 +47,9 @@ func (m *Model) store(path string, config map[string]string) error {
 		"chains.gamma": strconv.FormatFloat(s.Bank.Step, 'x', -1, 64),
 		"chains.bound": strconv.FormatFloat(s.Bank.Curvature, 'x', -1, 64),
 		"stream":       hex.EncodeToString(stream),
+	}
+	if err := m.origin.put(c.Texts); err != nil {
+		return err
 	}
 	if m.epochs != nil {
 		c.Texts["epochs"] = hex.EncodeToString(m.epochs.State())
@@ -85,12 +82,8 @@ func (m *Model) load(path string) error {
 	if mean := getMap(c, "average."); len(mean) > 0 {
 		m.average.Mean = mean
 	}
-	if p, ok := c.Tensors["metric.p"]; ok {
-		m, err := solvers.DenseMetric(general(p), general(c.Tensors["metric.l"]))
-		if err != nil {
-			return err
-		}
-		s.SetMetric(m)
+	if err := m.loadMetric(c); err != nil {
+		return err
 	}
 	for name, to := range map[string]*int{
 		"step": &s.Step, "adam.steps": &s.Adam.Steps, "bank.next": &s.Next, "chains.steps": &s.Bank.Adaptations,
@@ -125,6 +118,23 @@ func (m *Model) load(path string) error {
 		}
 	}
 	return m.loadWalkers(c)
+}
+
+// loadMetric restores the preconditioner, if there is one.
+func (m *Model) loadMetric(c *graph.Checkpoint) error {
+	p, ok := c.Tensors["metric.p"]
+	if !ok {
+		return nil
+	}
+	metric, err := solvers.DenseMetric(general(p), general(c.Tensors["metric.l"]))
+	if err != nil {
+		return fmt.Errorf("its preconditioner: %w", err)
+	}
+	if p.Shape[0] != m.Evaluator.Dim() {
+		return fmt.Errorf("its preconditioner is of dimension %d, its potential of %d", p.Shape[0], m.Evaluator.Dim())
+	}
+	m.State.SetMetric(metric)
+	return nil
 }
 
 // own lists the weights that terms of the loss have besides the potential's.

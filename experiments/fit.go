@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -26,7 +27,10 @@ type Problem struct {
 
 	Potential *layers.ICNN
 	Start     layers.Start   // how the potential and the bank begin
-	Train     blas32.General // ρ, in data units; with Energy, where hinges spread and walkers start
+	Train     blas32.General // ρ, in the units of learning; with Energy, where hinges spread and walkers start
+
+	// Units are those of Train, for the checkpoint; nil where they are the data's.
+	Units *Units
 
 	// Energy makes it a fit to E by CMFMA instead of to Train by CMFGen.
 	Energy solvers.Energy
@@ -56,6 +60,7 @@ type Model struct {
 	Noise     solvers.Potential   // what the particles sample
 	Finished  bool                // false when the run was interrupted
 
+	origin    origin
 	params    *graph.Params
 	objective *losses.Objective
 	average   *solvers.Average
@@ -70,11 +75,18 @@ var afterStep func(step int)
 const checkpointEvery = 2 * time.Minute
 
 // Fit trains by CMFGen, or by CMFMA from an energy, until CMF_STEPS, CMF_MINUTES
-// or the end of the context, logs, and leaves checkpoint.safetensors.
+// or the end of the context, logs, and leaves checkpoint.safetensors and, for other
+// runtimes, model.onnx: w and ∇w in the units of Train, with the averaged weights.
 func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 	m, err := p.prepare(core)
 	if err != nil {
 		return nil, err
+	}
+	m.origin = origin{r.Report.Experiment, p.Potential.Architecture, p.Units, r.Report.Config}
+	if p.Units != nil {
+		if err := p.Units.check(p.Potential.Dim()); err != nil {
+			return nil, err
+		}
 	}
 	folder := r.path(p.Name)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -98,7 +110,7 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 	var tally tally
 	save := func() error {
 		saved = time.Now()
-		return m.store(filepath.Join(folder, "checkpoint.safetensors"), r.Report.Config)
+		return m.store(filepath.Join(folder, "checkpoint.safetensors"))
 	}
 	for m.State.Step < core.Steps && ctx.Err() == nil {
 		if !deadline.IsZero() && time.Now().After(deadline) {
@@ -149,6 +161,10 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 		if err := m.average.Swap(m.objective.Weights()); err != nil {
 			return nil, err
 		}
+	}
+	err = writeFile(filepath.Join(folder, "model.onnx"), func(f io.Writer) error { return layers.WriteONNX(f, p.Potential) })
+	if err != nil {
+		return nil, fmt.Errorf("model.onnx: %w", err)
 	}
 	m.Finished = ctx.Err() == nil
 	if !m.Finished {

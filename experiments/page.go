@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"image/png"
+	"image"
+	_ "image/gif" // animations
+	_ "image/png"
 	"io"
 	"maps"
 	"math"
@@ -39,7 +41,7 @@ type Headline struct {
 	Target float64 // for Nearer
 }
 
-// Figure is a PNG in the run's folder.
+// Figure is a PNG or GIF in the run's folder.
 type Figure struct{ File, Caption string }
 
 // Page is index.html: a run's report, configuration, figures and learning
@@ -153,11 +155,11 @@ func newPicture(folder string, f Figure) (picture, error) {
 	if err != nil {
 		return picture{}, err
 	}
-	size, err := png.DecodeConfig(bytes.NewReader(file))
+	size, format, err := image.DecodeConfig(bytes.NewReader(file)) // png, or gif
 	if err != nil {
 		return picture{}, fmt.Errorf("figure %s: %w", f.File, err)
 	}
-	data := template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(file))
+	data := template.URL("data:image/" + format + ";base64," + base64.StdEncoding.EncodeToString(file))
 	return picture{data, size.Width / 2, size.Height / 2, f.Caption}, nil
 }
 

@@ -44,9 +44,9 @@ func (Likelihood) Declare(s *graph.Scope, w layers.Potential, batch func(string)
 // likelihood: ⟨u, H·v⟩ is ‖v‖² = d wherever the solve is exact. It is therefore
 // logged as "likelihood-cg-surrogate".
 //
-// One probe a point serves well up to some dozens of dimensions. Among the d²
-// weights of a full quadratic in hundreds, its noise outweighs what it says:
-// there take it beside dual, by a small factor.
+// Up to 32 dimensions it has been seen to learn as Likelihood does. On pictures
+// of 784 pixels it did not converge alone at the learning rate that suits Dual;
+// there take it beside that, by a small factor.
 //
 // Huang, Chen, Tsirigotis, Courville, "Convex Potential Flows: Universal
 // Probability Distributions with Optimal Transport and Convex Optimization",

@@ -1,0 +1,127 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"cmf/solvers"
+)
+
+// GenerateConfig configures the command generate.
+type GenerateConfig struct {
+	Core
+	Checkpoint string `desc:"checkpoint.safetensors of a run: the model to draw from"`
+	Count      int    `default:"10000" desc:"points to generate; 0 for none"`
+	Mixing     int    `default:"200" desc:"Langevin steps from the saved particles to the points that are generated"`
+	Points     string `desc:"points at which density and gradient are wanted, in the units of the data: a file .npy or .csv, or a folder of PNG pictures; when empty, none"`
+}
+
+// Validate checks the command's own variables.
+func (c *GenerateConfig) Validate() error {
+	return allowed(
+		rule{c.Checkpoint != "", "CHECKPOINT", c.Checkpoint, "name the checkpoint.safetensors of a run"},
+		rule{c.Resume == "", "RESUME", c.Resume, "nothing is trained here; CMF_CHECKPOINT names the model"},
+		rule{c.Count >= 0 && c.Count <= maxCount, "COUNT", c.Count, "allowed are 0 to 1000000"},
+		rule{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
+	)
+}
+
+// Generate draws from the model of a checkpoint and evaluates it at given points.
+// The same seed, count, mixing and threads give the same bits.
+var Generate = Definition[GenerateConfig]{
+	Name:    "generate",
+	Presets: map[string]func(*GenerateConfig){"default": func(c *GenerateConfig) { c.Steps = 0 }},
+	Do:      doGenerate,
+}
+
+func doGenerate(_ context.Context, r *Run, c *GenerateConfig) error {
+	m, err := LoadModel(c.Checkpoint)
+	if err != nil {
+		return fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
+	}
+	d := m.Evaluator.Dim()
+	r.Report.Data = fmt.Sprintf("the model of %s, of the experiment %s, d = %d, after %d steps", c.Checkpoint, m.origin.experiment, d, m.State.Step)
+	r.Page.Summary = "Points of " + r.Report.Data + "."
+	if m.origin.units == nil {
+		r.Note("The checkpoint names no units: points and densities are in those that the model was learned in.")
+	}
+	if c.Count > 0 {
+		if err := generate(r, m, c); err != nil {
+			return err
+		}
+	}
+	if c.Points == "" {
+		return nil
+	}
+	if err := evaluate(r, m, c); err != nil {
+		return fmt.Errorf("CMF_POINTS=%s: %w", c.Points, err)
+	}
+	return nil
+}
+
+// generate writes points and the Gibbs samples that they are the images of.
+func generate(r *Run, m *Model, c *GenerateConfig) error {
+	draw, err := m.Draw(c.Count, c.Mixing, solvers.NewStream(c.Seed, "generation", 0))
+	if err != nil {
+		return err
+	}
+	maps.Copy(r.Report.Metrics, draw.Checks)
+	u := m.Units()
+	if err := r.savePoints("samples", u, draw.Points); err != nil {
+		return err
+	}
+	if err := r.saveRows("gibbs", new(Units), nil, draw.Gibbs); err != nil {
+		return err
+	}
+	r.Report.Notes = append(r.Report.Notes, "samples.npy: points ∇w*(y) in the units of the data; gibbs.npy: the y of which they are the images, in the model's units.")
+	generated := Cloud{"generated", draw.Points}
+	switch m.Evaluator.Dim() {
+	case 1:
+		x, err := u.Data(draw.Points)
+		if err != nil {
+			return err
+		}
+		r.AddFigure("points.png", "Histogram of generated points.")
+		return DrawHistogram(r.path("points.png"), Axes{X: u.name(0), Y: "density"}, column(x, 0), 0)
+	case 2:
+		return drawPlane(r, m, draw, generated)
+	}
+	return drawPoints(r, u, generated)
+}
+
+// evaluate writes log densities and gradients at the points of CMF_POINTS.
+func evaluate(r *Run, m *Model, c *GenerateConfig) error {
+	x, read, err := loadPoints(c.Points)
+	if err != nil {
+		return err
+	}
+	u := m.Units()
+	switch {
+	case x.Cols != m.Evaluator.Dim():
+		return fmt.Errorf("its rows have %d coordinates, and the model %d", x.Cols, m.Evaluator.Dim())
+	case read.Height != 0 && (read.Height != u.Height || read.Width != u.Width):
+		return fmt.Errorf("its pictures have %d×%d pixels, and those of the model %d×%d", read.Width, read.Height, u.Width, u.Height)
+	}
+	z, err := u.Learning(x)
+	if err != nil {
+		return err
+	}
+	l, err := m.density(z, solvers.NewStream(c.Seed, "annealing", 0))
+	if err != nil {
+		return err
+	}
+	l.report(r.Report.Metrics)
+	gradient := newBatch(z.Rows, z.Cols)
+	if err := m.Evaluator.Eval(z, nil, gradient); err != nil {
+		return err
+	}
+	if err := r.saveRows("densities", read, []string{"log_density"}, withColumns(newBatch(x.Rows, 0), l.LogPDF)); err != nil {
+		return err
+	}
+	if err := r.saveRows("gradients", new(Units), nil, gradient); err != nil {
+		return err
+	}
+	r.Report.Notes = append(r.Report.Notes, "densities.npy: the log density at each of the given points, in nats, with respect to the units of the data; gradients.npy: ∇w there, the noise of which they are the images, in the units of gibbs.npy.")
+	return nil
+}

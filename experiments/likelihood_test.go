@@ -1,0 +1,123 @@
+package experiments
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"testing"
+
+	"cmf/data"
+	"cmf/layers"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// square is a grid of cells over [−half, half]², and the area of one.
+func square(half float64, cells int) (blas32.General, float64) {
+	x := newBatch(cells*cells, 2)
+	side := 2 * half / float64(cells)
+	for i := range x.Rows {
+		x.Data[2*i] = float32(-half + side*(float64(i%cells)+.5))
+		x.Data[2*i+1] = float32(-half + side*(float64(i/cells)+.5))
+	}
+	return x, side * side
+}
+
+// A network trained on moons has a density of mass 1, with either source, and a
+// higher one at held-out points than the Gaussian fit.
+func TestHeldOutDensityOfATrainedNetwork(t *testing.T) {
+	for _, source := range []string{"gibbs", "gaussian"} {
+		moons := Definition[struct{ Core }]{
+			Name: "moons",
+			Presets: map[string]func(*struct{ Core }){
+				"default": func(c *struct{ Core }) { c.Steps, c.Batch, c.Hidden, c.LR = 200, 256, Widths{48, 48}, 1e-2 },
+			},
+			Do: func(ctx context.Context, r *Run, c *struct{ Core }) error {
+				set, err := data.Toy("moons")
+				if err != nil {
+					return err
+				}
+				train := set.Sample(solvers.NewStream(1, "train", 0).Rand, 5000)
+				held := set.Sample(solvers.NewStream(1, "held out", 0).Rand, 1000)
+				law, err := solvers.FitGaussian(train, 0)
+				if err != nil {
+					return err
+				}
+				w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden})
+				if err != nil {
+					return err
+				}
+				model, err := Fit(ctx, r, &c.Core, Problem{Potential: w, Start: layers.Start{Law: law}, Train: train, Decay: .99, Precondition: true})
+				if err != nil {
+					return err
+				}
+				grid, area := square(12, 480)
+				onGrid, err := heldOutDensity(model, grid, solvers.NewStream(1, "log Z", 0))
+				if err != nil {
+					return err
+				}
+				var mass float64
+				for _, v := range onGrid.LogPDF {
+					mass += math.Exp(v) * area
+				}
+				r.Report.Metrics["mass"] = mass
+				atHeld, err := heldOutDensity(model, held, solvers.NewStream(1, "log Z", 1))
+				if err != nil {
+					return err
+				}
+				atHeld.report(r.Report.Metrics)
+				gaussian, err := law.LogPDF(held)
+				r.Report.Baseline["log_likelihood"], _, _ = finiteMean(gaussian)
+				return err
+			},
+		}
+		t.Setenv("CMF_OUT", t.TempDir())
+		t.Setenv("CMF_SOURCE", source)
+		r, err := Execute(t.Context(), moons, nil, &bytes.Buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := r.Report.Metrics
+		t.Logf("%s: mass %.4f, log likelihood %.3f ± %.3f, Gaussian fit %.3f, log Z %.4f ± %.4f",
+			source, m["mass"], m["log_likelihood"], m["log_likelihood_se"], r.Report.Baseline["log_likelihood"], m["log_z"], m["log_z_se"])
+		if !(math.Abs(m["mass"]-1) < .01) {
+			t.Errorf("%s: the density has the mass %g", source, m["mass"])
+		}
+		if !(m["log_likelihood"] > r.Report.Baseline["log_likelihood"]+.1) || m["log_likelihood_failed"] > 0 {
+			t.Errorf("%s: log likelihood %g, of the Gaussian fit %g; %g points failed", source, m["log_likelihood"], r.Report.Baseline["log_likelihood"], m["log_likelihood_failed"])
+		}
+	}
+}
+
+// The uniform law of grey levels costs 8 bits a pixel in any units; a density
+// that is e times as high costs 1/log 2 bits less, shared by the pixels.
+func TestBitsPerDim(t *testing.T) {
+	const n, d = 5, 12
+	grey := newBatch(n, d)
+	for i := range grey.Data {
+		grey.Data[i] = float32(i) / (n*d - 1)
+	}
+	for _, transform := range []data.Transform{data.Linear{}, data.Logit{Alpha: .01, Scale: 2}} {
+		x := newBatch(n, d)
+		if err := transform.Forward(x, grey, solvers.NewStream(1, "levels", 0).Rand); err != nil {
+			t.Fatal(err)
+		}
+		jacobian := make([]float64, n)
+		if err := transform.LogDetJacobian(jacobian, x); err != nil {
+			t.Fatal(err)
+		}
+		for _, gain := range []float64{0, 3} {
+			logPDF := make([]float64, n)
+			for i, j := range jacobian {
+				logPDF[i] = gain - j
+			}
+			logPDF[2] = math.NaN()
+			bits, se, err := bitsPerDim(transform, x, logPDF)
+			if want := 8 - gain/(d*math.Ln2); err != nil || math.Abs(bits-want) > 1e-9 || se > 1e-9 {
+				t.Errorf("%s: %g ± %g bits, want %g; error %v", fmt.Sprintf("%T, gain %g", transform, gain), bits, se, want, err)
+			}
+		}
+	}
+}

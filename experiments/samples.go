@@ -1,0 +1,246 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"strconv"
+
+	"cmf/data"
+	"cmf/layers"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// SamplesConfig configures the experiment samples.
+type SamplesConfig struct {
+	Core
+	DataFile  string  `split_words:"true" desc:"points to learn: a file .npy or .csv of n rows and d columns, or a folder of PNG pictures of one size"`
+	Holdout   float64 `default:"0.2" desc:"share of the rows that is held out and judged by, from 0.05 to 0.5"`
+	Scale     string  `default:"each" desc:"units of learning: each (every column over its own deviation) or common (all over one, as for coordinates in space)"`
+	Count     int     `default:"10000" desc:"points to generate"`
+	Particles int     `default:"4096" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
+	Langevin  int     `default:"4" desc:"Langevin steps of a batch of particles in each iteration"`
+	Spread    float64 `default:"0" desc:"sharpness of the first hinges: the deviation of each pre-activation over the data; 0 for one by dimension, else from 1 to 100"`
+	Mixing    int     `default:"200" desc:"Langevin steps from the bank to the points that are generated"`
+	Alpha     float64 `default:"0.005" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
+	Noise     float64 `default:"0.5" desc:"deviation of normal noise added to pixels in those units; from 0.05 to 5"`
+}
+
+// Validate checks the experiment's own variables.
+func (c *SamplesConfig) Validate() error {
+	if err := oneOf("CMF_SCALE", c.Scale, "each", "common"); err != nil {
+		return err
+	}
+	return allowed(
+		rule{c.DataFile != "", "DATA_FILE", c.DataFile, "name a file .npy or .csv, or a folder of PNG pictures"},
+		rule{c.Holdout >= .05 && c.Holdout <= .5, "HOLDOUT", c.Holdout, "allowed are 0.05 to 0.5"},
+		rule{c.Count >= 1 && c.Count <= maxCount, "COUNT", c.Count, "allowed are 1 to 1000000"},
+		rule{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
+		rule{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
+		rule{c.Spread == 0 || c.Spread >= 1 && c.Spread <= 100, "SPREAD", c.Spread, "allowed are 0 (by dimension) and numbers from 1 to 100"},
+		rule{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
+		rule{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
+		rule{c.Noise >= .05 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0.05 to 5"},
+	)
+}
+
+// maxCount bounds the points that are generated at once.
+const maxCount = 1_000_000
+
+// Samples learns the law of a file's points by CMFGen, judges it by held-out
+// rows against a Gaussian fit and the data's own floor, and writes more points
+// and the densities of the held-out ones, in the units of the file.
+var Samples = Definition[SamplesConfig]{
+	Name: "samples",
+	Presets: map[string]func(*SamplesConfig){
+		"quick": func(c *SamplesConfig) { c.Steps, c.Count, c.Mixing = 300, 2000, 100 },
+		"default": func(c *SamplesConfig) {
+			c.Steps, c.Batch, c.LR = 2000, 256, 3e-2
+			c.Hidden = nil // by dimension
+		},
+		"paper": func(c *SamplesConfig) { c.Steps, c.Batch = 20000, 1024 },
+	},
+	Do: doSamples,
+}
+
+func doSamples(ctx context.Context, r *Run, c *SamplesConfig) error {
+	s, err := c.loadSet()
+	if err != nil {
+		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
+	}
+	s.describe(r, c)
+	if err := c.limitSteps(r, s.train.Rows); err != nil {
+		return err
+	}
+	problem, err := c.problem(r, s)
+	if err != nil {
+		return err
+	}
+	model, err := Fit(ctx, r, &c.Core, problem)
+	if err != nil || !model.Finished {
+		return err
+	}
+	n := min(s.held.Rows, 2048, s.train.Rows)
+	r.Progress.Log.Info("generating", "points", max(c.Count, n))
+	draw, err := model.Draw(max(c.Count, n), c.Mixing, solvers.NewStream(c.Seed, "generation", 0))
+	if err != nil {
+		return err
+	}
+	maps.Copy(r.Report.Metrics, draw.Checks)
+	if err := r.savePoints("samples", s.units, rows(draw.Points, 0, c.Count)); err != nil {
+		return err
+	}
+	gaussian := s.law.Sample(n, solvers.NewStream(c.Seed, "Gaussian fit", 0))
+	r.Progress.Log.Info("judging", "held-out rows", n)
+	if err := s.judge(r, rows(draw.Points, 0, n), gaussian); err != nil {
+		return err
+	}
+	if err := s.judgeDensity(r, model, c.Seed); err != nil {
+		return err
+	}
+	return s.draw(r, model, draw, gaussian)
+}
+
+// limitSteps ends the default run on few rows after so many passes over them:
+// held-out rows grow less likely beyond.
+func (c *SamplesConfig) limitSteps(r *Run, rows int) error {
+	const passes, least = 200, 200
+	steps := max(least, passes*rows/c.Batch)
+	if _, given := os.LookupEnv("CMF_STEPS"); given || c.Preset != "default" || steps >= c.Steps {
+		return nil
+	}
+	r.Note("%d steps instead of %d, %d passes over the few rows; CMF_STEPS sets them.", steps, c.Steps, passes)
+	c.Steps = steps
+	return r.resolve("CMF_STEPS", strconv.Itoa(steps))
+}
+
+// describe says what was read and in which units it is learned.
+func (s *pointSet) describe(r *Run, c *SamplesConfig) {
+	r.Report.Data = fmt.Sprintf("%s, %d rows to learn from, %d held out, d = %d", s.name, s.train.Rows, s.held.Rows, s.train.Cols)
+	r.Progress.Log.Info("data", "set", r.Report.Data)
+	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise, the map to the data and their density.", s.name)
+	switch {
+	case s.units.Height > 0:
+		r.Note("Pictures of %d×%d pixels are learned as logits of dequantised pixels, with normal noise of deviation %g (CMF_NOISE). Distances are between pixels; densities are of dequantised pixels in [0, 1] under the law with the noise.", s.units.Width, s.units.Height, c.Noise)
+	case c.Scale == "each":
+		r.Note("The method knows no units: every column is learned less its mean and over its standard deviation, of the rows to learn from (CMF_SCALE=common takes one scale for all). Samples, densities and distances are in the units of the file; distances whose names end in _standard are in deviations.")
+	default:
+		r.Note("The method knows no units: columns are learned less their means, all over %.4g, the root mean square of their standard deviations. Samples, densities and distances are in the units of the file.", s.units.Scale[0])
+	}
+	if names := s.discrete(); len(names) > 0 {
+		r.Note("These columns take few values: %v. A law on few values has no density, and the map spreads points between them.", names)
+	}
+}
+
+// problem is what Fit learns: a network that suits the dimension.
+func (c *SamplesConfig) problem(r *Run, s *pointSet) (Problem, error) {
+	d := s.train.Cols
+	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Full: d > 1}
+	// In few dimensions parts of the data may lie apart, which takes sharp hinges
+	// and little fixed curvature. In many a hinge sees a blurred projection, and the
+	// quadratic must find directions of little variance.
+	start := layers.Start{Law: startLaw(c.Init, s.law), Share: .1, Fixed: .05, Spread: 20, Balanced: true}
+	hidden, tolerance := Widths{64, 64}, 1e-3
+	switch {
+	case s.units.Height > 0:
+		hidden, tolerance, shape.Knots = Widths{min(1024, 2*d)}, 1e-2, 4
+		start = layers.Start{Law: start.Law, Share: .8, Fixed: .1, Spread: 6, Directions: differences(s.train)}
+	case d > 20:
+		hidden, tolerance = Widths{256}, 5e-3
+		start.Share, start.Spread = .8, 6
+	case d > 2:
+		hidden, start.Share, start.Spread = Widths{128, 128}, .8, 6
+	}
+	if shape.Hidden == nil {
+		shape.Hidden = hidden
+		if err := r.resolve("CMF_HIDDEN", hidden.String()); err != nil {
+			return Problem{}, err
+		}
+	}
+	if c.Spread > 0 {
+		start.Spread = c.Spread
+	}
+	w, err := layers.NewICNN(shape)
+	if err != nil {
+		return Problem{}, err
+	}
+	if w.Root != nil && !start.Balanced {
+		w.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one
+	}
+	return Problem{
+		Potential:    w,
+		Start:        start,
+		Train:        s.train,
+		Units:        s.units,
+		Particles:    c.Particles,
+		Langevin:     c.Langevin,
+		Tolerance:    tolerance,
+		Decay:        1 - 15/float64(max(c.Steps, 150)),
+		Precondition: true,
+	}, nil
+}
+
+// resolve records the value of a variable that the data decides, so that
+// config.env and the checkpoint repeat it.
+func (r *Run) resolve(name, value string) error {
+	for i := range r.settings {
+		if r.settings[i].Name == name {
+			r.settings[i].Value = value
+		}
+	}
+	r.Report.Config[name] = value
+	return WriteConfig(r.Folder, r.settings)
+}
+
+// differences directs hinges along single coordinates, differences of two points
+// of the data, and at random.
+func differences(x blas32.General) func(b blas32.General, layer int, rng *solvers.Stream) {
+	return func(b blas32.General, _ int, rng *solvers.Stream) {
+		v := make([]float32, x.Cols)
+		for h := range b.Cols {
+			switch h % 3 {
+			case 0:
+				clear(v)
+				v[rng.IntN(len(v))] = 1
+			case 1:
+				p, q := row(x, rng.IntN(x.Rows)), row(x, rng.IntN(x.Rows))
+				for j := range v {
+					v[j] = p[j] - q[j]
+				}
+			default:
+				rng.Normals(v)
+			}
+			norm := max(blas32.Nrm2(blas32.Vector{N: len(v), Inc: 1, Data: v}), 1e-6)
+			for j, x := range v {
+				b.Data[j*b.Stride+h] = x / norm
+			}
+		}
+	}
+}
+
+// savePoints writes points in the units of learning as NAME.npy in the data's,
+// and NAME.csv where these came from a table.
+func (r *Run) savePoints(name string, u *Units, z blas32.General) error {
+	x, err := u.Data(z)
+	if err != nil {
+		return err
+	}
+	return r.saveRows(name, u, u.Columns, x)
+}
+
+// saveRows writes rows under a header.
+func (r *Run) saveRows(name string, u *Units, header []string, x blas32.General) error {
+	if err := data.WriteNPY(r.path(name+".npy"), x); err != nil {
+		return fmt.Errorf("%s.npy: %w", name, err)
+	}
+	if !u.Table {
+		return nil
+	}
+	if err := writeTable(r.path(name+".csv"), header, x); err != nil {
+		return fmt.Errorf("%s.csv: %w", name, err)
+	}
+	return nil
+}

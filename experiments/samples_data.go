@@ -1,0 +1,221 @@
+package experiments
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cmf/data"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// pointSet is the law of a file's points, split, in the units of learning.
+type pointSet struct {
+	name  string
+	units *Units
+
+	// The rows are in random order. With pictures the law has smoothing noise.
+	train, held blas32.General
+	law         *solvers.Gaussian // fitted to train
+}
+
+// maxDim bounds d: the preconditioner and a trained quadratic take d² numbers.
+const maxDim = 1024
+
+// loadPoints reads a file .npy or .csv, or a folder of PNG files, with units
+// that say what they are.
+func loadPoints(path string) (blas32.General, *Units, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return blas32.General{}, nil, err
+	}
+	u := new(Units)
+	var x blas32.General
+	switch ext := strings.ToLower(filepath.Ext(path)); {
+	case info.IsDir():
+		x, u.Height, u.Width, err = data.ReadPNGs(path)
+	case ext == ".npy":
+		x, err = data.ReadNPY(path)
+	case ext == ".csv":
+		u.Table = true
+		if x, err = data.ReadCSV(path); err == nil {
+			u.Columns, err = readHeader(path, x.Cols)
+		}
+	default:
+		return x, nil, errors.New("give a file .npy or .csv, or a folder of PNG files")
+	}
+	if err != nil {
+		return x, nil, err
+	}
+	for i := range x.Rows {
+		for j, v := range row(x, i) {
+			if v-v != 0 {
+				return x, nil, fmt.Errorf("row %d, column %d is %g (counted from 1); it must be finite", i+1, j+1, v)
+			}
+		}
+	}
+	return x, u, nil
+}
+
+// readHeader gives the names of a table's columns; nil if its first line is of
+// numbers.
+func readHeader(path string, columns int) ([]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	r := csv.NewReader(file)
+	r.Comment, r.FieldsPerRecord, r.LazyQuotes, r.TrimLeadingSpace = '#', -1, true, true
+	names, err := r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("the header of %s: %w", path, err)
+	}
+	names[0] = strings.TrimPrefix(names[0], "\ufeff")
+	for k, name := range names {
+		names[k] = strings.TrimSpace(name)
+		if _, err := strconv.ParseFloat(names[k], 32); err == nil || errors.Is(err, strconv.ErrRange) {
+			return nil, nil
+		}
+	}
+	if len(names) != columns {
+		return nil, fmt.Errorf("%s: its header names %d columns, and its rows have %d", path, len(names), columns)
+	}
+	return names, nil
+}
+
+// writeTable writes points as a file .csv, under a header if there are names.
+func writeTable(path string, header []string, x blas32.General) error {
+	return writeFile(path, func(w io.Writer) error {
+		out := csv.NewWriter(w)
+		if header != nil {
+			if err := out.Write(header); err != nil {
+				return err
+			}
+		}
+		record := make([]string, x.Cols)
+		for i := range x.Rows {
+			for j, v := range row(x, i) {
+				record[j] = strconv.FormatFloat(float64(v), 'g', -1, 32)
+			}
+			if err := out.Write(record); err != nil {
+				return err
+			}
+		}
+		out.Flush()
+		return out.Error()
+	})
+}
+
+// loadSet reads, splits and standardises CMF_DATA_FILE.
+func (c *SamplesConfig) loadSet() (*pointSet, error) {
+	x, units, err := loadPoints(c.DataFile)
+	if err != nil {
+		return nil, err
+	}
+	n, d := x.Rows, x.Cols
+	if least := max(200, 2*d); n < least || d < 1 || d > maxDim {
+		return nil, fmt.Errorf("it has %d rows of %d coordinates; needed are at least max(200, 2·coordinates) = %d rows, and 1 to %d coordinates", n, d, least, maxDim)
+	}
+	s := &pointSet{name: filepath.Base(c.DataFile), units: units}
+	if units.Height > 0 {
+		units.Alpha = c.Alpha
+		transform := data.Logit{Alpha: c.Alpha}
+		if err := transform.Forward(x, x, solvers.NewStream(c.Seed, "dequantisation", 0).Rand); err != nil {
+			return nil, err
+		}
+		addNoise(x, c.Noise, solvers.NewStream(c.Seed, "smoothing", 0))
+	}
+	order := solvers.NewStream(c.Seed, "held out", 0).Perm(n)
+	held := max(32, int(math.Round(c.Holdout*float64(n))))
+	s.held, s.train = gathered(x, order[:held]), gathered(x, order[held:])
+	if units.Height == 0 {
+		if err := s.standardise(c.Scale); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.checkRank(); err != nil {
+		return nil, err
+	}
+	s.law, err = solvers.FitGaussian(s.train, 0)
+	return s, err
+}
+
+// standardise centres the points at the mean of those to learn from, and divides
+// every coordinate by its deviation, or all by the root mean square of these.
+func (s *pointSet) standardise(scale string) error {
+	d := s.train.Cols
+	mean, cov := moments(s.train)
+	s.units.Center, s.units.Scale = mean, make([]float64, d)
+	var square float64
+	for j := range d {
+		sd := math.Sqrt(cov.At(j, j))
+		// Below a thousand roundings of the mean, a column is of few steps.
+		const rounding = 0x1p-24
+		switch at := fmt.Sprintf("column %d (%s)", j+1, s.units.name(j)); {
+		case !(sd > 0):
+			return fmt.Errorf("%s is %g in all %d rows to learn from; leave it out", at, mean[j], s.train.Rows)
+		case math.IsInf(sd, 0) || sd > 1e30 || sd < 1e-30:
+			return fmt.Errorf("%s has the deviation %g; give it in units in which that is near 1", at, sd)
+		case sd < 1000*rounding*math.Abs(mean[j]):
+			return fmt.Errorf("%s varies by %g about %g, hardly more than float32 resolves; subtract a constant from it", at, sd, mean[j])
+		}
+		s.units.Scale[j] = sd
+		square += sd * sd / float64(d)
+	}
+	if scale == "common" {
+		for j := range d {
+			s.units.Scale[j] = math.Sqrt(square)
+		}
+	}
+	var err error
+	if s.train, err = s.units.Learning(s.train); err == nil {
+		s.held, err = s.units.Learning(s.held)
+	}
+	return err
+}
+
+// checkRank refuses columns that are linear combinations of others to rounding:
+// on a plane there is no density.
+func (s *pointSet) checkRank() error {
+	mean := meanVariance(s.train)
+	ridge := 1e-5 * mean // above the rounding of the covariance
+	law, err := solvers.FitGaussian(s.train, ridge)
+	if err != nil || law.Values[0] > 1.1*ridge {
+		return err
+	}
+	var names []string
+	for j := range law.Dim() {
+		if math.Abs(law.Vectors.At(j, 0)) > .1 {
+			names = append(names, fmt.Sprintf("%d (%s)", j+1, s.units.name(j)))
+		}
+	}
+	if len(names) == 1 {
+		return fmt.Errorf("column %s hardly varies beside the others; CMF_SCALE=each takes each over its own deviation", names[0])
+	}
+	return fmt.Errorf("the columns %s depend on each other linearly: along a combination of them the variance is less than 1e-6 of that of a column; leave one out", strings.Join(names, ", "))
+}
+
+// discrete names the columns with few values, whose law has no density.
+func (s *pointSet) discrete() (names []string) {
+	if s.units.Height > 0 {
+		return nil
+	}
+	for j := range s.train.Cols {
+		values := column(s.train, j)
+		slices.Sort(values)
+		if k := len(slices.Compact(values)); k <= s.train.Rows/20 && k <= 50 {
+			names = append(names, fmt.Sprintf("%s (%d values)", s.units.name(j), k))
+		}
+	}
+	return names
+}

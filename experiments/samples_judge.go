@@ -1,0 +1,141 @@
+package experiments
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// judge compares generated points, those of the Gaussian fit and rows that were
+// learned from, the floor, with as many held-out rows; all in units of learning.
+func (s *pointSet) judge(r *Run, points, gaussian blas32.General) error {
+	n := points.Rows
+	truth := rows(s.held, 0, n)
+	for _, m := range []struct {
+		z    blas32.General
+		into Numbers
+	}{
+		{points, r.Report.Metrics},
+		{gaussian, r.Report.Baseline},
+		{rows(s.train, 0, n), r.Report.Floor},
+	} {
+		if err := s.compare(m.z, truth, m.into); err != nil {
+			return err
+		}
+	}
+	r.Page.Headline = []Headline{
+		{Metric: "log_likelihood", Label: "Log-likelihood of held-out rows, nats per point", Goal: Higher},
+		{Metric: "energy_distance", Label: "Energy distance", Goal: Lower},
+		{Metric: "sliced_w2", Label: "Sliced W2", Goal: Lower},
+		{Metric: "w2", Label: fmt.Sprintf("W2, exact, between %d points", n), Goal: Lower},
+		{Metric: "nn_accuracy", Label: "1-NN two-sample accuracy", Goal: Nearer, Target: .5},
+	}
+	if s.ownScales() {
+		r.Page.Headline = slices.Insert(r.Page.Headline, 1,
+			Headline{Metric: "energy_distance_standard", Label: "Energy distance, columns over their deviations", Goal: Lower},
+			Headline{Metric: "sliced_w2_standard", Label: "Sliced W2, the same", Goal: Lower},
+			Headline{Metric: "w2_standard", Label: "W2, the same", Goal: Lower},
+			Headline{Metric: "nn_accuracy_standard", Label: "1-NN two-sample accuracy, the same", Goal: Nearer, Target: .5})
+	}
+	return nil
+}
+
+// compare measures points z against the truth in the data's units, and where
+// columns have scales of their own, in units of learning too.
+func (s *pointSet) compare(z, truth blas32.General, into Numbers) error {
+	x, err := s.units.Data(z)
+	if err != nil {
+		return err
+	}
+	held, err := s.units.Data(truth)
+	if err != nil {
+		return err
+	}
+	if err := compareSamples(x, held, "", into); err != nil || !s.ownScales() {
+		return err
+	}
+	return compareSamples(z, truth, "_standard", into)
+}
+
+// compareSamples puts the distances between two samples of one size under their names
+// with a suffix.
+func compareSamples(x, truth blas32.General, suffix string, into Numbers) (err error) {
+	if into["energy_distance"+suffix], err = EnergyDistance(x, truth); err != nil {
+		return err
+	}
+	if into["sliced_w2"+suffix], err = SlicedW2(x, truth, 256, solvers.NewStream(1, "directions", 0).Rand); err != nil {
+		return err
+	}
+	if into["w2"+suffix], err = ExactW2(x, truth); err != nil {
+		return err
+	}
+	into["nn_accuracy"+suffix], err = NearestNeighbourAccuracy(x, truth)
+	return err
+}
+
+// ownScales tells that columns are learned at different scales.
+func (s *pointSet) ownScales() bool {
+	return slices.ContainsFunc(s.units.Scale, func(v float64) bool { return v != s.units.Scale[0] })
+}
+
+// judgeDensity reports the log-likelihood of held-out rows, and writes them with
+// their log densities.
+func (s *pointSet) judgeDensity(r *Run, m *Model, seed uint64) error {
+	d := s.held.Cols
+	// A log det takes d³ operations: seconds in all.
+	n := min(s.held.Rows, max(64, int(1e11/math.Pow(float64(d), 3))))
+	z := rows(s.held, 0, n)
+	r.Progress.Log.Info("densities", "held-out rows", n)
+	l, err := m.density(z, solvers.NewStream(seed, "annealing", 0))
+	if err != nil {
+		return err
+	}
+	l.report(r.Report.Metrics)
+	gaussian, err := s.law.LogPDF(z)
+	if err != nil {
+		return err
+	}
+	volume, err := s.units.logVolume(z)
+	if err != nil {
+		return err
+	}
+	for i, v := range volume {
+		gaussian[i] += v
+	}
+	r.Report.Baseline["log_likelihood"], r.Report.Baseline["log_likelihood_se"], _ = finiteMean(gaussian)
+	x, err := s.units.Data(z)
+	if err != nil {
+		return err
+	}
+	header := []string{"log_density", "log_density_gaussian"}
+	if s.units.Columns != nil {
+		header = append(slices.Clone(s.units.Columns), header...)
+	} else {
+		header = nil
+	}
+	if s.units.Height > 0 {
+		x = newBatch(n, 0) // a thousand columns of pixels would repeat the input
+	}
+	if err := r.saveRows("densities", s.units, header, withColumns(x, l.LogPDF, gaussian)); err != nil {
+		return err
+	}
+	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("densities.npy: %d held-out rows, one to a row, in the units of the file, followed by their log density under the model and under the Gaussian fit, in nats (of pictures these two alone). log_likelihood is the mean.", n))
+	return nil
+}
+
+// withColumns appends columns to x.
+func withColumns(x blas32.General, columns ...[]float64) blas32.General {
+	out := newBatch(x.Rows, x.Cols+len(columns))
+	for i := range x.Rows {
+		to := row(out, i)
+		copy(to, row(x, i))
+		for k, c := range columns {
+			to[x.Cols+k] = float32(c[i])
+		}
+	}
+	return out
+}

@@ -1,0 +1,430 @@
+package experiments
+
+import (
+	"encoding/csv"
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cmf/data"
+	"cmf/graph"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/stat"
+	"pgregory.net/rapid"
+)
+
+// Points come back from the units of learning, and the volume is that of the
+// change of units by finite differences.
+func TestUnits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := rapid.IntRange(1, 4).Draw(t, "d")
+		x, u := newBatch(3, d), new(Units)
+		switch rapid.IntRange(0, 2).Draw(t, "kind") {
+		case 1:
+			for range d {
+				u.Center = append(u.Center, rapid.Float64Range(-10, 10).Draw(t, "center"))
+				u.Scale = append(u.Scale, rapid.Float64Range(.1, 10).Draw(t, "scale"))
+			}
+		case 2:
+			u.Alpha = rapid.Float64Range(.01, .4).Draw(t, "alpha")
+		}
+		if err := u.check(d); err != nil {
+			t.Fatal(err)
+		}
+		for i := range x.Data {
+			x.Data[i] = rapid.Float32Range(.05, .95).Draw(t, "x")
+		}
+		z, err := u.Learning(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := u.Data(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		volume, err := u.logVolume(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const step = .01
+		high, low := shifted(x, slices.Repeat([]float64{-step}, d)), shifted(x, slices.Repeat([]float64{step}, d))
+		zh, _ := u.Learning(high)
+		zl, _ := u.Learning(low)
+		for i := range x.Rows {
+			var want float64
+			for j := range d {
+				if math.Abs(float64(row(back, i)[j]-row(x, i)[j])) > 1e-5 {
+					t.Fatalf("%g comes back as %g", row(x, i)[j], row(back, i)[j])
+				}
+				want += math.Log(float64(row(zh, i)[j]-row(zl, i)[j]) / (2 * step))
+			}
+			if math.Abs(volume[i]-want) > .02*float64(d) {
+				t.Fatalf("log volume %g, by differences %g", volume[i], want)
+			}
+		}
+	})
+}
+
+func TestSamplesRefusesBadInput(t *testing.T) {
+	for _, c := range []struct{ name, value, want string }{
+		{"CMF_DATA_FILE", "", "name a file"},
+		{"CMF_HOLDOUT", "0.9", "0.05 to 0.5"},
+		{"CMF_SCALE", "none", "allowed are each, common"},
+		{"CMF_COUNT", "0", "1 to 1000000"},
+		{"CMF_SPREAD", "-1", "1 to 100"},
+		{"CMF_MIXING", "1", "from 20"},
+		{"CMF_NOISE", "0", "0.05 to 5"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("CMF_DATA_FILE", "points.npy")
+			t.Setenv(c.name, c.value)
+			_, err := Load(new(SamplesConfig), Samples.Presets, nil, io.Discard)
+			if err == nil || !strings.HasPrefix(err.Error(), c.name+"=") || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v; want %s=… and %q", err, c.name, c.want)
+			}
+		})
+	}
+}
+
+// csvFile writes n lines under a header.
+func csvFile(t *testing.T, header string, n int, line func(i int) string) string {
+	t.Helper()
+	var text strings.Builder
+	text.WriteString(header)
+	for i := range n {
+		text.WriteString(line(i) + "\n")
+	}
+	path := filepath.Join(t.TempDir(), "points.csv")
+	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Files that cannot be learned are refused by name, with row and column.
+func TestSamplesRefusesBadFiles(t *testing.T) {
+	rng := solvers.NewStream(1, "file", 0)
+	broken := newBatch(300, 3)
+	rng.Normals(broken.Data)
+	broken.Data[3*6+1] = float32(math.NaN())
+	npy := filepath.Join(t.TempDir(), "points.npy")
+	if err := data.WriteNPY(npy, broken); err != nil {
+		t.Fatal(err)
+	}
+	noise := func() string { return fmt.Sprint(rng.NormFloat64()) }
+	for path, want := range map[string]string{
+		npy:           "row 7, column 2 is NaN",
+		"absent.npy":  "no such file",
+		t.TempDir():   "holds no PNG",
+		"samples.go":  "give a file .npy or .csv",
+		"../go.mod/x": "not a directory",
+		csvFile(t, "a,b\n", 300, func(i int) string {
+			if i == 9 {
+				return "1,2,3"
+			}
+			return noise() + "," + noise()
+		}): "line 11 has 3 columns",
+		csvFile(t, "a,b\n", 300, func(i int) string { return noise() + ",word" }):                    `line 2, column 2: "word"`,
+		csvFile(t, "a,b\n", 300, func(i int) string { return noise() + ",4" }):                       "column 2 (b) is 4 in all 240 rows",
+		csvFile(t, "", 150, func(i int) string { return noise() }):                                   "it has 150 rows of 1 coordinates; needed are at least",
+		csvFile(t, "a,b,c\n", 300, dependent(rng)):                                                   "the columns 1 (a), 2 (b), 3 (c) depend on each other",
+		csvFile(t, "a,b\n", 300, func(i int) string { return noise() + ",1e9" + "" }):                "column 2 (b) is 1e+09",
+		csvFile(t, "a,b,c\n", 300, func(i int) string { return noise() + "," + noise() }):            "line 2 has 2 columns, line 1 has 3",
+		csvFile(t, "a\n", 300, func(i int) string { return fmt.Sprint(1e6 + .1*rng.NormFloat64()) }): "subtract a constant",
+	} {
+		t.Setenv("CMF_DATA_FILE", path)
+		t.Setenv("CMF_OUT", t.TempDir())
+		_, err := Execute(t.Context(), Samples, nil, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "CMF_DATA_FILE="+path) {
+			t.Errorf("%s: %v; want %q", path, err, want)
+		}
+	}
+}
+
+// dependent writes rows (a, b, a+b).
+func dependent(rng *solvers.Stream) func(int) string {
+	return func(int) string {
+		a, b := rng.NormFloat64(), rng.NormFloat64()
+		return fmt.Sprintf("%g,%g,%g", a, b, a+b)
+	}
+}
+
+// mixture draws from a mixture of two Gaussians in mixed units, and gives its log
+// density.
+func mixture(t *testing.T) (a, b *solvers.Gaussian, logPDF func(x blas32.General) []float64) {
+	t.Helper()
+	law := func(mean []float64, cov [][]float64) *solvers.Gaussian {
+		m := make(Matrix, len(cov))
+		for i, line := range cov {
+			m[i] = line
+		}
+		g, err := solvers.GaussianFromMatrix(mean, m.dense())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	a = law([]float64{300, -1, .02}, [][]float64{{900, 0, 0}, {0, 1, .005}, {0, .005, 1e-4}})
+	b = law([]float64{420, 1, -.01}, [][]float64{{900, 15, 0}, {15, 1, 0}, {0, 0, 1e-4}})
+	return a, b, func(x blas32.General) []float64 {
+		out, err := a.LogPDF(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := b.LogPDF(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range out {
+			out[i] = math.Log(.5*math.Exp(v) + .5*math.Exp(other[i]))
+		}
+		return out
+	}
+}
+
+// run executes a definition with variables set.
+func run[T any](t *testing.T, d Definition[T], variables ...string) *Run {
+	t.Helper()
+	t.Setenv("CMF_OUT", t.TempDir())
+	for i := 0; i < len(variables); i += 2 {
+		t.Setenv(variables[i], variables[i+1])
+	}
+	r, err := Execute(t.Context(), d, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func readNPY(t *testing.T, r *Run, name string) blas32.General {
+	t.Helper()
+	x, err := data.ReadNPY(r.path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// A table in mixed units is learned, its densities are those of the law in the
+// table's units, and the checkpoint alone gives the same points and densities.
+func TestSamplesAndGenerate(t *testing.T) {
+	a, b, exact := mixture(t)
+	const n = 4000
+	points := stacked(a.Sample(n/2, solvers.NewStream(1, "a", 0)), b.Sample(n/2, solvers.NewStream(1, "b", 0)))
+	path := csvFile(t, "speed,phase,\"size, in m\"\n", n, func(i int) string {
+		x := row(points, i)
+		return fmt.Sprintf("%g,%g,%g", x[0], x[1], x[2])
+	})
+	steps := "400"
+	if testing.Short() {
+		steps = "100"
+	}
+	r := run(t, Samples, "CMF_DATA_FILE", path, "CMF_STEPS", steps, "CMF_COUNT", "1500", "CMF_MIXING", "100", "CMF_PARTICLES", "1024")
+	m, g, f := r.Report.Metrics, r.Report.Baseline, r.Report.Floor
+	for _, name := range []string{"energy_distance", "w2_standard", "sliced_w2_standard"} {
+		// Points that repeat those learned from would be far below the floor.
+		if !(f[name]/2 < m[name] && m[name] < 2*f[name] && m[name] < g[name]/1.5) && !testing.Short() {
+			t.Errorf("%s %.4g, of the Gaussian fit %.4g, floor %.4g", name, m[name], g[name], f[name])
+		}
+	}
+	held := readNPY(t, r, "densities.npy")
+	x := held
+	x.Cols = 3
+	truth := stat.Mean(exact(x), nil)
+	t.Logf("log likelihood %.3f, of the law %.3f, of the Gaussian fit %.3f", m["log_likelihood"], truth, g["log_likelihood"])
+	if !(math.Abs(m["log_likelihood"]-truth) < .15 && g["log_likelihood"] < truth-.3) && !testing.Short() {
+		t.Errorf("log likelihood %.3f, of the law %.3f, of the Gaussian fit %.3f", m["log_likelihood"], truth, g["log_likelihood"])
+	}
+	if held.Rows != n/5 || held.Cols != 5 {
+		t.Errorf("densities.npy has shape (%d, %d)", held.Rows, held.Cols)
+	}
+	samples := readNPY(t, r, "samples.npy")
+	mean := columnMeans(samples)
+	if samples.Rows != 1500 || math.Abs(mean[0]-360) > 20 || math.Abs(mean[1]) > .3 || math.Abs(mean[2]) > .005 {
+		t.Errorf("%d samples with the mean %v", samples.Rows, mean)
+	}
+	file, err := os.Open(r.path("samples.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	lines, err := csv.NewReader(file).ReadAll()
+	if err != nil || len(lines) != 1501 || !slices.Equal(lines[0], []string{"speed", "phase", "size, in m"}) {
+		t.Errorf("samples.csv has %d lines, the first %v: %v", len(lines), lines[0], err)
+	}
+	again, err := data.ReadCSV(r.path("samples.csv"))
+	if err != nil || !slices.Equal(again.Data, samples.Data) {
+		t.Errorf("samples.csv does not hold samples.npy: %v", err)
+	}
+	config, err := os.ReadFile(r.path("config.env"))
+	if err != nil || !strings.Contains(string(config), "CMF_HIDDEN=128,128\n") {
+		t.Errorf("config.env does not tell the network: %v", err)
+	}
+
+	at := csvFile(t, "", held.Rows, func(i int) string {
+		x := row(held, i)
+		return fmt.Sprintf("%g,%g,%g", x[0], x[1], x[2])
+	})
+	for _, name := range []string{"CMF_DATA_FILE", "CMF_PARTICLES", "CMF_STEPS"} {
+		os.Unsetenv(name) // t.Setenv puts them back
+	}
+	saved := run(t, Generate, "CMF_CHECKPOINT", r.path("checkpoint.safetensors"), "CMF_POINTS", at)
+	if got := readNPY(t, saved, "samples.npy"); !slices.Equal(got.Data, samples.Data) {
+		t.Error("the checkpoint does not give the points of its run")
+	}
+	y := readNPY(t, saved, "gradients.npy")
+	if y.Rows != held.Rows || y.Cols != 3 || slices.Equal(y.Data[:3], x.Data[:3]) {
+		t.Errorf("gradients.npy has shape (%d, %d)", y.Rows, y.Cols)
+	}
+	for i, v := range readNPY(t, saved, "densities.npy").Data {
+		if want := row(held, i)[3]; math.Abs(float64(v-want)) > 2e-2 {
+			t.Fatalf("log density %g at held-out row %d, that of its run %g", v, i+1, want)
+		}
+	}
+}
+
+// The density of a model on the line has the mass 1 in the data's units.
+func TestLogPDFOnTheLine(t *testing.T) {
+	rng := solvers.NewStream(1, "points", 0)
+	points := newBatch(1000, 1)
+	for i := range points.Data {
+		points.Data[i] = float32(5000 + 100*(math.Copysign(1, rng.NormFloat64())+.3*rng.NormFloat64()))
+	}
+	path := filepath.Join(t.TempDir(), "points.npy")
+	if err := data.WriteNPY(path, points); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, Samples, "CMF_DATA_FILE", path, "CMF_STEPS", "100", "CMF_COUNT", "300", "CMF_MIXING", "50", "CMF_PARTICLES", "512")
+	m, err := LoadModel(r.path("checkpoint.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n, half = 2000, 500
+	x := newBatch(n, 1)
+	for i := range n {
+		x.Data[i] = float32(5000 + half*(2*(float64(i)+.5)/n-1))
+	}
+	logPDF, info, err := m.LogPDF(x, solvers.NewStream(1, "log Z", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mass float64
+	for _, v := range logPDF {
+		mass += math.Exp(v) * 2 * half / n
+	}
+	if math.Abs(mass-1) > .01+3*info.Error {
+		t.Errorf("the density has the mass %g ± %g", mass, info.Error)
+	}
+}
+
+// Pictures come back as pictures.
+func TestSamplesOfPictures(t *testing.T) {
+	folder := t.TempDir()
+	rng := solvers.NewStream(1, "pictures", 0)
+	picture := image.NewGray(image.Rect(0, 0, 5, 4))
+	for i := range 200 {
+		at := rng.IntN(5)
+		for k := range picture.Pix {
+			picture.Pix[k] = uint8(20 * rng.IntN(2))
+			if k%5 == at {
+				picture.Pix[k] = uint8(200 + rng.IntN(50))
+			}
+		}
+		file, err := os.Create(filepath.Join(folder, fmt.Sprintf("%03d.png", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := png.Encode(file, picture); err != nil {
+			t.Fatal(err)
+		}
+		file.Close()
+	}
+	r := run(t, Samples, "CMF_DATA_FILE", folder, "CMF_STEPS", "40", "CMF_COUNT", "100", "CMF_MIXING", "40", "CMF_PARTICLES", "256", "CMF_BATCH", "128")
+	x := readNPY(t, r, "samples.npy")
+	if x.Rows != 100 || x.Cols != 20 || slices.Min(x.Data) < 0 || slices.Max(x.Data) > 1 || slices.Max(x.Data) < .6 {
+		t.Errorf("pictures of shape (%d, %d), pixels from %g to %g", x.Rows, x.Cols, slices.Min(x.Data), slices.Max(x.Data))
+	}
+	if m := r.Report.Metrics["log_likelihood"]; math.IsNaN(m) || m < -10 {
+		t.Errorf("log likelihood %g nats of pixels in [0, 1]", m)
+	}
+	os.Unsetenv("CMF_DATA_FILE")
+	for _, name := range []string{"CMF_PARTICLES", "CMF_STEPS", "CMF_BATCH"} {
+		os.Unsetenv(name)
+	}
+	saved := run(t, Generate, "CMF_CHECKPOINT", r.path("checkpoint.safetensors"), "CMF_POINTS", folder)
+	if got := readNPY(t, saved, "samples.npy"); !slices.Equal(got.Data, x.Data) {
+		t.Error("the checkpoint does not give the pictures of its run")
+	}
+	if l := readNPY(t, saved, "densities.npy"); l.Rows != 200 || l.Cols != 1 {
+		t.Errorf("densities.npy has shape (%d, %d)", l.Rows, l.Cols)
+	}
+}
+
+// What is no model of an experiment is refused with what is wrong with it.
+func TestGenerateRefuses(t *testing.T) {
+	r, err := runPlane(t, "CMF_STEPS", "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Unsetenv("CMF_STEPS")
+	good := r.path("checkpoint.safetensors")
+	changed := func(name string, change func(c *graph.Checkpoint)) string {
+		c, err := graph.LoadCheckpoint(good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(c)
+		path := filepath.Join(t.TempDir(), name+".safetensors")
+		if err := c.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	content, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(t.TempDir(), "cut.safetensors")
+	if err := os.WriteFile(cut, content[:len(content)-100], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	text := func(name, value string) func(c *graph.Checkpoint) {
+		return func(c *graph.Checkpoint) { c.Texts[name] = value }
+	}
+	for path, want := range map[string]string{
+		"absent.safetensors":     "no such file",
+		cut:                      "a damaged one",
+		"classifier.safetensors": "does not say its architecture",
+		changed("kind", text("architecture", `{"Dim":2,"Hidden":[32,32],"Convolutions":3}`)):               `its architecture is not one that this version knows: json: unknown field "Convolutions"`,
+		changed("wide", text("architecture", `{"Dim":2,"Hidden":[1000000000,32]}`)):                        "its architecture needs [2 1000000000]",
+		changed("flat", text("architecture", `{"Dim":2,"Hidden":[32,32]}`)):                                "that is not here",
+		changed("deep", text("architecture", `{"Dim":2,"Hidden":[32,32],"Rank":1000000}`)):                 "more arrays than it holds",
+		changed("units", text("units", `{"Center":[0],"Scale":[1]}`)):                                      "1 centres and 1 scales for points of 2",
+		changed("scale", text("units", `{"Center":[0,0],"Scale":[1,-1]}`)):                                 "it must be positive",
+		changed("gamma", text("chains.gamma", "fast")):                                                     "chains.gamma",
+		changed("nan", func(c *graph.Checkpoint) { c.Tensors["weight.out"].F32[0] = float32(math.NaN()) }): `"weight.out" holds NaN`,
+		changed("bank", func(c *graph.Checkpoint) { delete(c.Tensors, "bank.y") }):                         "they must be (n, 2)",
+	} {
+		t.Setenv("CMF_CHECKPOINT", path)
+		t.Setenv("CMF_OUT", t.TempDir())
+		_, err := Execute(t.Context(), Generate, nil, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "CMF_CHECKPOINT="+path) {
+			t.Errorf("%s: %v; want %q", path, err, want)
+		}
+	}
+	t.Setenv("CMF_CHECKPOINT", good)
+	t.Setenv("CMF_COUNT", "0")
+	t.Setenv("CMF_POINTS", csvFile(t, "", 3, func(int) string { return "1,2,3" }))
+	if _, err := Execute(t.Context(), Generate, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "its rows have 3 coordinates, and the model 2") {
+		t.Errorf("points of another dimension: %v", err)
+	}
+}

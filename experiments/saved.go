@@ -1,0 +1,204 @@
+package experiments
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cmf/graph"
+	"cmf/layers"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// origin is what a checkpoint says of its model besides numbers.
+type origin struct {
+	experiment   string
+	architecture layers.Architecture
+	units        *Units // nil where the problem names none
+	config       map[string]string
+}
+
+// put writes the origin into the texts of a checkpoint.
+func (o *origin) put(texts map[string]string) error {
+	texts["experiment"] = o.experiment
+	for name, v := range map[string]any{"architecture": o.architecture, "units": o.units, "config": o.config} {
+		text, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		texts[name] = string(text)
+	}
+	return nil
+}
+
+// originOf reads what put wrote.
+func originOf(c *graph.Checkpoint) (*origin, error) {
+	if _, ok := c.Texts["architecture"]; !ok {
+		return nil, errors.New("it does not say its architecture: it is no checkpoint of an experiment, or one of an earlier version, which a run with CMF_RESUME naming it, and its other variables, saves again")
+	}
+	o := &origin{experiment: c.Texts["experiment"]}
+	for name, v := range map[string]any{"architecture": &o.architecture, "units": &o.units, "config": &o.config} {
+		d := json.NewDecoder(strings.NewReader(c.Texts[name]))
+		d.DisallowUnknownFields()
+		if err := d.Decode(v); err != nil {
+			return nil, fmt.Errorf("its %s is not one that this version knows: %w", name, err)
+		}
+	}
+	if o.units != nil {
+		return o, o.units.check(o.architecture.Dim)
+	}
+	if alpha, ok := o.config["CMF_ALPHA"]; ok && o.experiment == MNIST.Name {
+		a, err := strconv.ParseFloat(alpha, 64)
+		if err != nil {
+			return nil, fmt.Errorf("its CMF_ALPHA: %w", err)
+		}
+		o.units = &Units{Alpha: a, Height: side, Width: side}
+		return o, o.units.check(o.architecture.Dim)
+	}
+	return o, nil
+}
+
+// LoadModel reads the model of a checkpoint: the potential with its averaged
+// weights, the bank of particles with their conjugates, the preconditioner and
+// the units. It draws and has a density as after Fit, to the same bits; training
+// goes on by CMF_RESUME.
+//
+// A file that is no checkpoint of an experiment, or whose parts do not belong
+// together or are not finite, is an error that names the part.
+func LoadModel(path string) (*Model, error) {
+	c, err := graph.LoadCheckpoint(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := modelOf(c)
+	if err != nil {
+		return nil, fmt.Errorf("the model of %s: %w", path, err)
+	}
+	return m, nil
+}
+
+func modelOf(c *graph.Checkpoint) (*Model, error) {
+	o, err := originOf(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Tensors)) {
+		t := c.Tensors[name]
+		if slices.ContainsFunc(t.F32, func(v float32) bool { return v-v != 0 }) {
+			return nil, fmt.Errorf("its %q holds NaN or ±Inf", name)
+		}
+	}
+	w, err := potentialOf(c, o.architecture)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{params: w.Params(), origin: *o, Finished: true}
+	if m.Evaluator, err = layers.NewEvaluator(w); err != nil {
+		return nil, err
+	}
+	if m.Curvature, err = layers.NewCurvature(w); err != nil {
+		return nil, err
+	}
+	m.Noise = m.Evaluator
+	if o.config["CMF_SOURCE"] == "gaussian" {
+		m.Noise = solvers.StandardNormal{D: w.Dim()}
+	}
+	y, partners := general(c.Tensors["bank.y"]), general(c.Tensors["bank.partners"])
+	if y.Rows < 1 || y.Cols != w.Dim() || partners.Rows != y.Rows || partners.Cols != y.Cols {
+		return nil, fmt.Errorf("its %q and %q have shapes (%d, %d) and (%d, %d); they must be (n, %d)",
+			"bank.y", "bank.partners", y.Rows, y.Cols, partners.Rows, partners.Cols, w.Dim())
+	}
+	if m.State, err = solvers.NewCMFGenState(y, partners, 1, solvers.NewStream(0, "none", 0)); err != nil {
+		return nil, err
+	}
+	if m.State.Bank.Step, err = strconv.ParseFloat(c.Texts["chains.gamma"], 64); err != nil {
+		return nil, fmt.Errorf("its %q: %w", "chains.gamma", err)
+	}
+	if m.State.Step, err = strconv.Atoi(c.Texts["step"]); err != nil {
+		return nil, fmt.Errorf("its %q: %w", "step", err)
+	}
+	return m, m.loadMetric(c)
+}
+
+// potentialOf builds the network of an architecture with a checkpoint's weights,
+// averaged where it has averages.
+func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, error) {
+	// What the file holds bounds what is allocated for it.
+	if n := len(c.Tensors); len(a.Hidden) > n || a.Rank > n || a.Knots > n {
+		return nil, fmt.Errorf("its architecture %+v has more arrays than it holds", a)
+	}
+	for l, h := range a.Hidden {
+		name := fmt.Sprintf("weight.layer%d.skip", l)
+		if t := c.Tensors[name]; !slices.Equal(t.Shape, []int{a.Dim, h}) {
+			return nil, fmt.Errorf("its %q has shape %v; its architecture needs [%d %d]", name, t.Shape, a.Dim, h)
+		}
+	}
+	w, err := layers.NewICNN(a)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.GetParams(w.Params()); err != nil {
+		return nil, err
+	}
+	for name, mean := range getMap(c, "average.") {
+		p := w.Params().ByName(name)
+		if p == nil {
+			continue // a weight of the loss
+		}
+		if len(mean) != p.Len() {
+			return nil, fmt.Errorf("its average of %q has %d values; there must be %d", name, len(mean), p.Len())
+		}
+		copy(p.Float32s(), mean)
+	}
+	return w, nil
+}
+
+// Units are those between points of the model and of the data; the same, where
+// the problem that it was fitted to names none.
+func (m *Model) Units() *Units {
+	if m.origin.units == nil {
+		return new(Units)
+	}
+	return m.origin.units
+}
+
+// LogPDF is the log density of the model at each row of x, (n, d), in the data's
+// units, in nats:
+//
+//	log q(x) = −w(∇w(z)) + log det ∇²w(z) − log Z_w + log |det ∂z/∂x|,
+//
+// z being x in the units of learning. It is NaN where ∇²w is not positive
+// definite. Only log Z_w is an estimate, by annealing; info has its error.
+func (m *Model) LogPDF(x blas32.General, rng *solvers.Stream) (logPDF []float64, info solvers.AnnealingInfo, err error) {
+	z, err := m.Units().Learning(x)
+	if err != nil {
+		return nil, info, err
+	}
+	l, err := m.density(z, rng)
+	if err != nil {
+		return nil, info, err
+	}
+	return l.LogPDF, l.LogZ, nil
+}
+
+// density is the density in the data's units at points z in those of learning.
+func (m *Model) density(z blas32.General, rng *solvers.Stream) (*likelihood, error) {
+	l, err := heldOutDensity(m, z, rng)
+	if err != nil {
+		return nil, err
+	}
+	volume, err := m.Units().logVolume(z)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range volume {
+		l.LogPDF[i] += v
+	}
+	return l, nil
+}

@@ -1,0 +1,109 @@
+package experiments
+
+import (
+	"fmt"
+	"math"
+
+	"cmf/data"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Units take points between those that a model was learned in, z, and the
+// data's, x: x = Center + Scale⊙z, or for pictures x = (σ(z) − α)/(1 − 2α), the
+// pixels of data.Logit. Without Center and Alpha both are the same. A checkpoint
+// holds them.
+type Units struct {
+	Center []float64 `json:",omitempty"` // of each coordinate, in the data's units
+	Scale  []float64 `json:",omitempty"` // positive, in the data's units per unit of learning
+
+	Alpha         float64 `json:",omitempty"` // α of pixels; 0 where points are not pictures
+	Height, Width int     `json:",omitempty"` // of a picture: d is H·W grey values or 3·H·W of colour
+
+	// Columns name the coordinates of points that came from a table; its samples
+	// are written as a table too. Table tells that of one without names.
+	Columns []string `json:",omitempty"`
+	Table   bool     `json:",omitempty"`
+}
+
+// check says what is wrong with units of points of dimension d.
+func (u *Units) check(d int) error {
+	switch area := u.Height * u.Width; {
+	case len(u.Center) != len(u.Scale) || len(u.Center) != 0 && len(u.Center) != d:
+		return fmt.Errorf("units of %d centres and %d scales for points of %d coordinates", len(u.Center), len(u.Scale), d)
+	case !finite(u.Center) || !finite(u.Scale):
+		return fmt.Errorf("units with centres %v and scales %v; they must be finite", u.Center, u.Scale)
+	case len(u.Columns) != 0 && len(u.Columns) != d:
+		return fmt.Errorf("names of %d columns for points of %d coordinates", len(u.Columns), d)
+	case u.Alpha != 0 && (!(u.Alpha > 0 && u.Alpha < .5) || u.Center != nil):
+		return fmt.Errorf("units of pixels with α = %g and %d centres; α must be between 0 and 0.5, without centres", u.Alpha, len(u.Center))
+	case u.Height < 0 || u.Width < 0 || u.Height > d || u.Width > d || area != 0 && area != d && 3*area != d:
+		return fmt.Errorf("pictures of %d×%d pixels for points of %d coordinates", u.Height, u.Width, d)
+	}
+	for k, s := range u.Scale {
+		if !(s > 0) {
+			return fmt.Errorf("units with the scale %g of coordinate %d; it must be positive", s, k+1)
+		}
+	}
+	return nil
+}
+
+// Data takes points z, (n, d), to the data's units.
+func (u *Units) Data(z blas32.General) (blas32.General, error) {
+	x := newBatch(z.Rows, z.Cols)
+	if u.Alpha > 0 {
+		return x, data.Logit{Alpha: u.Alpha}.Inverse(x, z)
+	}
+	return u.each(z, func(j int, v float64) float64 { return u.Center[j] + u.Scale[j]*v })
+}
+
+// Learning takes points x of the data, (n, d), to the units of learning. Pixels
+// beyond [0, 1] are an error; they are not dequantised.
+func (u *Units) Learning(x blas32.General) (blas32.General, error) {
+	z := newBatch(x.Rows, x.Cols)
+	if u.Alpha > 0 {
+		return z, data.Logit{Alpha: u.Alpha}.Forward(z, x, nil)
+	}
+	return u.each(x, func(j int, v float64) float64 { return (v - u.Center[j]) / u.Scale[j] })
+}
+
+// each is a copy of x with the units of every coordinate changed.
+func (u *Units) each(x blas32.General, change func(j int, v float64) float64) (blas32.General, error) {
+	out := newBatch(x.Rows, x.Cols)
+	if u.Center != nil && x.Cols != len(u.Center) {
+		return out, fmt.Errorf("points of %d coordinates in units of %d", x.Cols, len(u.Center))
+	}
+	for i := range x.Rows {
+		to := row(out, i)
+		copy(to, row(x, i))
+		for j := range u.Center {
+			to[j] = float32(change(j, float64(to[j])))
+		}
+	}
+	return out, nil
+}
+
+// logVolume is log |det ∂z/∂x| at each row of z, by which a density of z becomes
+// one of x.
+func (u *Units) logVolume(z blas32.General) ([]float64, error) {
+	volume := make([]float64, z.Rows)
+	if u.Alpha > 0 {
+		return volume, data.Logit{Alpha: u.Alpha}.LogDetJacobian(volume, z)
+	}
+	var sum float64
+	for _, s := range u.Scale {
+		sum -= math.Log(s)
+	}
+	for i := range volume {
+		volume[i] = sum
+	}
+	return volume, nil
+}
+
+// name is that of coordinate j, counted from 0.
+func (u *Units) name(j int) string {
+	if u.Columns != nil {
+		return u.Columns[j]
+	}
+	return fmt.Sprintf("x%d", j+1)
+}
