@@ -1,6 +1,7 @@
 // Package data holds the measures ρ that conjugate moment measures are fitted
-// to: two-dimensional toy sets, MNIST and a drawn stand-in for it, and arrays
-// from files, together with pixel transforms and shuffled minibatches.
+// to: two-dimensional toy sets, energies and their quadrature, MNIST, the Cartoon
+// Set and drawn stand-ins for both, and arrays from files, together with pixel
+// transforms and shuffled minibatches.
 //
 // A batch is a row-major (n, d) matrix of float32, one point to a row.
 package data

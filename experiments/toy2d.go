@@ -110,6 +110,7 @@ func (p *planar) learn(ctx context.Context, r *Run, c *Toy2DConfig, law *solvers
 		// them, so hardly any of it is fixed, and edges need sharp hinges.
 		Start:        layers.Start{Law: startLaw(c.Init, law), Share: .1, Fixed: .05, Spread: c.Spread, Balanced: true},
 		Train:        p.train,
+		Units:        &Units{Center: p.center[:], Scale: []float64{p.scale, p.scale}},
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    1e-3,
