@@ -24,7 +24,7 @@ import (
 )
 
 // plain is a PNG of one colour, 10×10.
-func plain(t *testing.T, c color.Color) []byte {
+func plain(t testing.TB, c color.Color) []byte {
 	t.Helper()
 	picture := image.NewNRGBA(image.Rect(0, 0, 10, 10))
 	for k := range 100 {
@@ -33,7 +33,7 @@ func plain(t *testing.T, c color.Color) []byte {
 	return encoded(t, picture)
 }
 
-func encoded(t *testing.T, picture image.Image) []byte {
+func encoded(t testing.TB, picture image.Image) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	if err := png.Encode(&out, picture); err != nil {
@@ -49,7 +49,7 @@ type entry struct {
 	kind    byte // 0 for a file
 }
 
-func tgz(t *testing.T, entries ...entry) []byte {
+func tgz(t testing.TB, entries ...entry) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)

@@ -2,6 +2,7 @@ package data
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func ReadCSV(path string) (blas32.General, error) {
 }
 
 func decodeCSV(file io.Reader) (m blas32.General, err error) {
-	in := bufio.NewReader(file)
+	in := bufio.NewReader(&lineReader{r: file, line: 1})
 	const mark = "\ufeff" // spreadsheets begin with it
 	if start, _ := in.Peek(len(mark)); string(start) == mark {
 		in.Discard(len(mark))
@@ -51,6 +52,9 @@ func decodeCSV(file io.Reader) (m blas32.General, err error) {
 		if err != nil {
 			return m, err
 		}
+		if len(m.Data) > maxNPYValues-len(record) {
+			return m, fmt.Errorf("more than %d values; at most that many are read", maxNPYValues)
+		}
 		line, _ := r.FieldPos(0)
 		switch {
 		case from == 0:
@@ -65,14 +69,14 @@ func decodeCSV(file io.Reader) (m blas32.General, err error) {
 			v, err := strconv.ParseFloat(strings.TrimSpace(text), 32)
 			if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
 				line, _ := r.FieldPos(k)
-				return m, fmt.Errorf("line %d, column %d: %q is not a finite number", line, k+1, text)
+				return m, fmt.Errorf("line %d, column %d: %q is not a finite number; allowed are numbers parted by commas, such as 1.5,-2e3", line, k+1, clipped(text))
 			}
 			m.Data = append(m.Data, float32(v))
 		}
 		m.Rows++
 	}
 	if m.Rows == 0 {
-		return m, errors.New("it holds no row of numbers")
+		return m, errors.New("it holds no row of numbers; needed is one to a line, parted by commas")
 	}
 	m.Cols, m.Stride = columns, columns
 	return m, nil
@@ -81,4 +85,34 @@ func decodeCSV(file io.Reader) (m blas32.General, err error) {
 func isNumber(text string) bool {
 	_, err := strconv.ParseFloat(strings.TrimSpace(text), 32)
 	return err == nil || errors.Is(err, strconv.ErrRange)
+}
+
+// clipped is a text short enough for a message.
+func clipped(text string) string {
+	if len(text) > 40 {
+		return text[:40] + "…"
+	}
+	return text
+}
+
+// maxCSVLine bounds what is held of a line: 16 MiB, of a million numbers.
+const maxCSVLine = 16 << 20
+
+// lineReader refuses lines beyond maxCSVLine, which encoding/csv would hold whole.
+type lineReader struct {
+	r            io.Reader
+	line, length int
+}
+
+func (l *lineReader) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	l.length += n
+	if last := bytes.LastIndexByte(p[:n], '\n'); last >= 0 {
+		l.line += bytes.Count(p[:n], []byte("\n"))
+		l.length = n - last - 1
+	}
+	if l.length > maxCSVLine {
+		return 0, fmt.Errorf("line %d is longer than %d bytes; at most that many are read", l.line, maxCSVLine)
+	}
+	return n, err
 }

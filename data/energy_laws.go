@@ -49,7 +49,9 @@ func GaussianEnergy(law *solvers.Gaussian) *Energy {
 }
 
 // MixtureEnergy is −log Σ_k Weight_k·N(x; Mean_k, SD_k²·I), so that LogZ is 0, of
-// at least one component; weights are divided by their sum.
+// at least one component; weights are divided by their sum. Energies and slopes
+// are to fit into float32: weights may be 0 to 10¹², deviations 10⁻⁶ to 10⁶, and
+// coordinates of the means −10⁶ to 10⁶.
 func MixtureEnergy(parts ...Normal) (*Energy, error) {
 	const reach = 6
 	if len(parts) == 0 || len(parts[0].Mean) == 0 {
@@ -63,16 +65,16 @@ func MixtureEnergy(parts ...Normal) (*Energy, error) {
 		switch {
 		case len(p.Mean) != d:
 			return nil, fmt.Errorf("component %d has %d coordinates, component 1 has %d; they must agree", k+1, len(p.Mean), d)
-		case !(p.Weight >= 0) || math.IsInf(p.Weight, 1):
-			return nil, fmt.Errorf("component %d has weight %g; it must be 0 or more, and finite", k+1, p.Weight)
-		case !(p.SD > 0) || math.IsInf(p.SD, 1):
-			return nil, fmt.Errorf("component %d has standard deviation %g; it must be positive and finite", k+1, p.SD)
+		case !(p.Weight >= 0 && p.Weight <= 1e12):
+			return nil, fmt.Errorf("component %d has weight %g; allowed are 0 to 1e12", k+1, p.Weight)
+		case !(p.SD >= 1e-6 && p.SD <= 1e6):
+			return nil, fmt.Errorf("component %d has standard deviation %g; allowed are 1e-6 to 1e6", k+1, p.SD)
 		}
 		total += p.Weight
 		upTo[k] = total
 		for j, m := range p.Mean {
-			if math.IsNaN(m) || math.IsInf(m, 0) {
-				return nil, fmt.Errorf("component %d has the mean %v; it must be finite", k+1, p.Mean)
+			if !(math.Abs(m) <= 1e6) {
+				return nil, fmt.Errorf("component %d has the mean %v; its coordinates must be -1e6 to 1e6", k+1, p.Mean)
 			}
 			box.Lower[j], box.Upper[j] = min(box.Lower[j], m-reach*p.SD), max(box.Upper[j], m+reach*p.SD)
 		}

@@ -20,7 +20,7 @@ func WriteNPY(path string, m blas32.General) (err error) {
 	if err := checkBatch("the batch", m); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.cmf-part")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -135,12 +135,12 @@ func decodeNPY(r *bufio.Reader, size int64) (blas32.General, error) {
 func readNPYHeader(r io.Reader) (header npy.Header, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("malformed header: %v", p)
+			err = fmt.Errorf("malformed header: %v; allowed are NumPy arrays of shape (n, d), float32 or float64", p)
 		}
 	}()
 	reader, err := npy.NewReader(r)
 	if err != nil {
-		return header, fmt.Errorf("header: %w", err)
+		return header, fmt.Errorf("header: %w; allowed are NumPy arrays of shape (n, d), float32 or float64", err)
 	}
 	return reader.Header, nil
 }

@@ -95,13 +95,14 @@ const (
 func weightKey(p *Param) string { return weightPrefix + p.Name }
 
 // Save writes the checkpoint to path: to a temporary file first, then renamed,
-// so that a reader never sees half of it.
+// so that a reader never sees half of it; a process that is killed may leave
+// .checkpoint-*.cmf-part.
 func (c *Checkpoint) Save(path string) (err error) {
 	data, err := c.Marshal()
 	if err != nil {
 		return fmt.Errorf("graph: checkpoint %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".checkpoint-*")
+	f, err := os.CreateTemp(filepath.Dir(path), ".checkpoint-*.cmf-part")
 	if err != nil {
 		return fmt.Errorf("graph: checkpoint %s: %w", path, err)
 	}
@@ -130,7 +131,15 @@ func (c *Checkpoint) Save(path string) (err error) {
 
 // LoadCheckpoint reads a checkpoint file.
 func LoadCheckpoint(path string) (*Checkpoint, error) {
-	data, err := os.ReadFile(path)
+	// A device or a pipe might have no end.
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file; name a checkpoint.safetensors", path)
+	}
+	var data []byte
+	if err == nil {
+		data, err = os.ReadFile(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("graph: checkpoint: %w", err)
 	}

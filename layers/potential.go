@@ -1,5 +1,10 @@
 // Package layers holds convex potentials w(x; θ), declared as nodes of an
 // expression graph, their initialisations, and the evaluation of batches.
+//
+// NewICNN makes the network that all experiments learn, Start fills its weights
+// near a Gaussian's closed form, and NewEvaluator gives w, ∇w and ∇²w·v on
+// batches. A potential of one's own is a type that satisfies Potential; see its
+// example.
 package layers
 
 import (

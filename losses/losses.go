@@ -1,7 +1,10 @@
 // Package losses declares the terms by which a potential is fitted, as graph
 // nodes over named batches, and sums of them read from a text such as
-// "dual+0.1*pairs". A further term is one more file: a type that satisfies
-// Term, and its line in the table of known terms.
+// "dual+0.1*pairs".
+//
+// Parse reads a sum, and NewObjective compiles it for a potential and a batch
+// size. A term of one's own is a type that satisfies Term, handed to Parse; see
+// the example of Term.
 package losses
 
 import (
@@ -94,7 +97,7 @@ func Parse(spec string, extra ...Term) (Sum, error) {
 			return nil, fmt.Errorf("losses: unknown term %q in %q; known terms are %s", name, spec, strings.Join(known, ", "))
 		}
 		if slices.ContainsFunc(sum, func(w Weighted) bool { return w.Term.Name() == name }) {
-			return nil, fmt.Errorf("losses: term %q appears twice in %q", name, spec)
+			return nil, fmt.Errorf("losses: term %q appears twice in %q; name each once", name, spec)
 		}
 		sum = append(sum, Weighted{factor, terms[k]})
 	}
