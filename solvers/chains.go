@@ -197,7 +197,7 @@ func (c *Chains) restart(lost []int, rng *rand.Rand, info *LangevinInfo) error {
 		}
 	}
 	if len(healthy) == 0 {
-		return errors.New("solvers: no Langevin particle is finite any more; take a smaller Step, set Adjusted, or restart from the last checkpoint")
+		return fmt.Errorf("solvers: %w: none is finite any more; take a smaller Step, set Adjusted, or restart from the last checkpoint", ErrParticles)
 	}
 	for _, i := range lost {
 		j := healthy[rng.IntN(len(healthy))]

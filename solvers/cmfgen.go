@@ -10,7 +10,7 @@ import (
 
 // Objective is a loss over named batches with its gradient in weights.
 type Objective interface {
-	// Inputs are the batches that Gradient needs, of the names below.
+	// Inputs are the batches that Gradient needs, by the names BatchData and so on.
 	Inputs() []string
 
 	// Weights are the trained weights; Gradient leaves their gradients there.
@@ -51,8 +51,10 @@ type Source interface {
 //
 // A minibatch of the bank that runs away as a whole is put back on ∇w(x), the
 // image of data, whose conjugates are x; its law is 𝔓_w once w is learned. A
-// loss or gradient that is not finite changes no weight: it skips the batch and
-// halves the learning rate from then on. Ten such batches in a row are an error.
+// batch that goes wrong (particles, conjugates, loss or gradient not finite, say)
+// changes no weight and halves the learning rate from then on. Several in a row
+// restore the last good weights, and when that does not help Step returns
+// ErrDiverged.
 //
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
@@ -100,9 +102,16 @@ type CMFGenState struct {
 	Partners blas32.General // x̂_j, (n, d)
 	Next     int            // first row of the next minibatch of the bank
 	Adam     AdamState
-	Failures int // batches skipped in a row up to now
-	Halvings int // of the learning rate, one for each batch skipped so far
 	Stream   *Stream
+
+	// What meets divergence; a run that goes wrong repeats only if a checkpoint
+	// holds it too.
+	Failures int                  // batches skipped in a row up to now
+	Halvings int                  // of the learning rate, for the batches skipped so far
+	Stuck    int                  // iterations in a row whose particles ran away or did not move
+	Restores int                  // returns to the last good weights so far
+	Level    float64              // |loss| of the first iteration
+	Good     map[string][]float32 // the last good weights by name
 
 	metric *Metric
 	moved  Chains         // the minibatch of the bank
@@ -146,21 +155,30 @@ type CMFGenInfo struct {
 	Marginal  float64 // marginal error of the Sinkhorn plan; 0 without one
 	Unsolved  int     // probes whose solve did not converge
 	RanAway   bool    // the minibatch of the bank was put back on the data's image
-	Skipped   bool    // the loss or its gradient was not finite; no weight changed
+	Skipped   bool    // the batch went wrong
+	Restored  bool    // the weights are the last good ones again
 }
 
-// Step makes one iteration.
+// Step makes one iteration. An error that wraps ErrDiverged leaves the last good
+// weights, from which other options may go on.
 func (c *CMFGen) Step() (info CMFGenInfo, err error) {
+	weights := c.Objective.Weights()
+	c.State.remember(weights)
+	err = c.State.settle(c.iterate(&info), c.Sampler, weights, &info)
+	return info, err
+}
+
+func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
 	s := c.State
 	if err := c.renewMetric(); err != nil {
-		return info, err
+		return err
 	}
 	index := s.minibatch()
 
 	// 1. y ~ 𝔓_w
 	noise, sampler := c.noise()
 	if err := s.Bank.Gather(&s.moved, index); err != nil {
-		return info, err
+		return err
 	}
 	s.moved.Fresh = false
 	info.Langevin, err = sampler.Run(noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream.Rand)
@@ -170,27 +188,23 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 		}
 	}
 	if err != nil {
-		return info, err
+		return err
 	}
 	if err := s.Bank.Scatter(&s.moved, index); err != nil {
-		return info, err
+		return err
 	}
 
 	// 2. x ~ ρ
 	if err := c.Data.Next(s.x); err != nil {
-		return info, err
+		return err
 	}
 
 	// 3. x̂ = ∇w*(y), and whatever else the loss asks for
-	batches, err := c.batches(index, &info)
+	batches, err := c.batches(index, info)
 	if err != nil {
-		return info, err
+		return err
 	}
 
 	// 4. θ ← project(Adam(∇L))
-	if err := s.descend(c.Objective, c.Adam, batches, &info); err != nil {
-		return info, err
-	}
-	s.Step++
-	return info, nil
+	return s.descend(c.Objective, c.Adam, batches, info)
 }

@@ -2,6 +2,7 @@ package solvers
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -61,7 +62,9 @@ func (c *CMFGen) conjugates(index []int, info *CMFGenInfo) (err error) {
 		return err
 	}
 	scatterRows(s.Partners, s.xhat, index)
-	info.Masked = s.maskRows(info.Conjugate)
+	if info.Masked = s.maskRows(info.Conjugate); info.Masked == s.x.Rows {
+		return fmt.Errorf("solvers: %w: of %d rows, the least residual is %g", ErrConjugates, info.Masked, slices.Min(info.Conjugate.Residual))
+	}
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math"
 	"slices"
-	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -15,6 +14,7 @@ import (
 type faulty struct {
 	*bowl
 	step   int
+	huge   bool // makes the loss 1e12
 	inputs []string
 	fault  func(f *faulty, step int) (loss float64, err error) // nil error and a finite loss leave the bowl's
 	seen   map[string]blas32.General
@@ -30,6 +30,9 @@ func (f *faulty) Gradient(in map[string]blas32.General) (float64, map[string]flo
 		return loss, terms, err
 	}
 	wrong, err := f.fault(f, f.step)
+	if f.huge {
+		loss = 1e12
+	}
 	if !isFinite(wrong) {
 		loss = wrong
 	}
@@ -90,29 +93,12 @@ func TestCMFGenSkipsBadBatches(t *testing.T) {
 	}
 }
 
-// Ten bad batches in a row end the run with advice; other errors end it at once.
-func TestCMFGenGivesUp(t *testing.T) {
+// Errors that are not of a batch's numbers end the run at once.
+func TestCMFGenOtherErrors(t *testing.T) {
 	c, f := newLoop(t)
-	f.fault = func(_ *faulty, step int) (float64, error) {
-		if step > 2 {
-			return math.NaN(), nil
-		}
-		return 0, nil
-	}
-	for k := range 12 {
-		_, err := c.Step()
-		if last := k == 11; last != (err != nil) {
-			t.Fatalf("step %d: %v", k+1, err)
-		}
-		if err != nil && (!strings.Contains(err.Error(), "CMF_LR") || !strings.Contains(err.Error(), "NaN")) {
-			t.Errorf("the error %q does not say what was wrong and what to change", err)
-		}
-	}
-
-	c, f = newLoop(t)
 	sorry := errors.New("sorry")
 	f.fault = func(*faulty, int) (float64, error) { return 0, sorry }
-	if _, err := c.Step(); !errors.Is(err, sorry) {
+	if _, err := c.Step(); !errors.Is(err, sorry) || errors.Is(err, ErrDiverged) {
 		t.Errorf("an error of the objective: %v", err)
 	}
 	c, _ = newLoop(t)

@@ -2,11 +2,11 @@ package solvers
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
 
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
 )
 
 // noise is the potential that the particles sample, and its sampler.
@@ -36,9 +36,16 @@ func (c *CMFGen) renewMetric() error {
 	if err != nil {
 		return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
 	}
-	if s.metric, err = MetricFromHessian(h); err != nil {
-		return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
+	return s.precondition(h)
+}
+
+// precondition makes P = h⁻¹, or keeps the last P where there is none.
+func (s *CMFGenState) precondition(h *mat.SymDense) error {
+	m, err := MetricFromHessian(h)
+	if err != nil {
+		return fmt.Errorf("solvers: renewing the preconditioner: %w: %w", ErrCurvature, err)
 	}
+	s.metric = m
 	return nil
 }
 
@@ -73,41 +80,26 @@ func (s *CMFGenState) restart(w Potential, index []int, info *LangevinInfo) erro
 	if err := w.Eval(s.x, nil, s.moved.Y); err != nil {
 		return fmt.Errorf("solvers: restarting the bank: %w", err)
 	}
+	if !finiteRow(s.moved.Y.Data) {
+		return fmt.Errorf("solvers: %w, nor is ∇w finite on the data", ErrParticles)
+	}
 	scatterRows(s.Partners, s.x, index)
 	s.moved.Step, s.moved.Curvature, s.moved.Fresh = 0, 0, false
 	info.Restarted += len(index)
 	return nil
 }
 
-// maxFailures batches in a row whose loss or gradient is not finite end a run.
-const maxFailures = 10
-
-// descend steps the weights along the gradient of the loss of the batches, or
-// skips them where it is not finite.
+// descend steps the weights along the gradient of the loss of the batches.
 func (s *CMFGenState) descend(o Objective, adam Adam, batches map[string]blas32.General, info *CMFGenInfo) (err error) {
 	if info.Loss, info.Terms, err = o.Gradient(batches); err != nil {
 		return err
 	}
-	if isFinite(info.Loss) {
-		adam.LR = math.Ldexp(or(adam.LR, 1e-3), -s.Halvings)
-		info.Adam, err = adam.Step(&s.Adam, o.Weights())
-	} else {
-		err = fmt.Errorf("the loss is %g", info.Loss)
-	}
-	switch {
-	case err == nil:
-		s.Failures = 0
-		return nil
-	case isFinite(info.Loss) && !errors.Is(err, ErrNonFiniteGradient):
+	if err := s.checkLoss(info.Loss); err != nil {
 		return err
 	}
-	info.Skipped = true
-	s.Failures++
-	s.Halvings++
-	if s.Failures < maxFailures {
-		return nil
-	}
-	return fmt.Errorf("solvers: %d batches in a row gave no finite gradient, the last because %w; start again, or from an earlier checkpoint, with a lower learning rate (CMF_LR), or check the scale of the data", s.Failures, err)
+	adam.LR = math.Ldexp(or(adam.LR, 1e-3), -s.Halvings)
+	info.Adam, err = adam.Step(&s.Adam, o.Weights())
+	return err
 }
 
 func gatherRows(dst, src blas32.General, index []int) {

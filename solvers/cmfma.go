@@ -40,7 +40,7 @@ const (
 // The equation holds at every point: where the points come from decides only
 // where it is solved most accurately. So x̂ may be rough, and walkers that do not
 // cross from mode to mode still show where the modes are. Particles that run
-// away and gradients that are not finite are met as in CMFGen.
+// away and batches that go wrong are met as in CMFGen.
 //
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
@@ -77,29 +77,32 @@ type CMFMAInfo struct {
 	Clipped int // points beyond Cut
 }
 
-// Step makes one iteration.
+// Step makes one iteration. Its errors are as those of CMFGen.Step.
 func (c *CMFMA) Step() (info CMFMAInfo, err error) {
+	weights := c.Objective.Weights()
+	c.State.remember(weights)
+	err = c.State.settle(c.iterate(&info), c.Sampler, weights, &info.CMFGenInfo)
+	return info, err
+}
+
+func (c *CMFMA) iterate(info *CMFMAInfo) error {
 	s := c.State
 	// 1. x̂ = ∇w*(y), y ~ 𝔓_w
-	if err := c.moveParticles(&info); err != nil {
-		return info, err
+	if err := c.moveParticles(info); err != nil {
+		return err
 	}
 	// 2. walkers on E
-	if err := c.moveWalkers(&info); err != nil {
-		return info, err
+	if err := c.moveWalkers(info); err != nil {
+		return err
 	}
 	// 3. E(x)
 	if err := c.place(); err != nil {
-		return info, err
+		return err
 	}
-	if err := c.evaluate(&info); err != nil {
-		return info, err
+	if err := c.evaluate(info); err != nil {
+		return err
 	}
 	// 4. θ ← project(Adam(∇L))
 	batches := map[string]blas32.General{BatchPoints: s.points, BatchEnergy: s.energy, BatchSlope: s.slope, BatchMask: s.mask}
-	if err := s.descend(c.Objective, c.Adam, batches, &info.CMFGenInfo); err != nil {
-		return info, err
-	}
-	s.Step++
-	return info, nil
+	return s.descend(c.Objective, c.Adam, batches, &info.CMFGenInfo)
 }

@@ -85,8 +85,8 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 		if err != nil {
 			return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
 		}
-		if s.metric, err = MetricFromHessian(h); err != nil {
-			return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
+		if err := s.precondition(h); err != nil {
+			return err
 		}
 	}
 	if err := s.Bank.Gather(&s.moved, index); err != nil {
@@ -125,6 +125,9 @@ func (c *CMFMA) moveWalkers(info *CMFMAInfo) (err error) {
 	s.Evaluations += steps * s.Walkers.Y.Rows
 	// The step adapts from the chains' own.
 	info.Walkers, err = Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(c.Energy, s.Walkers, steps, s.Stream.Rand)
+	if errors.Is(err, ErrParticles) {
+		return fmt.Errorf("solvers: %w, nor at any walker", ErrEnergy)
+	}
 	return err
 }
 
@@ -168,7 +171,7 @@ func (c *CMFMA) evaluate(info *CMFMAInfo) error {
 		}
 	}
 	if len(usable) == 0 {
-		return errors.New("solvers: the energy is finite at no point of the batch")
+		return fmt.Errorf("solvers: %w", ErrEnergy)
 	}
 	info.Masked = s.points.Rows - len(usable)
 	level, cut := s.level(usable), cmp.Or(c.Cut, 20*math.Sqrt(float64(c.Energy.Dim())))

@@ -51,7 +51,7 @@ func MaxCurvature(w Potential, at blas32.General, p *Metric, iterations int, rng
 		}
 	}
 	if math.IsInf(largest, -1) {
-		return 0, fmt.Errorf("solvers: the Hessian of the potential is not finite at any of the %d points of a curvature estimate", n)
+		return 0, fmt.Errorf("solvers: %w: the Hessian of the potential is not finite at any of the %d points of an estimate", ErrCurvature, n)
 	}
 	return largest, nil
 }

@@ -213,7 +213,7 @@ func (l Langevin) setStep(w Potential, c *Chains, stale bool, rng *rand.Rand) er
 		c.Step = min(l.Step, c.Step)
 	}
 	if math.IsInf(c.Step, 1) {
-		return errors.New("solvers: the potential shows no curvature at the particles, so the Langevin step has no default; set Step")
+		return fmt.Errorf("solvers: %w: the potential shows no curvature at the particles, so the Langevin step has no default; set Step", ErrCurvature)
 	}
 	return nil
 }

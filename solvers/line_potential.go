@@ -65,7 +65,7 @@ func (p *LinePotential) Value(x float64) float64 {
 // GibbsPDF is the density e^{−w(x)}/Z of the Gibbs factor.
 func (p *LinePotential) GibbsPDF(x float64) float64 { return math.Exp(-p.Value(x) - p.LogZ) }
 
-// GibbsQuantile is the x with P(Y ≤ x) = p for Y ~ 𝔓: the image of ρ's quantile.
+// GibbsQuantile is the x with P(Y ≤ x) = level for Y ~ 𝔓: the image of ρ's quantile.
 func (p *LinePotential) GibbsQuantile(level float64) float64 {
 	return p.monge.at(LineQuantile(p.rho, level))
 }

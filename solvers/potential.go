@@ -1,9 +1,15 @@
 // Package solvers holds the numerics of conjugate moment measures on whole
-// batches: Langevin sampling of the Gibbs factor, conjugate maps, assignment,
-// Adam, and the outer loop CMFGen. It knows nothing of expression graphs: a
-// potential is anything that evaluates a batch.
+// batches. It knows nothing of expression graphs: a Potential is anything that
+// evaluates a batch, a row-major (n, d) matrix of float32, one point to a row.
 //
-// A batch is a row-major (n, d) matrix of float32, one point to a row.
+// The outer loops are CMFGen, which learns from points, and CMFMA, which learns
+// from an energy. Their parts serve alone too: Langevin and Hamiltonian sample a
+// Gibbs factor; BarzilaiBorwein, LBFGS and NewtonCG solve for the conjugate map;
+// Assign and Sinkhorn couple batches; Density and Annealing give log densities
+// and log Z; Posterior and Clamped condition on coordinates; Adam steps weights.
+// What is known exactly is in Gaussian, Quadratic and, on the line, LineSolver.
+//
+// Randomness is an argument, a Stream named by seed and purpose.
 package solvers
 
 import "gonum.org/v1/gonum/blas/blas32"
