@@ -4,7 +4,7 @@
 mnist:
     go run ./experiments/mnist
 
-# the same in a minute
+# the same in half a minute
 quick:
     CMF_PRESET=quick go run ./experiments/mnist
 

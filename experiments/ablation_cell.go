@@ -216,7 +216,7 @@ func (c *cell) finished() bool {
 		return false
 	}
 	var report Report
-	if json.Unmarshal(text, &report) != nil || strings.HasPrefix(report.Stopped, interrupted) || !c.same(report.Config) {
+	if json.Unmarshal(text, &report) != nil || strings.HasPrefix(report.Stopped, interrupted) || strings.HasPrefix(report.Stopped, diverged) || !c.same(report.Config) {
 		return false
 	}
 	c.report = &report

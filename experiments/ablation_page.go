@@ -2,7 +2,6 @@ package experiments
 
 import (
 	"bytes"
-	_ "embed" // the template
 	"encoding/base64"
 	"errors"
 	"html/template"
@@ -12,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"cmf/data"
@@ -20,10 +18,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-//go:embed ablation.html.tmpl
-var ablationText string
-
-var ablationTemplate = template.Must(template.New("ablation").Parse(ablationText))
+var ablationTemplate = template.Must(template.ParseFS(templates, "ablation.html.tmpl", "style.html.tmpl"))
 
 // leadTable is the table that leads, with pictures of generated points.
 type leadTable struct {
@@ -40,18 +35,15 @@ func (p *plan) writePage(report *Report, tables []table) error {
 	if err != nil {
 		return err
 	}
-	_, style, _ := strings.Cut(pageText, "<style>") // of the pages of runs
-	style, _, _ = strings.Cut(style, "</style>")
 	view := struct {
 		Ablation
 		Report                          *Report
-		Style                           template.CSS
 		Lead                            leadTable
 		Others                          []table
 		OfName, Time, Command, Shared   string
 		Cells, Finished, Failed, AtOnce int
 	}{
-		Ablation: p.Ablation, Report: report, Style: template.CSS(style), Lead: g, Others: tables[1:],
+		Ablation: p.Ablation, Report: report, Lead: g, Others: tables[1:],
 		OfName: p.Of.name(), Command: command(p.Name, p.settings), Shared: p.Base.String(),
 		Cells: len(p.cells), Failed: len(report.Notes), AtOnce: p.parallel,
 	}

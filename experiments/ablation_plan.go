@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -66,12 +67,19 @@ func (a Ablation) plan(args []string, out io.Writer) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if first > math.MaxUint64-uint64(a.Seeds) {
+		return nil, fmt.Errorf("CMF_SEED=%d: there are no %d seeds from there; give a smaller number", first, a.Seeds)
+	}
 	maps.Copy(base, user)
 	return p, p.addCells(base, first)
 }
 
 // addCells lists the cells and loads the configuration of each.
 func (p *plan) addCells(shared map[string]string, first uint64) error {
+	const most = 10000
+	if n := p.Seeds * len(p.Variants) * len(p.columns()); n > most {
+		return fmt.Errorf("CMF_VARIANTS, CMF_DATASETS and CMF_SEEDS: %d cells; allowed are at most %d", n, most)
+	}
 	taken := map[string]bool{}
 	for seed := first; seed < first+uint64(p.Seeds); seed++ {
 		for _, v := range p.Variants {

@@ -192,6 +192,7 @@ func TestAblationTabulatesMeans(t *testing.T) {
 	if err != nil || len(lines) != 13 {
 		t.Fatalf("ablation.csv has %d lines (%v), want a head and 12 cells", len(lines), err)
 	}
+	testPhone(t, folder)
 	lines[1][5] = "" // seconds
 	got := [][]string{lines[0], lines[1]}
 	if d := cmp.Diff([][]string{

@@ -32,6 +32,9 @@ func (a *Ablation) sharedSettings(args []string, base, user map[string]string) (
 	if err != nil {
 		return nil, fmt.Errorf("the ablation's base: %w", err)
 	}
+	if user["CMF_RESUME"] != "" {
+		return nil, errors.New("CMF_RESUME: an ablation goes on where CMF_OUT names its folder")
+	}
 	env := maps.Clone(base)
 	maps.Copy(env, user)
 	settings, err := withVariables(env, load)
@@ -39,10 +42,8 @@ func (a *Ablation) sharedSettings(args []string, base, user map[string]string) (
 		return nil, err
 	}
 	for i, s := range settings {
-		switch settings[i].Default = defaults[i].Value; {
-		case s.Name == "CMF_RESUME" && s.Value != "":
-			return nil, errors.New("CMF_RESUME: an ablation goes on where CMF_OUT names its folder")
-		case s.Name == "CMF_PRESET":
+		settings[i].Default = defaults[i].Value
+		if s.Name == "CMF_PRESET" {
 			settings[i].Default = "default"
 		}
 	}
@@ -68,10 +69,10 @@ func (a *Ablation) readVariables(user map[string]string, known []Variant) (setti
 	}
 	lead := slices.Index(metrics, c.Metric)
 	switch {
-	case c.Seeds < 1:
-		return nil, 0, fmt.Errorf("CMF_SEEDS=%d: at least one seed is needed", c.Seeds)
-	case c.Parallel < 0:
-		return nil, 0, fmt.Errorf("CMF_PARALLEL=%d: the cells at once must be 0 (as many as the cores hold) or more", c.Parallel)
+	case c.Seeds < 1 || c.Seeds > 100:
+		return nil, 0, fmt.Errorf("CMF_SEEDS=%d: allowed are 1 to 100 seeds", c.Seeds)
+	case c.Parallel < 0 || c.Parallel > 1024:
+		return nil, 0, fmt.Errorf("CMF_PARALLEL=%d: the cells at once must be 0 (as many as the cores hold) to 1024", c.Parallel)
 	case lead < 0:
 		return nil, 0, oneOf("CMF_METRIC", c.Metric, metrics...)
 	}

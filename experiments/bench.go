@@ -28,13 +28,10 @@ type BenchConfig struct {
 
 // Validate checks the experiment's own variables.
 func (c *BenchConfig) Validate() error {
-	switch {
-	case c.Runs < 1:
-		return fmt.Errorf("CMF_RUNS=%d: there must be 1 run or more", c.Runs)
-	case c.Rounds < 1:
-		return fmt.Errorf("CMF_ROUNDS=%d: there must be 1 round or more", c.Rounds)
-	}
-	return nil
+	return allowed(
+		rule{c.Runs >= 1 && c.Runs <= 1000000, "RUNS", c.Runs, "allowed are 1 to 1000000"},
+		rule{c.Rounds >= 1 && c.Rounds <= 10000, "ROUNDS", c.Rounds, "allowed are 1 to 10000"},
+	)
 }
 
 // Bench times the steps of fitting a potential: its gradient, steps of Adam on

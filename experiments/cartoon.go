@@ -27,24 +27,27 @@ type CartoonConfig struct {
 	Share      float64 `default:"0.25" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
 	Pictures   int     `default:"10000" desc:"pictures to read or, for the stand-in, to draw; a tenth is held out; at least 1000"`
 	Samples    int     `default:"1000" desc:"pictures to generate and to judge by"`
-	Mixing     int     `default:"250" desc:"Langevin steps from the bank to the pictures that are generated"`
+	Mixing     int     `default:"1000" desc:"Langevin steps from the bank to the pictures that are generated"`
 }
 
 // Validate checks the experiment's own variables.
 func (c *CartoonConfig) Validate() error {
+	if err := c.checkLoss(false); err != nil {
+		return err
+	}
 	return allowed(
 		rule{c.Side >= 8 && c.Side <= 64, "SIDE", c.Side, "allowed are 8 to 64 pixels"},
-		rule{c.Pictures >= 1000, "PICTURES", c.Pictures, "at least 1000 are needed"},
+		rule{c.Pictures >= 1000 && c.Pictures <= 100000, "PICTURES", c.Pictures, "allowed are 1000 to 100000"},
 		rule{c.Components >= 2 && 2*c.Components <= min(3*c.Side*c.Side, c.Pictures)/2, "COMPONENTS", c.Components,
 			fmt.Sprintf("allowed are 2 to %d, a quarter of the dimension 3·CMF_SIDE² and of CMF_PICTURES", min(3*c.Side*c.Side, c.Pictures)/4)},
 		rule{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
 		rule{c.Knots >= 0 && c.Knots <= 64, "KNOTS", c.Knots, "allowed are 0 to 64"},
-		rule{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
-		rule{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
+		rule{c.Particles >= 1 && c.Particles <= 100000, "PARTICLES", c.Particles, "allowed are 1 to 100000"},
+		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
 		rule{c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"},
 		rule{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
 		rule{c.Samples >= 64 && c.Samples <= c.Pictures/10, "SAMPLES", c.Samples, "allowed are 64 to the tenth of CMF_PICTURES that is held out"},
-		rule{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
+		rule{c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"},
 	)
 }
 
@@ -55,7 +58,7 @@ var Cartoon = Definition[CartoonConfig]{
 	Name: "cartoon",
 	Presets: map[string]func(*CartoonConfig){
 		"quick": func(c *CartoonConfig) {
-			c.Steps, c.Hidden, c.Components, c.Pictures, c.Samples, c.Mixing = 1500, Widths{512}, 128, 4000, 400, 100
+			c.Steps, c.Hidden, c.Components, c.Pictures, c.Samples, c.Mixing = 1500, Widths{512}, 128, 4000, 400, 400
 		},
 		"default": func(c *CartoonConfig) {
 			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 3000, 128, Widths{1024}, 1e-2, "lbfgs"
@@ -89,11 +92,12 @@ func doCartoon(ctx context.Context, r *Run, c *CartoonConfig) error {
 	if err != nil {
 		return err
 	}
-	potential.Root.Rate = .05 // as for digits
+	potential.Root.Rate = .4 // the leading variances settle late
 	model, err := Fit(ctx, r, &c.Core, Problem{
 		Potential:    potential,
 		Start:        layers.Start{Law: startLaw(c.Init, law), Share: c.Share, Fixed: .1, Spread: 6, Directions: units.directions},
 		Train:        units.leading,
+		Units:        units.Units,
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    c.Tolerance,
@@ -117,7 +121,7 @@ func doCartoon(ctx context.Context, r *Run, c *CartoonConfig) error {
 		ofNoise = 0
 	}
 	noise := units.principal.lift(draw.Gibbs, ofNoise, remainder())
-	faces, err := units.pictures(units.principal.lift(draw.Points, 1./2, remainder()))
+	faces, err := units.Sample(draw.Points, remainder())
 	if err != nil {
 		return err
 	}
@@ -146,7 +150,7 @@ func loadCartoons(ctx context.Context, r *Run, c *CartoonConfig) (*data.Pictures
 	case errors.Is(err, data.ErrNoCartoons):
 		r.Note("The Cartoon Set is not at hand: this run uses the built-in stand-in, faces drawn by the program. Its numbers are not those of the Cartoon Set. (%v)", err)
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("CMF_DATA_DIR=%s: %w", c.DataDir, err)
 	case set.Train.Rows+set.Test.Rows < fewestCartoons || set.Test.Rows < c.Samples:
 		r.Note("The folder of the Cartoon Set holds only %d pictures, and %d are needed: this run uses the built-in stand-in, faces drawn by the program. Its numbers are not those of the Cartoon Set.",
 			set.Train.Rows+set.Test.Rows, max(fewestCartoons, 10*c.Samples))
@@ -163,17 +167,15 @@ func loadCartoons(ctx context.Context, r *Run, c *CartoonConfig) (*data.Pictures
 // cartoonUnits are pictures in a model's units: logits about their mean, turned to
 // principal directions.
 type cartoonUnits struct {
-	transform data.Logit
-	side      int
-	train     blas32.General // logits less their mean, (n, d)
-	principal *principal
-	leading   blas32.General // principal coordinates of train that the network learns, (n, k)
-	share     float64        // of the variance that they hold
+	*Units
+	train   blas32.General // logits less their mean, (n, d)
+	leading blas32.General // principal coordinates of train that the network learns, (n, k)
+	share   float64        // of the variance that they hold
 }
 
 func newCartoonUnits(set *data.Pictures, c *CartoonConfig) (*cartoonUnits, error) {
-	u := &cartoonUnits{transform: data.Logit{Alpha: c.Alpha}, side: set.Side, train: newBatch(set.Train.Rows, set.Train.Cols)}
-	if err := u.transform.Forward(u.train, set.Train, solvers.NewStream(c.Seed, "dequantisation", 0).Rand); err != nil {
+	u := &cartoonUnits{Units: &Units{Alpha: c.Alpha, Height: set.Side, Width: set.Side}, train: newBatch(set.Train.Rows, set.Train.Cols)}
+	if err := (data.Logit{Alpha: c.Alpha}).Forward(u.train, set.Train, solvers.NewStream(c.Seed, "dequantisation", 0).Rand); err != nil {
 		return nil, err
 	}
 	var err error
@@ -181,6 +183,7 @@ func newCartoonUnits(set *data.Pictures, c *CartoonConfig) (*cartoonUnits, error
 	if u.principal, err = newPrincipal(u.train, 2*c.Components, solvers.NewStream(c.Seed, "principal directions", 0)); err != nil {
 		return nil, err
 	}
+	u.principal.learned = c.Components
 	u.train = shifted(u.train, u.principal.mean)
 	u.leading = u.principal.coordinates(u.train, c.Components)
 	total := totalVariance(u.train, make([]float64, u.train.Cols))
@@ -192,13 +195,8 @@ func newCartoonUnits(set *data.Pictures, c *CartoonConfig) (*cartoonUnits, error
 
 // pictures takes centred logits to pixels in [0, 1].
 func (u *cartoonUnits) pictures(x blas32.General) (blas32.General, error) {
-	p := newBatch(x.Rows, x.Cols)
-	for i := range x.Rows {
-		for j, v := range row(x, i) {
-			row(p, i)[j] = float32(float64(v) + u.principal.mean[j])
-		}
-	}
-	return p, u.transform.Inverse(p, p)
+	p := u.principal.restored(x)
+	return p, data.Logit{Alpha: u.Alpha}.Inverse(p, p)
 }
 
 // gaussian draws the Gaussian fit of all d centred logits: normal combinations of
@@ -214,7 +212,7 @@ func (u *cartoonUnits) gaussian(n int, rng *solvers.Stream) blas32.General {
 // directions directs hinges along principal directions, coloured patches,
 // differences of two pictures, and at random.
 func (u *cartoonUnits) directions(b blas32.General, _ int, rng *solvers.Stream) {
-	k, area := u.leading.Cols, u.side*u.side
+	k, area := u.leading.Cols, u.Height*u.Width
 	v, patches := make([]float32, k), newBatch(1, 3*area)
 	v64 := make([]float64, area)
 	basis := u.principal.vectors
@@ -226,7 +224,7 @@ func (u *cartoonUnits) directions(b blas32.General, _ int, rng *solvers.Stream) 
 			v[rng.IntN(k)] = 1
 		case 1, 2:
 			clear(v64)
-			patch(v64, u.side, rng)
+			patch(v64, u.Height, rng)
 			for c := range 3 {
 				tone := float32(rng.NormFloat64())
 				for j, x := range v64 {

@@ -18,30 +18,18 @@ func judgeCartoons(r *Run, set *data.Pictures, model, gaussian blas32.General, s
 		x, remembered blas32.General
 		into          Numbers
 	}{{model, model, r.Report.Metrics}, {gaussian, gaussian, r.Report.Baseline}, {train, test, r.Report.Floor}} {
+		if err := comparePictures(m.x, test, m.into); err != nil {
+			return err
+		}
 		var err error
-		if m.into["energy_distance"], err = EnergyDistance(m.x, test); err != nil {
-			return err
-		}
-		own, others, err := NearestNeighbourShares(m.x, test)
-		if err != nil {
-			return err
-		}
-		m.into["nn_accuracy"] = (own + others) / 2
-		m.into["nn_share_generated"], m.into["nn_share_data"] = own, others
 		// The same directions for all three.
 		if m.into["sliced_w2"], err = SlicedW2(m.x, test, 256, solvers.NewStream(seed, "sliced W2", 0).Rand); err != nil {
 			return err
 		}
 		// Training pictures are their own nearest ones.
-		distances, _, err := NearestDistance(m.remembered, set.Train)
-		if err != nil {
+		if m.into["nearest_training_distance"], err = meanNearest(m.remembered, set.Train); err != nil {
 			return err
 		}
-		var mean float64
-		for _, v := range distances {
-			mean += v / float64(len(distances))
-		}
-		m.into["nearest_training_distance"] = mean
 	}
 	r.Report.Notes = append(r.Report.Notes, "The baseline is a Gaussian of full covariance fitted to the same transformed pixels; the floor compares training with held-out pictures. All numbers are in pixels.")
 	r.Page.Headline = []Headline{
@@ -62,23 +50,11 @@ func cartoonTiles(side int) func(title string, x blas32.General) Tiles {
 	}
 }
 
-// drawCartoons draws data, Gibbs samples, generated pictures and the Gaussian fit
-// side by side.
+// drawCartoons draws the grids of Figure 5.
 func drawCartoons(r *Run, set *data.Pictures, gibbs, faces, gaussian blas32.General) error {
-	tiles := cartoonTiles(set.Side)
-	name := "Cartoon Set"
+	name := "the Cartoon Set"
 	if set.StandIn {
 		name = "stand-in faces"
 	}
-	err := DrawTiles(r.path("grid.png"),
-		tiles("data: "+name, spread(set.Test, 64)),
-		tiles("Gibbs samples", greyed(gibbs)),
-		tiles("generated", faces),
-		tiles("Gaussian fit", gaussian))
-	if err != nil {
-		return err
-	}
-	r.LeadFigure("grid.png", "Held-out pictures ("+name+"); samples y of the Gibbs factor 𝔓_w, each value in units of its deviation; generated pictures ∇w*(y); samples of a Gaussian fit.")
-	r.Page.Summary = fmt.Sprintf("CMFGen on %s at %d×%d×3: one convex potential gives the noise and the map to pictures.", name, set.Side, set.Side)
-	return nil
+	return figure5{fmt.Sprintf("%s, %d×%d×3", name, set.Side, set.Side), "pictures", cartoonTiles(set.Side), set.Test, gibbs, faces, gaussian}.draw(r)
 }

@@ -51,6 +51,58 @@ func TestCartoonOnStandIn(t *testing.T) {
 			t.Errorf("%s has shape (%d, %d)", name, x.Rows, x.Cols)
 		}
 	}
+	checkSavedCartoons(t, out)
+}
+
+// checkSavedCartoons holds a checkpoint to what the run left: its own draw gives the
+// same pictures, and they have densities.
+func checkSavedCartoons(t *testing.T, folder string) {
+	t.Helper()
+	m, err := LoadModel(filepath.Join(folder, "checkpoint.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	draw, err := m.Draw(64, 20, solvers.NewStream(1, "generation", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pictures, err := m.Units().Sample(draw.Points, solvers.NewStream(1, "remainder", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := data.ReadNPY(filepath.Join(folder, "samples.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range pictures.Data {
+		if math.Abs(float64(v-saved.Data[k])) > 1e-4 {
+			t.Fatalf("value %d of the pictures is %g, in the run it was %g", k, v, saved.Data[k])
+		}
+	}
+	near := newBatch(8, draw.Points.Cols) // about the mean no pixel is cut to [0, 1]
+	for k := range near.Data {
+		near.Data[k] = draw.Points.Data[k] / 20
+	}
+	mean, err := m.Units().Data(near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := m.Units().Learning(mean)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range near.Data {
+		if math.Abs(float64(v-back.Data[k])) > 1e-3 {
+			t.Errorf("coordinate %d is %g, from its picture %g", k, v, back.Data[k])
+		}
+	}
+	logPDF, info, err := m.LogPDF(rows(pictures, 0, 4), solvers.NewStream(1, "log Z", 0))
+	if err != nil || !finite(logPDF) || !finite([]float64{info.LogZ}) {
+		t.Errorf("log densities %v with log Z %g, error %v", logPDF, info.LogZ, err)
+	}
+	if _, err := m.Units().Data(newBatch(2, 3)); err == nil {
+		t.Error("points of another dimension are not refused")
+	}
 }
 
 func TestCartoonBadInput(t *testing.T) {
@@ -175,6 +227,52 @@ func TestPrincipalLift(t *testing.T) {
 	for i := range u {
 		if math.Abs(float64(u[i])-math.Cbrt(p.rest)*float64(w[i])) > 1e-3 {
 			t.Errorf("coordinate %d of the remainder: %g from %g, want a factor of %g", i, u[i], w[i], math.Cbrt(p.rest))
+		}
+	}
+}
+
+// The density of all coordinates is that of the learned ones times that of the
+// rest: for a Gaussian, in closed form, Σ = V·diag(λ)·Vᵀ + rest·(I − V·Vᵀ).
+func TestPrincipalDensity(t *testing.T) {
+	x, _ := skewed(t, 2000)
+	p, err := newPrincipal(x, 6, solvers.NewStream(1, "start", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.learned = 3
+	v := mat.NewDense(12, 6, nil)
+	spread := mat.NewDense(6, 6, nil)
+	for j := range 6 {
+		for i := range 12 {
+			v.Set(i, j, float64(row(p.vectors, i)[j]))
+		}
+		spread.Set(j, j, p.values[j]-p.rest)
+	}
+	var sum mat.Dense
+	sum.Product(v, spread, v.T())
+	cov := mat.NewSymDense(12, nil)
+	for i := range 12 {
+		for j := range 12 {
+			cov.SetSym(i, j, (sum.At(i, j)+sum.At(j, i))/2)
+		}
+		cov.SetSym(i, i, cov.At(i, i)+p.rest)
+	}
+	whole, err := solvers.NewGaussian(p.mean, cov)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := whole.LogPDF(rows(x, 0, 20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	centred := shifted(rows(x, 0, 20), p.mean)
+	z := p.coordinates(centred, p.learned)
+	for i, got := range p.logRest(centred) {
+		for j, c := range row(z, i) {
+			got -= (float64(c)*float64(c)/p.values[j] + math.Log(2*math.Pi*p.values[j])) / 2
+		}
+		if math.Abs(got-want[i]) > 1e-3*math.Abs(want[i]) {
+			t.Errorf("point %d: log density %g, want %g", i, got, want[i])
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // store writes all that evolves in a run: weights, optimiser, moving average,
-// particle bank with its conjugates, walkers, preconditioner, random streams,
-// step, and what LoadModel needs: architecture, units and configuration.
+// particle bank with its conjugates, walkers, preconditioner, the last good
+// weights, random streams, counts, and what LoadModel needs: architecture, units and configuration.
 func (m *Model) store(path string) error {
 	s := m.State
 	c := graph.NewCheckpoint()
@@ -26,6 +26,7 @@ func (m *Model) store(path string) error {
 	putMap(c, "adam.m.", s.Adam.M)
 	putMap(c, "adam.v.", s.Adam.V)
 	putMap(c, "average.", m.average.Mean)
+	putMap(c, "good.", s.Good)
 	c.Put("bank.y", s.Bank.Y.Data, s.Bank.Y.Rows, s.Bank.Y.Cols)
 	c.Put("bank.partners", s.Partners.Data, s.Partners.Rows, s.Partners.Cols)
 	if m := s.Metric(); m != nil {
@@ -38,17 +39,19 @@ func (m *Model) store(path string) error {
 		return err
 	}
 	c.Texts = map[string]string{
-		"step":         strconv.Itoa(s.Step),
-		"adam.steps":   strconv.Itoa(s.Adam.Steps),
-		"bank.next":    strconv.Itoa(s.Next),
-		"failures":     strconv.Itoa(s.Failures),
-		"halvings":     strconv.Itoa(s.Halvings),
-		"chains.steps": strconv.Itoa(s.Bank.Adaptations),
 		"chains.gamma": strconv.FormatFloat(s.Bank.Step, 'x', -1, 64),
 		"chains.bound": strconv.FormatFloat(s.Bank.Curvature, 'x', -1, 64),
+		"level":        strconv.FormatFloat(s.Level, 'x', -1, 64),
 		"stream":       hex.EncodeToString(stream),
+		"data":         m.data,
 	}
-	if err := m.origin.put(c.Texts); err != nil {
+	for name, n := range m.counts() {
+		c.Texts[name] = strconv.Itoa(*n)
+	}
+	for name, v := range m.tally.sums() {
+		c.Texts["tally."+name] = strconv.FormatFloat(*v, 'x', -1, 64)
+	}
+	if err := m.origin.put(c); err != nil {
 		return err
 	}
 	if m.epochs != nil {
@@ -58,13 +61,21 @@ func (m *Model) store(path string) error {
 	return c.Save(path)
 }
 
-// load restores what store wrote, into a run of the same architecture and batch.
-func (m *Model) load(path string) error {
-	s := m.State
+// load restores what store wrote, into a run of the same architecture and batch,
+// and says in what the run that wrote it was configured otherwise.
+func (m *Model) load(path string) (differing []string, err error) {
 	c, err := graph.LoadCheckpoint(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	if differing, err = m.differences(c); err != nil {
+		return nil, err
+	}
+	return differing, m.restore(c)
+}
+
+func (m *Model) restore(c *graph.Checkpoint) (err error) {
+	s := m.State
 	if err := c.GetParams(m.params); err != nil {
 		return err
 	}
@@ -82,13 +93,13 @@ func (m *Model) load(path string) error {
 	if mean := getMap(c, "average."); len(mean) > 0 {
 		m.average.Mean = mean
 	}
+	if good := getMap(c, "good."); len(good) > 0 {
+		s.Good = good
+	}
 	if err := m.loadMetric(c); err != nil {
 		return err
 	}
-	for name, to := range map[string]*int{
-		"step": &s.Step, "adam.steps": &s.Adam.Steps, "bank.next": &s.Next, "chains.steps": &s.Bank.Adaptations,
-		"failures": &s.Failures, "halvings": &s.Halvings,
-	} {
+	for name, to := range m.counts() {
 		if *to, err = strconv.Atoi(c.Texts[name]); err != nil || *to < 0 {
 			return fmt.Errorf("its %q is %q, not a number of steps", name, c.Texts[name])
 		}
@@ -96,9 +107,18 @@ func (m *Model) load(path string) error {
 	if s.Next >= s.Bank.Y.Rows {
 		return fmt.Errorf("its %q is %d, beyond the bank of %d", "bank.next", s.Next, s.Bank.Y.Rows)
 	}
-	for name, to := range map[string]*float64{"chains.gamma": &s.Bank.Step, "chains.bound": &s.Bank.Curvature} {
+	for name, to := range map[string]*float64{"chains.gamma": &s.Bank.Step, "chains.bound": &s.Bank.Curvature, "level": &s.Level} {
 		if *to, err = strconv.ParseFloat(c.Texts[name], 64); err != nil {
 			return fmt.Errorf("its %q is %q, not a number", name, c.Texts[name])
+		}
+	}
+	for name, to := range m.tally.sums() {
+		text, ok := c.Texts["tally."+name]
+		if !ok {
+			continue // of an earlier version
+		}
+		if *to, err = strconv.ParseFloat(text, 64); err != nil {
+			return fmt.Errorf("its %q is %q, not a number", "tally."+name, text)
 		}
 	}
 	stream, err := hex.DecodeString(c.Texts["stream"])
@@ -118,6 +138,15 @@ func (m *Model) load(path string) error {
 		}
 	}
 	return m.loadWalkers(c)
+}
+
+// counts are the whole numbers of a checkpoint, by name.
+func (m *Model) counts() map[string]*int {
+	s := m.State
+	return map[string]*int{
+		"step": &s.Step, "adam.steps": &s.Adam.Steps, "bank.next": &s.Next, "chains.steps": &s.Bank.Adaptations,
+		"failures": &s.Failures, "halvings": &s.Halvings, "stuck": &s.Stuck, "restores": &s.Restores,
+	}
 }
 
 // loadMetric restores the preconditioner, if there is one.

@@ -2,9 +2,9 @@ package experiments
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -48,9 +48,13 @@ type Core struct {
 // Widths are the widths of hidden layers, written 64,64,64.
 type Widths []int
 
-// Decode reads widths from a list such as 64,64,64, for envconfig.
+// Decode reads widths from a list such as 64,64,64, for envconfig; none from the
+// empty text.
 func (w *Widths) Decode(list string) error {
 	*w = nil
+	if strings.TrimSpace(list) == "" {
+		return nil
+	}
 	for part := range strings.SplitSeq(list, ",") {
 		part = strings.TrimSpace(part)
 		width, err := strconv.Atoi(part)
@@ -58,6 +62,32 @@ func (w *Widths) Decode(list string) error {
 			return fmt.Errorf("%q is not a width; give positive whole numbers such as 64,64", part)
 		}
 		*w = append(*w, width)
+	}
+	return nil
+}
+
+// check bounds what a network and its batches of n take: 2²⁷ weights between
+// hidden layers, 512 MiB, and as many activations.
+func (w Widths) check(n int) error {
+	const most = 1 << 27
+	if len(w) > 100 {
+		return fmt.Errorf("CMF_HIDDEN=%s…: %d layers; allowed are 1 to 100", w[:3], len(w))
+	}
+	var weights, units int
+	for l, width := range w {
+		if width > 1<<16 {
+			return fmt.Errorf("CMF_HIDDEN=%s: a width of %d; allowed are 1 to %d", w, width, 1<<16)
+		}
+		units += width
+		if l > 0 {
+			weights += width * w[l-1]
+		}
+	}
+	switch {
+	case weights > most:
+		return fmt.Errorf("CMF_HIDDEN=%s: %d weights between hidden layers; allowed are at most %d", w, weights, most)
+	case units > most/n:
+		return fmt.Errorf("CMF_BATCH=%d: beside CMF_HIDDEN=%s, allowed are at most %d points in a batch", n, w, most/units)
 	}
 	return nil
 }
@@ -117,6 +147,7 @@ func Load[T any](spec *T, presets map[string]func(*T), args []string, out io.Wri
 			apply(spec)
 		}
 	}
+	chosen := len(common.Hidden) == 0 // by the experiment, for its data
 	fields, err := fieldsOf(spec)
 	if err != nil {
 		return nil, err
@@ -146,6 +177,9 @@ func Load[T any](spec *T, presets map[string]func(*T), args []string, out io.Wri
 		}
 	}
 	common.Preset = name
+	if !chosen && len(common.Hidden) == 0 {
+		return nil, errors.New("CMF_HIDDEN=: name at least one width, such as 64,64")
+	}
 	if err := common.check(); err != nil {
 		return nil, err
 	}
@@ -204,12 +238,12 @@ func (c *Core) check() error {
 		}
 		return fmt.Errorf("CMF_%s=%v: %s", name, value, rule)
 	}
-	return cmp.Or(
-		number("STEPS", c.Steps, c.Steps >= 0, "the number of steps must be 0 or more"),
-		number("BATCH", c.Batch, c.Batch >= 2, "a batch must have 2 points or more"),
-		number("MINUTES", c.Minutes, c.Minutes >= 0 && !math.IsInf(c.Minutes, 0), "the minutes must be 0 (no limit) or more"),
-		number("LR", c.LR, c.LR > 0 && !math.IsInf(c.LR, 0), "the learning rate must be positive"),
-		number("THREADS", c.Threads, c.Threads >= 0, "the threads must be 0 (all cores) or more"),
+	err := cmp.Or(
+		number("STEPS", c.Steps, c.Steps >= 0 && c.Steps <= 1e9, "the number of steps must be 0 to 1000000000"),
+		number("BATCH", c.Batch, c.Batch >= 2 && c.Batch <= 1e6, "a batch must have 2 to 1000000 points"),
+		number("MINUTES", c.Minutes, c.Minutes >= 0 && c.Minutes <= 1e6, "the minutes must be 0 (no limit) to 1000000"),
+		number("LR", c.LR, c.LR > 0 && c.LR <= 10, "the learning rate must be above 0, up to 10"),
+		number("THREADS", c.Threads, c.Threads >= 0 && c.Threads <= 1024, "the threads must be 0 (all cores) to 1024"),
 		number("LOSS", c.Loss, c.Loss != "", "name at least one loss term, such as dual"),
 		oneOf("CMF_SOURCE", c.Source, "gibbs", "gaussian"),
 		oneOf("CMF_INIT", c.Init, "gaussian", "identity"),
@@ -217,5 +251,10 @@ func (c *Core) check() error {
 		oneOf("CMF_CONJUGATE", c.Conjugate, "bb", "lbfgs", "newton"),
 		oneOf("CMF_VM", c.VM, "plan", "tape"),
 		oneOf("CMF_BLAS", c.BLAS, "auto", "openblas", "native", "gonum"),
+		isFile("CMF_RESUME", c.Resume),
 	)
+	if err != nil {
+		return err
+	}
+	return c.Hidden.check(c.Batch)
 }

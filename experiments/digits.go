@@ -52,7 +52,7 @@ func (j *judge) fill(r *Run, model, gaussian blas32.General) error {
 			return err
 		}
 		var err error
-		if m.into["nearest_training_distance"], err = j.nearest(m.remembered); err != nil {
+		if m.into["nearest_training_distance"], err = meanNearest(m.remembered, j.all); err != nil {
 			return err
 		}
 	}
@@ -79,30 +79,11 @@ func (j *judge) measure(x blas32.General, into Numbers) error {
 	if into["frechet"], err = FrechetDistance(features, j.testFeatures); err != nil {
 		return err
 	}
-	if into["energy_distance"], err = EnergyDistance(x, j.test); err != nil {
+	if err := comparePictures(x, j.test, into); err != nil {
 		return err
 	}
-	own, others, err := NearestNeighbourShares(x, j.test)
-	if err != nil {
-		return err
-	}
-	into["nn_accuracy"] = (own + others) / 2
-	into["nn_share_generated"], into["nn_share_data"] = own, others
 	into["confidence"], into["class_entropy"] = confidence(p)
 	return nil
-}
-
-// nearest is the mean distance to the nearest training digit.
-func (j *judge) nearest(x blas32.General) (float64, error) {
-	distances, _, err := NearestDistance(x, j.all)
-	if err != nil {
-		return 0, err
-	}
-	var mean float64
-	for _, v := range distances {
-		mean += v / float64(len(distances))
-	}
-	return mean, nil
 }
 
 // confidence is the mean of the largest class probability, and the entropy of
@@ -139,24 +120,13 @@ func digitTiles(title string, x blas32.General) Tiles {
 	return Tiles{Title: title, Pixels: rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
 }
 
-// drawDigits draws the grids of Figure 5, side by side.
+// drawDigits draws the grids of Figure 5.
 func drawDigits(r *Run, set *data.Images, gibbs, digits, gaussian blas32.General) error {
-	tiles := digitTiles
 	name := "MNIST"
 	if set.StandIn {
 		name = "stand-in digits"
 	}
-	err := DrawTiles(r.path("grid.png"),
-		tiles("data: "+name, spread(set.Test, 64)),
-		tiles("Gibbs samples", greyed(gibbs)),
-		tiles("generated", digits),
-		tiles("Gaussian fit", gaussian))
-	if err != nil {
-		return err
-	}
-	r.LeadFigure("grid.png", "Held-out digits ("+name+"); samples y of the Gibbs factor 𝔓_w, each pixel in units of its deviation; generated digits ∇w*(y); samples of a Gaussian fit.")
-	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise and the map to digits.", name)
-	return nil
+	return figure5{name, "digits", digitTiles, set.Test, gibbs, digits, gaussian}.draw(r)
 }
 
 // greyed maps each coordinate from ±2.5 deviations about its mean to [0, 1].

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cmf/data"
@@ -29,18 +30,27 @@ func (c *EnergyConfig) Validate() error {
 	if _, err := c.energy(); err != nil {
 		return err
 	}
-	if _, _, _, err := c.shares().Split(c.Batch); err != nil {
+	// The solver takes shares of 0 for its own choice; here they are a mistake.
+	_, _, _, err := c.shares().Split(c.Batch)
+	if err == nil && c.shares() == (solvers.Shares{}) {
+		err = errors.New("at least one share must be positive")
+	}
+	if err != nil {
 		return fmt.Errorf("CMF_OWN=%g, CMF_WALK=%g, CMF_SPREAD=%g: %w", c.Own, c.Walk, c.Spread, err)
 	}
-	for _, v := range []struct {
-		name         string
-		value, least int
-	}{{"PARTICLES", c.Particles, 1}, {"LANGEVIN", c.Langevin, 1}, {"CHAIN", c.Chain, 20}, {"SAMPLES", c.Samples, 64}, {"SETS", c.Sets, 1}} {
-		if v.value < v.least {
-			return fmt.Errorf("CMF_%s=%d: allowed are numbers from %d", v.name, v.value, v.least)
-		}
+	if err := oneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
+		return fmt.Errorf("%w: an energy is learned with the Gibbs factor", err)
 	}
-	return nil
+	if err := c.checkLoss(true); err != nil {
+		return err
+	}
+	return allowed(
+		rule{c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"},
+		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
+		rule{c.Chain >= 20 && c.Chain <= 100000, "CHAIN", c.Chain, "allowed are 20 to 100000"},
+		rule{c.Samples >= 64 && c.Samples <= 16384, "SAMPLES", c.Samples, "allowed are 64 to 16384"},
+		rule{c.Sets >= 1 && c.Sets <= 100, "SETS", c.Sets, "allowed are 1 to 100"},
+	)
 }
 
 // energy is CMF_MIXTURE, or the energy named by CMF_ENERGY.

@@ -1,7 +1,6 @@
 package experiments
 
 import (
-	"fmt"
 	"math"
 
 	"cmf/data"
@@ -32,9 +31,11 @@ func (t *energyTarget) judge(r *Run, c *EnergyConfig, m *Model) (*energyFit, err
 		}
 	}
 	fit := &energyFit{draw: draw, density: solvers.Density{Potential: m.Evaluator}}
-	if fit.density.LogZ, err = gibbsLogZ(m, metrics, solvers.NewStream(c.Seed, "annealing", 0)); err != nil {
+	z, err := m.gibbsLogZ(c.Sets*c.Samples, solvers.NewStream(c.Seed, "annealing", 0))
+	if err != nil {
 		return nil, err
 	}
+	fit.density.LogZ, metrics["gibbs_log_z"], metrics["gibbs_log_z_se"] = z.LogZ, z.LogZ, z.Error
 
 	residual, energy, logq, err := t.residual(fit.density, draw.Points)
 	if err != nil {
@@ -161,28 +162,4 @@ func (t *energyTarget) divergence(q solvers.Density) (float64, error) {
 		all[i] = logq[k]
 	}
 	return grid.KL(all)
-}
-
-// gibbsLogZ is log Z_w = log ∫e^{−w}: by quadrature in up to two dimensions, else
-// by annealing, with its standard error.
-func gibbsLogZ(m *Model, metrics Numbers, rng *solvers.Stream) (float64, error) {
-	if m.Evaluator.Dim() > 2 {
-		reference, err := m.gibbsReference()
-		if err != nil {
-			return 0, fmt.Errorf("log Z of the Gibbs factor: %w", err)
-		}
-		info, err := solvers.Annealing{}.LogZ(m.Evaluator, reference, rng)
-		metrics["gibbs_log_z"], metrics["gibbs_log_z_se"] = info.LogZ, info.Error
-		return info.LogZ, err
-	}
-	box, err := data.FindBox(m.Evaluator)
-	if err != nil {
-		return 0, fmt.Errorf("log Z of the Gibbs factor: %w", err)
-	}
-	grid, err := data.NewQuadrature(m.Evaluator, box, 0)
-	if err != nil {
-		return 0, fmt.Errorf("log Z of the Gibbs factor: %w", err)
-	}
-	metrics["gibbs_log_z"], metrics["gibbs_log_z_se"] = grid.LogZ, 0
-	return grid.LogZ, nil
 }

@@ -12,18 +12,13 @@ import (
 	"cmf/solvers"
 )
 
-type productConfig struct {
-	Core
-	Dim int `default:"2" desc:"dimension of the problem"`
-}
-
 // product learns the potential of a rotated product of mixtures from its energy.
-var product = Definition[productConfig]{
+var product = Definition[knownConfig]{
 	Name: "product",
-	Presets: map[string]func(*productConfig){
-		"default": func(c *productConfig) { c.Steps, c.Hidden, c.LR = 500, Widths{64, 64}, 1e-2 },
+	Presets: map[string]func(*knownConfig){
+		"default": func(c *knownConfig) { c.Steps, c.Hidden, c.LR = 500, Widths{64, 64}, 1e-2 },
 	},
-	Do: func(ctx context.Context, r *Run, c *productConfig) error {
+	Do: func(ctx context.Context, r *Run, c *knownConfig) error {
 		laws, axes := make([]*solvers.Mixture1D, c.Dim), make([]data.Line, c.Dim)
 		for k := range laws {
 			// Pairs of modes, closer from axis to axis.
@@ -51,21 +46,11 @@ var product = Definition[productConfig]{
 		if err != nil {
 			return err
 		}
-		if r.Report.Baseline["uvp_percent"], err = potentialUVP(law.ConjugateMoment(), truth, held); err != nil {
-			return err
-		}
-		w, err := layers.NewICNN(layers.Architecture{Dim: c.Dim, Hidden: c.Hidden, Full: true})
-		if err != nil {
-			return err
-		}
-		model, err := (&energyTarget{energy: e, box: e.Box}).fit(ctx, r, &c.Core, Problem{
-			Loss: "monge-ampere", Potential: w, Start: layers.Start{Share: .2, Fixed: .02}, Particles: 4096, Langevin: 2, Decay: .99,
+		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*Model, error) {
+			return (&energyTarget{energy: e, box: e.Box}).fit(ctx, r, &c.Core, Problem{
+				Loss: "monge-ampere", Potential: w, Start: layers.Start{Share: .2, Fixed: .02}, Particles: 4096, Langevin: 2, Decay: .99,
+			})
 		})
-		if err != nil || !model.Finished {
-			return err
-		}
-		r.Report.Metrics["uvp_percent"], err = potentialUVP(model.Evaluator, truth, held)
-		return err
 	},
 }
 

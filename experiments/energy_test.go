@@ -173,8 +173,8 @@ func TestEnergyBadInput(t *testing.T) {
 		{"CMF_ENERGY", "bananas", `CMF_ENERGY=bananas: unknown energy "bananas"; known are gaussian,`},
 		{"CMF_MIXTURE", "1,0", `CMF_MIXTURE=1,0: component 1 is "1,0": it has 2 numbers`},
 		{"CMF_OWN", "-1", "CMF_OWN=-1, CMF_WALK=1, CMF_SPREAD=0.25: "},
-		{"CMF_SAMPLES", "10", "CMF_SAMPLES=10: allowed are numbers from 64"},
-		{"CMF_SETS", "0", "CMF_SETS=0: allowed are numbers from 1"},
+		{"CMF_SAMPLES", "10", "CMF_SAMPLES=10: allowed are 64 to 16384"},
+		{"CMF_SETS", "0", "CMF_SETS=0: allowed are 1 to 100"},
 		{"CMF_SOURCE", "gaussian", "CMF_SOURCE=gaussian: "},
 		{"CMF_LOSS", "dual", "the term dual needs samples"},
 	} {

@@ -58,6 +58,10 @@ type Scene struct {
 	Heat bool
 
 	Clouds []Cloud
+
+	// Units label the axes by the columns of the data and in their units, where
+	// the points are in units of learning; nil for plain axes.
+	Units *Units
 }
 
 // DrawCurves writes a PNG with one line for each series.
@@ -186,6 +190,9 @@ func DrawScenes(path string, box Box, scenes ...Scene) error {
 		var line []*plot.Plot
 		for _, s := range scenes {
 			p := newPlot(Axes{Title: s.Title})
+			if s.Units != nil {
+				s.Units.label(p)
+			}
 			if err := addField(p, s, box); err != nil {
 				return fmt.Errorf("figure %s: panel %q: %w", path, s.Title, err)
 			}
@@ -305,7 +312,10 @@ func boxOf(scenes []Scene) Box {
 		slices.Sort(all)
 		cut := len(all) / 1000
 		lo, hi = float64(all[cut]), float64(all[len(all)-1-cut])
-		margin := max(.06*(hi-lo), 1e-3*max(1, math.Abs(lo)))
+		margin := .06 * (hi - lo)
+		if margin == 0 {
+			margin = 1e-3 * max(1, math.Abs(lo))
+		}
 		return lo - margin, hi + margin
 	}
 	var b Box

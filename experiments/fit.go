@@ -61,28 +61,32 @@ type Model struct {
 	Finished  bool                // false when the run was interrupted
 
 	origin    origin
+	data      string // what the report says of it
 	params    *graph.Params
 	objective *losses.Objective
 	average   *solvers.Average
 	epochs    *data.Epochs // minibatches of the samples; nil for an energy
+	tally     tally
 	step      func() (stepInfo, error)
 }
 
 // afterStep lets tests interrupt at a step.
 var afterStep func(step int)
 
-// checkpointEvery is how much work an abrupt end may lose.
-const checkpointEvery = 2 * time.Minute
-
 // Fit trains by CMFGen, or by CMFMA from an energy, until CMF_STEPS, CMF_MINUTES
 // or the end of the context, logs, and leaves checkpoint.safetensors and, for other
 // runtimes, model.onnx: w and ∇w in the units of Train, with the averaged weights.
+//
+// Before the first step, now and then, and at the end it writes the checkpoint and a
+// report that says how to go on: whenever the process is killed, CMF_RESUME goes on
+// from there to the same bits, and metrics.jsonl to the same lines.
 func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 	m, err := p.prepare(core)
 	if err != nil {
 		return nil, err
 	}
 	m.origin = origin{r.Report.Experiment, p.Potential.Architecture, p.Units, r.Report.Config}
+	m.data = r.Report.Data
 	if p.Units != nil {
 		if err := p.Units.check(p.Potential.Dim()); err != nil {
 			return nil, err
@@ -90,6 +94,9 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 	}
 	folder := r.path(p.Name)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	if err := removeTemporary(folder); err != nil {
 		return nil, err
 	}
 	if err := m.resume(r, core, p.Name); err != nil {
@@ -100,61 +107,12 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 		return nil, err
 	}
 	defer log.Close()
-	start, saved := time.Now(), time.Now()
-	var deadline time.Time
-	if core.Minutes > 0 {
-		deadline = start.Add(time.Duration(core.Minutes * float64(time.Minute)))
-	}
-	r.Progress = NewProgress(r.out, ProgressOptions{Total: core.Steps, First: m.State.Step, Deadline: deadline})
-	var status Status
-	var tally tally
-	save := func() error {
-		saved = time.Now()
-		return m.store(filepath.Join(folder, "checkpoint.safetensors"))
-	}
-	for m.State.Step < core.Steps && ctx.Err() == nil {
-		if !deadline.IsZero() && time.Now().After(deadline) {
-			r.Report.Stopped = fmt.Sprintf("CMF_MINUTES=%g at step %d of %d: not repeatable", core.Minutes, m.State.Step, core.Steps)
-			break
+	start := time.Now()
+	saver := &saver{begun: start, path: filepath.Join(folder, "checkpoint.safetensors"), of: core.Steps}
+	if err := m.train(ctx, r, core, p, log, saver); err != nil {
+		if _, lost := os.Stat(saver.path); lost == nil && saver.step > 0 {
+			err = fmt.Errorf("%w; CMF_RESUME=%s goes on from step %d", err, r.path("checkpoint.safetensors"), saver.step)
 		}
-		info, err := m.step()
-		if err != nil {
-			return nil, fmt.Errorf("step %d: %w", m.State.Step+1, err)
-		}
-		if p.Decay > 0 {
-			if err := m.average.Update(m.objective.Weights()); err != nil {
-				return nil, err
-			}
-		}
-		step := m.State.Step
-		if afterStep != nil {
-			afterStep(step)
-		}
-		tally.add(info)
-		status = Status{Loss: info.Loss, Residual: info.Conjugate.MaxResidual(), Acceptance: info.Langevin.Acceptance}
-		r.Progress.Step(step, status)
-		if step%max(1, core.Steps/200) == 0 || step == core.Steps {
-			if err := log.Append(step, tally.numbers(info)); err != nil {
-				return nil, err
-			}
-		}
-		if p.Watch != nil && p.WatchEvery > 0 && step%p.WatchEvery == 0 && step < core.Steps {
-			numbers, err := p.Watch(m)
-			if err != nil {
-				return nil, err
-			}
-			if err := log.Append(step, numbers); err != nil {
-				return nil, err
-			}
-		}
-		if time.Since(saved) > checkpointEvery {
-			if err := save(); err != nil {
-				return nil, err
-			}
-		}
-	}
-	r.Progress.Finish(m.State.Step, status)
-	if err := save(); err != nil {
 		return nil, err
 	}
 	if p.Decay > 0 && m.State.Step > 0 {
@@ -168,13 +126,13 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 	}
 	m.Finished = ctx.Err() == nil
 	if !m.Finished {
-		r.Report.Stopped = fmt.Sprintf("interrupted at step %d of %d; CMF_RESUME=%s goes on", m.State.Step, core.Steps, r.path("checkpoint.safetensors"))
+		r.Report.Stopped = r.interruptedAt(m.State.Step, core.Steps)
 	}
 	r.Report.Steps = m.State.Step
 	if err := r.drawLearning(p.Name, m.Energy != nil); err != nil {
 		return nil, err
 	}
-	numbers := tally.totals()
+	numbers := m.tally.totals()
 	numbers["train_seconds"] = time.Since(start).Seconds()
 	numbers["weights"] = float64(p.Potential.Params().Count())
 	for name, v := range numbers {
@@ -183,21 +141,68 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 	return m, nil
 }
 
-// resume goes on from CMF_RESUME. A further fit of the run goes on from the
-// checkpoint in the folder of its name beside it, or starts if there is none.
-func (m *Model) resume(r *Run, core *Core, name string) error {
-	if core.Resume == "" {
-		return nil
+// train makes the steps and keeps log and checkpoint.
+func (m *Model) train(ctx context.Context, r *Run, core *Core, p Problem, log *MetricsLog, saver *saver) error {
+	var deadline time.Time
+	if core.Minutes > 0 {
+		deadline = time.Now().Add(time.Duration(core.Minutes * float64(time.Minute)))
 	}
-	path := filepath.Join(filepath.Dir(core.Resume), name, filepath.Base(core.Resume))
-	if _, err := os.Stat(path); name != "" && errors.Is(err, os.ErrNotExist) {
-		return nil
+	r.Progress = NewProgress(r.out, ProgressOptions{Total: core.Steps, First: m.State.Step, Deadline: deadline})
+	var status Status
+	// A disk that is full is noticed before any work.
+	if err := saver.save(m, r, log); err != nil {
+		return err
 	}
-	if err := m.load(path); err != nil {
-		return fmt.Errorf("CMF_RESUME=%s: %w", path, err)
+	for m.State.Step < core.Steps && ctx.Err() == nil {
+		if !deadline.IsZero() && time.Now().After(deadline) {
+			r.Report.Stopped = fmt.Sprintf("CMF_MINUTES=%g at step %d of %d: not repeatable", core.Minutes, m.State.Step, core.Steps)
+			break
+		}
+		info, err := m.step()
+		if errors.Is(err, solvers.ErrDiverged) {
+			return m.diverged(err, r, core, p, log, saver)
+		}
+		if err != nil {
+			return fmt.Errorf("step %d: %w", m.State.Step+1, err)
+		}
+		if info.Restored {
+			m.average.Mean = nil // of weights that are gone
+			r.Note("At step %d of %d training went wrong again and again: back to the last good weights, at a lower learning rate.", m.State.Step, core.Steps)
+		}
+		if p.Decay > 0 {
+			if err := m.average.Update(m.objective.Weights()); err != nil {
+				return err
+			}
+		}
+		step := m.State.Step
+		if afterStep != nil {
+			afterStep(step)
+		}
+		m.tally.add(info)
+		status = Status{Loss: info.Loss, Residual: info.Conjugate.MaxResidual(), Acceptance: info.Langevin.Acceptance}
+		r.Progress.Step(step, status)
+		if step%max(1, core.Steps/200) == 0 || step == core.Steps {
+			if err := log.Append(step, m.tally.numbers(info)); err != nil {
+				return err
+			}
+		}
+		if p.Watch != nil && p.WatchEvery > 0 && step%p.WatchEvery == 0 && step < core.Steps {
+			numbers, err := p.Watch(m)
+			if err != nil {
+				return err
+			}
+			if err := log.Append(step, numbers); err != nil {
+				return err
+			}
+		}
+		if saver.due() {
+			if err := saver.save(m, r, log); err != nil {
+				return err
+			}
+		}
 	}
-	r.Progress.Log.Info("resumed", "step", m.State.Step, "from", path)
-	return nil
+	r.Progress.Finish(m.State.Step, status)
+	return saver.save(m, r, log)
 }
 
 // prefixed is a metric of this fit among those of the run.

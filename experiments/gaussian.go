@@ -3,6 +3,7 @@ package experiments
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"cmf/data"
 	"cmf/layers"
@@ -33,28 +34,25 @@ func (c *GaussianConfig) Validate() error {
 	if err := oneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
 		return fmt.Errorf("%w: the truth is that of the Gibbs factor", err)
 	}
-	for _, v := range []struct {
-		ok    bool
-		name  string
-		value any
-		rule  string
-	}{
-		{c.Points >= 100, "POINTS", c.Points, "at least 100 points are needed"},
-		{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
-		{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
-		{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
-		{c.Chain >= 20, "CHAIN", c.Chain, "allowed are numbers from 20"},
-	} {
-		if !v.ok {
-			return fmt.Errorf("CMF_%s=%v: %s", v.name, v.value, v.rule)
-		}
+	if err := c.checkLoss(false); err != nil {
+		return err
 	}
-	return nil
+	most := min(10_000_000, 1<<28/len(c.Cov))
+	return allowed(
+		rule{c.Points >= 100 && c.Points <= most, "POINTS", c.Points, fmt.Sprintf("allowed are 100 to %d, in %d dimensions", most, len(c.Cov))},
+		rule{c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"},
+		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
+		rule{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
+		rule{c.Chain >= 20 && c.Chain <= 100000, "CHAIN", c.Chain, "allowed are 20 to 100000"},
+	)
 }
 
 // law is N(CMF_MEAN, CMF_COV).
 func (c *GaussianConfig) law() (*solvers.Gaussian, error) {
 	d := len(c.Cov)
+	if d > maxDim {
+		return nil, fmt.Errorf("CMF_COV: a matrix of %d rows; allowed are 1 to %d", d, maxDim)
+	}
 	mean := c.Mean
 	if len(mean) == 0 {
 		mean = make(Vector, d)
@@ -65,6 +63,12 @@ func (c *GaussianConfig) law() (*solvers.Gaussian, error) {
 	g, err := solvers.GaussianFromMatrix(mean, c.Cov.dense())
 	if err != nil {
 		return nil, fmt.Errorf("CMF_COV=%v: %w; give a symmetric positive definite matrix such as 2,1.8;1.8,2", c.Cov, err)
+	}
+	if lo, hi := g.Values[0], g.Values[d-1]; lo < 1e-12 || hi > 1e12 {
+		return nil, fmt.Errorf("CMF_COV=%v: its eigenvalues go from %g to %g; allowed are 1e-12 to 1e12", c.Cov, lo, hi)
+	}
+	if floats.Norm(mean, math.Inf(1)) > 1e6 {
+		return nil, fmt.Errorf("CMF_MEAN=%v: allowed are coordinates from -1e6 to 1e6", c.Mean)
 	}
 	return g, nil
 }

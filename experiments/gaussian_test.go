@@ -30,7 +30,7 @@ func TestGaussianRefusesBadInput(t *testing.T) {
 		{"CMF_MEAN", "1,Inf", "not a finite number"},
 		{"CMF_MEAN", "1,", "not a finite number"},
 		{"CMF_SOURCE", "gaussian", "allowed are gibbs"},
-		{"CMF_POINTS", "10", "at least 100"},
+		{"CMF_POINTS", "10", "100 to 10000000"},
 		{"CMF_SHARE", "0", "up to 1"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {

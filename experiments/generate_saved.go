@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	"cmf/solvers"
 )
@@ -23,7 +24,7 @@ func (c *GenerateConfig) Validate() error {
 		rule{c.Checkpoint != "", "CHECKPOINT", c.Checkpoint, "name the checkpoint.safetensors of a run"},
 		rule{c.Resume == "", "RESUME", c.Resume, "nothing is trained here; CMF_CHECKPOINT names the model"},
 		rule{c.Count >= 0 && c.Count <= maxCount, "COUNT", c.Count, "allowed are 0 to 1000000"},
-		rule{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
+		rule{c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"},
 	)
 }
 
@@ -42,7 +43,7 @@ func doGenerate(_ context.Context, r *Run, c *GenerateConfig) error {
 	}
 	d := m.Evaluator.Dim()
 	r.Report.Data = fmt.Sprintf("the model of %s, of the experiment %s, d = %d, after %d steps", c.Checkpoint, m.origin.experiment, d, m.State.Step)
-	r.Page.Summary = "Points of " + r.Report.Data + "."
+	r.Page.Summary = "Points and densities of a saved model."
 	if m.origin.units == nil {
 		r.Note("The checkpoint names no units: points and densities are in those that the model was learned in.")
 	}
@@ -68,26 +69,26 @@ func generate(r *Run, m *Model, c *GenerateConfig) error {
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
 	u := m.Units()
-	if err := r.savePoints("samples", u, draw.Points); err != nil {
+	x, err := u.Sample(draw.Points, solvers.NewStream(c.Seed, "remainder", 0))
+	if err != nil {
+		return err
+	}
+	if err := r.saveRows("samples", u, u.Columns, x); err != nil {
 		return err
 	}
 	if err := r.saveRows("gibbs", new(Units), nil, draw.Gibbs); err != nil {
 		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, "samples.npy: points ∇w*(y) in the units of the data; gibbs.npy: the y of which they are the images, in the model's units.")
-	generated := Cloud{"generated", draw.Points}
 	switch m.Evaluator.Dim() {
 	case 1:
-		x, err := u.Data(draw.Points)
-		if err != nil {
-			return err
-		}
 		r.AddFigure("points.png", "Histogram of generated points.")
 		return DrawHistogram(r.path("points.png"), Axes{X: u.name(0), Y: "density"}, column(x, 0), 0)
 	case 2:
-		return drawPlane(r, m, draw, generated)
+		return drawPlane(r, m, draw, Cloud{"generated", draw.Points})
 	}
-	return drawPoints(r, u, generated)
+	// In the data's units already.
+	return drawPoints(r, &Units{Columns: u.Columns, Height: u.Height, Width: u.Width}, Cloud{"generated", x})
 }
 
 // evaluate writes log densities and gradients at the points of CMF_POINTS.
@@ -98,16 +99,14 @@ func evaluate(r *Run, m *Model, c *GenerateConfig) error {
 	}
 	u := m.Units()
 	switch {
-	case x.Cols != m.Evaluator.Dim():
-		return fmt.Errorf("its rows have %d coordinates, and the model %d", x.Cols, m.Evaluator.Dim())
+	case x.Cols != u.dim(m.Evaluator.Dim()):
+		return fmt.Errorf("its rows have %d coordinates, and the model %d", x.Cols, u.dim(m.Evaluator.Dim()))
 	case read.Height != 0 && (read.Height != u.Height || read.Width != u.Width):
 		return fmt.Errorf("its pictures have %d×%d pixels, and those of the model %d×%d", read.Width, read.Height, u.Width, u.Height)
+	case read.Columns != nil && u.Columns != nil && !slices.Equal(read.Columns, u.Columns):
+		return fmt.Errorf("its columns are %q, and the model's %q; give them in that order", read.Columns, u.Columns)
 	}
-	z, err := u.Learning(x)
-	if err != nil {
-		return err
-	}
-	l, err := m.density(z, solvers.NewStream(c.Seed, "annealing", 0))
+	l, z, err := m.densityAt(x, solvers.NewStream(c.Seed, "annealing", 0))
 	if err != nil {
 		return err
 	}

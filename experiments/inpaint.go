@@ -3,7 +3,6 @@ package experiments
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -31,18 +30,25 @@ func (c *InpaintConfig) Validate() error {
 	if err := c.DigitModel.Validate(); err != nil {
 		return err
 	}
+	if err := c.checkLoss(false); err != nil {
+		return err
+	}
 	for _, name := range c.holes() {
 		if err := oneOf("CMF_HOLES", name, holeNames...); err != nil {
 			return err
 		}
 	}
+	if err := isFile("CMF_CHECKPOINT", c.Checkpoint); err != nil {
+		return err
+	}
 	return allowed(
+		rule{c.Checkpoint == "" || c.Resume == "", "RESUME", c.Resume, "nothing is trained beside CMF_CHECKPOINT; set one of the two"},
 		rule{c.Digits >= 2 && c.Digits <= 2000, "DIGITS", c.Digits, "allowed are 2 to 2000"},
-		rule{c.Draws >= 2, "DRAWS", c.Draws, "at least two draws are needed"},
-		rule{c.Trajectories >= 6, "TRAJECTORIES", c.Trajectories, "at least 6 are needed"},
-		rule{c.Leaps >= 1, "LEAPS", c.Leaps, "at least one gradient is needed"},
-		rule{c.Deviation > 0 && !math.IsInf(c.Deviation, 1), "DEVIATION", c.Deviation, "it must be positive"},
-		rule{c.Clamped >= 6, "CLAMPED", c.Clamped, "at least 6 steps are needed"},
+		rule{c.Draws >= 2 && c.Draws <= 1000, "DRAWS", c.Draws, "allowed are 2 to 1000"},
+		rule{c.Trajectories >= 6 && c.Trajectories <= 100000, "TRAJECTORIES", c.Trajectories, "allowed are 6 to 100000"},
+		rule{c.Leaps >= 1 && c.Leaps <= 1000, "LEAPS", c.Leaps, "allowed are 1 to 1000 gradients"},
+		rule{c.Deviation >= 1e-3 && c.Deviation <= 1e3, "DEVIATION", c.Deviation, "allowed are 0.001 to 1000"},
+		rule{c.Clamped >= 6 && c.Clamped <= 100000, "CLAMPED", c.Clamped, "allowed are 6 to 100000 steps"},
 	)
 }
 

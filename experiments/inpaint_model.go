@@ -2,11 +2,9 @@ package experiments
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 
-	"cmf/graph"
 	"cmf/layers"
 	"cmf/solvers"
 
@@ -27,99 +25,63 @@ type prior struct {
 
 // openPrior reads the potential of CMF_CHECKPOINT, or learns one.
 func openPrior(ctx context.Context, r *Run, c *InpaintConfig) (*prior, error) {
-	p := new(prior)
-	var w *layers.ICNN
-	if c.Checkpoint != "" {
-		ckpt, err := graph.LoadCheckpoint(c.Checkpoint)
-		if err == nil {
-			w, err = c.adopt(ckpt)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
-		}
-		p.describe = fmt.Sprintf("the potential of %s, trained for %s steps", c.Checkpoint, ckpt.Texts["step"])
+	model, err := c.saved()
+	if err != nil {
+		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
 	}
-	var err error
+	p := new(prior)
 	if p.digits, err = c.open(ctx, r, &c.Core, max(2000, c.Digits)); err != nil {
 		return nil, err
 	}
-	if w == nil {
-		problem, err := c.problem(&c.Core, p.digits)
-		if err != nil {
-			return nil, err
-		}
-		model, err := Fit(ctx, r, &c.Core, problem)
-		if err != nil || !model.Finished {
-			return nil, err
-		}
-		w = problem.Potential
-		p.describe = fmt.Sprintf("a potential trained for %d steps in this run", model.State.Step)
+	if model != nil {
+		p.describe = fmt.Sprintf("the potential of %s, trained for %d steps", c.Checkpoint, model.State.Step)
+		return p, p.measure(model)
 	}
-	if p.w, err = layers.NewEvaluator(w); err != nil {
-		return nil, err
-	}
-	return p, p.measure(w, c.Source == "gaussian")
-}
-
-// adopt reads a checkpoint of the experiment mnist: the averaged weights, and into
-// c what the model's units depend on.
-func (c *InpaintConfig) adopt(ckpt *graph.Checkpoint) (*layers.ICNN, error) {
-	config := make(map[string]string)
-	if err := json.Unmarshal([]byte(ckpt.Texts["config"]), &config); err != nil {
-		return nil, fmt.Errorf("its configuration: %w", err)
-	}
-	var err error
-	if c.Alpha, err = strconv.ParseFloat(config["CMF_ALPHA"], 64); err != nil {
-		return nil, fmt.Errorf("its CMF_ALPHA: %w; a checkpoint of the experiment mnist is needed", err)
-	}
-	if c.Noise, err = strconv.ParseFloat(config["CMF_NOISE"], 64); err != nil {
-		return nil, fmt.Errorf("its CMF_NOISE: %w", err)
-	}
-	if c.Knots, err = strconv.Atoi(config["CMF_KNOTS"]); err != nil {
-		return nil, fmt.Errorf("its CMF_KNOTS: %w", err)
-	}
-	if err := c.Hidden.Decode(config["CMF_HIDDEN"]); err != nil {
-		return nil, fmt.Errorf("its CMF_HIDDEN: %w", err)
-	}
-	c.Source = config["CMF_SOURCE"]
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	w, err := c.network(c.Hidden)
+	problem, err := c.problem(&c.Core, p.digits)
 	if err != nil {
 		return nil, err
 	}
-	if err := ckpt.GetParams(w.Params()); err != nil {
+	problem.Units = &Units{Alpha: c.Alpha, Height: side, Width: side}
+	if model, err = Fit(ctx, r, &c.Core, problem); err != nil || !model.Finished {
 		return nil, err
 	}
-	for name, mean := range getMap(ckpt, "average.") {
-		p := w.Params().ByName(name)
-		if p == nil {
-			continue // a weight of the loss
-		}
-		if len(mean) != len(p.Float32s()) {
-			return nil, fmt.Errorf("its average of %s has %d values; there must be %d", name, len(mean), len(p.Float32s()))
-		}
-		copy(p.Float32s(), mean)
+	p.describe = fmt.Sprintf("a potential trained for %d steps in this run", model.State.Step)
+	return p, p.measure(model)
+}
+
+// saved is the model of CMF_CHECKPOINT, nil without one; what its units and its
+// noise depend on is read into c.
+func (c *InpaintConfig) saved() (*Model, error) {
+	if c.Checkpoint == "" {
+		return nil, nil
 	}
-	return w, nil
+	m, err := LoadModel(c.Checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	u := m.Units()
+	if m.Evaluator.Dim() != pixels || u.Alpha == 0 {
+		return nil, fmt.Errorf("it is of the experiment %s, with points of %d coordinates; one of the experiment mnist is needed", m.origin.experiment, m.Evaluator.Dim())
+	}
+	c.Alpha, c.Source = u.Alpha, m.origin.config["CMF_SOURCE"]
+	if c.Noise, err = strconv.ParseFloat(m.origin.config["CMF_NOISE"], 64); err != nil {
+		return nil, fmt.Errorf("its CMF_NOISE: %w", err)
+	}
+	return m, c.Validate()
 }
 
 // measure takes the mean Hessians by which solves and steps are preconditioned.
-func (p *prior) measure(w *layers.ICNN, gaussian bool) error {
-	curvature, err := layers.NewCurvature(w)
-	if err != nil {
-		return err
-	}
+func (p *prior) measure(m *Model) (err error) {
+	p.w = m.Evaluator
 	x := spread(p.digits.train, min(512, p.digits.train.Rows))
-	if p.atData, err = curvature.MeanHessian(x); err != nil {
+	if p.atData, err = m.Curvature.MeanHessian(x); err != nil {
 		return err
 	}
 	if p.metric, err = solvers.MetricFromHessian(p.atData); err != nil {
 		return err
 	}
-	if gaussian {
-		p.noise = solvers.StandardNormal{D: pixels}
+	if m.Noise != solvers.Potential(m.Evaluator) {
+		p.noise = m.Noise
 		p.ofNoise = mat.NewSymDense(pixels, nil)
 		for k := range pixels {
 			p.ofNoise.SetSym(k, k, 1)
@@ -130,7 +92,7 @@ func (p *prior) measure(w *layers.ICNN, gaussian bool) error {
 	if err := p.w.Eval(x, nil, y); err != nil {
 		return err
 	}
-	p.ofNoise, err = curvature.MeanHessian(y)
+	p.ofNoise, err = m.Curvature.MeanHessian(y)
 	return err
 }
 

@@ -114,7 +114,7 @@ func TestInpaintBadInput(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "no.safetensors")
 	for _, c := range []struct{ name, value, want string }{
 		{"CMF_HOLES", "half,middle", "CMF_HOLES=middle"},
-		{"CMF_DRAWS", "1", "CMF_DRAWS=1: at least two"},
+		{"CMF_DRAWS", "1", "CMF_DRAWS=1"},
 		{"CMF_TRAJECTORIES", "2", "CMF_TRAJECTORIES=2"},
 		{"CMF_DEVIATION", "0", "CMF_DEVIATION=0"},
 		{"CMF_ALPHA", "0.5", "CMF_ALPHA=0.5"},

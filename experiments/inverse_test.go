@@ -12,20 +12,41 @@ import (
 	"cmf/data"
 	"cmf/layers"
 	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
-type inverseConfig struct {
+// knownConfig configures problems whose potential is known.
+type knownConfig struct {
 	Core
 	Dim int `default:"2" desc:"dimension of the problem"`
 }
 
+// recoverMap learns the potential truth by fit, and reports UVP at held-out points
+// beside that of the Gaussian with their moments.
+func recoverMap(r *Run, c *knownConfig, truth solvers.Potential, law *solvers.Gaussian, held blas32.General, fit func(w *layers.ICNN) (*Model, error)) (err error) {
+	if r.Report.Baseline["uvp_percent"], err = potentialUVP(law.ConjugateMoment(), truth, held); err != nil {
+		return err
+	}
+	w, err := layers.NewICNN(layers.Architecture{Dim: c.Dim, Hidden: c.Hidden, Full: true})
+	if err != nil {
+		return err
+	}
+	model, err := fit(w)
+	if err != nil || !model.Finished {
+		return err
+	}
+	r.Report.Metrics["uvp_percent"], err = potentialUVP(model.Evaluator, truth, held)
+	return err
+}
+
 // inverse learns a random potential back from samples of its measure.
-var inverse = Definition[inverseConfig]{
+var inverse = Definition[knownConfig]{
 	Name: "inverse",
-	Presets: map[string]func(*inverseConfig){
-		"default": func(c *inverseConfig) { c.Steps, c.Hidden, c.LR = 1000, Widths{128}, 1e-2 },
+	Presets: map[string]func(*knownConfig){
+		"default": func(c *knownConfig) { c.Steps, c.Hidden, c.LR = 1000, Widths{128}, 1e-2 },
 	},
-	Do: func(ctx context.Context, r *Run, c *inverseConfig) error {
+	Do: func(ctx context.Context, r *Run, c *knownConfig) error {
 		truth, err := data.NewInverse(c.Dim, 8*c.Dim, solvers.NewStream(c.Seed, "truth", uint64(c.Dim)))
 		if err != nil {
 			return err
@@ -42,22 +63,12 @@ var inverse = Definition[inverseConfig]{
 		if err != nil {
 			return err
 		}
-		if r.Report.Baseline["uvp_percent"], err = potentialUVP(law.ConjugateMoment(), truth, held); err != nil {
-			return err
-		}
-		w, err := layers.NewICNN(layers.Architecture{Dim: c.Dim, Hidden: c.Hidden, Full: true})
-		if err != nil {
-			return err
-		}
-		model, err := Fit(ctx, r, &c.Core, Problem{
-			Potential: w, Start: layers.Start{Law: startLaw(c.Init, law), Share: .5, Fixed: .1}, Train: train,
-			Particles: 4096, Tolerance: 1e-3, Decay: .995, Precondition: true,
+		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*Model, error) {
+			return Fit(ctx, r, &c.Core, Problem{
+				Potential: w, Start: layers.Start{Law: startLaw(c.Init, law), Share: .5, Fixed: .1}, Train: train,
+				Particles: 4096, Tolerance: 1e-3, Decay: .995, Precondition: true,
+			})
 		})
-		if err != nil || !model.Finished {
-			return err
-		}
-		r.Report.Metrics["uvp_percent"], err = potentialUVP(model.Evaluator, truth, held)
-		return err
 	},
 }
 

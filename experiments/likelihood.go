@@ -24,26 +24,53 @@ type likelihood struct {
 // estimate; with the source N(0, I) it is known too.
 func heldOutDensity(m *Model, points blas32.General, rng *solvers.Stream) (*likelihood, error) {
 	l := new(likelihood)
-	if m.Noise == solvers.Potential(m.Evaluator) {
-		reference, err := m.gibbsReference()
-		if err != nil {
-			return nil, fmt.Errorf("log Z of the Gibbs factor: %w", err)
-		}
-		// log q varies by √(d/2) and more over points, log ω by ½: log Z is then the
-		// lesser uncertainty of a mean.
-		particles := min(4096, max(256, 8*points.Rows/points.Cols))
-		if l.LogZ, err = (solvers.Annealing{Particles: particles}).LogZ(m.Evaluator, reference, rng); err != nil {
-			return nil, fmt.Errorf("log Z of the Gibbs factor: %w", err)
-		}
-	} else {
-		l.LogZ = solvers.AnnealingInfo{LogZ: float64(points.Cols) / 2 * math.Log(2*math.Pi), Size: 1}
+	var err error
+	if l.LogZ, err = m.gibbsLogZ(points.Rows, rng); err != nil {
+		return nil, err
 	}
 	q := solvers.Density{Potential: m.Evaluator, Noise: m.Noise, LogZ: l.LogZ.LogZ}
-	var err error
 	if l.LogPDF, _, err = q.LogPDF(points); err != nil {
 		return nil, fmt.Errorf("density of held-out points: %w", err)
 	}
 	return l, nil
+}
+
+// gibbsLogZ is the log normaliser of the noise, for densities at n points: known
+// for N(0, I); for the Gibbs factor log Z_w = log ∫e^{−w} by quadrature in up to
+// two dimensions, else by annealing.
+func (m *Model) gibbsLogZ(n int, rng *solvers.Stream) (info solvers.AnnealingInfo, err error) {
+	d := m.Evaluator.Dim()
+	switch {
+	case m.Noise != solvers.Potential(m.Evaluator):
+		return solvers.AnnealingInfo{LogZ: float64(d) / 2 * math.Log(2*math.Pi), Size: 1}, nil
+	case d <= 2:
+		info, err = m.quadratureLogZ()
+	default:
+		var reference *solvers.Gaussian
+		if reference, err = m.gibbsReference(); err == nil {
+			// log q varies by √(d/2) and more over points, log ω by ½: log Z is then the
+			// lesser uncertainty of a mean.
+			particles := min(4096, max(256, 8*n/d))
+			info, err = (solvers.Annealing{Particles: particles}).LogZ(m.Evaluator, reference, rng)
+		}
+	}
+	if err != nil {
+		return info, fmt.Errorf("log Z of the Gibbs factor: %w", err)
+	}
+	return info, nil
+}
+
+// quadratureLogZ sums e^{−w} over a grid.
+func (m *Model) quadratureLogZ() (solvers.AnnealingInfo, error) {
+	box, err := data.FindBox(m.Evaluator)
+	if err != nil {
+		return solvers.AnnealingInfo{}, err
+	}
+	grid, err := data.NewQuadrature(m.Evaluator, box, 0)
+	if err != nil {
+		return solvers.AnnealingInfo{}, err
+	}
+	return solvers.AnnealingInfo{LogZ: grid.LogZ, Size: 1}, nil
 }
 
 // gibbsReference is a Gaussian near the Gibbs factor: of the particles' mean, and

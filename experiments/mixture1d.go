@@ -26,15 +26,18 @@ type Mixture1DConfig struct {
 
 // Validate checks the experiment's own variables.
 func (c *Mixture1DConfig) Validate() error {
-	for _, v := range []struct {
-		name         string
-		value, least int
-	}{{"POINTS", c.Points, 100}, {"PARTICLES", c.Particles, 1}, {"LANGEVIN", c.Langevin, 1}, {"SAMPLES", c.Samples, 8}} {
-		if v.value < v.least {
-			return fmt.Errorf("CMF_%s=%d: allowed are numbers from %d", v.name, v.value, v.least)
-		}
+	if err := oneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
+		return fmt.Errorf("%w: the truth is that of the Gibbs factor", err)
 	}
-	return nil
+	if err := c.checkLoss(false); err != nil {
+		return err
+	}
+	return allowed(
+		rule{c.Points >= 100 && c.Points <= 10000000, "POINTS", c.Points, "allowed are 100 to 10000000"},
+		rule{c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"},
+		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
+		rule{c.Samples >= 8 && c.Samples <= maxCount, "SAMPLES", c.Samples, "allowed are 8 to 1000000"},
+	)
 }
 
 // components are those of a mixture, written weight,mean,deviation;….
@@ -53,7 +56,11 @@ func (c *components) Decode(list string) error {
 		}
 		*c = append(*c, solvers.NormalComponent{Weight: numbers[0], Mean: numbers[1], SD: numbers[2]})
 	}
-	_, err := solvers.NewMixture1D(*c...)
+	var parts []data.Normal
+	for _, k := range *c {
+		parts = append(parts, data.Normal{Weight: k.Weight, Mean: []float64{k.Mean}, SD: k.SD})
+	}
+	_, err := data.MixtureEnergy(parts...) // which bounds them more narrowly than the line's solver
 	return err
 }
 
@@ -71,8 +78,10 @@ type places []float64
 
 // Decode reads points, for envconfig.
 func (p *places) Decode(list string) (err error) {
-	*p, err = decodeNumbers(list)
-	return err
+	if *p, err = decodeNumbers(list); err != nil {
+		return fmt.Errorf("%w; give points such as -2,0,1.5", err)
+	}
+	return nil
 }
 
 // String writes points as Decode reads them.

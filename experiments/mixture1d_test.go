@@ -103,7 +103,7 @@ func TestMixture1DNormalisesWeights(t *testing.T) {
 
 func TestMixture1DBadInput(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
-		{"CMF_MIXTURE", "0.5,-2,0.5;-0.5,2,0.5", "CMF_MIXTURE=0.5,-2,0.5;-0.5,2,0.5: component 2 has weight -0.5; it must be"},
+		{"CMF_MIXTURE", "0.5,-2,0.5;-0.5,2,0.5", "CMF_MIXTURE=0.5,-2,0.5;-0.5,2,0.5: component 2 has weight -0.5; allowed are 0 to 1e12"},
 		{"CMF_MIXTURE", "0.5,-2,0", "component 1 has standard deviation 0"},
 		{"CMF_MIXTURE", "0.5,-2,0.5;0.5,2", `component 2 is "0.5,2": it has 2 numbers; give weight,mean,deviation`},
 		{"CMF_MIXTURE", "0.5,nan,0.5", `component 1 is "0.5,nan,0.5": item 2, "nan", is not a finite number`},
@@ -111,7 +111,7 @@ func TestMixture1DBadInput(t *testing.T) {
 		{"CMF_MIXTURE", "0,0,1", "sum to 0"},
 		{"CMF_AT", "1,x", `CMF_AT=1,x: item 2, "x", is not a finite number`},
 		{"CMF_AT", "", `item 1, ""`},
-		{"CMF_POINTS", "3", "CMF_POINTS=3: allowed are numbers from 100"},
+		{"CMF_POINTS", "3", "CMF_POINTS=3: allowed are 100 to 10000000"},
 		{"CMF_LANGEVIN", "0", "CMF_LANGEVIN=0"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {

@@ -173,7 +173,7 @@ func TestMNISTBadInput(t *testing.T) {
 		{"CMF_STEPZ", "3", "CMF_STEPS"},
 		{"CMF_LOSS", "duel", "known terms are dual, pairs"},
 		{"CMF_LOSS", "-1*dual", "positive number"},
-		{"CMF_LR", "-0.1", "CMF_LR=-0.1: the learning rate must be positive"},
+		{"CMF_LR", "-0.1", "CMF_LR=-0.1: the learning rate must be above 0, up to 10"},
 		{"CMF_HIDDEN", "64,x", `"x" is not a width`},
 		{"CMF_ALPHA", "0.7", "0.001 to 0.4"},
 		{"CMF_SHARE", "0", "CMF_SHARE=0"},

@@ -3,7 +3,7 @@ package experiments
 import (
 	"bytes"
 	"cmp"
-	_ "embed" // the template
+	"embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -54,10 +54,10 @@ type Page struct {
 	Figures  []Figure
 }
 
-//go:embed report.html.tmpl
-var pageText string
+//go:embed style.html.tmpl report.html.tmpl ablation.html.tmpl
+var templates embed.FS
 
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+var pageTemplate = template.Must(template.ParseFS(templates, "report.html.tmpl", "style.html.tmpl"))
 
 // Write writes index.html into folder, with the figures and the metrics log
 // that lie there.
@@ -113,7 +113,7 @@ func newRow(r *Report, h Headline) tableRow {
 	case Higher:
 		goal, loss = "higher is better", func(v float64) float64 { return -v }
 	case Nearer:
-		goal, loss = fmt.Sprintf("best at %g", h.Target), func(v float64) float64 { return math.Abs(v - h.Target) }
+		goal, loss = fmt.Sprintf("best at %.4g", h.Target), func(v float64) float64 { return math.Abs(v - h.Target) }
 	}
 	row := tableRow{Label: cmp.Or(h.Label, h.Metric), Goal: goal,
 		Model: shownNumber(r.Metrics, h.Metric), Baseline: shownNumber(r.Baseline, h.Metric), Floor: shownNumber(r.Floor, h.Metric)}

@@ -17,12 +17,9 @@ import (
 // prepare initialises the potential and everything that evolves.
 func (p Problem) prepare(core *Core) (*Model, error) {
 	spec := cmp.Or(p.Loss, core.Loss)
-	sum, err := losses.Parse(spec, p.Terms...)
-	if err == nil {
-		err = p.checkInputs(sum)
-	}
+	sum, err := parseLoss(spec, p.Energy != nil, p.Terms...)
 	if err != nil {
-		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
+		return nil, err
 	}
 	p.Start.Gaussian = core.Source == "gaussian"
 	if err := p.Start.Init(p.Potential, p.Train, solvers.NewStream(core.Seed, "initial weights", 0)); err != nil {
@@ -37,7 +34,7 @@ func (p Problem) prepare(core *Core) (*Model, error) {
 		return nil, err
 	}
 	if m.objective, err = losses.NewObjective(p.Potential, sum, core.Batch); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
 	}
 	if p.Energy != nil {
 		return m, p.learnEnergy(core, m)
@@ -45,15 +42,34 @@ func (p Problem) prepare(core *Core) (*Model, error) {
 	return m, p.learnSamples(core, m)
 }
 
+// parseLoss reads a sum of terms for a fit to an energy or to samples.
+func parseLoss(spec string, energy bool, terms ...losses.Term) (losses.Sum, error) {
+	sum, err := losses.Parse(spec, terms...)
+	if err == nil {
+		err = checkInputs(sum, energy)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
+	}
+	return sum, nil
+}
+
+// checkLoss reads CMF_LOSS, of known terms, so that a wrong one is told before data
+// is read.
+func (c *Core) checkLoss(energy bool) error {
+	_, err := parseLoss(c.Loss, energy)
+	return err
+}
+
 // checkInputs sees to it that every batch which a loss reads is at hand.
-func (p Problem) checkInputs(sum losses.Sum) error {
+func checkInputs(sum losses.Sum, energy bool) error {
 	ofEnergy := []string{losses.Points, losses.Energy, losses.Slope}
 	for _, t := range sum {
 		for _, name := range t.Term.Inputs() {
 			switch of := slices.Contains(ofEnergy, name); {
-			case of && p.Energy == nil:
+			case of && !energy:
 				return fmt.Errorf("the term %s needs an energy, and this is a fit to samples", t.Term.Name())
-			case !of && p.Energy != nil && name != losses.Mask:
+			case !of && energy && name != losses.Mask:
 				return fmt.Errorf("the term %s needs samples, and this is a fit to an energy; monge-ampere does not", t.Term.Name())
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"cmf/graph"
 	"cmf/solvers"
 
 	"gonum.org/v1/gonum/blas"
@@ -20,6 +21,59 @@ type principal struct {
 	vectors blas32.General // V, (d, K), orthonormal columns, falling variances
 	values  []float64      // variances along them
 	rest    float64        // mean variance of the directions beyond
+	learned int            // of the directions, the first, by a network
+}
+
+// put writes the directions into a checkpoint.
+func (p *principal) put(c *graph.Checkpoint) {
+	single := func(values ...float64) []float32 {
+		out := make([]float32, len(values))
+		for i, v := range values {
+			out[i] = float32(v)
+		}
+		return out
+	}
+	c.Put("units.mean", single(p.mean...), len(p.mean))
+	c.Put("units.directions", p.vectors.Data, p.vectors.Rows, p.vectors.Cols)
+	c.Put("units.variances", single(append(p.values, p.rest)...), len(p.values)+1)
+}
+
+// principalOf reads what put wrote, for a model of so many dimensions; nil where
+// there is none.
+func principalOf(c *graph.Checkpoint, learned int) (*principal, error) {
+	t, ok := c.Tensors["units.directions"]
+	if !ok {
+		return nil, nil
+	}
+	p := &principal{vectors: general(t), learned: learned}
+	double := func(name string, n int) (values []float64, err error) {
+		if have := len(c.Tensors[name].F32); have != n {
+			return nil, fmt.Errorf("its %q has %d values; there must be %d", name, have, n)
+		}
+		for _, v := range c.Tensors[name].F32 {
+			values = append(values, float64(v))
+		}
+		return values, nil
+	}
+	d, k := p.vectors.Rows, p.vectors.Cols
+	if k < learned || d <= k {
+		return nil, fmt.Errorf("its %q has shape %v; a model of dimension %d needs (d, k) with d > k ≥ %[3]d", "units.directions", t.Shape, learned)
+	}
+	var err error
+	if p.mean, err = double("units.mean", d); err != nil {
+		return nil, err
+	}
+	variances, err := double("units.variances", k+1)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range variances {
+		if !(v > 0) {
+			return nil, fmt.Errorf("its %q holds %g; they must be positive", "units.variances", v)
+		}
+	}
+	p.values, p.rest = variances[:k], variances[k]
+	return p, nil
 }
 
 // newPrincipal finds K leading directions of the rows of x, (n, d), by subspace
@@ -98,11 +152,14 @@ func (p *principal) coordinates(centred blas32.General, k int) blas32.General {
 // lift is V·z + …, (n, d), for coordinates z along the first directions, (n, k),
 // and independent normal ones of variances λ^{2·power} along all others: power ½
 // for the Gaussian ρ of the remainder, 1/6 for its Gibbs factor. Two streams of
-// one state give a noise and the picture ∇w*(y) that belongs to it.
+// one state give a noise and the picture ∇w*(y) that belongs to it. Without a
+// stream all others are 0.
 func (p *principal) lift(z blas32.General, power float64, rng *solvers.Stream) blas32.General {
 	n, d, k := z.Rows, p.vectors.Rows, p.vectors.Cols
 	out, along := newBatch(n, d), newBatch(n, k)
-	rng.Normals(out.Data)
+	if rng != nil {
+		rng.Normals(out.Data)
+	}
 	// Vᵀξ is N(0, I) as ξ is, and independent of ξ − V·Vᵀξ.
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, out, p.vectors, 0, along)
 	floor := float32(math.Pow(p.rest, power))
@@ -117,4 +174,41 @@ func (p *principal) lift(z blas32.General, power float64, rng *solvers.Stream) b
 	}
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, along, p.vectors, floor, out)
 	return out
+}
+
+// logRest is the log density of the coordinates that are not learned, all but the
+// first, normal and independent, at centred points x − m, (n, d).
+func (p *principal) logRest(centred blas32.General) []float64 {
+	beyond := p.vectors.Rows - len(p.values)
+	constant := -float64(beyond) / 2 * math.Log(2*math.Pi*p.rest)
+	for _, v := range p.values[p.learned:] {
+		constant -= math.Log(2*math.Pi*v) / 2
+	}
+	z := p.coordinates(centred, len(p.values))
+	out := make([]float64, centred.Rows)
+	for i := range out {
+		x := blas32.Vector{N: centred.Cols, Inc: 1, Data: row(centred, i)}
+		remainder := blas32.DDot(x, x) // ‖x − m‖² less what lies along V
+		out[i] = constant
+		for j, c := range row(z, i) {
+			square := float64(c) * float64(c)
+			remainder -= square
+			if j >= p.learned {
+				out[i] -= square / p.values[j] / 2
+			}
+		}
+		out[i] -= max(remainder, 0) / p.rest / 2
+	}
+	return out
+}
+
+// restored is a copy of centred points with the mean put back.
+func (p *principal) restored(centred blas32.General) blas32.General {
+	x := newBatch(centred.Rows, centred.Cols)
+	for i := range x.Rows {
+		for j, v := range row(centred, i) {
+			row(x, i)[j] = float32(float64(v) + p.mean[j])
+		}
+	}
+	return x
 }

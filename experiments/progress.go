@@ -158,6 +158,7 @@ func (p *Progress) left(done int, now time.Time) (time.Duration, bool) {
 // events beside it, for TensorBoard.
 type MetricsLog struct {
 	file   *os.File
+	size   int64 // of the whole lines
 	events *eventFile
 }
 
@@ -193,7 +194,7 @@ func OpenMetricsLog(folder string, last int) (*MetricsLog, error) {
 		f.Close()
 		return nil, err
 	}
-	return &MetricsLog{f, events}, nil
+	return &MetricsLog{f, int64(kept.Len()), events}, nil
 }
 
 // Append writes the line and the event of one step, at once: a run that is killed
@@ -212,9 +213,35 @@ func (l *MetricsLog) Append(step int, metrics Numbers) error {
 	}
 	line = append(append(line, body[1:]...), '\n')
 	if _, err := l.file.Write(line); err != nil {
+		// A full disk leaves no torn line.
+		return fmt.Errorf("metrics log: %w", errors.Join(err, l.file.Truncate(l.size)))
+	}
+	l.size += int64(len(line))
+	return l.events.Scalars(step, metrics)
+}
+
+// Sync sees to it that what was appended outlives the machine's end too.
+func (l *MetricsLog) Sync() error {
+	if err := l.file.Sync(); err != nil {
 		return fmt.Errorf("metrics log: %w", err)
 	}
-	return l.events.Scalars(step, metrics)
+	return nil
+}
+
+// carryMetricsLog copies metrics.jsonl of a folder, if there is one, to that in
+// which its run goes on.
+func carryMetricsLog(from, to string) error {
+	lines, err := os.ReadFile(filepath.Join(from, "metrics.jsonl"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = writeFile(filepath.Join(to, "metrics.jsonl"), func(w io.Writer) error { return second(w.Write(lines)) })
+	}
+	if err != nil {
+		return fmt.Errorf("metrics log: %w", err)
+	}
+	return nil
 }
 
 // Close closes both files.

@@ -51,11 +51,15 @@ type Run struct {
 
 // Main runs an experiment as a command does: the configuration from the
 // environment, the results in a folder, and a message instead of a stack trace.
-// An interrupt ends training, writes a checkpoint and the report; a second one
-// ends the program.
+// An interrupt or a SIGTERM ends training after the step, writes a checkpoint and
+// the report; what follows training, whose checkpoint is written, runs to its end. A
+// second one ends the program at once, and loses no file either.
 func Main[T any](d Definition[T]) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	go func() { <-ctx.Done(); stop() }()
+	context.AfterFunc(ctx, func() {
+		stop()
+		fmt.Fprintf(os.Stderr, "\n%s: interrupted; a second interrupt ends the program at once\n", d.Name)
+	})
 	_, err := Execute(ctx, d, os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -85,6 +89,9 @@ func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.
 	r.Report.Started = r.Started
 	r.Report.Config = ConfigOf(settings)
 	r.Report.Metrics, r.Report.Floor, r.Report.Baseline = Numbers{}, Numbers{}, Numbers{}
+	if err := removeTemporary(r.Folder); err != nil {
+		return nil, err
+	}
 	if err := WriteConfig(r.Folder, settings); err != nil {
 		return nil, err
 	}

@@ -34,14 +34,17 @@ func (c *SamplesConfig) Validate() error {
 	if err := oneOf("CMF_SCALE", c.Scale, "each", "common"); err != nil {
 		return err
 	}
+	if err := c.checkLoss(false); err != nil {
+		return err
+	}
 	return allowed(
 		rule{c.DataFile != "", "DATA_FILE", c.DataFile, "name a file .npy or .csv, or a folder of PNG pictures"},
 		rule{c.Holdout >= .05 && c.Holdout <= .5, "HOLDOUT", c.Holdout, "allowed are 0.05 to 0.5"},
 		rule{c.Count >= 1 && c.Count <= maxCount, "COUNT", c.Count, "allowed are 1 to 1000000"},
-		rule{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
-		rule{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
+		rule{c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"},
+		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
 		rule{c.Spread == 0 || c.Spread >= 1 && c.Spread <= 100, "SPREAD", c.Spread, "allowed are 0 (by dimension) and numbers from 1 to 100"},
-		rule{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
+		rule{c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"},
 		rule{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
 		rule{c.Noise >= .05 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0.05 to 5"},
 	)

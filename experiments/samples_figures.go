@@ -9,10 +9,6 @@ import (
 	"cmf/solvers"
 
 	"gonum.org/v1/gonum/blas/blas32"
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
 )
 
 // shownPoints bounds the points of a cloud in a figure.
@@ -32,17 +28,22 @@ func (s *pointSet) draw(r *Run, m *Model, d *Draw, gaussian blas32.General) erro
 	return drawPoints(r, s.units, held, generated, fit)
 }
 
-// drawPlane draws clouds, the Gibbs factor and the density, in units of learning,
-// in which both axes are alike.
+// drawPlane draws clouds, the Gibbs factor and the density. Both axes are alike
+// in units of learning; but for the Gibbs factor they are labelled in the data's.
 func drawPlane(r *Run, m *Model, d *Draw, clouds ...Cloud) error {
 	level := func(x blas32.General, value []float32) error { return m.Evaluator.Eval(x, value, blas32.General{}) }
+	u := m.Units()
+	shown := clouds[0].Points.Rows
+	for _, c := range clouds {
+		shown = min(shown, c.Points.Rows, shownPoints)
+	}
 	var scenes []Scene
 	for _, c := range clouds {
-		scenes = append(scenes, Scene{Title: c.Name, Clouds: []Cloud{{"points", first(c.Points, shownPoints)}}})
+		scenes = append(scenes, Scene{Title: c.Name, Units: u, Clouds: []Cloud{{"points", first(c.Points, shown)}}})
 	}
 	box := boxOf(scenes)
-	scenes = slices.Insert(scenes, 1, Scene{Title: "w and its Gibbs factor", Field: level, Clouds: []Cloud{{"Gibbs samples", first(d.Gibbs, shownPoints)}}})
-	scenes = append(scenes, Scene{Title: "density", Heat: true, Field: func(x blas32.General, value []float32) error {
+	scenes = slices.Insert(scenes, 1, Scene{Title: "w and its Gibbs factor", Units: &Units{Columns: []string{"units of learning", "units of learning"}}, Field: level, Clouds: []Cloud{{"Gibbs samples", first(d.Gibbs, shown)}}})
+	scenes = append(scenes, Scene{Title: "density", Heat: true, Units: u, Field: func(x blas32.General, value []float32) error {
 		// Up to a constant: log Z is not needed.
 		logPDF, _, err := solvers.Density{Potential: m.Evaluator, Noise: m.Noise}.LogPDF(x)
 		if err != nil {
@@ -56,7 +57,7 @@ func drawPlane(r *Run, m *Model, d *Draw, clouds ...Cloud) error {
 	if err := DrawScenes(r.path("points.png"), box, scenes...); err != nil {
 		return err
 	}
-	r.LeadFigure("points.png", "In units of learning: rows of the data; level sets of the learned potential w with samples y of its Gibbs factor 𝔓_w ∝ e^{−w}; generated points ∇w*(y); the density q_w by the Monge–Ampère equation, dark where high.")
+	r.LeadFigure("points.png", names(clouds)+"; level sets of the learned potential w with samples y of its Gibbs factor 𝔓_w ∝ e^{−w}, in units of learning; the density q_w by the Monge–Ampère equation, dark where high. Generated points are ∇w*(y).")
 	return nil
 }
 
@@ -147,7 +148,10 @@ func drawPoints(r *Run, u *Units, clouds ...Cloud) error {
 	if err := drawPairs(r.path("points.png"), u, min(d, most), clouds[:min(2, len(clouds))]); err != nil {
 		return err
 	}
-	caption := "Pairs of coordinates, in the units of the data: " + names(clouds[:min(2, len(clouds))]) + "; on the diagonal their histograms."
+	caption := "Pairs of coordinates of " + clouds[0].Name + " points, in the units of the data, and their histograms."
+	if len(clouds) > 1 {
+		caption = fmt.Sprintf("Pairs of coordinates, in the units of the data: below the diagonal %s, above it as many %s, on it the histograms of both.", clouds[0].Name, clouds[1].Name)
+	}
 	if d > most {
 		caption = fmt.Sprintf("%s The first %d of %d.", caption, most, d)
 	}
@@ -161,102 +165,6 @@ func names(clouds []Cloud) string {
 		text += ", " + c.Name
 	}
 	return text
-}
-
-// drawPairs draws k × k panels: the histogram of every coordinate, and clouds
-// over pairs of them.
-func drawPairs(path string, u *Units, k int, clouds []Cloud) error {
-	legend := newLegend()
-	for i, c := range clouds {
-		legend.Add(c.Name, &plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: colours[i], Radius: 2.4, Shape: draw.CircleGlyph{}}})
-	}
-	box := make([]Box, k)
-	for j := range k {
-		var all []Cloud
-		for _, c := range clouds {
-			all = append(all, Cloud{Points: pairOf(c.Points, j, j)})
-		}
-		box[j] = boxOf([]Scene{{Clouds: all}})
-	}
-	panels := make([][]*plot.Plot, k)
-	for i := range k {
-		for j := range k {
-			p := newPlot(Axes{})
-			if i == k-1 {
-				p.X.Label.Text = u.name(j)
-			}
-			if j == 0 {
-				p.Y.Label.Text = u.name(i)
-			}
-			at := Box{box[j].MinX, box[j].MaxX, box[i].MinX, box[i].MaxX}
-			p.X.Tick.Marker, p.Y.Tick.Marker = fewTicks{}, fewTicks{}
-			p.Y.Max = 0 // of a histogram, until it has one
-			for n, c := range clouds {
-				if i == j {
-					l, err := histogramLine(column(c.Points, i), at.MinX, at.MaxX)
-					if err != nil {
-						return err
-					}
-					l.LineStyle = stroke(colours[n], 1)
-					p.Add(unpadded{l})
-					_, _, _, high := l.DataRange()
-					p.Y.Min, p.Y.Max = 0, max(p.Y.Max, 1.1*high)
-					p.Y.Tick.Marker = plot.ConstantTicks(nil)
-				} else {
-					p.Add(dots(pairOf(c.Points, j, i), at, colours[n]))
-				}
-			}
-			p.X.Min, p.X.Max = at.MinX, at.MaxX
-			if i != j {
-				p.Y.Min, p.Y.Max = at.MinY, at.MaxY
-			}
-			panels[i] = append(panels[i], p)
-		}
-	}
-	const edge = 1.7 * vg.Inch
-	return render(path, edge*vg.Length(k), edge*vg.Length(k), panels, legend, nil)
-}
-
-// fewTicks are labels at the ends and the middle of what plainTicks has.
-type fewTicks struct{}
-
-func (fewTicks) Ticks(low, high float64) []plot.Tick {
-	var major []plot.Tick
-	for _, t := range (plainTicks{}).Ticks(low, high) {
-		if t.Label != "" {
-			major = append(major, t)
-		}
-	}
-	if len(major) < 4 {
-		return major
-	}
-	return []plot.Tick{major[0], major[len(major)-1]}
-}
-
-// histogramLine is the outline of a histogram, normalised to a density.
-func histogramLine(values []float32, low, high float64) (*plotter.Line, error) {
-	const bins = 40
-	count := make([]float64, bins)
-	for _, v := range values {
-		if k := int(bins * (float64(v) - low) / (high - low)); k >= 0 && k < bins {
-			count[k] += bins / (float64(len(values)) * (high - low))
-		}
-	}
-	var line plotter.XYs
-	for k, c := range count {
-		left := low + (high-low)*float64(k)/bins
-		line = append(line, plotter.XY{X: left, Y: c}, plotter.XY{X: left + (high-low)/bins, Y: c})
-	}
-	return plotter.NewLine(line)
-}
-
-// pairOf is the cloud of coordinates i and j.
-func pairOf(x blas32.General, i, j int) blas32.General {
-	out := newBatch(x.Rows, 2)
-	for k := range x.Rows {
-		copy(row(out, k), []float32{row(x, k)[i], row(x, k)[j]})
-	}
-	return out
 }
 
 // first is the view of up to n rows.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -81,7 +82,7 @@ func TestSamplesRefusesBadInput(t *testing.T) {
 		{"CMF_SCALE", "none", "allowed are each, common"},
 		{"CMF_COUNT", "0", "1 to 1000000"},
 		{"CMF_SPREAD", "-1", "1 to 100"},
-		{"CMF_MIXING", "1", "from 20"},
+		{"CMF_MIXING", "1", "20 to 100000"},
 		{"CMF_NOISE", "0", "0.05 to 5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -285,9 +286,33 @@ func TestSamplesAndGenerate(t *testing.T) {
 	if y.Rows != held.Rows || y.Cols != 3 || slices.Equal(y.Data[:3], x.Data[:3]) {
 		t.Errorf("gradients.npy has shape (%d, %d)", y.Rows, y.Cols)
 	}
+	t.Setenv("CMF_POINTS", csvFile(t, "phase,speed,\"size, in m\"\n", 3, func(int) string { return "1,300,0.01" }))
+	if _, err := Execute(t.Context(), Generate, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "give them in that order") {
+		t.Errorf("columns in another order than the model's: %v", err)
+	}
 	for i, v := range readNPY(t, saved, "densities.npy").Data {
 		if want := row(held, i)[3]; math.Abs(float64(v-want)) > 2e-2 {
 			t.Fatalf("log density %g at held-out row %d, that of its run %g", v, i+1, want)
+		}
+	}
+}
+
+// Axes follow the columns' own units, be they small or far from 0.
+func TestBoxOfColumnsInAnyUnits(t *testing.T) {
+	rng := solvers.NewStream(1, "points", 0)
+	points := newBatch(1000, 2)
+	for i := range points.Rows {
+		copy(row(points, i), []float32{float32(1e-6 * rng.NormFloat64()), float32(300 + .05*rng.NormFloat64())})
+	}
+	b := boxOf([]Scene{{Clouds: []Cloud{{Points: points}}}})
+	if width, height := b.MaxX-b.MinX, b.MaxY-b.MinY; width > 1e-5 || width < 5e-6 || height > .5 || height < .25 {
+		t.Errorf("the box of columns with deviations 1e-6 and 0.05 is %g by %g", width, height)
+	}
+	u := Units{Center: []float64{0, 300}, Scale: []float64{1e-6, .05}}
+	for _, tick := range (unitTicks{u.Center[1], u.Scale[1]}).Ticks(-3, 3) {
+		value, err := strconv.ParseFloat(tick.Label, 64)
+		if z := (value - 300) / .05; err != nil || math.Abs(z-tick.Value) > 1e-6 || math.Abs(z) > 3 {
+			t.Errorf("the tick %q stands at %g", tick.Label, tick.Value)
 		}
 	}
 }

@@ -24,25 +24,28 @@ type origin struct {
 	config       map[string]string
 }
 
-// put writes the origin into the texts of a checkpoint.
-func (o *origin) put(texts map[string]string) error {
-	texts["experiment"] = o.experiment
+// put writes the origin into a checkpoint.
+func (o *origin) put(c *graph.Checkpoint) error {
+	c.Texts["experiment"] = o.experiment
+	if o.units != nil && o.units.principal != nil {
+		o.units.principal.put(c)
+	}
 	for name, v := range map[string]any{"architecture": o.architecture, "units": o.units, "config": o.config} {
 		text, err := json.Marshal(v)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		texts[name] = string(text)
+		c.Texts[name] = string(text)
 	}
 	return nil
 }
 
 // originOf reads what put wrote.
-func originOf(c *graph.Checkpoint) (*origin, error) {
+func originOf(c *graph.Checkpoint) (o *origin, err error) {
 	if _, ok := c.Texts["architecture"]; !ok {
 		return nil, errors.New("it does not say its architecture: it is no checkpoint of an experiment, or one of an earlier version, which a run with CMF_RESUME naming it, and its other variables, saves again")
 	}
-	o := &origin{experiment: c.Texts["experiment"]}
+	o = &origin{experiment: c.Texts["experiment"]}
 	for name, v := range map[string]any{"architecture": &o.architecture, "units": &o.units, "config": &o.config} {
 		d := json.NewDecoder(strings.NewReader(c.Texts[name]))
 		d.DisallowUnknownFields()
@@ -51,6 +54,9 @@ func originOf(c *graph.Checkpoint) (*origin, error) {
 		}
 	}
 	if o.units != nil {
+		if o.units.principal, err = principalOf(c, o.architecture.Dim); err != nil {
+			return nil, err
+		}
 		return o, o.units.check(o.architecture.Dim)
 	}
 	if alpha, ok := o.config["CMF_ALPHA"]; ok && o.experiment == MNIST.Name {
@@ -138,6 +144,14 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, erro
 		if t := c.Tensors[name]; !slices.Equal(t.Shape, []int{a.Dim, h}) {
 			return nil, fmt.Errorf("its %q has shape %v; its architecture needs [%d %d]", name, t.Shape, a.Dim, h)
 		}
+		if t := c.Tensors[fmt.Sprintf("weight.layer%d.weight", l)]; l > 0 && !slices.Equal(t.Shape, []int{a.Hidden[l-1], h}) {
+			return nil, fmt.Errorf("its weights between layers %d and %d have shape %v; its architecture needs [%d %d]", l, l+1, t.Shape, a.Hidden[l-1], h)
+		}
+	}
+	for name, needed := range map[string]bool{"root": a.Full, "basis": a.Rotated} {
+		if t := c.Tensors["weight.quadratic."+name]; needed && !slices.Equal(t.Shape, []int{a.Dim, a.Dim}) {
+			return nil, fmt.Errorf("the %s of its quadratic has shape %v; its architecture needs [%d %d]", name, t.Shape, a.Dim, a.Dim)
+		}
 	}
 	w, err := layers.NewICNN(a)
 	if err != nil {
@@ -174,17 +188,39 @@ func (m *Model) Units() *Units {
 //	log q(x) = −w(∇w(z)) + log det ∇²w(z) − log Z_w + log |det ∂z/∂x|,
 //
 // z being x in the units of learning. It is NaN where ∇²w is not positive
-// definite. Only log Z_w is an estimate, by annealing; info has its error.
+// definite. Only log Z_w is an estimate, by quadrature in up to two dimensions and
+// by annealing beyond; info has its error. Where z are the leading of all
+// coordinates, the normal density of the others is a factor too.
 func (m *Model) LogPDF(x blas32.General, rng *solvers.Stream) (logPDF []float64, info solvers.AnnealingInfo, err error) {
-	z, err := m.Units().Learning(x)
-	if err != nil {
-		return nil, info, err
-	}
-	l, err := m.density(z, rng)
+	l, _, err := m.densityAt(x, rng)
 	if err != nil {
 		return nil, info, err
 	}
 	return l.LogPDF, l.LogZ, nil
+}
+
+// densityAt is the density at points x in the data's units, with these in the
+// units of learning.
+func (m *Model) densityAt(x blas32.General, rng *solvers.Stream) (l *likelihood, z blas32.General, err error) {
+	u := m.Units()
+	if z, err = u.Learning(x); err != nil {
+		return nil, z, err
+	}
+	if u.principal == nil {
+		l, err = m.density(z, rng)
+		return l, z, err
+	}
+	if l, err = heldOutDensity(m, z, rng); err != nil {
+		return nil, z, err
+	}
+	rest, err := u.logRest(x)
+	if err != nil {
+		return nil, z, err
+	}
+	for i, v := range rest {
+		l.LogPDF[i] += v
+	}
+	return l, z, nil
 }
 
 // density is the density in the data's units at points z in those of learning.

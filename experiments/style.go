@@ -21,7 +21,8 @@ type unpadded struct{ plot.Plotter }
 
 // render draws rows of panels, and a legend to their right when it has entries,
 // at 192 dots per inch: twice the resolution of a page. With a box, the data
-// area of each panel takes its proportions.
+// area of each panel takes its proportions; without, all are of one size, and
+// labels hang out of the tiles.
 func render(path string, width, height vg.Length, panels [][]*plot.Plot, legend plot.Legend, box *Box) (err error) {
 	defer func() {
 		// gonum/plot panics on what it cannot draw.
@@ -44,11 +45,28 @@ func render(path string, width, height vg.Length, panels [][]*plot.Plot, legend 
 		PadTop: gap, PadBottom: gap, PadLeft: gap, PadRight: gap,
 	}
 	area := draw.Crop(whole, 0, -side, 0, 0)
+	if box == nil {
+		tiles.PadX, tiles.PadY = 3.5*gap, 2*gap
+		for _, line := range panels {
+			for _, p := range line {
+				f := frame(p, area)
+				tiles.PadLeft, tiles.PadBottom = max(tiles.PadLeft, gap+f.Min.X), max(tiles.PadBottom, gap+f.Min.Y)
+				tiles.PadRight, tiles.PadTop = max(tiles.PadRight, gap+f.Max.X), max(tiles.PadTop, gap+f.Max.Y)
+			}
+		}
+	}
 	for i, line := range panels {
 		for j, p := range line {
-			c := tiles.At(area, j, i)
+			p.BackgroundColor = nil // it would cover what hangs out of the last panel
+			tile := tiles.At(area, j, i)
 			if box != nil {
-				c = proportioned(c, p, *box)
+				p.Draw(proportioned(tile, p, *box))
+				continue
+			}
+			c := tile
+			for range 4 { // the frame varies a little with the room
+				f := frame(p, c)
+				c = draw.Crop(tile, -f.Min.X, f.Max.X, -f.Min.Y, f.Max.Y)
 			}
 			p.Draw(c)
 		}
@@ -59,6 +77,14 @@ func render(path string, width, height vg.Length, panels [][]*plot.Plot, legend 
 		}
 		return nil
 	})
+}
+
+// frame is what titles and labels take of a canvas: Min to the left and below,
+// Max to the right and above.
+func frame(p *plot.Plot, c draw.Canvas) (f vg.Rectangle) {
+	inner := p.DataCanvas(c)
+	f.Min, f.Max = inner.Min.Sub(c.Min), c.Max.Sub(inner.Max)
+	return f
 }
 
 // proportioned crops c so that the data area of p has equal units on both axes.

@@ -131,7 +131,7 @@ func TestFailuresAreStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The third of a warm-up of 20 steps.
-	if got, want := curves["learning_rate"].Y[0], 1e-2*3/21/32; math.Abs(got-want) > 1e-9 {
+	if got, want := curves["learning_rate"].Y[2], 1e-2*3/21/32; math.Abs(got-want) > 1e-9 {
 		t.Errorf("the learning rate is %g, want %g", got, want)
 	}
 }

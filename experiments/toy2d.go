@@ -30,14 +30,17 @@ func (c *Toy2DConfig) Validate() error {
 	if err := oneOf("CMF_BASELINE", c.Baseline, "fit", "icnn"); err != nil {
 		return err
 	}
+	if err := c.checkLoss(false); err != nil {
+		return err
+	}
 	return allowed(
-		rule{c.Points >= 100, "POINTS", c.Points, "at least 100 points are needed"},
-		rule{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
-		rule{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
+		rule{c.Points >= 100 && c.Points <= 10000000, "POINTS", c.Points, "allowed are 100 to 10000000"},
+		rule{c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"},
+		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
 		rule{c.Spread >= 1 && c.Spread <= 100, "SPREAD", c.Spread, "allowed are numbers from 1 to 100"},
 		rule{c.Samples >= 64 && c.Samples <= 4096, "SAMPLES", c.Samples, "allowed are 64 to 4096"},
 		rule{c.Repeats >= 1 && c.Repeats <= 20, "REPEATS", c.Repeats, "allowed are 1 to 20"},
-		rule{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
+		rule{c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"},
 	)
 }
 
@@ -65,7 +68,7 @@ func doToy2D(ctx context.Context, r *Run, c *Toy2DConfig) error {
 	r.Report.Data = fmt.Sprintf("%s, %d points to learn from, %d × %d held out", p.name, p.train.Rows, 2*len(p.held), p.samples())
 	law, err := solvers.FitGaussian(p.train, 0)
 	if err != nil {
-		return fmt.Errorf("CMF_DATASET=%s: %w", c.Dataset, err)
+		return fmt.Errorf("CMF_DATASET=%s: its points must not lie on a line: %w", c.Dataset, err)
 	}
 	film := newFilm(boxOf([]Scene{{Clouds: []Cloud{{Points: p.learning(p.held[0].truth)}}}}), p.learning(p.held[0].truth))
 	model, draw, err := p.learn(ctx, r, c, law, "", film)

@@ -84,8 +84,11 @@ func planeOf(points blas32.General, c *Toy2DConfig) (*planar, error) {
 	rest := take(len(order))
 	mean, cov := moments(rest)
 	p.center, p.scale = [2]float64{mean[0], mean[1]}, math.Sqrt((cov.At(0, 0)+cov.At(1, 1))/2)
-	if !(p.scale > 0) || math.IsInf(p.scale, 0) {
-		return nil, errors.New("its points do not vary, or beyond all bounds")
+	if !(p.scale >= 1e-30 && p.scale <= 1e30) {
+		if p.scale == 0 {
+			return nil, errors.New("its points do not vary: they are one point, repeated")
+		}
+		return nil, fmt.Errorf("its points have the deviation %g; it must be 1e-30 to 1e30", p.scale)
 	}
 	p.train = p.learning(rest)
 	return p, nil

@@ -22,11 +22,11 @@ import (
 func TestToy2DRefusesBadInput(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
 		{"CMF_BASELINE", "none", "allowed are fit, icnn"},
-		{"CMF_POINTS", "10", "at least 100"},
+		{"CMF_POINTS", "10", "100 to 10000000"},
 		{"CMF_SPREAD", "NaN", "1 to 100"},
 		{"CMF_SAMPLES", "5000", "64 to 4096"},
 		{"CMF_REPEATS", "0", "1 to 20"},
-		{"CMF_MIXING", "1", "from 20"},
+		{"CMF_MIXING", "1", "20 to 100000"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
 			t.Setenv(c.name, c.value)

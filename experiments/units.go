@@ -1,10 +1,12 @@
 package experiments
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"cmf/data"
+	"cmf/solvers"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -24,10 +26,24 @@ type Units struct {
 	// are written as a table too. Table tells that of one without names.
 	Columns []string `json:",omitempty"`
 	Table   bool     `json:",omitempty"`
+
+	// principal are the directions, of pictures' logits, of which z are the leading
+	// coordinates; those beyond are normal and independent of z. A checkpoint holds
+	// them as arrays. nil where z are all coordinates.
+	principal *principal
 }
 
-// check says what is wrong with units of points of dimension d.
+// dim is the dimension of the data for a model of dimension d.
+func (u *Units) dim(d int) int {
+	if u.principal != nil {
+		return len(u.principal.mean)
+	}
+	return d
+}
+
+// check says what is wrong with units of a model of dimension d.
 func (u *Units) check(d int) error {
+	d = u.dim(d)
 	switch area := u.Height * u.Width; {
 	case len(u.Center) != len(u.Scale) || len(u.Center) != 0 && len(u.Center) != d:
 		return fmt.Errorf("units of %d centres and %d scales for points of %d coordinates", len(u.Center), len(u.Scale), d)
@@ -37,6 +53,8 @@ func (u *Units) check(d int) error {
 		return fmt.Errorf("names of %d columns for points of %d coordinates", len(u.Columns), d)
 	case u.Alpha != 0 && (!(u.Alpha > 0 && u.Alpha < .5) || u.Center != nil):
 		return fmt.Errorf("units of pixels with α = %g and %d centres; α must be between 0 and 0.5, without centres", u.Alpha, len(u.Center))
+	case u.principal != nil && u.Alpha == 0:
+		return errors.New("units of principal directions without the α of pixels")
 	case u.Height < 0 || u.Width < 0 || u.Height > d || u.Width > d || area != 0 && area != d && 3*area != d:
 		return fmt.Errorf("pictures of %d×%d pixels for points of %d coordinates", u.Height, u.Width, d)
 	}
@@ -48,10 +66,21 @@ func (u *Units) check(d int) error {
 	return nil
 }
 
-// Data takes points z, (n, d), to the data's units.
-func (u *Units) Data(z blas32.General) (blas32.General, error) {
-	x := newBatch(z.Rows, z.Cols)
-	if u.Alpha > 0 {
+// Data takes points z, (n, d), to the data's units; coordinates that z leaves open
+// have their mean.
+func (u *Units) Data(z blas32.General) (blas32.General, error) { return u.Sample(z, nil) }
+
+// Sample takes points z, (n, d), to the data's units; coordinates that z leaves
+// open are drawn.
+func (u *Units) Sample(z blas32.General, rng *solvers.Stream) (blas32.General, error) {
+	switch {
+	case u.principal != nil && z.Cols != u.principal.learned:
+		return z, fmt.Errorf("points of %d coordinates in units of %d principal ones", z.Cols, u.principal.learned)
+	case u.principal != nil:
+		z = u.principal.restored(u.principal.lift(z, 1./2, rng))
+		return z, data.Logit{Alpha: u.Alpha}.Inverse(z, z)
+	case u.Alpha > 0:
+		x := newBatch(z.Rows, z.Cols)
 		return x, data.Logit{Alpha: u.Alpha}.Inverse(x, z)
 	}
 	return u.each(z, func(j int, v float64) float64 { return u.Center[j] + u.Scale[j]*v })
@@ -60,11 +89,34 @@ func (u *Units) Data(z blas32.General) (blas32.General, error) {
 // Learning takes points x of the data, (n, d), to the units of learning. Pixels
 // beyond [0, 1] are an error; they are not dequantised.
 func (u *Units) Learning(x blas32.General) (blas32.General, error) {
-	z := newBatch(x.Rows, x.Cols)
-	if u.Alpha > 0 {
-		return z, data.Logit{Alpha: u.Alpha}.Forward(z, x, nil)
+	if u.Alpha == 0 {
+		return u.each(x, func(j int, v float64) float64 { return (v - u.Center[j]) / u.Scale[j] })
 	}
-	return u.each(x, func(j int, v float64) float64 { return (v - u.Center[j]) / u.Scale[j] })
+	z := newBatch(x.Rows, x.Cols)
+	if err := (data.Logit{Alpha: u.Alpha}).Forward(z, x, nil); err != nil || u.principal == nil {
+		return z, err
+	}
+	if x.Cols != len(u.principal.mean) {
+		return z, fmt.Errorf("points of %d coordinates in units of %d", x.Cols, len(u.principal.mean))
+	}
+	return u.principal.coordinates(shifted(z, u.principal.mean), u.principal.learned), nil
+}
+
+// logRest is the log density of what z leaves open of x, with log |det| of the
+// change of pixels' units: what a density of z lacks to be one of x.
+func (u *Units) logRest(x blas32.General) ([]float64, error) {
+	logits, volume := newBatch(x.Rows, x.Cols), make([]float64, x.Rows)
+	transform := data.Logit{Alpha: u.Alpha}
+	if err := transform.Forward(logits, x, nil); err != nil {
+		return nil, err
+	}
+	if err := transform.LogDetJacobian(volume, logits); err != nil {
+		return nil, err
+	}
+	for i, v := range u.principal.logRest(shifted(logits, u.principal.mean)) {
+		volume[i] += v
+	}
+	return volume, nil
 }
 
 // each is a copy of x with the units of every coordinate changed.

@@ -26,6 +26,22 @@ func oneOf(variable, value string, allowed ...string) error {
 	return fmt.Errorf("%s=%s: allowed are %s", variable, value, strings.Join(allowed, ", "))
 }
 
+// isFile says what is wrong with a file that a variable names; one left empty
+// names none.
+func isFile(variable, path string) error {
+	if path == "" {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no file")
+	}
+	if err != nil {
+		return fmt.Errorf("%s=%s: %w; name a checkpoint.safetensors that a run left", variable, path, err)
+	}
+	return nil
+}
+
 // presetNames lists the presets from quick to paper, then others by name.
 func presetNames[F any](presets map[string]F) []string {
 	known := slices.Sorted(maps.Keys(presets))

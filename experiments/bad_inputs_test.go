@@ -1,0 +1,474 @@
+package experiments
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cmf/data"
+	"cmf/graph"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+var update = flag.Bool("update", false, "write the golden files of what is printed")
+
+// badInput is a wrong setting, or a wrong file under a right one.
+type badInput struct {
+	command   Experiment
+	what      string
+	variables string // without CMF_, parted by spaces
+	files     map[string][]byte
+}
+
+// Whatever is wrong with variables and files is told by one message that names the
+// variable, file or row and what is allowed, before anything is learned or left but
+// the settings. The table of messages is testdata/bad_inputs.md.
+func TestBadInputs(t *testing.T) {
+	source, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join(source, "testdata", "bad_inputs.md")
+	t.Chdir(t.TempDir())
+	var table strings.Builder
+	table.WriteString("| command | what is wrong | variables | message |\n| --- | --- | --- | --- |\n")
+	for _, c := range badInputs(t) {
+		variables := map[string]string{"CMF_OUT": "out", "CMF_THREADS": "1"}
+		for word := range strings.FieldsSeq(c.variables) {
+			name, value, _ := strings.Cut(word, "=")
+			variables["CMF_"+name] = value
+		}
+		for path, content := range c.files {
+			writeBytes(t, path, content)
+		}
+		err := c.run(t, variables)
+		if err == nil {
+			t.Errorf("%s: %s passed", c.command.name(), c.what)
+			err = errors.New("none")
+		}
+		message := err.Error()
+		named := false
+		for word := range strings.FieldsSeq(c.variables) {
+			name, _, _ := strings.Cut(word, "=")
+			named = named || strings.Contains(message, "CMF_"+name)
+		}
+		if !named {
+			t.Errorf("%s: %s: %q names no variable of %s", c.command.name(), c.what, message, c.variables)
+		}
+		err = filepath.WalkDir("out", func(path string, entry os.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() && entry.Name() != "config.env" {
+				t.Errorf("%s: %s: %s was left", c.command.name(), c.what, path)
+			}
+			return nil
+		})
+		if err := os.RemoveAll("out"); err != nil {
+			t.Fatal(err)
+		}
+		for path := range c.files {
+			top, _, _ := strings.Cut(path, "/")
+			if err := os.RemoveAll(top); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", c.command.name(), c.what, code(c.variables), code(message))
+	}
+	if *update {
+		writeBytes(t, golden, []byte(table.String()))
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expected := strings.Split(string(want), "\n")
+	for k, line := range strings.Split(table.String(), "\n") {
+		if k >= len(expected) || line != expected[k] {
+			t.Errorf("line %d differs from %s (-update writes it):\n%s", k+1, golden, line)
+		}
+	}
+}
+
+// run is the command under these variables. Whatever is not refused within seconds
+// is interrupted, and passes.
+func (c badInput) run(t *testing.T, variables map[string]string) error {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err := withVariables(variables, func() ([]Setting, error) {
+		_, err := c.command.execute(ctx, io.Discard)
+		return nil, err
+	})
+	return err
+}
+
+// code is a text as code in a cell of a table.
+func code(text string) string {
+	if len(text) > 400 {
+		text = text[:300] + " … " + text[len(text)-90:]
+	}
+	text = strings.NewReplacer("|", `\|`, "\n", " ⏎ ", "\x00", "␀").Replace(text)
+	return "`" + strings.ReplaceAll(text, "`", "'") + "`"
+}
+
+func badInputs(t *testing.T) []badInput {
+	t.Helper()
+	return slices.Concat(badSettings(), badArrays(), badTables(), badPictures(t), badDigits(), badArchives(t), badCheckpoints(t))
+}
+
+func badSettings() []badInput {
+	return []badInput{
+		{Gaussian, "a misspelt variable", "STEP=10", nil},
+		{Gaussian, "an unknown variable", "TEMPERATURE=1", nil},
+		{Gaussian, "an unknown preset", "PRESET=slow", nil},
+		{Gaussian, "a word for a number", "STEPS=many", nil},
+		{Gaussian, "a fraction of steps", "STEPS=1.5", nil},
+		{Gaussian, "a negative seed", "SEED=-1", nil},
+		{Gaussian, "a learning rate of 0", "LR=0", nil},
+		{Gaussian, "a learning rate that is no number", "LR=NaN", nil},
+		{Gaussian, "a learning rate without bounds", "LR=1e300", nil},
+		{Gaussian, "an immense batch", "BATCH=1000000000000", nil},
+		{Gaussian, "an immense layer", "HIDDEN=64,1000000000", nil},
+		{Gaussian, "layers of immense products", "HIDDEN=60000,60000", nil},
+		{Gaussian, "a batch too large for the layers", "HIDDEN=65536 BATCH=100000", nil},
+		{Gaussian, "an empty width", "HIDDEN=64,,64", nil},
+		{Gaussian, "no layer", "HIDDEN=", nil},
+		{Gaussian, "minutes that overflow", "MINUTES=1e12", nil},
+		{Gaussian, "too many threads", "THREADS=1000000", nil},
+		{Gaussian, "an unknown loss", "LOSS=dul", nil},
+		{Gaussian, "a factor that is no number", "LOSS=dual+x*pairs", nil},
+		{Gaussian, "a negative factor", "LOSS=dual+-1*pairs", nil},
+		{Gaussian, "a term twice", "LOSS=dual+dual", nil},
+		{Gaussian, "a term of energies for samples", "LOSS=monge-ampere", nil},
+		{Gaussian, "a source that contradicts the truth", "SOURCE=gaussian", nil},
+		{Gaussian, "an unknown sampler", "SAMPLER=hmc", nil},
+		{Gaussian, "an absent checkpoint", "RESUME=absent.safetensors", nil},
+		{Gaussian, "a folder for a checkpoint", "RESUME=/", nil},
+		{Gaussian, "a results folder that is a file", "OUT=file", map[string][]byte{"file": nil}},
+		{Gaussian, "a covariance that is not square", "COV=1,2;3", nil},
+		{Gaussian, "a covariance that is not symmetric", "COV=1,2;3,9", nil},
+		{Gaussian, "a covariance that is not definite", "COV=1,2;2,1", nil},
+		{Gaussian, "an immense covariance", "COV=1e300", nil},
+		{Gaussian, "a mean of another dimension", "MEAN=1,2,3", nil},
+		{Mixture1D, "a component without a deviation", "MIXTURE=1,0", nil},
+		{Mixture1D, "a deviation next to 0", "MIXTURE=1,0,1e-300", nil},
+		{Mixture1D, "weights of 0", "MIXTURE=0,0,1", nil},
+		{Mixture1D, "an empty list", "AT=", nil},
+		{Mixture1D, "a source that energies have not", "SOURCE=gaussian", nil},
+		{Energy, "an unknown energy", "ENERGY=moons", nil},
+		{Energy, "a loss of samples for an energy", "LOSS=dual", nil},
+		{Energy, "components of two dimensions", "MIXTURE=1,0,0,1;1,0,1", nil},
+		{Energy, "a mean at infinity", "MIXTURE=1,Inf,0,1", nil},
+		{Energy, "shares of nothing", "OWN=0 WALK=0 SPREAD=0", nil},
+		{Energy, "a negative share", "OWN=-1", nil},
+		{MNIST, "a bound of pixels beyond a half", "ALPHA=0.6", nil},
+		{MNIST, "more digits than are held out", "SAMPLES=20000", nil},
+		{Inpaint, "an unknown hole", "HOLES=half,edge", nil},
+		{Cartoon, "more directions than pictures allow", "PICTURES=1000 SIDE=8 SAMPLES=64", nil},
+		{Cartoon, "more pictures than memory", "PICTURES=1000000000", nil},
+		{Samples, "no file", "DATA_FILE=", nil},
+		{Toy2D, "an unknown set", "DATASET=moon", nil},
+		{Bench, "an unknown case", "CASES=huge", nil},
+	}
+}
+
+// arrayFile is a NumPy array file.
+func arrayFile(dtype, fortran, shape string, body []byte) []byte {
+	header := "{'descr': " + dtype + ", 'fortran_order': " + fortran + ", 'shape': " + shape + ", }\n"
+	file := binary.LittleEndian.AppendUint16([]byte("\x93NUMPY\x01\x00"), uint16(len(header)))
+	return append(append(file, header...), body...)
+}
+
+// pointsFile is an array file of the values of at.
+func pointsFile(n, d int, at func(i, j int) float32) []byte {
+	var body []byte
+	for i := range n {
+		for j := range d {
+			body = binary.LittleEndian.AppendUint32(body, math.Float32bits(at(i, j)))
+		}
+	}
+	return arrayFile("'<f4'", "False", fmt.Sprintf("(%d, %d)", n, d), body)
+}
+
+func badArrays() []badInput {
+	noise := solvers.NewStream(1, "noise", 0)
+	normal := func(int, int) float32 { return float32(noise.NormFloat64()) }
+	body := make([]byte, 1<<14)
+	of := func(what string, file []byte) badInput {
+		return badInput{Samples, what, "DATA_FILE=points.npy", map[string][]byte{"points.npy": file}}
+	}
+	return []badInput{
+		{Samples, "an absent file", "DATA_FILE=absent.npy", nil},
+		{Samples, "a file of another kind", "DATA_FILE=points.txt", map[string][]byte{"points.txt": []byte("1 2")}},
+		of("an empty array file", nil),
+		of("text in an array file", []byte("1,2\n3,4\n")),
+		of("complex numbers", arrayFile("'<c8'", "False", "(512, 2)", body)),
+		of("whole numbers", arrayFile("'<i4'", "False", "(512, 2)", body)),
+		of("Python objects", arrayFile("'|O'", "False", "(512, 2)", body)),
+		of("a structured array", arrayFile("[('x', '<f4'), ('y', '<f4')]", "False", "(512,)", body)),
+		of("a cut array", pointsFile(300, 2, normal)[:1000]),
+		of("a cut array in Fortran order", arrayFile("'<f8'", "True", "(512, 8)", body[:9999])),
+		of("an array of one dimension", arrayFile("'<f4'", "False", "(4096,)", body)),
+		of("an array of three dimensions", arrayFile("'<f4'", "False", "(16, 16, 16)", body)),
+		of("an array without rows", arrayFile("'<f4'", "False", "(0, 2)", nil)),
+		of("an immense shape", arrayFile("'<f4'", "False", "(1000000000000000000, 1000000000000000000)", body)),
+		of("a shape beyond whole numbers", arrayFile("'<f4'", "False", "(99999999999999999999, 1)", body)),
+		of("a negative shape", arrayFile("'<f4'", "False", "(-4, -2)", body)),
+		of("a row with NaN", pointsFile(300, 2, func(i, j int) float32 {
+			if i == 6 && j == 1 {
+				return float32(math.NaN())
+			}
+			return normal(i, j)
+		})),
+		of("a row with infinity", pointsFile(300, 2, func(i, j int) float32 {
+			if i == 299 {
+				return float32(math.Inf(-1))
+			}
+			return normal(i, j)
+		})),
+		of("a single point", pointsFile(1, 2, normal)),
+		of("fewer rows than needed", pointsFile(199, 2, normal)),
+		of("more coordinates than allowed", pointsFile(2100, 1050, func(i, j int) float32 { return float32(i ^ j) })),
+		of("one point many times", pointsFile(300, 2, func(int, int) float32 { return 3 })),
+		of("values of 1e30", pointsFile(300, 2, func(i, j int) float32 { return 1e30 * (1 + normal(i, j)) })),
+		of("two values of 1e38", pointsFile(300, 1, func(i, _ int) float32 { return 3e38 * float32(i%2*2-1) })),
+		of("a column twice", pointsFile(300, 2, func(i, _ int) float32 { return float32(i*i%307) / 100 })),
+		{Toy2D, "three columns in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 3, normal)}},
+		{Toy2D, "few points in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(399, 2, normal)}},
+		{Toy2D, "NaN in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(i, j int) float32 { return float32(math.NaN()) })}},
+		{Toy2D, "one point many times in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(int, int) float32 { return 3 })}},
+		{Toy2D, "points on a line in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(i, j int) float32 { return float32(i * (1 - j)) })}},
+		{Toy2D, "points of 1e30 in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(i, j int) float32 { return 1e38 * normal(i, j) / 4 })}},
+	}
+}
+
+func badTables() []badInput {
+	lines := func(n int, line func(i int) string) string {
+		var text strings.Builder
+		for i := range n {
+			text.WriteString(line(i) + "\n")
+		}
+		return text.String()
+	}
+	good := func(i int) string { return fmt.Sprintf("%d,%d", i, i*i%311) }
+	but := func(row int, line string) func(int) string {
+		return func(i int) string {
+			if i == row {
+				return line
+			}
+			return good(i)
+		}
+	}
+	of := func(what, text string) badInput {
+		return badInput{Samples, what, "DATA_FILE=points.csv", map[string][]byte{"points.csv": []byte(text)}}
+	}
+	return []badInput{
+		of("an empty table", ""),
+		of("a table of its header", "x,y\n"),
+		of("a row of more columns", "x,y\n"+lines(300, but(9, "1,2,3"))),
+		of("a word", "x,y\n"+lines(300, but(9, "1,two"))),
+		of("an empty cell", "x,y\n"+lines(300, but(9, "1,"))),
+		of("NaN", "x,y\n"+lines(300, but(9, "nan,2"))),
+		of("a number beyond float32", "x,y\n"+lines(300, but(9, "1e39,2"))),
+		of("semicolons", "\ufeffx;y\n"+lines(300, func(i int) string { return strings.ReplaceAll(good(i), ",", ";") })),
+		of("decimal commas", "x;y\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,5;%d,5", i, i) })),
+		of("an open quote", "x,y\n"+lines(300, but(9, `"1,2`))),
+		of("an immense line", "x,y\n1,"+strings.Repeat("2", 17<<20)),
+		of("zeros and bytes", "\x00\x01\x02\n\x00"),
+		of("a constant column", "x,y\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,4", i) })),
+		of("small steps about a large number", "x\n"+lines(300, func(i int) string { return fmt.Sprint(1e7 + float64(i%3)) })),
+		of("two names for three columns", "x,y\n"+lines(300, func(i int) string { return good(i) + ",1" })),
+	}
+}
+
+func badPictures(t *testing.T) []badInput {
+	t.Helper()
+	of := func(what string, files map[string][]byte) badInput {
+		return badInput{Samples, what, "DATA_FILE=pictures", files}
+	}
+	rect := image.Rect(0, 0, 4, 3)
+	grey, large := pngFile(t, image.NewGray(rect)), pngFile(t, image.NewGray(image.Rect(0, 0, 3000, 1)))
+	palette := image.NewPaletted(rect, color.Palette{color.Black, color.White})
+	return []badInput{
+		of("an empty folder", map[string][]byte{"pictures/readme.txt": nil}),
+		of("pictures of two sizes", map[string][]byte{"pictures/a.png": grey, "pictures/b.png": pngFile(t, image.NewGray(image.Rect(0, 0, 3, 4)))}),
+		of("a cut picture", map[string][]byte{"pictures/a.png": grey, "pictures/b.png": grey[:50]}),
+		of("text in a picture", map[string][]byte{"pictures/a.png": []byte("no picture")}),
+		of("a picture of 3000 pixels", map[string][]byte{"pictures/a.png": large}),
+		of("a single picture of 16 bits", map[string][]byte{"pictures/a.png": pngFile(t, image.NewGray16(rect))}),
+		of("two pictures with a palette", map[string][]byte{"pictures/a.png": pngFile(t, palette), "pictures/b.png": pngFile(t, palette)}),
+	}
+}
+
+func pngFile(t *testing.T, picture image.Image) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := png.Encode(&out, picture); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// idx is an IDX file of zeros under these header words.
+func idx(size int, words ...uint32) []byte {
+	var file []byte
+	for _, w := range words {
+		file = binary.BigEndian.AppendUint32(file, w)
+	}
+	return append(file, make([]byte, size)...)
+}
+
+func badDigits() []badInput {
+	const images, labels = 0x803, 0x801
+	of := func(what, name string, file []byte) badInput {
+		files := map[string][]byte{
+			"data/mnist/train-images-idx3-ubyte": idx(20*784, images, 20, 28, 28),
+			"data/mnist/train-labels-idx1-ubyte": idx(20, labels, 20),
+			"data/mnist/t10k-images-idx3-ubyte":  idx(10*784, images, 10, 28, 28),
+			"data/mnist/t10k-labels-idx1-ubyte":  idx(10, labels, 10),
+		}
+		files["data/mnist/"+name] = file
+		return badInput{MNIST, what, "DATA_DIR=data", files}
+	}
+	return []badInput{
+		{MNIST, "a data folder that is a file", "DATA_DIR=file", map[string][]byte{"file": nil}},
+		of("labels for images", "train-images-idx3-ubyte", idx(20, labels, 20)),
+		of("cut images", "train-images-idx3-ubyte", idx(19*784, images, 20, 28, 28)),
+		of("an immense count of images", "train-images-idx3-ubyte", idx(784, images, 1<<31, 1<<31, 28)),
+		of("fewer labels than images", "train-labels-idx1-ubyte", idx(19, labels, 19)),
+		of("a label beyond 9", "t10k-labels-idx1-ubyte", append(idx(9, labels, 10), 10)),
+		of("a damaged gzip file", "t10k-images-idx3-ubyte.gz", []byte("\x1f\x8b\x08no more")),
+		of("digits of another size in the test set", "t10k-images-idx3-ubyte", idx(10*28, images, 10, 7, 4)),
+	}
+}
+
+func badArchives(t *testing.T) []badInput {
+	t.Helper()
+	archive := func(headers ...tar.Header) []byte {
+		var out bytes.Buffer
+		zip := gzip.NewWriter(&out)
+		w := tar.NewWriter(zip)
+		for _, h := range headers {
+			content := []byte("no picture")
+			if h.Typeflag == tar.TypeReg {
+				h.Size = int64(len(content))
+			}
+			if err := w.WriteHeader(&h); err != nil {
+				t.Fatal(err)
+			}
+			if h.Typeflag == tar.TypeReg {
+				w.Write(content)
+			}
+		}
+		w.Close()
+		zip.Close()
+		return out.Bytes()
+	}
+	of := func(what string, file []byte) badInput {
+		return badInput{Cartoon, what, "DATA_DIR=data PRESET=quick", map[string][]byte{"data/cartoon/cartoonset10k.tgz": file}}
+	}
+	whole := archive(tar.Header{Name: "a.txt", Typeflag: tar.TypeReg})
+	return []badInput{
+		of("no archive", []byte("no archive")),
+		of("a cut archive", whole[:len(whole)/2]),
+		of("an entry that climbs out", archive(tar.Header{Name: "../../../outside.png", Typeflag: tar.TypeReg})),
+		of("an entry at the root", archive(tar.Header{Name: "/outside.png", Typeflag: tar.TypeReg})),
+		of("links only", archive(tar.Header{Name: "a.png", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, tar.Header{Name: "b.png", Typeflag: tar.TypeLink, Linkname: "../outside"})),
+		{Cartoon, "another archive than was downloaded", "DATA_DIR=data PRESET=quick", map[string][]byte{
+			"data/cartoon/cartoonset10k.tgz": whole, "data/cartoon/cartoonset10k.tgz.sha256": []byte("0123  cartoonset10k.tgz\n"),
+		}},
+	}
+}
+
+// badCheckpoints damages the checkpoint of a short run in the plane.
+func badCheckpoints(t *testing.T) []badInput {
+	t.Helper()
+	_, err := withVariables(map[string]string{"CMF_OUT": "run", "CMF_STEPS": "2", "CMF_BATCH": "16", "CMF_HIDDEN": "4,4"}, func() ([]Setting, error) {
+		_, err := moons.execute(t.Context(), io.Discard)
+		return nil, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(filepath.Join("run", "checkpoint.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := func(change func(c *graph.Checkpoint)) []byte {
+		c, err := graph.ParseCheckpoint(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(c)
+		file, err := c.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	of := func(what string, file []byte) badInput {
+		return badInput{Generate, what, "CHECKPOINT=model", map[string][]byte{"model": file}}
+	}
+	architecture := func(text string) []byte {
+		return changed(func(c *graph.Checkpoint) { c.Texts["architecture"] = text })
+	}
+	if err := data.WriteNPY("plane.npy", blas32.General{Rows: 1, Cols: 3, Stride: 3, Data: []float32{1, 2, 3}}); err != nil {
+		t.Fatal(err)
+	}
+	three, err := os.ReadFile("plane.npy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resumed := func(what, variables string, file []byte) badInput {
+		return badInput{moons, what, "RESUME=model STEPS=4 " + variables, map[string][]byte{"model": file}}
+	}
+	return []badInput{
+		{Generate, "no checkpoint", "CHECKPOINT=", nil},
+		{Generate, "an absent checkpoint", "CHECKPOINT=absent", nil},
+		{Generate, "a folder for a checkpoint", "CHECKPOINT=/", nil},
+		{Generate, "a device for a checkpoint", "CHECKPOINT=/dev/zero", nil},
+		of("text for a checkpoint", []byte("no checkpoint")),
+		of("a cut checkpoint", whole[:len(whole)-100]),
+		of("a checkpoint of no experiment", changed(func(c *graph.Checkpoint) { clear(c.Texts) })),
+		of("NaN in a weight", changed(func(c *graph.Checkpoint) { c.Tensors["weight.layer0.skip"].F32[0] = float32(math.NaN()) })),
+		of("another network", architecture(`{"Dim":2,"Hidden":[4,5]}`)),
+		of("an immense network", architecture(`{"Dim":2,"Hidden":[4,1000000000],"Full":true}`)),
+		of("another dimension", architecture(`{"Dim":3,"Hidden":[4,4],"DiagonalSkips":true,"Rank":1}`)),
+		{Generate, "points of another dimension", "CHECKPOINT=model POINTS=three.npy COUNT=0", map[string][]byte{"model": whole, "three.npy": three}},
+		{Generate, "an absent file of points", "CHECKPOINT=model POINTS=absent.csv COUNT=0", map[string][]byte{"model": whole}},
+		{Generate, "more points than allowed", "CHECKPOINT=model COUNT=1000000000000", map[string][]byte{"model": whole}},
+		{Inpaint, "a checkpoint of no digits", "CHECKPOINT=model", map[string][]byte{"model": whole}},
+		{Inpaint, "a checkpoint to use and one to go on from", "CHECKPOINT=model RESUME=model", map[string][]byte{"model": whole}},
+		resumed("a run with another network", "BATCH=16 HIDDEN=4,5", whole),
+		resumed("a run with another batch", "BATCH=32 HIDDEN=4,4", whole),
+		resumed("a cut checkpoint to go on from", "BATCH=16 HIDDEN=4,4", whole[:100]),
+	}
+}
+
+func writeBytes(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
