@@ -28,8 +28,8 @@ type MNISTConfig struct {
 // DigitModel configures how a potential is learned from digits.
 type DigitModel struct {
 	Alpha     float64 `default:"0.005" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
-	Noise     float64 `default:"0.5" desc:"deviation of normal noise added in those units, which smooths the law of saturated pixels; from 0 to 5"`
-	Knots     int     `default:"4" desc:"hinges on every single pixel, besides those of CMF_HIDDEN; from 0 to 64"`
+	Noise     float64 `default:"0.65" desc:"deviation of normal noise added in those units, which smooths the law of saturated pixels; from 0 to 5"`
+	Knots     int     `default:"12" desc:"hinges on every single pixel, besides those of CMF_HIDDEN; from 0 to 64"`
 	Particles int     `default:"512" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
 	Langevin  int     `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
 	Tolerance float64 `default:"0.01" desc:"relative residual of the conjugates while training"`
@@ -42,9 +42,12 @@ func (c *MNISTConfig) Validate() error {
 	if err := c.DigitModel.Validate(); err != nil {
 		return err
 	}
+	if err := c.checkLoss(false); err != nil {
+		return err
+	}
 	return allowed(
 		rule{c.Samples >= 64 && c.Samples <= 10000, "SAMPLES", c.Samples, "allowed are 64 to 10000"},
-		rule{c.Mixing >= 20, "MIXING", c.Mixing, "allowed are numbers from 20"},
+		rule{c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"},
 		rule{c.Likelihood == 0 || c.Likelihood >= 2 && c.Likelihood <= 2000, "LIKELIHOOD", c.Likelihood, "allowed are 0 (none) and 2 to 2000"},
 	)
 }
@@ -55,11 +58,11 @@ func (c *DigitModel) Validate() error {
 		rule{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
 		rule{c.Noise >= 0 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0 to 5"},
 		rule{c.Knots >= 0 && c.Knots <= 64, "KNOTS", c.Knots, "allowed are 0 to 64"},
-		rule{c.Particles >= 1, "PARTICLES", c.Particles, "at least one particle is needed"},
-		rule{c.Langevin >= 1, "LANGEVIN", c.Langevin, "at least one Langevin step is needed"},
+		rule{c.Particles >= 1 && c.Particles <= 100000, "PARTICLES", c.Particles, "allowed are 1 to 100000"},
+		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
 		rule{c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"},
 		rule{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
-		rule{c.Train == 0 || c.Train >= 1000, "TRAIN", c.Train, "allowed are 0 (all digits) and numbers from 1000"},
+		rule{c.Train == 0 || c.Train >= 1000 && c.Train <= 1000000, "TRAIN", c.Train, "allowed are 0 (all digits) and 1000 to 1000000"},
 	)
 }
 
@@ -90,7 +93,7 @@ var MNIST = Definition[MNISTConfig]{
 			c.Steps, c.Hidden, c.Train, c.Samples, c.Mixing, c.Likelihood = 500, Widths{512}, 20000, 1000, 60, 32
 		},
 		"default": func(c *MNISTConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 4000, 128, Widths{1024}, 5e-3, "lbfgs"
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 4000, 128, Widths{1024}, 2e-2, "lbfgs"
 		},
 		"paper": func(c *MNISTConfig) {
 			c.Steps, c.Batch, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 2048, Widths{1024, 1024}, 10, 1e-3
@@ -114,8 +117,13 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 	if err != nil {
 		return err
 	}
+	watch := digitWatch{judge, digits.pixels}
+	problem.Watch, problem.WatchEvery = watch.see, max(1, c.Steps/40)
 	model, err := Fit(ctx, r, &c.Core, problem)
 	if err != nil || !model.Finished {
+		return err
+	}
+	if err := watch.draw(r); err != nil {
 		return err
 	}
 	r.Progress.Log.Info("generating", "digits", c.Samples)
@@ -145,7 +153,10 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 	if err := r.SaveSamples(generated); err != nil {
 		return err
 	}
-	if err := drawDigits(r, digits.set, draw.Gibbs, generated, gaussian); err != nil || c.Source == "gaussian" {
+	if err := drawDigits(r, digits.set, draw.Gibbs, generated, gaussian); err != nil {
+		return err
+	}
+	if err := judge.drawClasses(r, generated, gaussian); err != nil || c.Source == "gaussian" {
 		return err
 	}
 	return noiseStudy{gibbs: draw.Gibbs, data: digits.train, pixels: digits.pixels, tiles: digitTiles, seed: c.Seed}.report(r)
@@ -202,7 +213,7 @@ func (c *DigitModel) problem(core *Core, d *digitData) (Problem, error) {
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    c.Tolerance,
-		Decay:        .99,
+		Decay:        1 - 10/float64(max(core.Steps, 1000)), // over the last tenth of the run
 		Precondition: true,
 	}, nil
 }
@@ -220,7 +231,7 @@ func loadDigits(ctx context.Context, r *Run, c *Core, train, heldOut int) (*data
 			c.Steps = steps
 		}
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("CMF_DATA_DIR=%s: %w", c.DataDir, err)
 	}
 	if train > 0 && train < set.Train.Rows {
 		set.Train, set.TrainLabels = rows(set.Train, 0, train), set.TrainLabels[:train]
