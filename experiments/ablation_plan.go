@@ -87,7 +87,7 @@ func (p *plan) addCells(shared map[string]string, first uint64) error {
 				c := &cell{Variant: v.Name, Set: set, Seed: seed}
 				c.folder = filepath.Join(p.folder, "cells", fileName(v.Name), fileName(set), strconv.FormatUint(seed, 10))
 				if taken[c.folder] {
-					return fmt.Errorf("the variant %q on the set %q is there twice, or as another whose folder has the same name; give each a name of its own", v.Name, set)
+					return fmt.Errorf("CMF_VARIANTS, CMF_DATASETS: the variant %q on the set %q is there twice, or as another whose folder has the same name; give each a name of its own", v.Name, set)
 				}
 				taken[c.folder] = true
 				own := Settings{"SEED": strconv.FormatUint(seed, 10), "OUT": c.folder}
@@ -102,7 +102,7 @@ func (p *plan) addCells(shared map[string]string, first uint64) error {
 				c.variables = own.over(v.Settings.over(shared))
 				settings, err := withVariables(c.variables, func() ([]Setting, error) { return p.Of.load(nil, io.Discard) })
 				if err != nil {
-					return fmt.Errorf("variant %q on %s: %w", v.Name, set, err)
+					return fmt.Errorf("CMF_VARIANTS: variant %q on %s: %w", v.Name, set, err)
 				}
 				c.config = ConfigOf(settings)
 				p.cells = append(p.cells, c)

@@ -41,7 +41,7 @@ func (d digitWatch) draw(r *Run) error {
 		return nil
 	}
 	curve.Name = "Fréchet distance"
-	if err := DrawCurves(r.path("frechet.png"), Axes{Title: "Learning", X: "iteration", Y: "Fréchet distance of the bank", LogY: true}, curve); err != nil {
+	if err := DrawCurves(r.path("frechet.png"), Axes{Title: "Learning", X: "iteration", Y: "Fréchet distance of the bank"}, curve); err != nil {
 		return err
 	}
 	r.AddFigure("frechet.png", "Fréchet distance of the digits of the bank of particles while training, with the weights of the moment. So few digits have a larger distance than a full sample; compare along the curve.")

@@ -70,7 +70,7 @@ func FuzzVariables(f *testing.F) {
 		}
 		for j, s := range settings {
 			names[i] = append(names[i], s.Name)
-			for _, value := range []string{s.Value, "", "NaN", "9e99"} {
+			for _, value := range []string{s.Value, "", "NaN", "9e99", "9;9", "="} {
 				f.Add(byte(i), byte(j), value)
 			}
 		}

@@ -3,9 +3,14 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"gorgonia.org/gorgonia"
 )
+
+// stockMu serialises SymDiff: stock derivatives share constants across graphs
+// and write a constant's hash at its first use.
+var stockMu sync.Mutex
 
 // Grad declares ∂(Σ y)/∂x for each x of wrt by reverse mode over SymDiff, in
 // y's own graph. It may be called any number of times, on results of itself
@@ -50,7 +55,9 @@ func (s *Scope) Grad(y *gorgonia.Node, wrt ...*gorgonia.Node) []*gorgonia.Node {
 			break
 		}
 		in := children(n)
+		stockMu.Lock()
 		parts, err := op.SymDiff(in, n, g)
+		stockMu.Unlock()
 		if err != nil {
 			s.Err = fmt.Errorf("graph: derivative of %v: %w", n.Op(), err)
 			break
