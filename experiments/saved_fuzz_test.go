@@ -1,0 +1,76 @@
+package experiments
+
+import (
+	"context"
+	"io"
+	"maps"
+	"slices"
+	"testing"
+
+	"cmf/graph"
+)
+
+// savedModels are the checkpoints of two small runs: of points in units of their
+// own, and of a Gaussian, which names no units.
+func savedModels(t testing.TB) (saved []*graph.Checkpoint) {
+	t.Helper()
+	t.Setenv("CMF_PRESET", "quick")
+	t.Setenv("CMF_STEPS", "2")
+	for _, run := range []func() (*Run, error){
+		func() (*Run, error) { return Execute(context.Background(), Toy2D, nil, io.Discard) },
+		func() (*Run, error) { return Execute(context.Background(), Gaussian, nil, io.Discard) },
+	} {
+		t.Setenv("CMF_OUT", t.TempDir())
+		r, err := run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := graph.LoadCheckpoint(r.path("checkpoint.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		saved = append(saved, c)
+	}
+	return saved
+}
+
+// FuzzModel replaces one text of a saved model (its architecture, units,
+// configuration, step, step size): it is a model that evaluates, or an error.
+func FuzzModel(f *testing.F) {
+	saved := savedModels(f)
+	names := make([][]string, len(saved))
+	for i, c := range saved {
+		names[i] = slices.Sorted(maps.Keys(c.Texts))
+		for j, name := range names[i] {
+			for _, text := range []string{c.Texts[name], "", "null", "{}", "[]", "NaN", "-1", "1e999"} {
+				f.Add(byte(i), byte(j), text)
+			}
+		}
+	}
+	for _, a := range []string{
+		`{"Dim":2,"Hidden":[1000000000]}`, `{"Dim":1000000000,"Hidden":[64,64]}`, `{"Dim":-2,"Hidden":[-1]}`,
+		`{"Dim":2,"Hidden":[64,64],"Knots":1000000000}`, `{"Dim":2,"Hidden":[64,64],"Rank":-1}`, `{"Dim":2,"Hidden":[64,64],"Float64":true}`,
+	} {
+		f.Add(byte(0), byte(slices.Index(names[0], "architecture")), a)
+	}
+	f.Fuzz(func(t *testing.T, i, j byte, text string) {
+		c := *saved[int(i)%len(saved)]
+		name := names[int(i)%len(saved)]
+		c.Texts = maps.Clone(c.Texts)
+		c.Texts[name[int(j)%len(name)]] = text
+		m, err := modelOf(&c)
+		if err != nil {
+			return
+		}
+		x, err := m.Units().Learning(m.State.Partners)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Units().Data(x); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Evaluator.Eval(rows(x, 0, 2), make([]float32, 2), newBatch(2, x.Cols)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
