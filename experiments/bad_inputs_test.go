@@ -180,6 +180,8 @@ func badSettings() []badInput {
 		{Energy, "shares of nothing", "OWN=0 WALK=0 SPREAD=0", nil},
 		{Energy, "a negative share", "OWN=-1", nil},
 		{MNIST, "a bound of pixels beyond a half", "ALPHA=0.6", nil},
+		{MNIST, "more convolutions than the picture holds", "FILTERS=8,8,8,8", nil},
+		{MNIST, "immensely many filters", "FILTERS=60000", nil},
 		{MNIST, "more digits than are held out", "SAMPLES=20000", nil},
 		{Inpaint, "an unknown hole", "HOLES=half,edge", nil},
 		{Cartoon, "more directions than pictures allow", "PICTURES=1000 SIDE=8 SAMPLES=64", nil},

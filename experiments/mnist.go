@@ -30,6 +30,7 @@ type DigitModel struct {
 	Alpha     float64 `default:"0.005" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
 	Noise     float64 `default:"0.65" desc:"deviation of normal noise added in those units, which smooths the law of saturated pixels; from 0 to 5"`
 	Knots     int     `default:"12" desc:"hinges on every single pixel, besides those of CMF_HIDDEN; from 0 to 64"`
+	Filters   Widths  `desc:"filters of convolutional layers below those of CMF_HIDDEN, over 5×5 pixels, then over 3×3 of the layer below, at stride 2; empty for none"`
 	Particles int     `default:"512" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
 	Langevin  int     `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
 	Tolerance float64 `default:"0.01" desc:"relative residual of the conjugates while training"`
@@ -54,6 +55,9 @@ func (c *MNISTConfig) Validate() error {
 
 // Validate checks the model's variables.
 func (c *DigitModel) Validate() error {
+	if _, err := c.architecture(nil).Widths(); err != nil {
+		return fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
+	}
 	return allowed(
 		rule{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
 		rule{c.Noise >= 0 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0 to 5"},
@@ -196,7 +200,27 @@ func (d *digitData) pixels(x blas32.General) (blas32.General, error) {
 
 // network is the potential, before training.
 func (c *DigitModel) network(hidden Widths) (*layers.ICNN, error) {
-	return layers.NewICNN(layers.Architecture{Dim: pixels, Hidden: hidden, Knots: c.Knots, Full: true})
+	a := c.architecture(hidden)
+	widths, err := a.Widths()
+	if err != nil {
+		return nil, err
+	}
+	if err := Widths(widths).check(1); err != nil {
+		return nil, fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
+	}
+	return layers.NewICNN(a)
+}
+
+func (c *DigitModel) architecture(hidden Widths) layers.Architecture {
+	a := layers.Architecture{Dim: pixels, Hidden: hidden, Picture: [3]int{side, side, 1}, Knots: c.Knots, Full: true}
+	for l, filters := range c.Filters {
+		size := 5
+		if l > 0 {
+			size = 3
+		}
+		a.Convolutions = append(a.Convolutions, layers.Convolution{Filters: filters, Size: size, Stride: 2})
+	}
+	return a
 }
 
 // problem is what Fit learns.

@@ -136,16 +136,26 @@ func modelOf(c *graph.Checkpoint) (*Model, error) {
 // averaged where it has averages.
 func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, error) {
 	// What the file holds bounds what is allocated for it.
-	if n := len(c.Tensors); len(a.Hidden) > n || a.Rank > n || a.Knots > n {
+	if n := len(c.Tensors); len(a.Hidden) > n || len(a.Convolutions) > n || a.Rank > n || a.Knots > n {
 		return nil, fmt.Errorf("its architecture %+v has more arrays than it holds", a)
 	}
-	for l, h := range a.Hidden {
-		name := fmt.Sprintf("weight.layer%d.skip", l)
-		if t := c.Tensors[name]; !slices.Equal(t.Shape, []int{a.Dim, h}) {
-			return nil, fmt.Errorf("its %q has shape %v; its architecture needs [%d %d]", name, t.Shape, a.Dim, h)
+	widths, err := a.Widths()
+	if err != nil {
+		return nil, err
+	}
+	for l, h := range widths {
+		skip, weigh := []int{a.Dim, h}, []int{0, h}
+		if l > 0 {
+			weigh[0] = widths[l-1]
 		}
-		if t := c.Tensors[fmt.Sprintf("weight.layer%d.weight", l)]; l > 0 && !slices.Equal(t.Shape, []int{a.Hidden[l-1], h}) {
-			return nil, fmt.Errorf("its weights between layers %d and %d have shape %v; its architecture needs [%d %d]", l, l+1, t.Shape, a.Hidden[l-1], h)
+		if l < len(a.Convolutions) { // the filters
+			skip, weigh = a.Filters(l)
+		}
+		for i, shape := range [][]int{skip, weigh, {1, h}} {
+			name := fmt.Sprintf("weight.layer%d.%s", l, [...]string{"skip", "weight", "bias"}[i])
+			if t := c.Tensors[name]; shape[0] > 0 && !slices.Equal(t.Shape, shape) {
+				return nil, fmt.Errorf("its %q has shape %v; its architecture needs %v", name, t.Shape, shape)
+			}
 		}
 	}
 	for name, needed := range map[string]bool{"root": a.Full, "basis": a.Rotated} {

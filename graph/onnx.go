@@ -143,14 +143,19 @@ func (g *onnxGraph) leaf(n *gorgonia.Node, weight string) {
 	if weight == "" {
 		weight = n.Name()
 	}
-	m := matrixOf(n.Value().(*tensor.Dense))
+	g.values[n] = onnxValue{name: g.matrix(weight, n.Value())}
+}
+
+// matrix adds the present values of v under a name like the given one.
+func (g *onnxGraph) matrix(name string, v gorgonia.Value) string {
+	m := matrixOf(v.(*tensor.Dense))
 	var raw []byte
 	for i := range m.Rows {
 		for j := range m.Cols {
 			raw = appendFloat(raw, m.At(i, j))
 		}
 	}
-	g.values[n] = onnxValue{name: g.tensor(g.unique(weight), onnxFloat, raw, m.Rows, m.Cols)}
+	return g.tensor(g.unique(name), onnxFloat, raw, m.Rows, m.Cols)
 }
 
 // operation adds what n computes: one operator, or a few where ONNX has none.
@@ -205,6 +210,15 @@ func (g *onnxGraph) operation(n *gorgonia.Node) error {
 	case "SigmoidGrad2": // (1−2s)·g·u
 		slope := g.apply("Sub", g.scalar(1), g.apply("Mul", g.scalar(2), in[0]))
 		name = g.apply("Mul", g.apply("Mul", slope, in[1]), in[2])
+	case "Convolution": // of weights: as the matrix that it is
+		if operands[0].Op() != nil || batched {
+			return fmt.Errorf("graph: %s of something other than a weight has no counterpart in ONNX", call)
+		}
+		m, err := o.Do(operands[0].Value())
+		if err != nil {
+			return err
+		}
+		name = g.matrix(in[0]+"_matrix", m)
 	case "Step":
 		name = g.apply("Relu", g.apply("Sign", in[0]))
 	default:

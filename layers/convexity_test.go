@@ -22,9 +22,15 @@ func TestConvexity(t *testing.T) {
 	const n = 8 // segments to a network
 	rapid.Check(t, func(rt *rapid.T) {
 		d := rapid.IntRange(1, 4).Draw(rt, "d")
+		var filters []Convolution
+		if d == 4 && rapid.Bool().Draw(rt, "convolutions") {
+			filters = []Convolution{{3, 1, 1}, {2, 2, 1}}
+		}
 		m := single(t, Architecture{
 			Dim:           d,
 			Hidden:        rapid.SliceOfN(rapid.IntRange(1, 6), 1, 3).Draw(rt, "hidden"),
+			Picture:       [3]int{2, 2, 1},
+			Convolutions:  filters,
 			DiagonalSkips: rapid.Bool().Draw(rt, "diagonal skips"),
 			Rank:          rapid.IntRange(0, 2).Draw(rt, "rank"),
 			Rotated:       rapid.Bool().Draw(rt, "rotated"),

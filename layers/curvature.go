@@ -58,10 +58,10 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 	for l, layer := range c.m.Layers {
 		width := layer.Bias.Cols
 		j := dense(d, width)
-		copy(j.Data, layer.Skip.Float32s())
+		copy(j.Data, matrixOf(layer.Skip, layer.over.skip).Data)
 		if l > 0 {
 			scaleColumns(jac, p.Out(key("slope", l-1)).F32)
-			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, jac, paramMatrix(layer.Weigh), 1, j)
+			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, jac, matrixOf(layer.Weigh, layer.over.weigh), 1, j)
 		}
 		delta := p.Out(key("delta", l)).F32
 		if layer.Diag != nil {

@@ -237,6 +237,14 @@ func TestArchitectureErrors(t *testing.T) {
 		"hidden width 1":    {Dim: 2, Hidden: []int{3, 0}},
 		"rank -1":           {Dim: 2, Hidden: []int{3}, Rank: -1},
 		"dimension -1; it ": {Dim: -1, Hidden: []int{3}},
+		"2×3×1 numbers":     {Dim: 5, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 1, 1}}},
+		"0×0×0 numbers":     {Dim: 5, Convolutions: []Convolution{{1, 1, 1}}},
+		"a picture of 2×3;": {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 3, 1}}},
+		"a picture of 1×2;": {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 2, 1}, {1, 2, 1}}},
+		"needs 1 to 65536":  {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{0, 1, 1}}},
+		"65536 filters":     {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1 << 17, 1, 1}}},
+		"more than 2²⁷":     {Dim: 1 << 16, Picture: [3]int{1 << 8, 1 << 8, 1}, Convolutions: []Convolution{{1, 1, 1}}},
+		"stride of at leas": {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 1, 0}}},
 	} {
 		if m, err := NewICNN(a); err == nil || m != nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v; want one that says %q", a, err, want)

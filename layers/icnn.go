@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"cmf/graph"
+	"cmf/graph/op"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -16,8 +17,16 @@ type Architecture struct {
 	// Dim is d, at least 1.
 	Dim int
 
-	// Hidden are the widths h_1 … h_L, at least one, each at least 1.
+	// Hidden are the widths h_1 … h_L, at least one layer with those of
+	// Convolutions, each at least 1.
 	Hidden []int
+
+	// Picture is the height, width and channels of a point as a picture, row-major
+	// with the channels of a pixel side by side. Convolutions need it.
+	Picture [3]int
+
+	// Convolutions are convolutional layers, below those of Hidden.
+	Convolutions []Convolution
 
 	// DiagonalSkips adds ½Σ_j d_kj·x_j², d ≥ 0, to every pre-activation.
 	DiagonalSkips bool
@@ -48,7 +57,8 @@ type Architecture struct {
 //	K(x) = Σ_k Σ_j c_kj·softplus(s_kj·x_j + b_kj)
 //
 // It is convex while W, c, d and t are ≥ 0, and strongly convex with modulus
-// min s. Rows are points: B_l is (d, h_l), W_l (h_{l−1}, h_l).
+// min s. Rows are points: B_l is (d, h_l), W_l (h_{l−1}, h_l); those of convolutional
+// layers are the matrices of op.Convolution.
 //
 // Reference: Amos, Xu, Kolter, "Input Convex Neural Networks", ICML 2017.
 type ICNN struct {
@@ -74,14 +84,23 @@ type Layer struct {
 	Weigh *graph.Param   // W, (previous h, h); nil in the first layer
 	Diag  *graph.Param   // d, (d, h); nil without DiagonalSkips
 	Ranks []*graph.Param // A_r, (d, h) each
+
+	over windows // where B and W are convolutions, whose filters are then the weights
 }
+
+func (l Layer) skip(s *graph.Scope) *gorgonia.Node  { return matrixNode(s, l.Skip, l.over.skip) }
+func (l Layer) weigh(s *graph.Scope) *gorgonia.Node { return matrixNode(s, l.Weigh, l.over.weigh) }
 
 // NewICNN returns a network with zero weights; an initialisation fills them.
 func NewICNN(a Architecture) (*ICNN, error) {
 	if a.Dim < 1 {
 		return nil, fmt.Errorf("layers: dimension %d; it must be at least 1", a.Dim)
 	}
-	if len(a.Hidden) == 0 {
+	over, widths, err := a.convolve()
+	if err != nil {
+		return nil, err
+	}
+	if widths = append(widths, a.Hidden...); len(widths) == 0 {
 		return nil, errors.New("layers: an ICNN needs at least one hidden width")
 	}
 	for i, h := range a.Hidden {
@@ -101,11 +120,22 @@ func NewICNN(a Architecture) (*ICNN, error) {
 		return nil, err
 	}
 	m := &ICNN{Architecture: a, params: ps}
-	for l, h := range a.Hidden {
+	for l, h := range widths {
 		name := func(s string) string { return fmt.Sprintf("layer%d.%s", l, s) }
-		layer := Layer{Skip: ps.New(name("skip"), a.Dim, h), Bias: ps.New(name("bias"), 1, h)}
+		var layer Layer
+		if l < len(over) {
+			layer.over = over[l]
+		}
+		weights := func(suffix string, over *op.Window, inputs int) *graph.Param {
+			if over != nil {
+				return ps.New(name(suffix), over.Taps(), a.Convolutions[l].Filters)
+			}
+			return ps.New(name(suffix), inputs, h)
+		}
+		layer.Skip = weights("skip", layer.over.skip, a.Dim)
+		layer.Bias = ps.New(name("bias"), 1, h)
 		if l > 0 {
-			layer.Weigh = nonNegative(ps.New(name("weight"), a.Hidden[l-1], h))
+			layer.Weigh = nonNegative(weights("weight", layer.over.weigh, widths[l-1]))
 		}
 		if a.DiagonalSkips {
 			layer.Diag = nonNegative(ps.New(name("diagonal"), a.Dim, h))
@@ -116,7 +146,7 @@ func NewICNN(a Architecture) (*ICNN, error) {
 		m.Layers = append(m.Layers, layer)
 	}
 	m.Knots = newKnots(ps, a.Knots, a.Dim)
-	m.Out = nonNegative(ps.New("out", a.Hidden[len(a.Hidden)-1], 1))
+	m.Out = nonNegative(ps.New("out", widths[len(widths)-1], 1))
 	m.Linear = ps.New("linear", 1, a.Dim)
 	m.Floor = frozen(ps.New("quadratic.floor", 1, a.Dim))
 	m.Share = nonNegative(ps.New("quadratic.share", 1, a.Dim))
@@ -175,7 +205,7 @@ func (m *ICNN) Gradient(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 	}
 	for l, layer := range m.Layers {
 		delta := f.delta[l]
-		g = s.Add(g, s.MatMul(delta, false, s.Param(layer.Skip), true))
+		g = s.Add(g, s.MatMul(delta, false, layer.skip(s), true))
 		if layer.Diag != nil {
 			g = s.Add(g, s.Mul(x, s.MatMul(delta, false, s.Param(layer.Diag), true)))
 		}
@@ -203,7 +233,7 @@ func (m *ICNN) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Nod
 	da := make([]*gorgonia.Node, len(m.Layers))
 	dr := make([][]*gorgonia.Node, len(m.Layers)) // v·A_r
 	for l, layer := range m.Layers {
-		da[l] = s.MatMul(v, false, s.Param(layer.Skip), false)
+		da[l] = s.MatMul(v, false, layer.skip(s), false)
 		if layer.Diag != nil {
 			da[l] = s.Add(da[l], s.MatMul(s.Mul(xs, v), false, s.Param(layer.Diag), false))
 		}
@@ -214,7 +244,7 @@ func (m *ICNN) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Nod
 		}
 		if l > 0 {
 			dz := s.Mul(tile(f.sigma[l-1]), da[l-1])
-			da[l] = s.Add(da[l], s.MatMul(dz, false, s.Param(layer.Weigh), false))
+			da[l] = s.Add(da[l], s.MatMul(dz, false, layer.weigh(s), false))
 		}
 	}
 
@@ -230,7 +260,7 @@ func (m *ICNN) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Nod
 		}
 		dd[l] = bent
 		if l < last {
-			dgamma := s.MatMul(dd[l+1], false, s.Param(m.Layers[l+1].Weigh), true)
+			dgamma := s.MatMul(dd[l+1], false, m.Layers[l+1].weigh(s), true)
 			dd[l] = s.Add(bent, s.Mul(dgamma, tile(f.sigma[l])))
 		}
 	}
@@ -240,7 +270,7 @@ func (m *ICNN) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Nod
 		hv = s.Add(hv, s.Mul(tile(k.curvature(s, x)), v))
 	}
 	for l, layer := range m.Layers {
-		hv = s.Add(hv, s.MatMul(dd[l], false, s.Param(layer.Skip), true))
+		hv = s.Add(hv, s.MatMul(dd[l], false, layer.skip(s), true))
 		if layer.Diag != nil {
 			hv = s.Add(hv, s.Mul(v, tile(s.MatMul(f.delta[l], false, s.Param(layer.Diag), true))))
 			hv = s.Add(hv, s.Mul(xs, s.MatMul(dd[l], false, s.Param(layer.Diag), true)))
@@ -269,9 +299,9 @@ func (m *ICNN) forward(s *graph.Scope, x *gorgonia.Node) *flow {
 		squares = s.Scale(.5, s.Square(x))
 	}
 	for l, layer := range m.Layers {
-		a := s.Add(s.Param(layer.Bias), s.MatMul(x, false, s.Param(layer.Skip), false))
+		a := s.Add(s.Param(layer.Bias), s.MatMul(x, false, layer.skip(s), false))
 		if l > 0 {
-			a = s.Add(a, s.MatMul(z, false, s.Param(layer.Weigh), false))
+			a = s.Add(a, s.MatMul(z, false, layer.weigh(s), false))
 		}
 		if layer.Diag != nil {
 			a = s.Add(a, s.MatMul(squares, false, s.Param(layer.Diag), false))
@@ -297,7 +327,7 @@ func (m *ICNN) backward(s *graph.Scope, f *flow) {
 		if l == last {
 			f.gamma[l] = s.MatMul(s.Ones(1, 1), false, s.Param(m.Out), true) // cᵀ, (1, h)
 		} else {
-			f.gamma[l] = s.MatMul(f.delta[l+1], false, s.Param(m.Layers[l+1].Weigh), true)
+			f.gamma[l] = s.MatMul(f.delta[l+1], false, m.Layers[l+1].weigh(s), true)
 		}
 		f.delta[l] = s.Mul(f.sigma[l], f.gamma[l])
 	}

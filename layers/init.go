@@ -137,10 +137,14 @@ func (o Start) placeHinges(m *ICNN, data blas32.General, rng *solvers.Stream) {
 	for l, layer := range m.Layers {
 		h := layer.Bias.Cols
 		skip := paramMatrix(layer.Skip)
-		o.Directions(skip, l, rng)
+		if over := layer.over.skip; over != nil {
+			patches(skip, *over, data, rng)
+		} else {
+			o.Directions(skip, l, rng)
+		}
 		a := dense(n, h)
-		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, data, skip, 0, a)
-		scaleColumns(skip, o.normalise(a, o.MinDeviation))
+		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, data, matrixOf(layer.Skip, layer.over.skip), 0, a)
+		scaleColumns(skip, o.normalise(a, skip.Cols, o.MinDeviation))
 		if l > 0 {
 			// The layer below and the input have an equal say.
 			w := paramMatrix(layer.Weigh)
@@ -148,8 +152,8 @@ func (o Start) placeHinges(m *ICNN, data blas32.General, rng *solvers.Stream) {
 				w.Data[i] = rng.Float32() * rng.Float32()
 			}
 			below := dense(n, h)
-			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, z, w, 0, below)
-			scaleColumns(w, o.normalise(below, 1e-6))
+			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, z, matrixOf(layer.Weigh, layer.over.weigh), 0, below)
+			scaleColumns(w, o.normalise(below, w.Cols, 1e-6))
 			for i, v := range below.Data {
 				a.Data[i] = (a.Data[i] + v) / math.Sqrt2
 			}
@@ -174,23 +178,28 @@ func (o Start) placeHinges(m *ICNN, data blas32.General, rng *solvers.Stream) {
 	}
 }
 
-// normalise scales the columns of a to standard deviation Spread and returns
-// the factors; the deviation counts as least at least.
-func (o Start) normalise(a blas32.General, least float64) []float32 {
-	factors := make([]float32, a.Cols)
-	for k := range factors {
+// normalise scales the columns of a to standard deviation Spread and returns the
+// factors of the first kinds columns. Every kinds-th column is of one filter, with
+// one factor by the root mean square of their deviations; this counts as least at
+// least.
+func (o Start) normalise(a blas32.General, kinds int, least float64) []float32 {
+	variance := make([]float64, kinds)
+	n := float64(a.Rows)
+	for k := range a.Cols {
 		var s, ss float64
 		for i := range a.Rows {
 			v := float64(a.Data[i*a.Stride+k])
 			s += v
 			ss += v * v
 		}
-		n := float64(a.Rows)
-		sd := math.Sqrt(math.Max(ss/n-s*s/n/n, 0))
-		factors[k] = float32(o.Spread / math.Max(sd, least))
+		variance[k%kinds] += math.Max(ss/n-s*s/n/n, 0) / float64(a.Cols/kinds)
+	}
+	factors := make([]float32, a.Cols)
+	for k := range factors {
+		factors[k] = float32(o.Spread / math.Max(math.Sqrt(variance[k%kinds]), least))
 	}
 	scaleColumns(a, factors)
-	return factors
+	return factors[:kinds]
 }
 
 // exponent is e in the curvature Σ^{-e} of the closed form.

@@ -78,6 +78,7 @@ func forms(t testing.TB) map[string]struct {
 		"full":             {Architecture{Hidden: []int{9}, Full: true}, law(t, d, false)},
 		"knots":            {Architecture{Hidden: []int{9}, Full: true, Knots: 3}, law(t, d, false)},
 		"rotated and full": {Architecture{Hidden: []int{9}, Rotated: true, Full: true}, law(t, d, false)},
+		"convolutions":     {Architecture{Picture: [3]int{2, 2, 1}, Convolutions: []Convolution{{9, 1, 1}}, Full: true}, law(t, d, false)},
 		"two layers":       {Architecture{Hidden: []int{9, 7}, Rotated: true, DiagonalSkips: true}, law(t, d, false)},
 	}
 }

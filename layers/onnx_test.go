@@ -81,6 +81,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 		"rotated":    {Dim: 3, Hidden: []int{8}, Rotated: true},
 		"full":       {Dim: 3, Hidden: []int{8}, Full: true},
 		"float64":    {Dim: 3, Hidden: []int{8, 6}, Float64: true},
+		"convolved":  {Dim: 18, Picture: [3]int{3, 3, 2}, Convolutions: []Convolution{{4, 2, 1}, {3, 2, 1}}, Hidden: []int{5}},
 		"everything": {Dim: 16, Hidden: []int{32, 24, 16}, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true},
 	} {
 		m, err := NewICNN(a)

@@ -82,7 +82,37 @@ func operations() []operation {
 	ops := append(products(), broadcasts()...)
 	ops = append(ops, elementwise()...)
 	ops = append(ops, rearrangements()...)
+	ops = append(ops, convolutions()...)
 	return append(ops, batchedSquares()...)
+}
+
+func convolutions() (ops []operation) {
+	for _, w := range []op.Window{
+		{Height: 3, Width: 4, Channels: 1, Size: 2, Stride: 1}, {Height: 5, Width: 4, Channels: 2, Size: 2, Stride: 2},
+		{Height: 5, Width: 7, Channels: 1, Size: 3, Stride: 2}, {Height: 5, Width: 5, Channels: 1, Size: 2, Stride: 3}, {Height: 2, Width: 2, Channels: 3, Size: 2, Stride: 1},
+	} {
+		const filters = 2
+		down, across := w.Positions()
+		ops = append(ops, operation{
+			name: fmt.Sprint("Convolution", w), shapes: []op.Shape{{w.Taps(), filters}},
+			declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node { return s.Convolution(w, x[0]) },
+			naive: func(x []matrix) matrix {
+				m := build(w.Inputs(), down*across*filters, func(int, int) float64 { return 0 })
+				for p := range down {
+					for q := range across {
+						for tap := range w.Taps() {
+							c, j, i := tap%w.Channels, tap/w.Channels%w.Size+q*w.Stride, tap/w.Channels/w.Size+p*w.Stride
+							for f := range filters {
+								m.v[((i*w.Width+j)*w.Channels+c)*m.Shape[1]+(p*across+q)*filters+f] = x[0].at(tap, f)
+							}
+						}
+					}
+				}
+				return m
+			},
+		})
+	}
+	return ops
 }
 
 func products() (ops []operation) {

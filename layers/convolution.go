@@ -1,0 +1,133 @@
+package layers
+
+import (
+	"fmt"
+	"math"
+
+	"cmf/graph"
+	"cmf/graph/op"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gorgonia.org/gorgonia"
+)
+
+// Convolution is a hidden layer whose weights are those of Filters squares of
+// Size×Size, Stride apart, over the picture below it: the pixels in the first
+// such layer, the responses of the layer below in the others. Its skip from the
+// pixels sees what its squares see through the layers between. Each response has
+// a bias of its own.
+type Convolution struct{ Filters, Size, Stride int }
+
+// Widths are those of all hidden layers: the positions times the filters of each
+// convolution, then Hidden. Convolutions that do not fit are an error.
+func (a Architecture) Widths() ([]int, error) {
+	_, widths, err := a.convolve()
+	return append(widths, a.Hidden...), err
+}
+
+// Filters are the shapes of the weights of convolution l over the picture and over
+// the layer below, {0, 0} in the first.
+func (a Architecture) Filters(l int) (skip, weigh []int) {
+	over, _, err := a.convolve()
+	weigh = []int{0, 0}
+	if err != nil || l >= len(over) {
+		return []int{0, 0}, weigh
+	}
+	filters := a.Convolutions[l].Filters
+	if w := over[l].weigh; w != nil {
+		weigh = []int{w.Taps(), filters}
+	}
+	return []int{over[l].skip.Taps(), filters}, weigh
+}
+
+// windows are those of a layer: over the pixels, and over the layer below if
+// that is convolutional too.
+type windows struct{ skip, weigh *op.Window }
+
+// convolve lays the convolutions over the picture and returns their windows and
+// widths.
+func (a Architecture) convolve() (over []windows, widths []int, err error) {
+	if len(a.Convolutions) == 0 {
+		return nil, nil, nil
+	}
+	pixels := op.Window{Height: a.Picture[0], Width: a.Picture[1], Channels: a.Picture[2], Size: 1, Stride: 1}
+	if pixels.Check() != nil || pixels.Inputs() != a.Dim {
+		return nil, nil, fmt.Errorf("layers: pictures of %d×%d×%d numbers on ℝ^%d", a.Picture[0], a.Picture[1], a.Picture[2], a.Dim)
+	}
+	below, skip := pixels, pixels
+	for l, c := range a.Convolutions {
+		w := below
+		w.Size, w.Stride = c.Size, c.Stride
+		if err := w.Check(); err != nil || c.Filters < 1 || c.Filters > 1<<16 {
+			return nil, nil, fmt.Errorf("layers: convolution %d, %+v, over a picture of %d×%d; it needs 1 to 65536 filters, a stride of at least 1 and squares that fit", l, c, w.Height, w.Width)
+		}
+		down, across := w.Positions()
+		if width, most := down*across*c.Filters, 1<<27; width > most/max(a.Dim, w.Inputs()) {
+			return nil, nil, fmt.Errorf("layers: convolution %d, %+v, over a picture of %d×%d is a matrix of more than 2²⁷ numbers", l, c, w.Height, w.Width)
+		}
+		skip.Size += (c.Size - 1) * skip.Stride
+		skip.Stride = min(skip.Stride*c.Stride, 1<<16)
+		s := skip
+		if l == 0 {
+			over = append(over, windows{skip: &s})
+		} else {
+			over = append(over, windows{&s, &w})
+		}
+		widths = append(widths, down*across*c.Filters)
+		below = op.Window{Height: down, Width: across, Channels: c.Filters}
+	}
+	return over, widths, nil
+}
+
+// matrixNode is the weight p as the matrix that multiplies rows.
+func matrixNode(s *graph.Scope, p *graph.Param, over *op.Window) *gorgonia.Node {
+	if over == nil {
+		return s.Param(p)
+	}
+	return s.Convolution(*over, s.Param(p))
+}
+
+// matrixOf is matrixNode's value: p's own memory where it is no convolution.
+func matrixOf(p *graph.Param, over *op.Window) blas32.General {
+	m := paramMatrix(p)
+	if over == nil {
+		return m
+	}
+	c := over.Matrix(op.Matrix[float32]{Rows: m.Rows, Cols: m.Cols, Data: m.Data})
+	return blas32.General{Rows: c.Rows, Cols: c.Cols, Stride: c.Cols, Data: c.Data}
+}
+
+// patches fills the filters κ with unit differences of squares of two points: the
+// longest of a few, for most squares of a picture may hold its ground alone.
+func patches(kappa blas32.General, w op.Window, data blas32.General, rng *solvers.Stream) {
+	const tries = 8
+	down, across := w.Positions()
+	best, next := make([]float32, kappa.Rows), make([]float32, kappa.Rows)
+	for f := range kappa.Cols {
+		var longest float64
+		rng.Normals(best)
+		for range tries {
+			x, y := data.Data[rng.IntN(data.Rows)*data.Stride:], data.Data[rng.IntN(data.Rows)*data.Stride:]
+			top, left := rng.IntN(down)*w.Stride, rng.IntN(across)*w.Stride
+			var squares float64
+			for tap := range next {
+				c, j, i := tap%w.Channels, tap/w.Channels%w.Size, tap/w.Channels/w.Size
+				k := ((top+i)*w.Width+left+j)*w.Channels + c
+				next[tap] = x[k] - y[k]
+				squares += float64(next[tap]) * float64(next[tap])
+			}
+			if squares > longest {
+				longest = squares
+				best, next = next, best
+			}
+		}
+		var squares float64
+		for _, v := range best {
+			squares += float64(v) * float64(v)
+		}
+		for tap, v := range best {
+			kappa.Data[tap*kappa.Stride+f] = v / float32(math.Sqrt(squares))
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package layers
+
+import (
+	"testing"
+
+	"cmf/graph"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gorgonia.org/gorgonia"
+)
+
+// convolved has two convolutional layers and a dense one over pictures of 4×3×2,
+// the squares of the second being 3×3 pixels.
+func convolved() Architecture {
+	return Architecture{
+		Dim: 24, Picture: [3]int{4, 3, 2}, Convolutions: []Convolution{{3, 2, 1}, {2, 2, 1}}, Hidden: []int{5},
+		DiagonalSkips: true, Rank: 1, Knots: 2, Full: true,
+	}
+}
+
+// A convolutional network is the dense one with the matrices of its convolutions.
+func TestConvolutionsAreTiedWeights(t *testing.T) {
+	tied := single(t, convolved())
+	a := convolved()
+	a.Convolutions, a.Hidden = nil, []int{3 * 2 * 3, 2 * 1 * 2, 5}
+	free := single(t, a)
+	for _, p := range tied.Params().All() {
+		if q := free.Params().ByName(p.Name); q.Len() == p.Len() {
+			copy(q.Float32s(), p.Float32s())
+		}
+	}
+	for l, layer := range tied.Layers {
+		copy(free.Layers[l].Skip.Float32s(), matrixOf(layer.Skip, layer.over.skip).Data)
+		if l > 0 {
+			copy(free.Layers[l].Weigh.Float32s(), matrixOf(layer.Weigh, layer.over.weigh).Data)
+		}
+	}
+	if n := tied.Layers[1].Weigh.Len(); n != 2*2*3*2 {
+		t.Fatalf("the second convolution has %d weights over the first", n)
+	}
+	const n = 30
+	x, v := normals(1, n, a.Dim, 0), normals(2, n, a.Dim, 0)
+	type result struct {
+		value    []float32
+		grad, hv blas32.General
+	}
+	at := func(m *ICNN) result {
+		r := result{make([]float32, n), dense(n, a.Dim), dense(n, a.Dim)}
+		e := evaluator(t, m)
+		if err := e.Eval(x, r.value, r.grad); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.HessVec(x, v, r.hv); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	got, want := at(tied), at(free)
+	if e := max(differ(got.value, want.value), differ(got.grad.Data, want.grad.Data), differ(got.hv.Data, want.hv.Data)); e > 1e-6 {
+		t.Errorf("relative difference %.2g; want ≤ 1e-6", e)
+	}
+	if e := relative(curvature(t, tied, x), curvature(t, free, x)); e > 1e-6 {
+		t.Errorf("the mean Hessians differ by %.2g; want ≤ 1e-6", e)
+	}
+}
+
+// The filters' gradients of a loss of second derivatives.
+func TestConvolutionFiniteDifferences(t *testing.T) {
+	a := convolved()
+	a.Dim, a.Picture, a.Rank, a.Float64 = 12, [3]int{4, 3, 1}, 0, true
+	m, err := NewICNN(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	randomise(m, 1)
+	loss := func(s *graph.Scope) *gorgonia.Node {
+		x := points(s, 3, a.Dim)
+		return s.Mean(s.Square(s.Sub(s.LogDet(a.Dim, Hessian(s, m, x)), m.Value(s, m.Gradient(s, x)))))
+	}
+	if worst, name := worstGradient(t, m, loss); worst > 1e-6 {
+		t.Errorf("relative error %.2g in %s; want ≤ 1e-6", worst, name)
+	}
+}
+
+// The first filters are squares of the data's pictures, spread alike over it.
+func TestFirstFilters(t *testing.T) {
+	law := law(t, 24, false)
+	m, data := started(t, Architecture{Picture: [3]int{4, 3, 2}, Convolutions: []Convolution{{5, 2, 1}}, Full: true}, Start{Law: law, Spread: 3}, 2000)
+	skip := m.Layers[0]
+	a := dense(data.Rows, skip.Bias.Cols)
+	s := graph.NewScope(m.Params().Dtype())
+	x := s.Input("x", data.Rows, 24)
+	p := compile(t, s, map[string]*gorgonia.Node{"a": s.MatMul(x, false, skip.skip(s), false)})
+	copy(p.In("x").F32, data.Data)
+	run(t, p)
+	copy(a.Data, p.Out("a").F32)
+	for f := range 5 {
+		var variance float64
+		for k := f; k < a.Cols; k += 5 {
+			var sum, squares float64
+			for i := range a.Rows {
+				v := float64(a.Data[i*a.Stride+k])
+				sum += v
+				squares += v * v
+			}
+			n := float64(a.Rows)
+			variance += (squares/n - sum*sum/n/n) / float64(a.Cols/5)
+		}
+		if variance < 8.5 || variance > 9.5 {
+			t.Errorf("filter %d varies by %.2f over the data, want 9", f, variance)
+		}
+	}
+}
