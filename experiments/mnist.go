@@ -98,6 +98,7 @@ var MNIST = Definition[MNISTConfig]{
 		},
 		"default": func(c *MNISTConfig) {
 			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 4000, 128, Widths{1024}, 2e-2, "lbfgs"
+			c.Mixing = 1000
 		},
 		"paper": func(c *MNISTConfig) {
 			c.Steps, c.Batch, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 2048, Widths{1024, 1024}, 10, 1e-3
