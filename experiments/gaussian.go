@@ -131,7 +131,9 @@ func doGaussian(ctx context.Context, r *Run, c *GaussianConfig) error {
 		return err
 	}
 	metrics := r.Report.Metrics
-	metrics["cmfgen.center_distance_max"] = watch.most
+	if metrics["cmfgen.center_distance_max"], err = watch.most(r); err != nil {
+		return err
+	}
 	if metrics["cmfgen.uvp_percent"], err = potentialUVP(model.Evaluator, truth, held); err != nil {
 		return err
 	}
@@ -181,16 +183,26 @@ func (c *GaussianConfig) learnEnergy(ctx context.Context, r *Run, shape layers.A
 // c where training resolves each transport problem too well.
 type centerWatch struct {
 	center []float64
-	from   int     // the step from which most counts
-	most   float64 // the largest distance of the mean from c
+	from   int // the step from which most counts
 }
 
 func (w *centerWatch) see(m *Model) (Numbers, error) {
-	d := floats.Distance(columnMeans(m.State.Bank.Y), w.center, 2)
-	if m.State.Step > w.from {
-		w.most = max(w.most, d)
+	return Numbers{"center_distance": floats.Distance(columnMeans(m.State.Bank.Y), w.center, 2)}, nil
+}
+
+// most is the largest distance of the mean from c, by the log of the whole run.
+func (w *centerWatch) most(r *Run) (most float64, err error) {
+	curves, err := ReadMetricsLog(r.path(""))
+	if err != nil {
+		return 0, err
 	}
-	return Numbers{"center_distance": d}, nil
+	seen := curves["center_distance"]
+	for i, step := range seen.X {
+		if step > float64(w.from) {
+			most = max(most, seen.Y[i])
+		}
+	}
+	return most, nil
 }
 
 // potentialUVP is UVP of ∇w against ∇w† at the rows of x.

@@ -20,6 +20,7 @@ type film struct {
 	box    Box
 	data   blas32.General
 	frames gif.GIF
+	first  int // the step of the first frame
 	next   int // the step from which the next frame is due
 }
 
@@ -53,6 +54,9 @@ func newFilm(box Box, data blas32.General) *film {
 func (f *film) see(step int, noise, mapped blas32.General) {
 	if step < f.next {
 		return
+	}
+	if f.next == 0 {
+		f.first = step
 	}
 	f.next = step + step/8
 	f.take(fmt.Sprintf("iteration %d", step), noise, mapped)

@@ -324,9 +324,6 @@ func linesOf(t *testing.T, path ...string) []string {
 	return strings.Split(string(text), "\n")
 }
 
-// apart are metrics of the report that tell of the last process only.
-var apart = map[string]bool{"cmfgen.center_distance_max": true}
-
 // numbersOf are the report's metrics, apart from times.
 func numbersOf(t *testing.T, out string) map[string]Numbers {
 	t.Helper()
@@ -342,7 +339,7 @@ func numbersOf(t *testing.T, out string) map[string]Numbers {
 		t.Errorf("%s: stopped: %s", out, r.Stopped)
 	}
 	for _, numbers := range []Numbers{r.Metrics, r.Floor, r.Baseline} {
-		maps.DeleteFunc(numbers, func(name string, v float64) bool { return apart[name] || strings.HasSuffix(name, "seconds") || v != v })
+		maps.DeleteFunc(numbers, func(name string, v float64) bool { return strings.HasSuffix(name, "seconds") || v != v })
 	}
 	return map[string]Numbers{"metrics": r.Metrics, "floor": r.Floor, "baseline": r.Baseline}
 }

@@ -35,7 +35,11 @@ func (p *planar) draw(r *Run, m *Model, draw *Draw, other Scene, film *film) err
 	if err := film.write(r.path("training.gif")); err != nil {
 		return err
 	}
-	r.AddFigure("training.gif", "Training: the particles y, which follow the Gibbs factor of the present w, and their images ∇w*(y) over the data (grey).")
+	caption := "Training: the particles y, which follow the Gibbs factor of the present w, and their images ∇w*(y) over the data (grey)."
+	if r.Report.Config["CMF_RESUME"] != "" {
+		caption += fmt.Sprintf(" The film begins at iteration %d, where the run was resumed.", film.first)
+	}
+	r.AddFigure("training.gif", caption)
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise and the map to the data.", p.name)
 	if p.scale != 1 {
 		r.Note("Figures are in the units of learning: data minus (%.4g, %.4g), over %.4g. Metrics and samples.npy are in those of the file.", p.center[0], p.center[1], p.scale)

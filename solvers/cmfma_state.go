@@ -97,8 +97,12 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	sampler.Metric = s.metric
 	info.Langevin, err = sampler.Run(c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream.Rand)
 	if info.RanAway = s.ranAway(info.Langevin, err, 10); info.RanAway {
-		for i := range s.x.Rows { // any points will do; the last batch's are at hand
-			copy(row(s.x, i), row(s.points, i%s.points.Rows))
+		from := s.Partners // any points will do; the walkers' are finite
+		if s.Walkers != nil {
+			from = s.Walkers.Y
+		}
+		for i := range s.x.Rows {
+			copy(row(s.x, i), row(from, i%from.Rows))
 		}
 		err = s.restart(c.Potential, index, &info.Langevin)
 	}
