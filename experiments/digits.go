@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"cmf/data"
+	"cmf/solvers"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -106,11 +107,15 @@ func confidence(p blas32.General) (mean, entropy float64) {
 	return mean, entropy
 }
 
-// spread picks n rows of x at equal distances.
+// spread is n rows of x, one drawn from each of n stretches of equal length. Rows
+// at equal distances would not do: MNIST's training digits are by two groups of
+// writers in turn, so that every second row is by one group.
 func spread(x blas32.General, n int) blas32.General {
+	rng := solvers.NewStream(0, "spread", 0)
 	out := newBatch(n, x.Cols)
 	for i := range n {
-		copy(out.Data[i*x.Cols:(i+1)*x.Cols], x.Data[(i*x.Rows/n)*x.Stride:])
+		from, to := i*x.Rows/n, (i+1)*x.Rows/n
+		copy(row(out, i), row(x, from+rng.IntN(max(1, to-from))))
 	}
 	return out
 }

@@ -80,7 +80,7 @@ func TestInpaintOnStandIn(t *testing.T) {
 	if x.Rows != 6*2 {
 		t.Errorf("samples.npy has %d rows", x.Rows)
 	}
-	truth := data.StandIn(1, 0, 2000).Test
+	truth := spread(data.StandIn(1, 0, 2000).Test, 6)
 	for k := range side * side / 2 { // the upper half of the first digit's draws is its own
 		if v := row(x, 1)[k]; v != row(truth, 0)[k] {
 			t.Fatalf("observed pixel %d of a completion is %g, of the digit %g", k, v, row(truth, 0)[k])
