@@ -50,6 +50,9 @@ func FuzzModel(f *testing.F) {
 	for _, a := range []string{
 		`{"Dim":2,"Hidden":[1000000000]}`, `{"Dim":1000000000,"Hidden":[64,64]}`, `{"Dim":-2,"Hidden":[-1]}`,
 		`{"Dim":2,"Hidden":[64,64],"Knots":1000000000}`, `{"Dim":2,"Hidden":[64,64],"Rank":-1}`, `{"Dim":2,"Hidden":[64,64],"Float64":true}`,
+		`{"Dim":2,"Picture":[2,1,1],"Convolutions":[{"Filters":1000000000,"Size":1,"Stride":1}]}`,
+		`{"Dim":2,"Picture":[2,1,1],"Convolutions":[{"Filters":64,"Size":1,"Stride":9000000000000000000}],"Hidden":[64]}`,
+		`{"Dim":2,"Picture":[4611686018427387905,2,1],"Convolutions":[{"Filters":64,"Size":0,"Stride":0}]}`,
 	} {
 		f.Add(byte(0), byte(slices.Index(names[0], "architecture")), a)
 	}
