@@ -133,6 +133,9 @@ func TestRatesAndScales(t *testing.T) {
 		extremes[1].at(t, 1e-3, 1e-6, 15)
 		return
 	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	rates := []float64{1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1}
 	head := "| experiment | scale |"
 	for _, lr := range rates {
