@@ -20,11 +20,11 @@ type CartoonConfig struct {
 	Side       int     `default:"32" desc:"height and width of a picture in pixels; from 8 to 64"`
 	Components int     `default:"256" desc:"principal directions in which the potential is a network; it is a quadratic in all others"`
 	Alpha      float64 `default:"0.05" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
-	Knots      int     `default:"4" desc:"hinges on every principal direction, besides those of CMF_HIDDEN; from 0 to 64"`
+	Knots      int     `default:"12" desc:"hinges on every principal direction, besides those of CMF_HIDDEN; from 0 to 64"`
 	Particles  int     `default:"512" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
 	Langevin   int     `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
 	Tolerance  float64 `default:"0.01" desc:"relative residual of the conjugates while training"`
-	Share      float64 `default:"0.25" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
+	Share      float64 `default:"0.95" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
 	Pictures   int     `default:"10000" desc:"pictures to read or, for the stand-in, to draw; a tenth is held out; at least 1000"`
 	Samples    int     `default:"1000" desc:"pictures to generate and to judge by"`
 	Mixing     int     `default:"1000" desc:"Langevin steps from the bank to the pictures that are generated"`
@@ -58,10 +58,12 @@ var Cartoon = Definition[CartoonConfig]{
 	Name: "cartoon",
 	Presets: map[string]func(*CartoonConfig){
 		"quick": func(c *CartoonConfig) {
-			c.Steps, c.Hidden, c.Components, c.Pictures, c.Samples, c.Mixing = 1500, Widths{512}, 128, 4000, 400, 400
+			c.Steps, c.Hidden, c.Components, c.Pictures, c.Samples, c.Mixing = 1500, Widths{64}, 128, 4000, 400, 400
 		},
 		"default": func(c *CartoonConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 3000, 128, Widths{1024}, 1e-2, "lbfgs"
+			// Every hinge adds curvature along the leading directions, where the quadratic
+			// soon is 0 and cannot take it back: with 1024 faces vary too little.
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, Widths{64}, 1e-2, "lbfgs"
 		},
 		"paper": func(c *CartoonConfig) {
 			c.Steps, c.Batch, c.Components, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 768, 2048, Widths{1024, 1024}, 10, 1e-3
