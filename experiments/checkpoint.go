@@ -84,8 +84,11 @@ func (m *Model) restore(c *graph.Checkpoint) (err error) {
 			return fmt.Errorf("%w; CMF_LOSS must be that of the checkpoint", err)
 		}
 	}
-	for name, dst := range map[string][]float32{"bank.y": s.Bank.Y.Data, "bank.partners": s.Partners.Data} {
-		if err := c.Get(name, dst); err != nil {
+	for _, bank := range []struct {
+		name string
+		dst  []float32
+	}{{"bank.y", s.Bank.Y.Data}, {"bank.partners", s.Partners.Data}} {
+		if err := c.Get(bank.name, bank.dst); err != nil {
 			return fmt.Errorf("%w; CMF_BATCH and CMF_PARTICLES must be those of the checkpoint", err)
 		}
 	}
