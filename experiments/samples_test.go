@@ -429,7 +429,7 @@ func TestGenerateRefuses(t *testing.T) {
 		"absent.safetensors":     "no such file",
 		cut:                      "a damaged one",
 		"classifier.safetensors": "does not say its architecture",
-		changed("kind", text("architecture", `{"Dim":2,"Hidden":[32,32],"Attention":3}`)):               `its architecture is not one that this version knows: json: unknown field "Attention"`,
+		changed("kind", text("architecture", `{"Dim":2,"Hidden":[32,32],"Attention":3}`)):                  `its architecture is not one that this version knows: json: unknown field "Attention"`,
 		changed("wide", text("architecture", `{"Dim":2,"Hidden":[1000000000,32]}`)):                        "its architecture needs [2 1000000000]",
 		changed("flat", text("architecture", `{"Dim":2,"Hidden":[32,32]}`)):                                "that is not here",
 		changed("deep", text("architecture", `{"Dim":2,"Hidden":[32,32],"Rank":1000000}`)):                 "more arrays than it holds",
