@@ -111,13 +111,22 @@ func confidence(p blas32.General) (mean, entropy float64) {
 // at equal distances would not do: MNIST's training digits are by two groups of
 // writers in turn, so that every second row is by one group.
 func spread(x blas32.General, n int) blas32.General {
-	rng := solvers.NewStream(0, "spread", 0)
 	out := newBatch(n, x.Cols)
-	for i := range n {
-		from, to := i*x.Rows/n, (i+1)*x.Rows/n
-		copy(row(out, i), row(x, from+rng.IntN(max(1, to-from))))
+	for i, k := range spreadRows(x.Rows, n) {
+		copy(row(out, i), row(x, k))
 	}
 	return out
+}
+
+// spreadRows are the rows that spread takes of so many.
+func spreadRows(of, n int) []int {
+	rng := solvers.NewStream(0, "spread", 0)
+	chosen := make([]int, n)
+	for i := range chosen {
+		from, to := i*of/n, (i+1)*of/n
+		chosen[i] = from + rng.IntN(max(1, to-from))
+	}
+	return chosen
 }
 
 // digitTiles lays digits out in a grid.

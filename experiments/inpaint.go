@@ -19,7 +19,7 @@ type InpaintConfig struct {
 	Digits       int     `default:"200" desc:"held-out digits to complete; from 2 to 2000"`
 	Draws        int     `default:"6" desc:"completions drawn of each digit by each method; from 2"`
 	Holes        string  `default:"half,centre,random,scribble" desc:"which parts are hidden: half, centre, random, scribble"`
-	Trajectories int     `default:"18" desc:"trajectories of method A, posterior sampling of the noise, from 6; a third are warm-up"`
+	Trajectories int     `default:"24" desc:"trajectories of method A, posterior sampling of the noise, from 6; a third are warm-up"`
 	Leaps        int     `default:"8" desc:"gradients of a trajectory; 1 for Langevin steps"`
 	Deviation    float64 `default:"1" desc:"deviation, in the model's units, of the error with which method A sees pixels"`
 	Clamped      int     `default:"60" desc:"steps of method B, from picture to noise and back, from 6; a third are warm-up"`

@@ -20,8 +20,8 @@ type inpaintJudge struct {
 func newInpaintJudge(p *prior, n int) (*inpaintJudge, error) {
 	set := p.digits.set
 	j := &inpaintJudge{truth: spread(set.Test, n), train: set.Train}
-	for i := range n {
-		j.labels = append(j.labels, set.TestLabels[i*set.Test.Rows/n])
+	for _, k := range spreadRows(set.Test.Rows, n) {
+		j.labels = append(j.labels, set.TestLabels[k])
 	}
 	var err error
 	if j.classifier, _, err = TrainedClassifier(); err != nil {

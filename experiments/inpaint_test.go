@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -179,5 +180,23 @@ func TestInpaintMetrics(t *testing.T) {
 	}
 	if got := diversity(blas32.General{Rows: 4, Cols: pixels, Stride: 0, Data: row(truth, 0)}, 2, hidden); got > 1e-6 {
 		t.Errorf("diversity of equal draws %g", got)
+	}
+}
+
+// Each digit to complete comes with its own label.
+func TestInpaintLabels(t *testing.T) {
+	set := data.StandIn(1, 1000, 500)
+	j, err := newInpaintJudge(&prior{digits: &digitData{set: set}}, 60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, label := range j.labels {
+		found := false
+		for k := range set.Test.Rows {
+			found = found || set.TestLabels[k] == label && slices.Equal(row(set.Test, k), row(j.truth, i))
+		}
+		if !found {
+			t.Fatalf("digit %d has not the label %d", i, label)
+		}
 	}
 }
