@@ -139,22 +139,18 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, erro
 	if n := len(c.Tensors); len(a.Hidden) > n || len(a.Convolutions) > n || a.Rank > n || a.Knots > n {
 		return nil, fmt.Errorf("its architecture %+v has more arrays than it holds", a)
 	}
-	widths, err := a.Widths()
+	shapes, err := a.Shapes()
 	if err != nil {
 		return nil, err
 	}
-	for l, h := range widths {
-		skip, weigh := []int{a.Dim, h}, []int{0, h}
-		if l > 0 {
-			weigh[0] = widths[l-1]
-		}
-		if l < len(a.Convolutions) { // the filters
-			skip, weigh = a.Filters(l)
-		}
-		for i, shape := range [][]int{skip, weigh, {1, h}} {
-			name := fmt.Sprintf("weight.layer%d.%s", l, [...]string{"skip", "weight", "bias"}[i])
-			if t := c.Tensors[name]; shape[0] > 0 && !slices.Equal(t.Shape, shape) {
-				return nil, fmt.Errorf("its %q has shape %v; its architecture needs %v", name, t.Shape, shape)
+	for l, s := range shapes {
+		for _, w := range []struct {
+			name  string
+			shape [2]int
+		}{{"skip", s.Skip}, {"weight", s.Weigh}, {"bias", s.Bias}} {
+			name := fmt.Sprintf("weight.layer%d.%s", l, w.name)
+			if t := c.Tensors[name]; (l > 0 || w.name != "weight") && !slices.Equal(t.Shape, w.shape[:]) {
+				return nil, fmt.Errorf("its %q has shape %v; its architecture needs %v", name, t.Shape, w.shape)
 			}
 		}
 	}

@@ -26,19 +26,35 @@ func (a Architecture) Widths() ([]int, error) {
 	return append(widths, a.Hidden...), err
 }
 
-// Filters are the shapes of the weights of convolution l over the picture and over
-// the layer below, {0, 0} in the first.
-func (a Architecture) Filters(l int) (skip, weigh []int) {
-	over, _, err := a.convolve()
-	weigh = []int{0, 0}
-	if err != nil || l >= len(over) {
-		return []int{0, 0}, weigh
+// Shapes are those of the weights of a hidden layer: of B, W and b, or of the
+// filters in place of B and W. Weigh is {0, 0} in the first layer.
+type Shapes struct{ Skip, Weigh, Bias [2]int }
+
+// Shapes are those of all hidden layers.
+func (a Architecture) Shapes() ([]Shapes, error) {
+	_, shapes, err := a.layout()
+	return shapes, err
+}
+
+// layout is the windows of the convolutions, and the shapes of all hidden layers.
+func (a Architecture) layout() (over []windows, shapes []Shapes, err error) {
+	over, widths, err := a.convolve()
+	widths = append(widths, a.Hidden...)
+	shapes = make([]Shapes, len(widths))
+	for l, h := range widths {
+		s := Shapes{Skip: [2]int{a.Dim, h}, Bias: [2]int{1, h}}
+		if l > 0 {
+			s.Weigh = [2]int{widths[l-1], h}
+		}
+		if l < len(over) {
+			s.Skip = [2]int{over[l].skip.Taps(), a.Convolutions[l].Filters}
+			if w := over[l].weigh; w != nil {
+				s.Weigh = [2]int{w.Taps(), a.Convolutions[l].Filters}
+			}
+		}
+		shapes[l] = s
 	}
-	filters := a.Convolutions[l].Filters
-	if w := over[l].weigh; w != nil {
-		weigh = []int{w.Taps(), filters}
-	}
-	return []int{over[l].skip.Taps(), filters}, weigh
+	return over, shapes, err
 }
 
 // windows are those of a layer: over the pixels, and over the layer below if
@@ -109,11 +125,10 @@ func patches(kappa blas32.General, w op.Window, data blas32.General, rng *solver
 		rng.Normals(best)
 		for range tries {
 			x, y := data.Data[rng.IntN(data.Rows)*data.Stride:], data.Data[rng.IntN(data.Rows)*data.Stride:]
-			top, left := rng.IntN(down)*w.Stride, rng.IntN(across)*w.Stride
+			p, q := rng.IntN(down), rng.IntN(across)
 			var squares float64
 			for tap := range next {
-				c, j, i := tap%w.Channels, tap/w.Channels%w.Size, tap/w.Channels/w.Size
-				k := ((top+i)*w.Width+left+j)*w.Channels + c
+				k := w.Input(tap, p, q)
 				next[tap] = x[k] - y[k]
 				squares += float64(next[tap]) * float64(next[tap])
 			}

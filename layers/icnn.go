@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"cmf/graph"
-	"cmf/graph/op"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -96,11 +95,11 @@ func NewICNN(a Architecture) (*ICNN, error) {
 	if a.Dim < 1 {
 		return nil, fmt.Errorf("layers: dimension %d; it must be at least 1", a.Dim)
 	}
-	over, widths, err := a.convolve()
+	over, shapes, err := a.layout()
 	if err != nil {
 		return nil, err
 	}
-	if widths = append(widths, a.Hidden...); len(widths) == 0 {
+	if len(shapes) == 0 {
 		return nil, errors.New("layers: an ICNN needs at least one hidden width")
 	}
 	for i, h := range a.Hidden {
@@ -120,33 +119,29 @@ func NewICNN(a Architecture) (*ICNN, error) {
 		return nil, err
 	}
 	m := &ICNN{Architecture: a, params: ps}
-	for l, h := range widths {
+	width := 0 // of the last layer
+	for l, shape := range shapes {
 		name := func(s string) string { return fmt.Sprintf("layer%d.%s", l, s) }
+		weights := func(suffix string, shape [2]int) *graph.Param { return ps.New(name(suffix), shape[0], shape[1]) }
 		var layer Layer
 		if l < len(over) {
 			layer.over = over[l]
 		}
-		weights := func(suffix string, over *op.Window, inputs int) *graph.Param {
-			if over != nil {
-				return ps.New(name(suffix), over.Taps(), a.Convolutions[l].Filters)
-			}
-			return ps.New(name(suffix), inputs, h)
-		}
-		layer.Skip = weights("skip", layer.over.skip, a.Dim)
-		layer.Bias = ps.New(name("bias"), 1, h)
+		layer.Skip, layer.Bias = weights("skip", shape.Skip), weights("bias", shape.Bias)
 		if l > 0 {
-			layer.Weigh = nonNegative(weights("weight", layer.over.weigh, widths[l-1]))
+			layer.Weigh = nonNegative(weights("weight", shape.Weigh))
 		}
+		width = shape.Bias[1]
 		if a.DiagonalSkips {
-			layer.Diag = nonNegative(ps.New(name("diagonal"), a.Dim, h))
+			layer.Diag = nonNegative(ps.New(name("diagonal"), a.Dim, width))
 		}
 		for r := range a.Rank {
-			layer.Ranks = append(layer.Ranks, ps.New(name(fmt.Sprintf("rank%d", r)), a.Dim, h))
+			layer.Ranks = append(layer.Ranks, ps.New(name(fmt.Sprintf("rank%d", r)), a.Dim, width))
 		}
 		m.Layers = append(m.Layers, layer)
 	}
 	m.Knots = newKnots(ps, a.Knots, a.Dim)
-	m.Out = nonNegative(ps.New("out", widths[len(widths)-1], 1))
+	m.Out = nonNegative(ps.New("out", width, 1))
 	m.Linear = ps.New("linear", 1, a.Dim)
 	m.Floor = frozen(ps.New("quadratic.floor", 1, a.Dim))
 	m.Share = nonNegative(ps.New("quadratic.share", 1, a.Dim))

@@ -35,6 +35,13 @@ func (w Window) Inputs() int { return w.Height * w.Width * w.Channels }
 // Taps is the numbers that a square holds.
 func (w Window) Taps() int { return w.Size * w.Size * w.Channels }
 
+// Input is the number of the picture that a tap of the square at position (p, q)
+// falls on.
+func (w Window) Input(tap, p, q int) int {
+	c, j, i := tap%w.Channels, tap/w.Channels%w.Size, tap/w.Channels/w.Size
+	return ((i+p*w.Stride)*w.Width+j+q*w.Stride)*w.Channels + c
+}
+
 // Convolution declares the (Inputs, P·F) matrix of a convolution with the F
 // columns of the (Taps, F) matrix κ at the P positions of the window, so that
 // x·M are the responses to the pictures in the rows of x, those of one position
@@ -125,12 +132,10 @@ func bindSumPositions[T kernel.Float](w Window) binder[T] {
 			for tap := lo; tap < hi; tap++ {
 				sum := out.row(tap)
 				clear(sum)
-				c, j, i := tap%w.Channels, tap/w.Channels%w.Size, tap/w.Channels/w.Size
 				for p := range down {
 					for q := range across {
-						r := ((i+p*w.Stride)*w.Width+j+q*w.Stride)*w.Channels + c
 						at := (p*across + q) * filters
-						kernel.Add(sum, sum, in[0].row(r)[at:at+filters])
+						kernel.Add(sum, sum, in[0].row(w.Input(tap, p, q))[at:at+filters])
 					}
 				}
 			}
