@@ -110,6 +110,22 @@ func convolutions() (ops []operation) {
 				}
 				return m
 			},
+		}, operation{
+			name: fmt.Sprint("SumPositions, the adjoint of Convolution", w), shapes: []op.Shape{{w.Taps(), filters}, {w.Inputs(), down * across * filters}},
+			declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node {
+				return s.Grad(s.Mul(s.Convolution(w, x[0]), x[1]), x[0])[0]
+			},
+			naive: func(x []matrix) matrix {
+				return build(w.Taps(), filters, func(tap, f int) (sum float64) {
+					c, j, i := tap%w.Channels, tap/w.Channels%w.Size, tap/w.Channels/w.Size
+					for p := range down {
+						for q := range across {
+							sum += x[1].at(((i+p*w.Stride)*w.Width+j+q*w.Stride)*w.Channels+c, (p*across+q)*filters+f)
+						}
+					}
+					return sum
+				})
+			},
 		})
 	}
 	return ops
