@@ -180,6 +180,8 @@ func badSettings() []badInput {
 		{Energy, "shares of nothing", "OWN=0 WALK=0 SPREAD=0", nil},
 		{Energy, "a negative share", "OWN=-1", nil},
 		{MNIST, "a bound of pixels beyond a half", "ALPHA=0.6", nil},
+		{MNIST, "a noise carried too far", "CARRY=0.6", nil},
+		{MNIST, "a likelihood of carried noise", "LOSS=dual+.1*likelihood-cg", nil},
 		{MNIST, "more convolutions than the picture holds", "FILTERS=8,8,8,8", nil},
 		{MNIST, "immensely many filters", "FILTERS=60000", nil},
 		{MNIST, "more digits than are held out", "SAMPLES=20000", nil},

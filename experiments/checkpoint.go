@@ -34,6 +34,10 @@ func (m *Model) store(path string) error {
 		c.Put("metric.p", p.Data, p.Rows, p.Cols)
 		c.Put("metric.l", l.Data, l.Rows, l.Cols)
 	}
+	if v, ok := m.Noise.(*solvers.Carried); ok {
+		carry := v.Matrix()
+		c.Put("carry", carry.Data, carry.Rows, carry.Cols)
+	}
 	stream, err := s.Stream.MarshalBinary()
 	if err != nil {
 		return err

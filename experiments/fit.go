@@ -16,6 +16,7 @@ import (
 	"cmf/solvers"
 
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
 )
 
 // Problem is what a definition gives to Fit: data or an energy, a potential to
@@ -44,7 +45,11 @@ type Problem struct {
 	Decay     float64 // of the moving average of weights that is the result; 0 for none
 
 	Precondition bool // by the mean Hessian
-	Terms        []losses.Term
+
+	// Carry is C where the noise is y = C·z, z ~ 𝔓_w; nil for y = z. See
+	// solvers.Carried. A Source that is not the Gibbs factor has none.
+	Carry mat.Symmetric
+	Terms []losses.Term
 
 	// Watch measures the model now and then; its numbers go into metrics.jsonl.
 	Watch      func(m *Model) (Numbers, error)

@@ -241,9 +241,7 @@ func (m *Model) gibbsMoments(n, steps int, rng *solvers.Stream) ([]float64, *mat
 		return nil, nil, err
 	}
 	sampler := solvers.Langevin{Adjusted: true, Step: m.State.Bank.Step}
-	if m.Noise == solvers.Potential(m.Evaluator) {
-		sampler.Metric = m.State.Metric()
-	}
+	sampler.Metric = m.noiseMetric()
 	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
 		return nil, nil, fmt.Errorf("sampling: %w", err)
 	}

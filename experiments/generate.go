@@ -8,11 +8,12 @@ import (
 	"cmf/solvers"
 
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
 )
 
 // Draw is a set of generated points with what vouches for them.
 type Draw struct {
-	Gibbs     blas32.General // y ~ 𝔓_w, (n, d)
+	Gibbs     blas32.General // y ~ 𝔓_w, carried where Problem.Carry is, (n, d)
 	Points    blas32.General // ∇w*(y), (n, d)
 	Residual  []float32      // ‖∇w(x̂) − y‖/‖y‖ of each row
 	Converged float64        // share of rows within the tolerance
@@ -39,9 +40,7 @@ func (m *Model) Draw(n, steps int, rng *solvers.Stream) (*Draw, error) {
 		return nil, err
 	}
 	sampler := solvers.Langevin{Adjusted: true, Step: bank.Step}
-	if m.Noise == solvers.Potential(m.Evaluator) {
-		sampler.Metric = m.State.Metric()
-	}
+	sampler.Metric = m.noiseMetric()
 	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
 		return nil, fmt.Errorf("sampling: %w", err)
 	}
@@ -84,6 +83,39 @@ func (m *Model) Draw(n, steps int, rng *solvers.Stream) (*Draw, error) {
 	}
 	draw.Checks["ess_per_chain"] = draw.Checks["ess"] / float64(len(traces))
 	return draw, m.selfChecks(draw, rng)
+}
+
+// noiseMetric is the preconditioner of steps on the noise.
+func (m *Model) noiseMetric() *solvers.Metric {
+	metric := m.State.Metric()
+	switch v := m.Noise.(type) {
+	case solvers.StandardNormal:
+		return nil
+	case *solvers.Carried:
+		if metric != nil {
+			return v.Metric(metric)
+		}
+	}
+	return metric
+}
+
+// noiseHessian is the mean of the noise's Hessian over the rows of y.
+func (m *Model) noiseHessian(y blas32.General) (*mat.SymDense, error) {
+	switch v := m.Noise.(type) {
+	case solvers.StandardNormal:
+		h := mat.NewSymDense(v.D, nil)
+		for k := range v.D {
+			h.SetSym(k, k, 1)
+		}
+		return h, nil
+	case *solvers.Carried:
+		h, err := m.Curvature.MeanHessian(v.Back(y))
+		if err != nil {
+			return nil, err
+		}
+		return v.Hessian(h), nil
+	}
+	return m.Curvature.MeanHessian(y)
 }
 
 // relative turns residuals relative to a scale into ones relative to ‖y‖.

@@ -30,7 +30,7 @@ func (c *InpaintConfig) Validate() error {
 	if err := c.DigitModel.Validate(); err != nil {
 		return err
 	}
-	if err := c.checkLoss(false); err != nil {
+	if err := c.checkNoise(&c.Core); err != nil {
 		return err
 	}
 	for _, name := range c.holes() {
@@ -65,7 +65,7 @@ var Inpaint = Definition[InpaintConfig]{
 		"default": func(c *InpaintConfig) {
 			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, Widths{1024}, 5e-3, "lbfgs"
 			// A potential that bends less along single pixels completes digits better.
-			c.Knots, c.Noise = 4, .5
+			c.Knots, c.Noise, c.Share = 4, .5, .8
 		},
 		"paper": func(c *InpaintConfig) {
 			c.Steps, c.Batch, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 2048, Widths{1024, 1024}, 10, 1e-3
@@ -87,8 +87,8 @@ func doInpaint(ctx context.Context, r *Run, c *InpaintConfig) error {
 	if err != nil {
 		return err
 	}
-	observed := newBatch(c.Digits, pixels)
-	if err := p.digits.transform.Forward(observed, judge.truth, nil); err != nil {
+	observed, err := p.digits.units.Learning(judge.truth)
+	if err != nil {
 		return err
 	}
 	kept := blas32.General{Cols: pixels, Stride: pixels}

@@ -16,10 +16,10 @@ import (
 type prior struct {
 	digits   *digitData
 	w        *layers.Evaluator
-	noise    solvers.Potential // nil for w itself
-	atData   *mat.SymDense     // the mean of ∇²w over data
-	metric   *solvers.Metric   // its inverse
-	ofNoise  *mat.SymDense     // the mean of the noise's Hessian
+	noise    solvers.Potential
+	atData   *mat.SymDense   // the mean of ∇²w over data
+	metric   *solvers.Metric // its inverse
+	ofNoise  *mat.SymDense   // the mean of the noise's Hessian
 	describe string
 }
 
@@ -30,7 +30,11 @@ func openPrior(ctx context.Context, r *Run, c *InpaintConfig) (*prior, error) {
 		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
 	}
 	p := new(prior)
-	if p.digits, err = c.open(ctx, r, &c.Core, max(2000, c.Digits)); err != nil {
+	var units *Units
+	if model != nil {
+		units = model.Units()
+	}
+	if p.digits, err = c.open(ctx, r, &c.Core, max(2000, c.Digits), units); err != nil {
 		return nil, err
 	}
 	if model != nil {
@@ -41,7 +45,6 @@ func openPrior(ctx context.Context, r *Run, c *InpaintConfig) (*prior, error) {
 	if err != nil {
 		return nil, err
 	}
-	problem.Units = &Units{Alpha: c.Alpha, Height: side, Width: side}
 	if model, err = Fit(ctx, r, &c.Core, problem); err != nil || !model.Finished {
 		return nil, err
 	}
@@ -80,19 +83,12 @@ func (p *prior) measure(m *Model) (err error) {
 	if p.metric, err = solvers.MetricFromHessian(p.atData); err != nil {
 		return err
 	}
-	if m.Noise != solvers.Potential(m.Evaluator) {
-		p.noise = m.Noise
-		p.ofNoise = mat.NewSymDense(pixels, nil)
-		for k := range pixels {
-			p.ofNoise.SetSym(k, k, 1)
-		}
-		return nil
-	}
+	p.noise = m.Noise
 	y := newBatch(x.Rows, x.Cols)
 	if err := p.w.Eval(x, nil, y); err != nil {
 		return err
 	}
-	p.ofNoise, err = m.Curvature.MeanHessian(y)
+	p.ofNoise, err = m.noiseHessian(y)
 	return err
 }
 

@@ -41,7 +41,7 @@ func heldOutDensity(m *Model, points blas32.General, rng *solvers.Stream) (*like
 func (m *Model) gibbsLogZ(n int, rng *solvers.Stream) (info solvers.AnnealingInfo, err error) {
 	d := m.Evaluator.Dim()
 	switch {
-	case m.Noise != solvers.Potential(m.Evaluator):
+	case m.Noise == solvers.Potential(solvers.StandardNormal{D: d}):
 		return solvers.AnnealingInfo{LogZ: float64(d) / 2 * math.Log(2*math.Pi), Size: 1}, nil
 	case d <= 2:
 		info, err = m.quadratureLogZ()
@@ -56,6 +56,9 @@ func (m *Model) gibbsLogZ(n int, rng *solvers.Stream) (info solvers.AnnealingInf
 	}
 	if err != nil {
 		return info, fmt.Errorf("log Z of the Gibbs factor: %w", err)
+	}
+	if v, ok := m.Noise.(*solvers.Carried); ok {
+		info.LogZ += v.LogDet()
 	}
 	return info, nil
 }
@@ -77,6 +80,9 @@ func (m *Model) quadratureLogZ() (solvers.AnnealingInfo, error) {
 // of their covariance if there are enough of them, else of (mean ∇²w)⁻¹.
 func (m *Model) gibbsReference() (*solvers.Gaussian, error) {
 	y := m.State.Bank.Y
+	if v, ok := m.Noise.(*solvers.Carried); ok {
+		y = v.Back(y)
+	}
 	if y.Rows >= 20*y.Cols {
 		return solvers.FitGaussian(y, 0)
 	}
@@ -106,8 +112,8 @@ func (l *likelihood) report(into Numbers) {
 // heldOut is n held-out digits under the law of train: dequantised, in logit
 // units, with smoothing noise.
 func (d *digitData) heldOut(n int, noise float64, seed uint64) (blas32.General, error) {
-	x := newBatch(n, pixels)
-	if err := d.transform.Forward(x, spread(d.set.Test, n), solvers.NewStream(seed, "held-out dequantisation", 0).Rand); err != nil {
+	x, err := d.dequantised(spread(d.set.Test, n), solvers.NewStream(seed, "held-out dequantisation", 0))
+	if err != nil {
 		return x, err
 	}
 	addNoise(x, noise, solvers.NewStream(seed, "held-out smoothing", 0))
@@ -135,7 +141,7 @@ func judgeLikelihood(r *Run, m *Model, d *digitData, n int, noise float64, seed 
 		logPDF []float64
 		into   Numbers
 	}{{l.LogPDF, r.Report.Metrics}, {gaussian, r.Report.Baseline}} {
-		if c.into["bits_per_dim"], c.into["bits_per_dim_se"], err = bitsPerDim(d.transform, points, c.logPDF); err != nil {
+		if c.into["bits_per_dim"], c.into["bits_per_dim_se"], err = bitsPerDim(d.units, points, c.logPDF); err != nil {
 			return err
 		}
 	}
@@ -147,18 +153,18 @@ func judgeLikelihood(r *Run, m *Model, d *digitData, n int, noise float64, seed 
 	return nil
 }
 
-// bitsPerDim are the bits per pixel that points, (n, d), in a transform's data
-// units cost at the precision of 256 grey levels under a density q,
-// 8 − (log q(x) + Σ_k log |dx_k/dx̃_k|)/(d·log 2), and their standard error over
+// bitsPerDim are the bits per pixel that points z, (n, d), in a model's units of
+// pictures cost at the precision of 256 grey levels under a density q,
+// 8 − (log q(z) + log |det ∂z/∂x|)/(d·log 2), and their standard error over
 // the points; those whose log q is not finite are left out.
-func bitsPerDim(t data.Transform, points blas32.General, logPDF []float64) (bits, standardError float64, err error) {
-	jacobian := make([]float64, points.Rows)
-	if err := t.LogDetJacobian(jacobian, points); err != nil {
+func bitsPerDim(u *Units, points blas32.General, logPDF []float64) (bits, standardError float64, err error) {
+	volume, err := u.logVolume(points)
+	if err != nil {
 		return 0, 0, err
 	}
 	each := make([]float64, points.Rows)
 	for i := range each {
-		each[i] = 8 - (logPDF[i]+jacobian[i])/(float64(points.Cols)*math.Ln2)
+		each[i] = 8 - (logPDF[i]+volume[i])/(float64(points.Cols)*math.Ln2)
 	}
 	bits, standardError, _ = finiteMean(each)
 	return bits, standardError, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"cmf/data"
@@ -99,13 +100,13 @@ func TestBitsPerDim(t *testing.T) {
 	for i := range grey.Data {
 		grey.Data[i] = float32(i) / (n*d - 1)
 	}
-	for _, transform := range []data.Transform{data.Linear{}, data.Logit{Alpha: .01, Scale: 2}} {
-		x := newBatch(n, d)
-		if err := transform.Forward(x, grey, solvers.NewStream(1, "levels", 0).Rand); err != nil {
+	for _, u := range []*Units{{Alpha: .1}, {Alpha: .01, Center: slices.Repeat([]float64{.7}, d)}} {
+		x, err := (&digitData{units: u}).dequantised(grey, solvers.NewStream(1, "levels", 0))
+		if err != nil {
 			t.Fatal(err)
 		}
-		jacobian := make([]float64, n)
-		if err := transform.LogDetJacobian(jacobian, x); err != nil {
+		jacobian, err := u.logVolume(x)
+		if err != nil {
 			t.Fatal(err)
 		}
 		for _, gain := range []float64{0, 3} {
@@ -114,9 +115,9 @@ func TestBitsPerDim(t *testing.T) {
 				logPDF[i] = gain - j
 			}
 			logPDF[2] = math.NaN()
-			bits, se, err := bitsPerDim(transform, x, logPDF)
+			bits, se, err := bitsPerDim(u, x, logPDF)
 			if want := 8 - gain/(d*math.Ln2); err != nil || math.Abs(bits-want) > 1e-9 || se > 1e-9 {
-				t.Errorf("%s: %g ± %g bits, want %g; error %v", fmt.Sprintf("%T, gain %g", transform, gain), bits, se, want, err)
+				t.Errorf("%s: %g ± %g bits, want %g; error %v", fmt.Sprintf("%+v, gain %g", *u, gain), bits, se, want, err)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"cmf/data"
 	"cmf/layers"
+	"cmf/losses"
 	"cmf/solvers"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -34,7 +35,8 @@ type DigitModel struct {
 	Particles int     `default:"512" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
 	Langevin  int     `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
 	Tolerance float64 `default:"0.01" desc:"relative residual of the conjugates while training"`
-	Share     float64 `default:"0.8" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
+	Carry     float64 `default:"0.25" desc:"power s of the digits' covariance Σ by which the noise is carried: digits are ∇w*(Σˢz), z of the Gibbs factor; from 0, the plain method, to 0.5"`
+	Share     float64 `default:"0.75" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
 	Train     int     `default:"0" desc:"digits to train on; 0 for all"`
 }
 
@@ -43,7 +45,7 @@ func (c *MNISTConfig) Validate() error {
 	if err := c.DigitModel.Validate(); err != nil {
 		return err
 	}
-	if err := c.checkLoss(false); err != nil {
+	if err := c.checkNoise(&c.Core); err != nil {
 		return err
 	}
 	return allowed(
@@ -65,9 +67,31 @@ func (c *DigitModel) Validate() error {
 		rule{c.Particles >= 1 && c.Particles <= 100000, "PARTICLES", c.Particles, "allowed are 1 to 100000"},
 		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
 		rule{c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"},
+		rule{c.Carry >= 0 && c.Carry <= .5, "CARRY", c.Carry, "allowed are numbers from 0 to 0.5"},
 		rule{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
 		rule{c.Train == 0 || c.Train >= 1000 && c.Train <= 1000000, "TRAIN", c.Train, "allowed are 0 (all digits) and 1000 to 1000000"},
 	)
+}
+
+// checkNoise reads CMF_LOSS, whose terms of likelihood are of noise that nothing
+// carries.
+func (c *DigitModel) checkNoise(core *Core) error {
+	sum, err := parseLoss(core.Loss, false)
+	if err != nil {
+		return err
+	}
+	for _, t := range sum {
+		switch name := t.Term.Name(); t.Term.(type) {
+		case losses.Likelihood, losses.LikelihoodCG:
+			if core.Source == "gaussian" {
+				return fmt.Errorf("CMF_LOSS=%s: the term %s is of the Gibbs factor; with it CMF_SOURCE must be gibbs", core.Loss, name)
+			}
+			if c.Carry != 0 {
+				return fmt.Errorf("CMF_LOSS=%s: the term %s is of noise that nothing carries; with it CMF_CARRY must be 0", core.Loss, name)
+			}
+		}
+	}
+	return nil
 }
 
 // rule is a variable, CMF_ and its name, with whether its value is allowed.
@@ -110,7 +134,7 @@ var MNIST = Definition[MNISTConfig]{
 const side = 28
 
 func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
-	digits, err := c.open(ctx, r, &c.Core, max(2000, c.Samples))
+	digits, err := c.open(ctx, r, &c.Core, max(2000, c.Samples), nil)
 	if err != nil {
 		return err
 	}
@@ -150,6 +174,9 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 	for name, v := range draw.Checks {
 		r.Report.Metrics[name] = v
 	}
+	if problem.Carry != nil && c.Source != "gaussian" {
+		r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("The noise is y = Σˢz, z of the Gibbs factor, with the digits' covariance Σ and s = %g (CMF_CARRY): the plain method in the coordinates Σ^{s/2}x. Gibbs samples in figures and files are y.", c.Carry))
+	}
 	if c.Likelihood > 0 {
 		if err := judgeLikelihood(r, model, digits, c.Likelihood, c.Noise, c.Seed); err != nil {
 			return err
@@ -169,22 +196,31 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 
 // digitData is a set of digits in the units of a model.
 type digitData struct {
-	set       *data.Images
-	transform data.Logit
-	train     blas32.General    // with smoothing noise, (n, 784)
-	baseline  *solvers.Gaussian // fitted before noise was added
-	law       *solvers.Gaussian // that of train
+	set      *data.Images
+	units    *Units            // logits about the mean of those to train on
+	train    blas32.General    // with smoothing noise, (n, 784)
+	baseline *solvers.Gaussian // fitted before noise was added
+	law      *solvers.Gaussian // that of train
 }
 
-// open reads the digits; the stand-in has at least so many held out.
-func (c *DigitModel) open(ctx context.Context, r *Run, core *Core, heldOut int) (*digitData, error) {
+// open reads the digits, in the units of a model at hand, or else in their own; the
+// stand-in has at least so many held out.
+func (c *DigitModel) open(ctx context.Context, r *Run, core *Core, heldOut int, units *Units) (*digitData, error) {
 	set, err := loadDigits(ctx, r, core, c.Train, heldOut)
 	if err != nil {
 		return nil, err
 	}
-	d := &digitData{set: set, transform: data.Logit{Alpha: c.Alpha}, train: newBatch(set.Train.Rows, pixels)}
-	if err := d.transform.Forward(d.train, set.Train, solvers.NewStream(core.Seed, "dequantisation", 0).Rand); err != nil {
+	d := &digitData{set: set, units: units}
+	if units == nil {
+		d.units = &Units{Alpha: c.Alpha, Height: side, Width: side}
+	}
+	if d.train, err = d.dequantised(set.Train, solvers.NewStream(core.Seed, "dequantisation", 0)); err != nil {
 		return nil, err
+	}
+	if units == nil {
+		// The origin is a choice, for shifts of ρ are not shifts of w.
+		d.units.Center = columnMeans(d.train)
+		d.train = shifted(d.train, d.units.Center)
 	}
 	if d.baseline, err = solvers.FitGaussian(d.train, 1e-4); err != nil {
 		return nil, err
@@ -193,11 +229,17 @@ func (c *DigitModel) open(ctx context.Context, r *Run, core *Core, heldOut int) 
 	return d, err
 }
 
-// pixels takes points from the model's units to pixels in [0, 1].
-func (d *digitData) pixels(x blas32.General) (blas32.General, error) {
-	p := newBatch(x.Rows, x.Cols)
-	return p, d.transform.Inverse(p, x)
+// dequantised are pictures in the model's units, their grey levels spread.
+func (d *digitData) dequantised(pictures blas32.General, rng *solvers.Stream) (blas32.General, error) {
+	x := newBatch(pictures.Rows, pictures.Cols)
+	if err := (data.Logit{Alpha: d.units.Alpha}).Forward(x, pictures, rng.Rand); err != nil {
+		return x, err
+	}
+	return d.units.centred(x)
 }
+
+// pixels takes points from the model's units to pixels in [0, 1].
+func (d *digitData) pixels(x blas32.General) (blas32.General, error) { return d.units.Data(x) }
 
 // network is the potential, before training.
 func (c *DigitModel) network(hidden Widths) (*layers.ICNN, error) {
@@ -231,16 +273,21 @@ func (c *DigitModel) problem(core *Core, d *digitData) (Problem, error) {
 		return Problem{}, err
 	}
 	potential.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one
-	return Problem{
+	p := Problem{
 		Potential:    potential,
-		Start:        layers.Start{Law: startLaw(core.Init, d.law), Share: c.Share, Fixed: .1, Spread: 6, Directions: strokes(d.train)},
+		Start:        layers.Start{Law: startLaw(core.Init, d.law), Carry: c.Carry, Share: c.Share, Fixed: .1, Spread: 6, Directions: strokes(d.train)},
 		Train:        d.train,
+		Units:        d.units,
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    c.Tolerance,
 		Decay:        1 - 10/float64(max(core.Steps, 1000)), // over the last tenth of the run
 		Precondition: true,
-	}, nil
+	}
+	if c.Carry != 0 {
+		p.Carry = d.law.Power(c.Carry)
+	}
+	return p, nil
 }
 
 // loadDigits finds MNIST or draws the stand-in, and says which.

@@ -177,6 +177,8 @@ func TestMNISTBadInput(t *testing.T) {
 		{"CMF_HIDDEN", "64,x", `"x" is not a width`},
 		{"CMF_ALPHA", "0.7", "0.001 to 0.4"},
 		{"CMF_SHARE", "0", "CMF_SHARE=0"},
+		{"CMF_CARRY", "0.6", "CMF_CARRY=0.6: allowed are numbers from 0 to 0.5"},
+		{"CMF_LOSS", "dual+.1*likelihood-cg", "CMF_CARRY must be 0"},
 		{"CMF_SAMPLES", "7", "64 to 10000"},
 		{"CMF_LIKELIHOOD", "1", "2 to 2000"},
 		{"CMF_SAMPLER", "hmc", "allowed are mala, ula"},

@@ -99,8 +99,15 @@ func (p Problem) learnSamples(core *Core, m *Model) (err error) {
 	if p.Precondition {
 		loop.MeanHessian = m.Curvature.MeanHessian
 	}
-	if core.Source == "gaussian" {
+	switch {
+	case core.Source == "gaussian":
 		loop.Noise = solvers.StandardNormal{D: p.Potential.Dim()}
+	case p.Carry != nil:
+		if loop.Noise, err = solvers.NewCarried(m.Evaluator, p.Carry); err != nil {
+			return err
+		}
+	}
+	if loop.Noise != nil {
 		m.Noise = loop.Noise
 	}
 	m.step = func() (stepInfo, error) {

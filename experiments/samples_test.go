@@ -37,6 +37,11 @@ func TestUnits(t *testing.T) {
 			}
 		case 2:
 			u.Alpha = rapid.Float64Range(.01, .4).Draw(t, "alpha")
+			if rapid.Bool().Draw(t, "centred") {
+				for range d {
+					u.Center = append(u.Center, rapid.Float64Range(-3, 3).Draw(t, "center"))
+				}
+			}
 		}
 		if err := u.check(d); err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"cmf/solvers"
 
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
 )
 
 // origin is what a checkpoint says of its model besides numbers.
@@ -111,9 +112,8 @@ func modelOf(c *graph.Checkpoint) (*Model, error) {
 	if m.Curvature, err = layers.NewCurvature(w); err != nil {
 		return nil, err
 	}
-	m.Noise = m.Evaluator
-	if o.config["CMF_SOURCE"] == "gaussian" {
-		m.Noise = solvers.StandardNormal{D: w.Dim()}
+	if m.Noise, err = noiseOf(c, m.Evaluator, o); err != nil {
+		return nil, err
 	}
 	y, partners := general(c.Tensors["bank.y"]), general(c.Tensors["bank.partners"])
 	if y.Rows < 1 || y.Cols != w.Dim() || partners.Rows != y.Rows || partners.Cols != y.Cols {
@@ -177,6 +177,32 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, erro
 		copy(p.Float32s(), mean)
 	}
 	return w, nil
+}
+
+// noiseOf is what the particles of a checkpoint sample.
+func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *origin) (solvers.Potential, error) {
+	if o.config["CMF_SOURCE"] == "gaussian" {
+		return solvers.StandardNormal{D: w.Dim()}, nil
+	}
+	t, ok := c.Tensors["carry"]
+	if !ok {
+		return w, nil
+	}
+	d := w.Dim()
+	if !slices.Equal(t.Shape, []int{d, d}) {
+		return nil, fmt.Errorf("its %q has shape %v; it must be [%d %[3]d]", "carry", t.Shape, d)
+	}
+	carry := mat.NewSymDense(d, nil)
+	for i := range d {
+		for j := i; j < d; j++ {
+			carry.SetSym(i, j, float64(t.F32[i*d+j]))
+		}
+	}
+	v, err := solvers.NewCarried(w, carry)
+	if err != nil {
+		return nil, fmt.Errorf("its %q: %w", "carry", err)
+	}
+	return v, nil
 }
 
 // Units are those between points of the model and of the data; the same, where

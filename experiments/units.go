@@ -12,11 +12,11 @@ import (
 )
 
 // Units take points between those that a model was learned in, z, and the
-// data's, x: x = Center + Scale⊙z, or for pictures x = (σ(z) − α)/(1 − 2α), the
-// pixels of data.Logit. Without Center and Alpha both are the same. A checkpoint
-// holds them.
+// data's, x: x = Center + Scale⊙z, or for pictures x = (σ(Center + z) − α)/(1 − 2α),
+// the pixels of data.Logit. Without Center and Alpha both are the same. A
+// checkpoint holds them.
 type Units struct {
-	Center []float64 `json:",omitempty"` // of each coordinate, in the data's units
+	Center []float64 `json:",omitempty"` // of each coordinate, in the data's units; of pictures in logits
 	Scale  []float64 `json:",omitempty"` // positive, in the data's units per unit of learning
 
 	Alpha         float64 `json:",omitempty"` // α of pixels; 0 where points are not pictures
@@ -45,16 +45,16 @@ func (u *Units) dim(d int) int {
 func (u *Units) check(d int) error {
 	d = u.dim(d)
 	switch area := u.Height * u.Width; {
-	case len(u.Center) != len(u.Scale) || len(u.Center) != 0 && len(u.Center) != d:
+	case u.Alpha == 0 && len(u.Center) != len(u.Scale) || len(u.Center) != 0 && len(u.Center) != d:
 		return fmt.Errorf("units of %d centres and %d scales for points of %d coordinates", len(u.Center), len(u.Scale), d)
 	case !finite(u.Center) || !finite(u.Scale):
 		return fmt.Errorf("units with centres %v and scales %v; they must be finite", u.Center, u.Scale)
 	case len(u.Columns) != 0 && len(u.Columns) != d:
 		return fmt.Errorf("names of %d columns for points of %d coordinates", len(u.Columns), d)
-	case u.Alpha != 0 && (!(u.Alpha > 0 && u.Alpha < .5) || u.Center != nil):
-		return fmt.Errorf("units of pixels with α = %g and %d centres; α must be between 0 and 0.5, without centres", u.Alpha, len(u.Center))
-	case u.principal != nil && u.Alpha == 0:
-		return errors.New("units of principal directions without the α of pixels")
+	case u.Alpha != 0 && (!(u.Alpha > 0 && u.Alpha < .5) || u.Scale != nil):
+		return fmt.Errorf("units of pixels with α = %g and %d scales; α must be between 0 and 0.5, without scales", u.Alpha, len(u.Scale))
+	case u.principal != nil && (u.Alpha == 0 || u.Center != nil):
+		return errors.New("units of principal directions without the α of pixels, or with centres besides their own")
 	case u.Height < 0 || u.Width < 0 || u.Height > d || u.Width > d || area != 0 && area != d && 3*area != d:
 		return fmt.Errorf("pictures of %d×%d pixels for points of %d coordinates", u.Height, u.Width, d)
 	}
@@ -80,8 +80,11 @@ func (u *Units) Sample(z blas32.General, rng *solvers.Stream) (blas32.General, e
 		z = u.principal.restored(u.principal.lift(z, 1./2, rng))
 		return z, data.Logit{Alpha: u.Alpha}.Inverse(z, z)
 	case u.Alpha > 0:
-		x := newBatch(z.Rows, z.Cols)
-		return x, data.Logit{Alpha: u.Alpha}.Inverse(x, z)
+		x, err := u.uncentred(z)
+		if err != nil {
+			return x, err
+		}
+		return x, data.Logit{Alpha: u.Alpha}.Inverse(x, x)
 	}
 	return u.each(z, func(j int, v float64) float64 { return u.Center[j] + u.Scale[j]*v })
 }
@@ -93,8 +96,11 @@ func (u *Units) Learning(x blas32.General) (blas32.General, error) {
 		return u.each(x, func(j int, v float64) float64 { return (v - u.Center[j]) / u.Scale[j] })
 	}
 	z := newBatch(x.Rows, x.Cols)
-	if err := (data.Logit{Alpha: u.Alpha}).Forward(z, x, nil); err != nil || u.principal == nil {
+	if err := (data.Logit{Alpha: u.Alpha}).Forward(z, x, nil); err != nil {
 		return z, err
+	}
+	if u.principal == nil {
+		return u.centred(z)
 	}
 	if x.Cols != len(u.principal.mean) {
 		return z, fmt.Errorf("points of %d coordinates in units of %d", x.Cols, len(u.principal.mean))
@@ -119,6 +125,15 @@ func (u *Units) logRest(x blas32.General) ([]float64, error) {
 	return volume, nil
 }
 
+// centred and uncentred are logits less Center, and back.
+func (u *Units) centred(logits blas32.General) (blas32.General, error) {
+	return u.each(logits, func(j int, v float64) float64 { return v - u.Center[j] })
+}
+
+func (u *Units) uncentred(z blas32.General) (blas32.General, error) {
+	return u.each(z, func(j int, v float64) float64 { return v + u.Center[j] })
+}
+
 // each is a copy of x with the units of every coordinate changed.
 func (u *Units) each(x blas32.General, change func(j int, v float64) float64) (blas32.General, error) {
 	out := newBatch(x.Rows, x.Cols)
@@ -140,7 +155,11 @@ func (u *Units) each(x blas32.General, change func(j int, v float64) float64) (b
 func (u *Units) logVolume(z blas32.General) ([]float64, error) {
 	volume := make([]float64, z.Rows)
 	if u.Alpha > 0 {
-		return volume, data.Logit{Alpha: u.Alpha}.LogDetJacobian(volume, z)
+		logits, err := u.uncentred(z)
+		if err != nil {
+			return nil, err
+		}
+		return volume, data.Logit{Alpha: u.Alpha}.LogDetJacobian(volume, logits)
 	}
 	var sum float64
 	for _, s := range u.Scale {

@@ -24,9 +24,13 @@ type Start struct {
 	// ½(x−m)ᵀΣ^{-1/2}(x−m): the baseline without a Gibbs factor.
 	Gaussian bool
 
+	// Carry is s where the noise is carried by Σˢ; see solvers.Carried. The closed
+	// form is then w(x) = ½(x−c)ᵀΣ^{-(1−2s)/3}(x−c). Gaussian has none.
+	Carry float64
+
 	// Share of the Gaussian's curvature that the quadratic provides, in (0, 1].
 	// 0 means .2. With 1 the network starts silent and the Gibbs factor is
-	// exactly N(c, Σ^{1/3}).
+	// exactly that of the closed form.
 	Share float64
 
 	// Fixed is the fraction of the quadratic that is not trained: the modulus of
@@ -65,6 +69,8 @@ func (o Start) Init(m *ICNN, data blas32.General, rng *solvers.Stream) error {
 		return fmt.Errorf("layers: initialisation on ℝ^%d needs a Gaussian of that dimension", d)
 	case data.Cols != d || data.Rows < 2:
 		return fmt.Errorf("layers: initialisation on ℝ^%d with data of shape (%d, %d)", d, data.Rows, data.Cols)
+	case !(o.Carry >= 0 && o.Carry <= .5):
+		return fmt.Errorf("layers: the noise is carried by the power %g of the covariance; it must lie in [0, ½]", o.Carry)
 	case !(o.Share > 0 && o.Share <= 1):
 		return fmt.Errorf("layers: the quadratic's share is %g; it must lie in (0, 1]", o.Share)
 	case !(o.Fixed > 0 && o.Fixed <= 1):
@@ -207,7 +213,7 @@ func (o Start) exponent() float64 {
 	if o.Gaussian {
 		return .5
 	}
-	return 1. / 3
+	return (1 - 2*o.Carry) / 3
 }
 
 // center is where the closed form has its least value.
@@ -215,19 +221,19 @@ func (o Start) center() []float64 {
 	if o.Gaussian {
 		return o.Law.Mean
 	}
-	return o.Law.Center()
+	return o.Law.CarriedMoment(o.Carry).Center
 }
 
 // Particles returns n draws y of the noise of the closed form with their
-// conjugates under it: y ~ N(c, Σ^{1/3}) and Σ^{1/3}y + c, or y ~ N(0, I) and
-// Σ^{1/2}y + m.
+// conjugates under it: y ~ N(c, Σ^{1/3}) and Σ^{1/3}y + c, what Carry makes of
+// them, or y ~ N(0, I) and Σ^{1/2}y + m.
 func (o Start) Particles(n int, rng *solvers.Stream) (y, conjugates blas32.General) {
 	d := o.Law.Dim()
 	if o.Gaussian {
 		y = dense(n, d)
 		rng.Normals(y.Data)
 	} else {
-		y = o.Law.SampleGibbs(n, rng)
+		y = o.Law.SampleCarried(o.Carry, n, rng)
 	}
 	power := o.Law.Power(o.exponent())
 	p := dense(d, d)

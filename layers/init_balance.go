@@ -103,8 +103,8 @@ func balanceRates(m *ICNN) {
 	}
 }
 
-// matchMean sets the linear part so that ∇w takes the data's mean gradient to
-// c, the mean of the Gibbs factor.
+// matchMean sets the linear part so that ∇w takes the data to points of the mean
+// that the noise has.
 func (o Start) matchMean(m *ICNN, data blas32.General) error {
 	if o.Share == 1 {
 		return nil
@@ -117,10 +117,9 @@ func (o Start) matchMean(m *ICNN, data blas32.General) error {
 	if err := e.Eval(data, nil, g); err != nil {
 		return err
 	}
-	// The mean of ∇w over the data is that of the noise: c, or 0 for N(0, I).
 	noise := make([]float64, m.Dim())
 	if !o.Gaussian {
-		noise = o.center()
+		noise = o.Law.CarriedMean(o.Carry)
 	}
 	m.Linear.Fill(func(j int) float64 {
 		var s float64

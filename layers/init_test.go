@@ -84,18 +84,23 @@ func forms(t testing.TB) map[string]struct {
 }
 
 // With the whole share in the quadratic, ∇w(x) = Σ^{-1/3}(x − c), or Σ^{-1/2}(x − m)
-// for the baseline; and w is strongly convex with the fixed part alone.
+// for the baseline, or Σ^{-(1−2s)/3}(x − c) with a carried noise; and w is strongly convex with the fixed part alone.
 func TestStartAtTheClosedForm(t *testing.T) {
 	for name, f := range forms(t) {
-		for _, baseline := range []bool{false, true} {
-			m, data := started(t, f.a, Start{Law: f.law, Gaussian: baseline, Share: 1}, 100)
+		for _, o := range []Start{{}, {Gaussian: true}, {Carry: .25}} {
+			o.Law, o.Share = f.law, 1
+			baseline := o.Gaussian
+			m, data := started(t, f.a, o, 100)
 			grad := dense(data.Rows, data.Cols)
 			if err := evaluator(t, m).Eval(data, nil, grad); err != nil {
 				t.Fatal(err)
 			}
 			exponent, center := 1./3, f.law.Center()
-			if baseline {
+			switch {
+			case baseline:
 				exponent, center = .5, f.law.Mean
+			case o.Carry > 0:
+				exponent, center = (1-2*o.Carry)/3, f.law.CarriedMoment(o.Carry).Center
 			}
 			if e := differ(grad.Data, affine(data, f.law.Power(-exponent), center).Data); e > 2e-6 {
 				t.Errorf("%s, baseline %t: ∇w has relative error %.2g; want ≤ 2e-6", name, baseline, e)
@@ -120,11 +125,14 @@ func TestStartAtTheClosedForm(t *testing.T) {
 // the data, tr(Σ^{1/3}·E∇²w) = d, and the mean of ∇w is c.
 func TestStartBalance(t *testing.T) {
 	for name, f := range forms(t) {
-		for _, o := range []Start{{Law: f.law}, {Law: f.law, Share: .6, Fixed: .9, Spread: 2}, {Law: f.law, Gaussian: true}} {
+		for _, o := range []Start{{Law: f.law}, {Law: f.law, Share: .6, Fixed: .9, Spread: 2}, {Law: f.law, Gaussian: true}, {Law: f.law, Carry: .25}} {
 			m, data := started(t, f.a, o, 600)
 			exponent, center := 1./3, f.law.Center()
 			if o.Gaussian {
 				exponent, center = .5, make([]float64, f.law.Dim())
+			}
+			if o.Carry > 0 {
+				exponent, center = (1-2*o.Carry)/3, f.law.CarriedMean(o.Carry)
 			}
 			var product mat.Dense
 			product.Mul(f.law.Power(exponent), meanHessian(t, m, data))
@@ -259,6 +267,7 @@ func TestStartErrors(t *testing.T) {
 		"another law":    {Start{Law: law(t, 3, false)}, m, data, "ℝ^2"},
 		"one point":      {Start{Law: g}, m, normals(1, 1, 2, 0), "(1, 2)"},
 		"another shape":  {Start{Law: g}, m, normals(1, 10, 3, 0), "(10, 3)"},
+		"carried beyond": {Start{Law: g, Carry: .6}, m, data, "the power 0.6 of the covariance; it must lie in [0, ½]"},
 		"share too high": {Start{Law: g, Share: 1.5}, m, data, "1.5; it must lie in (0, 1]"},
 		"share below 0":  {Start{Law: g, Share: -1}, m, data, "share is -1"},
 		"share NaN":      {Start{Law: g, Share: math.NaN()}, m, data, "share is NaN"},

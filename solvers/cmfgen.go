@@ -76,7 +76,8 @@ type CMFGen struct {
 	Guess func(y, x blas32.General) error
 
 	// Noise is the potential that the particles sample. nil means Potential: the
-	// conjugate moment measure. ½|y|² gives the plain ICNN map from N(0, I).
+	// conjugate moment measure. Carried, of Potential, is that of another inner
+	// product; ½|y|² gives the plain ICNN map from N(0, I).
 	Noise Potential
 
 	// Langevin steps each iteration; 0 means 5.

@@ -11,12 +11,17 @@ import (
 
 // noise is the potential that the particles sample, and its sampler.
 func (c *CMFGen) noise() (Potential, Langevin) {
-	if c.Noise != nil {
-		return c.Noise, c.Sampler
-	}
 	l := c.Sampler
-	l.Metric = c.State.metric
-	return c.Potential, l
+	switch v := c.Noise.(type) {
+	case nil:
+		l.Metric = c.State.metric
+		return c.Potential, l
+	case *Carried:
+		if c.State.metric != nil {
+			l.Metric = v.Metric(c.State.metric)
+		}
+	}
+	return c.Noise, l
 }
 
 // renewMetric makes P = (mean ∇²w)⁻¹ over a minibatch of the data and one of

@@ -72,7 +72,7 @@ func NewGaussian(mean []float64, cov mat.Symmetric) (*Gaussian, error) {
 //
 //	w(x) = ½(x−c)ᵀΣ^{-1/3}(x−c),  c = (I + Σ^{1/3})⁻¹m,  𝔓_w = N(c, Σ^{1/3}).
 func (g *Gaussian) ConjugateMoment() *Quadratic {
-	return &Quadratic{Center: g.Center(), Values: powers(g.Values, -1./3), Vectors: g.Vectors}
+	return g.CarriedMoment(0)
 }
 
 // Moment is the potential u with ρ = ∇u♯𝔓_u for ρ = N(0, Σ), the centred law,
@@ -148,24 +148,14 @@ func (g *Gaussian) Power(p float64) *mat.SymDense {
 }
 
 // Center is c = (I + Σ^{1/3})⁻¹m, the mean of the Gibbs factor.
-func (g *Gaussian) Center() []float64 {
-	d := g.Dim()
-	var c mat.VecDense
-	c.MulVec(g.Vectors.T(), mat.NewVecDense(d, g.Mean))
-	for k, v := range g.Values {
-		c.SetVec(k, c.AtVec(k)/(1+math.Cbrt(v)))
-	}
-	var out mat.VecDense
-	out.MulVec(g.Vectors, &c)
-	return out.RawVector().Data
-}
+func (g *Gaussian) Center() []float64 { return g.center(1. / 3) }
 
 // Sample returns n draws of N(m, Σ).
 func (g *Gaussian) Sample(n int, rng *Stream) blas32.General { return g.draw(g.Mean, .5, n, rng) }
 
 // SampleGibbs returns n draws of the Gibbs factor N(c, Σ^{1/3}).
 func (g *Gaussian) SampleGibbs(n int, rng *Stream) blas32.General {
-	return g.draw(g.Center(), 1./6, n, rng)
+	return g.SampleCarried(0, n, rng)
 }
 
 // draw returns n draws of N(center, Σ^{2p}).

@@ -4,9 +4,10 @@
 //
 // The outer loops are CMFGen, which learns from points, and CMFMA, which learns
 // from an energy. Their parts serve alone too: Langevin and Hamiltonian sample a
-// Gibbs factor; BarzilaiBorwein, LBFGS and NewtonCG solve for the conjugate map;
-// Assign and Sinkhorn couple batches; Density and Annealing give log densities
-// and log Z; Posterior and Clamped condition on coordinates; Adam steps weights.
+// Gibbs factor, which Carried takes to other coordinates; BarzilaiBorwein, LBFGS and
+// NewtonCG solve for the conjugate map; Assign and Sinkhorn couple batches; Density
+// and Annealing give log densities and log Z; Posterior and Clamped condition on
+// coordinates; Adam steps weights.
 // What is known exactly is in Gaussian, Quadratic and, on the line, LineSolver.
 //
 // Randomness is an argument, a Stream named by seed and purpose.
