@@ -134,13 +134,11 @@ func (v *Carried) Metric(p *Metric) *Metric {
 		return v.metric
 	}
 	d := v.Dim()
-	root := newBatch(d, d)
-	// Rows of the root are L applied to the axes, that is Lᵀ; carried, (C·L)ᵀ.
-	axes := newBatch(d, d)
+	root, identity := newBatch(d, d), newBatch(d, d)
 	for i := range d {
-		axes.Data[i*d+i] = 1
+		identity.Data[i*d+i] = 1
 	}
-	p.RootT(root, axes) // axes·L
+	p.RootT(root, identity) // L
 	v.of, v.metric = p, &Metric{p: newBatch(d, d), l: newBatch(d, d)}
 	multiply(v.metric.l, v.carry, root)
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, v.metric.l, v.metric.l, 0, v.metric.p)
