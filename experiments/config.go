@@ -258,3 +258,21 @@ func (c *Core) check() error {
 	}
 	return c.Hidden.check(c.Batch)
 }
+
+// rule is a variable, CMF_ and its name, with whether its value is allowed.
+type rule struct {
+	ok      bool
+	name    string
+	value   any
+	allowed string
+}
+
+// allowed names the first variable whose value is not.
+func allowed(rules ...rule) error {
+	for _, v := range rules {
+		if !v.ok {
+			return fmt.Errorf("CMF_%s=%v: %s", v.name, v.value, v.allowed)
+		}
+	}
+	return nil
+}

@@ -49,6 +49,7 @@ type Problem struct {
 	// Carry is C where the noise is y = C·z, z ~ 𝔓_w; nil for y = z. See
 	// solvers.Carried. A Source that is not the Gibbs factor has none.
 	Carry mat.Symmetric
+
 	Terms []losses.Term
 
 	// Watch measures the model now and then; its numbers go into metrics.jsonl.

@@ -240,8 +240,7 @@ func (m *Model) gibbsMoments(n, steps int, rng *solvers.Stream) ([]float64, *mat
 	if err != nil {
 		return nil, nil, err
 	}
-	sampler := solvers.Langevin{Adjusted: true, Step: m.State.Bank.Step}
-	sampler.Metric = m.noiseMetric()
+	sampler := solvers.Langevin{Adjusted: true, Step: m.State.Bank.Step, Metric: m.noiseMetric()}
 	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
 		return nil, nil, fmt.Errorf("sampling: %w", err)
 	}

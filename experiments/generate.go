@@ -39,8 +39,7 @@ func (m *Model) Draw(n, steps int, rng *solvers.Stream) (*Draw, error) {
 	if err != nil {
 		return nil, err
 	}
-	sampler := solvers.Langevin{Adjusted: true, Step: bank.Step}
-	sampler.Metric = m.noiseMetric()
+	sampler := solvers.Langevin{Adjusted: true, Step: bank.Step, Metric: m.noiseMetric()}
 	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
 		return nil, fmt.Errorf("sampling: %w", err)
 	}
@@ -87,16 +86,11 @@ func (m *Model) Draw(n, steps int, rng *solvers.Stream) (*Draw, error) {
 
 // noiseMetric is the preconditioner of steps on the noise.
 func (m *Model) noiseMetric() *solvers.Metric {
-	metric := m.State.Metric()
-	switch v := m.Noise.(type) {
-	case solvers.StandardNormal:
-		return nil
-	case *solvers.Carried:
-		if metric != nil {
-			return v.Metric(metric)
-		}
+	noise := m.Noise
+	if noise == solvers.Potential(m.Evaluator) {
+		noise = nil
 	}
-	return metric
+	return solvers.NoiseMetric(noise, m.State.Metric())
 }
 
 // noiseHessian is the mean of the noise's Hessian over the rows of y.

@@ -37,29 +37,16 @@ func NewCarried(w Curved, c mat.Symmetric) (*Carried, error) {
 	if d != w.Dim() {
 		return nil, fmt.Errorf("solvers: a noise of dimension %d carried by a matrix of dimension %d; they must agree", w.Dim(), d)
 	}
-	v := &Carried{Potential: w, carry: newBatch(d, d), back: newBatch(d, d)}
-	rounded := mat.NewSymDense(d, nil)
-	for i := range d {
-		for j := range d {
-			entry := float32(c.At(i, j))
-			v.carry.Data[i*d+j] = entry
-			rounded.SetSym(i, j, float64(entry))
-		}
-	}
+	v := &Carried{Potential: w, carry: float32s(c)}
 	var chol mat.Cholesky
-	if !finiteRow(v.carry.Data) || !chol.Factorize(rounded) {
+	if !finiteRow(v.carry.Data) || !chol.Factorize(symmetric(v.carry)) {
 		return nil, errors.New("solvers: the matrix that carries a noise is not positive definite")
 	}
 	var inverse mat.SymDense
 	if err := chol.InverseTo(&inverse); err != nil {
 		return nil, fmt.Errorf("solvers: the matrix that carries a noise is close to singular: %w", err)
 	}
-	for i := range d {
-		for j := range d {
-			v.back.Data[i*d+j] = float32(inverse.At(i, j))
-		}
-	}
-	v.logDet = chol.LogDet()
+	v.back, v.logDet = float32s(&inverse), chol.LogDet()
 	return v, nil
 }
 
@@ -109,23 +96,26 @@ func (v *Carried) HessVec(y, u, hu blas32.General) error {
 
 // Hessian is C⁻¹·h·C⁻¹, the Hessian of v where that of w is h.
 func (v *Carried) Hessian(h mat.Symmetric) *mat.SymDense {
-	d := v.Dim()
-	k := mat.NewSymDense(d, nil)
-	for i := range d {
-		for j := i; j < d; j++ {
-			k.SetSym(i, j, float64(v.back.Data[i*d+j]))
-		}
-	}
+	back := symmetric(v.back)
 	var half, whole mat.Dense
-	half.Mul(k, h)
-	whole.Mul(&half, k)
-	out := mat.NewSymDense(d, nil)
-	for i := range d {
-		for j := i; j < d; j++ {
-			out.SetSym(i, j, (whole.At(i, j)+whole.At(j, i))/2)
+	half.Mul(back, h)
+	whole.Mul(&half, back)
+	return symmetrised(&whole)
+}
+
+// NoiseMetric is the metric for steps on the noise of a potential w where p suits
+// steps on w itself: p where noise is nil, 𝔓_w, C·P·C where that is carried, and nil
+// where it is another.
+func NoiseMetric(noise Potential, p *Metric) *Metric {
+	switch v := noise.(type) {
+	case nil:
+		return p
+	case *Carried:
+		if p != nil {
+			return v.Metric(p)
 		}
 	}
-	return out
+	return nil
 }
 
 // Metric is C·P·C for a metric P that suits w.
@@ -143,6 +133,17 @@ func (v *Carried) Metric(p *Metric) *Metric {
 	multiply(v.metric.l, v.carry, root)
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, v.metric.l, v.metric.l, 0, v.metric.p)
 	return v.metric
+}
+
+// symmetric is the symmetric matrix b, (d, d).
+func symmetric(b blas32.General) *mat.SymDense {
+	s := mat.NewSymDense(b.Rows, nil)
+	for i := range b.Rows {
+		for j := i; j < b.Rows; j++ {
+			s.SetSym(i, j, float64(row(b, i)[j]))
+		}
+	}
+	return s
 }
 
 // multiply writes x·m into dst.

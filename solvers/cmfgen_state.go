@@ -11,15 +11,13 @@ import (
 
 // noise is the potential that the particles sample, and its sampler.
 func (c *CMFGen) noise() (Potential, Langevin) {
-	l := c.Sampler
-	switch v := c.Noise.(type) {
-	case nil:
-		l.Metric = c.State.metric
+	l, metric := c.Sampler, NoiseMetric(c.Noise, c.State.metric)
+	if c.Noise == nil {
+		l.Metric = metric
 		return c.Potential, l
-	case *Carried:
-		if c.State.metric != nil {
-			l.Metric = v.Metric(c.State.metric)
-		}
+	}
+	if metric != nil {
+		l.Metric = metric
 	}
 	return c.Noise, l
 }

@@ -25,7 +25,8 @@ func randomLaw(t testing.TB, d int) *Gaussian {
 	return g
 }
 
-// The conjugate moment measure of the closed form is the Gaussian itself; so is
+// The conjugate moment measure of the closed form is the Gaussian itself, also with
+// a noise that is carried; so is
 // the image of N(0, I) under the inverse of x ↦ Σ^{−1/2}(x−m).
 func TestDensityOfAGaussian(t *testing.T) {
 	for _, d := range []int{1, 2, 5, 64} {
@@ -51,10 +52,19 @@ func TestDensityOfAGaussian(t *testing.T) {
 		}
 		w := g.ConjugateMoment()
 		brenier := &Quadratic{Center: g.Mean, Values: powers(g.Values, -.5), Vectors: g.Vectors}
-		for name, q := range map[string]Density{
+		laws := map[string]Density{
 			"conjugate moment": {Potential: w, LogZ: w.LogZ()},
 			"Gaussian source":  {Potential: brenier, Noise: StandardNormal{d}, LogZ: float64(d) / 2 * math.Log(2*math.Pi)},
-		} {
+		}
+		for _, s := range []float64{0, .25, .5} {
+			w := g.CarriedMoment(s)
+			noise, err := NewCarried(w, g.Power(s))
+			if err != nil {
+				t.Fatal(err)
+			}
+			laws[fmt.Sprintf("carried by Σ^%g", s)] = Density{Potential: w, Noise: noise, LogZ: w.LogZ() + noise.LogDet()}
+		}
+		for name, q := range laws {
 			got, failed, err := q.LogPDF(x)
 			if err != nil || failed > 0 {
 				t.Fatalf("%s, d = %d: %d rows failed, error %v", name, d, failed, err)

@@ -138,10 +138,16 @@ func (g *Gaussian) Power(p float64) *mat.SymDense {
 		}
 	}
 	out.Mul(&scaled, g.Vectors.T())
+	return symmetrised(&out)
+}
+
+// symmetrised is (a + aᵀ)/2.
+func symmetrised(a *mat.Dense) *mat.SymDense {
+	d, _ := a.Dims()
 	s := mat.NewSymDense(d, nil)
 	for i := range d {
 		for j := i; j < d; j++ {
-			s.SetSym(i, j, .5*(out.At(i, j)+out.At(j, i)))
+			s.SetSym(i, j, .5*(a.At(i, j)+a.At(j, i)))
 		}
 	}
 	return s
