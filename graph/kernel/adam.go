@@ -60,10 +60,11 @@ func (c *adamCall) do(lo, hi int) {
 func adam(value, grad, m, v []float32, beta1, rest1, beta2, rest2, rate, scale2, eps, floor float32) {
 	grad, m, v = grad[:len(value)], m[:len(value)], v[:len(value)]
 	for i, g := range grad {
-		m[i] = beta1*m[i] + rest1*g
-		v[i] = beta2*v[i] + rest2*(g*g)
-		root := float32(math.Sqrt(float64(scale2 * v[i])))
-		t := value[i] - rate*m[i]/(root+eps)
+		g = flush(g)
+		m[i] = flush(flush(beta1*flush(m[i])) + flush(rest1*g))
+		v[i] = flush(flush(beta2*flush(v[i])) + flush(rest2*flush(g*g)))
+		root := float32(math.Sqrt(float64(flush(scale2 * v[i]))))
+		t := flush(flush(value[i]) - flush(flush(rate*m[i])/(root+eps)))
 		if t < floor {
 			t = floor
 		}

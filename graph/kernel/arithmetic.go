@@ -72,49 +72,50 @@ func Clamp0[T Float](x []T) {
 func add[T Float](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
-		dst[i] = a[i] + b[i]
+		dst[i] = flush(flush(a[i]) + flush(b[i]))
 	}
 }
 
 func sub[T Float](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
-		dst[i] = a[i] - b[i]
+		dst[i] = flush(flush(a[i]) - flush(b[i]))
 	}
 }
 
 func mul[T Float](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
-		dst[i] = a[i] * b[i]
+		dst[i] = flush(flush(a[i]) * flush(b[i]))
 	}
 }
 
 func mulAdd[T Float](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
-		dst[i] += a[i] * b[i]
+		dst[i] = flush(flush(dst[i]) + flush(flush(a[i])*flush(b[i])))
 	}
 }
 
 func axpy[T Float](dst []T, alpha T, x []T) {
-	x = x[:len(dst)]
+	x, alpha = x[:len(dst)], flush(alpha)
 	for i := range dst {
-		dst[i] += alpha * x[i]
+		dst[i] = flush(flush(dst[i]) + flush(alpha*flush(x[i])))
 	}
 }
 
 func affine[T Float](dst []T, a T, x []T, b T) {
-	x = x[:len(dst)]
+	x, a, b = x[:len(dst)], flush(a), flush(b)
 	for i := range dst {
-		dst[i] = a*x[i] + b
+		dst[i] = flush(flush(a*flush(x[i])) + b)
 	}
 }
 
 func clamp0[T Float](x []T) {
 	for i, t := range x {
-		if t < 0 {
-			x[i] = 0
+		if t = flush(t); t < 0 {
+			t = 0
 		}
+		x[i] = t
 	}
 }

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -44,5 +45,37 @@ func BenchmarkOperations(b *testing.B) {
 		clear(o)
 		v := make([]float32, n)
 		run(name+"Adam", func() { Adam(adamDefault(1), o, y, m, v) })
+	}
+}
+
+// BenchmarkTails reports ns per element where every argument is x: none may be
+// slower than another.
+func BenchmarkTails(b *testing.B) {
+	const n = 4096
+	o, m, x, g := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n)
+	fast := active
+	defer func() { active = fast }()
+	for _, active = range paths {
+		for name, op := range map[string]func(){
+			"Softplus":        func() { Softplus(o, x) },
+			"Sigmoid":         func() { Sigmoid(o, x) },
+			"SoftplusSigmoid": func() { SoftplusSigmoid(o, m, x) },
+			"Exp":             func() { Exp(o, x) },
+			"SigmoidGrad":     func() { SigmoidGrad(o, m, g) },
+			"Mul":             func() { Mul(o, m, m) },
+		} {
+			for _, at := range []float32{-120, -110, -104, -100, -95, -90, -88, -87, -80, -60, -50, -40, -20, -5, 0, 5, 20} {
+				b.Run(fmt.Sprintf("%s/%s/%g", Features(), name, at), func(b *testing.B) {
+					for i := range x {
+						x[i], g[i] = at, 1e-20
+					}
+					Sigmoid(m, x)
+					for b.Loop() {
+						op()
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/elem")
+				})
+			}
+		}
 	}
 }

@@ -7,12 +7,22 @@
 // Slices of float32 go to AVX-512 or AVX2 code where the processor has it; the
 // two agree bit for bit. Elsewhere, and for float64, plain Go does the work.
 //
+// No kernel computes with subnormal numbers or returns one: operands of less
+// than 2⁻¹²⁶ in size (2⁻¹⁰²² in float64) count as 0, and so do results. On some
+// processors an operation that meets one takes a hundred times as long, and the
+// tails of sharp hinges are full of them. The assembly sets the processor's
+// flush-to-zero for the length of a call, in which Go switches to no other
+// goroutine, and puts back what was set before; plain Go looks at each number.
+//
 // A destination may be the same slice as any input but must not overlap one
 // otherwise. The slices of one call have one length; anything else is a mistake
 // of the caller and panics.
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Float is the element type of a slice.
 type Float interface{ float32 | float64 }
@@ -73,6 +83,18 @@ func f32[T Float](x []T) []float32 { return any(x).([]float32) }
 
 // f64 is x under its concrete type; T must be float64.
 func f64[T Float](x []T) []float64 { return any(x).([]float64) }
+
+// flush is x, or 0 where x is subnormal: where its exponent field is 0.
+func flush[T Float](x T) T {
+	if unsafe.Sizeof(x) == 4 {
+		if *(*uint32)(unsafe.Pointer(&x))&(0xFF<<23) == 0 {
+			return 0
+		}
+	} else if *(*uint64)(unsafe.Pointer(&x))&(0x7FF<<52) == 0 {
+		return 0
+	}
+	return x
+}
 
 func isFloat32[T Float]() bool {
 	var zero T

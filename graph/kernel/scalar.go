@@ -7,9 +7,14 @@ import "math"
 // that it writes and so chains each element to the one before.
 
 const (
-	// expMax bounds |x| in e^x: beyond it the result, and 1/(1 + e^x), is at
-	// its limit in float32.
-	expMax = 104
+	// expMin and expMax bound x in e^x: beyond them the result, and
+	// 1/(1 + e^x), is at its limit in float32. Just above expMin = −126·log 2
+	// the result is 2⁻¹²⁶.
+	expMin = float32(-0x1.5d589ep6)
+	expMax = float32(104)
+
+	// negligible is below half a unit in the last place of 1.
+	negligible = float32(0x1p-25)
 
 	log2E = float32(math.Log2E)
 
@@ -27,8 +32,11 @@ const (
 
 // expScalar is e^x = 2ᵏ·e^r with |r| ≤ ½ log 2.
 func expScalar(x float32) float32 {
-	if x < -expMax {
-		x = -expMax
+	if abs32(x) < negligible {
+		return 1 // r² would be subnormal
+	}
+	if x < expMin {
+		return 0
 	}
 	if x > expMax {
 		x = expMax
@@ -39,11 +47,10 @@ func expScalar(x float32) float32 {
 	r2 := r * r
 	q := (0x1.fffffcp-2 + r*0x1.55548cp-3) + r2*((0x1.555858p-5+r*0x1.123dep-7)+r2*0x1.6ac6b2p-10)
 	p := 1 + (r + r2*q)
-	// 2ᵏ in two factors, since it may be out of the range of normal numbers
-	// where the result is not.
+	// 2ᵏ in two factors, since it may be out of range where the result is not.
 	n := int32(math.Float32bits(shifted) - math.Float32bits(roundShift))
 	half := n >> 1
-	return p * powerOf2(half) * powerOf2(n-half)
+	return flush(p * powerOf2(half) * powerOf2(n-half))
 }
 
 func powerOf2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
@@ -51,6 +58,9 @@ func powerOf2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23
 // log1pScalar is log(1 + e) = e + e²·Q(e) for 0 ≤ e ≤ 1; the form keeps the
 // relative accuracy for small e.
 func log1pScalar(e float32) float32 {
+	if e < negligible {
+		return e // e² would be subnormal
+	}
 	e2 := e * e
 	e4 := e2 * e2
 	q := (-0x1.ffffd2p-2 + e*0x1.554ddp-2) + e2*(-0x1.ff23e6p-3+e*0x1.934b54p-3) +
@@ -131,57 +141,68 @@ func exp32(dst, x []float32) {
 	}
 }
 
+// exp64Min is where e^x reaches the smallest normal float64, 2⁻¹⁰²².
+const exp64Min = -1022 * math.Ln2
+
+func expScalar64(x float64) float64 {
+	if x < exp64Min {
+		return 0
+	}
+	return flush(math.Exp(x))
+}
+
 func softplus64(dst, x []float64) {
 	for i, t := range x {
-		dst[i] = max(t, 0) + math.Log1p(math.Exp(-math.Abs(t)))
+		dst[i] = max(t, 0) + math.Log1p(expScalar64(-math.Abs(t)))
 	}
 }
 
 func sigmoid64(dst, x []float64) {
 	for i, t := range x {
-		e := math.Exp(-math.Abs(t))
+		e := expScalar64(-math.Abs(t))
 		s := 1.0
 		if t < 0 {
 			s = e
 		}
-		dst[i] = s / (1 + e)
+		dst[i] = flush(s / (1 + e))
 	}
 }
 
 func softplusSigmoid64(sp, sg, x []float64) {
 	for i, t := range x {
-		e := math.Exp(-math.Abs(t))
+		e := expScalar64(-math.Abs(t))
 		s := 1.0
 		if t < 0 {
 			s = e
 		}
 		sp[i] = max(t, 0) + math.Log1p(e)
-		sg[i] = s / (1 + e)
+		sg[i] = flush(s / (1 + e))
 	}
 }
 
 func exp64(dst, x []float64) {
 	for i, t := range x {
-		dst[i] = math.Exp(t)
+		dst[i] = expScalar64(t)
 	}
 }
 
 func log[T Float](dst, x []T) {
 	for i, t := range x {
-		dst[i] = T(math.Log(float64(t)))
+		dst[i] = T(math.Log(float64(flush(t))))
 	}
 }
 
 func sigmoidGrad[T Float](dst, s, g []T) {
 	s, g = s[:len(dst)], g[:len(dst)]
 	for i := range dst {
-		dst[i] = s[i] * (1 - s[i]) * g[i]
+		v := flush(s[i])
+		dst[i] = flush(flush(v*(1-v)) * flush(g[i]))
 	}
 }
 
 func sigmoidGrad2[T Float](dst, s, g, u []T) {
 	s, g, u = s[:len(dst)], g[:len(dst)], u[:len(dst)]
 	for i := range dst {
-		dst[i] = (1 - 2*s[i]) * g[i] * u[i]
+		dst[i] = flush(flush((1-2*flush(s[i]))*flush(g[i])) * flush(u[i]))
 	}
 }

@@ -2,14 +2,19 @@
 
 #include "textflag.h"
 
+DATA flushing<>+0(SB)/4, $0x00009fc0
+GLOBL flushing<>(SB), RODATA|NOPTR, $4
+
 // func addAVX2(dst []float32, a []float32, b []float32)
-// Requires: AVX, AVX2
-TEXT ·addAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_base+0(FP), CX
-	MOVQ a_base+24(FP), DX
-	MOVQ b_base+48(FP), BX
-	MOVQ dst_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX2, SSE
+TEXT ·addAVX2(SB), NOSPLIT, $8-72
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    a_base+24(FP), DX
+	MOVQ    b_base+48(FP), BX
+	MOVQ    dst_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ    SI, $0x08
@@ -35,6 +40,7 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 DATA lanes<>+0(SB)/4, $0x00000000
@@ -56,13 +62,15 @@ DATA lanes<>+60(SB)/4, $0x0000000f
 GLOBL lanes<>(SB), RODATA|NOPTR, $64
 
 // func subAVX2(dst []float32, a []float32, b []float32)
-// Requires: AVX, AVX2
-TEXT ·subAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_base+0(FP), CX
-	MOVQ a_base+24(FP), DX
-	MOVQ b_base+48(FP), BX
-	MOVQ dst_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX2, SSE
+TEXT ·subAVX2(SB), NOSPLIT, $8-72
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    a_base+24(FP), DX
+	MOVQ    b_base+48(FP), BX
+	MOVQ    dst_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ    SI, $0x08
@@ -88,16 +96,19 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func mulAVX2(dst []float32, a []float32, b []float32)
-// Requires: AVX, AVX2
-TEXT ·mulAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_base+0(FP), CX
-	MOVQ a_base+24(FP), DX
-	MOVQ b_base+48(FP), BX
-	MOVQ dst_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX2, SSE
+TEXT ·mulAVX2(SB), NOSPLIT, $8-72
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    a_base+24(FP), DX
+	MOVQ    b_base+48(FP), BX
+	MOVQ    dst_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ    SI, $0x08
@@ -123,16 +134,19 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func mulAddAVX2(dst []float32, a []float32, b []float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·mulAddAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_base+0(FP), CX
-	MOVQ a_base+24(FP), DX
-	MOVQ b_base+48(FP), BX
-	MOVQ dst_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·mulAddAVX2(SB), NOSPLIT, $8-72
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    a_base+24(FP), DX
+	MOVQ    b_base+48(FP), BX
+	MOVQ    dst_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ        SI, $0x08
@@ -160,15 +174,18 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func axpyAVX2(dst []float32, alpha float32, x []float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·axpyAVX2(SB), NOSPLIT, $0-56
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·axpyAVX2(SB), NOSPLIT, $8-56
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         x_base+32(FP), DX
 	MOVQ         dst_len+8(FP), BX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS alpha+24(FP), Y0
 
 whole:
@@ -195,15 +212,18 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func affineAVX2(dst []float32, a float32, x []float32, b float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·affineAVX2(SB), NOSPLIT, $0-60
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·affineAVX2(SB), NOSPLIT, $8-60
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         x_base+32(FP), DX
 	MOVQ         dst_len+8(FP), BX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS a+24(FP), Y0
 	VBROADCASTSS b+56(FP), Y1
 
@@ -229,14 +249,17 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func clamp0AVX2(x []float32)
-// Requires: AVX, AVX2
-TEXT ·clamp0AVX2(SB), NOSPLIT, $0-24
-	MOVQ x_base+0(FP), CX
-	MOVQ x_len+8(FP), DX
-	XORQ AX, AX
+// Requires: AVX, AVX2, SSE
+TEXT ·clamp0AVX2(SB), NOSPLIT, $8-24
+	MOVQ    x_base+0(FP), CX
+	MOVQ    x_len+8(FP), DX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         DX, $0x08
@@ -262,19 +285,22 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 DATA word00000000<>+0(SB)/4, $0x00000000
 GLOBL word00000000<>(SB), RODATA|NOPTR, $4
 
 // func sigmoidGradAVX2(dst []float32, s []float32, g []float32)
-// Requires: AVX, AVX2
-TEXT ·sigmoidGradAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_base+0(FP), CX
-	MOVQ s_base+24(FP), DX
-	MOVQ g_base+48(FP), BX
-	MOVQ dst_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX2, SSE
+TEXT ·sigmoidGradAVX2(SB), NOSPLIT, $8-72
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    s_base+24(FP), DX
+	MOVQ    g_base+48(FP), BX
+	MOVQ    dst_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         SI, $0x08
@@ -306,20 +332,23 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 DATA word3f800000<>+0(SB)/4, $0x3f800000
 GLOBL word3f800000<>(SB), RODATA|NOPTR, $4
 
 // func sigmoidGrad2AVX2(dst []float32, s []float32, g []float32, u []float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·sigmoidGrad2AVX2(SB), NOSPLIT, $0-96
-	MOVQ dst_base+0(FP), CX
-	MOVQ s_base+24(FP), DX
-	MOVQ g_base+48(FP), BX
-	MOVQ u_base+72(FP), SI
-	MOVQ dst_len+8(FP), DI
-	XORQ AX, AX
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·sigmoidGrad2AVX2(SB), NOSPLIT, $8-96
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    s_base+24(FP), DX
+	MOVQ    g_base+48(FP), BX
+	MOVQ    u_base+72(FP), SI
+	MOVQ    dst_len+8(FP), DI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         DI, $0x08
@@ -355,18 +384,21 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 DATA word40000000<>+0(SB)/4, $0x40000000
 GLOBL word40000000<>(SB), RODATA|NOPTR, $4
 
 // func expAVX2(dst []float32, x []float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·expAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ dst_len+8(FP), BX
-	XORQ AX, AX
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·expAVX2(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         BX, $0x08
@@ -458,6 +490,7 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 DATA word42d00000<>+0(SB)/4, $0x42d00000
@@ -494,12 +527,14 @@ DATA word0000007f<>+0(SB)/4, $0x0000007f
 GLOBL word0000007f<>(SB), RODATA|NOPTR, $4
 
 // func logAVX2(dst []float32, x []float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·logAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ dst_len+8(FP), BX
-	XORQ AX, AX
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·logAVX2(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         BX, $0x08
@@ -507,54 +542,45 @@ whole:
 	VMOVUPS      (DX)(AX*4), Y0
 	VBROADCASTSS word00000000<>+0(SB), Y1
 	VBROADCASTSS word7f800000<>+0(SB), Y2
-	VBROADCASTSS word00800000<>+0(SB), Y3
-	VBROADCASTSS word4b000000<>+0(SB), Y4
-	VMULPS       Y4, Y0, Y4
-	VCMPPS       $0x01, Y3, Y0, Y5
-	VBLENDVPS    Y5, Y4, Y0, Y4
-	VBROADCASTSS wordc1b80000<>+0(SB), Y5
-	VCMPPS       $0x01, Y3, Y0, Y3
-	VBLENDVPS    Y3, Y5, Y1, Y3
-	VBROADCASTSS word3f3504f3<>+0(SB), Y5
-	VPSUBD       Y5, Y4, Y4
-	VBROADCASTSS word007fffff<>+0(SB), Y6
-	VPAND        Y6, Y4, Y6
-	VPADDD       Y5, Y6, Y5
+	VBROADCASTSS word3f3504f3<>+0(SB), Y3
+	VPSUBD       Y3, Y0, Y4
+	VBROADCASTSS word007fffff<>+0(SB), Y5
+	VPAND        Y5, Y4, Y5
+	VPADDD       Y3, Y5, Y3
 	VPSRAD       $0x17, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
-	VADDPS       Y4, Y3, Y3
-	VBROADCASTSS word3f800000<>+0(SB), Y4
-	VSUBPS       Y4, Y5, Y4
-	VMULPS       Y4, Y4, Y5
+	VBROADCASTSS word3f800000<>+0(SB), Y5
+	VSUBPS       Y5, Y3, Y3
+	VMULPS       Y3, Y3, Y5
 	VBROADCASTSS word3d55091b<>+0(SB), Y6
 	VBROADCASTSS wordbdde47ec<>+0(SB), Y7
-	VFMADD231PS  Y4, Y6, Y7
+	VFMADD231PS  Y3, Y6, Y7
 	VBROADCASTSS word3df7f398<>+0(SB), Y6
-	VFMADD231PS  Y4, Y7, Y6
+	VFMADD231PS  Y3, Y7, Y6
 	VBROADCASTSS wordbe0082b5<>+0(SB), Y7
-	VFMADD231PS  Y4, Y6, Y7
+	VFMADD231PS  Y3, Y6, Y7
 	VBROADCASTSS word3e11818b<>+0(SB), Y6
-	VFMADD231PS  Y4, Y7, Y6
+	VFMADD231PS  Y3, Y7, Y6
 	VBROADCASTSS wordbe2a9783<>+0(SB), Y7
-	VFMADD231PS  Y4, Y6, Y7
+	VFMADD231PS  Y3, Y6, Y7
 	VBROADCASTSS word3e4cd2a1<>+0(SB), Y6
-	VFMADD231PS  Y4, Y7, Y6
+	VFMADD231PS  Y3, Y7, Y6
 	VBROADCASTSS wordbe800038<>+0(SB), Y7
-	VFMADD231PS  Y4, Y6, Y7
+	VFMADD231PS  Y3, Y6, Y7
 	VBROADCASTSS word3eaaaaa4<>+0(SB), Y6
-	VFMADD231PS  Y4, Y7, Y6
-	VMULPS       Y4, Y6, Y6
+	VFMADD231PS  Y3, Y7, Y6
+	VMULPS       Y3, Y6, Y6
 	VMULPS       Y5, Y6, Y6
 	VBROADCASTSS wordb95e8083<>+0(SB), Y7
-	VFMADD231PS  Y7, Y3, Y6
+	VFMADD231PS  Y7, Y4, Y6
 	VBROADCASTSS word3f000000<>+0(SB), Y7
 	VFNMADD231PS Y5, Y7, Y6
 	VBROADCASTSS word3f318000<>+0(SB), Y5
-	VADDPS       Y6, Y4, Y4
-	VFMADD231PS  Y5, Y3, Y4
-	VBROADCASTSS wordff800000<>+0(SB), Y3
+	VADDPS       Y6, Y3, Y3
+	VFMADD231PS  Y5, Y4, Y3
+	VBROADCASTSS wordff800000<>+0(SB), Y4
 	VCMPPS       $0x00, Y1, Y0, Y5
-	VBLENDVPS    Y5, Y3, Y4, Y3
+	VBLENDVPS    Y5, Y4, Y3, Y3
 	VBROADCASTSS word7fc00000<>+0(SB), Y4
 	VCMPPS       $0x01, Y1, Y0, Y1
 	VBLENDVPS    Y1, Y4, Y3, Y1
@@ -574,54 +600,45 @@ rest:
 	VMASKMOVPS   (DX)(AX*4), Y0, Y1
 	VBROADCASTSS word00000000<>+0(SB), Y2
 	VBROADCASTSS word7f800000<>+0(SB), Y3
-	VBROADCASTSS word00800000<>+0(SB), Y4
-	VBROADCASTSS word4b000000<>+0(SB), Y5
-	VMULPS       Y5, Y1, Y5
-	VCMPPS       $0x01, Y4, Y1, Y6
-	VBLENDVPS    Y6, Y5, Y1, Y5
-	VBROADCASTSS wordc1b80000<>+0(SB), Y6
-	VCMPPS       $0x01, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y6, Y2, Y4
-	VBROADCASTSS word3f3504f3<>+0(SB), Y6
-	VPSUBD       Y6, Y5, Y5
-	VBROADCASTSS word007fffff<>+0(SB), Y7
-	VPAND        Y7, Y5, Y7
-	VPADDD       Y6, Y7, Y6
+	VBROADCASTSS word3f3504f3<>+0(SB), Y4
+	VPSUBD       Y4, Y1, Y5
+	VBROADCASTSS word007fffff<>+0(SB), Y6
+	VPAND        Y6, Y5, Y6
+	VPADDD       Y4, Y6, Y4
 	VPSRAD       $0x17, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VBROADCASTSS word3f800000<>+0(SB), Y5
-	VSUBPS       Y5, Y6, Y5
-	VMULPS       Y5, Y5, Y6
+	VBROADCASTSS word3f800000<>+0(SB), Y6
+	VSUBPS       Y6, Y4, Y4
+	VMULPS       Y4, Y4, Y6
 	VBROADCASTSS word3d55091b<>+0(SB), Y7
 	VBROADCASTSS wordbdde47ec<>+0(SB), Y8
-	VFMADD231PS  Y5, Y7, Y8
+	VFMADD231PS  Y4, Y7, Y8
 	VBROADCASTSS word3df7f398<>+0(SB), Y7
-	VFMADD231PS  Y5, Y8, Y7
+	VFMADD231PS  Y4, Y8, Y7
 	VBROADCASTSS wordbe0082b5<>+0(SB), Y8
-	VFMADD231PS  Y5, Y7, Y8
+	VFMADD231PS  Y4, Y7, Y8
 	VBROADCASTSS word3e11818b<>+0(SB), Y7
-	VFMADD231PS  Y5, Y8, Y7
+	VFMADD231PS  Y4, Y8, Y7
 	VBROADCASTSS wordbe2a9783<>+0(SB), Y8
-	VFMADD231PS  Y5, Y7, Y8
+	VFMADD231PS  Y4, Y7, Y8
 	VBROADCASTSS word3e4cd2a1<>+0(SB), Y7
-	VFMADD231PS  Y5, Y8, Y7
+	VFMADD231PS  Y4, Y8, Y7
 	VBROADCASTSS wordbe800038<>+0(SB), Y8
-	VFMADD231PS  Y5, Y7, Y8
+	VFMADD231PS  Y4, Y7, Y8
 	VBROADCASTSS word3eaaaaa4<>+0(SB), Y7
-	VFMADD231PS  Y5, Y8, Y7
-	VMULPS       Y5, Y7, Y7
+	VFMADD231PS  Y4, Y8, Y7
+	VMULPS       Y4, Y7, Y7
 	VMULPS       Y6, Y7, Y7
 	VBROADCASTSS wordb95e8083<>+0(SB), Y8
-	VFMADD231PS  Y8, Y4, Y7
+	VFMADD231PS  Y8, Y5, Y7
 	VBROADCASTSS word3f000000<>+0(SB), Y8
 	VFNMADD231PS Y6, Y8, Y7
 	VBROADCASTSS word3f318000<>+0(SB), Y6
-	VADDPS       Y7, Y5, Y5
-	VFMADD231PS  Y6, Y4, Y5
-	VBROADCASTSS wordff800000<>+0(SB), Y4
+	VADDPS       Y7, Y4, Y4
+	VFMADD231PS  Y6, Y5, Y4
+	VBROADCASTSS wordff800000<>+0(SB), Y5
 	VCMPPS       $0x00, Y2, Y1, Y6
-	VBLENDVPS    Y6, Y4, Y5, Y4
+	VBLENDVPS    Y6, Y5, Y4, Y4
 	VBROADCASTSS word7fc00000<>+0(SB), Y5
 	VCMPPS       $0x01, Y2, Y1, Y2
 	VBLENDVPS    Y2, Y5, Y4, Y2
@@ -631,19 +648,11 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 DATA word7f800000<>+0(SB)/4, $0x7f800000
 GLOBL word7f800000<>(SB), RODATA|NOPTR, $4
-
-DATA word00800000<>+0(SB)/4, $0x00800000
-GLOBL word00800000<>(SB), RODATA|NOPTR, $4
-
-DATA word4b000000<>+0(SB)/4, $0x4b000000
-GLOBL word4b000000<>(SB), RODATA|NOPTR, $4
-
-DATA wordc1b80000<>+0(SB)/4, $0xc1b80000
-GLOBL wordc1b80000<>(SB), RODATA|NOPTR, $4
 
 DATA word3f3504f3<>+0(SB)/4, $0x3f3504f3
 GLOBL word3f3504f3<>(SB), RODATA|NOPTR, $4
@@ -688,12 +697,14 @@ DATA word7fc00000<>+0(SB)/4, $0x7fc00000
 GLOBL word7fc00000<>(SB), RODATA|NOPTR, $4
 
 // func softplusAVX2(dst []float32, x []float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·softplusAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ dst_len+8(FP), BX
-	XORQ AX, AX
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·softplusAVX2(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         BX, $0x08
@@ -829,6 +840,7 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 DATA word80000000<>+0(SB)/4, $0x80000000
@@ -862,12 +874,14 @@ DATA wordbeffffe9<>+0(SB)/4, $0xbeffffe9
 GLOBL wordbeffffe9<>(SB), RODATA|NOPTR, $4
 
 // func sigmoidAVX2(dst []float32, x []float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ dst_len+8(FP), BX
-	XORQ AX, AX
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·sigmoidAVX2(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         BX, $0x08
@@ -971,16 +985,19 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func softplusSigmoidAVX2(sp []float32, sg []float32, x []float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·softplusSigmoidAVX2(SB), NOSPLIT, $0-72
-	MOVQ sp_base+0(FP), CX
-	MOVQ sg_base+24(FP), DX
-	MOVQ x_base+48(FP), BX
-	MOVQ sp_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·softplusSigmoidAVX2(SB), NOSPLIT, $8-72
+	MOVQ    sp_base+0(FP), CX
+	MOVQ    sg_base+24(FP), DX
+	MOVQ    x_base+48(FP), BX
+	MOVQ    sp_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         SI, $0x08
@@ -1130,17 +1147,20 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func adamAVX2(value []float32, grad []float32, m []float32, v []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, rate float32, scale2 float32, eps float32, floor float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·adamAVX2(SB), NOSPLIT, $0-128
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·adamAVX2(SB), NOSPLIT, $8-128
 	MOVQ         value_base+0(FP), CX
 	MOVQ         grad_base+24(FP), DX
 	MOVQ         m_base+48(FP), BX
 	MOVQ         v_base+72(FP), SI
 	MOVQ         value_len+8(FP), DI
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS beta1+96(FP), Y0
 	VBROADCASTSS rest1+100(FP), Y1
 	VBROADCASTSS beta2+104(FP), Y2
@@ -1204,14 +1224,17 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func sumAVX2(x []float32) float32
 // Requires: AVX, AVX2, SSE
-TEXT ·sumAVX2(SB), NOSPLIT, $0-28
+TEXT ·sumAVX2(SB), NOSPLIT, $8-28
 	MOVQ         x_base+0(FP), CX
 	MOVQ         x_len+8(FP), DX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS word00000000<>+0(SB), Y0
 	VBROADCASTSS word00000000<>+0(SB), Y1
 	VBROADCASTSS word00000000<>+0(SB), Y2
@@ -1324,17 +1347,20 @@ fold:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VZEROUPPER
 	MOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	LDMXCSR      (SP)
 	RET
 
 // func dotAVX2(a []float32, b []float32) float32
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·dotAVX2(SB), NOSPLIT, $0-52
+TEXT ·dotAVX2(SB), NOSPLIT, $8-52
 	MOVQ         a_base+0(FP), CX
 	MOVQ         b_base+24(FP), DX
 	MOVQ         a_len+8(FP), BX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS word00000000<>+0(SB), Y0
 	VBROADCASTSS word00000000<>+0(SB), Y1
 	VBROADCASTSS word00000000<>+0(SB), Y2
@@ -1463,17 +1489,20 @@ fold:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VZEROUPPER
 	MOVSS        X0, ret+48(FP)
+	VZEROUPPER
+	LDMXCSR      (SP)
 	RET
 
 // func sqDistAVX2(a []float32, b []float32) float32
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·sqDistAVX2(SB), NOSPLIT, $0-52
+TEXT ·sqDistAVX2(SB), NOSPLIT, $8-52
 	MOVQ         a_base+0(FP), CX
 	MOVQ         b_base+24(FP), DX
 	MOVQ         a_len+8(FP), BX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS word00000000<>+0(SB), Y0
 	VBROADCASTSS word00000000<>+0(SB), Y1
 	VBROADCASTSS word00000000<>+0(SB), Y2
@@ -1618,17 +1647,20 @@ fold:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VZEROUPPER
 	MOVSS        X0, ret+48(FP)
+	VZEROUPPER
+	LDMXCSR      (SP)
 	RET
 
 // func dsdotAVX2(a []float32, b []float32) float64
-// Requires: AVX, AVX2, FMA3, SSE2
-TEXT ·dsdotAVX2(SB), NOSPLIT, $0-56
+// Requires: AVX, AVX2, FMA3, SSE, SSE2
+TEXT ·dsdotAVX2(SB), NOSPLIT, $8-56
 	MOVQ         a_base+0(FP), CX
 	MOVQ         b_base+24(FP), DX
 	MOVQ         a_len+8(FP), BX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS word00000000<>+0(SB), Y0
 	VBROADCASTSS word00000000<>+0(SB), Y1
 	VBROADCASTSS word00000000<>+0(SB), Y2
@@ -1763,18 +1795,21 @@ fold:
 	VADDPD       X1, X0, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X1, X0, X0
-	VZEROUPPER
 	MOVSD        X0, ret+48(FP)
+	VZEROUPPER
+	LDMXCSR      (SP)
 	RET
 
 // func addAVX512(dst []float32, a []float32, b []float32)
-// Requires: AVX, AVX512F
-TEXT ·addAVX512(SB), NOSPLIT, $0-72
-	MOVQ dst_base+0(FP), CX
-	MOVQ a_base+24(FP), DX
-	MOVQ b_base+48(FP), BX
-	MOVQ dst_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·addAVX512(SB), NOSPLIT, $8-72
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    a_base+24(FP), DX
+	MOVQ    b_base+48(FP), BX
+	MOVQ    dst_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ    SI, $0x10
@@ -1800,16 +1835,19 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func subAVX512(dst []float32, a []float32, b []float32)
-// Requires: AVX, AVX512F
-TEXT ·subAVX512(SB), NOSPLIT, $0-72
-	MOVQ dst_base+0(FP), CX
-	MOVQ a_base+24(FP), DX
-	MOVQ b_base+48(FP), BX
-	MOVQ dst_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·subAVX512(SB), NOSPLIT, $8-72
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    a_base+24(FP), DX
+	MOVQ    b_base+48(FP), BX
+	MOVQ    dst_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ    SI, $0x10
@@ -1835,16 +1873,19 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func mulAVX512(dst []float32, a []float32, b []float32)
-// Requires: AVX, AVX512F
-TEXT ·mulAVX512(SB), NOSPLIT, $0-72
-	MOVQ dst_base+0(FP), CX
-	MOVQ a_base+24(FP), DX
-	MOVQ b_base+48(FP), BX
-	MOVQ dst_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·mulAVX512(SB), NOSPLIT, $8-72
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    a_base+24(FP), DX
+	MOVQ    b_base+48(FP), BX
+	MOVQ    dst_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ    SI, $0x10
@@ -1870,16 +1911,19 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func mulAddAVX512(dst []float32, a []float32, b []float32)
-// Requires: AVX, AVX512F
-TEXT ·mulAddAVX512(SB), NOSPLIT, $0-72
-	MOVQ dst_base+0(FP), CX
-	MOVQ a_base+24(FP), DX
-	MOVQ b_base+48(FP), BX
-	MOVQ dst_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·mulAddAVX512(SB), NOSPLIT, $8-72
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    a_base+24(FP), DX
+	MOVQ    b_base+48(FP), BX
+	MOVQ    dst_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ        SI, $0x10
@@ -1907,15 +1951,18 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func axpyAVX512(dst []float32, alpha float32, x []float32)
-// Requires: AVX, AVX512F
-TEXT ·axpyAVX512(SB), NOSPLIT, $0-56
+// Requires: AVX, AVX512F, SSE
+TEXT ·axpyAVX512(SB), NOSPLIT, $8-56
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         x_base+32(FP), DX
 	MOVQ         dst_len+8(FP), BX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS alpha+24(FP), Z0
 
 whole:
@@ -1942,15 +1989,18 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func affineAVX512(dst []float32, a float32, x []float32, b float32)
-// Requires: AVX, AVX512F
-TEXT ·affineAVX512(SB), NOSPLIT, $0-60
+// Requires: AVX, AVX512F, SSE
+TEXT ·affineAVX512(SB), NOSPLIT, $8-60
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         x_base+32(FP), DX
 	MOVQ         dst_len+8(FP), BX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS a+24(FP), Z0
 	VBROADCASTSS b+56(FP), Z1
 
@@ -1976,14 +2026,17 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func clamp0AVX512(x []float32)
-// Requires: AVX, AVX512F
-TEXT ·clamp0AVX512(SB), NOSPLIT, $0-24
-	MOVQ x_base+0(FP), CX
-	MOVQ x_len+8(FP), DX
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·clamp0AVX512(SB), NOSPLIT, $8-24
+	MOVQ    x_base+0(FP), CX
+	MOVQ    x_len+8(FP), DX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         DX, $0x10
@@ -2009,16 +2062,19 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func sigmoidGradAVX512(dst []float32, s []float32, g []float32)
-// Requires: AVX, AVX512F
-TEXT ·sigmoidGradAVX512(SB), NOSPLIT, $0-72
-	MOVQ dst_base+0(FP), CX
-	MOVQ s_base+24(FP), DX
-	MOVQ g_base+48(FP), BX
-	MOVQ dst_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·sigmoidGradAVX512(SB), NOSPLIT, $8-72
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    s_base+24(FP), DX
+	MOVQ    g_base+48(FP), BX
+	MOVQ    dst_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         SI, $0x10
@@ -2050,17 +2106,20 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func sigmoidGrad2AVX512(dst []float32, s []float32, g []float32, u []float32)
-// Requires: AVX, AVX512F
-TEXT ·sigmoidGrad2AVX512(SB), NOSPLIT, $0-96
-	MOVQ dst_base+0(FP), CX
-	MOVQ s_base+24(FP), DX
-	MOVQ g_base+48(FP), BX
-	MOVQ u_base+72(FP), SI
-	MOVQ dst_len+8(FP), DI
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·sigmoidGrad2AVX512(SB), NOSPLIT, $8-96
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    s_base+24(FP), DX
+	MOVQ    g_base+48(FP), BX
+	MOVQ    u_base+72(FP), SI
+	MOVQ    dst_len+8(FP), DI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         DI, $0x10
@@ -2096,15 +2155,18 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func expAVX512(dst []float32, x []float32)
-// Requires: AVX, AVX512F
-TEXT ·expAVX512(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ dst_len+8(FP), BX
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·expAVX512(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         BX, $0x10
@@ -2178,15 +2240,18 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func logAVX512(dst []float32, x []float32)
-// Requires: AVX, AVX512F
-TEXT ·logAVX512(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ dst_len+8(FP), BX
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·logAVX512(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         BX, $0x10
@@ -2194,60 +2259,51 @@ whole:
 	VMOVUPS      (DX)(AX*4), Z0
 	VBROADCASTSS word00000000<>+0(SB), Z1
 	VBROADCASTSS word7f800000<>+0(SB), Z2
-	VBROADCASTSS word00800000<>+0(SB), Z3
-	VBROADCASTSS word4b000000<>+0(SB), Z4
-	VMULPS       Z4, Z0, Z4
-	VCMPPS       $0x01, Z3, Z0, K1
-	VBLENDMPS    Z4, Z0, K1, Z5
-	VBROADCASTSS wordc1b80000<>+0(SB), Z4
-	VCMPPS       $0x01, Z3, Z0, K1
-	VBLENDMPS    Z4, Z1, K1, Z6
 	VBROADCASTSS word3f3504f3<>+0(SB), Z3
-	VPSUBD       Z3, Z5, Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z15
-	VPANDD       Z15, Z4, Z15
-	VPADDD       Z3, Z15, Z3
+	VPSUBD       Z3, Z0, Z4
+	VBROADCASTSS word007fffff<>+0(SB), Z5
+	VPANDD       Z5, Z4, Z5
+	VPADDD       Z3, Z5, Z3
 	VPSRAD       $0x17, Z4, Z4
 	VCVTDQ2PS    Z4, Z4
-	VADDPS       Z4, Z6, Z4
-	VBROADCASTSS word3f800000<>+0(SB), Z15
-	VSUBPS       Z15, Z3, Z3
-	VMULPS       Z3, Z3, Z15
-	VBROADCASTSS word3d55091b<>+0(SB), Z16
-	VBROADCASTSS wordbdde47ec<>+0(SB), Z17
-	VFMADD231PS  Z3, Z16, Z17
-	VBROADCASTSS word3df7f398<>+0(SB), Z16
-	VFMADD231PS  Z3, Z17, Z16
-	VBROADCASTSS wordbe0082b5<>+0(SB), Z17
-	VFMADD231PS  Z3, Z16, Z17
-	VBROADCASTSS word3e11818b<>+0(SB), Z16
-	VFMADD231PS  Z3, Z17, Z16
-	VBROADCASTSS wordbe2a9783<>+0(SB), Z17
-	VFMADD231PS  Z3, Z16, Z17
-	VBROADCASTSS word3e4cd2a1<>+0(SB), Z16
-	VFMADD231PS  Z3, Z17, Z16
-	VBROADCASTSS wordbe800038<>+0(SB), Z17
-	VFMADD231PS  Z3, Z16, Z17
-	VBROADCASTSS word3eaaaaa4<>+0(SB), Z16
-	VFMADD231PS  Z3, Z17, Z16
-	VMULPS       Z3, Z16, Z16
-	VMULPS       Z15, Z16, Z16
-	VBROADCASTSS wordb95e8083<>+0(SB), Z17
-	VFMADD231PS  Z17, Z4, Z16
-	VBROADCASTSS word3f000000<>+0(SB), Z17
-	VFNMADD231PS Z15, Z17, Z16
-	VBROADCASTSS word3f318000<>+0(SB), Z15
-	VADDPS       Z16, Z3, Z3
-	VFMADD231PS  Z15, Z4, Z3
+	VBROADCASTSS word3f800000<>+0(SB), Z5
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z3, Z3, Z5
+	VBROADCASTSS word3d55091b<>+0(SB), Z12
+	VBROADCASTSS wordbdde47ec<>+0(SB), Z13
+	VFMADD231PS  Z3, Z12, Z13
+	VBROADCASTSS word3df7f398<>+0(SB), Z12
+	VFMADD231PS  Z3, Z13, Z12
+	VBROADCASTSS wordbe0082b5<>+0(SB), Z13
+	VFMADD231PS  Z3, Z12, Z13
+	VBROADCASTSS word3e11818b<>+0(SB), Z12
+	VFMADD231PS  Z3, Z13, Z12
+	VBROADCASTSS wordbe2a9783<>+0(SB), Z13
+	VFMADD231PS  Z3, Z12, Z13
+	VBROADCASTSS word3e4cd2a1<>+0(SB), Z12
+	VFMADD231PS  Z3, Z13, Z12
+	VBROADCASTSS wordbe800038<>+0(SB), Z13
+	VFMADD231PS  Z3, Z12, Z13
+	VBROADCASTSS word3eaaaaa4<>+0(SB), Z12
+	VFMADD231PS  Z3, Z13, Z12
+	VMULPS       Z3, Z12, Z12
+	VMULPS       Z5, Z12, Z12
+	VBROADCASTSS wordb95e8083<>+0(SB), Z13
+	VFMADD231PS  Z13, Z4, Z12
+	VBROADCASTSS word3f000000<>+0(SB), Z13
+	VFNMADD231PS Z5, Z13, Z12
+	VBROADCASTSS word3f318000<>+0(SB), Z5
+	VADDPS       Z12, Z3, Z3
+	VFMADD231PS  Z5, Z4, Z3
 	VBROADCASTSS wordff800000<>+0(SB), Z4
 	VCMPPS       $0x00, Z1, Z0, K1
-	VBLENDMPS    Z4, Z3, K1, Z7
+	VBLENDMPS    Z4, Z3, K1, Z6
 	VBROADCASTSS word7fc00000<>+0(SB), Z3
 	VCMPPS       $0x01, Z1, Z0, K1
-	VBLENDMPS    Z3, Z7, K1, Z8
+	VBLENDMPS    Z3, Z6, K1, Z7
 	VCMPPS       $0x05, Z2, Z0, K1
-	VBLENDMPS    Z0, Z8, K1, Z9
-	VMOVUPS      Z9, (CX)(AX*4)
+	VBLENDMPS    Z0, Z7, K1, Z8
+	VMOVUPS      Z8, (CX)(AX*4)
 	ADDQ         $0x10, AX
 	SUBQ         $0x10, BX
 	JMP          whole
@@ -2261,22 +2317,13 @@ rest:
 	VMOVUPS.Z    (DX)(AX*4), K1, Z0
 	VBROADCASTSS word00000000<>+0(SB), Z1
 	VBROADCASTSS word7f800000<>+0(SB), Z2
-	VBROADCASTSS word00800000<>+0(SB), Z3
-	VBROADCASTSS word4b000000<>+0(SB), Z4
-	VMULPS       Z4, Z0, Z4
-	VCMPPS       $0x01, Z3, Z0, K2
-	VBLENDMPS    Z4, Z0, K2, Z10
-	VBROADCASTSS wordc1b80000<>+0(SB), Z4
-	VCMPPS       $0x01, Z3, Z0, K2
-	VBLENDMPS    Z4, Z1, K2, Z11
 	VBROADCASTSS word3f3504f3<>+0(SB), Z3
-	VPSUBD       Z3, Z10, Z4
+	VPSUBD       Z3, Z0, Z4
 	VBROADCASTSS word007fffff<>+0(SB), Z5
 	VPANDD       Z5, Z4, Z5
 	VPADDD       Z3, Z5, Z3
 	VPSRAD       $0x17, Z4, Z4
 	VCVTDQ2PS    Z4, Z4
-	VADDPS       Z4, Z11, Z4
 	VBROADCASTSS word3f800000<>+0(SB), Z5
 	VSUBPS       Z5, Z3, Z3
 	VMULPS       Z3, Z3, Z5
@@ -2308,25 +2355,28 @@ rest:
 	VFMADD231PS  Z5, Z4, Z3
 	VBROADCASTSS wordff800000<>+0(SB), Z4
 	VCMPPS       $0x00, Z1, Z0, K2
-	VBLENDMPS    Z4, Z3, K2, Z12
+	VBLENDMPS    Z4, Z3, K2, Z9
 	VBROADCASTSS word7fc00000<>+0(SB), Z3
 	VCMPPS       $0x01, Z1, Z0, K2
-	VBLENDMPS    Z3, Z12, K2, Z13
+	VBLENDMPS    Z3, Z9, K2, Z10
 	VCMPPS       $0x05, Z2, Z0, K2
-	VBLENDMPS    Z0, Z13, K2, Z14
-	VMOVUPS      Z14, K1, (CX)(AX*4)
+	VBLENDMPS    Z0, Z10, K2, Z11
+	VMOVUPS      Z11, K1, (CX)(AX*4)
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func softplusAVX512(dst []float32, x []float32)
-// Requires: AVX, AVX512F
-TEXT ·softplusAVX512(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ dst_len+8(FP), BX
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·softplusAVX512(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         BX, $0x10
@@ -2444,15 +2494,18 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func sigmoidAVX512(dst []float32, x []float32)
-// Requires: AVX, AVX512F
-TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ dst_len+8(FP), BX
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·sigmoidAVX512(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         BX, $0x10
@@ -2538,16 +2591,19 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func softplusSigmoidAVX512(sp []float32, sg []float32, x []float32)
-// Requires: AVX, AVX512F
-TEXT ·softplusSigmoidAVX512(SB), NOSPLIT, $0-72
-	MOVQ sp_base+0(FP), CX
-	MOVQ sg_base+24(FP), DX
-	MOVQ x_base+48(FP), BX
-	MOVQ sp_len+8(FP), SI
-	XORQ AX, AX
+// Requires: AVX, AVX512F, SSE
+TEXT ·softplusSigmoidAVX512(SB), NOSPLIT, $8-72
+	MOVQ    sp_base+0(FP), CX
+	MOVQ    sg_base+24(FP), DX
+	MOVQ    x_base+48(FP), BX
+	MOVQ    sp_len+8(FP), SI
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
 
 whole:
 	CMPQ         SI, $0x10
@@ -2679,17 +2735,20 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func adamAVX512(value []float32, grad []float32, m []float32, v []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, rate float32, scale2 float32, eps float32, floor float32)
-// Requires: AVX, AVX512F
-TEXT ·adamAVX512(SB), NOSPLIT, $0-128
+// Requires: AVX, AVX512F, SSE
+TEXT ·adamAVX512(SB), NOSPLIT, $8-128
 	MOVQ         value_base+0(FP), CX
 	MOVQ         grad_base+24(FP), DX
 	MOVQ         m_base+48(FP), BX
 	MOVQ         v_base+72(FP), SI
 	MOVQ         value_len+8(FP), DI
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS beta1+96(FP), Z0
 	VBROADCASTSS rest1+100(FP), Z1
 	VBROADCASTSS beta2+104(FP), Z2
@@ -2753,14 +2812,17 @@ rest:
 
 done:
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func sumAVX512(x []float32) float32
 // Requires: AVX, AVX512F, SSE
-TEXT ·sumAVX512(SB), NOSPLIT, $0-28
+TEXT ·sumAVX512(SB), NOSPLIT, $8-28
 	MOVQ         x_base+0(FP), CX
 	MOVQ         x_len+8(FP), DX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS word00000000<>+0(SB), Z0
 	VBROADCASTSS word00000000<>+0(SB), Z1
 	VBROADCASTSS word00000000<>+0(SB), Z2
@@ -2827,17 +2889,20 @@ fold:
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VZEROUPPER
 	MOVSS         X0, ret+24(FP)
+	VZEROUPPER
+	LDMXCSR       (SP)
 	RET
 
 // func dotAVX512(a []float32, b []float32) float32
 // Requires: AVX, AVX512F, SSE
-TEXT ·dotAVX512(SB), NOSPLIT, $0-52
+TEXT ·dotAVX512(SB), NOSPLIT, $8-52
 	MOVQ         a_base+0(FP), CX
 	MOVQ         b_base+24(FP), DX
 	MOVQ         a_len+8(FP), BX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS word00000000<>+0(SB), Z0
 	VBROADCASTSS word00000000<>+0(SB), Z1
 	VBROADCASTSS word00000000<>+0(SB), Z2
@@ -2912,17 +2977,20 @@ fold:
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VZEROUPPER
 	MOVSS         X0, ret+48(FP)
+	VZEROUPPER
+	LDMXCSR       (SP)
 	RET
 
 // func sqDistAVX512(a []float32, b []float32) float32
 // Requires: AVX, AVX512F, SSE
-TEXT ·sqDistAVX512(SB), NOSPLIT, $0-52
+TEXT ·sqDistAVX512(SB), NOSPLIT, $8-52
 	MOVQ         a_base+0(FP), CX
 	MOVQ         b_base+24(FP), DX
 	MOVQ         a_len+8(FP), BX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS word00000000<>+0(SB), Z0
 	VBROADCASTSS word00000000<>+0(SB), Z1
 	VBROADCASTSS word00000000<>+0(SB), Z2
@@ -3005,17 +3073,20 @@ fold:
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VZEROUPPER
 	MOVSS         X0, ret+48(FP)
+	VZEROUPPER
+	LDMXCSR       (SP)
 	RET
 
 // func dsdotAVX512(a []float32, b []float32) float64
-// Requires: AVX, AVX512F, SSE2
-TEXT ·dsdotAVX512(SB), NOSPLIT, $0-56
+// Requires: AVX, AVX512F, SSE, SSE2
+TEXT ·dsdotAVX512(SB), NOSPLIT, $8-56
 	MOVQ         a_base+0(FP), CX
 	MOVQ         b_base+24(FP), DX
 	MOVQ         a_len+8(FP), BX
 	XORQ         AX, AX
+	STMXCSR      (SP)
+	LDMXCSR      flushing<>+0(SB)
 	VBROADCASTSS word00000000<>+0(SB), Z0
 	VBROADCASTSS word00000000<>+0(SB), Z1
 	VBROADCASTSS word00000000<>+0(SB), Z2
@@ -3092,6 +3163,7 @@ fold:
 	VADDPD        X1, X0, X0
 	VUNPCKHPD     X0, X0, X1
 	VADDSD        X1, X0, X0
-	VZEROUPPER
 	MOVSD         X0, ret+48(FP)
+	VZEROUPPER
+	LDMXCSR       (SP)
 	RET

@@ -38,7 +38,7 @@ func activations(s instructionSet) {
 }
 
 // expMax bounds the argument of the exponential: beyond it the result is at its
-// limit, 0 or Inf.
+// limit, 0 (which it is below −126·log 2 already, being subnormal there) or Inf.
 const expMax = 104
 
 // ln2High + ln2Low = log 2; products of ln2High with the integers that occur are
@@ -87,18 +87,12 @@ func (s instructionSet) sigmoid(x, e vector) vector {
 // log(1 + f) = f − f²/2 + f³·P(f) with a minimax polynomial P.
 func (s instructionSet) log(x vector) vector {
 	zero, inf := s.constant(0), s.constant(float32(math.Inf(1)))
-	// Denormals are scaled by 2²³ to give them an exponent.
-	smallest := s.constant(0x1p-126)
-	normal := s.where(less, x, smallest, s.mul(x, s.constant(0x1p23)), x)
-	k := s.where(less, x, smallest, s.constant(-23), zero)
-
 	base := s.constant(math.Sqrt2 / 2)
-	n, f := s.new(), s.new()
-	VPSUBD(base, normal, n)
-	VPADDD(base, s.and(n, s.bits(1<<23-1)), f)
-	VPSRAD(U8(23), n, n)
-	VCVTDQ2PS(n, n)
-	k = s.add(k, n)
+	k, f := s.new(), s.new()
+	VPSUBD(base, x, k)
+	VPADDD(base, s.and(k, s.bits(1<<23-1)), f)
+	VPSRAD(U8(23), k, k)
+	VCVTDQ2PS(k, k)
 	f = s.sub(f, s.constant(1))
 
 	f2 := s.mul(f, f)

@@ -13,10 +13,16 @@ type loop struct {
 	index Register            // of the first lane
 	left  Register            // elements from index on
 	mask  Register            // lanes in use in the last, partial vector; else nil
+	mode  Mem                 // the caller's MXCSR
 }
 
+// flushing is the MXCSR of a new thread with FTZ and DAZ: results that are
+// subnormal, and such operands, count as 0.
+var flushing = ConstData("flushing", U32(0x1F80|1<<15|1<<6))
+
 // begin starts the function name with the given parameters, of which slices are
-// those of its loop.
+// those of its loop. Subnormals are flushed until leave; Go preempts no
+// assembly, so that no other code sees it.
 func begin(s instructionSet, name, signature, doc string, slices ...string) *loop {
 	TEXT(name+s.name, NOSPLIT, signature)
 	Doc(name + s.name + " " + doc)
@@ -26,7 +32,17 @@ func begin(s instructionSet, name, signature, doc string, slices ...string) *loo
 	}
 	l.left = Load(Param(slices[0]).Len(), GP64())
 	XORQ(l.index, l.index)
+	l.mode = AllocLocal(8)
+	STMXCSR(l.mode)
+	LDMXCSR(flushing)
 	return l
+}
+
+// leave ends the function.
+func (l *loop) leave() {
+	VZEROUPPER()
+	LDMXCSR(l.mode)
+	RET()
 }
 
 // scalar is a float32 parameter in every lane.
@@ -58,8 +74,7 @@ func (l *loop) each(body func()) {
 	body()
 
 	Label("done")
-	VZEROUPPER()
-	RET()
+	l.leave()
 }
 
 // setMask makes loads and stores take only the first l.left lanes; other lanes

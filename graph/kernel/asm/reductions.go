@@ -90,9 +90,8 @@ func dsdot(s instructionSet) {
 	VADDPD(y, x, x)
 	VUNPCKHPD(x, x, y)
 	VADDSD(y, x, x)
-	VZEROUPPER()
 	Store(x, ReturnIndex(0))
-	RET()
+	l.leave()
 }
 
 // reduce emits the sum of a term, which accumulate adds to a total for the
@@ -140,7 +139,6 @@ func (l *loop) reduce(accumulate func(total vector, offset int)) {
 	VADDPS(y, x, x)
 	VMOVSHDUP(x, y)
 	VADDSS(y, x, x)
-	VZEROUPPER()
 	Store(x, ReturnIndex(0))
-	RET()
+	l.leave()
 }

@@ -119,7 +119,7 @@ func (s instructionSet) where(predicate Constant, a, b, yes, no vector) vector {
 }
 
 // scale is x·2ᵏ, rounded once; k holds the float32 form of the integers n, and
-// the result may be denormal, 0 or Inf.
+// the result may be 0 or Inf.
 func (s instructionSet) scale(x, k, n vector) vector {
 	d := s.new()
 	if s.name == avx512.name {
