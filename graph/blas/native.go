@@ -2,6 +2,7 @@ package blas
 
 import (
 	"sync"
+	"unsafe"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/gonum"
@@ -11,10 +12,10 @@ import (
 // F. G. Van Zee and R. A. van de Geijn, "BLIS: A framework for rapidly
 // instantiating BLAS functionality", ACM TOMS 41 (2015), 14:1–14:33.
 //
-// A block of B is packed into panels as wide as a tile of C; each tile is then
-// one call of a micro-kernel, which reads A where it lies, through two strides
-// that serve A and Aᵀ alike. A whole product takes the same sums in the same
-// order however it is split.
+// B is packed into panels as wide as a tile of C; all tiles below each other are
+// then one call of a micro-kernel, which reads A where it lies, or, for Aᵀ, from
+// a copy, tile after tile. A whole product takes the same sums in the same order
+// however it is split.
 type native struct{ gonum.Implementation }
 
 func openNative() (BLAS, string, error) { return native{}, kernels32.name, nil }
@@ -28,7 +29,7 @@ func (native) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float
 		gonum.Implementation{}.Sgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
-	multiply(turned(p), splits32, serial32)
+	multiply(turned(p), &sums32, serial32)
 }
 
 func (native) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
@@ -37,7 +38,7 @@ func (native) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float
 		gonum.Implementation{}.Dgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
-	multiply(turned(p), splits64, serial64)
+	multiply(turned(p), &sums64, serial64)
 }
 
 var (
@@ -47,11 +48,26 @@ var (
 	serial64 = kernels64.multiply
 )
 
-// micro computes the first cols columns of a tile C ← α·A·B + β·C of as many
-// rows as it was made for. The element (i, l) of A is a[i·rowStride +
-// l·colStride], for l < k; the rows of B, as wide as the panel, begin bStride
-// elements apart. k and cols are positive.
-type micro[T float] func(k int, a *T, rowStride, colStride int, b *T, bStride int, c *T, ldc, cols int, alpha, beta T)
+// segment is the part of a sum's term that a micro-kernel adds in one go: the
+// element (i, l) of A, i < rows of a tile, l < k, is a[i·rowStride +
+// l·colStride], those of the tiles below begin tileStride elements apart each,
+// and so do the rows of the panel of B by bStride.
+type segment[T float] struct {
+	k          int
+	a          *T
+	rowStride  int
+	colStride  int
+	tileStride int
+	b          *T
+	bStride    int
+}
+
+// micro computes the first cols columns of tiles C ← α·Σ A·B + bias + β·C below
+// each other, each of as many rows as it was made for, over count segments, of
+// which the argument is the first one's k. Panels of B must be as wide as a tile
+// even where cols is less. tiles, count, k and cols are positive; bias may be
+// nil.
+type micro[T float] func(tiles int, segments *int, count int, c *T, ldc, cols int, alpha, beta T, bias *T)
 
 // panel is one width in which B can be packed.
 type panel[T float] struct {
@@ -72,88 +88,221 @@ type kernels[T float] struct {
 	side      int
 	// dots are the products of 16 rows of A, ld elements apart, with a vector b,
 	// all of k elements. It may be nil.
-	dots    func(k int, a *T, ld int, b *T, sums *[16]T)
-	buffers sync.Pool // of *[]T, for packed blocks
+	dots       func(k int, a *T, ld int, b *T, sums *[16]T)
+	workspaces sync.Pool // of *workspace[T]
 }
 
-// The block of B that is packed at a time has at most depth rows and breadth
-// columns, the block of A that it meets at most height rows. They are to stay
-// in the second-level cache together; breadth is a multiple of every width.
+// workspace is what one call of multiply needs.
+type workspace[T float] struct {
+	segments [maxTerms]segment[T]
+	blocks   [maxTerms]block[T]
+	b, a     []T // packed
+}
+
+// block is the part of a term that one pass over C adds.
+type block[T float] struct {
+	term *Term[T]
+	l, k int // the rows [l, l + k) of op(B)
+
+	// Column j of op(B), j counted from the pass's first, lies in the panel that
+	// begins at panels[j·rows], and there in the rows from the given one on.
+	panels     []T
+	rows, from int
+	inPlace    bool // whole panels are read from B itself
+
+	a []T // tiles of Aᵀ, or nil
+}
+
 const (
+	// A pass over C adds at most depth products to each element. It takes at
+	// most breadth columns of B, a multiple of every width, and height rows of A
+	// at a time: they are to stay in the second-level cache together.
 	depth   = 320
 	breadth = 768
 	height  = 480
+
+	// shallow is the size of a factor B, in bytes, that stays in the first-level
+	// cache as it is, so that packing it would only cost.
+	shallow = 24 << 10
+
+	// farApart is the length of the rows of a factor A that enters transposed
+	// from which on it is copied, if that serves half as many columns of C.
+	farApart = 256
 )
 
-// multiply computes p, whose m, n and k are positive, in the calling goroutine.
-func (s *kernels[T]) multiply(p product[T]) {
-	if s.narrow(&p) {
-		s.multiplyNarrow(p)
+// multiply computes a part of p in the calling goroutine.
+func (s *kernels[T]) multiply(p *sum[T], at part) {
+	if s.narrow(p) {
+		s.multiplyNarrow(p, at)
 		return
 	}
-	rowStride, colStride := p.lda, 1
-	if p.transA {
-		rowStride, colStride = 1, p.lda
+	w, _ := s.workspaces.Get().(*workspace[T])
+	if w == nil {
+		w = new(workspace[T])
 	}
-	// With few rows of C, packing B would cost as much as the product.
-	inPlace := !p.transB && p.m <= s.heights[0]
-	// Blocks of equal depth: a shallow last one would be all overhead.
-	blocks := (p.k + depth - 1) / depth
-	most := (p.k + blocks - 1) / blocks
-	buffer := s.buffer(most * (min(p.n, breadth) + s.panels[0].width))
-	packed := *buffer
-	for l := 0; l < p.k; l += most {
-		k := min(most, p.k-l)
-		for j := 0; j < p.n; j += breadth {
-			n := min(breadth, p.n-j)
-			j := j
-			if inPlace {
-				// Micro-kernels read whole panels only.
-				whole := n - n%s.panels[len(s.panels)-1].width
-				s.block(p.m, whole, k, p.alpha, p.a[l*colStride:], rowStride, colStride, p.b[l*p.ldb+j:], p.ldb, p.beta, p.c[j:], p.ldc)
-				j, n = j+whole, n-whole
-			}
-			s.pack(packed, &p, l, j, k, n)
-			for i := 0; i < p.m; i += height {
-				m := min(height, p.m-i)
-				s.block(m, n, k, p.alpha, p.a[i*rowStride+l*colStride:], rowStride, colStride, packed, 0, p.beta, p.c[i*p.ldc+j:], p.ldc)
-			}
-		}
-		p.beta = 1
+	beta, bias := p.beta, p.bias
+	for t, l := 0, 0; t < p.count; {
+		var blocks []block[T]
+		blocks, t, l = w.gather(p, t, l)
+		s.pass(p, at, w, blocks, beta, bias)
+		beta, bias = 1, nil
 	}
-	s.buffers.Put(buffer)
+	clear(w.segments[:])
+	clear(w.blocks[:])
+	s.workspaces.Put(w)
 }
 
-// block computes C ← α·A·B + β·C, where the rows of B are ldb elements apart or,
-// for ldb = 0, packed.
-func (s *kernels[T]) block(m, n, k int, alpha T, a []T, rowStride, colStride int, b []T, ldb int, beta T, c []T, ldc int) {
-	for j := 0; j < n; {
-		p := s.panel(n - j)
-		cols := min(p.width, n-j)
-		panel, stride := j*k, p.width
-		if ldb > 0 {
-			panel, stride = j, ldb
+// gather takes blocks of terms, from the row l of the term t on, into one pass,
+// and returns where the next begins. Blocks of a term are of equal depth: a
+// shallow last one would be all overhead.
+func (w *workspace[T]) gather(p *sum[T], t, l int) (blocks []block[T], nextTerm, nextRow int) {
+	for total := 0; t < p.count && len(blocks) < maxTerms; {
+		term := &p.terms[t]
+		count := (term.K + depth - 1) / depth
+		most := (term.K + count - 1) / count
+		k := min(most, term.K-l)
+		if total += k; total > depth && len(blocks) > 0 {
+			break
 		}
-		i := 0
-		for h, rows := range s.heights {
-			for ; i+rows <= m; i += rows {
-				p.micros[h](k, &a[i*rowStride], rowStride, colStride, &b[panel], stride, &c[i*ldc+j], ldc, cols, alpha, beta)
+		blocks = append(w.blocks[:len(blocks)], block[T]{term: term, l: l, k: k})
+		if l += k; l == term.K {
+			t, l = t+1, 0
+		}
+	}
+	return blocks, t, l
+}
+
+// pass adds the blocks to a part of C, which it scales by β, and the bias.
+func (s *kernels[T]) pass(p *sum[T], at part, w *workspace[T], blocks []block[T], beta T, bias []T) {
+	for j := at.j0; j < at.j1; j += breadth {
+		n := min(breadth, at.j1-j)
+		s.layOut(p, w, blocks, j, n, at.i1-at.i0)
+		for i := at.i0; i < at.i1; i += height {
+			m := min(height, at.i1-i)
+			s.copyTransposed(w, blocks, i, m, n)
+			for done := 0; done < n; {
+				panel := s.panel(n - done)
+				cols := min(panel.width, n-done)
+				for b := range blocks {
+					w.segments[b].read(&blocks[b], panel.width, cols, j, done)
+				}
+				var first *T
+				if bias != nil {
+					first = &bias[j+done]
+				}
+				s.tiles(p, w, blocks, panel, i, m, j+done, cols, beta, first)
+				done += cols
 			}
 		}
-		j += cols
 	}
 }
 
-// pack packs the (k, n) block of op(B) that starts at (l, j), panel by panel.
-func (s *kernels[T]) pack(packed []T, p *product[T], l, j, k, n int) {
+// read points the segment to a panel of B, done columns after the pass's first.
+func (g *segment[T]) read(b *block[T], width, cols, j, done int) {
+	if b.inPlace && cols == width {
+		g.b, g.bStride = &b.term.B[b.l*b.term.LDB+j+done], b.term.LDB
+	} else {
+		g.b, g.bStride = &b.panels[done*b.rows+b.from*width], width
+	}
+	g.k = b.k
+}
+
+// tiles runs the micro-kernels down a panel of cols columns, for m rows.
+func (s *kernels[T]) tiles(p *sum[T], w *workspace[T], blocks []block[T], panel *panel[T], i, m, j, cols int, beta T, bias *T) {
+	for h, row := 0, 0; row < m; h++ {
+		rows := s.heights[h]
+		count := (m - row) / rows
+		if count == 0 {
+			continue
+		}
+		for b := range blocks {
+			g, bl := &w.segments[b], &blocks[b]
+			if h == 0 && bl.a != nil {
+				wide := s.wide()
+				g.a, g.rowStride, g.colStride, g.tileStride = &bl.a[0], 1, wide.width, bl.k*wide.width
+				continue
+			}
+			rowStride, colStride := bl.term.LDA, 1
+			if bl.term.TransA {
+				rowStride, colStride = 1, bl.term.LDA
+			}
+			g.a = &bl.term.A[(i+row)*rowStride+bl.l*colStride]
+			g.rowStride, g.colStride, g.tileStride = rowStride, colStride, rows*rowStride
+		}
+		panel.micros[h](count, &w.segments[0].k, len(blocks), &p.c[(i+row)*p.ldc+j], p.ldc, cols, p.alpha, beta, bias)
+		row += count * rows
+	}
+}
+
+// layOut packs the panels of the columns [j, j + n) of op(B), or finds them.
+func (s *kernels[T]) layOut(p *sum[T], w *workspace[T], blocks []block[T], j, n, m int) {
+	widest, size := s.panels[0].width, 0
+	for b := range blocks {
+		size += blocks[b].k * (n + widest)
+	}
+	if len(w.b) < size {
+		w.b = make([]T, size)
+	}
+	packed := w.b
+	for b := range blocks {
+		bl := &blocks[b]
+		if t := bl.term; t.Panels != nil {
+			bl.panels, bl.rows, bl.from = t.Panels.of(s, t, p.n)[j*t.K:], t.K, bl.l
+			continue
+		}
+		// With few rows of C, packing B would cost as much as the product.
+		bl.inPlace = !bl.term.TransB && (m <= s.heights[0] || bl.term.K*bl.term.LDB*int(unsafe.Sizeof(p.alpha)) <= shallow)
+		bl.panels, bl.rows, bl.from = packed, bl.k, 0
+		s.pack(packed, bl.term, bl.l, j, bl.k, n, bl.inPlace)
+		packed = packed[bl.k*(n+widest):]
+	}
+}
+
+// wide is the narrowest panel that is as wide as a tile is high.
+func (s *kernels[T]) wide() *panel[T] { return s.panel(s.heights[0]) }
+
+// copyTransposed copies the rows [i, i + m) of op(A) = Aᵀ, as far as they fill
+// tiles of the largest height: rows of A, and so the columns of a tile, are too
+// far apart for the caches.
+func (s *kernels[T]) copyTransposed(w *workspace[T], blocks []block[T], i, m, n int) {
+	rows, wide := s.heights[0], s.wide()
+	count, size := m/rows, 0
+	for b := range blocks {
+		size += count * blocks[b].k * wide.width
+	}
+	a := w.a
+	for b := range blocks {
+		bl := &blocks[b]
+		t := bl.term
+		bl.a = nil
+		if !t.TransA || t.LDA < farApart || n < farApart/2 || count == 0 {
+			continue
+		}
+		if len(w.a) < size {
+			w.a = make([]T, size)
+			a = w.a
+		}
+		bl.a = a
+		for tile := range count {
+			wide.pack(&a[0], &t.A[bl.l*t.LDA+i+tile*rows], t.LDA, bl.k, rows)
+			a = a[bl.k*wide.width:]
+		}
+	}
+}
+
+// pack packs the (k, n) block of op(B) that starts at (l, j), panel by panel, or
+// only what of it is no whole panel.
+func (s *kernels[T]) pack(packed []T, t *Term[T], l, j, k, n int, remainder bool) {
 	for done := 0; done < n; {
 		panel := s.panel(n - done)
 		cols := min(panel.width, n-done)
 		dst := packed[done*k:]
-		if p.transB {
-			s.packColumns(dst, panel.width, p.b[(j+done)*p.ldb+l:], p.ldb, k, cols)
-		} else {
-			panel.pack(&dst[0], &p.b[l*p.ldb+j+done], p.ldb, k, cols)
+		switch {
+		case remainder && cols == panel.width:
+		case t.TransB:
+			s.packColumns(dst, panel.width, t.B[(j+done)*t.LDB+l:], t.LDB, k, cols)
+		default:
+			panel.pack(&dst[0], &t.B[l*t.LDB+j+done], t.LDB, k, cols)
 		}
 		done += cols
 	}
@@ -194,13 +343,4 @@ func (s *kernels[T]) panel(cols int) *panel[T] {
 		}
 	}
 	return best
-}
-
-func (s *kernels[T]) buffer(n int) *[]T {
-	b, _ := s.buffers.Get().(*[]T)
-	if b == nil || len(*b) < n {
-		b = new([]T)
-		*b = make([]T, n)
-	}
-	return b
 }

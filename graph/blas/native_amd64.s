@@ -4,9 +4,15 @@
 
 #include "textflag.h"
 
-// func smicro12x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·smicro12x32AVX512(SB), NOSPLIT, $0-80
+// func smicro12x32AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·smicro12x32AVX512(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -31,212 +37,270 @@ TEXT ·smicro12x32AVX512(SB), NOSPLIT, $0-80
 	VPXORQ Z21, Z21, Z21
 	VPXORQ Z22, Z22, Z22
 	VPXORQ Z23, Z23, Z23
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	MOVQ   colStride+24(FP), R8
-	SHLQ   $0x02, R8
-	MOVQ   b+32(FP), R9
-	MOVQ   bStride+40(FP), R10
-	SHLQ   $0x02, R10
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), R11
+	LEAQ  (SI)(R10*2), R12
+	MOVQ  24(DX), R13
+	SHLQ  $0x02, R13
+	MOVQ  48(DX), R14
+	SHLQ  $0x02, R14
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (R9), Z24
-	VMOVUPS      64(R9), Z25
+	VMOVUPS      (R8), Z24
+	VMOVUPS      64(R8), Z25
 	VBROADCASTSS (SI), Z26
 	VFMADD231PS  Z26, Z24, Z0
 	VFMADD231PS  Z26, Z25, Z1
-	VBROADCASTSS (SI)(CX*1), Z26
+	VBROADCASTSS (SI)(R9*1), Z26
 	VFMADD231PS  Z26, Z24, Z2
 	VFMADD231PS  Z26, Z25, Z3
-	VBROADCASTSS (SI)(CX*2), Z26
+	VBROADCASTSS (SI)(R9*2), Z26
 	VFMADD231PS  Z26, Z24, Z4
 	VFMADD231PS  Z26, Z25, Z5
-	VBROADCASTSS (SI)(DX*1), Z26
+	VBROADCASTSS (SI)(R10*1), Z26
 	VFMADD231PS  Z26, Z24, Z6
 	VFMADD231PS  Z26, Z25, Z7
-	VBROADCASTSS (SI)(CX*4), Z26
+	VBROADCASTSS (SI)(R9*4), Z26
 	VFMADD231PS  Z26, Z24, Z8
 	VFMADD231PS  Z26, Z25, Z9
-	VBROADCASTSS (SI)(BX*1), Z26
+	VBROADCASTSS (SI)(R11*1), Z26
 	VFMADD231PS  Z26, Z24, Z10
 	VFMADD231PS  Z26, Z25, Z11
-	VBROADCASTSS (DI), Z26
+	VBROADCASTSS (R12), Z26
 	VFMADD231PS  Z26, Z24, Z12
 	VFMADD231PS  Z26, Z25, Z13
-	VBROADCASTSS (DI)(CX*1), Z26
+	VBROADCASTSS (R12)(R9*1), Z26
 	VFMADD231PS  Z26, Z24, Z14
 	VFMADD231PS  Z26, Z25, Z15
-	VBROADCASTSS (DI)(CX*2), Z26
+	VBROADCASTSS (R12)(R9*2), Z26
 	VFMADD231PS  Z26, Z24, Z16
 	VFMADD231PS  Z26, Z25, Z17
-	VBROADCASTSS (DI)(DX*1), Z26
+	VBROADCASTSS (R12)(R10*1), Z26
 	VFMADD231PS  Z26, Z24, Z18
 	VFMADD231PS  Z26, Z25, Z19
-	VBROADCASTSS (DI)(CX*4), Z26
+	VBROADCASTSS (R12)(R9*4), Z26
 	VFMADD231PS  Z26, Z24, Z20
 	VFMADD231PS  Z26, Z25, Z21
-	VBROADCASTSS (DI)(BX*1), Z26
+	VBROADCASTSS (R12)(R11*1), Z26
 	VFMADD231PS  Z26, Z24, Z22
 	VFMADD231PS  Z26, Z25, Z23
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	ADDQ         R10, R9
-	DECQ         AX
+	ADDQ         R13, SI
+	ADDQ         R13, R12
+	ADDQ         R14, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Z24
-	VMULPS       Z24, Z0, Z0
-	VMULPS       Z24, Z1, Z1
-	VMULPS       Z24, Z2, Z2
-	VMULPS       Z24, Z3, Z3
-	VMULPS       Z24, Z4, Z4
-	VMULPS       Z24, Z5, Z5
-	VMULPS       Z24, Z6, Z6
-	VMULPS       Z24, Z7, Z7
-	VMULPS       Z24, Z8, Z8
-	VMULPS       Z24, Z9, Z9
-	VMULPS       Z24, Z10, Z10
-	VMULPS       Z24, Z11, Z11
-	VMULPS       Z24, Z12, Z12
-	VMULPS       Z24, Z13, Z13
-	VMULPS       Z24, Z14, Z14
-	VMULPS       Z24, Z15, Z15
-	VMULPS       Z24, Z16, Z16
-	VMULPS       Z24, Z17, Z17
-	VMULPS       Z24, Z18, Z18
-	VMULPS       Z24, Z19, Z19
-	VMULPS       Z24, Z20, Z20
-	VMULPS       Z24, Z21, Z21
-	VMULPS       Z24, Z22, Z22
-	VMULPS       Z24, Z23, Z23
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x10, BX
 	KMOVW        BX, K2
 	SHRQ         $0x10, BX
+	VXORPS       X24, X24, X24
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Z25
+	VMULPS       Z25, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z25, Z2, Z2
+	VMULPS       Z25, Z3, Z3
+	VMULPS       Z25, Z4, Z4
+	VMULPS       Z25, Z5, Z5
+	VMULPS       Z25, Z6, Z6
+	VMULPS       Z25, Z7, Z7
+	VMULPS       Z25, Z8, Z8
+	VMULPS       Z25, Z9, Z9
+	VMULPS       Z25, Z10, Z10
+	VMULPS       Z25, Z11, Z11
+	VMULPS       Z25, Z12, Z12
+	VMULPS       Z25, Z13, Z13
+	VMULPS       Z25, Z14, Z14
+	VMULPS       Z25, Z15, Z15
+	VMULPS       Z25, Z16, Z16
+	VMULPS       Z25, Z17, Z17
+	VMULPS       Z25, Z18, Z18
+	VMULPS       Z25, Z19, Z19
+	VMULPS       Z25, Z20, Z20
+	VMULPS       Z25, Z21, Z21
+	VMULPS       Z25, Z22, Z22
+	VMULPS       Z25, Z23, Z23
+
+scaled:
+	MOVQ      bias+56(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPS.Z (DX), K1, Z25
+	VADDPS    Z25, Z0, Z0
+	VADDPS    Z25, Z2, Z2
+	VADDPS    Z25, Z4, Z4
+	VADDPS    Z25, Z6, Z6
+	VADDPS    Z25, Z8, Z8
+	VADDPS    Z25, Z10, Z10
+	VADDPS    Z25, Z12, Z12
+	VADDPS    Z25, Z14, Z14
+	VADDPS    Z25, Z16, Z16
+	VADDPS    Z25, Z18, Z18
+	VADDPS    Z25, Z20, Z20
+	VADDPS    Z25, Z22, Z22
+	VMOVUPS.Z 64(DX), K2, Z25
+	VADDPS    Z25, Z1, Z1
+	VADDPS    Z25, Z3, Z3
+	VADDPS    Z25, Z5, Z5
+	VADDPS    Z25, Z7, Z7
+	VADDPS    Z25, Z9, Z9
+	VADDPS    Z25, Z11, Z11
+	VADDPS    Z25, Z13, Z13
+	VADDPS    Z25, Z15, Z15
+	VADDPS    Z25, Z17, Z17
+	VADDPS    Z25, Z19, Z19
+	VADDPS    Z25, Z21, Z21
+	VADDPS    Z25, Z23, Z23
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X24, X24, X24
-	VUCOMISS beta+76(FP), X24
+	VUCOMISS beta+52(FP), X24
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Z24
-	MOVQ         AX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	VBROADCASTSS beta+52(FP), Z24
+	MOVQ         CX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z0
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z1
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z2
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z3
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z4
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z5
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z6
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z7
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z8
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z9
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z10
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z11
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z12
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z13
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z14
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z15
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z16
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z17
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z18
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z19
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z20
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z21
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z25
 	VFMADD231PS  Z25, Z24, Z22
-	VMOVUPS.Z    64(DX), K2, Z25
+	VMOVUPS.Z    64(BX), K2, Z25
 	VFMADD231PS  Z25, Z24, Z23
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPS Z0, K1, (AX)
-	VMOVUPS Z1, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	VMOVUPS Z3, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	VMOVUPS Z5, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	VMOVUPS Z7, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	VMOVUPS Z9, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, K1, (AX)
-	VMOVUPS Z11, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, K1, (AX)
-	VMOVUPS Z13, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, K1, (AX)
-	VMOVUPS Z15, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, K1, (AX)
-	VMOVUPS Z17, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, K1, (AX)
-	VMOVUPS Z19, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, K1, (AX)
-	VMOVUPS Z21, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, K1, (AX)
-	VMOVUPS Z23, K2, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func smicro4x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·smicro4x32AVX512(SB), NOSPLIT, $0-80
+DATA flushing<>+0(SB)/4, $0x00009fc0
+GLOBL flushing<>(SB), RODATA|NOPTR, $4
+
+// func smicro4x32AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·smicro4x32AVX512(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -245,242 +309,343 @@ TEXT ·smicro4x32AVX512(SB), NOSPLIT, $0-80
 	VPXORQ Z5, Z5, Z5
 	VPXORQ Z6, Z6, Z6
 	VPXORQ Z7, Z7, Z7
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), BX
-	MOVQ   colStride+24(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bStride+40(FP), R8
-	SHLQ   $0x02, R8
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R11
+	SHLQ  $0x02, R11
+	MOVQ  48(DX), R12
+	SHLQ  $0x02, R12
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (DI), Z8
-	VMOVUPS      64(DI), Z9
-	VBROADCASTSS (BX), Z10
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
+	VBROADCASTSS (SI), Z10
 	VFMADD231PS  Z10, Z8, Z0
 	VFMADD231PS  Z10, Z9, Z1
-	VBROADCASTSS (BX)(CX*1), Z10
+	VBROADCASTSS (SI)(R9*1), Z10
 	VFMADD231PS  Z10, Z8, Z2
 	VFMADD231PS  Z10, Z9, Z3
-	VBROADCASTSS (BX)(CX*2), Z10
+	VBROADCASTSS (SI)(R9*2), Z10
 	VFMADD231PS  Z10, Z8, Z4
 	VFMADD231PS  Z10, Z9, Z5
-	VBROADCASTSS (BX)(DX*1), Z10
+	VBROADCASTSS (SI)(R10*1), Z10
 	VFMADD231PS  Z10, Z8, Z6
 	VFMADD231PS  Z10, Z9, Z7
-	ADDQ         SI, BX
-	ADDQ         R8, DI
-	DECQ         AX
+	ADDQ         R11, SI
+	ADDQ         R12, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Z8
-	VMULPS       Z8, Z0, Z0
-	VMULPS       Z8, Z1, Z1
-	VMULPS       Z8, Z2, Z2
-	VMULPS       Z8, Z3, Z3
-	VMULPS       Z8, Z4, Z4
-	VMULPS       Z8, Z5, Z5
-	VMULPS       Z8, Z6, Z6
-	VMULPS       Z8, Z7, Z7
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x10, BX
 	KMOVW        BX, K2
 	SHRQ         $0x10, BX
+	VXORPS       X8, X8, X8
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Z9
+	VMULPS       Z9, Z0, Z0
+	VMULPS       Z9, Z1, Z1
+	VMULPS       Z9, Z2, Z2
+	VMULPS       Z9, Z3, Z3
+	VMULPS       Z9, Z4, Z4
+	VMULPS       Z9, Z5, Z5
+	VMULPS       Z9, Z6, Z6
+	VMULPS       Z9, Z7, Z7
+
+scaled:
+	MOVQ      bias+56(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPS.Z (DX), K1, Z9
+	VADDPS    Z9, Z0, Z0
+	VADDPS    Z9, Z2, Z2
+	VADDPS    Z9, Z4, Z4
+	VADDPS    Z9, Z6, Z6
+	VMOVUPS.Z 64(DX), K2, Z9
+	VADDPS    Z9, Z1, Z1
+	VADDPS    Z9, Z3, Z3
+	VADDPS    Z9, Z5, Z5
+	VADDPS    Z9, Z7, Z7
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X8, X8, X8
-	VUCOMISS beta+76(FP), X8
+	VUCOMISS beta+52(FP), X8
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Z8
-	MOVQ         AX, DX
-	VMOVUPS.Z    (DX), K1, Z9
+	VBROADCASTSS beta+52(FP), Z8
+	MOVQ         CX, BX
+	VMOVUPS.Z    (BX), K1, Z9
 	VFMADD231PS  Z9, Z8, Z0
-	VMOVUPS.Z    64(DX), K2, Z9
+	VMOVUPS.Z    64(BX), K2, Z9
 	VFMADD231PS  Z9, Z8, Z1
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z9
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z9
 	VFMADD231PS  Z9, Z8, Z2
-	VMOVUPS.Z    64(DX), K2, Z9
+	VMOVUPS.Z    64(BX), K2, Z9
 	VFMADD231PS  Z9, Z8, Z3
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z9
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z9
 	VFMADD231PS  Z9, Z8, Z4
-	VMOVUPS.Z    64(DX), K2, Z9
+	VMOVUPS.Z    64(BX), K2, Z9
 	VFMADD231PS  Z9, Z8, Z5
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z9
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z9
 	VFMADD231PS  Z9, Z8, Z6
-	VMOVUPS.Z    64(DX), K2, Z9
+	VMOVUPS.Z    64(BX), K2, Z9
 	VFMADD231PS  Z9, Z8, Z7
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPS Z0, K1, (AX)
-	VMOVUPS Z1, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	VMOVUPS Z3, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	VMOVUPS Z5, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	VMOVUPS Z7, K2, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func smicro2x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·smicro2x32AVX512(SB), NOSPLIT, $0-80
+// func smicro2x32AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·smicro2x32AVX512(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
 	VPXORQ Z3, Z3, Z3
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), DX
-	MOVQ   a+8(FP), DX
-	MOVQ   colStride+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bStride+40(FP), DI
-	SHLQ   $0x02, DI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), DI
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R10
+	SHLQ  $0x02, R10
+	MOVQ  48(DX), R11
+	SHLQ  $0x02, R11
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (SI), Z4
-	VMOVUPS      64(SI), Z5
-	VBROADCASTSS (DX), Z6
+	VMOVUPS      (R8), Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS (SI), Z6
 	VFMADD231PS  Z6, Z4, Z0
 	VFMADD231PS  Z6, Z5, Z1
-	VBROADCASTSS (DX)(CX*1), Z6
+	VBROADCASTSS (SI)(R9*1), Z6
 	VFMADD231PS  Z6, Z4, Z2
 	VFMADD231PS  Z6, Z5, Z3
-	ADDQ         BX, DX
-	ADDQ         DI, SI
-	DECQ         AX
+	ADDQ         R10, SI
+	ADDQ         R11, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Z4
-	VMULPS       Z4, Z0, Z0
-	VMULPS       Z4, Z1, Z1
-	VMULPS       Z4, Z2, Z2
-	VMULPS       Z4, Z3, Z3
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x10, BX
 	KMOVW        BX, K2
 	SHRQ         $0x10, BX
+	VXORPS       X4, X4, X4
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Z5
+	VMULPS       Z5, Z0, Z0
+	VMULPS       Z5, Z1, Z1
+	VMULPS       Z5, Z2, Z2
+	VMULPS       Z5, Z3, Z3
+
+scaled:
+	MOVQ      bias+56(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPS.Z (DX), K1, Z5
+	VADDPS    Z5, Z0, Z0
+	VADDPS    Z5, Z2, Z2
+	VMOVUPS.Z 64(DX), K2, Z5
+	VADDPS    Z5, Z1, Z1
+	VADDPS    Z5, Z3, Z3
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X4, X4, X4
-	VUCOMISS beta+76(FP), X4
+	VUCOMISS beta+52(FP), X4
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Z4
-	MOVQ         AX, DX
-	VMOVUPS.Z    (DX), K1, Z5
+	VBROADCASTSS beta+52(FP), Z4
+	MOVQ         CX, BX
+	VMOVUPS.Z    (BX), K1, Z5
 	VFMADD231PS  Z5, Z4, Z0
-	VMOVUPS.Z    64(DX), K2, Z5
+	VMOVUPS.Z    64(BX), K2, Z5
 	VFMADD231PS  Z5, Z4, Z1
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z5
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z5
 	VFMADD231PS  Z5, Z4, Z2
-	VMOVUPS.Z    64(DX), K2, Z5
+	VMOVUPS.Z    64(BX), K2, Z5
 	VFMADD231PS  Z5, Z4, Z3
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPS Z0, K1, (AX)
-	VMOVUPS Z1, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	VMOVUPS Z3, K2, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func smicro1x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·smicro1x32AVX512(SB), NOSPLIT, $0-80
+// func smicro1x32AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·smicro1x32AVX512(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), CX
-	MOVQ   a+8(FP), CX
-	MOVQ   colStride+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bStride+40(FP), SI
-	SHLQ   $0x02, SI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), DI
+	SHLQ  $0x02, DI
+	LEAQ  (DI)(DI*2), R8
+	LEAQ  (DI)(DI*4), DI
+	MOVQ  24(DX), R9
+	SHLQ  $0x02, R9
+	MOVQ  48(DX), R10
+	SHLQ  $0x02, R10
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (BX), Z2
-	VMOVUPS      64(BX), Z3
-	VBROADCASTSS (CX), Z4
+	VMOVUPS      (R8), Z2
+	VMOVUPS      64(R8), Z3
+	VBROADCASTSS (SI), Z4
 	VFMADD231PS  Z4, Z2, Z0
 	VFMADD231PS  Z4, Z3, Z1
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         AX
+	ADDQ         R9, SI
+	ADDQ         R10, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Z2
-	VMULPS       Z2, Z0, Z0
-	VMULPS       Z2, Z1, Z1
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x10, BX
 	KMOVW        BX, K2
 	SHRQ         $0x10, BX
+	VXORPS       X2, X2, X2
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Z3
+	VMULPS       Z3, Z0, Z0
+	VMULPS       Z3, Z1, Z1
+
+scaled:
+	MOVQ      bias+56(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPS.Z (DX), K1, Z3
+	VADDPS    Z3, Z0, Z0
+	VMOVUPS.Z 64(DX), K2, Z3
+	VADDPS    Z3, Z1, Z1
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X2, X2, X2
-	VUCOMISS beta+76(FP), X2
+	VUCOMISS beta+52(FP), X2
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Z2
-	MOVQ         AX, DX
-	VMOVUPS.Z    (DX), K1, Z3
+	VBROADCASTSS beta+52(FP), Z2
+	MOVQ         CX, BX
+	VMOVUPS.Z    (BX), K1, Z3
 	VFMADD231PS  Z3, Z2, Z0
-	VMOVUPS.Z    64(DX), K2, Z3
+	VMOVUPS.Z    64(BX), K2, Z3
 	VFMADD231PS  Z3, Z2, Z1
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPS Z0, K1, (AX)
-	VMOVUPS Z1, K2, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func spack32AVX512(dst *float32, src *float32, ld int, k int, cols int)
@@ -511,9 +676,15 @@ next:
 	VZEROUPPER
 	RET
 
-// func smicro12x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·smicro12x16AVX512(SB), NOSPLIT, $0-80
+// func smicro12x16AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·smicro12x16AVX512(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -526,342 +697,475 @@ TEXT ·smicro12x16AVX512(SB), NOSPLIT, $0-80
 	VPXORQ Z9, Z9, Z9
 	VPXORQ Z10, Z10, Z10
 	VPXORQ Z11, Z11, Z11
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	MOVQ   colStride+24(FP), R8
-	SHLQ   $0x02, R8
-	MOVQ   b+32(FP), R9
-	MOVQ   bStride+40(FP), R10
-	SHLQ   $0x02, R10
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), R11
+	LEAQ  (SI)(R10*2), R12
+	MOVQ  24(DX), R13
+	SHLQ  $0x02, R13
+	MOVQ  48(DX), R14
+	SHLQ  $0x02, R14
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (R9), Z12
+	VMOVUPS      (R8), Z12
 	VBROADCASTSS (SI), Z13
 	VFMADD231PS  Z13, Z12, Z0
-	VBROADCASTSS (SI)(CX*1), Z13
+	VBROADCASTSS (SI)(R9*1), Z13
 	VFMADD231PS  Z13, Z12, Z1
-	VBROADCASTSS (SI)(CX*2), Z13
+	VBROADCASTSS (SI)(R9*2), Z13
 	VFMADD231PS  Z13, Z12, Z2
-	VBROADCASTSS (SI)(DX*1), Z13
+	VBROADCASTSS (SI)(R10*1), Z13
 	VFMADD231PS  Z13, Z12, Z3
-	VBROADCASTSS (SI)(CX*4), Z13
+	VBROADCASTSS (SI)(R9*4), Z13
 	VFMADD231PS  Z13, Z12, Z4
-	VBROADCASTSS (SI)(BX*1), Z13
+	VBROADCASTSS (SI)(R11*1), Z13
 	VFMADD231PS  Z13, Z12, Z5
-	VBROADCASTSS (DI), Z13
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z13, Z12, Z6
-	VBROADCASTSS (DI)(CX*1), Z13
+	VBROADCASTSS (R12)(R9*1), Z13
 	VFMADD231PS  Z13, Z12, Z7
-	VBROADCASTSS (DI)(CX*2), Z13
+	VBROADCASTSS (R12)(R9*2), Z13
 	VFMADD231PS  Z13, Z12, Z8
-	VBROADCASTSS (DI)(DX*1), Z13
+	VBROADCASTSS (R12)(R10*1), Z13
 	VFMADD231PS  Z13, Z12, Z9
-	VBROADCASTSS (DI)(CX*4), Z13
+	VBROADCASTSS (R12)(R9*4), Z13
 	VFMADD231PS  Z13, Z12, Z10
-	VBROADCASTSS (DI)(BX*1), Z13
+	VBROADCASTSS (R12)(R11*1), Z13
 	VFMADD231PS  Z13, Z12, Z11
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	ADDQ         R10, R9
-	DECQ         AX
+	ADDQ         R13, SI
+	ADDQ         R13, R12
+	ADDQ         R14, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Z12
-	VMULPS       Z12, Z0, Z0
-	VMULPS       Z12, Z1, Z1
-	VMULPS       Z12, Z2, Z2
-	VMULPS       Z12, Z3, Z3
-	VMULPS       Z12, Z4, Z4
-	VMULPS       Z12, Z5, Z5
-	VMULPS       Z12, Z6, Z6
-	VMULPS       Z12, Z7, Z7
-	VMULPS       Z12, Z8, Z8
-	VMULPS       Z12, Z9, Z9
-	VMULPS       Z12, Z10, Z10
-	VMULPS       Z12, Z11, Z11
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x10, BX
+	VXORPS       X12, X12, X12
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Z13
+	VMULPS       Z13, Z0, Z0
+	VMULPS       Z13, Z1, Z1
+	VMULPS       Z13, Z2, Z2
+	VMULPS       Z13, Z3, Z3
+	VMULPS       Z13, Z4, Z4
+	VMULPS       Z13, Z5, Z5
+	VMULPS       Z13, Z6, Z6
+	VMULPS       Z13, Z7, Z7
+	VMULPS       Z13, Z8, Z8
+	VMULPS       Z13, Z9, Z9
+	VMULPS       Z13, Z10, Z10
+	VMULPS       Z13, Z11, Z11
+
+scaled:
+	MOVQ      bias+56(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPS.Z (DX), K1, Z13
+	VADDPS    Z13, Z0, Z0
+	VADDPS    Z13, Z1, Z1
+	VADDPS    Z13, Z2, Z2
+	VADDPS    Z13, Z3, Z3
+	VADDPS    Z13, Z4, Z4
+	VADDPS    Z13, Z5, Z5
+	VADDPS    Z13, Z6, Z6
+	VADDPS    Z13, Z7, Z7
+	VADDPS    Z13, Z8, Z8
+	VADDPS    Z13, Z9, Z9
+	VADDPS    Z13, Z10, Z10
+	VADDPS    Z13, Z11, Z11
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X12, X12, X12
-	VUCOMISS beta+76(FP), X12
+	VUCOMISS beta+52(FP), X12
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Z12
-	MOVQ         AX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	VBROADCASTSS beta+52(FP), Z12
+	MOVQ         CX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z0
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z1
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z2
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z3
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z4
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z5
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z6
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z7
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z8
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z9
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z10
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z13
 	VFMADD231PS  Z13, Z12, Z11
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, K1, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func smicro4x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·smicro4x16AVX512(SB), NOSPLIT, $0-80
+// func smicro4x16AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·smicro4x16AVX512(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
 	VPXORQ Z3, Z3, Z3
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), BX
-	MOVQ   colStride+24(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bStride+40(FP), R8
-	SHLQ   $0x02, R8
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R11
+	SHLQ  $0x02, R11
+	MOVQ  48(DX), R12
+	SHLQ  $0x02, R12
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (DI), Z4
-	VBROADCASTSS (BX), Z5
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (SI), Z5
 	VFMADD231PS  Z5, Z4, Z0
-	VBROADCASTSS (BX)(CX*1), Z5
+	VBROADCASTSS (SI)(R9*1), Z5
 	VFMADD231PS  Z5, Z4, Z1
-	VBROADCASTSS (BX)(CX*2), Z5
+	VBROADCASTSS (SI)(R9*2), Z5
 	VFMADD231PS  Z5, Z4, Z2
-	VBROADCASTSS (BX)(DX*1), Z5
+	VBROADCASTSS (SI)(R10*1), Z5
 	VFMADD231PS  Z5, Z4, Z3
-	ADDQ         SI, BX
-	ADDQ         R8, DI
-	DECQ         AX
+	ADDQ         R11, SI
+	ADDQ         R12, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Z4
-	VMULPS       Z4, Z0, Z0
-	VMULPS       Z4, Z1, Z1
-	VMULPS       Z4, Z2, Z2
-	VMULPS       Z4, Z3, Z3
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x10, BX
+	VXORPS       X4, X4, X4
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Z5
+	VMULPS       Z5, Z0, Z0
+	VMULPS       Z5, Z1, Z1
+	VMULPS       Z5, Z2, Z2
+	VMULPS       Z5, Z3, Z3
+
+scaled:
+	MOVQ      bias+56(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPS.Z (DX), K1, Z5
+	VADDPS    Z5, Z0, Z0
+	VADDPS    Z5, Z1, Z1
+	VADDPS    Z5, Z2, Z2
+	VADDPS    Z5, Z3, Z3
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X4, X4, X4
-	VUCOMISS beta+76(FP), X4
+	VUCOMISS beta+52(FP), X4
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Z4
-	MOVQ         AX, DX
-	VMOVUPS.Z    (DX), K1, Z5
+	VBROADCASTSS beta+52(FP), Z4
+	MOVQ         CX, BX
+	VMOVUPS.Z    (BX), K1, Z5
 	VFMADD231PS  Z5, Z4, Z0
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z5
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z5
 	VFMADD231PS  Z5, Z4, Z1
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z5
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z5
 	VFMADD231PS  Z5, Z4, Z2
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z5
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z5
 	VFMADD231PS  Z5, Z4, Z3
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func smicro2x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·smicro2x16AVX512(SB), NOSPLIT, $0-80
+// func smicro2x16AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·smicro2x16AVX512(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), DX
-	MOVQ   a+8(FP), DX
-	MOVQ   colStride+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bStride+40(FP), DI
-	SHLQ   $0x02, DI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), DI
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R10
+	SHLQ  $0x02, R10
+	MOVQ  48(DX), R11
+	SHLQ  $0x02, R11
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (SI), Z2
-	VBROADCASTSS (DX), Z3
+	VMOVUPS      (R8), Z2
+	VBROADCASTSS (SI), Z3
 	VFMADD231PS  Z3, Z2, Z0
-	VBROADCASTSS (DX)(CX*1), Z3
+	VBROADCASTSS (SI)(R9*1), Z3
 	VFMADD231PS  Z3, Z2, Z1
-	ADDQ         BX, DX
-	ADDQ         DI, SI
-	DECQ         AX
+	ADDQ         R10, SI
+	ADDQ         R11, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Z2
-	VMULPS       Z2, Z0, Z0
-	VMULPS       Z2, Z1, Z1
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x10, BX
+	VXORPS       X2, X2, X2
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Z3
+	VMULPS       Z3, Z0, Z0
+	VMULPS       Z3, Z1, Z1
+
+scaled:
+	MOVQ      bias+56(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPS.Z (DX), K1, Z3
+	VADDPS    Z3, Z0, Z0
+	VADDPS    Z3, Z1, Z1
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X2, X2, X2
-	VUCOMISS beta+76(FP), X2
+	VUCOMISS beta+52(FP), X2
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Z2
-	MOVQ         AX, DX
-	VMOVUPS.Z    (DX), K1, Z3
+	VBROADCASTSS beta+52(FP), Z2
+	MOVQ         CX, BX
+	VMOVUPS.Z    (BX), K1, Z3
 	VFMADD231PS  Z3, Z2, Z0
-	ADDQ         CX, DX
-	VMOVUPS.Z    (DX), K1, Z3
+	ADDQ         DX, BX
+	VMOVUPS.Z    (BX), K1, Z3
 	VFMADD231PS  Z3, Z2, Z1
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func smicro1x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·smicro1x16AVX512(SB), NOSPLIT, $0-80
+// func smicro1x16AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·smicro1x16AVX512(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), CX
-	MOVQ   a+8(FP), CX
-	MOVQ   colStride+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bStride+40(FP), SI
-	SHLQ   $0x02, SI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), DI
+	SHLQ  $0x02, DI
+	LEAQ  (DI)(DI*2), R8
+	LEAQ  (DI)(DI*4), DI
+	MOVQ  24(DX), R9
+	SHLQ  $0x02, R9
+	MOVQ  48(DX), R10
+	SHLQ  $0x02, R10
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (BX), Z1
-	VBROADCASTSS (CX), Z2
+	VMOVUPS      (R8), Z1
+	VBROADCASTSS (SI), Z2
 	VFMADD231PS  Z2, Z1, Z0
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         AX
+	ADDQ         R9, SI
+	ADDQ         R10, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Z1
-	VMULPS       Z1, Z0, Z0
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x10, BX
+	VXORPS       X1, X1, X1
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Z2
+	VMULPS       Z2, Z0, Z0
+
+scaled:
+	MOVQ      bias+56(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPS.Z (DX), K1, Z2
+	VADDPS    Z2, Z0, Z0
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X1, X1, X1
-	VUCOMISS beta+76(FP), X1
+	VUCOMISS beta+52(FP), X1
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Z1
-	MOVQ         AX, DX
-	VMOVUPS.Z    (DX), K1, Z2
+	VBROADCASTSS beta+52(FP), Z1
+	MOVQ         CX, BX
+	VMOVUPS.Z    (BX), K1, Z2
 	VFMADD231PS  Z2, Z1, Z0
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPS Z0, K1, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func spack16AVX512(dst *float32, src *float32, ld int, k int, cols int)
@@ -888,9 +1192,15 @@ next:
 	VZEROUPPER
 	RET
 
-// func smicro6x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, FMA3
-TEXT ·smicro6x16AVX2(SB), NOSPLIT, $0-80
+// func smicro6x16AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·smicro6x16AVX2(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -903,17 +1213,25 @@ TEXT ·smicro6x16AVX2(SB), NOSPLIT, $0-80
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), SI
-	MOVQ   colStride+24(FP), DI
-	SHLQ   $0x02, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bStride+40(FP), R9
-	SHLQ   $0x02, R9
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), R11
+	MOVQ  24(DX), R12
+	SHLQ  $0x02, R12
+	MOVQ  48(DX), R13
+	SHLQ  $0x02, R13
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
 	VMOVUPS      (R8), Y12
@@ -921,108 +1239,137 @@ next:
 	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS (SI)(CX*1), Y14
+	VBROADCASTSS (SI)(R9*1), Y14
 	VFMADD231PS  Y14, Y12, Y2
 	VFMADD231PS  Y14, Y13, Y3
-	VBROADCASTSS (SI)(CX*2), Y14
+	VBROADCASTSS (SI)(R9*2), Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (SI)(DX*1), Y14
+	VBROADCASTSS (SI)(R10*1), Y14
 	VFMADD231PS  Y14, Y12, Y6
 	VFMADD231PS  Y14, Y13, Y7
-	VBROADCASTSS (SI)(CX*4), Y14
+	VBROADCASTSS (SI)(R9*4), Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
-	VBROADCASTSS (SI)(BX*1), Y14
+	VBROADCASTSS (SI)(R11*1), Y14
 	VFMADD231PS  Y14, Y12, Y10
 	VFMADD231PS  Y14, Y13, Y11
-	ADDQ         DI, SI
-	ADDQ         R9, R8
-	DECQ         AX
+	ADDQ         R12, SI
+	ADDQ         R13, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Y12
-	VMULPS       Y12, Y0, Y0
-	VMULPS       Y12, Y1, Y1
-	VMULPS       Y12, Y2, Y2
-	VMULPS       Y12, Y3, Y3
-	VMULPS       Y12, Y4, Y4
-	VMULPS       Y12, Y5, Y5
-	VMULPS       Y12, Y6, Y6
-	VMULPS       Y12, Y7, Y7
-	VMULPS       Y12, Y8, Y8
-	VMULPS       Y12, Y9, Y9
-	VMULPS       Y12, Y10, Y10
-	VMULPS       Y12, Y11, Y11
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y12
 	VMOVUPS      96(DX), Y13
+	VXORPS       X14, X14, X14
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Y15
+	VMULPS       Y15, Y0, Y0
+	VMULPS       Y15, Y1, Y1
+	VMULPS       Y15, Y2, Y2
+	VMULPS       Y15, Y3, Y3
+	VMULPS       Y15, Y4, Y4
+	VMULPS       Y15, Y5, Y5
+	VMULPS       Y15, Y6, Y6
+	VMULPS       Y15, Y7, Y7
+	VMULPS       Y15, Y8, Y8
+	VMULPS       Y15, Y9, Y9
+	VMULPS       Y15, Y10, Y10
+	VMULPS       Y15, Y11, Y11
+
+scaled:
+	MOVQ       bias+56(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPS (DX), Y12, Y15
+	VADDPS     Y15, Y0, Y0
+	VADDPS     Y15, Y2, Y2
+	VADDPS     Y15, Y4, Y4
+	VADDPS     Y15, Y6, Y6
+	VADDPS     Y15, Y8, Y8
+	VADDPS     Y15, Y10, Y10
+	VMASKMOVPS 32(DX), Y13, Y15
+	VADDPS     Y15, Y1, Y1
+	VADDPS     Y15, Y3, Y3
+	VADDPS     Y15, Y5, Y5
+	VADDPS     Y15, Y7, Y7
+	VADDPS     Y15, Y9, Y9
+	VADDPS     Y15, Y11, Y11
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X14, X14, X14
-	VUCOMISS beta+76(FP), X14
+	VUCOMISS beta+52(FP), X14
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Y14
-	MOVQ         AX, DX
-	VMASKMOVPS   (DX), Y12, Y15
+	VBROADCASTSS beta+52(FP), Y14
+	MOVQ         CX, BX
+	VMASKMOVPS   (BX), Y12, Y15
 	VFMADD231PS  Y15, Y14, Y0
-	VMASKMOVPS   32(DX), Y13, Y15
+	VMASKMOVPS   32(BX), Y13, Y15
 	VFMADD231PS  Y15, Y14, Y1
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y12, Y15
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y12, Y15
 	VFMADD231PS  Y15, Y14, Y2
-	VMASKMOVPS   32(DX), Y13, Y15
+	VMASKMOVPS   32(BX), Y13, Y15
 	VFMADD231PS  Y15, Y14, Y3
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y12, Y15
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y12, Y15
 	VFMADD231PS  Y15, Y14, Y4
-	VMASKMOVPS   32(DX), Y13, Y15
+	VMASKMOVPS   32(BX), Y13, Y15
 	VFMADD231PS  Y15, Y14, Y5
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y12, Y15
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y12, Y15
 	VFMADD231PS  Y15, Y14, Y6
-	VMASKMOVPS   32(DX), Y13, Y15
+	VMASKMOVPS   32(BX), Y13, Y15
 	VFMADD231PS  Y15, Y14, Y7
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y12, Y15
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y12, Y15
 	VFMADD231PS  Y15, Y14, Y8
-	VMASKMOVPS   32(DX), Y13, Y15
+	VMASKMOVPS   32(BX), Y13, Y15
 	VFMADD231PS  Y15, Y14, Y9
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y12, Y15
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y12, Y15
 	VFMADD231PS  Y15, Y14, Y10
-	VMASKMOVPS   32(DX), Y13, Y15
+	VMASKMOVPS   32(BX), Y13, Y15
 	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPS Y0, Y12, (AX)
-	VMASKMOVPS Y1, Y13, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y12, (AX)
-	VMASKMOVPS Y3, Y13, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y4, Y12, (AX)
-	VMASKMOVPS Y5, Y13, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y6, Y12, (AX)
-	VMASKMOVPS Y7, Y13, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y8, Y12, (AX)
-	VMASKMOVPS Y9, Y13, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y10, Y12, (AX)
-	VMASKMOVPS Y11, Y13, 32(AX)
-	ADDQ       CX, AX
+	VMASKMOVPS Y0, Y12, (CX)
+	VMASKMOVPS Y1, Y13, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y2, Y12, (CX)
+	VMASKMOVPS Y3, Y13, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y4, Y12, (CX)
+	VMASKMOVPS Y5, Y13, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y6, Y12, (CX)
+	VMASKMOVPS Y7, Y13, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y8, Y12, (CX)
+	VMASKMOVPS Y9, Y13, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y10, Y12, (CX)
+	VMASKMOVPS Y11, Y13, 32(CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
 DATA lanes<>+0(SB)/8, $0xffffffffffffffff
@@ -1043,143 +1390,211 @@ DATA lanes<>+112(SB)/8, $0x0000000000000000
 DATA lanes<>+120(SB)/8, $0x0000000000000000
 GLOBL lanes<>(SB), RODATA|NOPTR, $128
 
-// func smicro2x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, FMA3
-TEXT ·smicro2x16AVX2(SB), NOSPLIT, $0-80
+// func smicro2x16AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·smicro2x16AVX2(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), DX
-	MOVQ   a+8(FP), DX
-	MOVQ   colStride+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bStride+40(FP), DI
-	SHLQ   $0x02, DI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), DI
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R10
+	SHLQ  $0x02, R10
+	MOVQ  48(DX), R11
+	SHLQ  $0x02, R11
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (SI), Y4
-	VMOVUPS      32(SI), Y5
-	VBROADCASTSS (DX), Y6
+	VMOVUPS      (R8), Y4
+	VMOVUPS      32(R8), Y5
+	VBROADCASTSS (SI), Y6
 	VFMADD231PS  Y6, Y4, Y0
 	VFMADD231PS  Y6, Y5, Y1
-	VBROADCASTSS (DX)(CX*1), Y6
+	VBROADCASTSS (SI)(R9*1), Y6
 	VFMADD231PS  Y6, Y4, Y2
 	VFMADD231PS  Y6, Y5, Y3
-	ADDQ         BX, DX
-	ADDQ         DI, SI
-	DECQ         AX
+	ADDQ         R10, SI
+	ADDQ         R11, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Y4
-	VMULPS       Y4, Y0, Y0
-	VMULPS       Y4, Y1, Y1
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y4, Y3, Y3
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y4
 	VMOVUPS      96(DX), Y5
+	VXORPS       X6, X6, X6
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Y7
+	VMULPS       Y7, Y0, Y0
+	VMULPS       Y7, Y1, Y1
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y7, Y3, Y3
+
+scaled:
+	MOVQ       bias+56(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPS (DX), Y4, Y7
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y7, Y2, Y2
+	VMASKMOVPS 32(DX), Y5, Y7
+	VADDPS     Y7, Y1, Y1
+	VADDPS     Y7, Y3, Y3
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X6, X6, X6
-	VUCOMISS beta+76(FP), X6
+	VUCOMISS beta+52(FP), X6
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Y6
-	MOVQ         AX, DX
-	VMASKMOVPS   (DX), Y4, Y7
+	VBROADCASTSS beta+52(FP), Y6
+	MOVQ         CX, BX
+	VMASKMOVPS   (BX), Y4, Y7
 	VFMADD231PS  Y7, Y6, Y0
-	VMASKMOVPS   32(DX), Y5, Y7
+	VMASKMOVPS   32(BX), Y5, Y7
 	VFMADD231PS  Y7, Y6, Y1
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y4, Y7
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y4, Y7
 	VFMADD231PS  Y7, Y6, Y2
-	VMASKMOVPS   32(DX), Y5, Y7
+	VMASKMOVPS   32(BX), Y5, Y7
 	VFMADD231PS  Y7, Y6, Y3
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPS Y0, Y4, (AX)
-	VMASKMOVPS Y1, Y5, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y4, (AX)
-	VMASKMOVPS Y3, Y5, 32(AX)
-	ADDQ       CX, AX
+	VMASKMOVPS Y0, Y4, (CX)
+	VMASKMOVPS Y1, Y5, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y2, Y4, (CX)
+	VMASKMOVPS Y3, Y5, 32(CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
-// func smicro1x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, FMA3
-TEXT ·smicro1x16AVX2(SB), NOSPLIT, $0-80
+// func smicro1x16AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·smicro1x16AVX2(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), CX
-	MOVQ   a+8(FP), CX
-	MOVQ   colStride+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bStride+40(FP), SI
-	SHLQ   $0x02, SI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), DI
+	SHLQ  $0x02, DI
+	LEAQ  (DI)(DI*2), R8
+	LEAQ  (DI)(DI*4), DI
+	MOVQ  24(DX), R9
+	SHLQ  $0x02, R9
+	MOVQ  48(DX), R10
+	SHLQ  $0x02, R10
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (BX), Y2
-	VMOVUPS      32(BX), Y3
-	VBROADCASTSS (CX), Y4
+	VMOVUPS      (R8), Y2
+	VMOVUPS      32(R8), Y3
+	VBROADCASTSS (SI), Y4
 	VFMADD231PS  Y4, Y2, Y0
 	VFMADD231PS  Y4, Y3, Y1
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         AX
+	ADDQ         R9, SI
+	ADDQ         R10, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Y2
-	VMULPS       Y2, Y0, Y0
-	VMULPS       Y2, Y1, Y1
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y2
 	VMOVUPS      96(DX), Y3
+	VXORPS       X4, X4, X4
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Y5
+	VMULPS       Y5, Y0, Y0
+	VMULPS       Y5, Y1, Y1
+
+scaled:
+	MOVQ       bias+56(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPS (DX), Y2, Y5
+	VADDPS     Y5, Y0, Y0
+	VMASKMOVPS 32(DX), Y3, Y5
+	VADDPS     Y5, Y1, Y1
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X4, X4, X4
-	VUCOMISS beta+76(FP), X4
+	VUCOMISS beta+52(FP), X4
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Y4
-	MOVQ         AX, DX
-	VMASKMOVPS   (DX), Y2, Y5
+	VBROADCASTSS beta+52(FP), Y4
+	MOVQ         CX, BX
+	VMASKMOVPS   (BX), Y2, Y5
 	VFMADD231PS  Y5, Y4, Y0
-	VMASKMOVPS   32(DX), Y3, Y5
+	VMASKMOVPS   32(BX), Y3, Y5
 	VFMADD231PS  Y5, Y4, Y1
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPS Y0, Y2, (AX)
-	VMASKMOVPS Y1, Y3, 32(AX)
-	ADDQ       CX, AX
+	VMASKMOVPS Y0, Y2, (CX)
+	VMASKMOVPS Y1, Y3, 32(CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
 // func spack16AVX2(dst *float32, src *float32, ld int, k int, cols int)
@@ -1209,220 +1624,319 @@ next:
 	VZEROUPPER
 	RET
 
-// func smicro6x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, FMA3
-TEXT ·smicro6x8AVX2(SB), NOSPLIT, $0-80
+// func smicro6x8AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·smicro6x8AVX2(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), SI
-	MOVQ   colStride+24(FP), DI
-	SHLQ   $0x02, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bStride+40(FP), R9
-	SHLQ   $0x02, R9
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), R11
+	MOVQ  24(DX), R12
+	SHLQ  $0x02, R12
+	MOVQ  48(DX), R13
+	SHLQ  $0x02, R13
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
 	VMOVUPS      (R8), Y6
 	VBROADCASTSS (SI), Y7
 	VFMADD231PS  Y7, Y6, Y0
-	VBROADCASTSS (SI)(CX*1), Y7
+	VBROADCASTSS (SI)(R9*1), Y7
 	VFMADD231PS  Y7, Y6, Y1
-	VBROADCASTSS (SI)(CX*2), Y7
+	VBROADCASTSS (SI)(R9*2), Y7
 	VFMADD231PS  Y7, Y6, Y2
-	VBROADCASTSS (SI)(DX*1), Y7
+	VBROADCASTSS (SI)(R10*1), Y7
 	VFMADD231PS  Y7, Y6, Y3
-	VBROADCASTSS (SI)(CX*4), Y7
+	VBROADCASTSS (SI)(R9*4), Y7
 	VFMADD231PS  Y7, Y6, Y4
-	VBROADCASTSS (SI)(BX*1), Y7
+	VBROADCASTSS (SI)(R11*1), Y7
 	VFMADD231PS  Y7, Y6, Y5
-	ADDQ         DI, SI
-	ADDQ         R9, R8
-	DECQ         AX
+	ADDQ         R12, SI
+	ADDQ         R13, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Y6
-	VMULPS       Y6, Y0, Y0
-	VMULPS       Y6, Y1, Y1
-	VMULPS       Y6, Y2, Y2
-	VMULPS       Y6, Y3, Y3
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y6, Y5, Y5
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y6
+	VXORPS       X7, X7, X7
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y8, Y1, Y1
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y8, Y5, Y5
+
+scaled:
+	MOVQ       bias+56(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPS (DX), Y6, Y8
+	VADDPS     Y8, Y0, Y0
+	VADDPS     Y8, Y1, Y1
+	VADDPS     Y8, Y2, Y2
+	VADDPS     Y8, Y3, Y3
+	VADDPS     Y8, Y4, Y4
+	VADDPS     Y8, Y5, Y5
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X7, X7, X7
-	VUCOMISS beta+76(FP), X7
+	VUCOMISS beta+52(FP), X7
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Y7
-	MOVQ         AX, DX
-	VMASKMOVPS   (DX), Y6, Y8
+	VBROADCASTSS beta+52(FP), Y7
+	MOVQ         CX, BX
+	VMASKMOVPS   (BX), Y6, Y8
 	VFMADD231PS  Y8, Y7, Y0
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y6, Y8
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y6, Y8
 	VFMADD231PS  Y8, Y7, Y1
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y6, Y8
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y6, Y8
 	VFMADD231PS  Y8, Y7, Y2
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y6, Y8
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y6, Y8
 	VFMADD231PS  Y8, Y7, Y3
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y6, Y8
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y6, Y8
 	VFMADD231PS  Y8, Y7, Y4
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y6, Y8
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y6, Y8
 	VFMADD231PS  Y8, Y7, Y5
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPS Y0, Y6, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y6, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y2, Y6, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y3, Y6, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y4, Y6, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y5, Y6, (AX)
-	ADDQ       CX, AX
+	VMASKMOVPS Y0, Y6, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y1, Y6, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y2, Y6, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y3, Y6, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y4, Y6, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y5, Y6, (CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
-// func smicro2x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, FMA3
-TEXT ·smicro2x8AVX2(SB), NOSPLIT, $0-80
+// func smicro2x8AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·smicro2x8AVX2(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), DX
-	MOVQ   a+8(FP), DX
-	MOVQ   colStride+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bStride+40(FP), DI
-	SHLQ   $0x02, DI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), DI
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R10
+	SHLQ  $0x02, R10
+	MOVQ  48(DX), R11
+	SHLQ  $0x02, R11
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (SI), Y2
-	VBROADCASTSS (DX), Y3
+	VMOVUPS      (R8), Y2
+	VBROADCASTSS (SI), Y3
 	VFMADD231PS  Y3, Y2, Y0
-	VBROADCASTSS (DX)(CX*1), Y3
+	VBROADCASTSS (SI)(R9*1), Y3
 	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         BX, DX
-	ADDQ         DI, SI
-	DECQ         AX
+	ADDQ         R10, SI
+	ADDQ         R11, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Y2
-	VMULPS       Y2, Y0, Y0
-	VMULPS       Y2, Y1, Y1
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y2
+	VXORPS       X3, X3, X3
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Y4
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y4, Y1, Y1
+
+scaled:
+	MOVQ       bias+56(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPS (DX), Y2, Y4
+	VADDPS     Y4, Y0, Y0
+	VADDPS     Y4, Y1, Y1
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X3, X3, X3
-	VUCOMISS beta+76(FP), X3
+	VUCOMISS beta+52(FP), X3
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Y3
-	MOVQ         AX, DX
-	VMASKMOVPS   (DX), Y2, Y4
+	VBROADCASTSS beta+52(FP), Y3
+	MOVQ         CX, BX
+	VMASKMOVPS   (BX), Y2, Y4
 	VFMADD231PS  Y4, Y3, Y0
-	ADDQ         CX, DX
-	VMASKMOVPS   (DX), Y2, Y4
+	ADDQ         DX, BX
+	VMASKMOVPS   (BX), Y2, Y4
 	VFMADD231PS  Y4, Y3, Y1
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPS Y0, Y2, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPS Y1, Y2, (AX)
-	ADDQ       CX, AX
+	VMASKMOVPS Y0, Y2, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPS Y1, Y2, (CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
-// func smicro1x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
-// Requires: AVX, FMA3
-TEXT ·smicro1x8AVX2(SB), NOSPLIT, $0-80
+// func smicro1x8AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·smicro1x8AVX2(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), CX
-	MOVQ   a+8(FP), CX
-	MOVQ   colStride+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bStride+40(FP), SI
-	SHLQ   $0x02, SI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x02, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), DI
+	SHLQ  $0x02, DI
+	LEAQ  (DI)(DI*2), R8
+	LEAQ  (DI)(DI*4), DI
+	MOVQ  24(DX), R9
+	SHLQ  $0x02, R9
+	MOVQ  48(DX), R10
+	SHLQ  $0x02, R10
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPS      (BX), Y1
-	VBROADCASTSS (CX), Y2
+	VMOVUPS      (R8), Y1
+	VBROADCASTSS (SI), Y2
 	VFMADD231PS  Y2, Y1, Y0
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         AX
+	ADDQ         R9, SI
+	ADDQ         R10, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSS alpha+72(FP), Y1
-	VMULPS       Y1, Y0, Y0
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x02, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y1
+	VXORPS       X2, X2, X2
+	CMPL         alpha+48(FP), $0x3f800000
+	JEQ          scaled
+	VBROADCASTSS alpha+48(FP), Y3
+	VMULPS       Y3, Y0, Y0
+
+scaled:
+	MOVQ       bias+56(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPS (DX), Y1, Y3
+	VADDPS     Y3, Y0, Y0
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x02, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X2, X2, X2
-	VUCOMISS beta+76(FP), X2
+	VUCOMISS beta+52(FP), X2
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSS beta+76(FP), Y2
-	MOVQ         AX, DX
-	VMASKMOVPS   (DX), Y1, Y3
+	VBROADCASTSS beta+52(FP), Y2
+	MOVQ         CX, BX
+	VMASKMOVPS   (BX), Y1, Y3
 	VFMADD231PS  Y3, Y2, Y0
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPS Y0, Y1, (AX)
-	ADDQ       CX, AX
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
 // func spack8AVX2(dst *float32, src *float32, ld int, k int, cols int)
@@ -1455,23 +1969,23 @@ TEXT ·stranspose(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ width+8(FP), CX
 	SHLQ $0x02, CX
-	MOVQ ld+24(FP), DX
-	SHLQ $0x02, DX
-	LEAQ (DX)(DX*2), BX
-	LEAQ (DX)(DX*4), SI
-	MOVQ src+16(FP), DI
-	LEAQ (DI)(BX*2), R8
+	MOVQ src+16(FP), DX
+	MOVQ ld+24(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (BX)(BX*4), DI
+	LEAQ (DX)(SI*2), R8
 	MOVQ blocks+32(FP), R9
 
 next:
-	VMOVUPS     (DI), X0
-	VINSERTF128 $0x01, (DI)(DX*4), Y0, Y0
-	VMOVUPS     (DI)(DX*1), X1
-	VINSERTF128 $0x01, (DI)(SI*1), Y1, Y1
-	VMOVUPS     (DI)(DX*2), X2
+	VMOVUPS     (DX), X0
+	VINSERTF128 $0x01, (DX)(BX*4), Y0, Y0
+	VMOVUPS     (DX)(BX*1), X1
+	VINSERTF128 $0x01, (DX)(DI*1), Y1, Y1
+	VMOVUPS     (DX)(BX*2), X2
 	VINSERTF128 $0x01, (R8), Y2, Y2
-	VMOVUPS     (DI)(BX*1), X3
-	VINSERTF128 $0x01, (R8)(DX*1), Y3, Y3
+	VMOVUPS     (DX)(SI*1), X3
+	VINSERTF128 $0x01, (R8)(BX*1), Y3, Y3
 	VUNPCKLPS   Y1, Y0, Y4
 	VUNPCKHPS   Y1, Y0, Y5
 	VUNPCKLPS   Y3, Y2, Y6
@@ -1488,14 +2002,14 @@ next:
 	ADDQ        CX, AX
 	VMOVUPS     Y5, (AX)
 	ADDQ        CX, AX
-	VMOVUPS     16(DI), X9
-	VINSERTF128 $0x01, 16(DI)(DX*4), Y9, Y9
-	VMOVUPS     16(DI)(DX*1), X10
-	VINSERTF128 $0x01, 16(DI)(SI*1), Y10, Y10
-	VMOVUPS     16(DI)(DX*2), X11
+	VMOVUPS     16(DX), X9
+	VINSERTF128 $0x01, 16(DX)(BX*4), Y9, Y9
+	VMOVUPS     16(DX)(BX*1), X10
+	VINSERTF128 $0x01, 16(DX)(DI*1), Y10, Y10
+	VMOVUPS     16(DX)(BX*2), X11
 	VINSERTF128 $0x01, 16(R8), Y11, Y11
-	VMOVUPS     16(DI)(BX*1), X12
-	VINSERTF128 $0x01, 16(R8)(DX*1), Y12, Y12
+	VMOVUPS     16(DX)(SI*1), X12
+	VINSERTF128 $0x01, 16(R8)(BX*1), Y12, Y12
 	VUNPCKLPS   Y10, Y9, Y4
 	VUNPCKHPS   Y10, Y9, Y5
 	VUNPCKLPS   Y12, Y11, Y6
@@ -1513,16 +2027,22 @@ next:
 	VMOVUPS     Y5, (AX)
 	ADDQ        CX, AX
 	MOVQ        $0x0000000000000020, R10
-	ADDQ        R10, DI
+	ADDQ        R10, DX
 	ADDQ        R10, R8
 	DECQ        R9
 	JNZ         next
 	VZEROUPPER
 	RET
 
-// func dmicro12x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro12x16AVX512(SB), NOSPLIT, $0-88
+// func dmicro12x16AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·dmicro12x16AVX512(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1547,212 +2067,268 @@ TEXT ·dmicro12x16AVX512(SB), NOSPLIT, $0-88
 	VPXORQ Z21, Z21, Z21
 	VPXORQ Z22, Z22, Z22
 	VPXORQ Z23, Z23, Z23
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	MOVQ   colStride+24(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   b+32(FP), R9
-	MOVQ   bStride+40(FP), R10
-	SHLQ   $0x03, R10
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x03, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), R11
+	LEAQ  (SI)(R10*2), R12
+	MOVQ  24(DX), R13
+	SHLQ  $0x03, R13
+	MOVQ  48(DX), R14
+	SHLQ  $0x03, R14
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (R9), Z24
-	VMOVUPD      64(R9), Z25
+	VMOVUPD      (R8), Z24
+	VMOVUPD      64(R8), Z25
 	VBROADCASTSD (SI), Z26
 	VFMADD231PD  Z26, Z24, Z0
 	VFMADD231PD  Z26, Z25, Z1
-	VBROADCASTSD (SI)(CX*1), Z26
+	VBROADCASTSD (SI)(R9*1), Z26
 	VFMADD231PD  Z26, Z24, Z2
 	VFMADD231PD  Z26, Z25, Z3
-	VBROADCASTSD (SI)(CX*2), Z26
+	VBROADCASTSD (SI)(R9*2), Z26
 	VFMADD231PD  Z26, Z24, Z4
 	VFMADD231PD  Z26, Z25, Z5
-	VBROADCASTSD (SI)(DX*1), Z26
+	VBROADCASTSD (SI)(R10*1), Z26
 	VFMADD231PD  Z26, Z24, Z6
 	VFMADD231PD  Z26, Z25, Z7
-	VBROADCASTSD (SI)(CX*4), Z26
+	VBROADCASTSD (SI)(R9*4), Z26
 	VFMADD231PD  Z26, Z24, Z8
 	VFMADD231PD  Z26, Z25, Z9
-	VBROADCASTSD (SI)(BX*1), Z26
+	VBROADCASTSD (SI)(R11*1), Z26
 	VFMADD231PD  Z26, Z24, Z10
 	VFMADD231PD  Z26, Z25, Z11
-	VBROADCASTSD (DI), Z26
+	VBROADCASTSD (R12), Z26
 	VFMADD231PD  Z26, Z24, Z12
 	VFMADD231PD  Z26, Z25, Z13
-	VBROADCASTSD (DI)(CX*1), Z26
+	VBROADCASTSD (R12)(R9*1), Z26
 	VFMADD231PD  Z26, Z24, Z14
 	VFMADD231PD  Z26, Z25, Z15
-	VBROADCASTSD (DI)(CX*2), Z26
+	VBROADCASTSD (R12)(R9*2), Z26
 	VFMADD231PD  Z26, Z24, Z16
 	VFMADD231PD  Z26, Z25, Z17
-	VBROADCASTSD (DI)(DX*1), Z26
+	VBROADCASTSD (R12)(R10*1), Z26
 	VFMADD231PD  Z26, Z24, Z18
 	VFMADD231PD  Z26, Z25, Z19
-	VBROADCASTSD (DI)(CX*4), Z26
+	VBROADCASTSD (R12)(R9*4), Z26
 	VFMADD231PD  Z26, Z24, Z20
 	VFMADD231PD  Z26, Z25, Z21
-	VBROADCASTSD (DI)(BX*1), Z26
+	VBROADCASTSD (R12)(R11*1), Z26
 	VFMADD231PD  Z26, Z24, Z22
 	VFMADD231PD  Z26, Z25, Z23
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	ADDQ         R10, R9
-	DECQ         AX
+	ADDQ         R13, SI
+	ADDQ         R13, R12
+	ADDQ         R14, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Z24
-	VMULPD       Z24, Z0, Z0
-	VMULPD       Z24, Z1, Z1
-	VMULPD       Z24, Z2, Z2
-	VMULPD       Z24, Z3, Z3
-	VMULPD       Z24, Z4, Z4
-	VMULPD       Z24, Z5, Z5
-	VMULPD       Z24, Z6, Z6
-	VMULPD       Z24, Z7, Z7
-	VMULPD       Z24, Z8, Z8
-	VMULPD       Z24, Z9, Z9
-	VMULPD       Z24, Z10, Z10
-	VMULPD       Z24, Z11, Z11
-	VMULPD       Z24, Z12, Z12
-	VMULPD       Z24, Z13, Z13
-	VMULPD       Z24, Z14, Z14
-	VMULPD       Z24, Z15, Z15
-	VMULPD       Z24, Z16, Z16
-	VMULPD       Z24, Z17, Z17
-	VMULPD       Z24, Z18, Z18
-	VMULPD       Z24, Z19, Z19
-	VMULPD       Z24, Z20, Z20
-	VMULPD       Z24, Z21, Z21
-	VMULPD       Z24, Z22, Z22
-	VMULPD       Z24, Z23, Z23
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x08, BX
 	KMOVW        BX, K2
 	SHRQ         $0x08, BX
+	VXORPS       X24, X24, X24
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Z25
+	VMULPD       Z25, Z0, Z0
+	VMULPD       Z25, Z1, Z1
+	VMULPD       Z25, Z2, Z2
+	VMULPD       Z25, Z3, Z3
+	VMULPD       Z25, Z4, Z4
+	VMULPD       Z25, Z5, Z5
+	VMULPD       Z25, Z6, Z6
+	VMULPD       Z25, Z7, Z7
+	VMULPD       Z25, Z8, Z8
+	VMULPD       Z25, Z9, Z9
+	VMULPD       Z25, Z10, Z10
+	VMULPD       Z25, Z11, Z11
+	VMULPD       Z25, Z12, Z12
+	VMULPD       Z25, Z13, Z13
+	VMULPD       Z25, Z14, Z14
+	VMULPD       Z25, Z15, Z15
+	VMULPD       Z25, Z16, Z16
+	VMULPD       Z25, Z17, Z17
+	VMULPD       Z25, Z18, Z18
+	VMULPD       Z25, Z19, Z19
+	VMULPD       Z25, Z20, Z20
+	VMULPD       Z25, Z21, Z21
+	VMULPD       Z25, Z22, Z22
+	VMULPD       Z25, Z23, Z23
+
+scaled:
+	MOVQ      bias+64(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPD.Z (DX), K1, Z25
+	VADDPD    Z25, Z0, Z0
+	VADDPD    Z25, Z2, Z2
+	VADDPD    Z25, Z4, Z4
+	VADDPD    Z25, Z6, Z6
+	VADDPD    Z25, Z8, Z8
+	VADDPD    Z25, Z10, Z10
+	VADDPD    Z25, Z12, Z12
+	VADDPD    Z25, Z14, Z14
+	VADDPD    Z25, Z16, Z16
+	VADDPD    Z25, Z18, Z18
+	VADDPD    Z25, Z20, Z20
+	VADDPD    Z25, Z22, Z22
+	VMOVUPD.Z 64(DX), K2, Z25
+	VADDPD    Z25, Z1, Z1
+	VADDPD    Z25, Z3, Z3
+	VADDPD    Z25, Z5, Z5
+	VADDPD    Z25, Z7, Z7
+	VADDPD    Z25, Z9, Z9
+	VADDPD    Z25, Z11, Z11
+	VADDPD    Z25, Z13, Z13
+	VADDPD    Z25, Z15, Z15
+	VADDPD    Z25, Z17, Z17
+	VADDPD    Z25, Z19, Z19
+	VADDPD    Z25, Z21, Z21
+	VADDPD    Z25, Z23, Z23
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X24, X24, X24
-	VUCOMISD beta+80(FP), X24
+	VUCOMISD beta+56(FP), X24
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Z24
-	MOVQ         AX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	VBROADCASTSD beta+56(FP), Z24
+	MOVQ         CX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z0
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z1
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z2
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z3
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z4
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z5
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z6
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z7
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z8
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z9
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z10
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z11
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z12
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z13
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z14
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z15
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z16
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z17
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z18
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z19
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z20
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z21
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z25
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z25
 	VFMADD231PD  Z25, Z24, Z22
-	VMOVUPD.Z    64(DX), K2, Z25
+	VMOVUPD.Z    64(BX), K2, Z25
 	VFMADD231PD  Z25, Z24, Z23
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPD Z0, K1, (AX)
-	VMOVUPD Z1, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z2, K1, (AX)
-	VMOVUPD Z3, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z4, K1, (AX)
-	VMOVUPD Z5, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z6, K1, (AX)
-	VMOVUPD Z7, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z8, K1, (AX)
-	VMOVUPD Z9, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z10, K1, (AX)
-	VMOVUPD Z11, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z12, K1, (AX)
-	VMOVUPD Z13, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z14, K1, (AX)
-	VMOVUPD Z15, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z16, K1, (AX)
-	VMOVUPD Z17, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z18, K1, (AX)
-	VMOVUPD Z19, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z20, K1, (AX)
-	VMOVUPD Z21, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z22, K1, (AX)
-	VMOVUPD Z23, K2, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPD Z0, K1, (CX)
+	VMOVUPD Z1, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z2, K1, (CX)
+	VMOVUPD Z3, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z4, K1, (CX)
+	VMOVUPD Z5, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z6, K1, (CX)
+	VMOVUPD Z7, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z8, K1, (CX)
+	VMOVUPD Z9, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z10, K1, (CX)
+	VMOVUPD Z11, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z12, K1, (CX)
+	VMOVUPD Z13, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z14, K1, (CX)
+	VMOVUPD Z15, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z16, K1, (CX)
+	VMOVUPD Z17, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z18, K1, (CX)
+	VMOVUPD Z19, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z20, K1, (CX)
+	VMOVUPD Z21, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z22, K1, (CX)
+	VMOVUPD Z23, K2, 64(CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func dmicro4x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro4x16AVX512(SB), NOSPLIT, $0-88
+// func dmicro4x16AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·dmicro4x16AVX512(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1761,242 +2337,346 @@ TEXT ·dmicro4x16AVX512(SB), NOSPLIT, $0-88
 	VPXORQ Z5, Z5, Z5
 	VPXORQ Z6, Z6, Z6
 	VPXORQ Z7, Z7, Z7
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), BX
-	MOVQ   colStride+24(FP), SI
-	SHLQ   $0x03, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bStride+40(FP), R8
-	SHLQ   $0x03, R8
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x03, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R11
+	SHLQ  $0x03, R11
+	MOVQ  48(DX), R12
+	SHLQ  $0x03, R12
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (DI), Z8
-	VMOVUPD      64(DI), Z9
-	VBROADCASTSD (BX), Z10
+	VMOVUPD      (R8), Z8
+	VMOVUPD      64(R8), Z9
+	VBROADCASTSD (SI), Z10
 	VFMADD231PD  Z10, Z8, Z0
 	VFMADD231PD  Z10, Z9, Z1
-	VBROADCASTSD (BX)(CX*1), Z10
+	VBROADCASTSD (SI)(R9*1), Z10
 	VFMADD231PD  Z10, Z8, Z2
 	VFMADD231PD  Z10, Z9, Z3
-	VBROADCASTSD (BX)(CX*2), Z10
+	VBROADCASTSD (SI)(R9*2), Z10
 	VFMADD231PD  Z10, Z8, Z4
 	VFMADD231PD  Z10, Z9, Z5
-	VBROADCASTSD (BX)(DX*1), Z10
+	VBROADCASTSD (SI)(R10*1), Z10
 	VFMADD231PD  Z10, Z8, Z6
 	VFMADD231PD  Z10, Z9, Z7
-	ADDQ         SI, BX
-	ADDQ         R8, DI
-	DECQ         AX
+	ADDQ         R11, SI
+	ADDQ         R12, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Z8
-	VMULPD       Z8, Z0, Z0
-	VMULPD       Z8, Z1, Z1
-	VMULPD       Z8, Z2, Z2
-	VMULPD       Z8, Z3, Z3
-	VMULPD       Z8, Z4, Z4
-	VMULPD       Z8, Z5, Z5
-	VMULPD       Z8, Z6, Z6
-	VMULPD       Z8, Z7, Z7
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x08, BX
 	KMOVW        BX, K2
 	SHRQ         $0x08, BX
+	VXORPS       X8, X8, X8
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Z9
+	VMULPD       Z9, Z0, Z0
+	VMULPD       Z9, Z1, Z1
+	VMULPD       Z9, Z2, Z2
+	VMULPD       Z9, Z3, Z3
+	VMULPD       Z9, Z4, Z4
+	VMULPD       Z9, Z5, Z5
+	VMULPD       Z9, Z6, Z6
+	VMULPD       Z9, Z7, Z7
+
+scaled:
+	MOVQ      bias+64(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPD.Z (DX), K1, Z9
+	VADDPD    Z9, Z0, Z0
+	VADDPD    Z9, Z2, Z2
+	VADDPD    Z9, Z4, Z4
+	VADDPD    Z9, Z6, Z6
+	VMOVUPD.Z 64(DX), K2, Z9
+	VADDPD    Z9, Z1, Z1
+	VADDPD    Z9, Z3, Z3
+	VADDPD    Z9, Z5, Z5
+	VADDPD    Z9, Z7, Z7
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X8, X8, X8
-	VUCOMISD beta+80(FP), X8
+	VUCOMISD beta+56(FP), X8
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Z8
-	MOVQ         AX, DX
-	VMOVUPD.Z    (DX), K1, Z9
+	VBROADCASTSD beta+56(FP), Z8
+	MOVQ         CX, BX
+	VMOVUPD.Z    (BX), K1, Z9
 	VFMADD231PD  Z9, Z8, Z0
-	VMOVUPD.Z    64(DX), K2, Z9
+	VMOVUPD.Z    64(BX), K2, Z9
 	VFMADD231PD  Z9, Z8, Z1
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z9
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z9
 	VFMADD231PD  Z9, Z8, Z2
-	VMOVUPD.Z    64(DX), K2, Z9
+	VMOVUPD.Z    64(BX), K2, Z9
 	VFMADD231PD  Z9, Z8, Z3
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z9
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z9
 	VFMADD231PD  Z9, Z8, Z4
-	VMOVUPD.Z    64(DX), K2, Z9
+	VMOVUPD.Z    64(BX), K2, Z9
 	VFMADD231PD  Z9, Z8, Z5
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z9
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z9
 	VFMADD231PD  Z9, Z8, Z6
-	VMOVUPD.Z    64(DX), K2, Z9
+	VMOVUPD.Z    64(BX), K2, Z9
 	VFMADD231PD  Z9, Z8, Z7
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPD Z0, K1, (AX)
-	VMOVUPD Z1, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z2, K1, (AX)
-	VMOVUPD Z3, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z4, K1, (AX)
-	VMOVUPD Z5, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z6, K1, (AX)
-	VMOVUPD Z7, K2, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPD Z0, K1, (CX)
+	VMOVUPD Z1, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z2, K1, (CX)
+	VMOVUPD Z3, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z4, K1, (CX)
+	VMOVUPD Z5, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z6, K1, (CX)
+	VMOVUPD Z7, K2, 64(CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func dmicro2x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro2x16AVX512(SB), NOSPLIT, $0-88
+// func dmicro2x16AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·dmicro2x16AVX512(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
 	VPXORQ Z3, Z3, Z3
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), DX
-	MOVQ   a+8(FP), DX
-	MOVQ   colStride+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bStride+40(FP), DI
-	SHLQ   $0x03, DI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x03, R9
+	LEAQ  (R9)(R9*2), DI
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R10
+	SHLQ  $0x03, R10
+	MOVQ  48(DX), R11
+	SHLQ  $0x03, R11
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (SI), Z4
-	VMOVUPD      64(SI), Z5
-	VBROADCASTSD (DX), Z6
+	VMOVUPD      (R8), Z4
+	VMOVUPD      64(R8), Z5
+	VBROADCASTSD (SI), Z6
 	VFMADD231PD  Z6, Z4, Z0
 	VFMADD231PD  Z6, Z5, Z1
-	VBROADCASTSD (DX)(CX*1), Z6
+	VBROADCASTSD (SI)(R9*1), Z6
 	VFMADD231PD  Z6, Z4, Z2
 	VFMADD231PD  Z6, Z5, Z3
-	ADDQ         BX, DX
-	ADDQ         DI, SI
-	DECQ         AX
+	ADDQ         R10, SI
+	ADDQ         R11, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Z4
-	VMULPD       Z4, Z0, Z0
-	VMULPD       Z4, Z1, Z1
-	VMULPD       Z4, Z2, Z2
-	VMULPD       Z4, Z3, Z3
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x08, BX
 	KMOVW        BX, K2
 	SHRQ         $0x08, BX
+	VXORPS       X4, X4, X4
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Z5
+	VMULPD       Z5, Z0, Z0
+	VMULPD       Z5, Z1, Z1
+	VMULPD       Z5, Z2, Z2
+	VMULPD       Z5, Z3, Z3
+
+scaled:
+	MOVQ      bias+64(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPD.Z (DX), K1, Z5
+	VADDPD    Z5, Z0, Z0
+	VADDPD    Z5, Z2, Z2
+	VMOVUPD.Z 64(DX), K2, Z5
+	VADDPD    Z5, Z1, Z1
+	VADDPD    Z5, Z3, Z3
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X4, X4, X4
-	VUCOMISD beta+80(FP), X4
+	VUCOMISD beta+56(FP), X4
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Z4
-	MOVQ         AX, DX
-	VMOVUPD.Z    (DX), K1, Z5
+	VBROADCASTSD beta+56(FP), Z4
+	MOVQ         CX, BX
+	VMOVUPD.Z    (BX), K1, Z5
 	VFMADD231PD  Z5, Z4, Z0
-	VMOVUPD.Z    64(DX), K2, Z5
+	VMOVUPD.Z    64(BX), K2, Z5
 	VFMADD231PD  Z5, Z4, Z1
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z5
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z5
 	VFMADD231PD  Z5, Z4, Z2
-	VMOVUPD.Z    64(DX), K2, Z5
+	VMOVUPD.Z    64(BX), K2, Z5
 	VFMADD231PD  Z5, Z4, Z3
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPD Z0, K1, (AX)
-	VMOVUPD Z1, K2, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPD Z2, K1, (AX)
-	VMOVUPD Z3, K2, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPD Z0, K1, (CX)
+	VMOVUPD Z1, K2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPD Z2, K1, (CX)
+	VMOVUPD Z3, K2, 64(CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func dmicro1x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro1x16AVX512(SB), NOSPLIT, $0-88
+// func dmicro1x16AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·dmicro1x16AVX512(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), CX
-	MOVQ   a+8(FP), CX
-	MOVQ   colStride+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bStride+40(FP), SI
-	SHLQ   $0x03, SI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), DI
+	SHLQ  $0x03, DI
+	LEAQ  (DI)(DI*2), R8
+	LEAQ  (DI)(DI*4), DI
+	MOVQ  24(DX), R9
+	SHLQ  $0x03, R9
+	MOVQ  48(DX), R10
+	SHLQ  $0x03, R10
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (BX), Z2
-	VMOVUPD      64(BX), Z3
-	VBROADCASTSD (CX), Z4
+	VMOVUPD      (R8), Z2
+	VMOVUPD      64(R8), Z3
+	VBROADCASTSD (SI), Z4
 	VFMADD231PD  Z4, Z2, Z0
 	VFMADD231PD  Z4, Z3, Z1
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         AX
+	ADDQ         R9, SI
+	ADDQ         R10, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Z2
-	VMULPD       Z2, Z0, Z0
-	VMULPD       Z2, Z1, Z1
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x08, BX
 	KMOVW        BX, K2
 	SHRQ         $0x08, BX
+	VXORPS       X2, X2, X2
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Z3
+	VMULPD       Z3, Z0, Z0
+	VMULPD       Z3, Z1, Z1
+
+scaled:
+	MOVQ      bias+64(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPD.Z (DX), K1, Z3
+	VADDPD    Z3, Z0, Z0
+	VMOVUPD.Z 64(DX), K2, Z3
+	VADDPD    Z3, Z1, Z1
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X2, X2, X2
-	VUCOMISD beta+80(FP), X2
+	VUCOMISD beta+56(FP), X2
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Z2
-	MOVQ         AX, DX
-	VMOVUPD.Z    (DX), K1, Z3
+	VBROADCASTSD beta+56(FP), Z2
+	MOVQ         CX, BX
+	VMOVUPD.Z    (BX), K1, Z3
 	VFMADD231PD  Z3, Z2, Z0
-	VMOVUPD.Z    64(DX), K2, Z3
+	VMOVUPD.Z    64(BX), K2, Z3
 	VFMADD231PD  Z3, Z2, Z1
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPD Z0, K1, (AX)
-	VMOVUPD Z1, K2, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPD Z0, K1, (CX)
+	VMOVUPD Z1, K2, 64(CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func dpack16AVX512(dst *float64, src *float64, ld int, k int, cols int)
@@ -2027,9 +2707,15 @@ next:
 	VZEROUPPER
 	RET
 
-// func dmicro12x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro12x8AVX512(SB), NOSPLIT, $0-88
+// func dmicro12x8AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·dmicro12x8AVX512(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -2042,342 +2728,479 @@ TEXT ·dmicro12x8AVX512(SB), NOSPLIT, $0-88
 	VPXORQ Z9, Z9, Z9
 	VPXORQ Z10, Z10, Z10
 	VPXORQ Z11, Z11, Z11
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	MOVQ   colStride+24(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   b+32(FP), R9
-	MOVQ   bStride+40(FP), R10
-	SHLQ   $0x03, R10
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x03, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), R11
+	LEAQ  (SI)(R10*2), R12
+	MOVQ  24(DX), R13
+	SHLQ  $0x03, R13
+	MOVQ  48(DX), R14
+	SHLQ  $0x03, R14
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (R9), Z12
+	VMOVUPD      (R8), Z12
 	VBROADCASTSD (SI), Z13
 	VFMADD231PD  Z13, Z12, Z0
-	VBROADCASTSD (SI)(CX*1), Z13
+	VBROADCASTSD (SI)(R9*1), Z13
 	VFMADD231PD  Z13, Z12, Z1
-	VBROADCASTSD (SI)(CX*2), Z13
+	VBROADCASTSD (SI)(R9*2), Z13
 	VFMADD231PD  Z13, Z12, Z2
-	VBROADCASTSD (SI)(DX*1), Z13
+	VBROADCASTSD (SI)(R10*1), Z13
 	VFMADD231PD  Z13, Z12, Z3
-	VBROADCASTSD (SI)(CX*4), Z13
+	VBROADCASTSD (SI)(R9*4), Z13
 	VFMADD231PD  Z13, Z12, Z4
-	VBROADCASTSD (SI)(BX*1), Z13
+	VBROADCASTSD (SI)(R11*1), Z13
 	VFMADD231PD  Z13, Z12, Z5
-	VBROADCASTSD (DI), Z13
+	VBROADCASTSD (R12), Z13
 	VFMADD231PD  Z13, Z12, Z6
-	VBROADCASTSD (DI)(CX*1), Z13
+	VBROADCASTSD (R12)(R9*1), Z13
 	VFMADD231PD  Z13, Z12, Z7
-	VBROADCASTSD (DI)(CX*2), Z13
+	VBROADCASTSD (R12)(R9*2), Z13
 	VFMADD231PD  Z13, Z12, Z8
-	VBROADCASTSD (DI)(DX*1), Z13
+	VBROADCASTSD (R12)(R10*1), Z13
 	VFMADD231PD  Z13, Z12, Z9
-	VBROADCASTSD (DI)(CX*4), Z13
+	VBROADCASTSD (R12)(R9*4), Z13
 	VFMADD231PD  Z13, Z12, Z10
-	VBROADCASTSD (DI)(BX*1), Z13
+	VBROADCASTSD (R12)(R11*1), Z13
 	VFMADD231PD  Z13, Z12, Z11
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	ADDQ         R10, R9
-	DECQ         AX
+	ADDQ         R13, SI
+	ADDQ         R13, R12
+	ADDQ         R14, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Z12
-	VMULPD       Z12, Z0, Z0
-	VMULPD       Z12, Z1, Z1
-	VMULPD       Z12, Z2, Z2
-	VMULPD       Z12, Z3, Z3
-	VMULPD       Z12, Z4, Z4
-	VMULPD       Z12, Z5, Z5
-	VMULPD       Z12, Z6, Z6
-	VMULPD       Z12, Z7, Z7
-	VMULPD       Z12, Z8, Z8
-	VMULPD       Z12, Z9, Z9
-	VMULPD       Z12, Z10, Z10
-	VMULPD       Z12, Z11, Z11
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x08, BX
+	VXORPS       X12, X12, X12
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Z13
+	VMULPD       Z13, Z0, Z0
+	VMULPD       Z13, Z1, Z1
+	VMULPD       Z13, Z2, Z2
+	VMULPD       Z13, Z3, Z3
+	VMULPD       Z13, Z4, Z4
+	VMULPD       Z13, Z5, Z5
+	VMULPD       Z13, Z6, Z6
+	VMULPD       Z13, Z7, Z7
+	VMULPD       Z13, Z8, Z8
+	VMULPD       Z13, Z9, Z9
+	VMULPD       Z13, Z10, Z10
+	VMULPD       Z13, Z11, Z11
+
+scaled:
+	MOVQ      bias+64(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPD.Z (DX), K1, Z13
+	VADDPD    Z13, Z0, Z0
+	VADDPD    Z13, Z1, Z1
+	VADDPD    Z13, Z2, Z2
+	VADDPD    Z13, Z3, Z3
+	VADDPD    Z13, Z4, Z4
+	VADDPD    Z13, Z5, Z5
+	VADDPD    Z13, Z6, Z6
+	VADDPD    Z13, Z7, Z7
+	VADDPD    Z13, Z8, Z8
+	VADDPD    Z13, Z9, Z9
+	VADDPD    Z13, Z10, Z10
+	VADDPD    Z13, Z11, Z11
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X12, X12, X12
-	VUCOMISD beta+80(FP), X12
+	VUCOMISD beta+56(FP), X12
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Z12
-	MOVQ         AX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	VBROADCASTSD beta+56(FP), Z12
+	MOVQ         CX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z0
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z1
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z2
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z3
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z4
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z5
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z6
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z7
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z8
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z9
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z10
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z13
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z13
 	VFMADD231PD  Z13, Z12, Z11
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPD Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z3, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z4, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z5, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z6, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z7, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z8, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z9, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z10, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z11, K1, (AX)
-	ADDQ    CX, AX
+	VMOVUPD Z0, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z1, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z2, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z3, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z11, K1, (CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func dmicro4x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro4x8AVX512(SB), NOSPLIT, $0-88
+// func dmicro4x8AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·dmicro4x8AVX512(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
 	VPXORQ Z3, Z3, Z3
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), BX
-	MOVQ   colStride+24(FP), SI
-	SHLQ   $0x03, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bStride+40(FP), R8
-	SHLQ   $0x03, R8
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x03, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R11
+	SHLQ  $0x03, R11
+	MOVQ  48(DX), R12
+	SHLQ  $0x03, R12
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (DI), Z4
-	VBROADCASTSD (BX), Z5
+	VMOVUPD      (R8), Z4
+	VBROADCASTSD (SI), Z5
 	VFMADD231PD  Z5, Z4, Z0
-	VBROADCASTSD (BX)(CX*1), Z5
+	VBROADCASTSD (SI)(R9*1), Z5
 	VFMADD231PD  Z5, Z4, Z1
-	VBROADCASTSD (BX)(CX*2), Z5
+	VBROADCASTSD (SI)(R9*2), Z5
 	VFMADD231PD  Z5, Z4, Z2
-	VBROADCASTSD (BX)(DX*1), Z5
+	VBROADCASTSD (SI)(R10*1), Z5
 	VFMADD231PD  Z5, Z4, Z3
-	ADDQ         SI, BX
-	ADDQ         R8, DI
-	DECQ         AX
+	ADDQ         R11, SI
+	ADDQ         R12, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Z4
-	VMULPD       Z4, Z0, Z0
-	VMULPD       Z4, Z1, Z1
-	VMULPD       Z4, Z2, Z2
-	VMULPD       Z4, Z3, Z3
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x08, BX
+	VXORPS       X4, X4, X4
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Z5
+	VMULPD       Z5, Z0, Z0
+	VMULPD       Z5, Z1, Z1
+	VMULPD       Z5, Z2, Z2
+	VMULPD       Z5, Z3, Z3
+
+scaled:
+	MOVQ      bias+64(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPD.Z (DX), K1, Z5
+	VADDPD    Z5, Z0, Z0
+	VADDPD    Z5, Z1, Z1
+	VADDPD    Z5, Z2, Z2
+	VADDPD    Z5, Z3, Z3
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X4, X4, X4
-	VUCOMISD beta+80(FP), X4
+	VUCOMISD beta+56(FP), X4
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Z4
-	MOVQ         AX, DX
-	VMOVUPD.Z    (DX), K1, Z5
+	VBROADCASTSD beta+56(FP), Z4
+	MOVQ         CX, BX
+	VMOVUPD.Z    (BX), K1, Z5
 	VFMADD231PD  Z5, Z4, Z0
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z5
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z5
 	VFMADD231PD  Z5, Z4, Z1
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z5
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z5
 	VFMADD231PD  Z5, Z4, Z2
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z5
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z5
 	VFMADD231PD  Z5, Z4, Z3
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPD Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z2, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z3, K1, (AX)
-	ADDQ    CX, AX
+	VMOVUPD Z0, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z1, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z2, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z3, K1, (CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func dmicro2x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro2x8AVX512(SB), NOSPLIT, $0-88
+// func dmicro2x8AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·dmicro2x8AVX512(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), DX
-	MOVQ   a+8(FP), DX
-	MOVQ   colStride+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bStride+40(FP), DI
-	SHLQ   $0x03, DI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x03, R9
+	LEAQ  (R9)(R9*2), DI
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R10
+	SHLQ  $0x03, R10
+	MOVQ  48(DX), R11
+	SHLQ  $0x03, R11
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (SI), Z2
-	VBROADCASTSD (DX), Z3
+	VMOVUPD      (R8), Z2
+	VBROADCASTSD (SI), Z3
 	VFMADD231PD  Z3, Z2, Z0
-	VBROADCASTSD (DX)(CX*1), Z3
+	VBROADCASTSD (SI)(R9*1), Z3
 	VFMADD231PD  Z3, Z2, Z1
-	ADDQ         BX, DX
-	ADDQ         DI, SI
-	DECQ         AX
+	ADDQ         R10, SI
+	ADDQ         R11, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Z2
-	VMULPD       Z2, Z0, Z0
-	VMULPD       Z2, Z1, Z1
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x08, BX
+	VXORPS       X2, X2, X2
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Z3
+	VMULPD       Z3, Z0, Z0
+	VMULPD       Z3, Z1, Z1
+
+scaled:
+	MOVQ      bias+64(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPD.Z (DX), K1, Z3
+	VADDPD    Z3, Z0, Z0
+	VADDPD    Z3, Z1, Z1
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X2, X2, X2
-	VUCOMISD beta+80(FP), X2
+	VUCOMISD beta+56(FP), X2
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Z2
-	MOVQ         AX, DX
-	VMOVUPD.Z    (DX), K1, Z3
+	VBROADCASTSD beta+56(FP), Z2
+	MOVQ         CX, BX
+	VMOVUPD.Z    (BX), K1, Z3
 	VFMADD231PD  Z3, Z2, Z0
-	ADDQ         CX, DX
-	VMOVUPD.Z    (DX), K1, Z3
+	ADDQ         DX, BX
+	VMOVUPD.Z    (BX), K1, Z3
 	VFMADD231PD  Z3, Z2, Z1
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPD Z0, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPD Z1, K1, (AX)
-	ADDQ    CX, AX
+	VMOVUPD Z0, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPD Z1, K1, (CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
-// func dmicro1x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·dmicro1x8AVX512(SB), NOSPLIT, $0-88
+// func dmicro1x8AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·dmicro1x8AVX512(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VPXORQ Z0, Z0, Z0
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), CX
-	MOVQ   a+8(FP), CX
-	MOVQ   colStride+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bStride+40(FP), SI
-	SHLQ   $0x03, SI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), DI
+	SHLQ  $0x03, DI
+	LEAQ  (DI)(DI*2), R8
+	LEAQ  (DI)(DI*4), DI
+	MOVQ  24(DX), R9
+	SHLQ  $0x03, R9
+	MOVQ  48(DX), R10
+	SHLQ  $0x03, R10
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (BX), Z1
-	VBROADCASTSD (CX), Z2
+	VMOVUPD      (R8), Z1
+	VBROADCASTSD (SI), Z2
 	VFMADD231PD  Z2, Z1, Z0
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         AX
+	ADDQ         R9, SI
+	ADDQ         R10, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Z1
-	VMULPD       Z1, Z0, Z0
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), DX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), DX
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
 	SHRQ         $0x08, BX
+	VXORPS       X1, X1, X1
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Z2
+	VMULPD       Z2, Z0, Z0
+
+scaled:
+	MOVQ      bias+64(FP), DX
+	TESTQ     DX, DX
+	JZ        biased
+	VMOVUPD.Z (DX), K1, Z2
+	VADDPD    Z2, Z0, Z0
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X1, X1, X1
-	VUCOMISD beta+80(FP), X1
+	VUCOMISD beta+56(FP), X1
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Z1
-	MOVQ         AX, DX
-	VMOVUPD.Z    (DX), K1, Z2
+	VBROADCASTSD beta+56(FP), Z1
+	MOVQ         CX, BX
+	VMOVUPD.Z    (BX), K1, Z2
 	VFMADD231PD  Z2, Z1, Z0
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMOVUPD Z0, K1, (AX)
-	ADDQ    CX, AX
+	VMOVUPD Z0, K1, (CX)
+	ADDQ    DX, CX
+	INCQ    AX
+	DECQ    tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
+	LDMXCSR (SP)
 	RET
 
 // func dpack8AVX512(dst *float64, src *float64, ld int, k int, cols int)
@@ -2404,9 +3227,15 @@ next:
 	VZEROUPPER
 	RET
 
-// func dmicro6x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, FMA3
-TEXT ·dmicro6x8AVX2(SB), NOSPLIT, $0-88
+// func dmicro6x8AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, FMA3, SSE
+TEXT ·dmicro6x8AVX2(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2419,17 +3248,25 @@ TEXT ·dmicro6x8AVX2(SB), NOSPLIT, $0-88
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), SI
-	MOVQ   colStride+24(FP), DI
-	SHLQ   $0x03, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bStride+40(FP), R9
-	SHLQ   $0x03, R9
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x03, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), R11
+	MOVQ  24(DX), R12
+	SHLQ  $0x03, R12
+	MOVQ  48(DX), R13
+	SHLQ  $0x03, R13
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
 	VMOVUPD      (R8), Y12
@@ -2437,247 +3274,347 @@ next:
 	VBROADCASTSD (SI), Y14
 	VFMADD231PD  Y14, Y12, Y0
 	VFMADD231PD  Y14, Y13, Y1
-	VBROADCASTSD (SI)(CX*1), Y14
+	VBROADCASTSD (SI)(R9*1), Y14
 	VFMADD231PD  Y14, Y12, Y2
 	VFMADD231PD  Y14, Y13, Y3
-	VBROADCASTSD (SI)(CX*2), Y14
+	VBROADCASTSD (SI)(R9*2), Y14
 	VFMADD231PD  Y14, Y12, Y4
 	VFMADD231PD  Y14, Y13, Y5
-	VBROADCASTSD (SI)(DX*1), Y14
+	VBROADCASTSD (SI)(R10*1), Y14
 	VFMADD231PD  Y14, Y12, Y6
 	VFMADD231PD  Y14, Y13, Y7
-	VBROADCASTSD (SI)(CX*4), Y14
+	VBROADCASTSD (SI)(R9*4), Y14
 	VFMADD231PD  Y14, Y12, Y8
 	VFMADD231PD  Y14, Y13, Y9
-	VBROADCASTSD (SI)(BX*1), Y14
+	VBROADCASTSD (SI)(R11*1), Y14
 	VFMADD231PD  Y14, Y12, Y10
 	VFMADD231PD  Y14, Y13, Y11
-	ADDQ         DI, SI
-	ADDQ         R9, R8
-	DECQ         AX
+	ADDQ         R12, SI
+	ADDQ         R13, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Y12
-	VMULPD       Y12, Y0, Y0
-	VMULPD       Y12, Y1, Y1
-	VMULPD       Y12, Y2, Y2
-	VMULPD       Y12, Y3, Y3
-	VMULPD       Y12, Y4, Y4
-	VMULPD       Y12, Y5, Y5
-	VMULPD       Y12, Y6, Y6
-	VMULPD       Y12, Y7, Y7
-	VMULPD       Y12, Y8, Y8
-	VMULPD       Y12, Y9, Y9
-	VMULPD       Y12, Y10, Y10
-	VMULPD       Y12, Y11, Y11
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y12
 	VMOVUPS      96(DX), Y13
+	VXORPS       X14, X14, X14
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Y15
+	VMULPD       Y15, Y0, Y0
+	VMULPD       Y15, Y1, Y1
+	VMULPD       Y15, Y2, Y2
+	VMULPD       Y15, Y3, Y3
+	VMULPD       Y15, Y4, Y4
+	VMULPD       Y15, Y5, Y5
+	VMULPD       Y15, Y6, Y6
+	VMULPD       Y15, Y7, Y7
+	VMULPD       Y15, Y8, Y8
+	VMULPD       Y15, Y9, Y9
+	VMULPD       Y15, Y10, Y10
+	VMULPD       Y15, Y11, Y11
+
+scaled:
+	MOVQ       bias+64(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPD (DX), Y12, Y15
+	VADDPD     Y15, Y0, Y0
+	VADDPD     Y15, Y2, Y2
+	VADDPD     Y15, Y4, Y4
+	VADDPD     Y15, Y6, Y6
+	VADDPD     Y15, Y8, Y8
+	VADDPD     Y15, Y10, Y10
+	VMASKMOVPD 32(DX), Y13, Y15
+	VADDPD     Y15, Y1, Y1
+	VADDPD     Y15, Y3, Y3
+	VADDPD     Y15, Y5, Y5
+	VADDPD     Y15, Y7, Y7
+	VADDPD     Y15, Y9, Y9
+	VADDPD     Y15, Y11, Y11
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X14, X14, X14
-	VUCOMISD beta+80(FP), X14
+	VUCOMISD beta+56(FP), X14
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Y14
-	MOVQ         AX, DX
-	VMASKMOVPD   (DX), Y12, Y15
+	VBROADCASTSD beta+56(FP), Y14
+	MOVQ         CX, BX
+	VMASKMOVPD   (BX), Y12, Y15
 	VFMADD231PD  Y15, Y14, Y0
-	VMASKMOVPD   32(DX), Y13, Y15
+	VMASKMOVPD   32(BX), Y13, Y15
 	VFMADD231PD  Y15, Y14, Y1
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y12, Y15
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y12, Y15
 	VFMADD231PD  Y15, Y14, Y2
-	VMASKMOVPD   32(DX), Y13, Y15
+	VMASKMOVPD   32(BX), Y13, Y15
 	VFMADD231PD  Y15, Y14, Y3
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y12, Y15
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y12, Y15
 	VFMADD231PD  Y15, Y14, Y4
-	VMASKMOVPD   32(DX), Y13, Y15
+	VMASKMOVPD   32(BX), Y13, Y15
 	VFMADD231PD  Y15, Y14, Y5
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y12, Y15
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y12, Y15
 	VFMADD231PD  Y15, Y14, Y6
-	VMASKMOVPD   32(DX), Y13, Y15
+	VMASKMOVPD   32(BX), Y13, Y15
 	VFMADD231PD  Y15, Y14, Y7
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y12, Y15
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y12, Y15
 	VFMADD231PD  Y15, Y14, Y8
-	VMASKMOVPD   32(DX), Y13, Y15
+	VMASKMOVPD   32(BX), Y13, Y15
 	VFMADD231PD  Y15, Y14, Y9
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y12, Y15
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y12, Y15
 	VFMADD231PD  Y15, Y14, Y10
-	VMASKMOVPD   32(DX), Y13, Y15
+	VMASKMOVPD   32(BX), Y13, Y15
 	VFMADD231PD  Y15, Y14, Y11
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPD Y0, Y12, (AX)
-	VMASKMOVPD Y1, Y13, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y2, Y12, (AX)
-	VMASKMOVPD Y3, Y13, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y4, Y12, (AX)
-	VMASKMOVPD Y5, Y13, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y6, Y12, (AX)
-	VMASKMOVPD Y7, Y13, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y8, Y12, (AX)
-	VMASKMOVPD Y9, Y13, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y10, Y12, (AX)
-	VMASKMOVPD Y11, Y13, 32(AX)
-	ADDQ       CX, AX
+	VMASKMOVPD Y0, Y12, (CX)
+	VMASKMOVPD Y1, Y13, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y2, Y12, (CX)
+	VMASKMOVPD Y3, Y13, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y4, Y12, (CX)
+	VMASKMOVPD Y5, Y13, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y6, Y12, (CX)
+	VMASKMOVPD Y7, Y13, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y8, Y12, (CX)
+	VMASKMOVPD Y9, Y13, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y10, Y12, (CX)
+	VMASKMOVPD Y11, Y13, 32(CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
-// func dmicro2x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, FMA3
-TEXT ·dmicro2x8AVX2(SB), NOSPLIT, $0-88
+// func dmicro2x8AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, FMA3, SSE
+TEXT ·dmicro2x8AVX2(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), DX
-	MOVQ   a+8(FP), DX
-	MOVQ   colStride+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bStride+40(FP), DI
-	SHLQ   $0x03, DI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x03, R9
+	LEAQ  (R9)(R9*2), DI
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R10
+	SHLQ  $0x03, R10
+	MOVQ  48(DX), R11
+	SHLQ  $0x03, R11
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (SI), Y4
-	VMOVUPD      32(SI), Y5
-	VBROADCASTSD (DX), Y6
+	VMOVUPD      (R8), Y4
+	VMOVUPD      32(R8), Y5
+	VBROADCASTSD (SI), Y6
 	VFMADD231PD  Y6, Y4, Y0
 	VFMADD231PD  Y6, Y5, Y1
-	VBROADCASTSD (DX)(CX*1), Y6
+	VBROADCASTSD (SI)(R9*1), Y6
 	VFMADD231PD  Y6, Y4, Y2
 	VFMADD231PD  Y6, Y5, Y3
-	ADDQ         BX, DX
-	ADDQ         DI, SI
-	DECQ         AX
+	ADDQ         R10, SI
+	ADDQ         R11, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Y4
-	VMULPD       Y4, Y0, Y0
-	VMULPD       Y4, Y1, Y1
-	VMULPD       Y4, Y2, Y2
-	VMULPD       Y4, Y3, Y3
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y4
 	VMOVUPS      96(DX), Y5
+	VXORPS       X6, X6, X6
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Y7
+	VMULPD       Y7, Y0, Y0
+	VMULPD       Y7, Y1, Y1
+	VMULPD       Y7, Y2, Y2
+	VMULPD       Y7, Y3, Y3
+
+scaled:
+	MOVQ       bias+64(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPD (DX), Y4, Y7
+	VADDPD     Y7, Y0, Y0
+	VADDPD     Y7, Y2, Y2
+	VMASKMOVPD 32(DX), Y5, Y7
+	VADDPD     Y7, Y1, Y1
+	VADDPD     Y7, Y3, Y3
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X6, X6, X6
-	VUCOMISD beta+80(FP), X6
+	VUCOMISD beta+56(FP), X6
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Y6
-	MOVQ         AX, DX
-	VMASKMOVPD   (DX), Y4, Y7
+	VBROADCASTSD beta+56(FP), Y6
+	MOVQ         CX, BX
+	VMASKMOVPD   (BX), Y4, Y7
 	VFMADD231PD  Y7, Y6, Y0
-	VMASKMOVPD   32(DX), Y5, Y7
+	VMASKMOVPD   32(BX), Y5, Y7
 	VFMADD231PD  Y7, Y6, Y1
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y4, Y7
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y4, Y7
 	VFMADD231PD  Y7, Y6, Y2
-	VMASKMOVPD   32(DX), Y5, Y7
+	VMASKMOVPD   32(BX), Y5, Y7
 	VFMADD231PD  Y7, Y6, Y3
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPD Y0, Y4, (AX)
-	VMASKMOVPD Y1, Y5, 32(AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y2, Y4, (AX)
-	VMASKMOVPD Y3, Y5, 32(AX)
-	ADDQ       CX, AX
+	VMASKMOVPD Y0, Y4, (CX)
+	VMASKMOVPD Y1, Y5, 32(CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y2, Y4, (CX)
+	VMASKMOVPD Y3, Y5, 32(CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
-// func dmicro1x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, FMA3
-TEXT ·dmicro1x8AVX2(SB), NOSPLIT, $0-88
+// func dmicro1x8AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, FMA3, SSE
+TEXT ·dmicro1x8AVX2(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), CX
-	MOVQ   a+8(FP), CX
-	MOVQ   colStride+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bStride+40(FP), SI
-	SHLQ   $0x03, SI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), DI
+	SHLQ  $0x03, DI
+	LEAQ  (DI)(DI*2), R8
+	LEAQ  (DI)(DI*4), DI
+	MOVQ  24(DX), R9
+	SHLQ  $0x03, R9
+	MOVQ  48(DX), R10
+	SHLQ  $0x03, R10
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (BX), Y2
-	VMOVUPD      32(BX), Y3
-	VBROADCASTSD (CX), Y4
+	VMOVUPD      (R8), Y2
+	VMOVUPD      32(R8), Y3
+	VBROADCASTSD (SI), Y4
 	VFMADD231PD  Y4, Y2, Y0
 	VFMADD231PD  Y4, Y3, Y1
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         AX
+	ADDQ         R9, SI
+	ADDQ         R10, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Y2
-	VMULPD       Y2, Y0, Y0
-	VMULPD       Y2, Y1, Y1
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y2
 	VMOVUPS      96(DX), Y3
+	VXORPS       X4, X4, X4
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Y5
+	VMULPD       Y5, Y0, Y0
+	VMULPD       Y5, Y1, Y1
+
+scaled:
+	MOVQ       bias+64(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPD (DX), Y2, Y5
+	VADDPD     Y5, Y0, Y0
+	VMASKMOVPD 32(DX), Y3, Y5
+	VADDPD     Y5, Y1, Y1
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X4, X4, X4
-	VUCOMISD beta+80(FP), X4
+	VUCOMISD beta+56(FP), X4
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Y4
-	MOVQ         AX, DX
-	VMASKMOVPD   (DX), Y2, Y5
+	VBROADCASTSD beta+56(FP), Y4
+	MOVQ         CX, BX
+	VMASKMOVPD   (BX), Y2, Y5
 	VFMADD231PD  Y5, Y4, Y0
-	VMASKMOVPD   32(DX), Y3, Y5
+	VMASKMOVPD   32(BX), Y3, Y5
 	VFMADD231PD  Y5, Y4, Y1
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPD Y0, Y2, (AX)
-	VMASKMOVPD Y1, Y3, 32(AX)
-	ADDQ       CX, AX
+	VMASKMOVPD Y0, Y2, (CX)
+	VMASKMOVPD Y1, Y3, 32(CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
 // func dpack8AVX2(dst *float64, src *float64, ld int, k int, cols int)
@@ -2707,220 +3644,322 @@ next:
 	VZEROUPPER
 	RET
 
-// func dmicro6x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, FMA3
-TEXT ·dmicro6x4AVX2(SB), NOSPLIT, $0-88
+// func dmicro6x4AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, FMA3, SSE
+TEXT ·dmicro6x4AVX2(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), SI
-	MOVQ   colStride+24(FP), DI
-	SHLQ   $0x03, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bStride+40(FP), R9
-	SHLQ   $0x03, R9
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x03, R9
+	LEAQ  (R9)(R9*2), R10
+	LEAQ  (R9)(R9*4), R11
+	MOVQ  24(DX), R12
+	SHLQ  $0x03, R12
+	MOVQ  48(DX), R13
+	SHLQ  $0x03, R13
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
 	VMOVUPD      (R8), Y6
 	VBROADCASTSD (SI), Y7
 	VFMADD231PD  Y7, Y6, Y0
-	VBROADCASTSD (SI)(CX*1), Y7
+	VBROADCASTSD (SI)(R9*1), Y7
 	VFMADD231PD  Y7, Y6, Y1
-	VBROADCASTSD (SI)(CX*2), Y7
+	VBROADCASTSD (SI)(R9*2), Y7
 	VFMADD231PD  Y7, Y6, Y2
-	VBROADCASTSD (SI)(DX*1), Y7
+	VBROADCASTSD (SI)(R10*1), Y7
 	VFMADD231PD  Y7, Y6, Y3
-	VBROADCASTSD (SI)(CX*4), Y7
+	VBROADCASTSD (SI)(R9*4), Y7
 	VFMADD231PD  Y7, Y6, Y4
-	VBROADCASTSD (SI)(BX*1), Y7
+	VBROADCASTSD (SI)(R11*1), Y7
 	VFMADD231PD  Y7, Y6, Y5
-	ADDQ         DI, SI
-	ADDQ         R9, R8
-	DECQ         AX
+	ADDQ         R12, SI
+	ADDQ         R13, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Y6
-	VMULPD       Y6, Y0, Y0
-	VMULPD       Y6, Y1, Y1
-	VMULPD       Y6, Y2, Y2
-	VMULPD       Y6, Y3, Y3
-	VMULPD       Y6, Y4, Y4
-	VMULPD       Y6, Y5, Y5
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y6
+	VXORPS       X7, X7, X7
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Y8
+	VMULPD       Y8, Y0, Y0
+	VMULPD       Y8, Y1, Y1
+	VMULPD       Y8, Y2, Y2
+	VMULPD       Y8, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VMULPD       Y8, Y5, Y5
+
+scaled:
+	MOVQ       bias+64(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPD (DX), Y6, Y8
+	VADDPD     Y8, Y0, Y0
+	VADDPD     Y8, Y1, Y1
+	VADDPD     Y8, Y2, Y2
+	VADDPD     Y8, Y3, Y3
+	VADDPD     Y8, Y4, Y4
+	VADDPD     Y8, Y5, Y5
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X7, X7, X7
-	VUCOMISD beta+80(FP), X7
+	VUCOMISD beta+56(FP), X7
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Y7
-	MOVQ         AX, DX
-	VMASKMOVPD   (DX), Y6, Y8
+	VBROADCASTSD beta+56(FP), Y7
+	MOVQ         CX, BX
+	VMASKMOVPD   (BX), Y6, Y8
 	VFMADD231PD  Y8, Y7, Y0
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y6, Y8
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y6, Y8
 	VFMADD231PD  Y8, Y7, Y1
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y6, Y8
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y6, Y8
 	VFMADD231PD  Y8, Y7, Y2
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y6, Y8
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y6, Y8
 	VFMADD231PD  Y8, Y7, Y3
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y6, Y8
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y6, Y8
 	VFMADD231PD  Y8, Y7, Y4
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y6, Y8
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y6, Y8
 	VFMADD231PD  Y8, Y7, Y5
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPD Y0, Y6, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y1, Y6, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y2, Y6, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y3, Y6, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y4, Y6, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y5, Y6, (AX)
-	ADDQ       CX, AX
+	VMASKMOVPD Y0, Y6, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y1, Y6, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y2, Y6, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y3, Y6, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y4, Y6, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y5, Y6, (CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
-// func dmicro2x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, FMA3
-TEXT ·dmicro2x4AVX2(SB), NOSPLIT, $0-88
+// func dmicro2x4AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, FMA3, SSE
+TEXT ·dmicro2x4AVX2(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), DX
-	MOVQ   a+8(FP), DX
-	MOVQ   colStride+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bStride+40(FP), DI
-	SHLQ   $0x03, DI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), R9
+	SHLQ  $0x03, R9
+	LEAQ  (R9)(R9*2), DI
+	LEAQ  (R9)(R9*4), DI
+	MOVQ  24(DX), R10
+	SHLQ  $0x03, R10
+	MOVQ  48(DX), R11
+	SHLQ  $0x03, R11
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (SI), Y2
-	VBROADCASTSD (DX), Y3
+	VMOVUPD      (R8), Y2
+	VBROADCASTSD (SI), Y3
 	VFMADD231PD  Y3, Y2, Y0
-	VBROADCASTSD (DX)(CX*1), Y3
+	VBROADCASTSD (SI)(R9*1), Y3
 	VFMADD231PD  Y3, Y2, Y1
-	ADDQ         BX, DX
-	ADDQ         DI, SI
-	DECQ         AX
+	ADDQ         R10, SI
+	ADDQ         R11, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Y2
-	VMULPD       Y2, Y0, Y0
-	VMULPD       Y2, Y1, Y1
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y2
+	VXORPS       X3, X3, X3
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Y4
+	VMULPD       Y4, Y0, Y0
+	VMULPD       Y4, Y1, Y1
+
+scaled:
+	MOVQ       bias+64(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPD (DX), Y2, Y4
+	VADDPD     Y4, Y0, Y0
+	VADDPD     Y4, Y1, Y1
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X3, X3, X3
-	VUCOMISD beta+80(FP), X3
+	VUCOMISD beta+56(FP), X3
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Y3
-	MOVQ         AX, DX
-	VMASKMOVPD   (DX), Y2, Y4
+	VBROADCASTSD beta+56(FP), Y3
+	MOVQ         CX, BX
+	VMASKMOVPD   (BX), Y2, Y4
 	VFMADD231PD  Y4, Y3, Y0
-	ADDQ         CX, DX
-	VMASKMOVPD   (DX), Y2, Y4
+	ADDQ         DX, BX
+	VMASKMOVPD   (BX), Y2, Y4
 	VFMADD231PD  Y4, Y3, Y1
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPD Y0, Y2, (AX)
-	ADDQ       CX, AX
-	VMASKMOVPD Y1, Y2, (AX)
-	ADDQ       CX, AX
+	VMASKMOVPD Y0, Y2, (CX)
+	ADDQ       DX, CX
+	VMASKMOVPD Y1, Y2, (CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
-// func dmicro1x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
-// Requires: AVX, FMA3
-TEXT ·dmicro1x4AVX2(SB), NOSPLIT, $0-88
+// func dmicro1x4AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
+// Requires: AVX, FMA3, SSE
+TEXT ·dmicro1x4AVX2(SB), NOSPLIT, $8-72
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	XORQ    AX, AX
+	MOVQ    c+24(FP), CX
+
+tile:
 	VXORPS Y0, Y0, Y0
-	MOVQ   k+0(FP), AX
-	MOVQ   rowStride+16(FP), CX
-	SHLQ   $0x03, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), CX
-	MOVQ   a+8(FP), CX
-	MOVQ   colStride+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bStride+40(FP), SI
-	SHLQ   $0x03, SI
+	MOVQ   segments+8(FP), DX
+	MOVQ   count+16(FP), BX
+
+segment:
+	MOVQ  32(DX), DI
+	SHLQ  $0x03, DI
+	IMULQ AX, DI
+	MOVQ  8(DX), SI
+	ADDQ  DI, SI
+	MOVQ  16(DX), DI
+	SHLQ  $0x03, DI
+	LEAQ  (DI)(DI*2), R8
+	LEAQ  (DI)(DI*4), DI
+	MOVQ  24(DX), R9
+	SHLQ  $0x03, R9
+	MOVQ  48(DX), R10
+	SHLQ  $0x03, R10
+	MOVQ  40(DX), R8
+	MOVQ  (DX), DI
 
 next:
-	VMOVUPD      (BX), Y1
-	VBROADCASTSD (CX), Y2
+	VMOVUPD      (R8), Y1
+	VBROADCASTSD (SI), Y2
 	VFMADD231PD  Y2, Y1, Y0
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         AX
+	ADDQ         R9, SI
+	ADDQ         R10, R8
+	DECQ         DI
 	JNZ          next
-	VBROADCASTSD alpha+72(FP), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	SHLQ         $0x03, CX
-	MOVQ         cols+64(FP), BX
+	ADDQ         $0x38, DX
+	DECQ         BX
+	JNZ          segment
+	MOVQ         cols+40(FP), BX
 	SHLQ         $0x03, BX
 	LEAQ         lanes<>+0(SB), DX
 	SUBQ         BX, DX
 	VMOVUPS      64(DX), Y1
+	VXORPS       X2, X2, X2
+	MOVQ         $0x3ff0000000000000, DX
+	CMPQ         alpha+48(FP), DX
+	JEQ          scaled
+	VBROADCASTSD alpha+48(FP), Y3
+	VMULPD       Y3, Y0, Y0
+
+scaled:
+	MOVQ       bias+64(FP), DX
+	TESTQ      DX, DX
+	JZ         biased
+	VMASKMOVPD (DX), Y1, Y3
+	VADDPD     Y3, Y0, Y0
+
+biased:
+	MOVQ ldc+32(FP), DX
+	SHLQ $0x03, DX
 
 	// Under β = ±0, C is not read: it may hold NaN.
-	VXORPS   X2, X2, X2
-	VUCOMISD beta+80(FP), X2
+	VUCOMISD beta+56(FP), X2
 	JNE      accumulate
 	JNP      store
 
 accumulate:
-	VBROADCASTSD beta+80(FP), Y2
-	MOVQ         AX, DX
-	VMASKMOVPD   (DX), Y1, Y3
+	VBROADCASTSD beta+56(FP), Y2
+	MOVQ         CX, BX
+	VMASKMOVPD   (BX), Y1, Y3
 	VFMADD231PD  Y3, Y2, Y0
-	ADDQ         CX, DX
+	ADDQ         DX, BX
 
 store:
-	VMASKMOVPD Y0, Y1, (AX)
-	ADDQ       CX, AX
+	VMASKMOVPD Y0, Y1, (CX)
+	ADDQ       DX, CX
+	INCQ       AX
+	DECQ       tiles+0(FP)
+	JNZ        tile
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET
 
 // func dpack4AVX2(dst *float64, src *float64, ld int, k int, cols int)
@@ -2953,28 +3992,28 @@ TEXT ·dtranspose(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ width+8(FP), CX
 	SHLQ $0x03, CX
-	MOVQ ld+24(FP), DX
-	SHLQ $0x03, DX
-	LEAQ (DX)(DX*2), BX
-	LEAQ (DX)(DX*4), SI
-	MOVQ src+16(FP), SI
+	MOVQ src+16(FP), DX
+	MOVQ ld+24(FP), BX
+	SHLQ $0x03, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (BX)(BX*4), DI
 	MOVQ blocks+32(FP), DI
 
 next:
-	VMOVUPS     (SI), X0
-	VINSERTF128 $0x01, (SI)(DX*2), Y0, Y0
-	VMOVUPS     (SI)(DX*1), X1
-	VINSERTF128 $0x01, (SI)(BX*1), Y1, Y1
+	VMOVUPS     (DX), X0
+	VINSERTF128 $0x01, (DX)(BX*2), Y0, Y0
+	VMOVUPS     (DX)(BX*1), X1
+	VINSERTF128 $0x01, (DX)(SI*1), Y1, Y1
 	VUNPCKLPD   Y1, Y0, Y2
 	VUNPCKHPD   Y1, Y0, Y3
 	VMOVUPS     Y2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Y3, (AX)
 	ADDQ        CX, AX
-	VMOVUPS     16(SI), X4
-	VINSERTF128 $0x01, 16(SI)(DX*2), Y4, Y4
-	VMOVUPS     16(SI)(DX*1), X5
-	VINSERTF128 $0x01, 16(SI)(BX*1), Y5, Y5
+	VMOVUPS     16(DX), X4
+	VINSERTF128 $0x01, 16(DX)(BX*2), Y4, Y4
+	VMOVUPS     16(DX)(BX*1), X5
+	VINSERTF128 $0x01, 16(DX)(SI*1), Y5, Y5
 	VUNPCKLPD   Y5, Y4, Y2
 	VUNPCKHPD   Y5, Y4, Y3
 	VMOVUPS     Y2, (AX)
@@ -2982,63 +4021,65 @@ next:
 	VMOVUPS     Y3, (AX)
 	ADDQ        CX, AX
 	MOVQ        $0x0000000000000020, R8
-	ADDQ        R8, SI
+	ADDQ        R8, DX
 	DECQ        DI
 	JNZ         next
 	VZEROUPPER
 	RET
 
 // func sdots16AVX512(k int, a *float32, ld int, b *float32, sums *[16]float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·sdots16AVX512(SB), NOSPLIT, $0-40
-	VPXORQ Z0, Z0, Z0
-	VPXORQ Z1, Z1, Z1
-	VPXORQ Z2, Z2, Z2
-	VPXORQ Z3, Z3, Z3
-	VPXORQ Z4, Z4, Z4
-	VPXORQ Z5, Z5, Z5
-	VPXORQ Z6, Z6, Z6
-	VPXORQ Z7, Z7, Z7
-	VPXORQ Z8, Z8, Z8
-	VPXORQ Z9, Z9, Z9
-	VPXORQ Z10, Z10, Z10
-	VPXORQ Z11, Z11, Z11
-	VPXORQ Z12, Z12, Z12
-	VPXORQ Z13, Z13, Z13
-	VPXORQ Z14, Z14, Z14
-	VPXORQ Z15, Z15, Z15
-	MOVQ   k+0(FP), AX
-	MOVQ   ld+16(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	LEAQ   (DI)(DX*2), R8
-	MOVQ   b+24(FP), R9
-	MOVQ   $0x0000000000000040, R10
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·sdots16AVX512(SB), NOSPLIT, $8-40
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+	VPXORQ  Z0, Z0, Z0
+	VPXORQ  Z1, Z1, Z1
+	VPXORQ  Z2, Z2, Z2
+	VPXORQ  Z3, Z3, Z3
+	VPXORQ  Z4, Z4, Z4
+	VPXORQ  Z5, Z5, Z5
+	VPXORQ  Z6, Z6, Z6
+	VPXORQ  Z7, Z7, Z7
+	VPXORQ  Z8, Z8, Z8
+	VPXORQ  Z9, Z9, Z9
+	VPXORQ  Z10, Z10, Z10
+	VPXORQ  Z11, Z11, Z11
+	VPXORQ  Z12, Z12, Z12
+	VPXORQ  Z13, Z13, Z13
+	VPXORQ  Z14, Z14, Z14
+	VPXORQ  Z15, Z15, Z15
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    ld+16(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (DX)(DX*4), SI
+	LEAQ    (CX)(BX*2), DI
+	LEAQ    (DI)(BX*2), R8
+	MOVQ    b+24(FP), R9
+	MOVQ    $0x0000000000000040, R10
 
 whole:
 	CMPQ        AX, $0x10
 	JL          rest
 	VMOVUPS     (R9), Z16
-	VFMADD231PS (SI), Z16, Z0
-	VFMADD231PS (SI)(CX*1), Z16, Z1
-	VFMADD231PS (SI)(CX*2), Z16, Z2
-	VFMADD231PS (SI)(DX*1), Z16, Z3
-	VFMADD231PS (SI)(CX*4), Z16, Z4
-	VFMADD231PS (SI)(BX*1), Z16, Z5
+	VFMADD231PS (CX), Z16, Z0
+	VFMADD231PS (CX)(DX*1), Z16, Z1
+	VFMADD231PS (CX)(DX*2), Z16, Z2
+	VFMADD231PS (CX)(BX*1), Z16, Z3
+	VFMADD231PS (CX)(DX*4), Z16, Z4
+	VFMADD231PS (CX)(SI*1), Z16, Z5
 	VFMADD231PS (DI), Z16, Z6
-	VFMADD231PS (DI)(CX*1), Z16, Z7
-	VFMADD231PS (DI)(CX*2), Z16, Z8
-	VFMADD231PS (DI)(DX*1), Z16, Z9
-	VFMADD231PS (DI)(CX*4), Z16, Z10
-	VFMADD231PS (DI)(BX*1), Z16, Z11
+	VFMADD231PS (DI)(DX*1), Z16, Z7
+	VFMADD231PS (DI)(DX*2), Z16, Z8
+	VFMADD231PS (DI)(BX*1), Z16, Z9
+	VFMADD231PS (DI)(DX*4), Z16, Z10
+	VFMADD231PS (DI)(SI*1), Z16, Z11
 	VFMADD231PS (R8), Z16, Z12
-	VFMADD231PS (R8)(CX*1), Z16, Z13
-	VFMADD231PS (R8)(CX*2), Z16, Z14
-	VFMADD231PS (R8)(DX*1), Z16, Z15
-	ADDQ        R10, SI
+	VFMADD231PS (R8)(DX*1), Z16, Z13
+	VFMADD231PS (R8)(DX*2), Z16, Z14
+	VFMADD231PS (R8)(BX*1), Z16, Z15
+	ADDQ        R10, CX
 	ADDQ        R10, DI
 	ADDQ        R10, R8
 	ADDQ        $0x40, R9
@@ -3052,37 +4093,37 @@ rest:
 	BZHIQ       AX, R10, R10
 	KMOVW       R10, K1
 	VMOVUPS.Z   (R9), K1, Z16
-	VMOVUPS.Z   (SI), K1, Z17
+	VMOVUPS.Z   (CX), K1, Z17
 	VFMADD231PS Z17, Z16, Z0
-	VMOVUPS.Z   (SI)(CX*1), K1, Z17
+	VMOVUPS.Z   (CX)(DX*1), K1, Z17
 	VFMADD231PS Z17, Z16, Z1
-	VMOVUPS.Z   (SI)(CX*2), K1, Z17
+	VMOVUPS.Z   (CX)(DX*2), K1, Z17
 	VFMADD231PS Z17, Z16, Z2
-	VMOVUPS.Z   (SI)(DX*1), K1, Z17
+	VMOVUPS.Z   (CX)(BX*1), K1, Z17
 	VFMADD231PS Z17, Z16, Z3
-	VMOVUPS.Z   (SI)(CX*4), K1, Z17
+	VMOVUPS.Z   (CX)(DX*4), K1, Z17
 	VFMADD231PS Z17, Z16, Z4
-	VMOVUPS.Z   (SI)(BX*1), K1, Z17
+	VMOVUPS.Z   (CX)(SI*1), K1, Z17
 	VFMADD231PS Z17, Z16, Z5
 	VMOVUPS.Z   (DI), K1, Z17
 	VFMADD231PS Z17, Z16, Z6
-	VMOVUPS.Z   (DI)(CX*1), K1, Z17
-	VFMADD231PS Z17, Z16, Z7
-	VMOVUPS.Z   (DI)(CX*2), K1, Z17
-	VFMADD231PS Z17, Z16, Z8
 	VMOVUPS.Z   (DI)(DX*1), K1, Z17
-	VFMADD231PS Z17, Z16, Z9
-	VMOVUPS.Z   (DI)(CX*4), K1, Z17
-	VFMADD231PS Z17, Z16, Z10
+	VFMADD231PS Z17, Z16, Z7
+	VMOVUPS.Z   (DI)(DX*2), K1, Z17
+	VFMADD231PS Z17, Z16, Z8
 	VMOVUPS.Z   (DI)(BX*1), K1, Z17
+	VFMADD231PS Z17, Z16, Z9
+	VMOVUPS.Z   (DI)(DX*4), K1, Z17
+	VFMADD231PS Z17, Z16, Z10
+	VMOVUPS.Z   (DI)(SI*1), K1, Z17
 	VFMADD231PS Z17, Z16, Z11
 	VMOVUPS.Z   (R8), K1, Z17
 	VFMADD231PS Z17, Z16, Z12
-	VMOVUPS.Z   (R8)(CX*1), K1, Z17
-	VFMADD231PS Z17, Z16, Z13
-	VMOVUPS.Z   (R8)(CX*2), K1, Z17
-	VFMADD231PS Z17, Z16, Z14
 	VMOVUPS.Z   (R8)(DX*1), K1, Z17
+	VFMADD231PS Z17, Z16, Z13
+	VMOVUPS.Z   (R8)(DX*2), K1, Z17
+	VFMADD231PS Z17, Z16, Z14
+	VMOVUPS.Z   (R8)(BX*1), K1, Z17
 	VFMADD231PS Z17, Z16, Z15
 
 fold:
@@ -3134,4 +4175,5 @@ fold:
 	MOVQ       sums+32(FP), AX
 	VMOVUPS    Z1, (AX)
 	VZEROUPPER
+	LDMXCSR    (SP)
 	RET

@@ -1,5 +1,7 @@
 package blas
 
+import "cmf/graph/kernel"
+
 // Products with few columns, or one, use little of a micro-kernel's tile.
 
 // narrowCols is the largest number of columns of C for which rows of A times
@@ -7,48 +9,82 @@ package blas
 const narrowCols = 4
 
 // narrow reports whether multiplyNarrow is for p.
-func (s *kernels[T]) narrow(p *product[T]) bool {
-	return s.dots != nil && !p.transA && p.n <= narrowCols && p.k >= 8
-}
-
-// multiplyNarrow takes every element of C as the product of a row of A and a
-// column of B, for 16 rows of A at once.
-func (s *kernels[T]) multiplyNarrow(p product[T]) {
-	buffer := s.buffer(p.k + 16)
-	column, sums := (*buffer)[:p.k], (*[16]T)((*buffer)[p.k:])
-	for j := range p.n {
-		b := p.b[j:]
-		switch {
-		case p.transB:
-			b = p.b[j*p.ldb:]
-		case p.ldb > 1:
-			for l := range column {
-				column[l] = p.b[l*p.ldb+j]
-			}
-			b = column
-		}
-		for i := 0; i < p.m; {
-			// The last rows are taken once more, or, if there are fewer than 16
-			// at all, each 16 times: a sum must not depend on where C is split.
-			first, ld, rows := i, p.lda, min(16, p.m-i)
-			switch {
-			case p.m < 16:
-				ld, rows = 0, 1
-			case rows < 16:
-				first = p.m - 16
-			}
-			s.dots(p.k, &p.a[first*p.lda], ld, &b[0], sums)
-			for r := range rows {
-				c, sum := &p.c[(i+r)*p.ldc+j], p.alpha*sums[i-first+r]
-				if p.beta != 0 {
-					sum += p.beta * *c
-				}
-				*c = sum
-			}
-			i += rows
+func (s *kernels[T]) narrow(p *sum[T]) bool {
+	if s.dots == nil || p.n > narrowCols {
+		return false
+	}
+	for _, t := range p.terms[:p.count] {
+		if t.TransA || t.K < 8 {
+			return false
 		}
 	}
-	s.buffers.Put(buffer)
+	return true
+}
+
+// multiplyNarrow takes every element of C as the products of a row of A and a
+// column of B, for 16 rows of A at once.
+func (s *kernels[T]) multiplyNarrow(p *sum[T], at part) {
+	w, _ := s.workspaces.Get().(*workspace[T])
+	if w == nil {
+		w = new(workspace[T])
+	}
+	beta, bias := p.beta, p.bias
+	for t := range p.terms[:p.count] {
+		for j := at.j0; j < at.j1; j++ {
+			var offset T
+			if bias != nil {
+				offset = bias[j]
+			}
+			s.column(p, &p.terms[t], w, at, j, beta, offset)
+		}
+		beta, bias = 1, nil
+	}
+	s.workspaces.Put(w)
+}
+
+// column adds a term, and the offset, to the column j of C, scaled by β.
+func (s *kernels[T]) column(p *sum[T], t *Term[T], w *workspace[T], at part, j int, beta, offset T) {
+	if len(w.b) < t.K+16 {
+		w.b = make([]T, t.K+16)
+	}
+	column, sums := w.b[:t.K], (*[16]T)(w.b[t.K:])
+	b := t.B[j:]
+	switch {
+	case t.TransB:
+		b = t.B[j*t.LDB:]
+	case t.LDB > 1:
+		for l := range column {
+			column[l] = t.B[l*t.LDB+j]
+		}
+		b = column
+	}
+	for i := at.i0; i < at.i1; {
+		// The last rows are taken once more, or, if there are fewer than 16
+		// at all, each 16 times: a sum must not depend on where C is split.
+		first, ld, rows := i, t.LDA, min(16, at.i1-i)
+		switch {
+		case at.i1-at.i0 < 16:
+			ld, rows = 0, 1
+		case rows < 16:
+			first = at.i1 - 16
+		}
+		s.dots(t.K, &t.A[first*t.LDA], ld, &b[0], sums)
+		c, new := p.c[i*p.ldc+j:], sums[i-first:][:rows]
+		if beta == 0 && p.alpha == 1 && offset == 0 {
+			for r, sum := range new {
+				c[r*p.ldc] = sum
+			}
+		} else {
+			for r, sum := range new {
+				sum = p.alpha*sum + offset
+				if beta != 0 {
+					sum += beta * kernel.Flush(c[r*p.ldc])
+				}
+				c[r*p.ldc] = kernel.Flush(sum)
+			}
+		}
+		i += rows
+	}
 }
 
 // turned is p with a single column of C, and Aᵀ to begin with, as the product

@@ -1,6 +1,10 @@
 package blas
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"cmf/graph/kernel"
+)
 
 // newScalarKernels are the micro-kernels in Go.
 func newScalarKernels[T float]() *kernels[T] {
@@ -11,69 +15,90 @@ func newScalarKernels[T float]() *kernels[T] {
 	}
 }
 
-// micro4x4 names its sums one by one: an array would not stay in registers.
-func micro4x4[T float](k int, a *T, rowStride, colStride int, b *T, bStride int, c *T, ldc, cols int, alpha, beta T) {
-	as := unsafe.Slice(a, 3*rowStride+(k-1)*colStride+1)
-	bs := unsafe.Slice(b, (k-1)*bStride+4)
-	a0, a1, a2, a3 := as, as[rowStride:], as[2*rowStride:], as[3*rowStride:]
-	var (
-		t00, t01, t02, t03 T
-		t10, t11, t12, t13 T
-		t20, t21, t22, t23 T
-		t30, t31, t32, t33 T
-	)
-	for l := 0; len(bs) >= 4; l, bs = l+colStride, bs[min(bStride, len(bs)):] {
-		b0, b1, b2, b3 := bs[0], bs[1], bs[2], bs[3]
-		x := a0[l]
+func micro4x4[T float](tiles int, segments *int, count int, c *T, ldc, cols int, alpha, beta T, bias *T) {
+	cs := unsafe.Slice(c, (4*tiles-1)*ldc+cols)
+	for tile := range tiles {
+		var sums [4][4]T
+		for _, g := range segmentsAt[T](segments, count) {
+			add4x4(&sums, &g, tile)
+		}
+		for i := range sums {
+			update(cs[(4*tile+i)*ldc:][:cols], &sums[i], alpha, beta, bias)
+		}
+	}
+}
+
+// segmentsAt are the segments of which the first one's k is given.
+func segmentsAt[T float](first *int, count int) []segment[T] {
+	return unsafe.Slice((*segment[T])(unsafe.Pointer(first)), count)
+}
+
+// add4x4 names its sums one by one: an array would not stay in registers.
+func add4x4[T float](sums *[4][4]T, g *segment[T], tile int) {
+	as := unsafe.Slice(g.a, tile*g.tileStride+3*g.rowStride+(g.k-1)*g.colStride+1)[tile*g.tileStride:]
+	bs := unsafe.Slice(g.b, (g.k-1)*g.bStride+4)
+	a0, a1, a2, a3 := as, as[g.rowStride:], as[2*g.rowStride:], as[3*g.rowStride:]
+	t := *sums
+	t00, t01, t02, t03 := t[0][0], t[0][1], t[0][2], t[0][3]
+	t10, t11, t12, t13 := t[1][0], t[1][1], t[1][2], t[1][3]
+	t20, t21, t22, t23 := t[2][0], t[2][1], t[2][2], t[2][3]
+	t30, t31, t32, t33 := t[3][0], t[3][1], t[3][2], t[3][3]
+	for l := 0; len(bs) >= 4; l, bs = l+g.colStride, bs[min(g.bStride, len(bs)):] {
+		b0, b1, b2, b3 := kernel.Flush(bs[0]), kernel.Flush(bs[1]), kernel.Flush(bs[2]), kernel.Flush(bs[3])
+		x := kernel.Flush(a0[l])
 		t00 += x * b0
 		t01 += x * b1
 		t02 += x * b2
 		t03 += x * b3
-		x = a1[l]
+		x = kernel.Flush(a1[l])
 		t10 += x * b0
 		t11 += x * b1
 		t12 += x * b2
 		t13 += x * b3
-		x = a2[l]
+		x = kernel.Flush(a2[l])
 		t20 += x * b0
 		t21 += x * b1
 		t22 += x * b2
 		t23 += x * b3
-		x = a3[l]
+		x = kernel.Flush(a3[l])
 		t30 += x * b0
 		t31 += x * b1
 		t32 += x * b2
 		t33 += x * b3
 	}
-	t := [4][4]T{{t00, t01, t02, t03}, {t10, t11, t12, t13}, {t20, t21, t22, t23}, {t30, t31, t32, t33}}
-	cs := unsafe.Slice(c, 3*ldc+cols)
-	for i := range t {
-		update(cs[i*ldc:][:cols], &t[i], alpha, beta)
+	*sums = [4][4]T{{t00, t01, t02, t03}, {t10, t11, t12, t13}, {t20, t21, t22, t23}, {t30, t31, t32, t33}}
+}
+
+func micro1x4[T float](tiles int, segments *int, count int, c *T, ldc, cols int, alpha, beta T, bias *T) {
+	cs := unsafe.Slice(c, (tiles-1)*ldc+cols)
+	for tile := range tiles {
+		var t [4]T
+		for _, g := range segmentsAt[T](segments, count) {
+			as := unsafe.Slice(g.a, tile*g.tileStride+(g.k-1)*g.colStride+1)[tile*g.tileStride:]
+			bs := unsafe.Slice(g.b, (g.k-1)*g.bStride+4)
+			for l := 0; len(bs) >= 4; l, bs = l+g.colStride, bs[min(g.bStride, len(bs)):] {
+				x := kernel.Flush(as[l])
+				t[0] += x * kernel.Flush(bs[0])
+				t[1] += x * kernel.Flush(bs[1])
+				t[2] += x * kernel.Flush(bs[2])
+				t[3] += x * kernel.Flush(bs[3])
+			}
+		}
+		update(cs[tile*ldc:][:cols], &t, alpha, beta, bias)
 	}
 }
 
-func micro1x4[T float](k int, a *T, _, colStride int, b *T, bStride int, c *T, _, cols int, alpha, beta T) {
-	as := unsafe.Slice(a, (k-1)*colStride+1)
-	bs := unsafe.Slice(b, (k-1)*bStride+4)
-	var t [4]T
-	for l := 0; len(bs) >= 4; l, bs = l+colStride, bs[min(bStride, len(bs)):] {
-		x := as[l]
-		t[0] += x * bs[0]
-		t[1] += x * bs[1]
-		t[2] += x * bs[2]
-		t[3] += x * bs[3]
-	}
-	update(unsafe.Slice(c, cols), &t, alpha, beta)
-}
-
-// update writes α·t + β·c into c, which β = 0 does not read.
-func update[T float](c []T, t *[4]T, alpha, beta T) {
+// update writes α·t + bias + β·c into c, which β = 0 does not read.
+func update[T float](c []T, t *[4]T, alpha, beta T, bias *T) {
 	for j := range c {
 		sum := alpha * t[j]
-		if beta != 0 {
-			sum += beta * c[j]
+		if bias != nil {
+			sum += kernel.Flush(unsafe.Slice(bias, len(c))[j])
 		}
-		c[j] = sum
+		if beta != 0 {
+			sum += kernel.Flush(beta * kernel.Flush(c[j]))
+		}
+		c[j] = kernel.Flush(sum)
 	}
 }
 

@@ -4,77 +4,77 @@
 
 package blas
 
-func smicro12x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro12x32AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
-func smicro4x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro4x32AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
-func smicro2x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro2x32AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
-func smicro1x32AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro1x32AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
 func spack32AVX512(dst *float32, src *float32, ld int, k int, cols int)
 
-func smicro12x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro12x16AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
-func smicro4x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro4x16AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
-func smicro2x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro2x16AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
-func smicro1x16AVX512(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro1x16AVX512(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
 func spack16AVX512(dst *float32, src *float32, ld int, k int, cols int)
 
-func smicro6x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro6x16AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
-func smicro2x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro2x16AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
-func smicro1x16AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro1x16AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
 func spack16AVX2(dst *float32, src *float32, ld int, k int, cols int)
 
-func smicro6x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro6x8AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
-func smicro2x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro2x8AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
-func smicro1x8AVX2(k int, a *float32, rowStride int, colStride int, b *float32, bStride int, c *float32, ldc int, cols int, alpha float32, beta float32)
+func smicro1x8AVX2(tiles int, segments *int, count int, c *float32, ldc int, cols int, alpha float32, beta float32, bias *float32)
 
 func spack8AVX2(dst *float32, src *float32, ld int, k int, cols int)
 
 func stranspose(dst *float32, width int, src *float32, ld int, blocks int)
 
-func dmicro12x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro12x16AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
-func dmicro4x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro4x16AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
-func dmicro2x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro2x16AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
-func dmicro1x16AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro1x16AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
 func dpack16AVX512(dst *float64, src *float64, ld int, k int, cols int)
 
-func dmicro12x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro12x8AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
-func dmicro4x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro4x8AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
-func dmicro2x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro2x8AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
-func dmicro1x8AVX512(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro1x8AVX512(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
 func dpack8AVX512(dst *float64, src *float64, ld int, k int, cols int)
 
-func dmicro6x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro6x8AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
-func dmicro2x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro2x8AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
-func dmicro1x8AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro1x8AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
 func dpack8AVX2(dst *float64, src *float64, ld int, k int, cols int)
 
-func dmicro6x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro6x4AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
-func dmicro2x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro2x4AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
-func dmicro1x4AVX2(k int, a *float64, rowStride int, colStride int, b *float64, bStride int, c *float64, ldc int, cols int, alpha float64, beta float64)
+func dmicro1x4AVX2(tiles int, segments *int, count int, c *float64, ldc int, cols int, alpha float64, beta float64, bias *float64)
 
 func dpack4AVX2(dst *float64, src *float64, ld int, k int, cols int)
 

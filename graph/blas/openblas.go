@@ -31,8 +31,8 @@ type symbols struct {
 	strsm, dtrsm uintptr
 	strmm, dtrmm uintptr
 
-	multiply32 func(product[float32])
-	multiply64 func(product[float64])
+	multiply32 func(*sum[float32], part)
+	multiply64 func(*sum[float64], part)
 }
 
 // opened is the library once found: it is opened once and never closed, for
@@ -71,8 +71,8 @@ func register(handle uintptr) (openBLAS, error) {
 	purego.SyscallN(setThreads, 1)
 	var config func() string
 	purego.RegisterFunc(&config, getConfig)
-	s.multiply32 = func(p product[float32]) { gemm(s.sgemm, &arguments32, p) }
-	s.multiply64 = func(p product[float64]) { gemm(s.dgemm, &arguments64, p) }
+	s.multiply32 = func(p *sum[float32], at part) { gemm(s.sgemm, &arguments32, p.product(at)) }
+	s.multiply64 = func(p *sum[float64], at part) { gemm(s.dgemm, &arguments64, p.product(at)) }
 	return openBLAS{symbols: &s, config: config()}, nil
 }
 

@@ -1,8 +1,6 @@
 package blas
 
 import (
-	"sync"
-
 	"cmf/graph/kernel"
 
 	"gonum.org/v1/gonum/blas"
@@ -93,79 +91,6 @@ func (p *product[T]) scale() {
 			clear(row)
 			continue
 		}
-		for j := range row {
-			row[j] *= p.beta
-		}
+		kernel.Affine(row, p.beta, row, 0)
 	}
-}
-
-const (
-	// serialWork is the number of multiply–adds, some 10 µs of them, below
-	// which a second goroutine comes too late to help.
-	serialWork = 1 << 20
-
-	// A product is split at multiples of these rows or columns of C, which are
-	// multiples of every micro-tile and, for columns, of a cache line.
-	rowUnit, colUnit = 12, 32
-)
-
-// split is a product on its way through kernel.Parallel. It is pooled, with
-// its method value made once, because a fresh closure would be an allocation
-// for every product.
-type split[T float] struct {
-	product[T]
-	serial func(product[T])
-	byRows bool
-	body   func(lo, hi int)
-}
-
-func (s *split[T]) do(lo, hi int) {
-	if s.byRows {
-		s.serial(s.rows(lo*rowUnit, min(hi*rowUnit, s.m)))
-	} else {
-		s.serial(s.cols(lo*colUnit, min(hi*colUnit, s.n)))
-	}
-}
-
-// splits pools the splits of one element type.
-func splits[T float]() *sync.Pool {
-	return &sync.Pool{New: func() any {
-		s := new(split[T])
-		s.body = s.do
-		return s
-	}}
-}
-
-var (
-	splits32 = splits[float32]()
-	splits64 = splits[float64]()
-)
-
-// multiply runs p through serial, in parts of C on several goroutines when p is
-// large enough. Every element of C is computed by one goroutine.
-func multiply[T float](p product[T], pool *sync.Pool, serial func(product[T])) {
-	if p.m == 0 || p.n == 0 {
-		return
-	}
-	if p.k == 0 || p.alpha == 0 {
-		p.scale()
-		return
-	}
-	threads := kernel.Threads()
-	if threads == 1 || p.work() < serialWork {
-		serial(p)
-		return
-	}
-	s := pool.Get().(*split[T])
-	s.product, s.serial = p, serial
-	rows, cols := (p.m+rowUnit-1)/rowUnit, (p.n+colUnit-1)/colUnit
-	// Columns for preference: then no two goroutines pack the same part of B.
-	s.byRows = cols < 4*threads && cols < rows
-	if s.byRows {
-		kernel.Parallel(rows, 1, s.body)
-	} else {
-		kernel.Parallel(cols, 1, s.body)
-	}
-	s.product, s.serial = product[T]{}, nil
-	pool.Put(s)
 }

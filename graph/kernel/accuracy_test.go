@@ -83,7 +83,7 @@ func TestFunctionsAgainstFloat64(t *testing.T) {
 	for _, f := range functions {
 		exact := make([]float64, len(points))
 		for i, x := range points {
-			exact[i] = f.exact(float64(flush(x)))
+			exact[i] = f.exact(float64(Flush(x)))
 		}
 		t.Run(f.name, func(t *testing.T) {
 			eachPath(t, func(t *testing.T) {
@@ -154,7 +154,7 @@ func errorUlp(got float32, want float64) float64 {
 	if same(got, float32(want)) || got == 0 && math.Abs(want) < 0x1p-126*(1+ulp) {
 		return 0
 	}
-	if got != 0 && got == got && flush(got) == 0 {
+	if got != 0 && got == got && Flush(got) == 0 {
 		return math.Inf(1)
 	}
 	below := float32(math.Abs(want))

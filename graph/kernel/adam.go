@@ -60,11 +60,11 @@ func (c *adamCall) do(lo, hi int) {
 func adam(value, grad, m, v []float32, beta1, rest1, beta2, rest2, rate, scale2, eps, floor float32) {
 	grad, m, v = grad[:len(value)], m[:len(value)], v[:len(value)]
 	for i, g := range grad {
-		g = flush(g)
-		m[i] = flush(flush(beta1*flush(m[i])) + flush(rest1*g))
-		v[i] = flush(flush(beta2*flush(v[i])) + flush(rest2*flush(g*g)))
-		root := float32(math.Sqrt(float64(flush(scale2 * v[i]))))
-		t := flush(flush(value[i]) - flush(flush(rate*m[i])/(root+eps)))
+		g = Flush(g)
+		m[i] = Flush(Flush(beta1*Flush(m[i])) + Flush(rest1*g))
+		v[i] = Flush(Flush(beta2*Flush(v[i])) + Flush(rest2*Flush(g*g)))
+		root := float32(math.Sqrt(float64(Flush(scale2 * v[i]))))
+		t := Flush(Flush(value[i]) - Flush(Flush(rate*m[i])/(root+eps)))
 		if t < floor {
 			t = floor
 		}

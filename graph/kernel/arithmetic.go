@@ -72,48 +72,48 @@ func Clamp0[T Float](x []T) {
 func add[T Float](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
-		dst[i] = flush(flush(a[i]) + flush(b[i]))
+		dst[i] = Flush(Flush(a[i]) + Flush(b[i]))
 	}
 }
 
 func sub[T Float](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
-		dst[i] = flush(flush(a[i]) - flush(b[i]))
+		dst[i] = Flush(Flush(a[i]) - Flush(b[i]))
 	}
 }
 
 func mul[T Float](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
-		dst[i] = flush(flush(a[i]) * flush(b[i]))
+		dst[i] = Flush(Flush(a[i]) * Flush(b[i]))
 	}
 }
 
 func mulAdd[T Float](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
-		dst[i] = flush(flush(dst[i]) + flush(flush(a[i])*flush(b[i])))
+		dst[i] = Flush(Flush(dst[i]) + Flush(Flush(a[i])*Flush(b[i])))
 	}
 }
 
 func axpy[T Float](dst []T, alpha T, x []T) {
-	x, alpha = x[:len(dst)], flush(alpha)
+	x, alpha = x[:len(dst)], Flush(alpha)
 	for i := range dst {
-		dst[i] = flush(flush(dst[i]) + flush(alpha*flush(x[i])))
+		dst[i] = Flush(Flush(dst[i]) + Flush(alpha*Flush(x[i])))
 	}
 }
 
 func affine[T Float](dst []T, a T, x []T, b T) {
-	x, a, b = x[:len(dst)], flush(a), flush(b)
+	x, a, b = x[:len(dst)], Flush(a), Flush(b)
 	for i := range dst {
-		dst[i] = flush(flush(a*flush(x[i])) + b)
+		dst[i] = Flush(Flush(a*Flush(x[i])) + b)
 	}
 }
 
 func clamp0[T Float](x []T) {
 	for i, t := range x {
-		if t = flush(t); t < 0 {
+		if t = Flush(t); t < 0 {
 			t = 0
 		}
 		x[i] = t

@@ -84,8 +84,8 @@ func f32[T Float](x []T) []float32 { return any(x).([]float32) }
 // f64 is x under its concrete type; T must be float64.
 func f64[T Float](x []T) []float64 { return any(x).([]float64) }
 
-// flush is x, or 0 where x is subnormal: where its exponent field is 0.
-func flush[T Float](x T) T {
+// Flush is x, or 0 where x is subnormal: where its exponent field is 0.
+func Flush[T Float](x T) T {
 	if unsafe.Sizeof(x) == 4 {
 		if *(*uint32)(unsafe.Pointer(&x))&(0xFF<<23) == 0 {
 			return 0

@@ -45,18 +45,18 @@ func SqDist[T Float](a, b []T) T {
 type lanes[T Float] [8]T
 
 func (l *lanes[T]) fold() T {
-	return flush(flush(flush(l[0]+l[4])+flush(l[2]+l[6])) + flush(flush(l[1]+l[5])+flush(l[3]+l[7])))
+	return Flush(Flush(Flush(l[0]+l[4])+Flush(l[2]+l[6])) + Flush(Flush(l[1]+l[5])+Flush(l[3]+l[7])))
 }
 
 func sum[T Float](x []T) T {
 	var l lanes[T]
 	for ; len(x) >= len(l); x = x[len(l):] {
 		for j := range l {
-			l[j] = flush(l[j] + flush(x[j]))
+			l[j] = Flush(l[j] + Flush(x[j]))
 		}
 	}
 	for j, t := range x {
-		l[j] = flush(l[j] + flush(t))
+		l[j] = Flush(l[j] + Flush(t))
 	}
 	return l.fold()
 }
@@ -66,11 +66,11 @@ func dot[T Float](a, b []T) T {
 	b = b[:len(a)]
 	for ; len(a) >= len(l) && len(b) >= len(l); a, b = a[len(l):], b[len(l):] {
 		for j := range l {
-			l[j] = flush(l[j] + flush(flush(a[j])*flush(b[j])))
+			l[j] = Flush(l[j] + Flush(Flush(a[j])*Flush(b[j])))
 		}
 	}
 	for j := range a {
-		l[j] = flush(l[j] + flush(flush(a[j])*flush(b[j])))
+		l[j] = Flush(l[j] + Flush(Flush(a[j])*Flush(b[j])))
 	}
 	return l.fold()
 }
@@ -80,11 +80,11 @@ func dsdot(a, b []float32) float64 {
 	b = b[:len(a)]
 	for ; len(a) >= len(l) && len(b) >= len(l); a, b = a[len(l):], b[len(l):] {
 		for j := range l {
-			l[j] += float64(flush(a[j])) * float64(flush(b[j]))
+			l[j] += float64(Flush(a[j])) * float64(Flush(b[j]))
 		}
 	}
 	for j := range a {
-		l[j] += float64(flush(a[j])) * float64(flush(b[j]))
+		l[j] += float64(Flush(a[j])) * float64(Flush(b[j]))
 	}
 	return l.fold()
 }
@@ -94,13 +94,13 @@ func sqDist[T Float](a, b []T) T {
 	b = b[:len(a)]
 	for ; len(a) >= len(l) && len(b) >= len(l); a, b = a[len(l):], b[len(l):] {
 		for j := range l {
-			d := flush(flush(a[j]) - flush(b[j]))
-			l[j] = flush(l[j] + flush(d*d))
+			d := Flush(Flush(a[j]) - Flush(b[j]))
+			l[j] = Flush(l[j] + Flush(d*d))
 		}
 	}
 	for j := range a {
-		d := flush(flush(a[j]) - flush(b[j]))
-		l[j] = flush(l[j] + flush(d*d))
+		d := Flush(Flush(a[j]) - Flush(b[j]))
+		l[j] = Flush(l[j] + Flush(d*d))
 	}
 	return l.fold()
 }

@@ -50,7 +50,7 @@ func expScalar(x float32) float32 {
 	// 2ᵏ in two factors, since it may be out of range where the result is not.
 	n := int32(math.Float32bits(shifted) - math.Float32bits(roundShift))
 	half := n >> 1
-	return flush(p * powerOf2(half) * powerOf2(n-half))
+	return Flush(p * powerOf2(half) * powerOf2(n-half))
 }
 
 func powerOf2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
@@ -148,7 +148,7 @@ func expScalar64(x float64) float64 {
 	if x < exp64Min {
 		return 0
 	}
-	return flush(math.Exp(x))
+	return Flush(math.Exp(x))
 }
 
 func softplus64(dst, x []float64) {
@@ -164,7 +164,7 @@ func sigmoid64(dst, x []float64) {
 		if t < 0 {
 			s = e
 		}
-		dst[i] = flush(s / (1 + e))
+		dst[i] = Flush(s / (1 + e))
 	}
 }
 
@@ -176,7 +176,7 @@ func softplusSigmoid64(sp, sg, x []float64) {
 			s = e
 		}
 		sp[i] = max(t, 0) + math.Log1p(e)
-		sg[i] = flush(s / (1 + e))
+		sg[i] = Flush(s / (1 + e))
 	}
 }
 
@@ -188,21 +188,21 @@ func exp64(dst, x []float64) {
 
 func log[T Float](dst, x []T) {
 	for i, t := range x {
-		dst[i] = T(math.Log(float64(flush(t))))
+		dst[i] = T(math.Log(float64(Flush(t))))
 	}
 }
 
 func sigmoidGrad[T Float](dst, s, g []T) {
 	s, g = s[:len(dst)], g[:len(dst)]
 	for i := range dst {
-		v := flush(s[i])
-		dst[i] = flush(flush(v*(1-v)) * flush(g[i]))
+		v := Flush(s[i])
+		dst[i] = Flush(Flush(v*(1-v)) * Flush(g[i]))
 	}
 }
 
 func sigmoidGrad2[T Float](dst, s, g, u []T) {
 	s, g, u = s[:len(dst)], g[:len(dst)], u[:len(dst)]
 	for i := range dst {
-		dst[i] = flush(flush((1-2*flush(s[i]))*flush(g[i])) * flush(u[i]))
+		dst[i] = Flush(Flush((1-2*Flush(s[i]))*Flush(g[i])) * Flush(u[i]))
 	}
 }

@@ -22,7 +22,7 @@ func edges[T Float]() []T {
 	return x
 }
 
-func subnormal[T Float](x T) bool { return x != 0 && flush(x) == 0 }
+func subnormal[T Float](x T) bool { return x != 0 && Flush(x) == 0 }
 
 // No result is subnormal, and each is what it is with zeros for the operands
 // that are.
@@ -41,7 +41,7 @@ func checkSubnormals[T Float](t *testing.T) {
 	zeros := func(x []T) []T {
 		y := make([]T, len(x))
 		for i, v := range x {
-			y[i] = flush(v)
+			y[i] = Flush(v)
 		}
 		return y
 	}

@@ -3,7 +3,7 @@
 //
 // A micro-kernel holds a tile of C, a few rows of one or two vectors, in
 // registers. For each l it adds the column l of A, one broadcast element to a
-// row, times the row l of a packed panel of B.
+// row, times the row l of a panel of B.
 package main
 
 import (
@@ -31,22 +31,53 @@ func main() {
 	Generate()
 }
 
-// microKernel writes one micro, documented in native.go: a tile with the given
+// The fields of a segment, in bytes.
+const (
+	fieldK          = 8 * iota
+	fieldA          // *T
+	fieldRowStride  // elements
+	fieldColStride  // elements
+	fieldTileStride // elements
+	fieldB          // *T
+	fieldBStride    // elements
+	sizeOfSegment
+)
+
+// microKernel writes one micro, documented in native.go: tiles with the given
 // rows and n vectors.
 func microKernel(p precision, v vectors, rows, n int) {
 	TEXT(fmt.Sprintf("%smicro%dx%d%s", p.letter, rows, n*v.bytes/p.size, v.name), NOSPLIT,
-		fmt.Sprintf("func(k int, a *%[1]s, rowStride, colStride int, b *%[1]s, bStride int, c *%[1]s, ldc, cols int, alpha, beta %[1]s)", p.name))
+		fmt.Sprintf("func(tiles int, segments *int, count int, c *%[1]s, ldc, cols int, alpha, beta %[1]s, bias *%[1]s)", p.name))
+	restore := flushSubnormals()
+	done := GP64() // tiles
+	XORQ(done, done)
+	c := Mem{Base: Load(Param("c"), GP64())}
 
+	Label("tile")
 	acc := make([][]reg.Register, rows)
 	for i := range acc {
 		for range n {
 			acc[i] = append(acc[i], v.zero())
 		}
 	}
-	k := Load(Param("k"), GP64())
-	a := rowsAt("a", "rowStride", rows, p)
-	colStride := stride("colStride", p)
-	b, bStride := Mem{Base: Load(Param("b"), GP64())}, stride("bStride", p)
+	segment, left := Mem{Base: Load(Param("segments"), GP64())}, Load(Param("count"), GP64())
+
+	Label("segment")
+	scaled := func(field int) reg.Register {
+		r := GP64()
+		MOVQ(segment.Offset(field), r)
+		SHLQ(U8(p.shift), r)
+		return r
+	}
+	first, k, b := GP64(), GP64(), Mem{Base: GP64()}
+	offset := scaled(fieldTileStride)
+	IMULQ(done, offset)
+	MOVQ(segment.Offset(fieldA), first)
+	ADDQ(offset, first)
+	a := rowsFrom(first, scaled(fieldRowStride), rows)
+	colStride, bStride := scaled(fieldColStride), scaled(fieldBStride)
+	MOVQ(segment.Offset(fieldB), b.Base)
+	MOVQ(segment.Offset(fieldK), k)
 
 	Label("next")
 	bs := make([]reg.Register, n)
@@ -65,7 +96,15 @@ func microKernel(p precision, v vectors, rows, n int) {
 	ADDQ(bStride, b.Base)
 	DECQ(k)
 	JNZ(LabelRef("next"))
+	ADDQ(U8(sizeOfSegment), segment.Base)
+	DECQ(left)
+	JNZ(LabelRef("segment"))
 
+	part := v.first(p, n)
+	zero := XMM()
+	VXORPS(zero, zero, zero)
+	p.compareOne(parameter("alpha"))
+	JEQ(LabelRef("scaled"))
 	alpha := v.register()
 	p.broadcast(parameter("alpha"), alpha)
 	for i := range acc {
@@ -73,13 +112,22 @@ func microKernel(p precision, v vectors, rows, n int) {
 			p.multiply(alpha, acc[i][j], acc[i][j])
 		}
 	}
-	c := Mem{Base: Load(Param("c"), GP64())}
-	ldc := stride("ldc", p)
-	part := v.first(p, n)
 
+	Label("scaled")
+	bias := Mem{Base: Load(Param("bias"), GP64())}
+	TESTQ(bias.Base, bias.Base)
+	JZ(LabelRef("biased"))
+	for j := range n {
+		x := v.register()
+		part.load(bias.Offset(j*v.bytes), j, x)
+		for i := range acc {
+			p.add(x, acc[i][j], acc[i][j])
+		}
+	}
+
+	Label("biased")
+	ldc := stride("ldc", p)
 	Comment("Under β = ±0, C is not read: it may hold NaN.")
-	zero := XMM()
-	VXORPS(zero, zero, zero)
 	p.compare(parameter("beta"), zero)
 	JNE(LabelRef("accumulate"))
 	JNP(LabelRef("store"))
@@ -104,9 +152,28 @@ func microKernel(p precision, v vectors, rows, n int) {
 		}
 		ADDQ(ldc, c.Base)
 	}
+	INCQ(done)
+	DECQ(parameter("tiles"))
+	JNZ(LabelRef("tile"))
 	VZEROUPPER()
+	restore()
 	RET()
 }
+
+// flushSubnormals makes operands and results that are subnormal count as 0
+// until restore. Go preempts no assembly, so that no other code sees it.
+func flushSubnormals() (restore func()) {
+	if flushing == nil {
+		m := ConstData("flushing", U32(0x1F80|1<<15|1<<6)) // the MXCSR of a new thread, with FTZ and DAZ
+		flushing = &m
+	}
+	mode := AllocLocal(8)
+	STMXCSR(mode)
+	LDMXCSR(*flushing)
+	return func() { LDMXCSR(mode) }
+}
+
+var flushing *Mem
 
 // packRows writes the packing of a panel of B from rows of B.
 func packRows(p precision, v vectors, n int) {
@@ -171,6 +238,7 @@ func dots(p precision) {
 	const rows = 16
 	TEXT(fmt.Sprintf("%sdots%dAVX512", p.letter, rows), NOSPLIT,
 		fmt.Sprintf("func(k int, a *%[1]s, ld int, b *%[1]s, sums *[%[2]d]%[1]s)", p.name, rows))
+	restore := flushSubnormals()
 	acc := make([]reg.VecVirtual, rows)
 	for i := range acc {
 		acc[i] = ZMM()
@@ -228,5 +296,6 @@ func dots(p precision) {
 	}
 	p.move(acc[0], Mem{Base: Load(Param("sums"), GP64())})
 	VZEROUPPER()
+	restore()
 	RET()
 }

@@ -17,8 +17,11 @@ type precision struct {
 	moveZero  func(mem, k, to Op) // AVX-512: zero outside the mask
 	moveMask  func(x, y, z Op)    // AVX2
 	multiply  func(...Op)
+	add       func(...Op)
 	fma       func(...Op) // the last += product of the others
 	compare   func(x, y Op)
+	// compareOne compares the bits of x with those of 1.
+	compareOne func(x Mem)
 	// transposed are the columns of half a block of rows.
 	transposed func([]reg.VecVirtual) []reg.VecVirtual
 }
@@ -26,7 +29,8 @@ type precision struct {
 var single = precision{
 	name: "float32", letter: "s", size: 4, shift: 2,
 	broadcast: VBROADCASTSS, move: VMOVUPS, moveZero: VMOVUPS_Z, moveMask: VMASKMOVPS,
-	multiply: VMULPS, fma: VFMADD231PS, compare: VUCOMISS,
+	multiply: VMULPS, add: VADDPS, fma: VFMADD231PS, compare: VUCOMISS,
+	compareOne: func(x Mem) { CMPL(x, U32(0x3F800000)) },
 	transposed: func(x []reg.VecVirtual) []reg.VecVirtual {
 		low, high := interleave(VUNPCKLPS, VUNPCKHPS, x[0], x[1])
 		low2, high2 := interleave(VUNPCKLPS, VUNPCKHPS, x[2], x[3])
@@ -42,7 +46,12 @@ var single = precision{
 var double = precision{
 	name: "float64", letter: "d", size: 8, shift: 3,
 	broadcast: VBROADCASTSD, move: VMOVUPD, moveZero: VMOVUPD_Z, moveMask: VMASKMOVPD,
-	multiply: VMULPD, fma: VFMADD231PD, compare: VUCOMISD,
+	multiply: VMULPD, add: VADDPD, fma: VFMADD231PD, compare: VUCOMISD,
+	compareOne: func(x Mem) {
+		one := GP64()
+		MOVQ(U64(0x3FF0000000000000), one)
+		CMPQ(x, one)
+	},
 	transposed: func(x []reg.VecVirtual) []reg.VecVirtual {
 		low, high := interleave(VUNPCKLPD, VUNPCKHPD, x[0], x[1])
 		return []reg.VecVirtual{low, high}
@@ -147,10 +156,15 @@ const rowsPerBase = 6
 
 // rowsAt loads the named parameters for that many rows.
 func rowsAt(base, rowStride string, rows int, p precision) rowAddresses {
-	r := rowAddresses{one: stride(rowStride, p), three: GP64(), five: GP64()}
+	return rowsFrom(Load(Param(base), GP64()), stride(rowStride, p), rows)
+}
+
+// rowsFrom reaches that many rows, one stride in bytes apart, from the first.
+func rowsFrom(first, rowStride reg.Register, rows int) rowAddresses {
+	r := rowAddresses{one: rowStride, three: GP64(), five: GP64()}
 	LEAQ(Mem{Base: r.one, Index: r.one, Scale: 2}, r.three)
 	LEAQ(Mem{Base: r.one, Index: r.one, Scale: 4}, r.five)
-	r.bases = []reg.Register{Load(Param(base), GP64())}
+	r.bases = []reg.Register{first}
 	for i := rowsPerBase; i < rows; i += rowsPerBase {
 		next := GP64()
 		LEAQ(Mem{Base: r.bases[len(r.bases)-1], Index: r.three, Scale: 2}, next)

@@ -1,0 +1,206 @@
+package blas
+
+import (
+	"fmt"
+	"sync"
+
+	"cmf/graph/kernel"
+)
+
+// Term is one product op(A)·op(B) of a [Sum]: op(A) has the rows of C, op(B) its
+// columns, and K is the size between them.
+type Term[T float32 | float64] struct {
+	TransA, TransB bool
+	K              int
+	A              []T
+	LDA            int
+	B              []T
+	LDB            int
+
+	// Panels, where not nil, keep op(B) as the products read it from one call
+	// to the next, until they are told that B has changed.
+	Panels *Panels[T]
+}
+
+// Sum computes C ← bias + Σ op(A)·op(B), or adds that to C where add is set. A
+// bias of n elements is added to every row; nil stands for none. C is written in
+// one pass where the sizes between the factors are small, and must overlap none
+// of what is read. Without add it is not read, so it may hold NaN.
+//
+// Shapes are the caller's to check, as with [Gemm]; like it, Sum does not
+// allocate after the first call.
+func Sum[T float32 | float64](m, n int, terms []Term[T], bias []T, add bool, c []T, ldc int) {
+	if len(terms) == 0 {
+		panic("blas: a sum without terms")
+	}
+	// A lone product may be turned for speed.
+	if _, ours := current.(native); ours && len(terms) <= maxTerms && (len(terms) > 1 || bias != nil || terms[0].Panels != nil) {
+		switch c := any(c).(type) {
+		case []float32:
+			sumNative(m, n, any(terms).([]Term[float32]), any(bias).([]float32), add, c, ldc, &sums32, serial32)
+		case []float64:
+			sumNative(m, n, any(terms).([]Term[float64]), any(bias).([]float64), add, c, ldc, &sums64, serial64)
+		}
+		return
+	}
+	beta := T(0)
+	if add {
+		beta = 1
+	}
+	if bias != nil {
+		for i := range m {
+			row := c[i*ldc:][:n]
+			if add {
+				kernel.Add(row, row, bias[:n])
+			} else {
+				copy(row, bias[:n])
+			}
+		}
+		beta = 1
+	}
+	for _, t := range terms {
+		Gemm(t.TransA, t.TransB, m, n, t.K, 1, t.A, t.LDA, t.B, t.LDB, beta, c, ldc)
+		beta = 1
+	}
+}
+
+// maxTerms is the largest number of products that native takes in one pass.
+const maxTerms = 8
+
+// sum is C ← α·Σ op(A)·op(B) + bias + β·C.
+type sum[T float] struct {
+	m, n  int
+	terms [maxTerms]Term[T]
+	count int // of terms
+	alpha T
+	bias  []T
+	beta  T
+	c     []T
+	ldc   int
+}
+
+// work is the number of multiply–adds.
+func (s *sum[T]) work() int {
+	k := 0
+	for _, t := range s.terms[:s.count] {
+		k += t.K
+	}
+	return s.m * s.n * k
+}
+
+// part is the rows [i0, i1) and the columns [j0, j1) of C.
+type part struct{ i0, i1, j0, j1 int }
+
+func sumNative[T float](m, n int, terms []Term[T], bias []T, add bool, c []T, ldc int, pool *sync.Pool, serial func(*sum[T], part)) {
+	if m == 0 || n == 0 {
+		return
+	}
+	for i, t := range terms {
+		if !holds(t.A, t.LDA, m, t.K, t.TransA) || !holds(t.B, t.LDB, t.K, n, t.TransB) || t.K < 1 {
+			panic(fmt.Sprintf("blas: term %d of a sum of shape (%d, %d): factors with %d and %d elements, strides %d and %d, for %d between them", i, m, n, len(t.A), len(t.B), t.LDA, t.LDB, t.K))
+		}
+	}
+	if !holds(c, ldc, m, n, false) || bias != nil && len(bias) < n {
+		panic(fmt.Sprintf("blas: a sum of shape (%d, %d) with stride %d in %d elements, and a bias of %d", m, n, ldc, len(c), len(bias)))
+	}
+	s := pool.Get().(*split[T])
+	s.sum = sum[T]{m: m, n: n, alpha: 1, bias: bias, c: c, ldc: ldc}
+	s.count = copy(s.terms[:], terms)
+	if add {
+		s.beta = 1
+	}
+	s.run(serial)
+	pool.Put(s)
+}
+
+// multiply runs p through serial, in parts of C where it is large, as a sum of
+// one term.
+func multiply[T float](p product[T], pool *sync.Pool, serial func(*sum[T], part)) {
+	if p.m == 0 || p.n == 0 {
+		return
+	}
+	if p.k == 0 || p.alpha == 0 {
+		p.scale()
+		return
+	}
+	s := pool.Get().(*split[T])
+	s.sum = sum[T]{m: p.m, n: p.n, count: 1, alpha: p.alpha, beta: p.beta, c: p.c, ldc: p.ldc}
+	s.terms[0] = Term[T]{TransA: p.transA, TransB: p.transB, K: p.k, A: p.a, LDA: p.lda, B: p.b, LDB: p.ldb}
+	s.run(serial)
+	pool.Put(s)
+}
+
+// product is the part at of a sum of one term.
+func (s *sum[T]) product(at part) product[T] {
+	t := &s.terms[0]
+	p := product[T]{
+		transA: t.TransA, transB: t.TransB, m: s.m, n: s.n, k: t.K,
+		alpha: s.alpha, a: t.A, lda: t.LDA, b: t.B, ldb: t.LDB, beta: s.beta, c: s.c, ldc: s.ldc,
+	}
+	return p.rows(at.i0, at.i1).cols(at.j0, at.j1)
+}
+
+const (
+	// serialWork is the number of multiply–adds, some 4 µs of them, below
+	// which a second goroutine comes too late to help.
+	serialWork = 1 << 19
+
+	// A product is split at multiples of these rows or columns of C, which are
+	// multiples of every micro-tile and, for columns, of a cache line.
+	rowUnit, colUnit = 12, 32
+)
+
+// split is a sum on its way through kernel.Parallel. It is pooled, with its
+// method value made once, because a fresh closure would be an allocation for
+// every product.
+type split[T float] struct {
+	sum[T]
+	serial func(*sum[T], part)
+	byRows bool
+	body   func(lo, hi int)
+}
+
+func (s *split[T]) do(lo, hi int) {
+	at := part{0, s.m, 0, s.n}
+	if s.byRows {
+		at.i0, at.i1 = lo*rowUnit, min(hi*rowUnit, s.m)
+	} else {
+		at.j0, at.j1 = lo*colUnit, min(hi*colUnit, s.n)
+	}
+	s.serial(&s.sum, at)
+}
+
+// run computes the sum through serial, in parts of C on several goroutines when
+// it is large enough. Every element of C is computed by one goroutine.
+func (s *split[T]) run(serial func(*sum[T], part)) {
+	threads := kernel.Threads()
+	if threads == 1 || s.work() < serialWork {
+		serial(&s.sum, part{0, s.m, 0, s.n})
+		s.sum = sum[T]{}
+		return
+	}
+	s.serial = serial
+	rows, cols := (s.m+rowUnit-1)/rowUnit, (s.n+colUnit-1)/colUnit
+	// Columns for preference: then no two goroutines pack the same part of B.
+	s.byRows = cols < 4*threads && cols < rows
+	if s.byRows {
+		kernel.Parallel(rows, 1, s.body)
+	} else {
+		kernel.Parallel(cols, 1, s.body)
+	}
+	s.sum, s.serial = sum[T]{}, nil
+}
+
+// newSplits pools the splits of one element type.
+func newSplits[T float]() sync.Pool {
+	return sync.Pool{New: func() any {
+		s := new(split[T])
+		s.body = s.do
+		return s
+	}}
+}
+
+var (
+	sums32 = newSplits[float32]()
+	sums64 = newSplits[float64]()
+)
