@@ -1,14 +1,17 @@
 package graph
 
 import (
+	"cmf/graph/blas"
 	"cmf/graph/kernel"
 	"cmf/graph/op"
 
 	"gorgonia.org/gorgonia"
 )
 
-// instruction computes one node, as a rule from its operands. Three kinds spare
+// instruction computes one node, as a rule from its operands. Four kinds spare
 // an intermediate result:
+//   - with products set it is their sum, and base's where that is set: one pass
+//     over its memory; reads lists base and then their factors;
 //   - with fold set it is a sum whose operand fold is accumulated straight into
 //     it; reads then lists base and fold's operands;
 //   - with twin set it computes that too: node is the softplus and twin the
@@ -16,12 +19,21 @@ import (
 //   - with tiles set it is the sum over the tiles of that product, whose
 //     operands reads lists.
 type instruction struct {
-	node  *gorgonia.Node
-	base  *gorgonia.Node
-	fold  *gorgonia.Node
-	twin  *gorgonia.Node
-	tiles *gorgonia.Node
-	reads gorgonia.Nodes
+	node     *gorgonia.Node
+	base     *gorgonia.Node
+	products gorgonia.Nodes
+	fold     *gorgonia.Node
+	twin     *gorgonia.Node
+	tiles    *gorgonia.Node
+	reads    gorgonia.Nodes
+}
+
+// operands are what the instruction reads besides its base.
+func (in *instruction) operands() gorgonia.Nodes {
+	if in.base != nil {
+		return in.reads[1:]
+	}
+	return in.reads
 }
 
 // fuser turns nodes into instructions.
@@ -46,8 +58,9 @@ func fuse(order gorgonia.Nodes, pinned map[*gorgonia.Node]bool) []instruction {
 		}
 	}
 	spared := make(map[*gorgonia.Node]bool)
-	slopes := make(map[*gorgonia.Node]int) // instruction of a softplus or sigmoid, by operand
+	at := make(map[*gorgonia.Node]int) // instruction of a node
 	var program []instruction
+	slopes := make(map[*gorgonia.Node]int) // instruction of a softplus or sigmoid, by operand
 	for _, n := range order {
 		in := instruction{node: n, reads: f.operands(n)}
 		switch {
@@ -60,7 +73,15 @@ func fuse(order gorgonia.Nodes, pinned map[*gorgonia.Node]bool) []instruction {
 				continue
 			}
 			slopes[x] = len(program)
+		case op.IsMatMul(n.Op()):
+			in.products = gorgonia.Nodes{n}
 		case op.AddOp(n.Op()):
+			if joined := f.join(&in, program, at); joined != nil {
+				for _, c := range joined {
+					spared[c] = true
+				}
+				break
+			}
 			for k := 1; k >= 0 && in.fold == nil; k-- {
 				if c := in.reads[k]; f.accumulates(c) && c.Shape().Eq(n.Shape()) {
 					in.fold, in.base = c, in.reads[1-k]
@@ -76,6 +97,7 @@ func fuse(order gorgonia.Nodes, pinned map[*gorgonia.Node]bool) []instruction {
 				in.tiles, in.reads = c, f.operands(c)
 			}
 		}
+		at[n] = len(program)
 		program = append(program, in)
 	}
 	kept := program[:0]
@@ -85,6 +107,42 @@ func fuse(order gorgonia.Nodes, pinned map[*gorgonia.Node]bool) []instruction {
 		}
 	}
 	return kept
+}
+
+// join makes the sum in, of two operands, one sum of products with at most one
+// base, and returns the operands that it takes over, or nil for none.
+func (f *fuser) join(in *instruction, program []instruction, at map[*gorgonia.Node]int) (taken gorgonia.Nodes) {
+	x, y := in.reads[0], in.reads[1]
+	part := func(c *gorgonia.Node) (p instruction, ok bool) {
+		if i, made := at[c]; made && len(f.users[c]) == 1 && !f.pinned[c] && c.Shape().Eq(in.node.Shape()) {
+			p = program[i]
+		}
+		return p, p.products != nil
+	}
+	a, isA := part(x)
+	b, isB := part(y)
+	switch {
+	case isA && isB && (a.base == nil || b.base == nil) && len(a.products)+len(b.products) <= blas.MaxTerms:
+		in.products = append(append(in.products, a.products...), b.products...)
+		if in.base = a.base; in.base == nil {
+			in.base = b.base
+		}
+		taken = gorgonia.Nodes{x, y}
+	case isB && b.base == nil:
+		in.products, in.base, taken = b.products, x, gorgonia.Nodes{y}
+	case isA && a.base == nil:
+		in.products, in.base, taken = a.products, y, gorgonia.Nodes{x}
+	default:
+		return nil
+	}
+	in.reads = nil
+	if in.base != nil {
+		in.reads = append(in.reads, in.base)
+	}
+	for _, p := range in.products {
+		in.reads = append(in.reads, f.operands(p)...)
+	}
+	return taken
 }
 
 // readByBlocks reports whether all that read the tiles n are elementwise, so

@@ -3,7 +3,9 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"slices"
 
+	"cmf/graph/blas"
 	"cmf/graph/kernel"
 	"cmf/graph/op"
 
@@ -11,15 +13,17 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Machine is a gorgonia.VM that plans once and runs many times: the order of
-// what the outputs need, and nothing else; buffers shared by liveness; results
-// written over dead operands; products accumulated into the sum that uses
-// them; softplus and sigmoid of one operand computed together; tiles read where
-// their source lies. It never writes an input. Outputs stay valid until the next run.
+// Machine is a gorgonia.VM that plans once and runs many times: what the outputs
+// need, and nothing else; buffers shared by liveness; results written over dead
+// operands; sums of products in one pass; softplus and sigmoid of one operand
+// computed together; tiles read where their source lies. Threads share stages of
+// instructions, by rows where each row of a batch goes its own way. It never
+// writes an input. Outputs stay valid until the next run.
 type Machine struct {
-	steps []func() error
-	bound []binding
-	bytes int
+	steps        []func() error
+	bound        []binding
+	bytes        int
+	computations int // that a run makes
 }
 
 // binding remembers the memory that the plan reads for an input.
@@ -32,15 +36,19 @@ var _ gorgonia.VM = (*Machine)(nil)
 
 // NewMachine plans the computation of outputs, of one graph and one element
 // type. Every input must have a value bound, whose memory the plan keeps.
-func NewMachine(outputs ...*gorgonia.Node) (*Machine, error) {
+func NewMachine(outputs ...*gorgonia.Node) (*Machine, error) { return newMachine(outputs, nil) }
+
+// newMachine is NewMachine with the nodes that are weights: what the products
+// make of those is kept while they are held.
+func newMachine(outputs []*gorgonia.Node, weights map[*gorgonia.Node]*Param) (*Machine, error) {
 	if len(outputs) == 0 {
 		return nil, errors.New("graph: a machine without outputs")
 	}
 	switch t := outputs[0].Dtype(); t {
 	case tensor.Float32:
-		return plan[float32](outputs)
+		return plan[float32](outputs, weights)
 	case tensor.Float64:
-		return plan[float64](outputs)
+		return plan[float64](outputs, weights)
 	default:
 		return nil, fmt.Errorf("graph: outputs of type %v; allowed are float32 and float64", t)
 	}
@@ -72,60 +80,78 @@ func (m *Machine) Bytes() int { return m.bytes }
 
 // planner assigns memory. Buffers are numbered until all sizes are known.
 type planner[T kernel.Float] struct {
-	pinned map[*gorgonia.Node]bool
-	last   map[*gorgonia.Node]int // index of the instruction that reads it last
-	buffer map[*gorgonia.Node]int
-	sizes  []int // of each buffer
-	free   []int // buffers
-	slabs  [][]T
-	input  map[*gorgonia.Node][]T
+	weights map[*gorgonia.Node]*Param // the nodes that are weights
+	pinned  map[*gorgonia.Node]bool
+	last    map[*gorgonia.Node]int // index of the instruction that reads it last
+	buffer  map[*gorgonia.Node]int
+	inPlace map[*gorgonia.Node]bool
+	sizes   []int // of each buffer
+	free    []int // buffers
+	slabs   [][]T
+	input   map[*gorgonia.Node][]T
+
+	computations int // bound so far
+
+	// In a stage on rows threads are at different instructions at a time: a
+	// buffer may be used anew within it only for rows of the same length.
+	stage  int
+	usedIn map[int]int // stage in which a buffer was last taken or freed
+	cols   map[int]int // length of its rows there
+	later  []int       // buffers that are free after the stage
 }
 
-func plan[T kernel.Float](outputs []*gorgonia.Node) (*Machine, error) {
+func plan[T kernel.Float](outputs []*gorgonia.Node, weights map[*gorgonia.Node]*Param) (*Machine, error) {
 	p := &planner[T]{
-		pinned: make(map[*gorgonia.Node]bool),
-		last:   make(map[*gorgonia.Node]int),
-		buffer: make(map[*gorgonia.Node]int),
-		input:  make(map[*gorgonia.Node][]T),
+		weights: weights,
+		pinned:  make(map[*gorgonia.Node]bool),
+		last:    make(map[*gorgonia.Node]int),
+		buffer:  make(map[*gorgonia.Node]int),
+		inPlace: make(map[*gorgonia.Node]bool),
+		input:   make(map[*gorgonia.Node][]T),
+		usedIn:  make(map[int]int),
+		cols:    make(map[int]int),
 	}
 	for _, n := range outputs {
 		p.pinned[n] = true
 	}
 	m := &Machine{}
-	program := fuse(topological(outputs...), p.pinned)
-	for i, in := range program {
-		for _, r := range in.reads {
-			p.last[r] = i
+	stages := schedule(fuse(topological(outputs...), p.pinned))
+	i := 0
+	for _, st := range stages {
+		for _, in := range st.instructions {
+			for _, r := range in.reads {
+				p.last[r] = i
+			}
+			i++
 		}
 	}
-	var inPlace []bool
-	for i, in := range program {
-		if in.node.Op() == nil || in.node.Value() != nil && len(in.reads) == 0 {
-			data, err := p.bind(in.node)
-			if err != nil {
-				return nil, err
+	i = 0
+	for k, st := range stages {
+		p.stage = k
+		for _, in := range st.instructions {
+			if in.node.Op() == nil || in.node.Value() != nil && len(in.reads) == 0 {
+				data, err := p.bind(in.node)
+				if err != nil {
+					return nil, err
+				}
+				p.input[in.node] = data
+				m.bound = append(m.bound, binding{in.node, in.node.Value()})
+			} else {
+				p.inPlace[in.node] = p.assign(i, in, st)
 			}
-			p.input[in.node] = data
-			m.bound = append(m.bound, binding{in.node, in.node.Value()})
-			inPlace = append(inPlace, false)
-			continue
+			i++
 		}
-		inPlace = append(inPlace, p.assign(i, in))
+		p.free = append(p.free, p.later...)
+		p.later = p.later[:0]
 	}
 	for _, n := range p.sizes {
 		p.slabs = append(p.slabs, make([]T, n))
 		m.bytes += n * int(elementSize[T]())
 	}
-	for i, in := range program {
-		if p.input[in.node] != nil {
-			continue
-		}
-		steps, err := p.emit(in, inPlace[i])
-		if err != nil {
-			return nil, err
-		}
-		m.steps = append(m.steps, steps...)
+	for _, st := range stages {
+		m.steps = append(m.steps, p.steps(st)...)
 	}
+	m.computations = p.computations
 	// Outputs are read through their nodes.
 	for _, n := range outputs {
 		if p.input[n] != nil {
@@ -155,30 +181,38 @@ func (p *planner[T]) bind(n *gorgonia.Node) ([]T, error) {
 
 // assign chooses the buffer of an instruction's result and reports whether it
 // is that of an operand, then frees the operands that die here.
-func (p *planner[T]) assign(i int, in instruction) (inPlace bool) {
-	target := p.reusable(i, in)
+func (p *planner[T]) assign(i int, in instruction, st stage) (inPlace bool) {
+	target := p.reusable(i, in, st)
 	if target != nil {
 		p.buffer[in.node] = p.buffer[target]
 	} else {
-		p.buffer[in.node] = p.take(max(1, in.node.Shape().TotalSize()))
+		p.buffer[in.node] = p.take(in.node, st)
 	}
 	if in.twin != nil {
-		p.buffer[in.twin] = p.take(max(1, in.twin.Shape().TotalSize()))
+		p.buffer[in.twin] = p.take(in.twin, st)
 	}
 	released := make(map[*gorgonia.Node]bool)
 	for _, r := range in.reads {
 		if b, ok := p.buffer[r]; ok && p.last[r] == i && !p.pinned[r] && r != target && !released[r] {
 			released[r] = true
-			p.free = append(p.free, b)
+			if st.rows > 0 && r.Shape()[0] == st.rows && !st.whole[r] {
+				p.usedIn[b], p.cols[b] = p.stage, r.Shape().TotalSize()/st.rows
+				p.free = append(p.free, b)
+			} else {
+				p.later = append(p.later, b)
+			}
 		}
 	}
 	return target != nil
 }
 
 // reusable finds an operand that dies here and in whose memory the result may lie.
-func (p *planner[T]) reusable(i int, in instruction) *gorgonia.Node {
+func (p *planner[T]) reusable(i int, in instruction, st stage) *gorgonia.Node {
 	candidates := in.reads
-	if in.fold != nil {
+	if in.fold != nil || in.products != nil {
+		if in.base == nil {
+			return nil
+		}
 		for _, r := range in.reads[1:] {
 			if r == in.base {
 				return nil
@@ -189,19 +223,41 @@ func (p *planner[T]) reusable(i int, in instruction) *gorgonia.Node {
 		return nil
 	}
 	for _, r := range candidates {
-		if _, ok := p.buffer[r]; ok && p.last[r] == i && !p.pinned[r] && r.Shape().Eq(in.node.Shape()) {
+		if _, ok := p.buffer[r]; ok && p.last[r] == i && !p.pinned[r] && r.Shape().Eq(in.node.Shape()) && !st.shared(r) {
 			return r
 		}
 	}
 	return nil
 }
 
-// take returns the smallest free buffer that is large enough, or the largest
-// one grown, or a new one. Of equals it is the one freed last, which may still
-// be in a cache.
-func (p *planner[T]) take(size int) int {
+// shared reports whether another instruction may read r while one of the stage
+// writes over it.
+func (st *stage) shared(r *gorgonia.Node) bool {
+	if st.rows > 0 {
+		return st.whole[r]
+	}
+	readers := 0
+	for _, in := range st.instructions {
+		if slices.Contains(in.reads, r) {
+			readers++
+		}
+	}
+	return readers > 1
+}
+
+// take returns the smallest free buffer that is large enough for n, or the
+// largest one grown, or a new one. Of equals it is the one freed last, which may
+// still be in a cache.
+func (p *planner[T]) take(n *gorgonia.Node, st stage) int {
+	size, cols := max(1, n.Shape().TotalSize()), 0
+	if st.rows > 0 {
+		cols = size / st.rows
+	}
 	best := -1
 	for k, b := range p.free {
+		if used, ok := p.usedIn[b]; ok && used == p.stage && p.cols[b] != cols {
+			continue
+		}
 		switch {
 		case best < 0:
 			best = k
@@ -210,41 +266,114 @@ func (p *planner[T]) take(size int) int {
 			best = k
 		}
 	}
+	b := len(p.sizes)
 	if best < 0 {
 		p.sizes = append(p.sizes, size)
-		return len(p.sizes) - 1
+	} else {
+		b = p.free[best]
+		p.free = append(p.free[:best], p.free[best+1:]...)
+		p.sizes[b] = max(p.sizes[b], size)
 	}
-	b := p.free[best]
-	p.free = append(p.free[:best], p.free[best+1:]...)
-	p.sizes[b] = max(p.sizes[b], size)
+	p.usedIn[b], p.cols[b] = p.stage, cols
 	return b
 }
 
-// emit binds an instruction to its memory.
-func (p *planner[T]) emit(in instruction, inPlace bool) ([]func() error, error) {
-	out := p.matrix(in.node)
-	o, ok := in.node.Op().(*op.Op)
-	switch {
-	case in.fold != nil:
-		operands := p.matrices(in.reads[1:])
-		accumulate := infallible(tiled(bindAdd[T], in.fold.Op().(*op.Op), out, operands))
-		if inPlace {
-			return []func() error{accumulate}, nil
+// steps binds a stage to its memory.
+func (p *planner[T]) steps(st stage) []func() error {
+	var steps []func() error
+	var small tasks
+	cost := 0.
+	for _, in := range st.instructions {
+		cost += in.cost()
+	}
+	if st.rows > 0 {
+		run := &rowStage{rows: st.rows, cost: cost}
+		run.bind = func(lo, hi int) []func() {
+			var fs []func()
+			for _, in := range st.instructions {
+				fs = append(fs, p.emit(in, span{lo, hi, st.rows})...)
+			}
+			return fs
 		}
-		start := bindOp(op.ExpandOp(out.Rows, out.Cols), out, p.matrices(in.reads[:1]))
-		return []func() error{infallible(start), accumulate}, nil
+		p.computations += len(st.instructions)
+		return append(steps, run.prepare())
+	}
+	for _, in := range st.instructions {
+		if p.input[in.node] != nil {
+			continue
+		}
+		p.computations++
+		if _, ours := in.node.Op().(*op.Op); !ours {
+			steps = append(steps, p.stock(in, p.matrix(in.node)))
+			continue
+		}
+		f := inTurn(p.emit(in, span{}))
+		if c := in.cost(); c < large {
+			small.add(f, c)
+		} else {
+			steps = append(steps, infallible(f))
+		}
+	}
+	if len(small.list) > 0 {
+		steps = append(steps, small.prepare())
+	}
+	return steps
+}
+
+// emit binds an instruction to its memory, or to its rows in the span.
+func (p *planner[T]) emit(in instruction, at span) []func() {
+	out := cut(at, p.matrix(in.node))
+	matrices := func(ns gorgonia.Nodes) []op.Matrix[T] {
+		ms := make([]op.Matrix[T], len(ns))
+		for i, n := range ns {
+			ms[i] = cut(at, p.matrix(n))
+		}
+		return ms
+	}
+	// start copies a base to where it is added to.
+	start := func() []func() {
+		if p.inPlace[in.node] {
+			return nil
+		}
+		return []func(){bindOp(op.ExpandOp(out.Rows, out.Cols), out, matrices(gorgonia.Nodes{in.base}))}
+	}
+	switch {
+	case in.products != nil:
+		terms := p.terms(in, at)
+		switch {
+		case in.base == nil:
+			return []func(){op.BindSum(out, terms, nil, false)}
+		case len(in.base.Shape()) == 2 && in.base.Shape()[0] == 1 && in.base.Shape()[1] == out.Cols && out.Rows > 1:
+			return []func(){op.BindSum(out, terms, p.matrix(in.base).Data, false)}
+		}
+		return append(start(), op.BindSum(out, terms, nil, true))
+	case in.fold != nil:
+		return append(start(), tiled(bindAdd[T], in.fold.Op().(*op.Op), out, matrices(in.reads[1:])))
 	case in.tiles != nil:
-		return []func() error{infallible(summed(in.tiles.Op().(*op.Op), in.tiles.Shape()[0], out, p.matrices(in.reads)))}, nil
+		return []func(){summed(in.tiles.Op().(*op.Op), in.tiles.Shape()[0], out, matrices(in.reads))}
 	case in.twin != nil:
-		sp, sg := out, p.matrix(in.twin)
+		sp, sg := out, cut(at, p.matrix(in.twin))
 		if op.IsSigmoid(in.node.Op()) {
 			sp, sg = sg, sp
 		}
-		return []func() error{infallible(op.BindSoftplusSigmoid(sp, sg, p.matrix(in.reads[0])))}, nil
-	case ok:
-		return []func() error{infallible(tiled(bindOp[T], o, out, p.matrices(in.reads)))}, nil
+		return []func(){op.BindSoftplusSigmoid(sp, sg, matrices(in.reads)[0])}
 	}
-	return []func() error{p.stock(in, out)}, nil
+	return []func(){tiled(bindOp[T], in.node.Op().(*op.Op), out, matrices(in.reads))}
+}
+
+// terms are the products of an instruction.
+func (p *planner[T]) terms(in instruction, at span) []blas.Term[T] {
+	var terms []blas.Term[T]
+	factors := in.operands()
+	for i, product := range in.products {
+		x, y := p.matrix(factors[2*i]), p.matrix(factors[2*i+1])
+		t := op.Term(product.Op(), cut(at, x), y)
+		if w := p.weights[factors[2*i+1]]; w != nil {
+			t.Panels = panelsOf[T](w, t.TransB)
+		}
+		terms = append(terms, t)
+	}
+	return terms
 }
 
 func infallible(f func()) func() error { return func() error { f(); return nil } }
@@ -284,14 +413,6 @@ func (p *planner[T]) matrix(n *gorgonia.Node) op.Matrix[T] {
 		m.Cols = s[0]
 	}
 	return m
-}
-
-func (p *planner[T]) matrices(ns gorgonia.Nodes) []op.Matrix[T] {
-	ms := make([]op.Matrix[T], len(ns))
-	for i, n := range ns {
-		ms[i] = p.matrix(n)
-	}
-	return ms
 }
 
 func elementSize[T kernel.Float]() uintptr {

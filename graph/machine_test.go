@@ -189,8 +189,8 @@ func TestFusing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(m.steps) != c.steps {
-				t.Errorf("%s: %d steps; want %d", name, len(m.steps), c.steps)
+			if m.computations != c.steps {
+				t.Errorf("%s: %d computations; want %d", name, m.computations, c.steps)
 			}
 		}
 	}

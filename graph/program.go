@@ -113,7 +113,11 @@ func (s *Scope) Compile(outputs map[string]*gorgonia.Node) (*Program, error) {
 	for i, name := range names {
 		nodes[i] = outputs[name]
 	}
-	m, err := NewMachine(nodes...)
+	weights := make(map[*gorgonia.Node]*Param)
+	for w, n := range s.params {
+		weights[n] = w
+	}
+	m, err := newMachine(nodes, weights)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"cmf/graph/kernel"
 	"cmf/graph/op"
 
 	"gorgonia.org/gorgonia"
@@ -219,8 +220,20 @@ func reference(t testing.TB, n *gorgonia.Node, known map[*gorgonia.Node]gorgonia
 	return v
 }
 
-// Buffers, in-place results and folded products never change what a graph
-// computes, on either machine; and no run writes an input or a weight, or sees
+// eagerThreads makes threads share whatever they can, however small, until the
+// function that it returns is called.
+func eagerThreads() (end func()) {
+	rows, worth, much, threads := fewestRows, worthwhile, large, kernel.Threads()
+	fewestRows, worthwhile, large = 2, 0, math.Inf(1)
+	kernel.SetThreads(3)
+	return func() {
+		fewestRows, worthwhile, large = rows, worth, much
+		kernel.SetThreads(threads)
+	}
+}
+
+// Buffers, in-place results, folded products, threads and held weights never
+// change what a graph computes, on either machine; and no run writes an input or a weight, or sees
 // what another run left.
 func TestRandomGraphs(t *testing.T) {
 	var folds int
@@ -228,6 +241,9 @@ func TestRandomGraphs(t *testing.T) {
 		dtype, tolerance := tensor.Float64, 1e-12
 		if rapid.Bool().Draw(rt, "float32") {
 			dtype, tolerance = tensor.Float32, 1e-5
+		}
+		if rapid.Bool().Draw(rt, "threads") {
+			defer eagerThreads()()
 		}
 		ps := newParams(t, dtype)
 		g := newGarden(rt, dtype, ps)
@@ -279,6 +295,16 @@ func TestRandomGraphs(t *testing.T) {
 		}
 		run(t, program)
 		unchanged("plan")
+		ps.Hold()
+		defer ps.Release()
+		run(t, program)
+		for name := range out {
+			if !slices.Equal(first[name], program.Out(name).bits()) {
+				rt.Fatalf("%s: a run with held weights differs", name)
+			}
+		}
+		kernel.SetThreads(1)
+		run(t, program)
 
 		known := make(map[*gorgonia.Node]gorgonia.Value)
 		for name, n := range out {

@@ -106,6 +106,13 @@ func automatic() string {
 // gorgonia.Use takes.
 func Implementation() BLAS { return current }
 
+// Splits reports whether products may be split, and run beside others, in any
+// way without a change of any bit.
+func Splits() bool {
+	_, ours := current.(native)
+	return ours
+}
+
 func openGonum() (BLAS, string, error) { return gonum.Implementation{}, "pure Go", nil }
 
 // Gemm computes C ← α·op(A)·op(B) + β·C, where op(X) is X or, with its trans

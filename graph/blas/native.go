@@ -94,8 +94,8 @@ type kernels[T float] struct {
 
 // workspace is what one call of multiply needs.
 type workspace[T float] struct {
-	segments [maxTerms]segment[T]
-	blocks   [maxTerms]block[T]
+	segments [MaxTerms]segment[T]
+	blocks   [MaxTerms]block[T]
 	b, a     []T // packed
 }
 
@@ -156,7 +156,7 @@ func (s *kernels[T]) multiply(p *sum[T], at part) {
 // and returns where the next begins. Blocks of a term are of equal depth: a
 // shallow last one would be all overhead.
 func (w *workspace[T]) gather(p *sum[T], t, l int) (blocks []block[T], nextTerm, nextRow int) {
-	for total := 0; t < p.count && len(blocks) < maxTerms; {
+	for total := 0; t < p.count && len(blocks) < MaxTerms; {
 		term := &p.terms[t]
 		count := (term.K + depth - 1) / depth
 		most := (term.K + count - 1) / count
@@ -246,8 +246,8 @@ func (s *kernels[T]) layOut(p *sum[T], w *workspace[T], blocks []block[T], j, n,
 	packed := w.b
 	for b := range blocks {
 		bl := &blocks[b]
-		if t := bl.term; t.Panels != nil {
-			bl.panels, bl.rows, bl.from = t.Panels.of(s, t, p.n)[j*t.K:], t.K, bl.l
+		if kept := bl.term.Panels.of(s, bl.term, p.n); kept != nil {
+			bl.panels, bl.rows, bl.from, bl.inPlace = kept[j*bl.term.K:], bl.term.K, bl.l, false
 			continue
 		}
 		// With few rows of C, packing B would cost as much as the product.

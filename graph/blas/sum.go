@@ -18,7 +18,7 @@ type Term[T float32 | float64] struct {
 	LDB            int
 
 	// Panels, where not nil, keep op(B) as the products read it from one call
-	// to the next, until they are told that B has changed.
+	// to the next while they are held.
 	Panels *Panels[T]
 }
 
@@ -34,7 +34,7 @@ func Sum[T float32 | float64](m, n int, terms []Term[T], bias []T, add bool, c [
 		panic("blas: a sum without terms")
 	}
 	// A lone product may be turned for speed.
-	if _, ours := current.(native); ours && len(terms) <= maxTerms && (len(terms) > 1 || bias != nil || terms[0].Panels != nil) {
+	if _, ours := current.(native); ours && len(terms) <= MaxTerms && (len(terms) > 1 || bias != nil || terms[0].Panels != nil) {
 		switch c := any(c).(type) {
 		case []float32:
 			sumNative(m, n, any(terms).([]Term[float32]), any(bias).([]float32), add, c, ldc, &sums32, serial32)
@@ -64,13 +64,13 @@ func Sum[T float32 | float64](m, n int, terms []Term[T], bias []T, add bool, c [
 	}
 }
 
-// maxTerms is the largest number of products that native takes in one pass.
-const maxTerms = 8
+// MaxTerms is the largest number of products that a [Sum] takes in one pass.
+const MaxTerms = 8
 
 // sum is C ← α·Σ op(A)·op(B) + bias + β·C.
 type sum[T float] struct {
 	m, n  int
-	terms [maxTerms]Term[T]
+	terms [MaxTerms]Term[T]
 	count int // of terms
 	alpha T
 	bias  []T

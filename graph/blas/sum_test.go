@@ -76,7 +76,7 @@ func TestSum(t *testing.T) {
 			size := rapid.OneOf(rapid.IntRange(1, 40), rapid.IntRange(1, 900))
 			r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 			m, n := rapid.IntRange(1, 70).Draw(t, "m"), rapid.IntRange(1, 70).Draw(t, "n")
-			ks := rapid.SliceOfN(size, 1, maxTerms+2).Draw(t, "ks")
+			ks := rapid.SliceOfN(size, 1, MaxTerms+2).Draw(t, "ks")
 			single, double := randomSum[float32](r, m, n, ks...), randomSum[float64](r, m, n, ks...)
 			single.check(t, single.run())
 			double.check(t, double.run())
@@ -84,7 +84,7 @@ func TestSum(t *testing.T) {
 	})
 }
 
-// Panels serve until B changes, and give what B itself gives, to the bit.
+// Panels serve while they are held, and give what B itself gives, to the bit.
 func TestSumWithPanels(t *testing.T) {
 	everyBackend(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(9, 1))
@@ -94,16 +94,24 @@ func TestSumWithPanels(t *testing.T) {
 			for i := range s.terms {
 				s.terms[i].Panels = new(Panels[float32])
 			}
-			for range 2 {
-				if got := s.run(); !slices.Equal(got, plain) {
-					t.Fatalf("shape %v: panels change the result", shape)
+			for hold := range 3 {
+				for range 2 {
+					if got := s.run(); !slices.Equal(got, plain) {
+						t.Fatalf("shape %v, hold %d: panels change the result", shape, hold)
+					}
+				}
+				if hold > 0 {
+					for _, x := range s.terms {
+						x.Panels.Release()
+						x.B[0]++
+					}
+					plain = s.run()
+					s.check(t, plain)
+				}
+				for _, x := range s.terms {
+					x.Panels.Hold()
 				}
 			}
-			for _, x := range s.terms {
-				x.B[0] = 7
-				x.Panels.Changed()
-			}
-			s.check(t, s.run())
 		}
 	})
 }
@@ -130,6 +138,7 @@ func TestSumRepeats(t *testing.T) {
 func TestSumDoesNotAllocate(t *testing.T) {
 	s := randomSum[float32](rand.New(rand.NewPCG(11, 1)), 200, 70, 30, 400)
 	s.terms[0].Panels = new(Panels[float32])
+	s.terms[0].Panels.Hold()
 	for _, threads := range []int{1, 2} {
 		use(t, "native", threads)
 		if n := testing.AllocsPerRun(50, func() { Sum(s.m, s.n, s.terms, s.bias, s.add, s.c, s.ldc) }); n != 0 && !raceDetector {

@@ -46,96 +46,78 @@ var (
 
 func init() { SetThreads(0) }
 
-// pool shares the parts of one call at a time among its workers.
+// pool shares the parts of one call at a time among its workers: the k-th of
+// them is offered the part k+1. What a worker has not taken by the time that the
+// caller is done with its own part, the caller does itself.
 type pool struct {
-	busy    sync.Mutex // held by the call under way
-	workers int
-	spins   int // of workers and callers that wait; 0 where threads outnumber processors
-	tasks   chan task
-	pending sync.WaitGroup
-	open    atomic.Int64 // tasks that are not done; 0 only after pending is
+	busy     sync.Mutex // held by the call under way
+	workers  []*worker
+	patience int // looks of those who wait, before they sleep
 
-	body    func(lo, hi int)
-	failure atomic.Pointer[any] // the first panic of a body
+	body     func(lo, hi int)
+	n, parts int
+	failure  atomic.Pointer[any] // the first panic of a body
 }
 
-type task struct{ lo, hi int }
+// worker is a goroutine with what it and the caller tell each other.
+type worker struct {
+	pool     *pool
+	part     int
+	state    atomic.Int32
+	asleep   atomic.Bool
+	wake     chan struct{}
+	finished chan struct{}
+}
+
+// States of a worker's part.
+const (
+	done    = iota
+	offered // by the caller
+	taken   // by the worker
+	awaited // taken, and the caller sleeps until it is done
+)
+
+// patient is how often, for some 100 µs, a worker without a part and a caller
+// without results look again before they sleep: to be woken takes as long as a
+// product of middling size. Where threads outnumber processors nobody looks
+// twice.
+const patient = 1000
 
 // run does one call; the caller has locked p.busy.
 func (p *pool) run(n, parts int, body func(lo, hi int)) {
-	p.grow(parts - 1)
-	p.body = body
-	p.pending.Add(parts - 1)
-	p.open.Store(int64(parts - 1))
+	for k := len(p.workers); k < parts-1; k++ {
+		w := &worker{pool: p, part: k + 1, wake: make(chan struct{}, 1), finished: make(chan struct{}, 1)}
+		p.workers = append(p.workers, w)
+		go w.work()
+	}
+	p.body, p.n, p.parts, p.patience = body, n, parts, 0
+	if parts <= runtime.GOMAXPROCS(0) {
+		p.patience = patient
+	}
 	// Deferred, so that a panic or runtime.Goexit in the caller's own part
 	// still waits for the other parts and frees the pool.
 	defer p.finish()
-	for i := 1; i < parts; i++ {
-		p.tasks <- task{i * n / parts, (i + 1) * n / parts}
+	for _, w := range p.workers[:parts-1] {
+		w.state.Store(offered)
+		if w.asleep.CompareAndSwap(true, false) {
+			w.wake <- struct{}{}
+		}
 	}
 	body(0, n/parts)
 }
 
-// grow starts workers until there are n.
-func (p *pool) grow(n int) {
-	if n > cap(p.tasks) {
-		// Room for every task lets the caller never wait on a slow worker.
-		// Workers that watch the old channel end with it.
-		if p.tasks != nil {
-			close(p.tasks)
-		}
-		p.tasks, p.workers, p.spins = make(chan task, n), 0, 0
-		if n < runtime.GOMAXPROCS(0) {
-			p.spins = patience
-		}
-	}
-	for ; p.workers < n; p.workers++ {
-		go p.work(p.tasks, p.spins)
-	}
-}
-
-// patience is how often, for some 20 µs, a worker without a task and a caller
-// without results look again before they sleep: to be woken takes as long as a
-// small product.
-const patience = 5000
-
-// work does tasks until the channel is closed.
-func (p *pool) work(tasks <-chan task, spins int) {
-	for {
-		t, ok := next(tasks, spins)
-		if !ok {
-			return
-		}
-		p.do(t)
-	}
-}
-
-func next(tasks <-chan task, spins int) (t task, ok bool) {
-	for range spins {
-		select {
-		case t, ok = <-tasks:
-			return t, ok
-		default:
-		}
-	}
-	t, ok = <-tasks
-	return t, ok
-}
-
-// finish does the tasks that no worker has taken yet, waits for the others and
-// frees the pool.
+// finish does the parts that no worker has taken, waits for the others and frees
+// the pool.
 func (p *pool) finish() {
-	for taken := true; taken; {
-		select {
-		case t := <-p.tasks:
-			p.do(t)
-		default:
-			taken = false
+	workers := p.workers[:p.parts-1]
+	for _, w := range workers {
+		if w.state.CompareAndSwap(offered, done) {
+			p.do(w.part)
 		}
 	}
-	for i := 0; i < p.spins && p.open.Load() > 0; i++ {
+	for _, w := range workers {
+		w.await(p.patience)
 	}
-	p.pending.Wait()
 	failure := p.failure.Swap(nil)
 	p.body = nil
 	p.busy.Unlock()
@@ -144,15 +126,58 @@ func (p *pool) finish() {
 	}
 }
 
-// do runs one task and keeps its panic for the caller.
-func (p *pool) do(t task) {
-	defer p.open.Add(-1)
-	defer p.pending.Done()
+// await returns when the worker's part is done.
+func (w *worker) await(patience int) {
+	for range patience {
+		if w.state.Load() == done {
+			return
+		}
+		pause()
+	}
+	if w.state.CompareAndSwap(taken, awaited) {
+		<-w.finished
+	}
+}
+
+// work does the parts that the worker is offered, for ever.
+func (w *worker) work() {
+	patience := patient
+	for {
+		if !w.take(patience) {
+			w.asleep.Store(true)
+			// An offer from before that was seen by nobody: the caller may or may
+			// not have seen the worker asleep.
+			if w.state.Load() != offered || !w.asleep.CompareAndSwap(true, false) {
+				<-w.wake
+			}
+			continue
+		}
+		patience = w.pool.patience
+		w.pool.do(w.part)
+		if w.state.Swap(done) == awaited {
+			w.finished <- struct{}{}
+		}
+	}
+}
+
+// take takes the part that is offered, or reports false after some looks.
+func (w *worker) take(patience int) bool {
+	for range patience + 1 {
+		if w.state.Load() == offered && w.state.CompareAndSwap(offered, taken) {
+			return true
+		}
+		pause()
+	}
+	return false
+}
+
+// do does one part and keeps its panic for the caller.
+func (p *pool) do(part int) {
 	defer func() {
 		if r := recover(); r != nil {
 			failure := r // apart from r, which would else be on the heap in every call
 			p.failure.CompareAndSwap(nil, &failure)
 		}
 	}()
-	p.body(t.lo, t.hi)
+	p.body(part*p.n/p.parts, (part+1)*p.n/p.parts)
 }

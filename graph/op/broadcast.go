@@ -100,7 +100,7 @@ func init() {
 		diff: expandBack,
 	}
 	sumCols = &Op{
-		name: "SumCols", arity: 1,
+		name: "SumCols", arity: 1, onRows: true,
 		shape: func(in []Shape) (Shape, error) { return Shape{in[0][0], 1}, nil },
 		f32:   bindSumCols[float32], f64: bindSumCols[float64],
 		diff: expandBack,
@@ -114,7 +114,7 @@ func expandBack(b *Builder, in gorgonia.Nodes, _, g *gorgonia.Node) gorgonia.Nod
 
 func expand(rows, cols int) *Op {
 	return &Op{
-		name: fmt.Sprintf("Expand{%d,%d}", rows, cols), arity: 1,
+		name: fmt.Sprintf("Expand{%d,%d}", rows, cols), arity: 1, onRows: true,
 		shape: func(in []Shape) (Shape, error) {
 			s, err := broadcastShape([]Shape{in[0], {rows, cols}})
 			if err != nil || s != (Shape{rows, cols}) {

@@ -34,7 +34,7 @@ func init() {
 func newMatMul(tx, ty bool) *Op {
 	return &Op{
 		name:  fmt.Sprintf("MatMul{%t,%t}", tx, ty),
-		arity: 2,
+		arity: 2, onRows: !tx,
 		shape: func(in []Shape) (Shape, error) {
 			m, k := oriented(in[0], tx)
 			k2, n := oriented(in[1], ty)
@@ -84,4 +84,35 @@ func bindMatMul[T kernel.Float](tx, ty bool, beta T) binder[T] {
 			blas.Gemm(tx, ty, out.Rows, out.Cols, k, 1, x.Data, x.Cols, y.Data, y.Cols, beta, out.Data, out.Cols)
 		}
 	}
+}
+
+// IsMatMul reports whether o is a matrix product.
+func IsMatMul(o gorgonia.Op) bool {
+	for i := range matMul {
+		for _, m := range matMul[i] {
+			if o == gorgonia.Op(m) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Term is the product o(x, y) as a term of a sum.
+func Term[T kernel.Float](o gorgonia.Op, x, y Matrix[T]) blas.Term[T] {
+	t := blas.Term[T]{
+		TransA: o == gorgonia.Op(matMul[1][0]) || o == gorgonia.Op(matMul[1][1]),
+		TransB: o == gorgonia.Op(matMul[0][1]) || o == gorgonia.Op(matMul[1][1]),
+		K:      x.Cols, A: x.Data, LDA: x.Cols, B: y.Data, LDB: y.Cols,
+	}
+	if t.TransA {
+		t.K = x.Rows
+	}
+	return t
+}
+
+// BindSum returns the computation of a sum of products, onto a row that is
+// repeated, if any, or, with add, onto what out holds.
+func BindSum[T kernel.Float](out Matrix[T], terms []blas.Term[T], row []T, add bool) func() {
+	return func() { blas.Sum(out.Rows, out.Cols, terms, row, add, out.Data, out.Cols) }
 }

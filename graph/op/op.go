@@ -51,6 +51,10 @@ type Op struct {
 	// same shape.
 	inPlace bool
 
+	// onRows says that row i of the result needs row i alone of operands with as
+	// many rows; a product has it for its left factor.
+	onRows bool
+
 	// diff returns the gradient with respect to each operand, given that with
 	// respect to the result.
 	diff func(b *Builder, in gorgonia.Nodes, out, g *gorgonia.Node) gorgonia.Nodes
@@ -64,6 +68,13 @@ var (
 // InPlace reports whether the result may lie in the memory of an operand of
 // the same shape.
 func (o *Op) InPlace() bool { return o.inPlace }
+
+// OnRows reports whether row i of o's result needs row i alone of operands with
+// as many rows, or, where o is a product, of its left factor.
+func OnRows(o gorgonia.Op) bool {
+	p, ok := o.(*Op)
+	return ok && (p.onRows || p.inPlace)
+}
 
 // Accumulates reports whether BindAdd is available.
 func (o *Op) Accumulates() bool { return o.add32 != nil }

@@ -29,7 +29,7 @@ func (b *Builder) BatchMul(d int, x *gorgonia.Node, transX bool, y *gorgonia.Nod
 
 func logDet(d int) *Op {
 	return &Op{
-		name: fmt.Sprintf("LogDet{%d}", d), arity: 1,
+		name: fmt.Sprintf("LogDet{%d}", d), arity: 1, onRows: true,
 		shape: func(in []Shape) (Shape, error) { return Shape{in[0][0], 1}, squares(d, in) },
 		f32:   bindLogDet[float32](d), f64: bindLogDet[float64](d),
 		diff: func(b *Builder, in gorgonia.Nodes, _, g *gorgonia.Node) gorgonia.Nodes {
@@ -40,7 +40,7 @@ func logDet(d int) *Op {
 
 func inverseSPD(d int) *Op {
 	return &Op{
-		name: fmt.Sprintf("InverseSPD{%d}", d), arity: 1,
+		name: fmt.Sprintf("InverseSPD{%d}", d), arity: 1, onRows: true,
 		shape: func(in []Shape) (Shape, error) { return in[0], squares(d, in) },
 		f32:   bindInverse[float32](d), f64: bindInverse[float64](d),
 		// d(H⁻¹) = −H⁻¹·dH·H⁻¹, and H⁻¹ is symmetric.
@@ -52,7 +52,7 @@ func inverseSPD(d int) *Op {
 
 func batchMul(d int, tx, ty bool) *Op {
 	return &Op{
-		name: fmt.Sprintf("BatchMul{%d,%t,%t}", d, tx, ty), arity: 2,
+		name: fmt.Sprintf("BatchMul{%d,%t,%t}", d, tx, ty), arity: 2, onRows: true,
 		shape: func(in []Shape) (Shape, error) {
 			if in[0] != in[1] {
 				return Shape{}, fmt.Errorf("%w: %v and %v must be equal", errShape, in[0], in[1])

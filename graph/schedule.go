@@ -1,0 +1,151 @@
+package graph
+
+import (
+	"slices"
+
+	"cmf/graph/op"
+
+	"gorgonia.org/gorgonia"
+)
+
+// stage is a run of instructions that threads may share.
+type stage struct {
+	instructions []instruction
+
+	// rows, where positive, is the number of rows of every result; a row of one
+	// needs the same row alone of other results of the stage, so that threads
+	// can go through all instructions with rows of their own. Otherwise no
+	// instruction needs another, and each can be done by a thread of its own.
+	rows int
+
+	whole map[*gorgonia.Node]bool // what an instruction on rows reads in full
+}
+
+// fewestRows is the least number of rows for which a stage on rows is made.
+var fewestRows = 64
+
+// schedule orders a program by stages: as many instructions on rows as possible,
+// then all others that are ready, in turns.
+func schedule(program []instruction) []stage {
+	made := make(map[*gorgonia.Node]bool)
+	ready := func(in *instruction) bool {
+		return !slices.ContainsFunc(in.reads, func(r *gorgonia.Node) bool { return !made[r] })
+	}
+	var stages []stage
+	take := func(fits func(in *instruction) bool, result func(n *gorgonia.Node)) (taken, rest []instruction) {
+		for _, in := range program {
+			if !fits(&in) {
+				rest = append(rest, in)
+				continue
+			}
+			taken = append(taken, in)
+			result(in.node)
+			if in.twin != nil {
+				result(in.twin)
+			}
+		}
+		return taken, rest
+	}
+	now := func(n *gorgonia.Node) { made[n] = true }
+	for len(program) > 0 {
+		onRows := stage{whole: make(map[*gorgonia.Node]bool)}
+		fresh := make(map[*gorgonia.Node]bool) // results of the stage
+		onRows.instructions, program = take(func(in *instruction) bool {
+			rows, whole, ok := in.onRows()
+			if !ok || onRows.rows > 0 && rows != onRows.rows {
+				return false
+			}
+			for _, r := range in.reads {
+				if !made[r] && (!fresh[r] || slices.Contains(whole, r)) {
+					return false
+				}
+			}
+			onRows.rows = rows
+			for _, r := range whole {
+				onRows.whole[r] = true
+			}
+			return true
+		}, func(n *gorgonia.Node) { fresh[n] = true })
+		for n := range fresh {
+			made[n] = true
+		}
+		var later []*gorgonia.Node
+		others := stage{}
+		others.instructions, program = take(func(in *instruction) bool {
+			_, _, waits := in.onRows()
+			return !waits && ready(in)
+		}, func(n *gorgonia.Node) { later = append(later, n) })
+		for _, n := range later {
+			now(n)
+		}
+		for _, s := range []stage{onRows, others} {
+			if len(s.instructions) > 0 {
+				stages = append(stages, s)
+			}
+		}
+	}
+	return stages
+}
+
+// onRows reports whether every row of the result needs one row only of what the
+// instruction reads, but for what it needs the whole of, which it lists.
+func (in *instruction) onRows() (rows int, whole gorgonia.Nodes, ok bool) {
+	if in.node.Op() == nil || len(in.node.Shape()) != 2 || in.tiles != nil {
+		return 0, nil, false
+	}
+	rows = in.node.Shape()[0]
+	if rows < fewestRows {
+		return 0, nil, false
+	}
+	byRow := func(ns ...*gorgonia.Node) bool {
+		for _, n := range ns {
+			switch {
+			case len(n.Shape()) != 2:
+				return false
+			case n.Shape()[0] == 1:
+				whole = append(whole, n)
+			case n.Shape()[0] != rows:
+				return false
+			}
+		}
+		return true
+	}
+	if in.base != nil && !byRow(in.base) {
+		return 0, nil, false
+	}
+	switch factors := in.operands(); {
+	case in.products != nil:
+		for i, p := range in.products {
+			if !op.OnRows(p.Op()) || factors[2*i].Shape()[0] != rows {
+				return 0, nil, false
+			}
+			whole = append(whole, factors[2*i+1])
+		}
+		return rows, whole, true
+	case in.fold != nil:
+		return rows, whole, op.OnRows(in.fold.Op()) && byRow(factors...)
+	default:
+		return rows, whole, op.OnRows(in.node.Op()) && byRow(factors...)
+	}
+}
+
+// cost estimates the time of an instruction on one thread, in ns.
+func (in *instruction) cost() float64 {
+	const perElement, perProduct = .15, .01
+	size := in.node.Shape().TotalSize()
+	elements := size
+	for _, r := range in.reads {
+		elements += r.Shape().TotalSize()
+	}
+	cost := perElement * float64(elements)
+	factors := in.operands()
+	for i, p := range in.products {
+		x := factors[2*i].Shape()
+		between := x[1]
+		if !op.OnRows(p.Op()) {
+			between = x[0]
+		}
+		cost += perProduct * float64(size) * float64(between)
+	}
+	return cost
+}
