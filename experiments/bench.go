@@ -76,6 +76,9 @@ func doBench(ctx context.Context, r *Run, c *BenchConfig, out io.Writer) error {
 		}
 		return err
 	}
+	for _, note := range r.Report.Notes {
+		table.line("%s", note)
+	}
 	if c.Kernels {
 		if _, err := blas.Use(c.BLAS, 1); err != nil {
 			return err

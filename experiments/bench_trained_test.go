@@ -169,3 +169,21 @@ func (b *bench) gradients(t *testing.T, work string) map[string][]float32 {
 	}
 	return found
 }
+
+// Without MNIST the digits are the stand-in's, and are called so.
+func TestBenchDigits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("draws 20 000 digits")
+	}
+	set, err := digitPoints(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(set.name, "stand-in") || set.train.Cols != benchSizes[0].d || set.train.Rows != 20000 {
+		t.Errorf("%s of shape (%d, %d)", set.name, set.train.Rows, set.train.Cols)
+	}
+	law, share, err := lawOfQuadratic(set.train)
+	if err != nil || math.Abs(share*math.Pow(law.Values[0], -1./3)-benchCurvature) > 1e-12 || share > .9 {
+		t.Errorf("share %g of the law of variance %g, %v", share, law.Values[0], err)
+	}
+}

@@ -68,6 +68,6 @@ func describe(m Machine, v rates) string {
 	} else {
 		b.WriteString("FMA peak unknown, ")
 	}
-	fmt.Fprintf(&b, "large products %.0f GFLOP/s on %d of its threads.", v.products, m.Threads)
+	fmt.Fprintf(&b, "large products %.0f GFLOP/s with the %d thread(s) of this run.", v.products, m.Threads)
 	return b.String()
 }

@@ -105,10 +105,17 @@ non_negative = deep + [weights["out"]]
 adam = torch.optim.Adam(list(weights.values()), lr=1e-4)
 
 
+def affine(bias, *factors):
+    """bias + x·A + …: in one pass per product, which pays unless it is differentiated twice."""
+    for x, A in factors:
+        bias = bias + x @ A if work in ("pairs", "logdet") else torch.addmm(bias, x, A)
+    return bias
+
+
 def w(x):
-    z = softplus(torch.addmm(weights["layer0.bias"], x, skips[0]))
+    z = softplus(affine(weights["layer0.bias"], (x, skips[0])))
     for l, W in enumerate(deep, 1):
-        z = softplus(torch.addmm(torch.addmm(weights[f"layer{l}.bias"], x, skips[l]), z, W))
+        z = softplus(affine(weights[f"layer{l}.bias"], (x, skips[l]), (z, W)))
     return (z @ weights["out"] + x @ weights["linear"].T)[:, 0] + .25 * (x * x).sum(1)
 
 
