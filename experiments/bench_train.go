@@ -94,18 +94,19 @@ func planePoints() (benchData, error) {
 }
 
 // digitPoints are digits in centred logit units with smoothing noise, learned as
-// mnist does: MNIST where it lies in the folder, else the built-in stand-in.
-func digitPoints(ctx context.Context, folder string) (benchData, error) {
-	const seed, train, alpha, noise = 1, 20000, .005, .65
+// mnist does: the first n of MNIST where it lies in the folder, else the built-in
+// stand-in.
+func digitPoints(ctx context.Context, folder string, n int) (benchData, error) {
+	const seed, alpha, noise = 1, .005, .65
 	set, err := data.MNIST(ctx, data.MNISTOptions{Dir: folder, Offline: true})
 	if errors.Is(err, data.ErrNoMNIST) {
-		set, err = data.StandIn(seed, train, 64), nil
+		set, err = data.StandIn(seed, n, 64), nil
 	}
 	if err != nil {
 		return benchData{}, fmt.Errorf("CMF_DATA_DIR=%s: %w", folder, err)
 	}
 	d := digitData{set: set, units: &Units{Alpha: alpha, Height: side, Width: side}}
-	x, err := d.dequantised(rows(set.Train, 0, min(train, set.Train.Rows)), solvers.NewStream(seed, "dequantisation", 0))
+	x, err := d.dequantised(rows(set.Train, 0, min(n, set.Train.Rows)), solvers.NewStream(seed, "dequantisation", 0))
 	if err != nil {
 		return benchData{}, err
 	}

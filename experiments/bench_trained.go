@@ -43,7 +43,7 @@ func (r *Run) trainedFolder(ctx context.Context, c *BenchConfig, s benchSize) (s
 	if s.d == 2 {
 		set, err = planePoints()
 	} else {
-		set, err = digitPoints(ctx, c.DataDir)
+		set, err = digitPoints(ctx, c.DataDir, 20000)
 	}
 	if err != nil {
 		return "", err
