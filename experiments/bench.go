@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"cmf/graph/blas"
@@ -18,11 +17,14 @@ import (
 // BenchConfig configures bench.
 type BenchConfig struct {
 	Core
-	Cases caseList `default:"all" desc:"what to time: all, or a list of SIZE or SIZE/WORK such as big/grad,small"`
-	Runs  int      `default:"20" desc:"runs of a case, after three that do not count"`
-	Sweep bool     `default:"true" desc:"time a step against batch, width, depth and dimension too"`
+	Cases   caseList `default:"all" desc:"what to time: all, or a list of SIZE or SIZE/WORK such as big/grad,small,small-trained"`
+	Runs    int      `default:"20" desc:"runs of a case, after three that do not count"`
+	Train   int      `default:"500" desc:"iterations of CMFGen before a trained case is timed"`
+	Weights string   `desc:"folder trained of an earlier run, whose weights trained cases take; when empty, they are trained"`
+	Kernels bool     `default:"true" desc:"time bare products and elementwise kernels on one thread too"`
+	Sweep   bool     `default:"true" desc:"time a step against batch, width, depth and dimension too"`
 
-	Peer   string `desc:"command of a program to be compared with, run as COMMAND CASE --threads N --runs K, which prints a JSON line with best_ms and median_ms; when empty, none"`
+	Peer   string `desc:"command of a program to be compared with, run as COMMAND CASE --threads N --runs K, for trained cases with --weights FOLDER too, which prints a JSON line with best_ms and median_ms; when empty, none"`
 	Rounds int    `default:"5" desc:"rounds of the comparison, in each of which both run once; the best counts"`
 }
 
@@ -30,18 +32,21 @@ type BenchConfig struct {
 func (c *BenchConfig) Validate() error {
 	return allowed(
 		rule{c.Runs >= 1 && c.Runs <= 1000000, "RUNS", c.Runs, "allowed are 1 to 1000000"},
+		rule{c.Train >= 0 && c.Train <= 1000000, "TRAIN", c.Train, "allowed are 0 to 1000000"},
 		rule{c.Rounds >= 1 && c.Rounds <= 10000, "ROUNDS", c.Rounds, "allowed are 1 to 10000"},
 	)
 }
 
 // Bench times the steps of fitting a potential: its gradient, steps of Adam on
 // several losses, and an iteration of CMFGen, each in a large, a small and a
-// tiny case. A JSON line for each goes to standard output. With CMF_PEER the
-// cases are run in turns with another program's.
+// tiny case, with random weights and with trained ones; and the products and
+// elementwise kernels of which steps are made. A JSON line for each step goes to
+// standard output. With CMF_PEER the cases are run in turns with another
+// program's.
 var Bench = Definition[BenchConfig]{
 	Name: "bench",
 	Presets: map[string]func(*BenchConfig){
-		"quick": func(c *BenchConfig) { c.Runs, c.Rounds, c.Sweep = 5, 2, false },
+		"quick": func(c *BenchConfig) { c.Runs, c.Rounds, c.Train, c.Sweep = 5, 2, 100, false },
 	},
 	Do: func(ctx context.Context, r *Run, c *BenchConfig) error { return doBench(ctx, r, c, os.Stdout) },
 }
@@ -58,47 +63,92 @@ type timing struct {
 }
 
 func doBench(ctx context.Context, r *Run, c *BenchConfig, out io.Writer) error {
+	table, rates, threads := new(benchTable), measureRates(r), r.Report.Machine.Threads
+	r.Page.Summary = describe(r.Report.Machine, rates)
+	table.line("%s", r.Page.Summary)
+	steps := timeSteps
 	if c.Peer != "" {
-		return compare(ctx, r, c, out)
+		steps = compare
 	}
-	threads, backend := r.Report.Machine.Threads, r.Report.Machine.BLAS
-	peak := productPeak()
-	r.Report.Metrics["product_peak_gflops"] = peak
+	if err := steps(ctx, r, c, rates, table, out); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	for _, note := range r.Report.Notes {
+		table.line("%s", note)
+	}
+	if c.Kernels {
+		if _, err := blas.Use(c.BLAS, 1); err != nil {
+			return err
+		}
+		timeProducts(r, rates.peak, table)
+		timeElementwise(r, table)
+		if _, err := blas.Use(c.BLAS, threads); err != nil {
+			return err
+		}
+	}
+	if err := table.write(r.path("table.md")); err != nil {
+		return err
+	}
+	if !c.Sweep || c.Peer != "" || ctx.Err() != nil {
+		return nil
+	}
+	return sweep(ctx, r, c.Runs, rates.products)
+}
+
+// timeSteps times the cases in this process.
+func timeSteps(ctx context.Context, r *Run, c *BenchConfig, rates rates, table *benchTable, out io.Writer) error {
+	machine := r.Report.Machine
 	lines := json.NewEncoder(out)
 	var rows [][]string
 	for _, name := range c.Cases {
 		if ctx.Err() != nil {
 			return nil
 		}
-		step, products, err := newCase(name)
+		k, err := findCase(name)
 		if err != nil {
 			return err
 		}
-		t, err := measure(step, 2*products, c.Runs)
+		b, err := r.bench(ctx, c, k)
 		if err != nil {
 			return fmt.Errorf("case %s: %w", name, err)
 		}
-		t.Case, t.Threads, t.BLAS = name, threads, backend
+		step, err := k.work.bind(b)
+		if err != nil {
+			return fmt.Errorf("case %s: %w", name, err)
+		}
+		t, err := measure(step, 2*k.multiplyAdds(), c.Runs)
+		if err != nil {
+			return fmt.Errorf("case %s: %w", name, err)
+		}
+		t.Case, t.Threads, t.BLAS = name, machine.Threads, machine.BLAS
 		if err := lines.Encode(t); err != nil {
 			return err
 		}
-		r.Report.Metrics[name+".best_ms"] = t.BestMS
-		r.Report.Metrics[name+".median_ms"] = t.MedianMS
-		r.Report.Metrics[name+".gflops"] = t.GFLOPS
-		r.Report.Metrics[name+".allocs"] = float64(t.Allocs)
+		m := r.Report.Metrics
+		m[name+".best_ms"], m[name+".median_ms"] = t.BestMS, t.MedianMS
+		m[name+".gflops"], m[name+".allocs"] = t.GFLOPS, float64(t.Allocs)
 		rows = append(rows, []string{
-			name, fmt.Sprintf("%.3g", t.BestMS), fmt.Sprintf("%.3g", t.MedianMS), fmt.Sprintf("%.0f", t.GFLOPS),
-			fmt.Sprintf("%.0f %%", 100*t.GFLOPS/peak), fmt.Sprint(t.Allocs),
+			name, fmt.Sprintf("%.3g", t.BestMS), fmt.Sprintf("%.3g", t.MedianMS), toUntrained(m, k, ".best_ms", ".trained_ratio"),
+			fmt.Sprintf("%.0f", t.GFLOPS), percent(t.GFLOPS, rates.products), percent(t.GFLOPS, rates.peak*float64(t.Threads)), fmt.Sprint(t.Allocs),
 		})
 	}
-	head := []string{"case", "best, ms", "median, ms", "GFLOP/s in products", "of their peak", "allocations"}
-	if err := writeMarkdown(r.path("table.md"), head, rows); err != nil {
-		return err
+	table.add([]string{"case", "best, ms", "median, ms", "to random weights", "GFLOP/s in products", "of large products", "of FMA peak", "allocations"}, rows)
+	return nil
+}
+
+// toUntrained is the ratio of a trained case's time to that with random weights,
+// into the report, and for a table, where it is empty if there is none.
+func toUntrained(metrics Numbers, k benchCase, time, ratio string) string {
+	random, ok := metrics[k.untrained()+time]
+	if !k.trained || !ok {
+		return ""
 	}
-	if !c.Sweep {
-		return nil
-	}
-	return sweep(ctx, r, c.Runs, peak)
+	v := rounded(metrics[k.String()+time] / random)
+	metrics[k.String()+ratio] = v
+	return fmt.Sprintf("%.2f", v)
 }
 
 // warmups are the runs of a case before those that count.
@@ -135,31 +185,4 @@ func measure(step func() error, flops float64, runs int) (timing, error) {
 func rounded(v float64) float64 {
 	short, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64)
 	return short
-}
-
-// productPeak is the rate in GFLOP/s of large square products.
-func productPeak() float64 {
-	const n = 768
-	a, b, c := newBatch(n, n), newBatch(n, n), newBatch(n, n)
-	best := time.Hour
-	for range 50 {
-		start := time.Now()
-		blas.Gemm(false, false, n, n, n, 1, a.Data, n, b.Data, n, 0, c.Data, n)
-		best = min(best, time.Since(start))
-	}
-	return 2 * n * n * n / best.Seconds() / 1e9
-}
-
-// writeMarkdown writes a table in Markdown, its first column on the left.
-func writeMarkdown(path string, head []string, rows [][]string) error {
-	rule := slices.Repeat([]string{"---:"}, len(head))
-	rule[0] = "---"
-	return writeFile(path, func(w io.Writer) error {
-		for _, row := range append([][]string{head, rule}, rows...) {
-			if _, err := fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | ")); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

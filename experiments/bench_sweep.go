@@ -30,11 +30,15 @@ func sweep(ctx context.Context, r *Run, runs int, peak float64) error {
 				}
 				size := base
 				axis.set(&size, v)
-				step, products, err := size.newStep(work)
+				b, err := size.random()
 				if err != nil {
 					return err
 				}
-				t, err := measure(step, 2*products, runs)
+				step, err := work.bind(b)
+				if err != nil {
+					return err
+				}
+				t, err := measure(step, 2*benchCase{size: size, work: work}.multiplyAdds(), runs)
 				if err != nil {
 					return fmt.Errorf("%s of %s %d: %w", work.name, axis.name, v, err)
 				}

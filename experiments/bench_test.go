@@ -21,6 +21,7 @@ import (
 func TestBenchCases(t *testing.T) {
 	for list, want := range map[string]string{
 		"all":              "all",
+		"tiny-trained":     "tiny-trained/grad,tiny-trained/dual,tiny-trained/pairs,tiny-trained/logdet,tiny-trained/outer",
 		"tiny/grad":        "tiny/grad",
 		"big":              "big/grad,big/dual,big/pairs,big/outer",
 		"small/logdet,big": "small/logdet,big/grad,big/dual,big/pairs,big/outer",
@@ -41,7 +42,7 @@ func TestBenchCases(t *testing.T) {
 // Without hidden units the potential is ½s|x|², so that the loss is known:
 // (½(1−s³))²·Var|x|².
 func TestBenchLogDetOfAQuadratic(t *testing.T) {
-	b, err := newBench(benchSize{n: 50, d: 2, hidden: []int{3}})
+	b, err := benchSize{n: 50, d: 2, hidden: []int{3}}.random()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func TestBenchLogDetOfAQuadratic(t *testing.T) {
 
 // Steps of training lower their loss.
 func TestBenchStepsLearn(t *testing.T) {
-	b, err := newBench(benchSizes[2].benchSize)
+	b, err := benchSizes[2].random()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,15 @@ func TestBenchStepsDoNotAllocate(t *testing.T) {
 		if !strings.HasPrefix(name, "tiny/") {
 			continue
 		}
-		step, products, err := newCase(name)
+		k, err := findCase(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := k.size.random()
+		if err != nil {
+			t.Fatal(err)
+		}
+		step, err := k.work.bind(b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,8 +126,8 @@ func TestBenchStepsDoNotAllocate(t *testing.T) {
 			if err := step(); err != nil {
 				t.Fatal(err)
 			}
-		}); n != 0 || products <= 0 {
-			t.Errorf("%s: %g allocations a run and %g multiply-adds", name, n, products)
+		}); n != 0 || k.multiplyAdds() <= 0 {
+			t.Errorf("%s: %g allocations a run and %g multiply-adds", name, n, k.multiplyAdds())
 		}
 	}
 }
@@ -135,31 +144,52 @@ func runBench(t *testing.T) (*Run, string, error) {
 }
 
 func TestBench(t *testing.T) {
-	t.Setenv("CMF_CASES", "tiny/grad,tiny/dual")
+	t.Setenv("CMF_CASES", "tiny/grad,tiny/dual,tiny-trained/dual")
 	t.Setenv("CMF_RUNS", "3")
+	t.Setenv("CMF_TRAIN", "5")
+	t.Setenv("CMF_KERNELS", fmt.Sprint(!testing.Short()))
 	t.Setenv("CMF_SWEEP", fmt.Sprint(!testing.Short()))
 	r, lines, err := runBench(t)
 	if err != nil {
 		t.Fatal(err)
 	}
+	metrics := r.Report.Metrics
 	for i, line := range strings.Split(strings.TrimSpace(lines), "\n") {
 		var got timing
 		if err := json.Unmarshal([]byte(line), &got); err != nil {
 			t.Fatal(err)
 		}
-		if want := []string{"tiny/grad", "tiny/dual"}[i]; got.Case != want || !(got.BestMS > 0) || !(got.MedianMS >= got.BestMS) ||
+		if want := []string{"tiny/grad", "tiny/dual", "tiny-trained/dual"}[i]; got.Case != want || !(got.BestMS > 0) || !(got.MedianMS >= got.BestMS) ||
 			!(got.GFLOPS > 0) || got.Threads != r.Report.Machine.Threads || got.BLAS == "" {
 			t.Errorf("line %q for %s", line, want)
 		}
-		if v := r.Report.Metrics[got.Case+".best_ms"]; v != got.BestMS {
+		if v := metrics[got.Case+".best_ms"]; v != got.BestMS {
 			t.Errorf("%s: the report has %g ms, the line %g", got.Case, v, got.BestMS)
 		}
 	}
-	table, err := os.ReadFile(r.path("table.md"))
-	if err != nil || strings.Count(string(table), "\n") != 4 || !strings.Contains(string(table), "\n| tiny/dual | ") {
+	if want := rounded(metrics["tiny-trained/dual.best_ms"] / metrics["tiny/dual.best_ms"]); metrics["tiny-trained/dual.trained_ratio"] != want {
+		t.Errorf("trained to untrained %g, want %g", metrics["tiny-trained/dual.trained_ratio"], want)
+	}
+	if notes := strings.Join(r.Report.Notes, " "); !strings.Contains(notes, "tiny-trained: 5 iterations of CMFGen on moons") {
+		t.Errorf("notes %q do not say what was trained on", notes)
+	}
+	text, err := os.ReadFile(r.path("table.md"))
+	table := string(text)
+	if err != nil || !strings.HasPrefix(table, r.Report.Machine.CPU) || !strings.Contains(table, "\n| tiny/dual | ") || strings.Count(table, "\n| tiny") != 3 {
 		t.Errorf("table %q, %v", table, err)
 	}
-	if len(r.Page.Figures) != 8 && !testing.Short() {
+	if testing.Short() {
+		return
+	}
+	for _, want := range []string{"\n| 512×512×512 NN | ", "\n| 64×64×1024 TN | ", "\n| softplusSigmoid | ", " worst to −5 |"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("table %q lacks %q", table, want)
+		}
+	}
+	if !(metrics["product 256×784×512 NT.gflops"] > 0 && metrics["exp.at_-100.ns"] > 0 && metrics["exp.worst_ratio"] >= 1) {
+		t.Errorf("metrics %v lack those of kernels", metrics)
+	}
+	if len(r.Page.Figures) != 8 {
 		t.Errorf("%d figures; want 8", len(r.Page.Figures))
 	}
 }
@@ -187,7 +217,7 @@ echo '{"best_ms":'$((4 * $3))',"median_ms":9}'`)
 	before := self
 	self = func() (string, error) { return ours, nil }
 	defer func() { self = before }()
-	for name, v := range map[string]string{"CASES": "big/grad", "RUNS": "7", "ROUNDS": "2", "THREADS": "2", "BLAS": "native", "PEER": "sh " + peer} {
+	for name, v := range map[string]string{"CASES": "big/grad", "RUNS": "7", "ROUNDS": "2", "THREADS": "2", "BLAS": "native", "KERNELS": "false", "PEER": "sh " + peer} {
 		t.Setenv("CMF_"+name, v)
 	}
 	r, lines, err := runBench(t)
@@ -198,6 +228,9 @@ echo '{"best_ms":'$((4 * $3))',"median_ms":9}'`)
 	round := "ours big/grad 1 native 7[]\npeer big/grad --threads 1 --runs 7\nours big/grad 2 native 7[]\npeer big/grad --threads 2 --runs 7\n"
 	if diff := cmp.Diff(round+round, string(text)); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	share := func(threads int) string {
+		return percent(0, r.Report.Metrics["fma_peak_gflops"]*float64(threads))
 	}
 	var got []comparison
 	for line := range strings.Lines(lines) {
@@ -221,7 +254,7 @@ echo '{"best_ms":'$((4 * $3))',"median_ms":9}'`)
 	if v := r.Report.Metrics["big/grad.threads_2.ratio"]; v != .25 {
 		t.Errorf("the report's ratio is %g, want .25", v)
 	}
-	if table, err := os.ReadFile(r.path("table.md")); err != nil || !strings.Contains(string(table), "| big/grad | 2 | 4 | 0.50 | 1 | 4 | 0.25 |") {
+	if table, err := os.ReadFile(r.path("table.md")); err != nil || !strings.Contains(string(table), "| big/grad | 2 | 4 | 0.50 |  | "+share(1)+" | 1 | 4 | 0.25 |  | "+share(2)+" |") {
 		t.Errorf("table %q, %v", table, err)
 	}
 }

@@ -1,15 +1,12 @@
 package experiments
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -44,33 +41,6 @@ func (n *Numbers) UnmarshalJSON(data []byte) error {
 		}
 	}
 	return nil
-}
-
-// Machine is what a run was computed on.
-type Machine struct {
-	Go      string `json:"go"`
-	OS      string `json:"os"`
-	CPU     string `json:"cpu"`
-	Threads int    `json:"threads"`
-	BLAS    string `json:"blas"`
-	Kernels string `json:"kernels"`
-}
-
-// ThisMachine describes the machine at hand; BLAS and Kernels are the caller's.
-func ThisMachine() Machine {
-	m := Machine{Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, CPU: "unknown", Threads: runtime.GOMAXPROCS(0)}
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return m
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if name, value, _ := strings.Cut(lines.Text(), ":"); strings.TrimSpace(name) == "model name" {
-			m.CPU = strings.TrimSpace(value)
-			break
-		}
-	}
-	return m
 }
 
 // Report is what a run found: report.json, the contract with those who compare

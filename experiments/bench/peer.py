@@ -1,0 +1,201 @@
+"""Times the cases of bench in PyTorch on the CPU, as its peer.
+
+usage: python3 peer.py CASE [--threads N] [--runs K] [--weights FOLDER] [--gradients FOLDER]
+prints one JSON line: {"case", "threads", "best_ms", "median_ms", "kernel"}
+
+CASE is SIZE/WORK or SIZE-trained/WORK. The potential is that of bench:
+    z_1 = softplus(x·B_1 + b_1),  z_l = softplus(z_{l-1}·W_l + x·B_l + b_l),  w(x) = z_L·c + x·l + |x|²/4
+with W and c clamped at 0 after each step of Adam (rate 1e-4), and WORK one of
+    grad    the gradient of w at all x
+    dual    a step on mean w(x) - mean w(y)
+    pairs   a step on mean |grad w(x) - y|²
+    logdet  a step on Var[|x|²/2 - w(grad w(x)) + log det hess w(x)], d = 2 only
+    outer   ten Langevin steps of y, ten gradient steps of the conjugates of y, a dual step
+
+--weights names a folder of arrays as bench writes them: layerL.skip.npy is B, layerL.bias.npy b,
+layerL.weight.npy W, out.npy c, linear.npy l, and x.npy and y.npy are the points. Without it
+weights are random and points normal. --gradients times nothing: it runs the work once and writes
+the loss and its gradient in each weight, or the gradient at x, as arrays into FOLDER.
+
+OpenBLAS takes the fastest of its kernels, found by trial, for one older than the processor may
+choose one without vector instructions; PEER_KERNEL names another, or, if empty, leaves the choice to it.
+"""
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("case")
+parser.add_argument("--threads", type=int, default=1)
+parser.add_argument("--runs", type=int, default=20)
+parser.add_argument("--weights")
+parser.add_argument("--gradients")
+options = parser.parse_args()
+
+TRIAL = """
+import time, torch
+torch.set_num_threads(%d)
+a, b, times = torch.randn(256, 512), torch.randn(512, 512), []
+for _ in range(40):
+    start = time.perf_counter(); a @ b; times.append(time.perf_counter() - start)
+print(min(times))
+""" % options.threads
+
+
+def fastest_kernel():
+    """The core type of OpenBLAS with the fastest products here; empty where none is better than its own choice."""
+    best = (math.inf, "")
+    for core in ("", "SkylakeX", "Cooperlake", "Zen", "Haswell"):
+        environment = dict(os.environ)
+        environment.pop("OPENBLAS_CORETYPE", None)
+        if core:
+            environment["OPENBLAS_CORETYPE"] = core
+        trial = subprocess.run([sys.executable, "-c", TRIAL], env=environment, capture_output=True, text=True)
+        if trial.returncode == 0:  # one whose instructions the processor lacks fails
+            best = min(best, (float(trial.stdout), core))
+    return best[1]
+
+
+# Libraries read these when they are loaded, hence before torch.
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(options.threads)
+kernel = os.environ.get("PEER_KERNEL")
+if kernel is None:
+    kernel = fastest_kernel()
+    os.environ.pop("OPENBLAS_CORETYPE", None)
+if kernel:
+    os.environ["OPENBLAS_CORETYPE"] = kernel
+
+import numpy
+import torch
+from torch.nn.functional import softplus
+
+torch.set_num_threads(options.threads)
+
+SIZES = {"big": (256, 784, [512] * 3), "small": (1024, 2, [64] * 4), "tiny": (16, 2, [16] * 2)}
+
+
+def random_state(n, d, hidden):
+    torch.manual_seed(1)
+    state = {"out": torch.randn(hidden[-1], 1).abs() / hidden[-1], "linear": .01 * torch.randn(1, d)}
+    for l, h in enumerate(hidden):
+        state[f"layer{l}.skip"] = torch.randn(d, h) / math.sqrt(d)
+        state[f"layer{l}.bias"] = .1 * torch.randn(1, h)
+        if l:
+            state[f"layer{l}.weight"] = torch.randn(hidden[l - 1], h).abs() / hidden[l - 1]
+    return state, torch.randn(n, d), torch.randn(n, d)
+
+
+def saved_state(folder):
+    state = {f[:-4]: torch.from_numpy(numpy.load(os.path.join(folder, f))) for f in os.listdir(folder) if f.endswith(".npy")}
+    return state, state.pop("x"), state.pop("y")
+
+
+size, work = options.case.split("/")
+n, d, hidden = SIZES[size.removesuffix("-trained")]
+state, x, y = saved_state(options.weights) if options.weights else random_state(n, d, hidden)
+assert x.shape == y.shape == (n, d), "the points are of another size"
+weights = {name: torch.nn.Parameter(v.contiguous()) for name, v in state.items()}
+skips = [weights[f"layer{l}.skip"] for l in range(len(hidden))]
+deep = [weights[f"layer{l}.weight"] for l in range(1, len(hidden))]
+non_negative = deep + [weights["out"]]
+adam = torch.optim.Adam(list(weights.values()), lr=1e-4)
+
+
+def affine(bias, *factors):
+    """bias + x·A + …: in one pass per product, which pays unless it is differentiated twice."""
+    for x, A in factors:
+        bias = bias + x @ A if work in ("pairs", "logdet") else torch.addmm(bias, x, A)
+    return bias
+
+
+def w(x):
+    z = softplus(affine(weights["layer0.bias"], (x, skips[0])))
+    for l, W in enumerate(deep, 1):
+        z = softplus(affine(weights[f"layer{l}.bias"], (x, skips[l]), (z, W)))
+    return (z @ weights["out"] + x @ weights["linear"].T)[:, 0] + .25 * (x * x).sum(1)
+
+
+def slope(x, create_graph=False):
+    x = x.detach().requires_grad_(True)
+    return x, torch.autograd.grad(w(x).sum(), x, create_graph=create_graph)[0]
+
+
+def slope_alone(x):
+    """The gradient at x, without what its weights' gradients would need."""
+    for p in weights.values():
+        p.requires_grad_(False)
+    g = slope(x)[1]
+    for p in weights.values():
+        p.requires_grad_(True)
+    return g
+
+
+def dual(x=x, xhat=y):
+    return w(x).mean() - w(xhat).mean()
+
+
+def pairs():
+    return ((slope(x, create_graph=True)[1] - y) ** 2).sum(1).mean()
+
+
+def logdet():
+    at, g = slope(x, create_graph=True)
+    rows = [torch.autograd.grad(g[:, j].sum(), at, create_graph=True)[0] for j in range(2)]
+    determinant = rows[0][:, 0] * rows[1][:, 1] - rows[0][:, 1] * rows[1][:, 0]
+    return (.5 * (x * x).sum(1) - w(g) + determinant.log()).var()
+
+
+def differentiate(loss):
+    adam.zero_grad()
+    loss.backward(inputs=list(weights.values()))
+    return loss
+
+
+def step(loss):
+    differentiate(loss)
+    adam.step()
+    with torch.no_grad():
+        for p in non_negative:
+            p.clamp_(min=0)
+
+
+particles = y.clone()
+
+
+def outer(eta=1e-3):
+    global particles
+    for _ in range(10):
+        particles = particles - eta * slope_alone(particles) + math.sqrt(2 * eta) * torch.randn_like(particles)
+    xhat = x.clone()
+    for _ in range(10):
+        xhat = xhat + .1 * (particles - slope_alone(xhat))
+    step(dual(x, xhat))
+
+
+if options.gradients:
+    found = {}
+    if work == "grad":
+        found["gradient"] = slope_alone(x)
+    else:
+        found["loss"] = differentiate({"dual": dual, "pairs": pairs, "logdet": logdet}[work]()).detach().reshape(1, 1)
+        found.update((name, p.grad) for name, p in weights.items() if p.grad is not None)
+    for name, v in found.items():
+        numpy.save(os.path.join(options.gradients, name + ".npy"), v.numpy())
+    sys.exit()
+
+run = {"grad": lambda: slope_alone(x), "dual": lambda: step(dual()), "pairs": lambda: step(pairs()),
+       "logdet": lambda: step(logdet()), "outer": outer}[work]
+for _ in range(3):
+    run()
+times = []
+for _ in range(options.runs):
+    start = time.perf_counter()
+    run()
+    times.append(1e3 * (time.perf_counter() - start))
+times.sort()
+print(json.dumps({"case": options.case, "threads": options.threads, "best_ms": round(times[0], 4),
+                  "median_ms": round(times[len(times) // 2], 4), "kernel": kernel}))

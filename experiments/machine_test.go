@@ -1,0 +1,35 @@
+package experiments
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestReadProcessor(t *testing.T) {
+	for text, want := range map[string]Machine{
+		"":                                    {CPU: "unknown"},
+		"processor\t: 0\nBogoMIPS\t: 50.00\n": {CPU: "unknown"},
+		"processor\t: 0\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: A processor\nsiblings\t: 16\ncpu cores\t: 8\n\nprocessor\t: 1\nmodel name\t: B\n": {
+			CPU: "A processor (family 6, model 143)", ThreadsPerCore: 2,
+		},
+		"model name\t: A virtual one\nsiblings\t: 2\ncpu cores\t: 0\n": {CPU: "A virtual one"},
+	} {
+		got := Machine{CPU: "unknown"}
+		got.readProcessor(strings.NewReader(text))
+		if got != want {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+// A line for tables says what is known and what is not.
+func TestDescribeMachine(t *testing.T) {
+	m := Machine{CPU: "A", Processors: 4, Threads: 2, Kernels: "generic", BLAS: "native", OS: "linux/arm64", Go: "go1.26"}
+	if got := describe(m, rates{products: 3}); !strings.Contains(got, "FMA peak unknown") || strings.Contains(got, "to a core") {
+		t.Errorf("an unknown peak: %q", got)
+	}
+	m.ThreadsPerCore = 2
+	if got := describe(m, rates{peak: 289, products: 270}); !strings.Contains(got, "4 logical processors, 2 to a core") || !strings.Contains(got, "289 GFLOP/s") {
+		t.Errorf("a known peak: %q", got)
+	}
+}
