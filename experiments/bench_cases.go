@@ -75,7 +75,7 @@ func (c *caseList) Decode(list string) error {
 			}
 		}
 		if !found {
-			return fmt.Errorf("unknown case %q; known are all, the sizes big, small and tiny, and %s", item, strings.Join(known, ", "))
+			return unknownCase(item)
 		}
 	}
 	return nil
@@ -134,7 +134,12 @@ func findCase(name string) (benchCase, error) {
 			return c, nil
 		}
 	}
-	return benchCase{}, fmt.Errorf("unknown case %q; known are %s", name, strings.Join(knownCases(), ", "))
+	return benchCase{}, unknownCase(name)
+}
+
+func unknownCase(name string) error {
+	random := slices.DeleteFunc(knownCases(), func(s string) bool { return strings.Contains(s, "-trained") })
+	return fmt.Errorf("unknown case %q; known are all, the sizes big, small and tiny, %s, and each with -trained after its size, such as tiny-trained/grad", name, strings.Join(random, ", "))
 }
 
 // multiplyAdds is the number of them that a run of the work takes in matrix products.

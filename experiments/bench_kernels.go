@@ -3,6 +3,7 @@ package experiments
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"cmf/graph/blas"
@@ -106,7 +107,7 @@ func timeElementwise(r *Run, table *benchTable) {
 	x, dst, second := make([]float32, n), make([]float32, n), make([]float32, n)
 	head := []string{"ns an element at x ="}
 	for _, v := range arguments {
-		head = append(head, fmt.Sprint(v))
+		head = append(head, strings.ReplaceAll(fmt.Sprint(v), "-", "−"))
 	}
 	var rows [][]string
 	for _, k := range elementwise {
