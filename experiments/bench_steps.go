@@ -77,7 +77,6 @@ func newBenchAt(w *layers.ICNN, x, y blas32.General) (*bench, error) {
 // grad is ∇w at the whole batch.
 func (b *bench) grad() (func() error, error) {
 	g := newBatch(b.x.Rows, b.x.Cols)
-	b.evaluator.Hold() // for good: nothing moves the weights
 	return func() error { return b.evaluator.Eval(b.x, nil, g) }, nil
 }
 
@@ -109,10 +108,7 @@ func (b *bench) outer() (func() error, error) {
 	xhat, g := newBatch(b.x.Rows, b.x.Cols), newBatch(b.x.Rows, b.x.Cols)
 	batches := map[string]blas32.General{losses.Data: b.x, losses.Conjugate: xhat, losses.Mask: b.mask()}
 	dual, err := b.train(losses.Dual{}, batches)
-	// As in CMFGen only the dual step moves the weights.
-	points := func() error {
-		b.evaluator.Hold()
-		defer b.evaluator.Release()
+	return func() error {
 		chains.Fresh = false
 		if _, err := langevin.Run(b.evaluator, chains, 10, b.stream.Rand); err != nil {
 			return err
@@ -124,12 +120,6 @@ func (b *bench) outer() (func() error, error) {
 			}
 			kernel.Sub(g.Data, chains.Y.Data, g.Data)
 			kernel.Axpy(xhat.Data, .1, g.Data)
-		}
-		return nil
-	}
-	return func() error {
-		if err := points(); err != nil {
-			return err
 		}
 		batches[losses.Gibbs] = chains.Y
 		return dual()

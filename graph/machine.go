@@ -36,19 +36,15 @@ var _ gorgonia.VM = (*Machine)(nil)
 
 // NewMachine plans the computation of outputs, of one graph and one element
 // type. Every input must have a value bound, whose memory the plan keeps.
-func NewMachine(outputs ...*gorgonia.Node) (*Machine, error) { return newMachine(outputs, nil) }
-
-// newMachine is NewMachine with the nodes that are weights: what the products
-// make of those is kept while they are held.
-func newMachine(outputs []*gorgonia.Node, weights map[*gorgonia.Node]*Param) (*Machine, error) {
+func NewMachine(outputs ...*gorgonia.Node) (*Machine, error) {
 	if len(outputs) == 0 {
 		return nil, errors.New("graph: a machine without outputs")
 	}
 	switch t := outputs[0].Dtype(); t {
 	case tensor.Float32:
-		return plan[float32](outputs, weights)
+		return plan[float32](outputs)
 	case tensor.Float64:
-		return plan[float64](outputs, weights)
+		return plan[float64](outputs)
 	default:
 		return nil, fmt.Errorf("graph: outputs of type %v; allowed are float32 and float64", t)
 	}
@@ -80,7 +76,6 @@ func (m *Machine) Bytes() int { return m.bytes }
 
 // planner assigns memory. Buffers are numbered until all sizes are known.
 type planner[T kernel.Float] struct {
-	weights map[*gorgonia.Node]*Param // the nodes that are weights
 	pinned  map[*gorgonia.Node]bool
 	last    map[*gorgonia.Node]int // index of the instruction that reads it last
 	buffer  map[*gorgonia.Node]int
@@ -100,9 +95,8 @@ type planner[T kernel.Float] struct {
 	later  []int       // buffers that are free after the stage
 }
 
-func plan[T kernel.Float](outputs []*gorgonia.Node, weights map[*gorgonia.Node]*Param) (*Machine, error) {
+func plan[T kernel.Float](outputs []*gorgonia.Node) (*Machine, error) {
 	p := &planner[T]{
-		weights: weights,
 		pinned:  make(map[*gorgonia.Node]bool),
 		last:    make(map[*gorgonia.Node]int),
 		buffer:  make(map[*gorgonia.Node]int),
@@ -367,11 +361,7 @@ func (p *planner[T]) terms(in instruction, at span) []blas.Term[T] {
 	factors := in.operands()
 	for i, product := range in.products {
 		x, y := p.matrix(factors[2*i]), p.matrix(factors[2*i+1])
-		t := op.Term(product.Op(), cut(at, x), y)
-		if w := p.weights[factors[2*i+1]]; w != nil {
-			t.Panels = panelsOf[T](w, t.TransB)
-		}
-		terms = append(terms, t)
+		terms = append(terms, op.Term(product.Op(), cut(at, x), y))
 	}
 	return terms
 }

@@ -10,10 +10,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
-
-	"cmf/graph/blas"
-	"cmf/graph/kernel"
 
 	"gorgonia.org/tensor"
 )
@@ -36,10 +32,6 @@ type Param struct {
 
 	f32 []float32
 	f64 []float64
-
-	set      *Params
-	panels32 [2]*blas.Panels[float32] // of it, and of its transpose
-	panels64 [2]*blas.Panels[float64]
 }
 
 // Len is the number of values.
@@ -101,68 +93,6 @@ func header(rows, cols int, f32 []float32, f64 []float64) *tensor.Dense {
 type Params struct {
 	dtype tensor.Dtype
 	list  []*Param
-
-	mu      sync.Mutex
-	holders int
-	held    []holder // what is made from weights
-}
-
-// holder keeps something that was made from a weight while that is held.
-type holder interface {
-	Hold()
-	Release()
-}
-
-// Hold says that no weight changes until Release, its counterpart, so that
-// Programs may keep what they make from weights from one run to the next. Any
-// number of callers may hold weights at a time; nothing else depends on it.
-func (ps *Params) Hold() {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	ps.holders++
-	for _, h := range ps.held {
-		h.Hold()
-	}
-}
-
-// Release ends what Hold began.
-func (ps *Params) Release() {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	ps.holders--
-	for _, h := range ps.held {
-		h.Release()
-	}
-}
-
-// keep adds what is to be told of holds.
-func (ps *Params) keep(h holder) {
-	ps.held = append(ps.held, h)
-	for range ps.holders {
-		h.Hold()
-	}
-}
-
-// panelsOf are the panels of a weight that enters a product as its right factor.
-func panelsOf[T kernel.Float](w *Param, transposed bool) *blas.Panels[T] {
-	i := 0
-	if transposed {
-		i = 1
-	}
-	w.set.mu.Lock()
-	defer w.set.mu.Unlock()
-	if w.f32 != nil {
-		if w.panels32[i] == nil {
-			w.panels32[i] = new(blas.Panels[float32])
-			w.set.keep(w.panels32[i])
-		}
-		return any(w.panels32[i]).(*blas.Panels[T])
-	}
-	if w.panels64[i] == nil {
-		w.panels64[i] = new(blas.Panels[float64])
-		w.set.keep(w.panels64[i])
-	}
-	return any(w.panels64[i]).(*blas.Panels[T])
 }
 
 // NewParams returns an empty set of float32 (training) or float64 (checking)
@@ -180,7 +110,7 @@ func (ps *Params) New(name string, rows, cols int) *Param {
 	if ps.ByName(name) != nil {
 		panic("graph: a second weight named " + name)
 	}
-	p := &Param{Name: name, Rows: rows, Cols: cols, set: ps}
+	p := &Param{Name: name, Rows: rows, Cols: cols}
 	if ps.dtype == tensor.Float32 {
 		p.f32 = make([]float32, rows*cols)
 	} else {

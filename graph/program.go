@@ -113,11 +113,7 @@ func (s *Scope) Compile(outputs map[string]*gorgonia.Node) (*Program, error) {
 	for i, name := range names {
 		nodes[i] = outputs[name]
 	}
-	weights := make(map[*gorgonia.Node]*Param)
-	for w, n := range s.params {
-		weights[n] = w
-	}
-	m, err := newMachine(nodes, weights)
+	m, err := NewMachine(nodes...)
 	if err != nil {
 		return nil, err
 	}

@@ -232,9 +232,9 @@ func eagerThreads() (end func()) {
 	}
 }
 
-// Buffers, in-place results, folded products, threads and held weights never
-// change what a graph computes, on either machine; and no run writes an input or a weight, or sees
-// what another run left.
+// Buffers, in-place results, folded products and threads never change what a
+// graph computes, on either machine; and no run writes an input or a weight, or
+// sees what another run left.
 func TestRandomGraphs(t *testing.T) {
 	var folds int
 	rapid.Check(t, func(rt *rapid.T) {
@@ -295,14 +295,6 @@ func TestRandomGraphs(t *testing.T) {
 		}
 		run(t, program)
 		unchanged("plan")
-		ps.Hold()
-		defer ps.Release()
-		run(t, program)
-		for name := range out {
-			if !slices.Equal(first[name], program.Out(name).bits()) {
-				rt.Fatalf("%s: a run with held weights differs", name)
-			}
-		}
 		kernel.SetThreads(1)
 		run(t, program)
 

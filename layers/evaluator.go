@@ -49,13 +49,6 @@ func NewEvaluator(w Potential) (*Evaluator, error) {
 // Dim is d.
 func (e *Evaluator) Dim() int { return e.w.Dim() }
 
-// Hold says that no weight changes until Release, its counterpart; holds may be
-// nested. Evaluations take less time while weights are held.
-func (e *Evaluator) Hold() { e.w.Params().Hold() }
-
-// Release ends what Hold began.
-func (e *Evaluator) Release() { e.w.Params().Release() }
-
 // Eval writes w(x_i) and ∇w(x_i), each where wanted.
 func (e *Evaluator) Eval(x blas32.General, val []float32, grad blas32.General) error {
 	what := both

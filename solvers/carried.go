@@ -84,20 +84,6 @@ func (v *Carried) Eval(y blas32.General, value []float32, grad blas32.General) e
 	return nil
 }
 
-// Hold and Release are w's.
-func (v *Carried) Hold() {
-	if w, ok := v.Potential.(Steady); ok {
-		w.Hold()
-	}
-}
-
-// Release ends what Hold began.
-func (v *Carried) Release() {
-	if w, ok := v.Potential.(Steady); ok {
-		w.Release()
-	}
-}
-
 // HessVec writes C⁻¹∇²w(C⁻¹y_i)C⁻¹·u_i.
 func (v *Carried) HessVec(y, u, hu blas32.General) error {
 	v.product = reshaped(v.product, y.Rows, y.Cols)

@@ -171,8 +171,6 @@ func (c *CMFGen) Step() (info CMFGenInfo, err error) {
 
 func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
 	s := c.State
-	still := hold(c.Potential) // until the weights move
-	defer still.release()
 	if err := c.renewMetric(); err != nil {
 		return err
 	}
@@ -209,6 +207,5 @@ func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
 	}
 
 	// 4. θ ← project(Adam(∇L))
-	still.release()
 	return s.descend(c.Objective, c.Adam, batches, info)
 }

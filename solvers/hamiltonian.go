@@ -54,8 +54,6 @@ func (h Hamiltonian) Run(v Potential, c *Chains, steps int, rng *Stream) (accept
 		}
 	}
 	defer func() { c.Fresh = err == nil }()
-	still := hold(v)
-	defer still.release()
 	if c.Step == 0 {
 		c.Step = or(h.Step, .2)
 	}

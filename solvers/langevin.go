@@ -98,8 +98,6 @@ func (l Langevin) Run(w Potential, c *Chains, steps int, rng *rand.Rand) (info L
 		return LangevinInfo{Acceptance: math.NaN(), Step: c.Step, MeanEnergy: math.NaN(), Virial: math.NaN()}, nil
 	}
 	defer func() { c.Fresh = err == nil }()
-	still := hold(w)
-	defer still.release()
 
 	stale := !c.Fresh
 	if stale {

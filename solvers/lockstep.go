@@ -63,8 +63,6 @@ func (l lockstep) solve(ws *workspace, w Potential, y, x blas32.General, p *Metr
 	if err := errors.Join(checkLimits(l.tolerance, l.maxIter), checkSystem(w, y, x, p)); err != nil {
 		return ConjugateInfo{}, err
 	}
-	still := hold(w)
-	defer still.release()
 	info := l.start(ws, y, x)
 	for k := 0; len(ws.active) > 0; k++ {
 		n := len(ws.active)

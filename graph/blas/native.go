@@ -104,11 +104,8 @@ type block[T float] struct {
 	term *Term[T]
 	l, k int // the rows [l, l + k) of op(B)
 
-	// Column j of op(B), j counted from the pass's first, lies in the panel that
-	// begins at panels[j·rows], and there in the rows from the given one on.
-	panels     []T
-	rows, from int
-	inPlace    bool // whole panels are read from B itself
+	panels  []T  // that of column j, counted from the pass's first, begins at j·k
+	inPlace bool // whole panels are read from B itself
 
 	a []T // tiles of Aᵀ, or nil
 }
@@ -202,7 +199,7 @@ func (g *segment[T]) read(b *block[T], width, cols, j, done int) {
 	if b.inPlace && cols == width {
 		g.b, g.bStride = &b.term.B[b.l*b.term.LDB+j+done], b.term.LDB
 	} else {
-		g.b, g.bStride = &b.panels[done*b.rows+b.from*width], width
+		g.b, g.bStride = &b.panels[done*b.k], width
 	}
 	g.k = b.k
 }
@@ -234,7 +231,7 @@ func (s *kernels[T]) tiles(p *sum[T], w *workspace[T], blocks []block[T], panel 
 	}
 }
 
-// layOut packs the panels of the columns [j, j + n) of op(B), or finds them.
+// layOut packs the panels of the columns [j, j + n) of op(B).
 func (s *kernels[T]) layOut(p *sum[T], w *workspace[T], blocks []block[T], j, n, m int) {
 	widest, size := s.panels[0].width, 0
 	for b := range blocks {
@@ -246,13 +243,9 @@ func (s *kernels[T]) layOut(p *sum[T], w *workspace[T], blocks []block[T], j, n,
 	packed := w.b
 	for b := range blocks {
 		bl := &blocks[b]
-		if kept := bl.term.Panels.of(s, bl.term, p.n); kept != nil {
-			bl.panels, bl.rows, bl.from, bl.inPlace = kept[j*bl.term.K:], bl.term.K, bl.l, false
-			continue
-		}
 		// With few rows of C, packing B would cost as much as the product.
 		bl.inPlace = !bl.term.TransB && (m <= s.heights[0] || bl.term.K*bl.term.LDB*int(unsafe.Sizeof(p.alpha)) <= shallow)
-		bl.panels, bl.rows, bl.from = packed, bl.k, 0
+		bl.panels = packed
 		s.pack(packed, bl.term, bl.l, j, bl.k, n, bl.inPlace)
 		packed = packed[bl.k*(n+widest):]
 	}

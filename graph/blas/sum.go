@@ -16,10 +16,6 @@ type Term[T float32 | float64] struct {
 	LDA            int
 	B              []T
 	LDB            int
-
-	// Panels, where not nil, keep op(B) as the products read it from one call
-	// to the next while they are held.
-	Panels *Panels[T]
 }
 
 // Sum computes C ← bias + Σ op(A)·op(B), or adds that to C where add is set. A
@@ -34,7 +30,7 @@ func Sum[T float32 | float64](m, n int, terms []Term[T], bias []T, add bool, c [
 		panic("blas: a sum without terms")
 	}
 	// A lone product may be turned for speed.
-	if _, ours := current.(native); ours && len(terms) <= MaxTerms && (len(terms) > 1 || bias != nil || terms[0].Panels != nil) {
+	if _, ours := current.(native); ours && len(terms) <= MaxTerms && (len(terms) > 1 || bias != nil) {
 		switch c := any(c).(type) {
 		case []float32:
 			sumNative(m, n, any(terms).([]Term[float32]), any(bias).([]float32), add, c, ldc, &sums32, serial32)

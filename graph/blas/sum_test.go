@@ -84,38 +84,6 @@ func TestSum(t *testing.T) {
 	})
 }
 
-// Panels serve while they are held, and give what B itself gives, to the bit.
-func TestSumWithPanels(t *testing.T) {
-	everyBackend(t, func(t *testing.T) {
-		r := rand.New(rand.NewPCG(9, 1))
-		for _, shape := range [][4]int{{256, 100, 784, 70}, {40, 900, 30, 400}, {300, 2, 64, 64}, {5, 33, 17, 2}} {
-			s := randomSum[float32](r, shape[0], shape[1], shape[2], shape[3])
-			plain := s.run()
-			for i := range s.terms {
-				s.terms[i].Panels = new(Panels[float32])
-			}
-			for hold := range 3 {
-				for range 2 {
-					if got := s.run(); !slices.Equal(got, plain) {
-						t.Fatalf("shape %v, hold %d: panels change the result", shape, hold)
-					}
-				}
-				if hold > 0 {
-					for _, x := range s.terms {
-						x.Panels.Release()
-						x.B[0]++
-					}
-					plain = s.run()
-					s.check(t, plain)
-				}
-				for _, x := range s.terms {
-					x.Panels.Hold()
-				}
-			}
-		}
-	})
-}
-
 // The split over threads changes no bit.
 func TestSumRepeats(t *testing.T) {
 	r := rand.New(rand.NewPCG(10, 1))
@@ -137,8 +105,6 @@ func TestSumRepeats(t *testing.T) {
 
 func TestSumDoesNotAllocate(t *testing.T) {
 	s := randomSum[float32](rand.New(rand.NewPCG(11, 1)), 200, 70, 30, 400)
-	s.terms[0].Panels = new(Panels[float32])
-	s.terms[0].Panels.Hold()
 	for _, threads := range []int{1, 2} {
 		use(t, "native", threads)
 		if n := testing.AllocsPerRun(50, func() { Sum(s.m, s.n, s.terms, s.bias, s.add, s.c, s.ldc) }); n != 0 && !raceDetector {
