@@ -138,14 +138,12 @@ func (s *kernels[T]) multiply(p *sum[T], at part) {
 		w = new(workspace[T])
 	}
 	beta, bias := p.beta, p.bias
-	for t, l := 0, 0; t < p.count; {
+	for t, l := 0, 0; t < len(p.terms); {
 		var blocks []block[T]
 		blocks, t, l = w.gather(p, t, l)
 		s.pass(p, at, w, blocks, beta, bias)
 		beta, bias = 1, nil
 	}
-	clear(w.segments[:])
-	clear(w.blocks[:])
 	s.workspaces.Put(w)
 }
 
@@ -153,7 +151,7 @@ func (s *kernels[T]) multiply(p *sum[T], at part) {
 // and returns where the next begins. Blocks of a term are of equal depth: a
 // shallow last one would be all overhead.
 func (w *workspace[T]) gather(p *sum[T], t, l int) (blocks []block[T], nextTerm, nextRow int) {
-	for total := 0; t < p.count && len(blocks) < MaxTerms; {
+	for total := 0; t < len(p.terms) && len(blocks) < MaxTerms; {
 		term := &p.terms[t]
 		count := (term.K + depth - 1) / depth
 		most := (term.K + count - 1) / count

@@ -13,8 +13,8 @@ func (s *kernels[T]) narrow(p *sum[T]) bool {
 	if s.dots == nil || p.n > narrowCols {
 		return false
 	}
-	for _, t := range p.terms[:p.count] {
-		if t.TransA || t.K < 8 {
+	for i := range p.terms {
+		if t := &p.terms[i]; t.TransA || t.K < 8 {
 			return false
 		}
 	}
@@ -29,7 +29,7 @@ func (s *kernels[T]) multiplyNarrow(p *sum[T], at part) {
 		w = new(workspace[T])
 	}
 	beta, bias := p.beta, p.bias
-	for t := range p.terms[:p.count] {
+	for t := range p.terms {
 		for j := at.j0; j < at.j1; j++ {
 			var offset T
 			if bias != nil {

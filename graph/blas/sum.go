@@ -66,8 +66,7 @@ const MaxTerms = 8
 // sum is C ← α·Σ op(A)·op(B) + bias + β·C.
 type sum[T float] struct {
 	m, n  int
-	terms [MaxTerms]Term[T]
-	count int // of terms
+	terms []Term[T]
 	alpha T
 	bias  []T
 	beta  T
@@ -78,8 +77,8 @@ type sum[T float] struct {
 // work is the number of multiply–adds.
 func (s *sum[T]) work() int {
 	k := 0
-	for _, t := range s.terms[:s.count] {
-		k += t.K
+	for i := range s.terms {
+		k += s.terms[i].K
 	}
 	return s.m * s.n * k
 }
@@ -91,7 +90,8 @@ func sumNative[T float](m, n int, terms []Term[T], bias []T, add bool, c []T, ld
 	if m == 0 || n == 0 {
 		return
 	}
-	for i, t := range terms {
+	for i := range terms {
+		t := &terms[i]
 		if !holds(t.A, t.LDA, m, t.K, t.TransA) || !holds(t.B, t.LDB, t.K, n, t.TransB) || t.K < 1 {
 			panic(fmt.Sprintf("blas: term %d of a sum of shape (%d, %d): factors with %d and %d elements, strides %d and %d, for %d between them", i, m, n, len(t.A), len(t.B), t.LDA, t.LDB, t.K))
 		}
@@ -100,8 +100,7 @@ func sumNative[T float](m, n int, terms []Term[T], bias []T, add bool, c []T, ld
 		panic(fmt.Sprintf("blas: a sum of shape (%d, %d) with stride %d in %d elements, and a bias of %d", m, n, ldc, len(c), len(bias)))
 	}
 	s := pool.Get().(*split[T])
-	s.sum = sum[T]{m: m, n: n, alpha: 1, bias: bias, c: c, ldc: ldc}
-	s.count = copy(s.terms[:], terms)
+	s.sum = sum[T]{m: m, n: n, terms: terms, alpha: 1, bias: bias, c: c, ldc: ldc}
 	if add {
 		s.beta = 1
 	}
@@ -120,8 +119,8 @@ func multiply[T float](p product[T], pool *sync.Pool, serial func(*sum[T], part)
 		return
 	}
 	s := pool.Get().(*split[T])
-	s.sum = sum[T]{m: p.m, n: p.n, count: 1, alpha: p.alpha, beta: p.beta, c: p.c, ldc: p.ldc}
-	s.terms[0] = Term[T]{TransA: p.transA, TransB: p.transB, K: p.k, A: p.a, LDA: p.lda, B: p.b, LDB: p.ldb}
+	s.only[0] = Term[T]{TransA: p.transA, TransB: p.transB, K: p.k, A: p.a, LDA: p.lda, B: p.b, LDB: p.ldb}
+	s.sum = sum[T]{m: p.m, n: p.n, terms: s.only[:], alpha: p.alpha, beta: p.beta, c: p.c, ldc: p.ldc}
 	s.run(serial)
 	pool.Put(s)
 }
@@ -151,6 +150,7 @@ const (
 // every product.
 type split[T float] struct {
 	sum[T]
+	only   [1]Term[T] // of a product
 	serial func(*sum[T], part)
 	byRows bool
 	body   func(lo, hi int)
