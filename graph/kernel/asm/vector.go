@@ -76,7 +76,11 @@ func (s instructionSet) subMul(a, b, c vector) vector { VFNMADD231PS(b, a, c); r
 func (s instructionSet) polynomial(x vector, coef ...float32) vector {
 	p := s.constant(coef[len(coef)-1])
 	for j := len(coef) - 2; j >= 0; j-- {
-		p = s.mulAdd(p, x, s.constant(coef[j]))
+		if s.name == avx512.name {
+			VFMADD213PS_BCST(word(math.Float32bits(coef[j])), x, p)
+		} else {
+			VFMADD213PS(s.constant(coef[j]), x, p)
+		}
 	}
 	return p
 }
