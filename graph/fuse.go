@@ -28,6 +28,14 @@ type instruction struct {
 	reads    gorgonia.Nodes
 }
 
+// results are the nodes that the instruction computes.
+func (in *instruction) results() gorgonia.Nodes {
+	if in.twin != nil {
+		return gorgonia.Nodes{in.node, in.twin}
+	}
+	return gorgonia.Nodes{in.node}
+}
+
 // operands are what the instruction reads besides its base.
 func (in *instruction) operands() gorgonia.Nodes {
 	if in.base != nil {

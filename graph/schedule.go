@@ -28,63 +28,64 @@ var fewestRows = 64
 // then all others that are ready, in turns.
 func schedule(program []instruction) []stage {
 	made := make(map[*gorgonia.Node]bool)
-	ready := func(in *instruction) bool {
-		return !slices.ContainsFunc(in.reads, func(r *gorgonia.Node) bool { return !made[r] })
-	}
 	var stages []stage
-	take := func(fits func(in *instruction) bool, result func(n *gorgonia.Node)) (taken, rest []instruction) {
-		for _, in := range program {
-			if !fits(&in) {
-				rest = append(rest, in)
-				continue
-			}
-			taken = append(taken, in)
-			result(in.node)
-			if in.twin != nil {
-				result(in.twin)
-			}
-		}
-		return taken, rest
-	}
-	now := func(n *gorgonia.Node) { made[n] = true }
 	for len(program) > 0 {
-		onRows := stage{whole: make(map[*gorgonia.Node]bool)}
-		fresh := make(map[*gorgonia.Node]bool) // results of the stage
-		onRows.instructions, program = take(func(in *instruction) bool {
-			rows, whole, ok := in.onRows()
-			if !ok || onRows.rows > 0 && rows != onRows.rows {
-				return false
-			}
-			for _, r := range in.reads {
-				if !made[r] && (!fresh[r] || slices.Contains(whole, r)) {
-					return false
-				}
-			}
-			onRows.rows = rows
-			for _, r := range whole {
-				onRows.whole[r] = true
-			}
-			return true
-		}, func(n *gorgonia.Node) { fresh[n] = true })
-		for n := range fresh {
-			made[n] = true
+		var s stage
+		if s, program = nextOnRows(program, made); len(s.instructions) > 0 {
+			stages = append(stages, s)
 		}
-		var later []*gorgonia.Node
-		others := stage{}
-		others.instructions, program = take(func(in *instruction) bool {
-			_, _, waits := in.onRows()
-			return !waits && ready(in)
-		}, func(n *gorgonia.Node) { later = append(later, n) })
-		for _, n := range later {
-			now(n)
-		}
-		for _, s := range []stage{onRows, others} {
-			if len(s.instructions) > 0 {
-				stages = append(stages, s)
-			}
+		if s, program = nextReady(program, made); len(s.instructions) > 0 {
+			stages = append(stages, s)
 		}
 	}
 	return stages
+}
+
+// nextOnRows takes the instructions of a stage on rows from the program, and
+// marks what they make.
+func nextOnRows(program []instruction, made map[*gorgonia.Node]bool) (s stage, rest []instruction) {
+	s.whole = make(map[*gorgonia.Node]bool)
+	here := make(map[*gorgonia.Node]bool)
+	for _, in := range program {
+		rows, whole, ok := in.onRows()
+		ok = ok && (s.rows == 0 || rows == s.rows) && !slices.ContainsFunc(in.reads, func(r *gorgonia.Node) bool {
+			return !made[r] && (!here[r] || slices.Contains(whole, r))
+		})
+		if !ok {
+			rest = append(rest, in)
+			continue
+		}
+		s.instructions, s.rows = append(s.instructions, in), rows
+		for _, n := range whole {
+			s.whole[n] = true
+		}
+		for _, n := range in.results() {
+			here[n] = true
+		}
+	}
+	for n := range here {
+		made[n] = true
+	}
+	return s, rest
+}
+
+// nextReady takes the instructions of which all that they read is made, but for
+// those that may become part of a stage on rows, and marks what they make.
+func nextReady(program []instruction, made map[*gorgonia.Node]bool) (s stage, rest []instruction) {
+	for _, in := range program {
+		_, _, onRows := in.onRows()
+		if onRows || slices.ContainsFunc(in.reads, func(r *gorgonia.Node) bool { return !made[r] }) {
+			rest = append(rest, in)
+		} else {
+			s.instructions = append(s.instructions, in)
+		}
+	}
+	for _, in := range s.instructions {
+		for _, n := range in.results() {
+			made[n] = true
+		}
+	}
+	return s, rest
 }
 
 // onRows reports whether every row of the result needs one row only of what the

@@ -136,9 +136,9 @@ func (s *sum[T]) product(at part) product[T] {
 }
 
 const (
-	// serialWork is the number of multiply–adds, some 4 µs of them, below
+	// serialWork is the number of multiply–adds, some 8 µs of them, below
 	// which a second goroutine comes too late to help.
-	serialWork = 1 << 19
+	serialWork = 1 << 20
 
 	// A product is split at multiples of these rows or columns of C, which are
 	// multiples of every micro-tile and, for columns, of a cache line.

@@ -164,12 +164,12 @@ func scalar(name string, f func(float64) float64, diff unaryDiff) *Op {
 	return unary(name,
 		func(dst, x []float32) {
 			for i, v := range x {
-				dst[i] = float32(f(float64(v)))
+				dst[i] = kernel.Flush(float32(f(float64(kernel.Flush(v)))))
 			}
 		},
 		func(dst, x []float64) {
 			for i, v := range x {
-				dst[i] = f(v)
+				dst[i] = kernel.Flush(f(kernel.Flush(v)))
 			}
 		}, diff)
 }
