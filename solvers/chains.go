@@ -33,7 +33,7 @@ type scratch struct {
 	next           particles      // the proposals
 	move           blas32.General // z in y' = y + Lz, (n, d)
 	pull, nextPull blas32.General // Lᵀ∇w at Y and at the proposals, (n, d)
-	sorted         []float32      // energies, or their distances from the median
+	energies       []float32      // energies, or their distances from the median
 	mean           []float64      // of the particles
 }
 
@@ -146,7 +146,7 @@ func (c *Chains) makeRoom() {
 	if c.move.Rows != n || c.move.Cols != d {
 		c.scratch = scratch{
 			next: newParticles(n, d), move: newBatch(n, d), pull: newBatch(n, d), nextPull: newBatch(n, d),
-			sorted: make([]float32, n), mean: make([]float64, d),
+			energies: make([]float32, n), mean: make([]float64, d),
 		}
 	}
 }
