@@ -65,7 +65,13 @@ func TestAssignIsOptimalByItsDuals(t *testing.T) {
 	for k := range uniform.Data {
 		uniform.Data[k] = rng.Float32()
 	}
-	constant := newBatch(64, 64)
+	constant, few, product := newBatch(64, 64), newBatch(400, 400), newBatch(300, 300)
+	for k := range few.Data {
+		few.Data[k] = float32(rng.IntN(3) - 1)
+	}
+	for k := range product.Data { // i·j, for which reduced costs of a row hardly differ
+		product.Data[k] = float32(k/300) * float32(k%300)
+	}
 	large := 2048
 	if testing.Short() {
 		large = 600
@@ -77,6 +83,8 @@ func TestAssignIsOptimalByItsDuals(t *testing.T) {
 		"same":        distances(t, normalBatch(128, 2, "x"), normalBatch(128, 2, "x")),
 		"uniform":     uniform,
 		"constant":    constant,
+		"few values":  few,
+		"product":     product,
 	} {
 		if err := optimal(c, assign(t, c)); err != nil {
 			t.Errorf("%s: %v", name, err)
