@@ -48,16 +48,20 @@ func (c canvas) paintBlock(with colour, s shape, i0, i1, j0, j1 int) {
 	}
 }
 
-// ellipse has half axes a and b about (x0, y0); distances are to first order.
+// ellipse has half axes a and b about (x0, y0).
 func ellipse(x0, y0, a, b float64) shape {
-	return func(x, y float64) float64 {
-		u, v := (x-x0)/a, (y-y0)/b
-		r := math.Hypot(u, v)
-		if r == 0 {
-			return -min(a, b)
-		}
-		return (r - 1) * r / math.Hypot(u/a, v/b)
+	return func(x, y float64) float64 { return toEllipse(x-x0, y-y0, a, b) }
+}
+
+// toEllipse is the distance of (x, y) from the ellipse of half axes a and b about
+// the origin, to first order.
+func toEllipse(x, y, a, b float64) float64 {
+	u, v := x/a, y/b
+	r := math.Hypot(u, v)
+	if r == 0 {
+		return -min(a, b)
 	}
+	return (r - 1) * r / math.Hypot(u/a, v/b)
 }
 
 // ring is a circle of radius r drawn with a pen of the given width.

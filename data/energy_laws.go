@@ -32,12 +32,11 @@ func GaussianEnergy(law *solvers.Gaussian) *Energy {
 	e := &Energy{
 		Name: "gaussian", dim: d, LogZ: q.LogZ(),
 		at: func(grad, x []float64) float64 {
-			value, slope, err := q.At(x)
-			if err != nil {
-				return math.NaN()
+			work := make([]float64, 3*d)
+			if grad == nil {
+				grad = work[2*d:]
 			}
-			copy(grad, slope)
-			return value
+			return q.AtTo(grad, x, work[:2*d])
 		},
 		Draw: func(n int, rng *solvers.Stream) blas32.General { return law.Sample(max(0, n), rng) },
 	}
