@@ -12,7 +12,11 @@ import (
 // and y of the bank's rows index.
 func (c *CMFGen) batches(index []int, info *CMFGenInfo) (map[string]blas32.General, error) {
 	s := c.State
-	all := map[string]blas32.General{BatchData: s.x, BatchGibbs: s.moved.Y}
+	if s.batches == nil {
+		s.batches = make(map[string]blas32.General)
+	}
+	all := s.batches
+	all[BatchData], all[BatchGibbs] = s.x, s.moved.Y
 	if needs(c.Objective, BatchConjugate) {
 		if err := c.conjugates(index, info); err != nil {
 			return nil, err

@@ -103,6 +103,8 @@ func (c *CMFMA) iterate(info *CMFMAInfo) error {
 		return err
 	}
 	// 4. θ ← project(Adam(∇L))
-	batches := map[string]blas32.General{BatchPoints: s.points, BatchEnergy: s.energy, BatchSlope: s.slope, BatchMask: s.mask}
-	return s.descend(c.Objective, c.Adam, batches, &info.CMFGenInfo)
+	if s.batches == nil {
+		s.batches = map[string]blas32.General{BatchPoints: s.points, BatchEnergy: s.energy, BatchSlope: s.slope, BatchMask: s.mask}
+	}
+	return s.descend(c.Objective, c.Adam, s.batches, &info.CMFGenInfo)
 }
