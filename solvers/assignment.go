@@ -67,7 +67,7 @@ func Assign(cost blas32.General) (Assignment, error) {
 	return m.solution(), nil
 }
 
-// matching is a partial assignment. But for ε, every matched pair attains the
+// matching is a partial assignment. But for a few ε, every matched pair attains the
 // smallest reduced cost c_ij − v_j of its row, which is what makes a full one
 // optimal.
 type matching struct {
@@ -134,9 +134,9 @@ func (m *matching) dissolve() []int {
 	return all
 }
 
-// bid tries to match each free row to its best column, lowering that column until
-// the row's second best is better by ε; a row that it drives out is tried next. It
-// returns the rows that are left.
+// bid tries to match each free row to its best column, or to one that is but a few ε
+// worse, lowering that column until the row's second best is better by ε; a row that
+// it drives out is tried next. It returns the rows that are left.
 func (m *matching) bid(free []int, epsilon float64) []int {
 	var left []int
 	// Ever smaller gains in floating point could go on for very long; beyond
@@ -147,7 +147,7 @@ func (m *matching) bid(free []int, epsilon float64) []int {
 	for len(queue) > 0 {
 		i := queue[len(queue)-1]
 		queue = queue[:len(queue)-1]
-		j, first, other, second := m.twoBest(i)
+		j, first, other, second := m.twoBest(i, 4*epsilon)
 		fall := second - first + epsilon
 		gain := m.v[j]-fall < m.v[j]
 		switch {
@@ -173,8 +173,9 @@ func (m *matching) bid(free []int, epsilon float64) []int {
 }
 
 // twoBest returns the columns with the smallest and second smallest reduced cost
-// c_ij − v_j of row i, and these costs; with one column the second is (−1, +∞).
-func (m *matching) twoBest(i int) (j int, first float64, other int, second float64) {
+// c_ij − v_j of row i, and these costs; with one column the second is (−1, +∞). A
+// slack allows for better columns, by that much at most, that the core leaves out.
+func (m *matching) twoBest(i int, slack float64) (j int, first float64, other int, second float64) {
 	v := m.v
 	for {
 		j, other = -1, -1
@@ -187,7 +188,7 @@ func (m *matching) twoBest(i int) (j int, first float64, other int, second float
 				other, second = int(a.column), h
 			}
 		}
-		if j >= 0 && second <= m.cores[i].rest {
+		if j >= 0 && second <= m.cores[i].rest+slack {
 			return j, first, other, second
 		}
 		m.widen(i)
@@ -199,9 +200,9 @@ func (m *matching) twoBest(i int) (j int, first float64, other int, second float
 func (m *matching) widen(i int) {
 	c, costs := &m.cores[i], row(m.cost, i)
 	v := m.v[:len(costs)]
-	stride := max(1, len(costs)/256)
+	stride := max(1, len(costs)/128)
 	limit := math.Inf(1)
-	for size := max(64, len(c.arcs)*3/2); size < len(costs); size *= 2 {
+	for size := max(32, len(c.arcs)*3/2); size < len(costs); size *= 2 {
 		m.sample = m.sample[:0]
 		for j := i % stride; j < len(costs); j += stride {
 			m.sample = append(m.sample, float64(costs[j])-v[j])
