@@ -178,7 +178,9 @@ func (c *Chains) logRatio(i int) float64 {
 
 // accept moves the i-th particle to its proposal.
 func (c *Chains) accept(i int) {
-	copyParticle(c.particles(), i, c.next, i)
+	copy(row(c.Y, i), row(c.next.Y, i))
+	c.Value[i] = c.next.Value[i]
+	copy(row(c.Grad, i), row(c.next.Grad, i))
 	copy(row(c.pull, i), row(c.nextPull, i))
 }
 

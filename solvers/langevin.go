@@ -159,7 +159,7 @@ func (l Langevin) decide(c *Chains, rng *rand.Rand, info *LangevinInfo) (float64
 	var lost []int
 	for i := range c.Y.Rows {
 		ratio := c.logRatio(i)
-		finite := !math.IsNaN(ratio) && !math.IsInf(ratio, 0)
+		finite := isFinite(ratio)
 		probability := 0.0
 		if finite {
 			probability = math.Exp(min(0, ratio))

@@ -214,7 +214,7 @@ func subtractFrom(a, b []float32) {
 	}
 }
 
-func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+func isFinite(v float64) bool { return v-v == 0 }
 
 // carve returns the next d numbers of *buffer and moves it past them.
 func carve(buffer *[]float32, d int) []float32 {
