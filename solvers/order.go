@@ -66,13 +66,13 @@ func nanFirst[T kernel.Float](values []T) (n int) {
 
 func middleOf[T kernel.Float](a, b, c T) T { return max(min(a, b), min(max(a, b), c)) }
 
-// sortFloats sorts values as slices.Sort does, but for the place of NaN (at either
+// Sort sorts values as slices.Sort does, but for the place of NaN (at either
 // end, by its sign) and the order of zeros (−0 before 0), in three passes over
 // digits of 11 bits. work has the length of values at least.
 //
 // D. E. Knuth, "The Art of Computer Programming", volume 3, 2nd edition, 1998,
 // section 5.2.5, algorithm R.
-func sortFloats(values, work []float32) {
+func Sort(values, work []float32) {
 	const digit, cells = 11, 1 << 11
 	if len(values) < 256 {
 		slices.Sort(values)

@@ -57,11 +57,11 @@ func TestSelectRefuses(t *testing.T) {
 	}
 }
 
-func TestSortFloats(t *testing.T) {
+func TestSort(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		values := someFloats[float32](r)
 		sorted := slices.DeleteFunc(slices.Sorted(slices.Values(values)), func(v float32) bool { return v != v })
-		sortFloats(values, make([]float32, len(values)))
+		Sort(values, make([]float32, len(values)))
 		values = slices.DeleteFunc(values, func(v float32) bool { return v != v })
 		if !slices.Equal(values, sorted) {
 			r.Fatalf("sorted to %v, want %v", values, sorted)
@@ -75,7 +75,7 @@ func TestOrderAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(10, func() {
 		copy(values, fresh)
 		Select(values, 700)
-		sortFloats(values, work)
+		Sort(values, work)
 	}); n != 0 {
 		t.Errorf("%g allocations", n)
 	}

@@ -82,8 +82,8 @@ func LineW2(x, y []float32) (float64, error) {
 // quantileCost sorts x and y in place, work being as long as both, and returns
 // ∫|F_x⁻¹ − F_y⁻¹|².
 func quantileCost(x, y, work []float32) float64 {
-	sortFloats(x, work)
-	sortFloats(y, work)
+	Sort(x, work)
+	Sort(y, work)
 	n, m := len(x), len(y)
 	var sum float64
 	// Both quantile functions are steps, at multiples of m and n when [0, 1] is
