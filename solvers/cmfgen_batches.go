@@ -12,10 +12,7 @@ import (
 // and y of the bank's rows index.
 func (c *CMFGen) batches(index []int, info *CMFGenInfo) (map[string]blas32.General, error) {
 	s := c.State
-	if s.batches == nil {
-		s.batches = make(map[string]blas32.General)
-	}
-	all := s.batches
+	all := s.offered()
 	all[BatchData], all[BatchGibbs] = s.x, s.moved.Y
 	if needs(c.Objective, BatchConjugate) {
 		if err := c.conjugates(index, info); err != nil {
@@ -45,6 +42,14 @@ func (c *CMFGen) batches(index []int, info *CMFGenInfo) (map[string]blas32.Gener
 		all[BatchProbe], all[BatchSolved] = s.probe, s.solved
 	}
 	return all, nil
+}
+
+// offered is the map in which an iteration gathers its batches.
+func (s *CMFGenState) offered() map[string]blas32.General {
+	if s.batches == nil {
+		s.batches = make(map[string]blas32.General)
+	}
+	return s.batches
 }
 
 // conjugates solves x̂ = ∇w*(y) and weighs the rows.
