@@ -13,7 +13,13 @@ type canvas struct {
 }
 
 func (c canvas) fill(ground colour) {
-	c.paint(ground, func(float64, float64) float64 { return -1 })
+	area := c.side * c.side
+	for k, v := range ground {
+		plane := c.planes[k*area:][:area]
+		for p := range plane {
+			plane[p] = float32(v)
+		}
+	}
 }
 
 // paint covers a shape, softened over the width of a pixel.
@@ -35,8 +41,9 @@ func (c canvas) paint(with colour, s shape) {
 func (c canvas) paintBlock(with colour, s shape, i0, i1, j0, j1 int) {
 	area, half := c.side*c.side, float64(c.side)/2
 	for i := i0; i < i1; i++ {
+		y := (float64(i)+.5)/half - 1
 		for j := j0; j < j1; j++ {
-			cover := min(max(.5-half*s((float64(j)+.5)/half-1, (float64(i)+.5)/half-1), 0), 1)
+			cover := min(max(.5-half*s((float64(j)+.5)/half-1, y), 0), 1)
 			if cover == 0 {
 				continue
 			}
