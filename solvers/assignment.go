@@ -33,7 +33,11 @@ type Assignment struct {
 // from below, and they are looked at where the bound does not exclude them.
 //
 // A cost that is not square, or not finite, is an error.
-func Assign(cost blas32.General) (Assignment, error) {
+func Assign(cost blas32.General) (Assignment, error) { return new(matching).assign(cost) }
+
+// assign is Assign in the memory of m, to which the result belongs until the next
+// call.
+func (m *matching) assign(cost blas32.General) (Assignment, error) {
 	n := cost.Rows
 	if cost.Cols != n {
 		return Assignment{}, fmt.Errorf("solvers: the cost of an assignment has shape (%d, %d); it must be square", n, cost.Cols)
@@ -48,7 +52,7 @@ func Assign(cost blas32.General) (Assignment, error) {
 			}
 		}
 	}
-	m := newMatching(cost)
+	m.reset(cost)
 	// Bids at more than a small share of the mean reduced cost miss the optimal duals;
 	// below 1/n of it, paths are faster.
 	if epsilon := m.reduceColumns() / 32; epsilon > 0 {
@@ -76,8 +80,12 @@ type matching struct {
 	row    []int // of a column, −1 if free
 	v      []float64
 	cores  []core // of rows
-	sample []float64
 	search
+
+	// Work.
+	sample        []float64
+	free, bidding []int
+	u             []float64
 }
 
 // core is what a row looks at: all columns but those whose reduced costs are rest or
@@ -93,16 +101,19 @@ type arc struct {
 	cost   float32
 }
 
-func newMatching(cost blas32.General) *matching {
+// reset makes m ready for an assignment.
+func (m *matching) reset(cost blas32.General) {
 	n := cost.Rows
-	m := &matching{
-		cost: cost, column: make([]int, n), row: make([]int, n), v: make([]float64, n),
-		cores: make([]core, n), search: newSearch(n),
+	m.cost = cost
+	m.column, m.row, m.free = resized(m.column, n), resized(m.row, n), resized(m.free, n)
+	m.u, m.v = resized(m.u, n), resized(m.v, n)
+	if n > len(m.cores) {
+		m.cores = make([]core, n)
 	}
 	for i := range m.cores {
-		m.cores[i].rest = math.Inf(-1)
+		m.cores[i].arcs, m.cores[i].rest = m.cores[i].arcs[:0], math.Inf(-1)
 	}
-	return m
+	m.search.reset(n)
 }
 
 // reduceColumns sets v_j to the smallest cost of column j and returns the mean
@@ -127,23 +138,24 @@ func (m *matching) reduceColumns() float64 {
 
 // dissolve frees and returns all rows.
 func (m *matching) dissolve() []int {
-	all := make([]int, len(m.column))
-	for i := range all {
-		m.column[i], m.row[i], all[i] = -1, -1, i
+	m.free = m.free[:len(m.column)]
+	for i := range m.free {
+		m.column[i], m.row[i], m.free[i] = -1, -1, i
 	}
-	return all
+	return m.free
 }
 
 // bid tries to match each free row to its best column, or to one that is but a few ε
 // worse, lowering that column until the row's second best is better by ε; a row that
-// it drives out is tried next. It returns the rows that are left.
+// it drives out is tried next. It returns the rows that are left, in the memory of
+// free.
 func (m *matching) bid(free []int, epsilon float64) []int {
-	var left []int
 	// Ever smaller gains in floating point could go on for very long; beyond
 	// this many, rows driven out are left to augment.
 	budget := len(free) * 32
-	queue := slices.Clone(free)
+	queue := append(m.bidding[:0], free...)
 	slices.Reverse(queue)
+	left := free[:0]
 	for len(queue) > 0 {
 		i := queue[len(queue)-1]
 		queue = queue[:len(queue)-1]
@@ -169,6 +181,7 @@ func (m *matching) bid(free []int, epsilon float64) []int {
 			left = append(left, out)
 		}
 	}
+	m.bidding = queue
 	return left
 }
 
@@ -222,7 +235,7 @@ func (m *matching) widen(i int) {
 
 // solution reads the duals and the total off a full matching.
 func (m *matching) solution() Assignment {
-	a := Assignment{Match: m.column, U: make([]float64, len(m.column)), V: m.v}
+	a := Assignment{Match: m.column, U: m.u, V: m.v}
 	for i, j := range m.column {
 		c := float64(row(m.cost, i)[j])
 		a.U[i] = c - m.v[j]

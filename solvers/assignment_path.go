@@ -12,12 +12,12 @@ type search struct {
 	queue  queue
 }
 
-func newSearch(n int) search {
-	s := search{length: make([]float64, n), before: make([]int, n), offset: make([]float64, n), done: make([]bool, n)}
+func (s *search) reset(n int) {
+	s.length, s.before, s.offset, s.done = resized(s.length, n), resized(s.before, n), resized(s.offset, n), resized(s.done, n)
 	for j := range n {
-		s.length[j] = math.Inf(1)
+		s.length[j], s.done[j] = math.Inf(1), false
 	}
-	return s
+	s.seen, s.queue = s.seen[:0], s.queue[:0]
 }
 
 // augment matches the free row start along a shortest path of alternating

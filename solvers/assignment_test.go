@@ -188,6 +188,32 @@ func optimal(c blas32.General, a Assignment) error {
 	return nil
 }
 
+// The memory of one assignment serves the next, of any size.
+func TestAssignInOldMemory(t *testing.T) {
+	var m matching
+	costs := []blas32.General{}
+	for _, n := range []int{300, 500, 40, 1, 500} {
+		costs = append(costs, distances(t, normalBatch(n, 3, "x"), normalBatch(n, 3, "y")))
+	}
+	for _, c := range costs {
+		got, err := m.assign(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := assign(t, c)
+		if !slices.Equal(got.Match, want.Match) || !slices.Equal(got.V, want.V) || !slices.Equal(got.U, want.U) || got.Total != want.Total {
+			t.Errorf("%d rows: in old memory the assignment is another", c.Rows)
+		}
+	}
+	if n := testing.AllocsPerRun(3, func() {
+		if _, err := m.assign(costs[1]); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%g allocations", n)
+	}
+}
+
 func BenchmarkAssign(b *testing.B) {
 	for _, d := range []int{2, 64} {
 		for _, n := range []int{512, 2048} {

@@ -126,6 +126,7 @@ type CMFGenState struct {
 
 	// Where the loss asks for them, (b, d) each but the cost, (b, b).
 	guess, paired, barycentre, probe, solved, cost blas32.General
+	matching                                       matching
 }
 
 // NewCMFGenState starts from n particles y with guesses of their conjugates,

@@ -106,7 +106,7 @@ func (s *CMFGenState) pair() error {
 	if err := SquaredDistances(s.cost, s.x, s.moved.Y); err != nil {
 		return err
 	}
-	a, err := Assign(s.cost)
+	a, err := s.matching.assign(s.cost)
 	if err != nil {
 		return err
 	}
