@@ -13,7 +13,13 @@ type canvas struct {
 }
 
 func (c canvas) fill(ground colour) {
-	c.paint(ground, func(float64, float64) float64 { return -1 })
+	area := c.side * c.side
+	for k, v := range ground {
+		plane := c.planes[k*area:][:area]
+		for p := range plane {
+			plane[p] = float32(v)
+		}
+	}
 }
 
 // paint covers a shape, softened over the width of a pixel.
@@ -35,8 +41,9 @@ func (c canvas) paint(with colour, s shape) {
 func (c canvas) paintBlock(with colour, s shape, i0, i1, j0, j1 int) {
 	area, half := c.side*c.side, float64(c.side)/2
 	for i := i0; i < i1; i++ {
+		y := (float64(i)+.5)/half - 1
 		for j := j0; j < j1; j++ {
-			cover := min(max(.5-half*s((float64(j)+.5)/half-1, (float64(i)+.5)/half-1), 0), 1)
+			cover := min(max(.5-half*s((float64(j)+.5)/half-1, y), 0), 1)
 			if cover == 0 {
 				continue
 			}
@@ -48,16 +55,20 @@ func (c canvas) paintBlock(with colour, s shape, i0, i1, j0, j1 int) {
 	}
 }
 
-// ellipse has half axes a and b about (x0, y0); distances are to first order.
+// ellipse has half axes a and b about (x0, y0).
 func ellipse(x0, y0, a, b float64) shape {
-	return func(x, y float64) float64 {
-		u, v := (x-x0)/a, (y-y0)/b
-		r := math.Hypot(u, v)
-		if r == 0 {
-			return -min(a, b)
-		}
-		return (r - 1) * r / math.Hypot(u/a, v/b)
+	return func(x, y float64) float64 { return toEllipse(x-x0, y-y0, a, b) }
+}
+
+// toEllipse is the distance of (x, y) from the ellipse of half axes a and b about
+// the origin, to first order.
+func toEllipse(x, y, a, b float64) float64 {
+	u, v := x/a, y/b
+	r := math.Hypot(u, v)
+	if r == 0 {
+		return -min(a, b)
 	}
+	return (r - 1) * r / math.Hypot(u/a, v/b)
 }
 
 // ring is a circle of radius r drawn with a pen of the given width.

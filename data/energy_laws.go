@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 
 	"cmf/solvers"
 
@@ -28,16 +29,17 @@ func GaussianEnergy(law *solvers.Gaussian) *Energy {
 	for k, v := range law.Values {
 		q.Values[k] = 1 / v
 	}
+	scratch := sync.Pool{New: func() any { work := make([]float64, 3*d); return &work }}
 	cov := law.Power(1)
 	e := &Energy{
 		Name: "gaussian", dim: d, LogZ: q.LogZ(),
 		at: func(grad, x []float64) float64 {
-			value, slope, err := q.At(x)
-			if err != nil {
-				return math.NaN()
+			work := scratch.Get().(*[]float64)
+			defer scratch.Put(work)
+			if grad == nil {
+				grad = (*work)[2*d:]
 			}
-			copy(grad, slope)
-			return value
+			return q.AtTo(grad, x, (*work)[:2*d])
 		},
 		Draw: func(n int, rng *solvers.Stream) blas32.General { return law.Sample(max(0, n), rng) },
 	}

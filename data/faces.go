@@ -189,6 +189,6 @@ func (f *face) head(margin float64) shape {
 		if v > 0 {
 			w *= 1 - f.chin*v/f.height
 		}
-		return ellipse(0, 0, w, f.height+margin)(u, v)
+		return toEllipse(u, v, w, f.height+margin)
 	}
 }

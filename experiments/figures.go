@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"cmf/solvers"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -309,9 +311,8 @@ func boxOf(scenes []Scene) Box {
 		if len(all) == 0 {
 			return -1, 1
 		}
-		slices.Sort(all)
 		cut := len(all) / 1000
-		lo, hi = float64(all[cut]), float64(all[len(all)-1-cut])
+		lo, hi = float64(solvers.Select(all, cut)), float64(solvers.Select(all, len(all)-1-cut))
 		margin := .06 * (hi - lo)
 		if margin == 0 {
 			margin = 1e-3 * max(1, math.Abs(lo))

@@ -176,7 +176,6 @@ func (m *Model) selfChecks(draw *Draw, rng *solvers.Stream) error {
 }
 
 func quantile(values []float32, q float64) float64 {
-	sorted := slices.Clone(values)
-	slices.Sort(sorted)
-	return float64(sorted[min(len(sorted)-1, int(q*float64(len(sorted))))])
+	k := min(len(values)-1, int(q*float64(len(values))))
+	return float64(solvers.Select(slices.Clone(values), k))
 }

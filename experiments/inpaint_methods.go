@@ -3,7 +3,6 @@ package experiments
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"cmf/solvers"
 
@@ -169,6 +168,5 @@ func (f *fills) rHat(n int) (float64, error) {
 			return 0, err
 		}
 	}
-	slices.Sort(values)
-	return values[n/2], nil
+	return solvers.Select(values, n/2), nil
 }

@@ -148,7 +148,7 @@ func W2Line(x, y blas32.General) (float64, error) {
 
 // ExactW2 is the 2-Wasserstein distance between the rows of x and y, both (n, d),
 // in data units: (min_σ 1/n Σ_i |x_i − y_σ(i)|²)^{1/2} over permutations σ, by
-// optimal assignment in O(n³); n = 2048 takes about a second. It is NaN where a
+// optimal assignment; n = 2048 takes about a tenth of a second. It is NaN where a
 // row is not finite.
 //
 // Between samples of one law it is not 0 but a floor, of order n^{−1/d} for d > 4:

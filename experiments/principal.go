@@ -9,6 +9,7 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/lapack/lapack64"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -120,7 +121,9 @@ func newPrincipal(x blas32.General, k int, rng *solvers.Stream) (*principal, err
 	return p, nil
 }
 
-// orthonormalise replaces the columns of a by an orthonormal basis of their span.
+// orthonormalise replaces the columns of a, no more than rows, by an orthonormal
+// basis of their span: the Q of its Householder factorisation. (mat.QR would form
+// all of a square Q.)
 func orthonormalise(a blas32.General) {
 	wide := mat.NewDense(a.Rows, a.Cols, nil)
 	for i := range a.Rows {
@@ -128,13 +131,16 @@ func orthonormalise(a blas32.General) {
 			wide.Set(i, j, float64(v))
 		}
 	}
-	var qr mat.QR
-	qr.Factorize(wide)
-	var q mat.Dense
-	qr.QTo(&q)
+	tau, size := make([]float64, a.Cols), make([]float64, 1)
+	lapack64.Geqrf(wide.RawMatrix(), tau, size, -1)
+	work := make([]float64, int(size[0]))
+	lapack64.Geqrf(wide.RawMatrix(), tau, work, len(work))
+	lapack64.Orgqr(wide.RawMatrix(), tau, size, -1)
+	work = make([]float64, int(size[0]))
+	lapack64.Orgqr(wide.RawMatrix(), tau, work, len(work))
 	for i := range a.Rows {
 		for j := range a.Cols {
-			row(a, i)[j] = float32(q.At(i, j))
+			row(a, i)[j] = float32(wide.At(i, j))
 		}
 	}
 }

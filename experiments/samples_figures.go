@@ -49,8 +49,9 @@ func drawPlane(r *Run, m *Model, d *Draw, clouds ...Cloud) error {
 		if err != nil {
 			return err
 		}
+		highest := slices.Max(logPDF)
 		for i, v := range logPDF {
-			value[i] = float32(math.Exp(v - slices.Max(logPDF)))
+			value[i] = float32(math.Exp(v - highest))
 		}
 		return nil
 	}})

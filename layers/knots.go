@@ -3,9 +3,10 @@ package layers
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"cmf/graph"
+	"cmf/graph/kernel"
+	"cmf/solvers"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -54,27 +55,35 @@ func (k Knot) curvature(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 // data, each as wide as its share of it, and gives them the curvature
 // share·precision_j on average over the data.
 func (m *ICNN) placeKnots(data blas32.General, share float64, precision []float64, least float64) {
-	column := make([]float64, data.Rows)
-	for j := range m.Dim() {
-		for i := range column {
-			column[i] = float64(data.Data[i*data.Stride+j])
-		}
-		slices.Sort(column)
-		lo, hi := column[len(column)/200], column[len(column)-1-len(column)/200]
-		width := max(hi-lo, least)
-		slope := 4 * float64(len(m.Knots)) / width
-		var curvature float64
-		for k := range m.Knots {
-			at := (lo+hi)/2 + width*((float64(k)+.5)/float64(len(m.Knots))-.5)
-			m.Knots[k].Slope.Set(j, slope)
-			m.Knots[k].Bias.Set(j, -slope*at)
-			for _, x := range column {
-				e := math.Exp(-math.Abs(slope * (x - at)))
-				curvature += slope * slope * e / ((1 + e) * (1 + e)) / float64(len(column))
+	kernel.Parallel(m.Dim(), 1, func(from, to int) {
+		column, work := make([]float32, data.Rows), make([]float32, data.Rows)
+		for j := from; j < to; j++ {
+			for i := range column {
+				column[i] = data.Data[i*data.Stride+j]
 			}
+			solvers.Sort(column, work)
+			m.placeKnotsOf(j, column, share*precision[j], least)
 		}
-		for k := range m.Knots {
-			m.Knots[k].Weight.Set(j, share*precision[j]/max(curvature, 1e-6))
+	})
+}
+
+// placeKnotsOf places the knots of coordinate j, of which column are the values in
+// rising order, for the mean curvature given.
+func (m *ICNN) placeKnotsOf(j int, column []float32, mean, least float64) {
+	lo, hi := float64(column[len(column)/200]), float64(column[len(column)-1-len(column)/200])
+	width := max(hi-lo, least)
+	slope := 4 * float64(len(m.Knots)) / width
+	var curvature float64
+	for k := range m.Knots {
+		at := (lo+hi)/2 + width*((float64(k)+.5)/float64(len(m.Knots))-.5)
+		m.Knots[k].Slope.Set(j, slope)
+		m.Knots[k].Bias.Set(j, -slope*at)
+		for _, x := range column {
+			e := math.Exp(-math.Abs(slope * (float64(x) - at)))
+			curvature += slope * slope * e / ((1 + e) * (1 + e)) / float64(len(column))
 		}
+	}
+	for k := range m.Knots {
+		m.Knots[k].Weight.Set(j, mean/max(curvature, 1e-6))
 	}
 }

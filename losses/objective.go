@@ -16,11 +16,17 @@ import (
 // Objective is a loss with its gradient in the weights of a potential, compiled
 // for one batch size. It satisfies solvers.Objective.
 type Objective struct {
-	sum     Sum
+	inputs  []string
 	program *graph.Program
 	weights []solvers.Weight
 	guess   *graph.Program // of a Predictor; nil without one
+
+	outputs []termOutput
+	terms   map[string]float64 // what Gradient returns
 }
+
+// termOutput is the program's output for a term and the term's name in the log.
+type termOutput struct{ logged, output string }
 
 // NewObjective compiles the loss of the float32 potential w for n rows a batch.
 func NewObjective(w layers.Potential, sum Sum, n int) (*Objective, error) {
@@ -38,7 +44,10 @@ func NewObjective(w layers.Potential, sum Sum, n int) (*Objective, error) {
 	if !slices.ContainsFunc(trained, func(p *graph.Param) bool { return w.Params().ByName(p.Name) == p }) {
 		return nil, fmt.Errorf("losses: %s trains no weight of the potential; add a term that does, such as dual", sum)
 	}
-	o := &Objective{sum: bound, program: program}
+	o := &Objective{inputs: bound.Inputs(), program: program, terms: make(map[string]float64, len(bound))}
+	for _, t := range bound {
+		o.outputs = append(o.outputs, termOutput{logged(t.Term), termValue(t.Term)})
+	}
 	if o.guess, err = bound.predictor(w, n); err != nil {
 		return nil, fmt.Errorf("losses: predicting conjugates: %w", err)
 	}
@@ -87,7 +96,7 @@ func compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param
 		if v == nil || !v.Shape().Eq(tensor.Shape{1, 1}) {
 			return nil, nil, fmt.Errorf("term %q is declared as %v; a node of shape (1, 1) is needed", t.Term.Name(), v)
 		}
-		outputs["term "+t.Term.Name()] = v
+		outputs[termValue(t.Term)] = v
 		v = s.Scale(t.Factor, v)
 		if loss == nil {
 			loss = v
@@ -113,18 +122,19 @@ func compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param
 }
 
 func gradient(p *graph.Param) string { return "gradient " + p.Name }
+func termValue(t Term) string        { return "term " + t.Name() }
 
 // Inputs are the batches that Gradient needs.
-func (o *Objective) Inputs() []string { return o.sum.Inputs() }
+func (o *Objective) Inputs() []string { return o.inputs }
 
 // Weights are the trained weights; Gradient leaves their gradients in them.
 func (o *Objective) Weights() []solvers.Weight { return o.weights }
 
 // Gradient computes the loss of the given batches, and its gradient in every
-// weight. terms holds the value of each term by name, before its factor; the
-// surrogate of LikelihoodCG is called so.
+// weight. terms holds the value of each term by name, before its factor, until the
+// next Gradient; the surrogate of LikelihoodCG is called so.
 func (o *Objective) Gradient(batches map[string]blas32.General) (loss float64, terms map[string]float64, err error) {
-	for _, name := range o.sum.Inputs() {
+	for _, name := range o.inputs {
 		in, b := o.program.In(name), batches[name]
 		if b.Rows != in.Rows || b.Cols != in.Cols {
 			return 0, nil, fmt.Errorf("losses: batch %q has shape (%d, %d); compiled for (%d, %d)", name, b.Rows, b.Cols, in.Rows, in.Cols)
@@ -136,9 +146,8 @@ func (o *Objective) Gradient(batches map[string]blas32.General) (loss float64, t
 	if err := o.program.Run(); err != nil {
 		return 0, nil, fmt.Errorf("losses: %w", err)
 	}
-	terms = make(map[string]float64, len(o.sum))
-	for _, t := range o.sum {
-		terms[logged(t.Term)] = o.program.Out("term "+t.Term.Name()).At(0, 0)
+	for _, t := range o.outputs {
+		o.terms[t.logged] = o.program.Out(t.output).At(0, 0)
 	}
-	return o.program.Out("loss").At(0, 0), terms, nil
+	return o.program.Out("loss").At(0, 0), o.terms, nil
 }

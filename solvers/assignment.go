@@ -16,13 +16,28 @@ type Assignment struct {
 }
 
 // Assign solves min_σ Σ_i c_{i,σ(i)} over permutations σ for the (n, n) matrix
-// cost, exactly but for float64 rounding, by shortest augmenting paths after
-// column reduction and augmenting row reduction, in O(n³). Jonker and Volgenant,
-// "A shortest augmenting path algorithm for dense and sparse linear assignment
-// problems", Computing 38, 1987, pages 325–340.
+// cost, exactly but for float64 rounding, by an auction that ends in shortest
+// augmenting paths, in O(n³ log n) at worst. Among several optimal matchings it
+// always finds the same one.
+//
+// Bids of ever smaller ε bring the duals v near the optimal ones (Bertsekas, "The
+// auction algorithm: a distributed relaxation method for the assignment problem",
+// Annals of Operations Research 14, 1988, pages 105–123). From there bids without ε
+// and paths find an optimum: they are augmenting row reduction and augmentation of
+// Jonker and Volgenant, "A shortest augmenting path algorithm for dense and sparse
+// linear assignment problems", Computing 38, 1987, pages 325–340, for which any v
+// is a start.
+//
+// A row looks at the few columns of its smallest reduced costs c_ij − v_j only. That
+// loses nothing: v_j never rises, so the least of the others, as it was, bounds them
+// from below, and they are looked at where the bound does not exclude them.
 //
 // A cost that is not square, or not finite, is an error.
-func Assign(cost blas32.General) (Assignment, error) {
+func Assign(cost blas32.General) (Assignment, error) { return new(matching).assign(cost) }
+
+// assign is Assign in the memory of m, to which the result belongs until the next
+// call.
+func (m *matching) assign(cost blas32.General) (Assignment, error) {
 	n := cost.Rows
 	if cost.Cols != n {
 		return Assignment{}, fmt.Errorf("solvers: the cost of an assignment has shape (%d, %d); it must be square", n, cost.Cols)
@@ -32,15 +47,23 @@ func Assign(cost blas32.General) (Assignment, error) {
 	}
 	for i := range n {
 		for j, c := range row(cost, i) {
-			if math.IsNaN(float64(c)) || math.IsInf(float64(c), 0) {
+			if c-c != 0 {
 				return Assignment{}, fmt.Errorf("solvers: the cost of row %d and column %d is %g; it must be finite", i, j, c)
 			}
 		}
 	}
-	m := newMatching(cost)
-	free := m.reduceColumns()
+	m.reset(cost)
+	// Bids at more than a small share of the mean reduced cost miss the optimal duals;
+	// below 1/n of it, paths are faster.
+	if epsilon := m.reduceColumns() / 32; epsilon > 0 {
+		for range 4 {
+			m.bid(m.dissolve(), epsilon)
+			epsilon /= 5
+		}
+	}
+	free := m.dissolve()
 	for range 2 { // as many sweeps as Jonker and Volgenant found to pay
-		free = m.reduceRows(free)
+		free = m.bid(free, 0)
 	}
 	for _, i := range free {
 		m.augment(i)
@@ -48,85 +71,100 @@ func Assign(cost blas32.General) (Assignment, error) {
 	return m.solution(), nil
 }
 
-// matching is a partial assignment. Every matched pair attains the smallest
-// reduced cost c_ij − v_j of its row, which is what makes a full one optimal.
+// matching is a partial assignment. But for a few ε, every matched pair attains the
+// smallest reduced cost c_ij − v_j of its row, which is what makes a full one
+// optimal.
 type matching struct {
 	cost   blas32.General
 	column []int // of a row, −1 if free
 	row    []int // of a column, −1 if free
 	v      []float64
+	cores  []core // of rows
+	search
 
-	// Work of augment, for columns: length of the shortest path to it, the row
-	// before it, and the order of scanning.
-	length []float64
-	before []int
-	order  []int
+	// Work.
+	sample        []float64
+	free, bidding []int
+	u             []float64
 }
 
-func newMatching(cost blas32.General) *matching {
+// core is what a row looks at: all columns but those whose reduced costs are rest or
+// more.
+type core struct {
+	arcs []arc
+	rest float64
+}
+
+// arc is a column and its cost.
+type arc struct {
+	column int32
+	cost   float32
+}
+
+// reset makes m ready for an assignment.
+func (m *matching) reset(cost blas32.General) {
 	n := cost.Rows
-	m := &matching{
-		cost: cost, column: make([]int, n), row: make([]int, n), v: make([]float64, n),
-		length: make([]float64, n), before: make([]int, n), order: make([]int, n),
+	m.cost = cost
+	m.column, m.row, m.free = resized(m.column, n), resized(m.row, n), resized(m.free, n)
+	m.u, m.v = resized(m.u, n), resized(m.v, n)
+	if n > len(m.cores) {
+		m.cores = make([]core, n)
 	}
-	for i := range n {
-		m.column[i], m.row[i] = -1, -1
+	for i := range m.cores {
+		m.cores[i].arcs, m.cores[i].rest = m.cores[i].arcs[:0], math.Inf(-1)
 	}
-	return m
+	m.search.reset(n)
 }
 
-// reduceColumns sets v_j to the smallest cost of column j, matches as many of
-// those minima as it can, and lowers v_j in rows matched once until the row has
-// a second best. It returns the free rows.
-func (m *matching) reduceColumns() []int {
+// reduceColumns sets v_j to the smallest cost of column j and returns the mean
+// reduced cost.
+func (m *matching) reduceColumns() float64 {
 	n := m.cost.Rows
-	argmin := make([]int, n)
 	for i := range n {
 		for j, c := range row(m.cost, i) {
-			if i == 0 || float64(c) < m.v[j] {
-				m.v[j], argmin[j] = float64(c), i
+			if h := float64(c); i == 0 || h < m.v[j] {
+				m.v[j] = h
 			}
 		}
 	}
-	claims := make([]int, n)
-	for j, i := range argmin {
-		claims[i]++
-		if m.column[i] < 0 {
-			m.column[i], m.row[j] = j, i
-		}
-	}
-	var free []int
+	var sum float64
 	for i := range n {
-		switch {
-		case claims[i] == 0:
-			free = append(free, i)
-		case claims[i] == 1 && n > 1:
-			// The best reduced cost is 0, on the match.
-			_, _, _, second := m.twoBest(i)
-			m.v[m.column[i]] -= second
+		for j, c := range row(m.cost, i) {
+			sum += float64(c) - m.v[j]
 		}
 	}
-	return free
+	return sum / float64(n) / float64(n)
 }
 
-// reduceRows tries to match each free row to its best column, lowering that
-// column until the row's second best is as good; a row that it drives out is
-// tried next. It returns the rows that are left.
-func (m *matching) reduceRows(free []int) []int {
-	var left []int
+// dissolve frees and returns all rows.
+func (m *matching) dissolve() []int {
+	m.free = m.free[:len(m.column)]
+	for i := range m.free {
+		m.column[i], m.row[i], m.free[i] = -1, -1, i
+	}
+	return m.free
+}
+
+// bid tries to match each free row to its best column, or to one that is but a few ε
+// worse, lowering that column until the row's second best is better by ε; a row that
+// it drives out is tried next. It returns the rows that are left, in the memory of
+// free.
+func (m *matching) bid(free []int, epsilon float64) []int {
 	// Ever smaller gains in floating point could go on for very long; beyond
 	// this many, rows driven out are left to augment.
-	budget := len(free) * 4
-	queue := slices.Clone(free)
+	budget := len(free) * 32
+	queue := append(m.bidding[:0], free...)
 	slices.Reverse(queue)
+	left := free[:0]
 	for len(queue) > 0 {
 		i := queue[len(queue)-1]
 		queue = queue[:len(queue)-1]
-		j, first, other, second := m.twoBest(i)
-		gain := m.v[j]-(second-first) < m.v[j]
+		j, first, other, second := m.twoBest(i, 4*epsilon)
+		fall := second - first + epsilon
+		gain := m.v[j]-fall < m.v[j]
 		switch {
-		case gain:
-			m.v[j] -= second - first
+		case gain && other >= 0:
+			m.v[j] -= fall
 		case m.row[j] >= 0 && other >= 0:
 			j = other
 		}
@@ -143,115 +181,61 @@ func (m *matching) reduceRows(free []int) []int {
 			left = append(left, out)
 		}
 	}
+	m.bidding = queue
 	return left
 }
 
 // twoBest returns the columns with the smallest and second smallest reduced cost
-// c_ij − v_j of row i, and these costs; with one column the second is (−1, +∞).
-func (m *matching) twoBest(i int) (j int, first float64, other int, second float64) {
-	j, other = -1, -1
-	first, second = math.Inf(1), math.Inf(1)
-	for k, c := range row(m.cost, i) {
-		switch h := float64(c) - m.v[k]; {
-		case h < first:
-			j, first, other, second = k, h, j, first
-		case h < second:
-			other, second = k, h
-		}
-	}
-	return j, first, other, second
-}
-
-// augment matches the free row start along a shortest path of alternating
-// unmatched and matched pairs to a free column, by Dijkstra's algorithm on the
-// reduced costs.
-func (m *matching) augment(start int) {
-	for j, c := range row(m.cost, start) {
-		m.length[j], m.before[j], m.order[j] = float64(c)-m.v[j], start, j
-	}
-	// In order, columns to done have been scanned at smaller lengths, those to
-	// near are at the present shortest length, and the rest are farther.
-	var done, scanned, near int
-	var shortest float64
-	end := -1
-	for end < 0 {
-		if scanned == near {
-			done = near
-			near, shortest = m.nearest(near)
-			end = m.freeAmong(m.order[done:near])
-			continue
-		}
-		j := m.order[scanned]
-		scanned++
-		end, near = m.scan(j, near, shortest)
-	}
-	for _, j := range m.order[:done] {
-		m.v[j] += m.length[j] - shortest
-	}
+// c_ij − v_j of row i, and these costs; with one column the second is (−1, +∞). A
+// slack allows for better columns, by that much at most, that the core leaves out.
+func (m *matching) twoBest(i int, slack float64) (j int, first float64, other int, second float64) {
+	v := m.v
 	for {
-		i := m.before[end]
-		m.row[end] = i
-		m.column[i], end = end, m.column[i]
-		if i == start {
-			return
-		}
-	}
-}
-
-// nearest moves the columns of smallest length among order[near:] to its front
-// and returns where they end, and that length.
-func (m *matching) nearest(near int) (int, float64) {
-	from, shortest := near, math.Inf(1)
-	for k := from; k < len(m.order); k++ {
-		j := m.order[k]
-		if h := m.length[j]; h <= shortest {
-			if h < shortest {
-				near, shortest = from, h
+		j, other = -1, -1
+		first, second = math.Inf(1), math.Inf(1)
+		for _, a := range m.cores[i].arcs {
+			switch h := float64(a.cost) - v[a.column]; {
+			case h < first:
+				j, first, other, second = int(a.column), h, j, first
+			case h < second:
+				other, second = int(a.column), h
 			}
-			m.order[k], m.order[near] = m.order[near], j
-			near++
 		}
+		if j >= 0 && second <= m.cores[i].rest+slack {
+			return j, first, other, second
+		}
+		m.widen(i)
 	}
-	return near, shortest
 }
 
-// freeAmong returns a free one of the columns, or −1.
-func (m *matching) freeAmong(columns []int) int {
-	for _, j := range columns {
-		if m.row[j] < 0 {
-			return j
+// widen makes the core of row i anew, for the present v, of about half as many
+// columns again as it had, and of more until rest is higher than it was.
+func (m *matching) widen(i int) {
+	c, costs := &m.cores[i], row(m.cost, i)
+	v := m.v[:len(costs)]
+	stride := max(1, len(costs)/128)
+	limit := math.Inf(1)
+	for size := max(32, len(c.arcs)*3/2); size < len(costs); size *= 2 {
+		m.sample = m.sample[:0]
+		for j := i % stride; j < len(costs); j += stride {
+			m.sample = append(m.sample, float64(costs[j])-v[j])
+		}
+		if h := Select(m.sample, size*len(m.sample)/len(costs)); h > c.rest {
+			limit = h
+			break
 		}
 	}
-	return -1
-}
-
-// scan shortens paths by way of column j and its row. It returns a free column
-// found at the present shortest length, or −1, and the new end of the near ones.
-func (m *matching) scan(j, near int, shortest float64) (int, int) {
-	i := m.row[j]
-	costs := row(m.cost, i)
-	offset := float64(costs[j]) - m.v[j] - shortest
-	for k := near; k < len(m.order); k++ {
-		next := m.order[k]
-		h := float64(costs[next]) - m.v[next] - offset
-		if h >= m.length[next] {
-			continue
-		}
-		m.length[next], m.before[next] = h, i
-		if h <= shortest {
-			if m.row[next] < 0 {
-				return next, near
-			}
-			m.order[k], m.order[near] = m.order[near], next
-			near++
+	c.arcs, c.rest = c.arcs[:0], limit
+	for j, cost := range costs {
+		if float64(cost)-v[j] <= limit {
+			c.arcs = append(c.arcs, arc{int32(j), cost})
 		}
 	}
-	return -1, near
 }
 
 // solution reads the duals and the total off a full matching.
 func (m *matching) solution() Assignment {
-	a := Assignment{Match: m.column, U: make([]float64, len(m.column)), V: m.v}
+	a := Assignment{Match: m.column, U: m.u, V: m.v}
 	for i, j := range m.column {
 		c := float64(row(m.cost, i)[j])
 		a.U[i] = c - m.v[j]

@@ -65,7 +65,13 @@ func TestAssignIsOptimalByItsDuals(t *testing.T) {
 	for k := range uniform.Data {
 		uniform.Data[k] = rng.Float32()
 	}
-	constant := newBatch(64, 64)
+	constant, few, product := newBatch(64, 64), newBatch(400, 400), newBatch(300, 300)
+	for k := range few.Data {
+		few.Data[k] = float32(rng.IntN(3) - 1)
+	}
+	for k := range product.Data { // i·j, for which reduced costs of a row hardly differ
+		product.Data[k] = float32(k/300) * float32(k%300)
+	}
 	large := 2048
 	if testing.Short() {
 		large = 600
@@ -77,6 +83,8 @@ func TestAssignIsOptimalByItsDuals(t *testing.T) {
 		"same":        distances(t, normalBatch(128, 2, "x"), normalBatch(128, 2, "x")),
 		"uniform":     uniform,
 		"constant":    constant,
+		"few values":  few,
+		"product":     product,
 	} {
 		if err := optimal(c, assign(t, c)); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -178,6 +186,32 @@ func optimal(c blas32.General, a Assignment) error {
 		return fmt.Errorf("dual %g, total %g", dual, a.Total)
 	}
 	return nil
+}
+
+// The memory of one assignment serves the next, of any size.
+func TestAssignInOldMemory(t *testing.T) {
+	var m matching
+	costs := []blas32.General{}
+	for _, n := range []int{300, 500, 40, 1, 500} {
+		costs = append(costs, distances(t, normalBatch(n, 3, "x"), normalBatch(n, 3, "y")))
+	}
+	for _, c := range costs {
+		got, err := m.assign(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := assign(t, c)
+		if !slices.Equal(got.Match, want.Match) || !slices.Equal(got.V, want.V) || !slices.Equal(got.U, want.U) || got.Total != want.Total {
+			t.Errorf("%d rows: in old memory the assignment is another", c.Rows)
+		}
+	}
+	if n := testing.AllocsPerRun(3, func() {
+		if _, err := m.assign(costs[1]); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%g allocations", n)
+	}
 }
 
 func BenchmarkAssign(b *testing.B) {

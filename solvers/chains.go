@@ -33,7 +33,7 @@ type scratch struct {
 	next           particles      // the proposals
 	move           blas32.General // z in y' = y + Lz, (n, d)
 	pull, nextPull blas32.General // Lᵀ∇w at Y and at the proposals, (n, d)
-	sorted         []float32      // energies, or their distances from the median
+	energies       []float32      // energies, or their distances from the median
 	mean           []float64      // of the particles
 }
 
@@ -146,7 +146,7 @@ func (c *Chains) makeRoom() {
 	if c.move.Rows != n || c.move.Cols != d {
 		c.scratch = scratch{
 			next: newParticles(n, d), move: newBatch(n, d), pull: newBatch(n, d), nextPull: newBatch(n, d),
-			sorted: make([]float32, n), mean: make([]float64, d),
+			energies: make([]float32, n), mean: make([]float64, d),
 		}
 	}
 }
@@ -178,7 +178,9 @@ func (c *Chains) logRatio(i int) float64 {
 
 // accept moves the i-th particle to its proposal.
 func (c *Chains) accept(i int) {
-	copyParticle(c.particles(), i, c.next, i)
+	copy(row(c.Y, i), row(c.next.Y, i))
+	c.Value[i] = c.next.Value[i]
+	copy(row(c.Grad, i), row(c.next.Grad, i))
 	copy(row(c.pull, i), row(c.nextPull, i))
 }
 

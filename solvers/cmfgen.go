@@ -16,7 +16,8 @@ type Objective interface {
 	// Weights are the trained weights; Gradient leaves their gradients there.
 	Weights() []Weight
 
-	// Gradient is the loss and the value of each of its terms.
+	// Gradient is the loss and the value of each of its terms, a map that is its own
+	// and holds until the next call.
 	Gradient(batches map[string]blas32.General) (loss float64, terms map[string]float64, err error)
 }
 
@@ -114,14 +115,18 @@ type CMFGenState struct {
 	Level    float64              // |loss| of the first iteration
 	Good     map[string][]float32 // the last good weights by name
 
-	metric *Metric
-	moved  Chains         // the minibatch of the bank
-	xhat   blas32.General // its conjugates, (b, d)
-	mask   blas32.General // 1/(usable rows) where x̂_j is usable, else 0: (b, 1)
-	x      blas32.General // the minibatch of the data
+	metric  *Metric
+	index   []int                     // the rows of the minibatch of the bank
+	batches map[string]blas32.General // what the loss asks for
+
+	moved Chains         // the minibatch of the bank
+	xhat  blas32.General // its conjugates, (b, d)
+	mask  blas32.General // 1/(usable rows) where x̂_j is usable, else 0: (b, 1)
+	x     blas32.General // the minibatch of the data
 
 	// Where the loss asks for them, (b, d) each but the cost, (b, b).
 	guess, paired, barycentre, probe, solved, cost blas32.General
+	matching                                       matching
 }
 
 // NewCMFGenState starts from n particles y with guesses of their conjugates,

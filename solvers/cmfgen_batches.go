@@ -12,7 +12,8 @@ import (
 // and y of the bank's rows index.
 func (c *CMFGen) batches(index []int, info *CMFGenInfo) (map[string]blas32.General, error) {
 	s := c.State
-	all := map[string]blas32.General{BatchData: s.x, BatchGibbs: s.moved.Y}
+	all := s.offered()
+	all[BatchData], all[BatchGibbs] = s.x, s.moved.Y
 	if needs(c.Objective, BatchConjugate) {
 		if err := c.conjugates(index, info); err != nil {
 			return nil, err
@@ -41,6 +42,14 @@ func (c *CMFGen) batches(index []int, info *CMFGenInfo) (map[string]blas32.Gener
 		all[BatchProbe], all[BatchSolved] = s.probe, s.solved
 	}
 	return all, nil
+}
+
+// offered is the map in which an iteration gathers its batches.
+func (s *CMFGenState) offered() map[string]blas32.General {
+	if s.batches == nil {
+		s.batches = make(map[string]blas32.General)
+	}
+	return s.batches
 }
 
 // conjugates solves x̂ = ∇w*(y) and weighs the rows.
@@ -97,7 +106,7 @@ func (s *CMFGenState) pair() error {
 	if err := SquaredDistances(s.cost, s.x, s.moved.Y); err != nil {
 		return err
 	}
-	a, err := Assign(s.cost)
+	a, err := s.matching.assign(s.cost)
 	if err != nil {
 		return err
 	}

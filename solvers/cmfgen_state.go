@@ -60,12 +60,12 @@ func (s *CMFGenState) SetMetric(m *Metric) { s.metric = m }
 
 // minibatch lists the rows of the bank whose turn it is.
 func (s *CMFGenState) minibatch() []int {
-	index := make([]int, s.x.Rows)
-	for k := range index {
-		index[k] = s.Next + k
+	s.index = s.index[:0]
+	for k := range s.x.Rows {
+		s.index = append(s.index, s.Next+k)
 	}
-	s.Next = (s.Next + len(index)) % s.Bank.Y.Rows
-	return index
+	s.Next = (s.Next + len(s.index)) % s.Bank.Y.Rows
+	return s.index
 }
 
 // ranAway says whether the minibatch of the bank is lost as a whole: its virial

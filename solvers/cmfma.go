@@ -103,6 +103,7 @@ func (c *CMFMA) iterate(info *CMFMAInfo) error {
 		return err
 	}
 	// 4. θ ← project(Adam(∇L))
-	batches := map[string]blas32.General{BatchPoints: s.points, BatchEnergy: s.energy, BatchSlope: s.slope, BatchMask: s.mask}
+	batches := s.offered()
+	batches[BatchPoints], batches[BatchEnergy], batches[BatchSlope], batches[BatchMask] = s.points, s.energy, s.slope, s.mask
 	return s.descend(c.Objective, c.Adam, batches, &info.CMFGenInfo)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -18,6 +17,9 @@ type CMFMAState struct {
 
 	own, walk                   int            // points from the model and from the walkers
 	points, energy, slope, mask blas32.General // the batch
+
+	usable   []int     // rows of the batch
+	energies []float32 // some of them, of which level takes the median
 }
 
 // Shares are the parts of a batch of points that come from each place, in any
@@ -168,12 +170,13 @@ func (c *CMFMA) evaluate(info *CMFMAInfo) error {
 		return err
 	}
 	s.Evaluations += s.points.Rows
-	var usable []int
+	usable := s.usable[:0]
 	for i := range s.points.Rows {
 		if finiteRow(row(s.points, i)) && finiteRow(row(s.energy, i)) && finiteRow(row(s.slope, i)) {
 			usable = append(usable, i)
 		}
 	}
+	s.usable = usable
 	if len(usable) == 0 {
 		return fmt.Errorf("solvers: %w", ErrEnergy)
 	}
@@ -199,35 +202,33 @@ func (s *CMFMAState) weigh(usable []int, level, width float64) {
 		s.mask.Data[i] = float32(m)
 		sum += m
 	}
-	used := make([]bool, s.points.Rows)
-	for _, i := range usable {
-		s.mask.Data[i] /= float32(sum)
-		used[i] = true
-	}
-	for i := range used {
-		if !used[i] {
-			copy(row(s.points, i), row(s.points, usable[0]))
-			copy(row(s.energy, i), row(s.energy, usable[0]))
-			copy(row(s.slope, i), row(s.slope, usable[0]))
+	next := 0 // in usable, whose rows rise
+	for i := range s.points.Rows {
+		if next < len(usable) && usable[next] == i {
+			s.mask.Data[i] /= float32(sum)
+			next++
+			continue
 		}
+		copy(row(s.points, i), row(s.points, usable[0]))
+		copy(row(s.energy, i), row(s.energy, usable[0]))
+		copy(row(s.slope, i), row(s.slope, usable[0]))
 	}
 }
 
 // level is the median energy of the usable walkers, or of all usable rows.
 func (s *CMFMAState) level(usable []int) float64 {
-	var walkers, all []float64
+	s.energies = s.energies[:0]
 	for _, i := range usable {
-		e := float64(s.energy.Data[i])
-		all = append(all, e)
 		if i >= s.own && i < s.own+s.walk {
-			walkers = append(walkers, e)
+			s.energies = append(s.energies, s.energy.Data[i])
 		}
 	}
-	if len(walkers) == 0 {
-		walkers = all
+	if len(s.energies) == 0 {
+		for _, i := range usable {
+			s.energies = append(s.energies, s.energy.Data[i])
+		}
 	}
-	slices.Sort(walkers)
-	return walkers[len(walkers)/2]
+	return median(s.energies)
 }
 
 // clip replaces E > limit by limit + log(1 + E − limit), and ∇E alike.

@@ -64,7 +64,7 @@ func (s Status) String() string {
 }
 
 // ConjugateInfo tells how the solves of a batch of n rows went. The slices, of
-// length n, belong to the caller.
+// length n, belong to the Conjugate and hold until its next Solve.
 type ConjugateInfo struct {
 	Status []Status
 

@@ -279,7 +279,7 @@ func (w diagonal) Eval(x blas32.General, _ []float32, grad blas32.General) error
 func (w diagonal) HessVec(_, v, hv blas32.General) error { return w.Eval(v, nil, hv) }
 
 func TestConjugateReusesItsBuffers(t *testing.T) {
-	w := diagonal{1, 2, 5}
+	var w Curved = diagonal{1, 2, 5}
 	y, x := normalRows(50, 3, 1, fixedRand()), newBatch(50, 3)
 	for _, name := range conjugates {
 		c := mustConjugate(t, name, 1e-4, 0)
@@ -287,7 +287,11 @@ func TestConjugateReusesItsBuffers(t *testing.T) {
 			clear(x.Data)
 			mustSolve(t, c, w, y, x, nil)
 		})
-		if allocations > 8 { // the info's slices, and the solver's functions
+		most := 0.
+		if name == "newton" {
+			most = 2 // its functions
+		}
+		if allocations > most {
 			t.Errorf("%s: %g allocations in a solve of 50 rows", name, allocations)
 		}
 	}

@@ -324,3 +324,9 @@ func TestMetric(t *testing.T) {
 		t.Error("a zero on a diagonal gives no error")
 	}
 }
+
+func widened(v []float32) []float64 {
+	out := make([]float64, len(v))
+	widen(out, v)
+	return out
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"cmf/graph/kernel"
 )
@@ -160,7 +159,7 @@ func (l Langevin) decide(c *Chains, rng *rand.Rand, info *LangevinInfo) (float64
 	var lost []int
 	for i := range c.Y.Rows {
 		ratio := c.logRatio(i)
-		finite := !math.IsNaN(ratio) && !math.IsInf(ratio, 0)
+		finite := isFinite(ratio)
 		probability := 0.0
 		if finite {
 			probability = math.Exp(min(0, ratio))
@@ -220,12 +219,12 @@ func (l Langevin) setStep(w Potential, c *Chains, stale bool, rng *rand.Rand) er
 
 // energyLimit is the energy above which a particle has run away.
 func (l Langevin) energyLimit(c *Chains) float64 {
-	copy(c.sorted, c.Value)
-	middle := median(c.sorted)
+	copy(c.energies, c.Value)
+	middle := median(c.energies)
 	for i, e := range c.Value {
-		c.sorted[i] = float32(math.Abs(float64(e) - middle))
+		c.energies[i] = float32(math.Abs(float64(e) - middle))
 	}
-	return middle + or(l.Runaway, 50)*max(math.Sqrt(float64(c.Y.Cols)), median(c.sorted))
+	return middle + or(l.Runaway, 50)*max(math.Sqrt(float64(c.Y.Cols)), median(c.energies))
 }
 
 // check reports options and shapes that Run cannot work with.
@@ -258,8 +257,5 @@ func or(value, zero float64) float64 {
 	return value
 }
 
-// median is the upper median of values, which it sorts.
-func median(values []float32) float64 {
-	slices.Sort(values)
-	return float64(values[len(values)/2])
-}
+// median is the upper median of values, which it reorders.
+func median(values []float32) float64 { return float64(Select(values, len(values)/2)) }

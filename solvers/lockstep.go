@@ -57,18 +57,20 @@ type workspace struct {
 	x, r, pr blas32.General
 	active   []activeRow
 	searches []rowSearch
+	info     ConjugateInfo
 }
 
 func (l lockstep) solve(ws *workspace, w Potential, y, x blas32.General, p *Metric) (ConjugateInfo, error) {
 	if err := errors.Join(checkLimits(l.tolerance, l.maxIter), checkSystem(w, y, x, p)); err != nil {
 		return ConjugateInfo{}, err
 	}
-	info := l.start(ws, y, x)
+	l.start(ws, y, x)
+	info := &ws.info
 	for k := 0; len(ws.active) > 0; k++ {
 		n := len(ws.active)
 		at, r, pr := rows(ws.x, 0, n), rows(ws.r, 0, n), rows(ws.pr, 0, n)
 		if l.refine != nil {
-			if err := l.refine(ws.active, at, &info); err != nil {
+			if err := l.refine(ws.active, at, info); err != nil {
 				return ConjugateInfo{}, err
 			}
 		}
@@ -83,7 +85,7 @@ func (l lockstep) solve(ws *workspace, w Potential, y, x blas32.General, p *Metr
 		// Backwards, because a row that leaves is replaced by the last one.
 		for i := n - 1; i >= 0; i-- {
 			t := trial{row(at, i), row(r, i), row(pr, i), 0}
-			if done, status := l.judge(&ws.active[i], t, k, x, &info); done {
+			if done, status := l.judge(&ws.active[i], t, k, x, info); done {
 				info.Status[ws.active[i].row] = status
 				last := len(ws.active) - 1
 				ws.active[i] = ws.active[last]
@@ -92,11 +94,11 @@ func (l lockstep) solve(ws *workspace, w Potential, y, x blas32.General, p *Metr
 			}
 		}
 	}
-	return info, nil
+	return *info, nil
 }
 
 // start gathers the rows that can be solved and allots a search to each.
-func (l lockstep) start(ws *workspace, y, x blas32.General) ConjugateInfo {
+func (l lockstep) start(ws *workspace, y, x blas32.General) {
 	n, d := y.Rows, y.Cols
 	if d != ws.x.Cols {
 		ws.searches = nil
@@ -104,17 +106,19 @@ func (l lockstep) start(ws *workspace, y, x blas32.General) ConjugateInfo {
 	if d != ws.x.Cols || n > ws.x.Rows {
 		ws.x, ws.r, ws.pr = newBatch(n, d), newBatch(n, d), newBatch(n, d)
 	}
-	info := ConjugateInfo{
-		Status:     make([]Status, n),
-		Residual:   make([]float32, n),
-		Scale:      make([]float32, n),
-		Iterations: make([]int, n),
+	info := &ws.info
+	*info = ConjugateInfo{
+		Status:     resized(info.Status, n),
+		Residual:   resized(info.Residual, n),
+		Scale:      resized(info.Scale, n),
+		Iterations: resized(info.Iterations, n),
 	}
 	ws.active = ws.active[:0]
 	for j := range n {
 		size := norm(row(y, j))
 		info.Scale[j] = float32(max(size, 0.01*math.Sqrt(float64(d))))
 		info.Residual[j] = float32(math.Inf(1))
+		info.Status[j], info.Iterations[j] = Converged, 0
 		if !isFinite(size) || !isFinite(norm(row(x, j))) {
 			info.Status[j] = NotFinite
 			continue
@@ -127,7 +131,6 @@ func (l lockstep) start(ws *workspace, y, x blas32.General) ConjugateInfo {
 		copy(row(ws.x, i), row(x, j))
 		ws.active = append(ws.active, activeRow{row: j, search: ws.searches[i]})
 	}
-	return info
 }
 
 // judge keeps the evaluated point t of row a if it is the best so far, and either
@@ -211,7 +214,7 @@ func subtractFrom(a, b []float32) {
 	}
 }
 
-func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+func isFinite(v float64) bool { return v-v == 0 }
 
 // carve returns the next d numbers of *buffer and moves it past them.
 func carve(buffer *[]float32, d int) []float32 {

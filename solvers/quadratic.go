@@ -6,13 +6,15 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 )
 
 // Quadratic is the potential w(x) = ½(x−c)ᵀA(x−c) with A = U·diag(s)·Uᵀ
-// positive definite. At and ConjugateAt compute in float64; the
+// positive definite. At, AtTo and ConjugateAt compute in float64; the
 // methods of Curved round to float32.
 type Quadratic struct {
 	Center  []float64  // c
@@ -30,9 +32,17 @@ func (q *Quadratic) At(x []float64) (value float64, grad []float64, err error) {
 	if len(x) != q.Dim() {
 		return 0, nil, q.mismatch(len(x))
 	}
-	v := floats.SubTo(make([]float64, len(x)), x, q.Center)
-	grad = q.product(v, 1)
-	return floats.Dot(v, grad) / 2, grad, nil
+	grad = make([]float64, len(x))
+	return q.AtTo(grad, x, make([]float64, 2*len(x))), grad, nil
+}
+
+// AtTo is w(x) and writes ∇w(x) into grad, both of length d, and works in work, of
+// length 2d; none may overlap another. A wrong length panics.
+func (q *Quadratic) AtTo(grad, x, work []float64) (value float64) {
+	v, along := work[:len(x)], work[len(x):]
+	floats.SubTo(v, x, q.Center)
+	q.productTo(grad, v, q.Values, along)
+	return floats.Dot(v, grad) / 2
 }
 
 // ConjugateAt is w*(y) = ½yᵀA⁻¹y + ⟨c,y⟩ and ∇w*(y) = A⁻¹y + c.
@@ -84,16 +94,16 @@ func (q *Quadratic) Eval(x blas32.General, value []float32, grad blas32.General)
 			return err
 		}
 	}
+	d := q.Dim()
+	at, slope, work := make([]float64, d), make([]float64, d), make([]float64, 2*d)
 	for i := range x.Rows {
-		v, g, err := q.At(widened(row(x, i)))
-		if err != nil {
-			return err
-		}
+		widen(at, row(x, i))
+		v := q.AtTo(slope, at, work)
 		if value != nil {
 			value[i] = float32(v)
 		}
 		if grad.Data != nil {
-			narrow(row(grad, i), g)
+			narrow(row(grad, i), slope)
 		}
 	}
 	return nil
@@ -107,8 +117,12 @@ func (q *Quadratic) HessVec(_, v, hv blas32.General) error {
 	if err := q.checkLike(v, "products", hv); err != nil {
 		return err
 	}
+	d := q.Dim()
+	from, to, work := make([]float64, d), make([]float64, d), make([]float64, d)
 	for i := range v.Rows {
-		narrow(row(hv, i), q.product(widened(row(v, i)), 1))
+		widen(from, row(v, i))
+		q.productTo(to, from, q.Values, work)
+		narrow(row(hv, i), to)
 	}
 	return nil
 }
@@ -134,11 +148,18 @@ func (q *Quadratic) mismatch(d int) error {
 
 // product is Aᵖ·v.
 func (q *Quadratic) product(v []float64, p float64) []float64 {
-	var t, out mat.VecDense
-	t.MulVec(q.Vectors.T(), mat.NewVecDense(len(v), v))
-	floats.Mul(t.RawVector().Data, powers(q.Values, p))
-	out.MulVec(q.Vectors, &t)
-	return out.RawVector().Data
+	out := make([]float64, len(v))
+	q.productTo(out, v, powers(q.Values, p), make([]float64, len(v)))
+	return out
+}
+
+// productTo writes U·diag(values)·Uᵀ·v into dst; work has length d.
+func (q *Quadratic) productTo(dst, v, values, work []float64) {
+	u := q.Vectors.RawMatrix()
+	vector := func(data []float64) blas64.Vector { return blas64.Vector{N: len(data), Inc: 1, Data: data} }
+	blas64.Gemv(blas.Trans, 1, u, vector(v), 0, vector(work))
+	floats.Mul(work, values)
+	blas64.Gemv(blas.NoTrans, 1, u, vector(work), 0, vector(dst))
 }
 
 // powers are vᵖ.
@@ -150,12 +171,10 @@ func powers(values []float64, p float64) []float64 {
 	return out
 }
 
-func widened(v []float32) []float64 {
-	out := make([]float64, len(v))
+func widen(dst []float64, v []float32) {
 	for i, x := range v {
-		out[i] = float64(x)
+		dst[i] = float64(x)
 	}
-	return out
 }
 
 func narrow(dst []float32, v []float64) {

@@ -41,6 +41,7 @@ func SlicedW2(x, y blas32.General, directions int, rng *rand.Rand) (float64, err
 	costs := make([]float64, min(directions, directionsAtOnce))
 	theta := newBatch(len(costs), x.Cols)
 	px, py := newBatch(len(costs), x.Rows), newBatch(len(costs), y.Rows)
+	work := newBatch(len(costs), max(x.Rows, y.Rows))
 	for left := directions; left > 0; left -= len(costs) {
 		costs = costs[:min(left, len(costs))]
 		theta.Rows, px.Rows, py.Rows = len(costs), len(costs), len(costs)
@@ -51,7 +52,7 @@ func SlicedW2(x, y blas32.General, directions int, rng *rand.Rand) (float64, err
 		blas32.Gemm(blas.NoTrans, blas.Trans, 1, theta, y, 0, py)
 		kernel.Parallel(len(costs), 1, func(lo, hi int) {
 			for i := lo; i < hi; i++ {
-				costs[i] = quantileCost(row(px, i), row(py, i))
+				costs[i] = quantileCost(row(px, i), row(py, i), row(work, i))
 			}
 		})
 		for _, c := range costs {
@@ -71,17 +72,18 @@ func LineW2(x, y []float32) (float64, error) {
 	if len(x) == 0 || len(y) == 0 {
 		return 0, fmt.Errorf("solvers: W2 of %d points and %d points; neither may be empty", len(x), len(y))
 	}
-	cost := quantileCost(slices.Clone(x), slices.Clone(y))
+	cost := quantileCost(slices.Clone(x), slices.Clone(y), make([]float32, max(len(x), len(y))))
 	if math.IsNaN(cost) || math.IsInf(cost, 0) {
 		return 0, errors.New("solvers: W2 of points that are not finite")
 	}
 	return math.Sqrt(cost), nil
 }
 
-// quantileCost sorts x and y in place and returns ∫|F_x⁻¹ − F_y⁻¹|².
-func quantileCost(x, y []float32) float64 {
-	slices.Sort(x)
-	slices.Sort(y)
+// quantileCost sorts x and y in place, work being as long as both, and returns
+// ∫|F_x⁻¹ − F_y⁻¹|².
+func quantileCost(x, y, work []float32) float64 {
+	Sort(x, work)
+	Sort(y, work)
 	n, m := len(x), len(y)
 	var sum float64
 	// Both quantile functions are steps, at multiples of m and n when [0, 1] is

@@ -1,0 +1,63 @@
+//go:build !race
+
+// A file of its own: the race detector allocates.
+
+package losses
+
+import (
+	"testing"
+
+	"cmf/layers"
+	"cmf/solvers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// same deals the same rows again and again.
+type same blas32.General
+
+func (s same) Next(dst blas32.General) error {
+	copy(dst.Data, s.Data)
+	return nil
+}
+
+func TestStepAllocatesNothing(t *testing.T) {
+	const n, d = 32, 3
+	for _, conjugate := range []string{"bb", "lbfgs"} {
+		w := potential(t, false)
+		objective, err := NewObjective(w, sum(t, "dual"), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		evaluator, err := layers.NewEvaluator(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		solver, err := solvers.NewConjugate(conjugate, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rng := solvers.NewStream(1, "step", 0)
+		x := blas32.General{Rows: n, Cols: d, Stride: d, Data: make([]float32, n*d)}
+		rng.Normals(x.Data)
+		state, err := solvers.NewCMFGenState(x, x, n, rng)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := solvers.CMFGen{
+			Potential: evaluator, Objective: objective, Data: same(x),
+			Sampler: solvers.Langevin{Adjusted: true}, Conjugate: solver, State: state,
+		}
+		step := func() {
+			if _, err := c.Step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 50 { // rows that converge leave batches of all sizes
+			step()
+		}
+		if n := testing.AllocsPerRun(20, step); n != 0 {
+			t.Errorf("%s: %g allocations a step", conjugate, n)
+		}
+	}
+}
