@@ -109,7 +109,7 @@ func plan[T kernel.Float](outputs []*gorgonia.Node) (*Machine, error) {
 		p.pinned[n] = true
 	}
 	m := &Machine{}
-	stages := schedule(fuse(topological(outputs...), p.pinned))
+	stages := schedule(fuse(topological(outputs...), p.pinned), kernel.Threads())
 	i := 0
 	for _, st := range stages {
 		for _, in := range st.instructions {
@@ -308,7 +308,11 @@ func (p *planner[T]) steps(st stage) []func() error {
 			steps = append(steps, infallible(f))
 		}
 	}
-	if len(small.list) > 0 {
+	switch len(small.list) {
+	case 0:
+	case 1:
+		steps = append(steps, infallible(small.list[0].f))
+	default:
 		steps = append(steps, small.prepare())
 	}
 	return steps

@@ -25,10 +25,17 @@ type stage struct {
 var fewestRows = 64
 
 // schedule orders a program by stages: as many instructions on rows as possible,
-// then all others that are ready, in turns.
-func schedule(program []instruction) []stage {
-	made := make(map[*gorgonia.Node]bool)
+// then all others that are ready, in turns. A lone thread does best to use each
+// result as soon as it is there: its stages are the instructions one by one.
+func schedule(program []instruction, threads int) []stage {
 	var stages []stage
+	if threads == 1 {
+		for _, in := range program {
+			stages = append(stages, stage{instructions: []instruction{in}})
+		}
+		return stages
+	}
+	made := make(map[*gorgonia.Node]bool)
 	for len(program) > 0 {
 		var s stage
 		if s, program = nextOnRows(program, made); len(s.instructions) > 0 {

@@ -122,8 +122,8 @@ const (
 	shallow = 24 << 10
 
 	// farApart is the length of the rows of a factor A that enters transposed
-	// from which on it is copied, if that serves half as many columns of C.
-	farApart = 256
+	// from which on it is copied: there each of its rows is on a page of its own.
+	farApart = 600
 )
 
 // multiply computes a part of p in the calling goroutine.

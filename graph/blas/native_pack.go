@@ -39,7 +39,7 @@ func (s *kernels[T]) copyTransposed(w *workspace[T], blocks []block[T], i, m, n 
 		bl := &blocks[b]
 		t := bl.term
 		bl.a = nil
-		if !t.TransA || t.LDA < farApart || n < farApart/2 || count == 0 {
+		if !t.TransA || t.LDA < farApart || n < 4*s.panels[0].width || count == 0 {
 			continue
 		}
 		if len(w.a) < size {
