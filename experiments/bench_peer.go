@@ -51,6 +51,7 @@ func compare(ctx context.Context, r *Run, c *BenchConfig, rates rates, table *be
 				return fmt.Errorf("case %s: %w", name, err)
 			}
 			weights = []string{"--weights", folder}
+			forgetPeak() // of training
 		}
 		ours, theirs := make([]result, len(counts)), make([]result, len(counts))
 		for range c.Rounds {
