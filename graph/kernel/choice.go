@@ -49,6 +49,7 @@ func (c *Choice) Took(shared bool, d time.Duration) {
 		c.took[way] = seconds
 		return
 	}
-	// A call that was interrupted says little.
-	c.took[way] = habit*c.took[way] + (1-habit)*min(seconds, 2*c.took[way])
+	// A call that was interrupted, or the first one, says little; a fast one says
+	// what the way can do.
+	c.took[way] = min(seconds, habit*c.took[way]+(1-habit)*min(seconds, 2*c.took[way]))
 }
