@@ -39,6 +39,24 @@ func inTurn(fs []func()) func() {
 	}
 }
 
+// worthSharing reports whether several threads may pay for work of the cost that
+// has so many parts.
+func worthSharing(parts int, cost float64) bool {
+	return parts > 1 && cost >= worthwhile && blas.Splits()
+}
+
+// share does work in parts on several threads, or alone on one, whichever has
+// lately been faster.
+func share(c *kernel.Choice, parts int, body func(lo, hi int), alone func()) {
+	start, shared := time.Now(), c.Shared()
+	if shared {
+		kernel.Parallel(parts, 1, body)
+	} else {
+		alone()
+	}
+	c.Took(shared, time.Since(start))
+}
+
 // rowStage runs a stage on rows, each thread on rows of its own.
 type rowStage struct {
 	rows  int
@@ -63,7 +81,7 @@ func (s *rowStage) prepare() func() error {
 
 func (s *rowStage) run() error {
 	parts := min(kernel.Threads(), s.rows/(fewestRows/2))
-	if parts < 2 || s.cost < worthwhile || !blas.Splits() {
+	if !worthSharing(parts, s.cost) {
 		s.whole()
 		return nil
 	}
@@ -73,13 +91,7 @@ func (s *rowStage) run() error {
 			s.parts = append(s.parts, inTurn(s.bind(k*s.rows/parts, (k+1)*s.rows/parts)))
 		}
 	}
-	start, shared := time.Now(), s.choice.Shared()
-	if shared {
-		kernel.Parallel(parts, 1, s.body)
-	} else {
-		s.whole()
-	}
-	s.choice.Took(shared, time.Since(start))
+	share(&s.choice, parts, s.body, s.whole)
 	return nil
 }
 
@@ -89,6 +101,7 @@ type tasks struct {
 	cost float64
 	next atomic.Int64
 	body func(lo, hi int)
+	turn func() // all of them, one by one
 
 	choice kernel.Choice
 }
@@ -123,24 +136,21 @@ func (t *tasks) prepare() func() error {
 			t.list[i].f()
 		}
 	}
+	t.turn = func() {
+		for _, x := range t.list {
+			x.f()
+		}
+	}
 	return t.run
 }
 
 func (t *tasks) run() error {
 	parts := min(kernel.Threads(), len(t.list))
-	if parts < 2 || t.cost < worthwhile || !blas.Splits() {
-		for _, x := range t.list {
-			x.f()
-		}
+	if !worthSharing(parts, t.cost) {
+		t.turn()
 		return nil
 	}
-	start, shared := time.Now(), t.choice.Shared()
 	t.next.Store(0)
-	if shared {
-		kernel.Parallel(parts, 1, t.body)
-	} else {
-		t.body(0, 1)
-	}
-	t.choice.Took(shared, time.Since(start))
+	share(&t.choice, parts, t.body, t.turn)
 	return nil
 }

@@ -132,10 +132,7 @@ func (s *kernels[T]) multiply(p *sum[T], at part) {
 		s.multiplyNarrow(p, at)
 		return
 	}
-	w, _ := s.workspaces.Get().(*workspace[T])
-	if w == nil {
-		w = new(workspace[T])
-	}
+	w := s.workspace()
 	beta, bias := p.beta, p.bias
 	for t, l := 0, 0; t < len(p.terms); {
 		var blocks []block[T]
@@ -144,6 +141,13 @@ func (s *kernels[T]) multiply(p *sum[T], at part) {
 		beta, bias = 1, nil
 	}
 	s.workspaces.Put(w)
+}
+
+func (s *kernels[T]) workspace() *workspace[T] {
+	if w, ok := s.workspaces.Get().(*workspace[T]); ok {
+		return w
+	}
+	return new(workspace[T])
 }
 
 // gather takes blocks of terms, from the row l of the term t on, into one pass,

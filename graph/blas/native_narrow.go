@@ -24,10 +24,7 @@ func (s *kernels[T]) narrow(p *sum[T]) bool {
 // multiplyNarrow takes every element of C as the products of a row of A and a
 // column of B, for 16 rows of A at once.
 func (s *kernels[T]) multiplyNarrow(p *sum[T], at part) {
-	w, _ := s.workspaces.Get().(*workspace[T])
-	if w == nil {
-		w = new(workspace[T])
-	}
+	w := s.workspace()
 	beta, bias := p.beta, p.bias
 	for t := range p.terms {
 		for j := at.j0; j < at.j1; j++ {

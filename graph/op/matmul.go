@@ -43,10 +43,10 @@ func newMatMul(tx, ty bool) *Op {
 			}
 			return Shape{m, n}, nil
 		},
-		f32:   bindMatMul[float32](tx, ty, 0),
-		f64:   bindMatMul[float64](tx, ty, 0),
-		add32: bindMatMul[float32](tx, ty, 1),
-		add64: bindMatMul[float64](tx, ty, 1),
+		f32:   bindMatMul[float32](tx, ty, false),
+		f64:   bindMatMul[float64](tx, ty, false),
+		add32: bindMatMul[float32](tx, ty, true),
+		add64: bindMatMul[float64](tx, ty, true),
 		// C = op(A)·op(B): ∂A = Ḡ·op(B)ᵀ, or op(B)·Ḡᵀ when A enters transposed.
 		diff: func(b *Builder, in gorgonia.Nodes, _, g *gorgonia.Node) gorgonia.Nodes {
 			x, y := in[0], in[1]
@@ -73,16 +73,9 @@ func oriented(s Shape, trans bool) (rows, cols int) {
 	return s[0], s[1]
 }
 
-func bindMatMul[T kernel.Float](tx, ty bool, beta T) binder[T] {
+func bindMatMul[T kernel.Float](tx, ty, add bool) binder[T] {
 	return func(out Matrix[T], in []Matrix[T]) func() {
-		x, y := in[0], in[1]
-		k := x.Cols
-		if tx {
-			k = x.Rows
-		}
-		return func() {
-			blas.Gemm(tx, ty, out.Rows, out.Cols, k, 1, x.Data, x.Cols, y.Data, y.Cols, beta, out.Data, out.Cols)
-		}
+		return BindSum(out, []blas.Term[T]{term(tx, ty, in[0], in[1])}, nil, add)
 	}
 }
 
@@ -100,15 +93,13 @@ func IsMatMul(o gorgonia.Op) bool {
 
 // Term is the product o(x, y) as a term of a sum.
 func Term[T kernel.Float](o gorgonia.Op, x, y Matrix[T]) blas.Term[T] {
-	t := blas.Term[T]{
-		TransA: o == gorgonia.Op(matMul[1][0]) || o == gorgonia.Op(matMul[1][1]),
-		TransB: o == gorgonia.Op(matMul[0][1]) || o == gorgonia.Op(matMul[1][1]),
-		K:      x.Cols, A: x.Data, LDA: x.Cols, B: y.Data, LDB: y.Cols,
-	}
-	if t.TransA {
-		t.K = x.Rows
-	}
-	return t
+	return term(o == gorgonia.Op(matMul[1][0]) || o == gorgonia.Op(matMul[1][1]),
+		o == gorgonia.Op(matMul[0][1]) || o == gorgonia.Op(matMul[1][1]), x, y)
+}
+
+func term[T kernel.Float](tx, ty bool, x, y Matrix[T]) blas.Term[T] {
+	_, k := oriented(Shape{x.Rows, x.Cols}, tx)
+	return blas.Term[T]{TransA: tx, TransB: ty, K: k, A: x.Data, LDA: x.Cols, B: y.Data, LDB: y.Cols}
 }
 
 // BindSum returns the computation of a sum of products, onto a row that is
