@@ -85,3 +85,31 @@ func TestThreadsChangeNothing(t *testing.T) {
 		}
 	}
 }
+
+// What another thread may still read in full is not written over, though a
+// result of the same shape could lie there. Within a call of Parallel the parts
+// of a stage run one after another, which is the worst of all orders.
+func TestStagesSpareWhatIsReadInFull(t *testing.T) {
+	defer eagerThreads()()
+	const n = 6
+	s := NewScope(tensor.Float64)
+	x := s.Input("x", n, n)
+	z := s.MatMul(x, true, x, false) // of no stage on rows
+	p := compile(t, s, nodes{"o": s.Add(s.Exp(s.MatMul(x, false, z, false)), s.Tanh(z))})
+	fill(p.In("x"), 1)
+	kernel.SetThreads(1)
+	run(t, p)
+	alone := p.Out("o").bits()
+	kernel.SetThreads(3)
+	kernel.Parallel(2, 1, func(lo, _ int) {
+		if lo > 0 {
+			return
+		}
+		for range 4 {
+			run(t, p)
+			if !slices.Equal(p.Out("o").bits(), alone) {
+				t.Error("threads change the result")
+			}
+		}
+	})
+}
