@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -65,7 +66,7 @@ func (a Adam) Step(s *AdamState, weights []Weight) (AdamInfo, error) {
 	if err != nil {
 		return AdamInfo{}, err
 	}
-	info := AdamInfo{LR: or(a.LR, 1e-3), GradNorm: norm, Clipped: a.Clip > 0 && norm > a.Clip}
+	info := AdamInfo{LR: cmp.Or(a.LR, 1e-3), GradNorm: norm, Clipped: a.Clip > 0 && norm > a.Clip}
 	if a.Schedule != nil {
 		info.LR *= a.Schedule(s.Steps)
 	}
@@ -73,10 +74,10 @@ func (a Adam) Step(s *AdamState, weights []Weight) (AdamInfo, error) {
 	s.makeRoom(weights)
 	s.Steps++
 	// The powers are of β as the kernel rounds it, so that both agree on 1 − β.
-	beta1, beta2 := float32(or(a.Beta1, .9)), float32(or(a.Beta2, .999))
+	beta1, beta2 := float32(cmp.Or(a.Beta1, .9)), float32(cmp.Or(a.Beta2, .999))
 	step := kernel.AdamStep{
 		Beta1: beta1, Beta2: beta2,
-		Eps: float32(or(a.Eps, 1e-8)),
+		Eps: float32(cmp.Or(a.Eps, 1e-8)),
 		C1:  float32(1 - math.Pow(float64(beta1), float64(s.Steps))),
 		C2:  float32(1 - math.Pow(float64(beta2), float64(s.Steps))),
 	}
@@ -87,7 +88,7 @@ func (a Adam) Step(s *AdamState, weights []Weight) (AdamInfo, error) {
 				w.Grad[i] *= scale
 			}
 		}
-		step.LR = float32(info.LR * or(w.Rate, 1))
+		step.LR = float32(info.LR * cmp.Or(w.Rate, 1))
 		step.NonNegative = w.NonNegative
 		kernel.Adam(step, w.Value, w.Grad, s.M[w.Name], s.V[w.Name])
 	}

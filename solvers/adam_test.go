@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	std "cmp"
 	"errors"
 	"math"
 	"slices"
@@ -70,15 +71,15 @@ func TestAdamAgainstFloat64(t *testing.T) {
 			if info.Clipped != (scale < 1) {
 				r.Fatalf("step %d of norm %g: clipped is %t", step, norm, info.Clipped)
 			}
-			eta := or(opt.LR, 1e-3) * opt.Schedule(step) * or(rate, 1)
-			b1, b2 := or(opt.Beta1, .9), or(opt.Beta2, .999)
+			eta := std.Or(opt.LR, 1e-3) * opt.Schedule(step) * std.Or(rate, 1)
+			b1, b2 := std.Or(opt.Beta1, .9), std.Or(opt.Beta2, .999)
 			for i := range value {
 				gi := g[i] * scale
 				m[i] = b1*m[i] + (1-b1)*gi
 				v[i] = b2*v[i] + (1-b2)*gi*gi
 				mHat := m[i] / (1 - math.Pow(b1, float64(step+1)))
 				vHat := v[i] / (1 - math.Pow(b2, float64(step+1)))
-				value[i] -= eta * mHat / (math.Sqrt(vHat) + or(opt.Eps, 1e-8))
+				value[i] -= eta * mHat / (math.Sqrt(vHat) + std.Or(opt.Eps, 1e-8))
 				if projected {
 					value[i] = max(value[i], 0)
 				}

@@ -1,6 +1,10 @@
 package solvers
 
-import "fmt"
+import (
+	"cmp"
+
+	"fmt"
+)
 
 // Average is the exponential moving average of weights, θ̄ ← βθ̄ + (1−β)θ from
 // θ̄ = θ at the first update. Polyak and Juditsky, "Acceleration of Stochastic
@@ -24,7 +28,7 @@ func (a *Average) Update(weights []Weight) error {
 	if a.Mean == nil {
 		a.Mean = map[string][]float32{}
 	}
-	rest := float32(1 - or(a.Decay, .999))
+	rest := float32(1 - cmp.Or(a.Decay, .999))
 	for _, w := range weights {
 		mean, ok := a.Mean[w.Name]
 		if !ok {

@@ -129,15 +129,15 @@ func (c *Clamped) check(x blas32.General, steps int) error {
 // ClampedMetric is the metric for the Langevin steps of Clamped where ∇²w is the
 // given W: P = W·C′·W with C′ the conditional covariance in the hidden
 // coordinates and 0 elsewhere. y then moves so that x = ∇w*(y) moves like C′.
-func (c *Conditional) ClampedMetric(potential mat.Symmetric) (*Metric, error) {
+func (c *Conditional) ClampedMetric(hessian mat.Symmetric) (*Metric, error) {
 	d := len(c.mean)
-	if potential.SymmetricDim() != d {
-		return nil, fmt.Errorf("solvers: a Hessian of dimension %d for a conditional law in dimension %d; they must agree", potential.SymmetricDim(), d)
+	if hessian.SymmetricDim() != d {
+		return nil, fmt.Errorf("solvers: a Hessian of dimension %d for a conditional law in dimension %d; they must agree", hessian.SymmetricDim(), d)
 	}
 	columns := newBatch(d, len(c.hidden)) // of W, the hidden ones
 	for i := range d {
 		for j, k := range c.hidden {
-			row(columns, i)[j] = float32(potential.At(i, k))
+			row(columns, i)[j] = float32(hessian.At(i, k))
 		}
 	}
 	p, l := newBatch(d, d), newBatch(d, d)

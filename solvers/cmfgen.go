@@ -131,10 +131,10 @@ type CMFGenState struct {
 
 // NewCMFGenState starts from n particles y with guesses of their conjugates,
 // both of shape (n, d). A minibatch is batch of them, a divisor of n.
-func NewCMFGenState(y, partners blas32.General, batch int, stream *Stream) (*CMFGenState, error) {
+func NewCMFGenState(y, partners blas32.General, size int, stream *Stream) (*CMFGenState, error) {
 	switch {
-	case batch < 1 || y.Rows < batch || y.Rows%batch != 0:
-		return nil, fmt.Errorf("solvers: minibatches of %d from a bank of %d particles; it must be a positive divisor", batch, y.Rows)
+	case size < 1 || y.Rows < size || y.Rows%size != 0:
+		return nil, fmt.Errorf("solvers: minibatches of %d from a bank of %d particles; it must be a positive divisor", size, y.Rows)
 	case partners.Rows != y.Rows || partners.Cols != y.Cols:
 		return nil, fmt.Errorf("solvers: %d particles of dimension %d with partners of shape (%d, %d)", y.Rows, y.Cols, partners.Rows, partners.Cols)
 	}
@@ -144,7 +144,7 @@ func NewCMFGenState(y, partners blas32.General, batch int, stream *Stream) (*CMF
 	}
 	s := &CMFGenState{
 		Bank: bank, Stream: stream, Partners: newBatch(y.Rows, y.Cols),
-		x: newBatch(batch, y.Cols), xhat: newBatch(batch, y.Cols), mask: newBatch(batch, 1),
+		x: newBatch(size, y.Cols), xhat: newBatch(size, y.Cols), mask: newBatch(size, 1),
 	}
 	copyInto(s.Partners, partners)
 	return s, nil
@@ -188,7 +188,7 @@ func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
 	}
 	s.moved.Fresh = false
 	info.Langevin, err = sampler.Run(noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream.Rand)
-	if info.RanAway = s.ranAway(info.Langevin, err, or(c.MaxVirial, 10)); info.RanAway {
+	if info.RanAway = s.ranAway(info.Langevin, err, cmp.Or(c.MaxVirial, 10)); info.RanAway {
 		if err = c.Data.Next(s.x); err == nil {
 			err = s.restart(c.Potential, index, &info.Langevin)
 		}

@@ -140,4 +140,4 @@ func (c *CMFGen) solveProbes(info *CMFGenInfo) error {
 	return nil
 }
 
-func needs(o Objective, batch string) bool { return slices.Contains(o.Inputs(), batch) }
+func needs(o Objective, input string) bool { return slices.Contains(o.Inputs(), input) }

@@ -100,7 +100,7 @@ func (s *CMFGenState) descend(o Objective, adam Adam, batches map[string]blas32.
 	if err := s.checkLoss(info.Loss); err != nil {
 		return err
 	}
-	adam.LR = math.Ldexp(or(adam.LR, 1e-3), -s.Halvings)
+	adam.LR = math.Ldexp(cmp.Or(adam.LR, 1e-3), -s.Halvings)
 	info.Adam, err = adam.Step(&s.Adam, o.Weights())
 	return err
 }

@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -55,7 +56,7 @@ func (h Hamiltonian) Run(v Potential, c *Chains, steps int, rng *Stream) (accept
 	}
 	defer func() { c.Fresh = err == nil }()
 	if c.Step == 0 {
-		c.Step = or(h.Step, .2)
+		c.Step = cmp.Or(h.Step, .2)
 	}
 	c.makeRoom()
 	path := newBatch(c.Y.Rows, c.Y.Cols)
@@ -67,7 +68,7 @@ func (h Hamiltonian) Run(v Potential, c *Chains, steps int, rng *Stream) (accept
 		acceptance += mean / float64(steps)
 		if !h.Freeze {
 			c.Adaptations++
-			c.Step *= math.Exp(math.Pow(float64(c.Adaptations), -.5) * (mean - or(h.Target, .7)))
+			c.Step *= math.Exp(math.Pow(float64(c.Adaptations), -.5) * (mean - cmp.Or(h.Target, .7)))
 		}
 	}
 	return acceptance, nil
@@ -86,7 +87,7 @@ func (h Hamiltonian) trajectory(v Potential, c *Chains, path blas32.General, rng
 	copyInto(c.next.Y, c.Y)
 	h.Metric.RootT(c.pull, c.Grad)
 	addScaled(momentum.Data, -epsilon/2, c.pull.Data)
-	leaps := int(or(float64(h.Leaps), 6))
+	leaps := int(cmp.Or(float64(h.Leaps), 6))
 	for k := range leaps {
 		h.Metric.Root(path, momentum)
 		addScaled(c.next.Y.Data, epsilon, path.Data)

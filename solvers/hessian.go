@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -40,8 +41,8 @@ func (c *HessianSolver) Solve(w Curved, x, v, u blas32.General, p *Metric) (Hess
 	}
 	info := HessianInfo{Residual: make([]float32, x.Rows)}
 	c.start(v, u, p, &info)
-	tolerance := or(c.Tolerance, 1e-3)
-	for limit := int(or(float64(c.MaxIterations), float64(min(2*x.Cols, 200)))); info.Unsolved > 0 && info.Products < limit; {
+	tolerance := cmp.Or(c.Tolerance, 1e-3)
+	for limit := int(cmp.Or(float64(c.MaxIterations), float64(min(2*x.Cols, 200)))); info.Unsolved > 0 && info.Products < limit; {
 		if err := w.HessVec(x, c.q, c.hq); err != nil {
 			return HessianInfo{}, fmt.Errorf("solvers: Hessian–vector product: %w", err)
 		}

@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -183,8 +184,8 @@ func (l Langevin) adapt(c *Chains, acceptance float64) {
 		return
 	}
 	c.Adaptations++
-	gain := or(l.Gain, 1) * math.Pow(float64(c.Adaptations), -l.Decay)
-	c.Step *= math.Exp(gain * (acceptance - or(l.Target, .574)))
+	gain := cmp.Or(l.Gain, 1) * math.Pow(float64(c.Adaptations), -l.Decay)
+	c.Step *= math.Exp(gain * (acceptance - cmp.Or(l.Target, .574)))
 }
 
 // setStep gives the state its γ before the first step of a run.
@@ -224,7 +225,7 @@ func (l Langevin) energyLimit(c *Chains) float64 {
 	for i, e := range c.Value {
 		c.energies[i] = float32(math.Abs(float64(e) - middle))
 	}
-	return middle + or(l.Runaway, 50)*max(math.Sqrt(float64(c.Y.Cols)), median(c.energies))
+	return middle + cmp.Or(l.Runaway, 50)*max(math.Sqrt(float64(c.Y.Cols)), median(c.energies))
 }
 
 // check reports options and shapes that Run cannot work with.
@@ -247,14 +248,6 @@ func (l Langevin) check(w Potential, c *Chains, steps int) error {
 		}
 	}
 	return nil
-}
-
-// or is value, or what its zero means.
-func or(value, zero float64) float64 {
-	if value == 0 {
-		return zero
-	}
-	return value
 }
 
 // median is the upper median of values, which it reorders.

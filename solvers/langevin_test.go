@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -115,7 +116,7 @@ func TestMALAReachesItsTarget(t *testing.T) {
 		l.Freeze = true
 		held := c.Step
 		info := run(t, l, w, c, 60)
-		if want := or(l.Target, .574); math.Abs(info.Acceptance-want) > .03 {
+		if want := cmp.Or(l.Target, .574); math.Abs(info.Acceptance-want) > .03 {
 			t.Errorf("%+v: the acceptance is %g, want %g", l, info.Acceptance, want)
 		}
 		if info.Step != held || c.Step != held {

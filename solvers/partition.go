@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -60,8 +61,8 @@ type AnnealingInfo struct {
 // first pass show it to be too narrow it is widened, for from there the weights
 // would have a long tail that few particles show.
 func (a Annealing) LogZ(w Potential, reference *Gaussian, rng *Stream) (AnnealingInfo, error) {
-	n, moves := int(or(float64(a.Particles), 512)), int(or(float64(a.Moves), 2))
-	variance, limit := or(a.Variance, .25), int(or(float64(a.MaxBridges), 2000))
+	n, moves := int(cmp.Or(float64(a.Particles), 512)), int(cmp.Or(float64(a.Moves), 2))
+	variance, limit := cmp.Or(a.Variance, .25), int(cmp.Or(float64(a.MaxBridges), 2000))
 	switch {
 	case n < 2 || moves < 1 || limit < 1 || !(variance > 0):
 		return AnnealingInfo{}, fmt.Errorf("solvers: annealing of %d particles by %d moves at up to %d bridges to a variance of %g; allowed are 2, 1, 1 or more and a positive number",

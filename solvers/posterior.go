@@ -129,16 +129,16 @@ func (p *Posterior) check(y blas32.General) error {
 // PosteriorMetric is the inverse of the Hessian that a Posterior has where ∇²v
 // and ∇²w are the given ones, V and W: P = (V + W⁻¹·diag(m)·W⁻¹/s²)⁻¹. It is
 // the best metric for Langevin steps on it.
-func PosteriorMetric(noise, potential mat.Symmetric, mask []bool, deviation float64) (*Metric, error) {
+func PosteriorMetric(v, w mat.Symmetric, mask []bool, deviation float64) (*Metric, error) {
 	d := len(mask)
 	switch {
-	case noise.SymmetricDim() != d || potential.SymmetricDim() != d:
-		return nil, fmt.Errorf("solvers: Hessians of dimension %d and %d with a mask of length %d; they must agree", noise.SymmetricDim(), potential.SymmetricDim(), d)
+	case v.SymmetricDim() != d || w.SymmetricDim() != d:
+		return nil, fmt.Errorf("solvers: Hessians of dimension %d and %d with a mask of length %d; they must agree", v.SymmetricDim(), w.SymmetricDim(), d)
 	case !(deviation > 0) || !isFinite(deviation):
 		return nil, fmt.Errorf("solvers: observations with a deviation of %g; it must be positive", deviation)
 	}
 	var chol mat.Cholesky
-	if !chol.Factorize(potential) {
+	if !chol.Factorize(w) {
 		return nil, errors.New("solvers: the Hessian of a posterior's potential is not positive definite")
 	}
 	var inverse mat.SymDense
@@ -155,6 +155,6 @@ func PosteriorMetric(noise, potential mat.Symmetric, mask []bool, deviation floa
 	}
 	var hessian mat.SymDense
 	hessian.SymOuterK(1, seen.T())
-	hessian.AddSym(&hessian, noise)
+	hessian.AddSym(&hessian, v)
 	return MetricFromHessian(&hessian)
 }
