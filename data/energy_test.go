@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-func line(t *testing.T, parts ...solvers.NormalComponent) *solvers.Mixture1D {
+func mixtureOf(t *testing.T, parts ...solvers.NormalComponent) *solvers.Mixture1D {
 	t.Helper()
 	m, err := solvers.NewMixture1D(parts...)
 	if err != nil {
@@ -24,8 +24,8 @@ func line(t *testing.T, parts ...solvers.NormalComponent) *solvers.Mixture1D {
 // rotatedLaws are the factors of a product in three dimensions.
 func rotatedLaws(t *testing.T) []*solvers.Mixture1D {
 	t.Helper()
-	two := line(t, solvers.NormalComponent{Weight: .3, Mean: -1.5, SD: .5}, solvers.NormalComponent{Weight: .7, Mean: 1, SD: 1})
-	return []*solvers.Mixture1D{two, line(t, solvers.NormalComponent{Weight: 1, Mean: 1, SD: 2}), two}
+	two := mixtureOf(t, solvers.NormalComponent{Weight: .3, Mean: -1.5, SD: .5}, solvers.NormalComponent{Weight: .7, Mean: 1, SD: 1})
+	return []*solvers.Mixture1D{two, mixtureOf(t, solvers.NormalComponent{Weight: 1, Mean: 1, SD: 2}), two}
 }
 
 // allEnergies are the named ones, and one of every other kind.

@@ -110,18 +110,18 @@ func mixtureLine(t *testing.T) Line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := solvers.LineSolver{Nodes: 1001}.Conjugate(rho)
+	mixture, err := solvers.LineSolver{Nodes: 1001}.Conjugate(rho)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return line
+	return mixture
 }
 
 // What makes the truth true: y = ∇w(x) is a sample of e^{−w}, so that
 // E∇w(y) = 0 and E⟨y, ∇w(y)⟩ = d; ∇w is the gradient of w.
 func TestProblemsAreSolved(t *testing.T) {
-	line := mixtureLine(t)
-	product, err := NewProduct([]Line{line, line, normalLine{1, 4}}, solvers.NewStream(1, "rotation", 0))
+	mixture := mixtureLine(t)
+	product, err := NewProduct([]Line{mixture, mixture, normalLine{1, 4}}, solvers.NewStream(1, "rotation", 0))
 	if err != nil {
 		t.Fatal(err)
 	}

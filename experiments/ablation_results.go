@@ -145,7 +145,7 @@ func (c *cell) status() string {
 func (p *plan) writeTable(t table) error {
 	head := append([]string{t.Title()}, p.columns()...)
 	var rows [][]string
-	for _, l := range slices.Concat(t.Variants, []line{t.Baseline, t.Floor}) {
+	for _, l := range slices.Concat(t.Variants, []tableLine{t.Baseline, t.Floor}) {
 		row := []string{l.Name}
 		for _, e := range l.Entries {
 			text := e.String()

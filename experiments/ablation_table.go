@@ -56,8 +56,8 @@ func decimals(v float64, digits int) int {
 // data and that of the baseline.
 type table struct {
 	Headline
-	Floor, Baseline line
-	Variants        []line
+	Floor, Baseline tableLine
+	Variants        []tableLine
 }
 
 // Title is what the metric is called.
@@ -75,7 +75,7 @@ func (t table) Aim() string {
 }
 
 // line is a row of a table, with an entry for each set.
-type line struct {
+type tableLine struct {
 	Name     string
 	Settings string
 	Entries  []entry
@@ -102,13 +102,13 @@ func (e entry) String() string {
 
 // tabulate makes the table of a metric.
 func (p *plan) tabulate(h Headline) table {
-	t := table{Headline: h, Floor: line{Name: "data against data"}, Baseline: line{Name: p.Baseline}}
+	t := table{Headline: h, Floor: tableLine{Name: "data against data"}, Baseline: tableLine{Name: p.Baseline}}
 	for _, set := range p.columns() {
 		t.Floor.Entries = append(t.Floor.Entries, entry{estimate: p.reference(h.Metric, set, func(r *Report) Numbers { return r.Floor })})
 		t.Baseline.Entries = append(t.Baseline.Entries, entry{estimate: p.reference(h.Metric, set, func(r *Report) Numbers { return r.Baseline })})
 	}
 	for _, v := range p.Variants {
-		l := line{Name: v.Name, Settings: v.Settings.String()}
+		l := tableLine{Name: v.Name, Settings: v.Settings.String()}
 		for _, set := range p.columns() {
 			l.Entries = append(l.Entries, p.entry(h.Metric, v.Name, set))
 		}
@@ -198,7 +198,7 @@ func (h Headline) loss(v float64) float64 {
 
 // over is the geometric mean over the sets of the line's means over the floor's,
 // or nothing where one of them has none.
-func (l line) over(floor line) string {
+func (l tableLine) over(floor tableLine) string {
 	var logs []float64
 	for k, e := range l.Entries {
 		logs = append(logs, math.Log(e.mean/floor.Entries[k].mean))

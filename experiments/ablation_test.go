@@ -377,14 +377,14 @@ func TestAblationReadsTheUsersVariables(t *testing.T) {
 	if p.Metrics[0].Metric != "nn" || len(p.Metrics) != 2 {
 		t.Errorf("metrics %v, want nn first", p.Metrics)
 	}
-	line := command(p.Name, p.settings)
+	shell := command(p.Name, p.settings)
 	for _, want := range []string{"CMF_PRESET=quick", "CMF_STEPS=7", "CMF_DATASETS=b", "go run ./experiments/ablation"} {
-		if !strings.Contains(line, want) {
-			t.Errorf("the command %q lacks %s", line, want)
+		if !strings.Contains(shell, want) {
+			t.Errorf("the command %q lacks %s", shell, want)
 		}
 	}
-	if strings.Contains(line, "CMF_BATCH") {
-		t.Errorf("the command %q has the ablation's own base", line)
+	if strings.Contains(shell, "CMF_BATCH") {
+		t.Errorf("the command %q has the ablation's own base", shell)
 	}
 }
 

@@ -160,15 +160,15 @@ func (p Problem) learnEnergy(core *Core, m *Model) (err error) {
 
 // methods are the sampler, the conjugate solver and the optimiser of either
 // loop.
-func (p Problem) methods(core *Core) (sampler solvers.Langevin, conjugate solvers.Conjugate, adam solvers.Adam, err error) {
+func (p Problem) methods(core *Core) (sampler solvers.Langevin, solver solvers.Conjugate, adam solvers.Adam, err error) {
 	if sampler, err = solvers.NewLangevin(core.Sampler); err != nil {
 		return sampler, nil, adam, fmt.Errorf("CMF_SAMPLER=%s: %w", core.Sampler, err)
 	}
-	if conjugate, err = solvers.NewConjugate(core.Conjugate, p.Tolerance, 60); err != nil {
+	if solver, err = solvers.NewConjugate(core.Conjugate, p.Tolerance, 60); err != nil {
 		return sampler, nil, adam, fmt.Errorf("CMF_CONJUGATE=%s: %w", core.Conjugate, err)
 	}
 	schedule, err := solvers.NewSchedule("cosine", .05, max(core.Steps, 21), 20)
-	return sampler, conjugate, solvers.Adam{LR: core.LR, Schedule: schedule}, err
+	return sampler, solver, solvers.Adam{LR: core.LR, Schedule: schedule}, err
 }
 
 // particles is a bank for minibatches of n.

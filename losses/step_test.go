@@ -23,7 +23,7 @@ func (s same) Next(dst blas32.General) error {
 
 func TestStepAllocatesNothing(t *testing.T) {
 	const n, d = 32, 3
-	for _, conjugate := range []string{"bb", "lbfgs"} {
+	for _, name := range []string{"bb", "lbfgs"} {
 		w := potential(t, false)
 		objective, err := NewObjective(w, sum(t, "dual"), n)
 		if err != nil {
@@ -33,7 +33,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		solver, err := solvers.NewConjugate(conjugate, 0, 0)
+		solver, err := solvers.NewConjugate(name, 0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			step()
 		}
 		if n := testing.AllocsPerRun(20, step); n != 0 {
-			t.Errorf("%s: %g allocations a step", conjugate, n)
+			t.Errorf("%s: %g allocations a step", name, n)
 		}
 	}
 }
