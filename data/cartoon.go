@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -177,13 +179,13 @@ func sumOfFile(path string) (string, error) {
 // splitPictures holds every tenth picture out.
 func splitPictures(name string, side int, all blas32.General) *Pictures {
 	held := all.Rows / 10
-	p := &Pictures{Name: name, Side: side, Train: newBatch(all.Rows-held, all.Cols), Test: newBatch(held, all.Cols)}
+	p := &Pictures{Name: name, Side: side, Train: batch.New(all.Rows-held, all.Cols), Test: batch.New(held, all.Cols)}
 	for i := range all.Rows {
 		to, j := p.Train, i-i/10
 		if i%10 == 9 {
 			to, j = p.Test, i/10
 		}
-		copy(row(to, j), row(all, i))
+		copy(batch.Row(to, j), batch.Row(all, i))
 	}
 	return p
 }

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"pgregory.net/rapid"
 )
@@ -103,7 +105,7 @@ func TestCartoonsFromArchive(t *testing.T) {
 		x    blas32.General
 		i, k int
 	}{{p.Train, 0, 0}, {p.Train, 8, 8}, {p.Train, 9, 10}, {p.Train, 17, 18}, {p.Test, 0, 9}, {p.Test, 1, 19}} {
-		if got, want := row(c.x, c.i)[0], float32(10*c.k)/255; math.Abs(float64(got-want)) > 1e-6 {
+		if got, want := batch.Row(c.x, c.i)[0], float32(10*c.k)/255; math.Abs(float64(got-want)) > 1e-6 {
 			t.Errorf("row %d is of grey %g, want that of entry %d, %g", c.i, got, c.k, want)
 		}
 	}
@@ -135,7 +137,7 @@ func TestCartoonsFromFolder(t *testing.T) {
 		t.Fatalf("got %d pictures", p.Train.Rows)
 	}
 	for i := range 3 {
-		if got, want := row(p.Train, i)[0], float32(10*(i+1))/255; math.Abs(float64(got-want)) > 1e-6 {
+		if got, want := batch.Row(p.Train, i)[0], float32(10*(i+1))/255; math.Abs(float64(got-want)) > 1e-6 {
 			t.Errorf("picture %d is of grey %g, want %g", i, got, want)
 		}
 	}
@@ -283,7 +285,7 @@ func TestRealCartoons(t *testing.T) {
 		t.Fatalf("got %d + %d pictures of %d values", p.Train.Rows, p.Test.Rows, p.Train.Cols)
 	}
 	for i := range p.Train.Rows {
-		x := row(p.Train, i)
+		x := batch.Row(p.Train, i)
 		var middle float64 // red at the middle, where the face is
 		for y := 14; y < 22; y++ {
 			for k := 12; k < 20; k++ {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+
 	"github.com/google/go-cmp/cmp"
 	"gonum.org/v1/gonum/blas/blas32"
 	"pgregory.net/rapid"
@@ -63,7 +65,7 @@ func TestReadCSVRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "points.csv")
 	rapid.Check(t, func(t *rapid.T) {
 		n, d := rapid.IntRange(1, 8).Draw(t, "n"), rapid.IntRange(1, 4).Draw(t, "d")
-		want := newBatch(n, d)
+		want := batch.New(n, d)
 		var text strings.Builder
 		for i := range want.Data {
 			want.Data[i] = rapid.Float32().Draw(t, "value")

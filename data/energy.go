@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/diff/fd"
@@ -26,7 +28,7 @@ type Energy struct {
 	LogZ float64
 
 	// Draw gives n independent points of ρ, (n, d); nil where no exact way is known.
-	Draw func(n int, rng *solvers.Stream) blas32.General
+	Draw func(n int, rng *random.Stream) blas32.General
 
 	dim int
 	at  func(grad, x []float64) float64 // a nil grad is not wanted
@@ -102,7 +104,7 @@ func (e *Energy) Eval(x blas32.General, value []float32, grad blas32.General) er
 		slope = make([]float64, e.dim)
 	}
 	for i := range x.Rows {
-		for j, v := range row(x, i) {
+		for j, v := range batch.Row(x, i) {
 			at[j] = float64(v)
 		}
 		v := e.at(slope, at)
@@ -110,7 +112,7 @@ func (e *Energy) Eval(x blas32.General, value []float32, grad blas32.General) er
 			value[i] = float32(v)
 		}
 		for j, g := range slope {
-			row(grad, i)[j] = float32(g)
+			batch.Row(grad, i)[j] = float32(g)
 		}
 	}
 	return nil

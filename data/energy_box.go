@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/floats"
@@ -88,7 +90,7 @@ func reachOf(e solvers.Energy) (radius float64, err error) {
 // shells evaluates an energy on spheres about 0.
 type shells struct {
 	e          solvers.Energy
-	rng        *solvers.Stream
+	rng        *random.Stream
 	directions blas32.General // u, (n, d)
 	steepest   []float32      // the direction of least energy on the last sphere
 	lowest     float64        // that energy
@@ -100,10 +102,10 @@ func newShells(e solvers.Energy) (*shells, error) {
 	if d < 1 {
 		return nil, fmt.Errorf("an energy on ℝ^%d; the dimension must be at least 1", d)
 	}
-	s := &shells{e: e, rng: solvers.NewStream(1, "directions", 0), directions: newBatch(2*d+n, d)}
+	s := &shells{e: e, rng: random.New(1, "directions", 0), directions: batch.New(2*d+n, d)}
 	s.rng.Normals(s.directions.Data)
 	for i := range s.directions.Rows {
-		u := row(s.directions, i)
+		u := batch.Row(s.directions, i)
 		switch {
 		case i < 2*d: // the axes, along which valleys lie most often
 			clear(u)
@@ -115,7 +117,7 @@ func newShells(e solvers.Energy) (*shells, error) {
 		normalise(u)
 	}
 	s.steepest = make([]float32, d)
-	copy(s.steepest, row(s.directions, 0))
+	copy(s.steepest, batch.Row(s.directions, 0))
 	return s, nil
 }
 
@@ -133,7 +135,7 @@ func (s *shells) logMass(r float64) (float64, error) {
 	for i, v := range value {
 		if v < s.lowest || math.IsNaN(s.lowest) {
 			s.lowest = v
-			copy(s.steepest, row(s.directions, i))
+			copy(s.steepest, batch.Row(s.directions, i))
 		}
 	}
 	if err := s.descend(r); err != nil {
@@ -158,11 +160,11 @@ func (s *shells) logMass(r float64) (float64, error) {
 // smaller circles.
 func (s *shells) descend(r float64) error {
 	const rounds, tries = 24, 16
-	near := newBatch(tries, s.e.Dim())
+	near := batch.New(tries, s.e.Dim())
 	for k := range rounds {
 		s.rng.Normals(near.Data)
 		for i := range tries {
-			u := row(near, i)
+			u := batch.Row(near, i)
 			for j := range u {
 				u[j] = s.steepest[j] + u[j]*float32(math.Ldexp(.5, -k))
 			}
@@ -175,7 +177,7 @@ func (s *shells) descend(r float64) error {
 		for i, v := range value {
 			if v < s.lowest {
 				s.lowest = v
-				copy(s.steepest, row(near, i))
+				copy(s.steepest, batch.Row(near, i))
 			}
 		}
 	}
@@ -184,7 +186,7 @@ func (s *shells) descend(r float64) error {
 
 // on is E(ru) for each row u.
 func (s *shells) on(r float64, directions blas32.General) ([]float64, error) {
-	x := newBatch(directions.Rows, directions.Cols)
+	x := batch.New(directions.Rows, directions.Cols)
 	for i, u := range directions.Data {
 		x.Data[i] = float32(r * float64(u))
 	}

@@ -8,6 +8,10 @@ import (
 	"sync"
 
 	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/line"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -22,10 +26,10 @@ type Normal struct {
 }
 
 // GaussianEnergy is ½(x−m)ᵀΣ⁻¹(x−m), the energy of N(m, Σ); LogZ is ½ log det(2πΣ).
-func GaussianEnergy(law *solvers.Gaussian) *Energy {
+func GaussianEnergy(law *exact.Gaussian) *Energy {
 	const reach = 6
 	d := law.Dim()
-	q := &solvers.Quadratic{Center: law.Mean, Values: make([]float64, d), Vectors: law.Vectors}
+	q := &exact.Quadratic{Center: law.Mean, Values: make([]float64, d), Vectors: law.Vectors}
 	for k, v := range law.Values {
 		q.Values[k] = 1 / v
 	}
@@ -41,7 +45,7 @@ func GaussianEnergy(law *solvers.Gaussian) *Energy {
 			}
 			return q.AtTo(grad, x, (*work)[:2*d])
 		},
-		Draw: func(n int, rng *solvers.Stream) blas32.General { return law.Sample(max(0, n), rng) },
+		Draw: func(n int, rng *random.Stream) blas32.General { return law.Sample(max(0, n), rng) },
 	}
 	for j, m := range law.Mean {
 		sd := math.Sqrt(cov.At(j, j))
@@ -87,8 +91,8 @@ func MixtureEnergy(parts ...Normal) (*Energy, error) {
 	return &Energy{
 		Name: "mixture", dim: d, Box: box,
 		at: func(grad, x []float64) float64 { return mixtureEnergy(parts, total, grad, x) },
-		Draw: func(n int, rng *solvers.Stream) blas32.General {
-			x := newBatch(max(0, n), d)
+		Draw: func(n int, rng *random.Stream) blas32.General {
+			x := batch.New(max(0, n), d)
 			rng.Normals(x.Data)
 			for i := range x.Rows {
 				k, level := 0, total*rng.Float64()
@@ -150,7 +154,7 @@ func ParseMixture(text string) (*Energy, error) {
 // least one; LogZ is 0. The rotation Q is drawn from rng as NewProduct draws it,
 // so that equal streams make an energy and its truth; nil leaves the axes as they
 // are.
-func ProductEnergy(laws []*solvers.Mixture1D, rng *solvers.Stream) (*Energy, error) {
+func ProductEnergy(laws []*line.Mixture, rng *random.Stream) (*Energy, error) {
 	const reach = 6
 	p, err := NewProduct(make([]Line, len(laws)), rng)
 	if err != nil {
@@ -187,8 +191,8 @@ func ProductEnergy(laws []*solvers.Mixture1D, rng *solvers.Stream) (*Energy, err
 		}
 		return sum
 	}
-	e.Draw = func(n int, rng *solvers.Stream) blas32.General {
-		x, t, rotated := newBatch(max(0, n), d), newWide(max(0, n), d), newWide(max(0, n), d)
+	e.Draw = func(n int, rng *random.Stream) blas32.General {
+		x, t, rotated := batch.New(max(0, n), d), newWide(max(0, n), d), newWide(max(0, n), d)
 		for k, law := range laws {
 			for i, v := range law.Sample(x.Rows, rng).Data {
 				t.Data[i*d+k] = float64(v)
@@ -202,7 +206,7 @@ func ProductEnergy(laws []*solvers.Mixture1D, rng *solvers.Stream) (*Energy, err
 }
 
 // lineEnergy is −log ρ(t) and its derivative.
-func lineEnergy(law *solvers.Mixture1D, t float64) (value, slope float64) {
+func lineEnergy(law *line.Mixture, t float64) (value, slope float64) {
 	logPDF := law.LogPDF(t)
 	for _, c := range law.Components {
 		z := (t - c.Mean) / c.SD

@@ -4,6 +4,9 @@ import (
 	"math"
 
 	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -15,7 +18,7 @@ var energies = []struct {
 	make func() (*Energy, error)
 }{
 	{"gaussian", func() (*Energy, error) {
-		law, err := solvers.GaussianFromMatrix([]float64{0, 0}, mat.NewDense(2, 2, []float64{2, 1.8, 1.8, 2}))
+		law, err := exact.GaussianFromMatrix([]float64{0, 0}, mat.NewDense(2, 2, []float64{2, 1.8, 1.8, 2}))
 		if err != nil {
 			return nil, err
 		}
@@ -66,8 +69,8 @@ func bent(along, across float64, f func(x float64) (y, slope float64)) *Energy {
 			}
 			return (u*u + v*v) / 2
 		},
-		Draw: func(n int, rng *solvers.Stream) blas32.General {
-			x := newBatch(max(0, n), 2)
+		Draw: func(n int, rng *random.Stream) blas32.General {
+			x := batch.New(max(0, n), 2)
 			for i := range x.Rows {
 				u := along * rng.NormFloat64()
 				y, _ := f(u)

@@ -5,16 +5,19 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/line"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/diff/fd"
 	"gonum.org/v1/gonum/mat"
 )
 
-func mixtureOf(t *testing.T, parts ...solvers.NormalComponent) *solvers.Mixture1D {
+func mixtureOf(t *testing.T, parts ...line.Component) *line.Mixture {
 	t.Helper()
-	m, err := solvers.NewMixture1D(parts...)
+	m, err := line.NewMixture(parts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,10 +25,10 @@ func mixtureOf(t *testing.T, parts ...solvers.NormalComponent) *solvers.Mixture1
 }
 
 // rotatedLaws are the factors of a product in three dimensions.
-func rotatedLaws(t *testing.T) []*solvers.Mixture1D {
+func rotatedLaws(t *testing.T) []*line.Mixture {
 	t.Helper()
-	two := mixtureOf(t, solvers.NormalComponent{Weight: .3, Mean: -1.5, SD: .5}, solvers.NormalComponent{Weight: .7, Mean: 1, SD: 1})
-	return []*solvers.Mixture1D{two, mixtureOf(t, solvers.NormalComponent{Weight: 1, Mean: 1, SD: 2}), two}
+	two := mixtureOf(t, line.Component{Weight: .3, Mean: -1.5, SD: .5}, line.Component{Weight: .7, Mean: 1, SD: 1})
+	return []*line.Mixture{two, mixtureOf(t, line.Component{Weight: 1, Mean: 1, SD: 2}), two}
 }
 
 // allEnergies are the named ones, and one of every other kind.
@@ -43,8 +46,8 @@ func allEnergies(t *testing.T) []*Energy {
 	}
 	add(ParseMixture("2,-2,.5;1,1.5,.7"))
 	add(ParseMixture(".3,0,1,2,.5;.7,1,0,-1,.8"))
-	add(ProductEnergy(rotatedLaws(t), solvers.NewStream(1, "rotation", 0)))
-	law, err := solvers.NewGaussian([]float64{1, -2, 0}, mat.NewSymDense(3, []float64{2, .5, 0, .5, 1, .3, 0, .3, 3}))
+	add(ProductEnergy(rotatedLaws(t), random.New(1, "rotation", 0)))
+	law, err := exact.NewGaussian([]float64{1, -2, 0}, mat.NewSymDense(3, []float64{2, .5, 0, .5, 1, .3, 0, .3, 3}))
 	add(GaussianEnergy(law), err)
 	add(EnergyFunc(2, quartic, func(grad *mat.VecDense, x mat.Vector) {
 		grad.SetVec(0, 4*math.Pow(x.AtVec(0), 3)-x.AtVec(1))
@@ -60,15 +63,15 @@ func quartic(x mat.Vector) float64 {
 
 func TestEnergyGradients(t *testing.T) {
 	for _, e := range allEnergies(t) {
-		rng := solvers.NewStream(1, "points", 0)
-		x, g, value := newBatch(50, e.Dim()), newBatch(50, e.Dim()), make([]float32, 50)
+		rng := random.New(1, "points", 0)
+		x, g, value := batch.New(50, e.Dim()), batch.New(50, e.Dim()), make([]float32, 50)
 		rng.Normals(x.Data)
 		if err := e.Eval(x, value, g); err != nil {
 			t.Fatal(err)
 		}
 		at := make([]float64, e.Dim())
 		for i := range x.Rows {
-			for j, v := range row(x, i) {
+			for j, v := range batch.Row(x, i) {
 				at[j] = float64(v)
 			}
 			exact := e.at(nil, at)
@@ -76,7 +79,7 @@ func TestEnergyGradients(t *testing.T) {
 				t.Errorf("%s: E(%v) is %v, want %v", e.Name, at, value[i], exact)
 			}
 			want := fd.Gradient(nil, func(x []float64) float64 { return e.at(nil, x) }, at, &fd.Settings{Formula: fd.Central})
-			for j, v := range row(g, i) {
+			for j, v := range batch.Row(g, i) {
 				if math.Abs(float64(v)-want[j]) > 1e-5*(1+math.Abs(want[j])) {
 					t.Errorf("%s: ∂E/∂x_%d at %v is %v, central differences give %v", e.Name, j, at, v, want[j])
 				}
@@ -91,7 +94,7 @@ func TestEnergyFuncDifferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, g := blas32.General{Rows: 1, Cols: 2, Stride: 2, Data: []float32{1.5, -.5}}, newBatch(1, 2)
+	x, g := blas32.General{Rows: 1, Cols: 2, Stride: 2, Data: []float32{1.5, -.5}}, batch.New(1, 2)
 	if err := e.Eval(x, nil, g); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +114,7 @@ func TestEnergyFuncDifferences(t *testing.T) {
 // Stein's identity E[∇E·(x − c)ᵀ] = I, and E[∇E] = 0, of points drawn.
 func checkStein(t *testing.T, e *Energy, x blas32.General) {
 	t.Helper()
-	g := newBatch(x.Rows, x.Cols)
+	g := batch.New(x.Rows, x.Cols)
 	if err := e.Eval(x, nil, g); err != nil {
 		t.Fatal(err)
 	}
@@ -119,8 +122,8 @@ func checkStein(t *testing.T, e *Energy, x blas32.General) {
 		for k := range x.Cols {
 			var sum, square, first, firstSquare float64
 			for i := range x.Rows {
-				v := float64(row(g, i)[j])
-				w := v * (float64(row(x, i)[k]) - float64(row(x, 0)[k]))
+				v := float64(batch.Row(g, i)[j])
+				w := v * (float64(batch.Row(x, i)[k]) - float64(batch.Row(x, 0)[k]))
 				sum, square, first, firstSquare = sum+w, square+w*w, first+v, firstSquare+v*v
 			}
 			n := float64(x.Rows)
@@ -141,11 +144,11 @@ func checkStein(t *testing.T, e *Energy, x blas32.General) {
 func TestEnergyDraw(t *testing.T) {
 	for _, e := range allEnergies(t) {
 		if e.Draw != nil {
-			x := e.Draw(20000, solvers.NewStream(1, "draw", 0))
+			x := e.Draw(20000, random.New(1, "draw", 0))
 			checkStein(t, e, x)
 			out := 0
 			for i := range x.Rows {
-				for j, v := range row(x, i) {
+				for j, v := range batch.Row(x, i) {
 					if float64(v) < e.Box.Lower[j] || float64(v) > e.Box.Upper[j] {
 						out++
 					}
@@ -164,22 +167,22 @@ func TestProductEnergyHasTheProblemsTruth(t *testing.T) {
 	laws := rotatedLaws(t)
 	axes := make([]Line, len(laws))
 	for k, law := range laws {
-		w, err := solvers.LineSolver{Nodes: 1001}.Conjugate(law)
+		w, err := line.Solver{Nodes: 1001}.Conjugate(law)
 		if err != nil {
 			t.Fatal(err)
 		}
 		axes[k] = w
 	}
-	truth, err := NewProduct(axes, solvers.NewStream(1, "rotation", 0))
+	truth, err := NewProduct(axes, random.New(1, "rotation", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := ProductEnergy(laws, solvers.NewStream(1, "rotation", 0))
+	e, err := ProductEnergy(laws, random.New(1, "rotation", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := e.Draw(20000, solvers.NewStream(1, "draw", 0))
-	y, g := newBatch(x.Rows, x.Cols), newBatch(x.Rows, x.Cols)
+	x := e.Draw(20000, random.New(1, "draw", 0))
+	y, g := batch.New(x.Rows, x.Cols), batch.New(x.Rows, x.Cols)
 	if err := truth.Eval(x, nil, y); err != nil {
 		t.Fatal(err)
 	}
@@ -192,8 +195,8 @@ func TestProductEnergyHasTheProblemsTruth(t *testing.T) {
 	}
 	for i := range y.Rows {
 		var inner float64
-		for j, v := range row(g, i) {
-			inner += float64(v) * float64(row(y, i)[j])
+		for j, v := range batch.Row(g, i) {
+			inner += float64(v) * float64(batch.Row(y, i)[j])
 		}
 		square += inner * inner
 	}
@@ -231,7 +234,7 @@ func TestEnergyMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Eval(newBatch(2, 3), nil, blas32.General{}); err == nil {
+	if err := e.Eval(batch.New(2, 3), nil, blas32.General{}); err == nil {
 		t.Error("points of three coordinates give no error")
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -23,14 +25,14 @@ func Faces(seed uint64, side, train, test int) *Pictures {
 
 // drawFaces draws the n faces from number first on, on all cores.
 func drawFaces(seed, first uint64, side, n int) blas32.General {
-	pictures := newBatch(n, 3*side*side)
+	pictures := batch.New(n, 3*side*side)
 	workers := runtime.GOMAXPROCS(0)
 	var group sync.WaitGroup
 	for w := range workers {
 		group.Go(func() {
 			for i := w; i < n; i += workers {
 				rng := rand.New(rand.NewPCG(seed, first+uint64(i)))
-				newFace(rng).draw(canvas{row(pictures, i), side})
+				newFace(rng).draw(canvas{batch.Row(pictures, i), side})
 			}
 		})
 	}

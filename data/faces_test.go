@@ -3,6 +3,8 @@ package data
 import (
 	"slices"
 	"testing"
+
+	"cmf/solvers/batch"
 )
 
 func TestFacesAreRepeatable(t *testing.T) {
@@ -28,7 +30,7 @@ func TestFacesVary(t *testing.T) {
 	sd := func(k int) float64 {
 		column := p.Train
 		column.Data, column.Cols = column.Data[k:], 1
-		values := newBatch(p.Train.Rows, 1)
+		values := batch.New(p.Train.Rows, 1)
 		for i := range p.Train.Rows {
 			values.Data[i] = column.Data[i*column.Stride]
 		}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -54,9 +56,9 @@ func ReadPNGs(folder string) (pictures blas32.General, height, width int, err er
 	if coloured {
 		d *= 3
 	}
-	pictures = newBatch(len(planes), d)
+	pictures = batch.New(len(planes), d)
 	for i, p := range planes {
-		copy(row(pictures, i), p)
+		copy(batch.Row(pictures, i), p)
 	}
 	return pictures, height, width, nil
 }

@@ -12,7 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -144,8 +145,8 @@ func FuzzMixture(f *testing.F) {
 				t.Errorf("coordinate %d in a box from %g to %g", k, lower, e.Box.Upper[k])
 			}
 		}
-		x := e.Draw(3, solvers.NewStream(1, "fuzz", 0))
-		value, slope := make([]float32, 3), newBatch(3, e.Dim())
+		x := e.Draw(3, random.New(1, "fuzz", 0))
+		value, slope := make([]float32, 3), batch.New(3, e.Dim())
 		if err := e.Eval(x, value, slope); err != nil {
 			t.Fatal(err)
 		}

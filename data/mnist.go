@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -147,7 +149,7 @@ func readDigits(imagePath, labelPath string) (pixels blas32.General, labels []ui
 	if labels, err = readLabels(labelPath, dims[0]); err != nil {
 		return pixels, nil, 0, 0, err
 	}
-	pixels = newBatch(dims[0], dims[1]*dims[2])
+	pixels = batch.New(dims[0], dims[1]*dims[2])
 	for i, v := range body {
 		pixels.Data[i] = float32(v) / 255
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -53,8 +55,8 @@ func TestMNISTLayout(t *testing.T) {
 		t.Errorf("got %d×%d, train (%d, %d), test %d rows, stand-in %v", images.Rows, images.Cols,
 			images.Train.Rows, images.Train.Cols, images.Test.Rows, images.StandIn)
 	}
-	if want := []float32{0, .2, .4, .6, .8, 1}; !slices.Equal(row(images.Train, 0), want) {
-		t.Errorf("first image is %v, want %v", row(images.Train, 0), want)
+	if want := []float32{0, .2, .4, .6, .8, 1}; !slices.Equal(batch.Row(images.Train, 0), want) {
+		t.Errorf("first image is %v, want %v", batch.Row(images.Train, 0), want)
 	}
 	if !slices.Equal(images.TrainLabels, []uint8{7, 8, 9}) || !slices.Equal(images.TestLabels, []uint8{0, 1}) {
 		t.Errorf("labels are %v and %v", images.TrainLabels, images.TestLabels)

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"cmf/solvers/batch"
+
 	"codeberg.org/sbinet/npyio/npy"
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -17,7 +19,7 @@ import (
 // WriteNPY writes the (n, d) batch m as a NumPy array of float32 to path, which
 // appears only when it is whole.
 func WriteNPY(path string, m blas32.General) (err error) {
-	if err := checkBatch("the batch", m); err != nil {
+	if err := batch.Check("the batch", m); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.cmf-part")
@@ -49,7 +51,7 @@ func encodeNPY(w io.Writer, m blas32.General) error {
 	width := (preamble+len(header)+64)/64*64 - preamble - 1
 	fmt.Fprintf(out, "\x93NUMPY\x01\x00%s%-*s\n", binary.LittleEndian.AppendUint16(nil, uint16(width+1)), width, header)
 	for i := range m.Rows {
-		if err := binary.Write(out, binary.LittleEndian, row(m, i)); err != nil {
+		if err := binary.Write(out, binary.LittleEndian, batch.Row(m, i)); err != nil {
 			return err
 		}
 	}
@@ -121,11 +123,11 @@ func decodeNPY(r *bufio.Reader, size int64) (blas32.General, error) {
 			size-count.n, rows, cols, header.Descr.Type, want)
 	}
 	if rows*cols == 0 {
-		return newBatch(rows, cols), nil
+		return batch.New(rows, cols), nil
 	}
 	if header.Descr.Fortran {
 		transposed, err := readRows(r, order, width, cols, rows)
-		return transpose(transposed), err
+		return batch.Transposed(transposed), err
 	}
 	return readRows(r, order, width, rows, cols)
 }
@@ -147,7 +149,7 @@ func readNPYHeader(r io.Reader) (header npy.Header, err error) {
 
 // readRows reads an (n, d) array of floats of the given width in bytes.
 func readRows(r io.Reader, order binary.ByteOrder, width, n, d int) (blas32.General, error) {
-	m := newBatch(n, d)
+	m := batch.New(n, d)
 	line := make([]byte, width*d)
 	for i := range n {
 		if _, err := io.ReadFull(r, line); err != nil {
@@ -155,23 +157,13 @@ func readRows(r io.Reader, order binary.ByteOrder, width, n, d int) (blas32.Gene
 		}
 		for k := range d {
 			if width == 4 {
-				row(m, i)[k] = math.Float32frombits(order.Uint32(line[4*k:]))
+				batch.Row(m, i)[k] = math.Float32frombits(order.Uint32(line[4*k:]))
 			} else {
-				row(m, i)[k] = float32(math.Float64frombits(order.Uint64(line[8*k:])))
+				batch.Row(m, i)[k] = float32(math.Float64frombits(order.Uint64(line[8*k:])))
 			}
 		}
 	}
 	return m, nil
-}
-
-func transpose(m blas32.General) blas32.General {
-	t := newBatch(m.Cols, m.Rows)
-	for i := range m.Rows {
-		for k, v := range row(m, i) {
-			row(t, k)[i] = v
-		}
-	}
-	return t
 }
 
 // countingReader counts the bytes read through it.

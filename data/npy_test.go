@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+
 	"codeberg.org/sbinet/npyio/npy"
 	"github.com/google/go-cmp/cmp"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -141,17 +143,17 @@ func TestWriteNPYRefuses(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "samples.npy")
 	err := WriteNPY(path, blas32.General{Rows: 2, Cols: 2, Stride: 2, Data: make([]float32, 3)})
-	if want := "has 3 values; shape (2, 2) with stride 2 needs 4"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "3 values; the shape (2, 2) with stride 2 needs 4"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got error %v, want one with %q", err, want)
 	}
-	if err := WriteNPY(filepath.Join(folder, "absent", "samples.npy"), newBatch(1, 1)); err == nil {
+	if err := WriteNPY(filepath.Join(folder, "absent", "samples.npy"), batch.New(1, 1)); err == nil {
 		t.Error("writing into a folder that is not there passed")
 	}
 	// Renaming a file onto a folder fails: nothing may be left behind.
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteNPY(path, newBatch(1, 1)); err == nil || !strings.Contains(err.Error(), path) {
+	if err := WriteNPY(path, batch.New(1, 1)); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("got error %v, want one that names %s", err, path)
 	}
 	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -176,9 +178,9 @@ func (r pngReader) decodeAll(ctx context.Context, from string, list func(each fu
 	if err != nil {
 		return blas32.General{}, fmt.Errorf("read pictures from %s: %w", from, err)
 	}
-	all := newBatch(count, 3*r.side*r.side)
+	all := batch.New(count, 3*r.side*r.side)
 	for i, pixels := range decoded {
-		copy(row(all, i), pixels)
+		copy(batch.Row(all, i), pixels)
 	}
 	return all, nil
 }

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -17,10 +19,10 @@ import (
 // to a constant: ρ = ∇w*♯𝔓_w. As a Potential it is w, so that the gradient of
 // Eval is the truth for a learned map. It computes in float64 and rounds.
 type Problem interface {
-	solvers.Potential
+	potential.Potential
 
 	// Sample draws n points of ρ, (n, d), as ∇w*(y) with y ~ 𝔓_w.
-	Sample(n int, rng *solvers.Stream) (blas32.General, error)
+	Sample(n int, rng *random.Stream) (blas32.General, error)
 }
 
 // Line is a convex potential w on ℝ that is solved for, with its Gibbs factor;
@@ -42,7 +44,7 @@ type Product struct {
 // NewProduct takes the potentials w_i of ρ_i, at least one, and draws a rotation
 // Q, uniform over the orthogonal matrices, from rng; nil leaves the axes as they
 // are.
-func NewProduct(axes []Line, rng *solvers.Stream) (*Product, error) {
+func NewProduct(axes []Line, rng *random.Stream) (*Product, error) {
 	d := len(axes)
 	if d == 0 {
 		return nil, fmt.Errorf("product: no axes; at least one is needed")
@@ -88,8 +90,8 @@ func (p *Product) Eval(x blas32.General, value []float32, grad blas32.General) e
 }
 
 // Sample draws n points of ρ.
-func (p *Product) Sample(n int, rng *solvers.Stream) (blas32.General, error) {
-	x := newBatch(max(0, n), p.Dim())
+func (p *Product) Sample(n int, rng *random.Stream) (blas32.General, error) {
+	x := batch.New(max(0, n), p.Dim())
 	t, rotated := newWide(x.Rows, x.Cols), newWide(x.Rows, x.Cols)
 	for i := range t.Rows {
 		for k, axis := range p.axes {
@@ -102,7 +104,7 @@ func (p *Product) Sample(n int, rng *solvers.Stream) (blas32.General, error) {
 }
 
 // inside is uniform on the open interval (0, 1).
-func inside(rng *solvers.Stream) float64 { return (float64(rng.Uint64()>>11) + .5) * 0x1p-53 }
+func inside(rng *random.Stream) float64 { return (float64(rng.Uint64()>>11) + .5) * 0x1p-53 }
 
 // Radial is the problem of the potential w(x) = |x|ᵖ/p on ℝᵈ, p > 1:
 //
@@ -127,28 +129,28 @@ func (r Radial) Eval(x blas32.General, value []float32, grad blas32.General) err
 		return err
 	}
 	for i := range x.Rows {
-		size := norm(row(x, i))
+		size := norm(batch.Row(x, i))
 		if value != nil {
 			value[i] = float32(math.Pow(size, r.P) / r.P)
 		}
 		if grad.Data != nil {
-			scaleTo(row(grad, i), row(x, i), size, math.Pow(size, r.P-1))
+			scaleTo(batch.Row(grad, i), batch.Row(x, i), size, math.Pow(size, r.P-1))
 		}
 	}
 	return nil
 }
 
 // Sample draws n points of ρ.
-func (r Radial) Sample(n int, rng *solvers.Stream) (blas32.General, error) {
+func (r Radial) Sample(n int, rng *random.Stream) (blas32.General, error) {
 	if err := r.check(); err != nil {
 		return blas32.General{}, err
 	}
-	x := newBatch(max(0, n), r.D)
+	x := batch.New(max(0, n), r.D)
 	rng.Normals(x.Data)
 	power := distuv.Gamma{Alpha: float64(r.D) / r.P, Beta: 1, Src: rng.Rand}
 	for i := range x.Rows {
 		// |y|^p = p·Γ, and |x| = |∇w*(y)| = |y|^{1/(p−1)}.
-		scaleTo(row(x, i), row(x, i), norm(row(x, i)), math.Pow(r.P*power.Rand(), 1/(r.P*(r.P-1))))
+		scaleTo(batch.Row(x, i), batch.Row(x, i), norm(batch.Row(x, i)), math.Pow(r.P*power.Rand(), 1/(r.P*(r.P-1))))
 	}
 	return x, nil
 }
@@ -179,21 +181,21 @@ func norm(v []float32) float64 {
 }
 
 // checkEval says what is wrong with the arguments of w.Eval.
-func checkEval(w solvers.Potential, x blas32.General, value []float32, grad blas32.General) error {
+func checkEval(w potential.Potential, x blas32.General, value []float32, grad blas32.General) error {
 	switch {
 	case x.Cols != w.Dim():
 		return fmt.Errorf("points have %d columns; the problem is on ℝ^%d", x.Cols, w.Dim())
 	case value != nil && len(value) != x.Rows:
 		return fmt.Errorf("%d values for %d points; they must agree", len(value), x.Rows)
 	case grad.Data != nil:
-		return checkSameShape("points", x, "gradients", grad)
+		return batch.CheckSameShape("points", x, "gradients", grad)
 	}
-	return checkBatch("points", x)
+	return batch.Check("points", x)
 }
 
 // randomRotation is the Q of a QR decomposition of normal numbers, its signs
 // drawn too, which makes it uniform over the orthogonal matrices.
-func randomRotation(d int, rng *solvers.Stream) blas64.General {
+func randomRotation(d int, rng *random.Stream) blas64.General {
 	a := mat.NewDense(d, d, nil)
 	a.Apply(func(int, int, float64) float64 { return rng.NormFloat64() }, a)
 	var qr mat.QR
@@ -222,7 +224,7 @@ func product(x blas64.General, t blas.Transpose, m, dst blas64.General) {
 func widened(x blas32.General) blas64.General {
 	w := newWide(x.Rows, x.Cols)
 	for i := range x.Rows {
-		for j, v := range row(x, i) {
+		for j, v := range batch.Row(x, i) {
 			w.Data[i*w.Stride+j] = float64(v)
 		}
 	}
@@ -232,7 +234,7 @@ func widened(x blas32.General) blas64.General {
 func narrow(dst blas32.General, x blas64.General) {
 	for i := range x.Rows {
 		for j := range x.Cols {
-			row(dst, i)[j] = float32(x.Data[i*x.Stride+j])
+			batch.Row(dst, i)[j] = float32(x.Data[i*x.Stride+j])
 		}
 	}
 }

@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"math"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -20,13 +24,13 @@ type Inverse struct {
 	h      blas64.General // (d, d)
 	a      blas64.General // (K, d)
 	b, s   []float64      // (K)
-	metric *solvers.Metric
+	metric *potential.Preconditioner
 }
 
 // NewInverse draws w on ℝᵈ with so many hinges, d and hinges at least 1. Half of
 // its mean curvature, about 1 along each axis, is H, with eigenvalues from ¼ to 1;
 // the hinges bend within about a unit.
-func NewInverse(d, hinges int, rng *solvers.Stream) (*Inverse, error) {
+func NewInverse(d, hinges int, rng *random.Stream) (*Inverse, error) {
 	if d < 1 || hinges < 1 {
 		return nil, fmt.Errorf("inverse problem on ℝ^%d with %d hinges; both must be at least 1", d, hinges)
 	}
@@ -56,7 +60,7 @@ func NewInverse(d, hinges int, rng *solvers.Stream) (*Inverse, error) {
 		w.b[k] = sharpness * .7 * rng.NormFloat64()
 		w.s[k] = (.5 + rng.Float64()) * .5 * float64(d) / float64(hinges) / bend
 	}
-	metric, err := solvers.MetricFromHessian(w.typicalHessian())
+	metric, err := potential.PreconditionerFromHessian(w.typicalHessian())
 	if err != nil {
 		return nil, fmt.Errorf("inverse problem: %w", err)
 	}
@@ -124,20 +128,20 @@ func (w *Inverse) Eval(x blas32.General, value []float32, grad blas32.General) e
 // tenth after 300 to forget their start and settle their step, through ∇w* to
 // the precision of float32. Points of one chain, n/1000 rows apart, are a little
 // alike.
-func (w *Inverse) Sample(n int, rng *solvers.Stream) (blas32.General, error) {
+func (w *Inverse) Sample(n int, rng *random.Stream) (blas32.General, error) {
 	const most, settle, thin = 1000, 300, 10
 	d := w.Dim()
-	y, x := newBatch(max(0, n), d), newBatch(max(0, n), d)
+	y, x := batch.New(max(0, n), d), batch.New(max(0, n), d)
 	if y.Rows == 0 {
 		return x, nil
 	}
-	start := newBatch(min(n, most), d)
+	start := batch.New(min(n, most), d)
 	rng.Normals(start.Data)
-	chains, err := solvers.NewChains(start)
+	chains, err := sampling.NewChains(start)
 	if err != nil {
 		return x, err
 	}
-	sampler := solvers.Langevin{Adjusted: true, Step: .5, Metric: w.metric, Decay: .6}
+	sampler := sampling.Langevin{Adjusted: true, Step: .5, Preconditioner: w.metric, Decay: .6}
 	steps := settle
 	for done := 0; done < n; done += start.Rows {
 		if _, err := sampler.Run(w, chains, steps, rng.Rand); err != nil {
@@ -148,7 +152,7 @@ func (w *Inverse) Sample(n int, rng *solvers.Stream) (blas32.General, error) {
 	}
 	// ∇w is near (typical Hessian)·x.
 	w.metric.Apply(x, y)
-	solver := &solvers.LBFGS{Tolerance: 1e-5, MaxIterations: 400}
+	solver := &conjugate.LBFGS{Tolerance: 1e-5, MaxIterations: 400}
 	info, err := solver.Solve(w, y, x, w.metric)
 	if err != nil {
 		return x, fmt.Errorf("inverse problem: conjugates: %w", err)

@@ -5,7 +5,10 @@ import (
 	"slices"
 	"testing"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/line"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -25,12 +28,12 @@ func (l normalLine) GibbsQuantile(level float64) float64 {
 	return distuv.Normal{Mu: l.c(), Sigma: math.Pow(l.v, 1./6)}.Quantile(level)
 }
 
-var _ Line = (*solvers.LinePotential)(nil) // what the axes are as a rule
+var _ Line = (*line.Potential)(nil) // what the axes are as a rule
 
 // A product of normal laws is a Gaussian, rotated or not.
 func TestProductOfNormals(t *testing.T) {
 	axes := []Line{normalLine{1, 4}, normalLine{-2, .25}, normalLine{0, 1}}
-	for name, rng := range map[string]*solvers.Stream{"axes": nil, "rotated": solvers.NewStream(1, "rotation", 0)} {
+	for name, rng := range map[string]*random.Stream{"axes": nil, "rotated": random.New(1, "rotation", 0)} {
 		p, err := NewProduct(axes, rng)
 		if err != nil {
 			t.Fatal(err)
@@ -45,16 +48,16 @@ func TestProductOfNormals(t *testing.T) {
 		}
 		var mean mat.VecDense
 		mean.MulVec(q, mat.NewVecDense(3, []float64{1, -2, 0}))
-		law, err := solvers.GaussianFromMatrix(mean.RawVector().Data, &cov)
+		law, err := exact.GaussianFromMatrix(mean.RawVector().Data, &cov)
 		if err != nil {
 			t.Fatal(err)
 		}
 		const n = 50000
-		x, err := p.Sample(n, solvers.NewStream(2, name, 0))
+		x, err := p.Sample(n, random.New(2, name, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, want := newBatch(n, 3), newBatch(n, 3)
+		got, want := batch.New(n, 3), batch.New(n, 3)
 		gotValue, wantValue := make([]float32, n), make([]float32, n)
 		if err := p.Eval(x, gotValue, got); err != nil {
 			t.Fatal(err)
@@ -72,7 +75,7 @@ func TestProductOfNormals(t *testing.T) {
 				t.Fatalf("%s: w(x_%d) is %v, want %v", name, i, gotValue[i], v)
 			}
 		}
-		fit, err := solvers.FitGaussian(x, 0)
+		fit, err := exact.FitGaussian(x, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,19 +89,19 @@ func TestProductOfNormals(t *testing.T) {
 func TestRadialMoments(t *testing.T) {
 	for _, r := range []Radial{{1, 1.5}, {2, 3}, {5, 2}, {16, 1.3}} {
 		const n = 20000
-		x, err := r.Sample(n, solvers.NewStream(1, "radial", 0))
+		x, err := r.Sample(n, random.New(1, "radial", 0))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var mean float64
 		for i := range n {
-			mean += math.Pow(norm(row(x, i)), r.P*(r.P-1)) / n
+			mean += math.Pow(norm(batch.Row(x, i)), r.P*(r.P-1)) / n
 		}
 		if d := float64(r.D); math.Abs(mean-d) > 5*math.Sqrt(r.P*d/n) {
 			t.Errorf("%+v: E|x|^{p(p−1)} = %v, want %v", r, mean, d)
 		}
 	}
-	if _, err := (Radial{2, 1}).Sample(3, solvers.NewStream(1, "radial", 0)); err == nil {
+	if _, err := (Radial{2, 1}).Sample(3, random.New(1, "radial", 0)); err == nil {
 		t.Error("p = 1 gives no error")
 	}
 }
@@ -106,11 +109,11 @@ func TestRadialMoments(t *testing.T) {
 // mixtureLine is the fixed point of ½N(−1.5, .25) + ½N(1, 1).
 func mixtureLine(t *testing.T) Line {
 	t.Helper()
-	rho, err := solvers.NewMixture1D(solvers.NormalComponent{Weight: .5, Mean: -1.5, SD: .5}, solvers.NormalComponent{Weight: .5, Mean: 1, SD: 1})
+	rho, err := line.NewMixture(line.Component{Weight: .5, Mean: -1.5, SD: .5}, line.Component{Weight: .5, Mean: 1, SD: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	mixture, err := solvers.LineSolver{Nodes: 1001}.Conjugate(rho)
+	mixture, err := line.Solver{Nodes: 1001}.Conjugate(rho)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,13 +124,13 @@ func mixtureLine(t *testing.T) Line {
 // E∇w(y) = 0 and E⟨y, ∇w(y)⟩ = d; ∇w is the gradient of w.
 func TestProblemsAreSolved(t *testing.T) {
 	mixture := mixtureLine(t)
-	product, err := NewProduct([]Line{mixture, mixture, normalLine{1, 4}}, solvers.NewStream(1, "rotation", 0))
+	product, err := NewProduct([]Line{mixture, mixture, normalLine{1, 4}}, random.New(1, "rotation", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	problems := map[string]Problem{"product": product, "peak": Radial{3, 1.5}, "shell": Radial{3, 3}}
 	for name, d := range map[string]int{"inverse in ℝ¹": 1, "inverse in ℝ²": 2, "inverse in ℝ⁸": 8} {
-		w, err := NewInverse(d, 8*d, solvers.NewStream(1, "inverse", uint64(d)))
+		w, err := NewInverse(d, 8*d, random.New(1, "inverse", uint64(d)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,11 +139,11 @@ func TestProblemsAreSolved(t *testing.T) {
 	for name, w := range problems {
 		const n = 10000
 		d := w.Dim()
-		x, err := w.Sample(n, solvers.NewStream(3, name, 0))
+		x, err := w.Sample(n, random.New(3, name, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		y, g := newBatch(n, d), newBatch(n, d)
+		y, g := batch.New(n, d), batch.New(n, d)
 		if err := w.Eval(x, nil, y); err != nil {
 			t.Fatal(err)
 		}
@@ -151,8 +154,8 @@ func TestProblemsAreSolved(t *testing.T) {
 		mean, square := make([]float64, d), make([]float64, d)
 		for i := range n {
 			var inner float64
-			for k, v := range row(g, i) {
-				inner += float64(v) * float64(row(y, i)[k])
+			for k, v := range batch.Row(g, i) {
+				inner += float64(v) * float64(batch.Row(y, i)[k])
 				mean[k] += float64(v) / n
 				square[k] += float64(v) * float64(v) / n
 			}
@@ -176,14 +179,14 @@ func TestProblemsAreSolved(t *testing.T) {
 // the points x where it is g.
 func checkSlopes(t *testing.T, name string, w Problem, x, g blas32.General) {
 	t.Helper()
-	rng := solvers.NewStream(4, name, 0)
+	rng := random.New(4, name, 0)
 	const points, step = 20, .02
-	at, value := newBatch(2*points, x.Cols), make([]float32, 2*points)
-	v := newBatch(points, x.Cols)
+	at, value := batch.New(2*points, x.Cols), make([]float32, 2*points)
+	v := batch.New(points, x.Cols)
 	rng.Normals(v.Data)
 	for i := range points {
-		for k, c := range row(x, i) {
-			row(at, 2*i)[k], row(at, 2*i+1)[k] = c-step*row(v, i)[k], c+step*row(v, i)[k]
+		for k, c := range batch.Row(x, i) {
+			batch.Row(at, 2*i)[k], batch.Row(at, 2*i+1)[k] = c-step*batch.Row(v, i)[k], c+step*batch.Row(v, i)[k]
 		}
 	}
 	if err := w.Eval(at, value, blas32.General{}); err != nil {
@@ -191,8 +194,8 @@ func checkSlopes(t *testing.T, name string, w Problem, x, g blas32.General) {
 	}
 	for i := range points {
 		var want float64
-		for k, c := range row(v, i) {
-			want += float64(c) * float64(row(g, i)[k])
+		for k, c := range batch.Row(v, i) {
+			want += float64(c) * float64(batch.Row(g, i)[k])
 		}
 		got := float64(value[2*i+1]-value[2*i]) / (2 * step)
 		if math.Abs(got-want) > 5e-3*(1+math.Abs(want)) {
@@ -202,7 +205,7 @@ func checkSlopes(t *testing.T, name string, w Problem, x, g blas32.General) {
 }
 
 func TestProblemErrors(t *testing.T) {
-	rng := solvers.NewStream(1, "errors", 0)
+	rng := random.New(1, "errors", 0)
 	if _, err := NewProduct(nil, rng); err == nil {
 		t.Error("a product without axes gives no error")
 	}
@@ -221,14 +224,14 @@ func TestProblemErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, q := range []Problem{w, p, Radial{2, 3}} {
-		if err := q.Eval(newBatch(4, 3), nil, newBatch(4, 3)); err == nil {
+		if err := q.Eval(batch.New(4, 3), nil, batch.New(4, 3)); err == nil {
 			t.Errorf("%T takes points of ℝ³", q)
 		}
-		ok := newBatch(4, q.Dim())
+		ok := batch.New(4, q.Dim())
 		if err := q.Eval(ok, make([]float32, 3), ok); err == nil {
 			t.Errorf("%T writes 3 values for 4 points", q)
 		}
-		if err := q.Eval(ok, nil, newBatch(3, q.Dim())); err == nil {
+		if err := q.Eval(ok, nil, batch.New(3, q.Dim())); err == nil {
 			t.Errorf("%T writes 3 gradients for 4 points", q)
 		}
 		x, err := q.Sample(0, rng)

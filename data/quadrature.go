@@ -6,6 +6,8 @@ import (
 	"sort"
 
 	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -71,10 +73,10 @@ func NewQuadrature(e solvers.Energy, box solvers.Box, cells int) (*Quadrature, e
 
 // Centres are those of the cells, (Cells^d, d), as LogDensity counts them.
 func (q *Quadrature) Centres() blas32.General {
-	x := newBatch(q.size(), len(q.Box.Lower))
+	x := batch.New(q.size(), len(q.Box.Lower))
 	for i := range x.Rows {
 		for j, k := range q.cell(i) {
-			row(x, i)[j] = float32(q.Box.Lower[j] + (float64(k)+.5)*q.width(j))
+			batch.Row(x, i)[j] = float32(q.Box.Lower[j] + (float64(k)+.5)*q.width(j))
 		}
 	}
 	return x
@@ -82,15 +84,15 @@ func (q *Quadrature) Centres() blas32.General {
 
 // Sample draws n independent points of ρ, (n, d): a cell by its mass, and a point
 // uniformly within it.
-func (q *Quadrature) Sample(n int, rng *solvers.Stream) blas32.General {
-	x := newBatch(max(0, n), len(q.Box.Lower))
+func (q *Quadrature) Sample(n int, rng *random.Stream) blas32.General {
+	x := batch.New(max(0, n), len(q.Box.Lower))
 	all := q.cumulated[len(q.cumulated)-1]
 	for i := range x.Rows {
 		level := all * rng.Float64()
 		// The first cell beyond the level, which one without mass never is.
 		cell := sort.Search(len(q.cumulated)-1, func(k int) bool { return q.cumulated[k] > level })
 		for j, k := range q.cell(cell) {
-			row(x, i)[j] = float32(q.Box.Lower[j] + (float64(k)+rng.Float64())*q.width(j))
+			batch.Row(x, i)[j] = float32(q.Box.Lower[j] + (float64(k)+rng.Float64())*q.width(j))
 		}
 	}
 	return x
@@ -121,7 +123,7 @@ func (q *Quadrature) take(energy []float32) error {
 		case math.IsInf(v, 1):
 			q.Infs++
 		case math.IsInf(v, -1):
-			return fmt.Errorf("the energy is −Inf at %v; E must be bounded from below", row(q.Centres(), i))
+			return fmt.Errorf("the energy is −Inf at %v; E must be bounded from below", batch.Row(q.Centres(), i))
 		default:
 			lowest = min(lowest, v)
 		}

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -72,20 +75,20 @@ func TestQuadratureLaplace(t *testing.T) {
 func TestQuadratureSamples(t *testing.T) {
 	for _, e := range allEnergies(t) {
 		if e.Dim() <= 2 && e.Box.Lower != nil {
-			checkStein(t, e, quadrature(t, e, e.Box, 0).Sample(20000, solvers.NewStream(2, "grid", 0)))
+			checkStein(t, e, quadrature(t, e, e.Box, 0).Sample(20000, random.New(2, "grid", 0)))
 		}
 	}
 }
 
 // KL(N(0, I)‖N(m, I)) = ½|m|².
 func TestQuadratureKL(t *testing.T) {
-	law := solvers.StandardGaussian(2)
+	law := exact.StandardGaussian(2)
 	e := GaussianEnergy(law)
 	q := quadrature(t, e, e.Box, 153)
 	shifted := make([]float64, len(q.LogDensity))
 	centres := q.Centres()
 	for i := range shifted {
-		x := row(centres, i)
+		x := batch.Row(centres, i)
 		dx, dy := float64(x[0])-.3, float64(x[1])+.4
 		shifted[i] = -(dx*dx+dy*dy)/2 - math.Log(2*math.Pi)
 	}
@@ -103,7 +106,7 @@ func TestQuadratureKL(t *testing.T) {
 // Half of the plane is not a number, or of infinite energy: the other half is
 // integrated, and the cells are counted.
 func TestQuadratureSurvivesHoles(t *testing.T) {
-	law := GaussianEnergy(solvers.StandardGaussian(2))
+	law := GaussianEnergy(exact.StandardGaussian(2))
 	for _, hole := range []float64{math.NaN(), math.Inf(1)} {
 		e := function(t, 2, func(x mat.Vector) float64 {
 			if x.AtVec(0) < 0 {
@@ -120,7 +123,7 @@ func TestQuadratureSurvivesHoles(t *testing.T) {
 		if math.Abs(half) > .01 {
 			t.Errorf("%v: log Z is off by %g", hole, half)
 		}
-		for i, v := range q.Sample(1000, solvers.NewStream(1, "half", 0)).Data {
+		for i, v := range q.Sample(1000, random.New(1, "half", 0)).Data {
 			if i%2 == 0 && v < -6./513 {
 				t.Fatalf("%v: a point in the hole, x₁ = %g", hole, v)
 			}
@@ -145,7 +148,7 @@ func TestQuadratureSurvivesHoles(t *testing.T) {
 			t.Errorf("%d cells give no error", cells)
 		}
 	}
-	if _, err := NewQuadrature(GaussianEnergy(solvers.StandardGaussian(3)), solvers.Box{}, 9); err == nil {
+	if _, err := NewQuadrature(GaussianEnergy(exact.StandardGaussian(3)), solvers.Box{}, 9); err == nil {
 		t.Error("three dimensions give no error")
 	}
 }

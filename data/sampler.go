@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -23,7 +25,7 @@ type Epochs struct {
 // NewEpochs deals the (n, d) batch data, n ≥ 1, in the order that pcg gives.
 // Both are kept: data must not change, and pcg must serve nothing else.
 func NewEpochs(data blas32.General, pcg *rand.PCG) (*Epochs, error) {
-	if err := checkBatch("data", data); err != nil {
+	if err := batch.Check("data", data); err != nil {
 		return nil, fmt.Errorf("epochs: %w", err)
 	}
 	if pcg == nil {
@@ -41,7 +43,7 @@ func NewEpochs(data blas32.General, pcg *rand.PCG) (*Epochs, error) {
 
 // Next fills the (b, d) batch dst with the next b rows.
 func (e *Epochs) Next(dst blas32.General) error {
-	if err := checkBatch("dst", dst); err != nil {
+	if err := batch.Check("dst", dst); err != nil {
 		return fmt.Errorf("next minibatch: %w", err)
 	}
 	if dst.Cols != e.data.Cols {
@@ -53,7 +55,7 @@ func (e *Epochs) Next(dst blas32.General) error {
 				return err
 			}
 		}
-		copy(row(dst, i), row(e.data, e.order[e.next]))
+		copy(batch.Row(dst, i), batch.Row(e.data, e.order[e.next]))
 		e.next++
 	}
 	return nil

@@ -6,38 +6,40 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"pgregory.net/rapid"
 )
 
-// numbered is a (n, 2) batch whose row i is (i, −i).
+// numbered is a (n, 2) size whose row i is (i, −i).
 func numbered(n int) blas32.General {
-	m := newBatch(n, 2)
+	m := batch.New(n, 2)
 	for i := range n {
 		m.Data[2*i], m.Data[2*i+1] = float32(i), -float32(i)
 	}
 	return m
 }
 
-// Whatever the batch size, any n rows from the start of an epoch are the whole
+// Whatever the size size, any n rows from the start of an epoch are the whole
 // data, each row once.
 func TestEpochsDealEachRowOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 12).Draw(t, "rows")
-		batch := rapid.IntRange(1, 30).Draw(t, "batch")
+		size := rapid.IntRange(1, 30).Draw(t, "batch")
 		data := numbered(n)
 		epochs, err := NewEpochs(data, rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var dealt []int
-		dst := newBatch(batch, 2)
+		dst := batch.New(size, 2)
 		for len(dealt) < 4*n {
 			if err := epochs.Next(dst); err != nil {
 				t.Fatal(err)
 			}
-			for i := range batch {
-				r := row(dst, i)
+			for i := range size {
+				r := batch.Row(dst, i)
 				if r[0] != -r[1] {
 					t.Fatalf("row %v is not of the data", r)
 				}
@@ -56,7 +58,7 @@ func TestEpochsDealEachRowOnce(t *testing.T) {
 }
 
 func TestEpochsShuffle(t *testing.T) {
-	data, dst := numbered(100), newBatch(100, 2)
+	data, dst := numbered(100), batch.New(100, 2)
 	epochs, err := NewEpochs(data, rand.NewPCG(1, 2))
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +81,7 @@ func TestEpochsRestore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		data := numbered(7)
 		deal := func(e *Epochs, n int) []float32 {
-			dst := newBatch(n, 2)
+			dst := batch.New(n, 2)
 			if err := e.Next(dst); err != nil {
 				t.Fatal(err)
 			}
@@ -107,17 +109,17 @@ func TestEpochsRestore(t *testing.T) {
 }
 
 func TestEpochsRefuse(t *testing.T) {
-	if _, err := NewEpochs(newBatch(0, 2), rand.NewPCG(1, 2)); err == nil {
+	if _, err := NewEpochs(batch.New(0, 2), rand.NewPCG(1, 2)); err == nil {
 		t.Error("data without rows passed")
 	}
-	if _, err := NewEpochs(newBatch(3, 2), nil); err == nil {
+	if _, err := NewEpochs(batch.New(3, 2), nil); err == nil {
 		t.Error("a missing random source passed")
 	}
-	epochs, err := NewEpochs(newBatch(3, 2), rand.NewPCG(1, 2))
+	epochs, err := NewEpochs(batch.New(3, 2), rand.NewPCG(1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := NewEpochs(newBatch(4, 2), rand.NewPCG(1, 2))
+	other, err := NewEpochs(batch.New(4, 2), rand.NewPCG(1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +129,7 @@ func TestEpochsRefuse(t *testing.T) {
 		err  error
 		want string
 	}{
-		"columns":    {epochs.Next(newBatch(2, 3)), "dst has 3 columns; data has 2"},
+		"columns":    {epochs.Next(batch.New(2, 3)), "dst has 3 columns; data has 2"},
 		"empty":      {epochs.Restore(nil), "the state has 0 bytes"},
 		"other data": {epochs.Restore(other.State()), "data with 4 rows; this has 3"},
 		"position":   {epochs.Restore(far), "at row 4; it must be 0 to 3"},

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -31,7 +33,7 @@ func StandIn(seed uint64, train, test int) *Images {
 
 // drawDigits draws the n images from number first on, on all cores.
 func drawDigits(seed, first uint64, n int) (pixels blas32.General, labels []uint8) {
-	pixels, labels = newBatch(n, digitSide*digitSide), make([]uint8, n)
+	pixels, labels = batch.New(n, digitSide*digitSide), make([]uint8, n)
 	workers := runtime.GOMAXPROCS(0)
 	var group sync.WaitGroup
 	for w := range workers {
@@ -39,7 +41,7 @@ func drawDigits(seed, first uint64, n int) (pixels blas32.General, labels []uint
 			for i := w; i < n; i += workers {
 				rng := rand.New(rand.NewPCG(seed, first+uint64(i)))
 				labels[i] = uint8(rng.IntN(10))
-				drawDigit(row(pixels, i), int(labels[i]), rng)
+				drawDigit(batch.Row(pixels, i), int(labels[i]), rng)
 			}
 		})
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -38,7 +40,7 @@ func TestStandInLooksLikeMNIST(t *testing.T) {
 		counts[images.TrainLabels[i]]++
 		var mass, x, y float64
 		left, right, top, bottom := 28, -1, 28, -1
-		for p, v := range row(images.Train, i) {
+		for p, v := range batch.Row(images.Train, i) {
 			if v < 0 || v > 1 || float32(math.Round(float64(255*v)))/255 != v {
 				t.Fatalf("image %d, pixel %d is %v, not a grey level k/255", i, p, v)
 			}
@@ -97,8 +99,8 @@ func nearestNeighbour(train blas32.General, trainLabels []uint8, test blas32.Gen
 		best, label := float32(math.Inf(1)), uint8(0)
 		for j := range train.Rows {
 			var d float32
-			other := row(train, j)
-			for k, v := range row(test, i) {
+			other := batch.Row(train, j)
+			for k, v := range batch.Row(test, i) {
 				d += (v - other[k]) * (v - other[k])
 			}
 			if d < best {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -41,7 +43,7 @@ func (s Set) Name() string { return s.name }
 
 // Sample draws n independent points as an (n, 2) batch (none for n < 0).
 func (s Set) Sample(rng *rand.Rand, n int) blas32.General {
-	points := newBatch(max(0, n), 2)
+	points := batch.New(max(0, n), 2)
 	for i := range points.Rows {
 		x, y := s.draw(rng)
 		points.Data[2*i], points.Data[2*i+1] = float32(x), float32(y)

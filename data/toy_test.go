@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"cmf/solvers/batch"
 )
 
 func TestToySets(t *testing.T) {
@@ -18,7 +20,7 @@ func TestToySets(t *testing.T) {
 		points := set.Sample(rand.New(rand.NewPCG(1, 2)), n)
 		var inside, mean, square [2]float64
 		for i := range n {
-			p := row(points, i)
+			p := batch.Row(points, i)
 			if set.InSupport(float64(p[0]), float64(p[1])) {
 				inside[0]++
 			}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -118,12 +120,12 @@ func (t Logit) parameters() (alpha, scale float64, err error) {
 }
 
 func forward(dst, pixels blas32.General, rng *rand.Rand, f func(x float64) float64) error {
-	if err := checkSameShape("dst", dst, "pixels", pixels); err != nil {
+	if err := batch.CheckSameShape("dst", dst, "pixels", pixels); err != nil {
 		return fmt.Errorf("transform pixels: %w", err)
 	}
 	for i := range pixels.Rows {
-		to := row(dst, i)
-		for k, v := range row(pixels, i) {
+		to := batch.Row(dst, i)
+		for k, v := range batch.Row(pixels, i) {
 			if !(v >= 0 && v <= 1) {
 				return fmt.Errorf("transform pixels: row %d, column %d is %v; it must be in [0, 1]", i, k, v)
 			}
@@ -138,12 +140,12 @@ func forward(dst, pixels blas32.General, rng *rand.Rand, f func(x float64) float
 }
 
 func inverse(dst, x blas32.General, f func(x float64) float64) error {
-	if err := checkSameShape("dst", dst, "x", x); err != nil {
+	if err := batch.CheckSameShape("dst", dst, "x", x); err != nil {
 		return fmt.Errorf("transform back to pixels: %w", err)
 	}
 	for i := range x.Rows {
-		to := row(dst, i)
-		for k, v := range row(x, i) {
+		to := batch.Row(dst, i)
+		for k, v := range batch.Row(x, i) {
 			to[k] = float32(min(max(f(float64(v)), 0), 1))
 		}
 	}
@@ -151,7 +153,7 @@ func inverse(dst, x blas32.General, f func(x float64) float64) error {
 }
 
 func logDet(dst []float64, x blas32.General, f func(x float64) float64) error {
-	if err := checkBatch("x", x); err != nil {
+	if err := batch.Check("x", x); err != nil {
 		return fmt.Errorf("log det of the transform: %w", err)
 	}
 	if len(dst) != x.Rows {
@@ -159,7 +161,7 @@ func logDet(dst []float64, x blas32.General, f func(x float64) float64) error {
 	}
 	for i := range dst {
 		dst[i] = 0
-		for _, v := range row(x, i) {
+		for _, v := range batch.Row(x, i) {
 			dst[i] += f(float64(v))
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"pgregory.net/rapid"
 )
@@ -18,7 +20,7 @@ var transforms = map[string]Transform{
 
 func TestLogitClosedForm(t *testing.T) {
 	pixels := blas32.General{Rows: 1, Cols: 3, Stride: 3, Data: []float32{0, .5, 1}}
-	dst := newBatch(1, 3)
+	dst := batch.New(1, 3)
 	if err := (Logit{Scale: 2}).Forward(dst, pixels, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +37,7 @@ func TestTransformRoundTrip(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				pixels := blas32.General{Rows: 2, Cols: 3, Stride: 4, Data: rapid.SliceOfN(rapid.Float32Range(0, 1), 8, 8).Draw(t, "pixels")}
-				x := newBatch(2, 3)
+				x := batch.New(2, 3)
 				if err := transform.Forward(x, pixels, nil); err != nil {
 					t.Fatal(err)
 				}
@@ -44,8 +46,8 @@ func TestTransformRoundTrip(t *testing.T) {
 				}
 				for i := range 2 {
 					for k := range 3 {
-						if d := math.Abs(float64(row(x, i)[k] - row(pixels, i)[k])); d > 1e-6 {
-							t.Fatalf("pixel %v comes back as %v", row(pixels, i)[k], row(x, i)[k])
+						if d := math.Abs(float64(batch.Row(x, i)[k] - batch.Row(pixels, i)[k])); d > 1e-6 {
+							t.Fatalf("pixel %v comes back as %v", batch.Row(pixels, i)[k], batch.Row(x, i)[k])
 						}
 					}
 				}
@@ -70,11 +72,11 @@ func TestInverseClips(t *testing.T) {
 
 // Dequantised pixels are uniform within their grey level's 256th.
 func TestDequantisation(t *testing.T) {
-	pixels := newBatch(1, 2000)
+	pixels := batch.New(1, 2000)
 	for k := range pixels.Data {
 		pixels.Data[k] = float32(k%256) / 255
 	}
-	noisy := newBatch(1, 2000)
+	noisy := batch.New(1, 2000)
 	if err := (Linear{}).Forward(noisy, pixels, rand.New(rand.NewPCG(1, 2))); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +97,7 @@ func TestLogDetJacobianByFiniteDifferences(t *testing.T) {
 	const h = 1. / 1024
 	for name, transform := range transforms {
 		pixels := blas32.General{Rows: 2, Cols: 3, Stride: 3, Data: []float32{.0625, .5, .75, .25, .25, .9375}}
-		x, low, high := newBatch(2, 3), newBatch(2, 3), newBatch(2, 3)
+		x, low, high := batch.New(2, 3), batch.New(2, 3), batch.New(2, 3)
 		for k, v := range pixels.Data {
 			low.Data[k], high.Data[k] = v-h, v+h
 		}
@@ -111,7 +113,7 @@ func TestLogDetJacobianByFiniteDifferences(t *testing.T) {
 		for i := range 2 {
 			var want float64
 			for k := range 3 {
-				want += math.Log((float64(row(high, i)[k]) - float64(row(low, i)[k])) / (2 * h))
+				want += math.Log((float64(batch.Row(high, i)[k]) - float64(batch.Row(low, i)[k])) / (2 * h))
 			}
 			if math.Abs(got[i]-want) > 1e-3 {
 				t.Errorf("%s: row %d has log det %v, differences give %v", name, i, got[i], want)
@@ -121,10 +123,10 @@ func TestLogDetJacobianByFiniteDifferences(t *testing.T) {
 }
 
 func TestTransformRefuses(t *testing.T) {
-	good := newBatch(2, 3)
-	bad := newBatch(2, 3)
+	good := batch.New(2, 3)
+	bad := batch.New(2, 3)
 	bad.Data[4] = 1.5
-	nan := newBatch(2, 3)
+	nan := batch.New(2, 3)
 	nan.Data[0] = float32(math.NaN())
 	short := good
 	short.Data = short.Data[:4]
@@ -134,9 +136,9 @@ func TestTransformRefuses(t *testing.T) {
 	}{
 		"pixel":      {Logit{}.Forward(good, bad, nil), "row 1, column 1 is 1.5; it must be in [0, 1]"},
 		"NaN":        {Linear{}.Forward(good, nan, nil), "row 0, column 0 is NaN"},
-		"shape":      {Logit{}.Forward(newBatch(2, 2), good, nil), "dst has shape (2, 2), pixels has (2, 3)"},
-		"short data": {Logit{}.Inverse(good, short), "x has 4 values; shape (2, 3) with stride 3 needs 6"},
-		"stride":     {Linear{}.Inverse(blas32.General{Rows: 2, Cols: 3}, good), "dst has stride 0"},
+		"shape":      {Logit{}.Forward(batch.New(2, 2), good, nil), "dst has shape (2, 2), pixels has (2, 3)"},
+		"short data": {Logit{}.Inverse(good, short), "x: 4 values; the shape (2, 3) with stride 3 needs 6"},
+		"stride":     {Linear{}.Inverse(blas32.General{Rows: 2, Cols: 3}, good), "dst: the stride 0"},
 		"alpha":      {Logit{Alpha: .5}.Forward(good, good, nil), "Alpha is 0.5; it must be in (0, 0.5)"},
 		"scale":      {Logit{Scale: -1}.Inverse(good, good), "Scale is -1; it must be positive"},
 		"log det":    {Logit{}.LogDetJacobian(make([]float64, 3), good), "dst has length 3; x has 2 rows"},

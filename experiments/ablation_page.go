@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cmf/data"
+	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -141,10 +142,10 @@ func drawDots(points blas32.General, box Box) (template.URL, error) {
 	shades := color.Palette{color.White, color.NRGBA{0x86, 0xae, 0xdc, 0xff}, color.NRGBA{0x3f, 0x80, 0xc6, 0xff}, color.NRGBA{0x16, 0x46, 0x80, 0xff}, colours[1]}
 	img := image.NewPaletted(image.Rect(0, 0, pictureEdge, pictureEdge), shades)
 	for i := range min(points.Rows, pictureDots) {
-		p := row(points, i)
+		p := batch.Row(points, i)
 		x := (float64(p[0]) - box.MinX) / (box.MaxX - box.MinX)
 		y := (box.MaxY - float64(p[1])) / (box.MaxY - box.MinY)
-		if !finite([]float64{x, y}) {
+		if !batch.AllFinite([]float64{x, y}) {
 			continue
 		}
 		at := image.Pt(int((pictureEdge-2)*min(1, max(0, x))), int((pictureEdge-2)*min(1, max(0, y))))

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/stat"
 )
 
@@ -32,7 +34,7 @@ func (s estimate) String() string {
 	switch {
 	case s.n == 0:
 		return "–"
-	case !finite([]float64{s.mean}):
+	case !batch.AllFinite([]float64{s.mean}):
 		return "not finite"
 	case s.sd > 0 && !math.IsInf(s.sd, 0):
 		d := decimals(s.sd, 2)
@@ -186,7 +188,7 @@ func (t *table) markBest(k int) {
 // finite, +Inf.
 func (h Headline) loss(v float64) float64 {
 	switch {
-	case !finite([]float64{v}):
+	case !batch.AllFinite([]float64{v}):
 		return math.Inf(1)
 	case h.Goal == Higher:
 		return -v
@@ -203,7 +205,7 @@ func (l tableLine) over(floor tableLine) string {
 	for k, e := range l.Entries {
 		logs = append(logs, math.Log(e.mean/floor.Entries[k].mean))
 	}
-	if !finite(logs) {
+	if !batch.AllFinite(logs) {
 		return ""
 	}
 	return fmt.Sprintf("%.2f", math.Exp(stat.Mean(logs, nil)))

@@ -19,7 +19,8 @@ import (
 	"cmf/data"
 	"cmf/layers"
 	"cmf/losses"
-	"cmf/solvers"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -83,8 +84,8 @@ func trainTiny(ctx context.Context, r *Run, c *tinyConfig, diary io.Writer) erro
 	if err != nil {
 		return err
 	}
-	points := set.Sample(solvers.NewStream(1, "points", 0).Rand, 500)
-	law, err := solvers.FitGaussian(points, 0)
+	points := set.Sample(random.New(1, "points", 0).Rand, 500)
+	law, err := exact.FitGaussian(points, 0)
 	if err != nil {
 		return err
 	}
@@ -106,7 +107,7 @@ func trainTiny(ctx context.Context, r *Run, c *tinyConfig, diary io.Writer) erro
 		return err
 	}
 	r.Report.Metrics["w2"] = .1
-	draw, err := m.Draw(64, 20, solvers.NewStream(c.Seed, "generation", 0))
+	draw, err := m.Draw(64, 20, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}

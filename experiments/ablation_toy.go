@@ -2,7 +2,7 @@ package experiments
 
 import (
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -54,5 +54,5 @@ func toyPoints(set string) blas32.General {
 	if err != nil {
 		return blas32.General{}
 	}
-	return s.Sample(solvers.NewStream(1, "picture", 0).Rand, pictureDots)
+	return s.Sample(random.New(1, "picture", 0).Rand, pictureDots)
 }

@@ -23,7 +23,7 @@ import (
 
 	"cmf/data"
 	"cmf/graph"
-	"cmf/solvers"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -213,7 +213,7 @@ func pointsFile(n, d int, at func(i, j int) float32) []byte {
 }
 
 func badArrays() []badInput {
-	noise := solvers.NewStream(1, "noise", 0)
+	noise := random.New(1, "noise", 0)
 	normal := func(int, int) float32 { return float32(noise.NormFloat64()) }
 	body := make([]byte, 1<<14)
 	of := func(what string, file []byte) badInput {

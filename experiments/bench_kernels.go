@@ -8,7 +8,8 @@ import (
 
 	"cmf/graph/blas"
 	"cmf/graph/kernel"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 )
 
 // rates are what this processor can do, in GFLOP/s.
@@ -30,7 +31,7 @@ func measureRates(r *Run) rates {
 // productPeak is the rate in GFLOP/s of large square products.
 func productPeak() float64 {
 	const n = 768
-	a, b, c := newBatch(n, n), newBatch(n, n), newBatch(n, n)
+	a, b, c := batch.New(n, n), batch.New(n, n), batch.New(n, n)
 	best := time.Hour
 	for range 50 {
 		start := time.Now()
@@ -63,10 +64,10 @@ var benchProducts = []benchProduct{
 
 // timeProducts adds the rates of the products.
 func timeProducts(r *Run, peak float64, table *benchTable) {
-	rng := solvers.NewStream(1, "bench products", 0)
+	rng := random.New(1, "bench products", 0)
 	var rows [][]string
 	for _, p := range benchProducts {
-		a, b, c := newBatch(p.m, p.k), newBatch(p.k, p.n), newBatch(p.m, p.n)
+		a, b, c := batch.New(p.m, p.k), batch.New(p.k, p.n), batch.New(p.m, p.n)
 		rng.Normals(a.Data)
 		rng.Normals(b.Data)
 		lda, ldb := p.k, p.n

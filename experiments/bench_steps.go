@@ -7,7 +7,10 @@ import (
 	"cmf/graph/kernel"
 	"cmf/layers"
 	"cmf/losses"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/optim"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -18,9 +21,9 @@ type bench struct {
 	w         *layers.ICNN
 	evaluator *layers.Evaluator
 	x, y      blas32.General
-	stream    *solvers.Stream
-	adam      solvers.Adam
-	state     solvers.AdamState
+	stream    *random.Stream
+	adam      optim.Adam
+	state     optim.AdamState
 }
 
 // benchCurvature is the curvature of the quadratic of all cases, ¼|x|².
@@ -43,7 +46,7 @@ func (s benchSize) random() (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream := solvers.NewStream(1, "bench", 0)
+	stream := random.New(1, "bench", 0)
 	random := func(p *graph.Param, scale float64, positive bool) {
 		p.Fill(func(int) float64 {
 			v := scale * stream.NormFloat64()
@@ -62,7 +65,7 @@ func (s benchSize) random() (*bench, error) {
 	}
 	random(w.Out, 1/float64(w.Out.Rows), true)
 	random(w.Linear, .01, false)
-	x, y := newBatch(s.n, s.d), newBatch(s.n, s.d)
+	x, y := batch.New(s.n, s.d), batch.New(s.n, s.d)
 	stream.Normals(x.Data)
 	stream.Normals(y.Data)
 	return newBenchAt(w, x, y)
@@ -71,12 +74,12 @@ func (s benchSize) random() (*bench, error) {
 // newBenchAt has the potential w at points x and y, (n, d) each.
 func newBenchAt(w *layers.ICNN, x, y blas32.General) (*bench, error) {
 	evaluator, err := layers.NewEvaluator(w)
-	return &bench{w: w, evaluator: evaluator, x: x, y: y, stream: solvers.NewStream(1, "bench", 1), adam: solvers.Adam{LR: 1e-4}}, err
+	return &bench{w: w, evaluator: evaluator, x: x, y: y, stream: random.New(1, "bench", 1), adam: optim.Adam{LR: 1e-4}}, err
 }
 
 // grad is ∇w at the whole batch.
 func (b *bench) grad() (func() error, error) {
-	g := newBatch(b.x.Rows, b.x.Cols)
+	g := batch.New(b.x.Rows, b.x.Cols)
 	return func() error { return b.evaluator.Eval(b.x, nil, g) }, nil
 }
 
@@ -100,12 +103,12 @@ func (b *bench) logdet() (func() error, error) {
 // outer has the work of an iteration of CMFGen: ten Langevin steps, ten plain
 // gradient steps of the conjugate solve, for every row, and a dual step.
 func (b *bench) outer() (func() error, error) {
-	chains, err := solvers.NewChains(b.y)
+	chains, err := sampling.NewChains(b.y)
 	if err != nil {
 		return nil, err
 	}
-	langevin := solvers.Langevin{Step: 1e-3, MaxCurvature: 1}
-	xhat, g := newBatch(b.x.Rows, b.x.Cols), newBatch(b.x.Rows, b.x.Cols)
+	langevin := sampling.Langevin{Step: 1e-3, MaxCurvature: 1}
+	xhat, g := batch.New(b.x.Rows, b.x.Cols), batch.New(b.x.Rows, b.x.Cols)
 	batches := map[string]blas32.General{losses.Data: b.x, losses.Conjugate: xhat, losses.Mask: b.mask()}
 	dual, err := b.train(losses.Dual{}, batches)
 	return func() error {
@@ -132,9 +135,9 @@ func (b *bench) train(term losses.Term, batches map[string]blas32.General) (func
 	if err != nil {
 		return nil, err
 	}
-	var weights []solvers.Weight
+	var weights []optim.Weight
 	for _, p := range trained {
-		weights = append(weights, solvers.Weight{
+		weights = append(weights, optim.Weight{
 			Name: p.Name, Value: p.Float32s(), Grad: program.Out("gradient " + p.Name).F32, NonNegative: p.NonNegative,
 		})
 	}
@@ -152,7 +155,7 @@ func (b *bench) train(term losses.Term, batches map[string]blas32.General) (func
 
 // mask weighs all rows of a batch equally.
 func (b *bench) mask() blas32.General {
-	m := newBatch(b.x.Rows, 1)
+	m := batch.New(b.x.Rows, 1)
 	for i := range m.Data {
 		m.Data[i] = 1 / float32(m.Rows)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"cmf/losses"
+	"cmf/solvers/batch"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -85,7 +86,7 @@ func TestBenchStepsLearn(t *testing.T) {
 		t.Fatal(err)
 	}
 	error2 := func() (sum float64) {
-		g := newBatch(b.x.Rows, b.x.Cols)
+		g := batch.New(b.x.Rows, b.x.Cols)
 		if err := b.evaluator.Eval(b.x, nil, g); err != nil {
 			t.Fatal(err)
 		}

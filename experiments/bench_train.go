@@ -8,7 +8,9 @@ import (
 
 	"cmf/data"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -53,13 +55,13 @@ func (s benchSize) trained(ctx context.Context, set benchData, steps int) (*benc
 			return nil, fmt.Errorf("step %d of the training on %s: %w", step+1, set.name, err)
 		}
 	}
-	x := newBatch(s.n, s.d)
+	x := batch.New(s.n, s.d)
 	for i, k := range spreadRows(set.train.Rows, s.n) {
-		copy(row(x, i), row(set.train, k))
+		copy(batch.Row(x, i), batch.Row(set.train, k))
 	}
-	y := newBatch(s.n, s.d)
+	y := batch.New(s.n, s.d)
 	for i, k := range spreadRows(m.State.Bank.Y.Rows, s.n) {
-		copy(row(y, i), row(m.State.Bank.Y, k))
+		copy(batch.Row(y, i), batch.Row(m.State.Bank.Y, k))
 	}
 	return newBenchAt(w, x, y)
 }
@@ -67,13 +69,13 @@ func (s benchSize) trained(ctx context.Context, set benchData, steps int) (*benc
 // lawOfQuadratic is the Gaussian N(0, vI) with the mean variance v of the points,
 // and the share of the curvature v^{-1/3} of its closed form that ½ is. Where ½ is
 // more than nine tenths, v is as small as that asks.
-func lawOfQuadratic(x blas32.General) (law *solvers.Gaussian, share float64, err error) {
-	v := totalVariance(x, columnMeans(x)) / float64(x.Cols)
+func lawOfQuadratic(x blas32.General) (law *exact.Gaussian, share float64, err error) {
+	v := batch.TotalVariance(x, batch.Means(x)) / float64(x.Cols)
 	if !(v > 0) || math.IsInf(v, 0) {
 		return nil, 0, fmt.Errorf("points of variance %g", v)
 	}
 	share = min(benchCurvature*math.Cbrt(v), .9)
-	law = solvers.StandardGaussian(x.Cols)
+	law = exact.StandardGaussian(x.Cols)
 	for k := range law.Values {
 		law.Values[k] = math.Pow(share/benchCurvature, 3)
 	}
@@ -85,7 +87,7 @@ func planePoints() (benchData, error) {
 	set, err := data.Toy("moons")
 	return benchData{
 		name:  set.Name(),
-		train: set.Sample(solvers.NewStream(1, "points", 0).Rand, 100000),
+		train: set.Sample(random.New(1, "points", 0).Rand, 100000),
 		core:  Core{Batch: 512, LR: 5e-2, Conjugate: "bb"},
 		Problem: Problem{
 			Start: layers.Start{Spread: 30}, Particles: 8192, Langevin: 5, Tolerance: 1e-3,
@@ -106,12 +108,12 @@ func digitPoints(ctx context.Context, folder string, n int) (benchData, error) {
 		return benchData{}, fmt.Errorf("CMF_DATA_DIR=%s: %w", folder, err)
 	}
 	d := digitData{set: set, units: &Units{Alpha: alpha, Height: side, Width: side}}
-	x, err := d.dequantised(rows(set.Train, 0, min(n, set.Train.Rows)), solvers.NewStream(seed, "dequantisation", 0))
+	x, err := d.dequantised(batch.Rows(set.Train, 0, min(n, set.Train.Rows)), random.New(seed, "dequantisation", 0))
 	if err != nil {
 		return benchData{}, err
 	}
-	x = shifted(x, columnMeans(x))
-	addNoise(x, noise, solvers.NewStream(seed, "smoothing", 0))
+	x = batch.Shifted(x, batch.Means(x))
+	addNoise(x, noise, random.New(seed, "smoothing", 0))
 	return benchData{
 		name:  set.Name,
 		train: x,

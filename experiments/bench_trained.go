@@ -12,6 +12,7 @@ import (
 	"cmf/data"
 	"cmf/graph/blas"
 	"cmf/graph/kernel"
+	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -90,7 +91,7 @@ func (s benchSize) load(folder string) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBenchAt(w, newBatch(s.n, s.d), newBatch(s.n, s.d))
+	b, err := newBenchAt(w, batch.New(s.n, s.d), batch.New(s.n, s.d))
 	if err != nil {
 		return nil, err
 	}

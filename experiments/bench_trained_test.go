@@ -11,6 +11,7 @@ import (
 
 	"cmf/data"
 	"cmf/losses"
+	"cmf/solvers/batch"
 
 	"github.com/google/go-cmp/cmp"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -23,7 +24,7 @@ func trainedTiny(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set.train = rows(set.train, 0, 4096)
+	set.train = batch.Rows(set.train, 0, 4096)
 	set.Particles = 512
 	b, err := benchSizes[2].trained(t.Context(), set, 5)
 	if err != nil {
@@ -144,7 +145,7 @@ func TestBenchPeerAgrees(t *testing.T) {
 // gradients are ∇w at x, or the loss of a work and its gradient in each weight.
 func (b *bench) gradients(t *testing.T, work string) map[string][]float32 {
 	if work == "grad" {
-		g := newBatch(b.x.Rows, b.x.Cols)
+		g := batch.New(b.x.Rows, b.x.Cols)
 		if err := b.evaluator.Eval(b.x, nil, g); err != nil {
 			t.Fatal(err)
 		}

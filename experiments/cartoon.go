@@ -8,7 +8,9 @@ import (
 
 	"cmf/data"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -86,7 +88,7 @@ func doCartoon(ctx context.Context, r *Run, c *CartoonConfig) error {
 	}
 	r.Note("The potential is a network in %d principal directions, which hold %.1f %% of the variance, and a quadratic, the closed form for a Gaussian, in the other %d.",
 		c.Components, 100*units.share, units.train.Cols-c.Components)
-	law, err := solvers.FitGaussian(units.leading, 0)
+	law, err := exact.FitGaussian(units.leading, 0)
 	if err != nil {
 		return err
 	}
@@ -110,14 +112,14 @@ func doCartoon(ctx context.Context, r *Run, c *CartoonConfig) error {
 		return err
 	}
 	r.Progress.Log.Info("generating", "pictures", c.Samples)
-	draw, err := model.Draw(c.Samples, c.Mixing, solvers.NewStream(c.Seed, "generation", 0))
+	draw, err := model.Draw(c.Samples, c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
 	for name, v := range draw.Checks {
 		r.Report.Metrics[name] = v
 	}
-	remainder := func() *solvers.Stream { return solvers.NewStream(c.Seed, "remainder", 0) }
+	remainder := func() *random.Stream { return random.New(c.Seed, "remainder", 0) }
 	ofNoise := 1. / 6
 	if c.Source == "gaussian" {
 		ofNoise = 0
@@ -127,7 +129,7 @@ func doCartoon(ctx context.Context, r *Run, c *CartoonConfig) error {
 	if err != nil {
 		return err
 	}
-	gaussian, err := units.pictures(units.gaussian(c.Samples, solvers.NewStream(c.Seed, "Gaussian fit", 0)))
+	gaussian, err := units.pictures(units.gaussian(c.Samples, random.New(c.Seed, "Gaussian fit", 0)))
 	if err != nil {
 		return err
 	}
@@ -176,19 +178,19 @@ type cartoonUnits struct {
 }
 
 func newCartoonUnits(set *data.Pictures, c *CartoonConfig) (*cartoonUnits, error) {
-	u := &cartoonUnits{Units: &Units{Alpha: c.Alpha, Height: set.Side, Width: set.Side}, train: newBatch(set.Train.Rows, set.Train.Cols)}
-	if err := (data.Logit{Alpha: c.Alpha}).Forward(u.train, set.Train, solvers.NewStream(c.Seed, "dequantisation", 0).Rand); err != nil {
+	u := &cartoonUnits{Units: &Units{Alpha: c.Alpha, Height: set.Side, Width: set.Side}, train: batch.New(set.Train.Rows, set.Train.Cols)}
+	if err := (data.Logit{Alpha: c.Alpha}).Forward(u.train, set.Train, random.New(c.Seed, "dequantisation", 0).Rand); err != nil {
 		return nil, err
 	}
 	var err error
 	// As many more directions keep their own variance in the closed form.
-	if u.principal, err = newPrincipal(u.train, 2*c.Components, solvers.NewStream(c.Seed, "principal directions", 0)); err != nil {
+	if u.principal, err = newPrincipal(u.train, 2*c.Components, random.New(c.Seed, "principal directions", 0)); err != nil {
 		return nil, err
 	}
 	u.principal.learned = c.Components
-	u.train = shifted(u.train, u.principal.mean)
+	u.train = batch.Shifted(u.train, u.principal.mean)
 	u.leading = u.principal.coordinates(u.train, c.Components)
-	total := totalVariance(u.train, make([]float64, u.train.Cols))
+	total := batch.TotalVariance(u.train, make([]float64, u.train.Cols))
 	for _, v := range u.principal.values[:c.Components] {
 		u.share += v / total
 	}
@@ -203,9 +205,9 @@ func (u *cartoonUnits) pictures(x blas32.General) (blas32.General, error) {
 
 // gaussian draws the Gaussian fit of all d centred logits: normal combinations of
 // the training pictures have exactly their covariance.
-func (u *cartoonUnits) gaussian(n int, rng *solvers.Stream) blas32.General {
+func (u *cartoonUnits) gaussian(n int, rng *random.Stream) blas32.General {
 	m := u.train.Rows
-	weights, out := newBatch(n, m), newBatch(n, u.train.Cols)
+	weights, out := batch.New(n, m), batch.New(n, u.train.Cols)
 	rng.Normals(weights.Data)
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, float32(1/math.Sqrt(float64(m-1))), weights, u.train, 0, out)
 	return out
@@ -213,9 +215,9 @@ func (u *cartoonUnits) gaussian(n int, rng *solvers.Stream) blas32.General {
 
 // directions directs hinges along principal directions, coloured patches,
 // differences of two pictures, and at random.
-func (u *cartoonUnits) directions(b blas32.General, _ int, rng *solvers.Stream) {
+func (u *cartoonUnits) directions(b blas32.General, _ int, rng *random.Stream) {
 	k, area := u.leading.Cols, u.Height*u.Width
-	v, patches := make([]float32, k), newBatch(1, 3*area)
+	v, patches := make([]float32, k), batch.New(1, 3*area)
 	v64 := make([]float64, area)
 	basis := u.principal.vectors
 	basis.Cols = k
@@ -235,7 +237,7 @@ func (u *cartoonUnits) directions(b blas32.General, _ int, rng *solvers.Stream) 
 			}
 			blas32.Gemv(blas.Trans, 1, basis, blas32.Vector{N: 3 * area, Inc: 1, Data: patches.Data}, 0, blas32.Vector{N: k, Inc: 1, Data: v})
 		case 3:
-			p, q := row(u.leading, rng.IntN(u.leading.Rows)), row(u.leading, rng.IntN(u.leading.Rows))
+			p, q := batch.Row(u.leading, rng.IntN(u.leading.Rows)), batch.Row(u.leading, rng.IntN(u.leading.Rows))
 			for j := range v {
 				v[j] = p[j] - q[j]
 			}

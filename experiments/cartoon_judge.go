@@ -4,7 +4,8 @@ import (
 	"fmt"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -23,7 +24,7 @@ func judgeCartoons(r *Run, set *data.Pictures, model, gaussian blas32.General, s
 		}
 		var err error
 		// The same directions for all three.
-		if m.into["sliced_w2"], err = SlicedW2(m.x, test, 256, solvers.NewStream(seed, "sliced W2", 0).Rand); err != nil {
+		if m.into["sliced_w2"], err = SlicedW2(m.x, test, 256, random.New(seed, "sliced W2", 0).Rand); err != nil {
 			return err
 		}
 		// Training pictures are their own nearest ones.
@@ -46,7 +47,7 @@ func judgeCartoons(r *Run, set *data.Pictures, model, gaussian blas32.General, s
 // cartoonTiles lays pictures of that side out in a grid.
 func cartoonTiles(side int) func(title string, x blas32.General) Tiles {
 	return func(title string, x blas32.General) Tiles {
-		return Tiles{Title: title, Pixels: rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
+		return Tiles{Title: title, Pixels: batch.Rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
 	}
 }
 

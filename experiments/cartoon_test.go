@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -62,11 +64,11 @@ func checkSavedCartoons(t *testing.T, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	draw, err := m.Draw(64, 20, solvers.NewStream(1, "generation", 0))
+	draw, err := m.Draw(64, 20, random.New(1, "generation", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	pictures, err := m.Units().Sample(draw.Points, solvers.NewStream(1, "remainder", 0))
+	pictures, err := m.Units().Sample(draw.Points, random.New(1, "remainder", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func checkSavedCartoons(t *testing.T, folder string) {
 			t.Fatalf("value %d of the pictures is %g, in the run it was %g", k, v, saved.Data[k])
 		}
 	}
-	near := newBatch(8, draw.Points.Cols) // about the mean no pixel is cut to [0, 1]
+	near := batch.New(8, draw.Points.Cols) // about the mean no pixel is cut to [0, 1]
 	for k := range near.Data {
 		near.Data[k] = draw.Points.Data[k] / 20
 	}
@@ -96,11 +98,11 @@ func checkSavedCartoons(t *testing.T, folder string) {
 			t.Errorf("coordinate %d is %g, from its picture %g", k, v, back.Data[k])
 		}
 	}
-	logPDF, info, err := m.LogPDF(rows(pictures, 0, 4), solvers.NewStream(1, "log Z", 0))
-	if err != nil || !finite(logPDF) || !finite([]float64{info.LogZ}) {
+	logPDF, info, err := m.LogPDF(batch.Rows(pictures, 0, 4), random.New(1, "log Z", 0))
+	if err != nil || !batch.AllFinite(logPDF) || !batch.AllFinite([]float64{info.LogZ}) {
 		t.Errorf("log densities %v with log Z %g, error %v", logPDF, info.LogZ, err)
 	}
-	if _, err := m.Units().Data(newBatch(2, 3)); err == nil {
+	if _, err := m.Units().Data(batch.New(2, 3)); err == nil {
 		t.Error("points of another dimension are not refused")
 	}
 }
@@ -124,31 +126,31 @@ func TestCartoonBadInput(t *testing.T) {
 
 // skewed is a sample of a Gaussian on ℝ¹² with variances 9·.6^k along random
 // directions.
-func skewed(t *testing.T, n int) (x blas32.General, law *solvers.Gaussian) {
+func skewed(t *testing.T, n int) (x blas32.General, law *exact.Gaussian) {
 	t.Helper()
 	const d = 12
 	var qr mat.QR
 	wide := mat.NewDense(d, d, nil)
-	rng := solvers.NewStream(1, "directions", 0)
+	rng := random.New(1, "directions", 0)
 	wide.Apply(func(int, int, float64) float64 { return rng.NormFloat64() }, wide)
 	qr.Factorize(wide)
-	law = &solvers.Gaussian{Mean: make([]float64, d), Values: make([]float64, d), Vectors: new(mat.Dense)}
+	law = &exact.Gaussian{Mean: make([]float64, d), Values: make([]float64, d), Vectors: new(mat.Dense)}
 	qr.QTo(law.Vectors)
 	for k := range d {
 		law.Values[k], law.Mean[k] = 9*math.Pow(.6, float64(k)), float64(k)
 	}
-	return law.Sample(n, solvers.NewStream(1, "sample", 0)), law
+	return law.Sample(n, random.New(1, "sample", 0)), law
 }
 
 // The leading directions are those of the exact eigendecomposition of the sample.
 func TestPrincipalDirections(t *testing.T) {
 	x, _ := skewed(t, 3000)
 	const k = 4
-	p, err := newPrincipal(x, k, solvers.NewStream(1, "start", 0))
+	p, err := newPrincipal(x, k, random.New(1, "start", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	exact, err := solvers.FitGaussian(x, 0)
+	exact, err := exact.FitGaussian(x, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +163,7 @@ func TestPrincipalDirections(t *testing.T) {
 		}
 		var along float64
 		for i := range 12 {
-			along += float64(row(p.vectors, i)[j]) * exact.Vectors.At(i, 11-j)
+			along += float64(batch.Row(p.vectors, i)[j]) * exact.Vectors.At(i, 11-j)
 		}
 		if math.Abs(p.values[j]-want) > 2e-3*want || math.Abs(math.Abs(along)-1) > 1e-2 {
 			t.Errorf("direction %d: variance %g, want %g; cosine %g", j, p.values[j], want, along)
@@ -170,7 +172,7 @@ func TestPrincipalDirections(t *testing.T) {
 	if math.Abs(p.rest-rest) > 1e-2*rest {
 		t.Errorf("mean variance of the rest %g, want %g", p.rest, rest)
 	}
-	if _, err := newPrincipal(x, 12, solvers.NewStream(1, "start", 0)); err == nil {
+	if _, err := newPrincipal(x, 12, random.New(1, "start", 0)); err == nil {
 		t.Error("as many directions as dimensions are not refused")
 	}
 }
@@ -181,18 +183,18 @@ func TestPrincipalDirections(t *testing.T) {
 func TestPrincipalLift(t *testing.T) {
 	const n, k, all = 20_000, 3, 6
 	x, _ := skewed(t, n)
-	p, err := newPrincipal(x, all, solvers.NewStream(1, "start", 0))
+	p, err := newPrincipal(x, all, random.New(1, "start", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	z := p.coordinates(shifted(x, p.mean), k)
-	stream := func() *solvers.Stream { return solvers.NewStream(1, "remainder", 0) }
+	z := p.coordinates(batch.Shifted(x, p.mean), k)
+	stream := func() *random.Stream { return random.New(1, "remainder", 0) }
 	picture, noise := p.lift(z, 1./2, stream()), p.lift(z, 1./6, stream())
-	_, cov := moments(picture)
+	_, cov := batch.Moments(picture)
 	v := mat.NewDense(12, all, nil)
 	for i := range 12 {
 		for j := range all {
-			v.Set(i, j, float64(row(p.vectors, i)[j]))
+			v.Set(i, j, float64(batch.Row(p.vectors, i)[j]))
 		}
 	}
 	var inner mat.Dense
@@ -207,20 +209,20 @@ func TestPrincipalLift(t *testing.T) {
 	}
 	// Along the directions beyond k the map is λ^{1/3}, beyond all of them rest^{1/3}.
 	for _, b := range []blas32.General{picture, noise} {
-		if got := p.coordinates(b, k); math.Abs(float64(row(got, 5)[1]-row(z, 5)[1])) > 1e-3 {
-			t.Errorf("a coordinate of the network is %g, want %g", row(got, 5)[1], row(z, 5)[1])
+		if got := p.coordinates(b, k); math.Abs(float64(batch.Row(got, 5)[1]-batch.Row(z, 5)[1])) > 1e-3 {
+			t.Errorf("a coordinate of the network is %g, want %g", batch.Row(got, 5)[1], batch.Row(z, 5)[1])
 		}
 	}
 	a, b := p.coordinates(picture, all), p.coordinates(noise, all)
 	for j := k; j < all; j++ {
-		if ratio := float64(row(a, 7)[j] / row(b, 7)[j]); math.Abs(ratio-math.Cbrt(p.values[j])) > 1e-2 {
+		if ratio := float64(batch.Row(a, 7)[j] / batch.Row(b, 7)[j]); math.Abs(ratio-math.Cbrt(p.values[j])) > 1e-2 {
 			t.Errorf("direction %d: the map stretches by %g, want %g", j, ratio, math.Cbrt(p.values[j]))
 		}
 	}
 	across := func(x, z blas32.General) []float32 { // row 7 less what lies along V
-		out := newBatch(1, 12)
-		copy(out.Data, row(x, 7))
-		blas32.Gemm(blas.NoTrans, blas.Trans, -1, rows(z, 7, 8), p.vectors, 1, out)
+		out := batch.New(1, 12)
+		copy(out.Data, batch.Row(x, 7))
+		blas32.Gemm(blas.NoTrans, blas.Trans, -1, batch.Rows(z, 7, 8), p.vectors, 1, out)
 		return out.Data
 	}
 	u, w := across(picture, a), across(noise, b)
@@ -235,7 +237,7 @@ func TestPrincipalLift(t *testing.T) {
 // rest: for a Gaussian, in closed form, Σ = V·diag(λ)·Vᵀ + rest·(I − V·Vᵀ).
 func TestPrincipalDensity(t *testing.T) {
 	x, _ := skewed(t, 2000)
-	p, err := newPrincipal(x, 6, solvers.NewStream(1, "start", 0))
+	p, err := newPrincipal(x, 6, random.New(1, "start", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +246,7 @@ func TestPrincipalDensity(t *testing.T) {
 	spread := mat.NewDense(6, 6, nil)
 	for j := range 6 {
 		for i := range 12 {
-			v.Set(i, j, float64(row(p.vectors, i)[j]))
+			v.Set(i, j, float64(batch.Row(p.vectors, i)[j]))
 		}
 		spread.Set(j, j, p.values[j]-p.rest)
 	}
@@ -257,18 +259,18 @@ func TestPrincipalDensity(t *testing.T) {
 		}
 		cov.SetSym(i, i, cov.At(i, i)+p.rest)
 	}
-	whole, err := solvers.NewGaussian(p.mean, cov)
+	whole, err := exact.NewGaussian(p.mean, cov)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := whole.LogPDF(rows(x, 0, 20))
+	want, err := whole.LogPDF(batch.Rows(x, 0, 20))
 	if err != nil {
 		t.Fatal(err)
 	}
-	centred := shifted(rows(x, 0, 20), p.mean)
+	centred := batch.Shifted(batch.Rows(x, 0, 20), p.mean)
 	z := p.coordinates(centred, p.learned)
 	for i, got := range p.logRest(centred) {
-		for j, c := range row(z, i) {
+		for j, c := range batch.Row(z, i) {
 			got -= (float64(c)*float64(c)/p.values[j] + math.Log(2*math.Pi*p.values[j])) / 2
 		}
 		if math.Abs(got-want[i]) > 1e-3*math.Abs(want[i]) {
@@ -280,9 +282,9 @@ func TestPrincipalDensity(t *testing.T) {
 // Normal combinations of the pictures have their covariance.
 func TestGaussianOfPictures(t *testing.T) {
 	x, _ := skewed(t, 500)
-	u := &cartoonUnits{train: shifted(x, columnMeans(x))}
-	_, want := moments(u.train)
-	_, got := moments(u.gaussian(20_000, solvers.NewStream(1, "draws", 0)))
+	u := &cartoonUnits{train: batch.Shifted(x, batch.Means(x))}
+	_, want := batch.Moments(u.train)
+	_, got := batch.Moments(u.gaussian(20_000, random.New(1, "draws", 0)))
 	for i := range 12 {
 		for j := range 12 {
 			if scale := math.Sqrt(want.At(i, i) * want.At(j, j)); math.Abs(got.At(i, j)-want.At(i, j)) > .06*scale {
@@ -294,14 +296,14 @@ func TestGaussianOfPictures(t *testing.T) {
 
 func TestMatchedNoise(t *testing.T) {
 	x, _ := skewed(t, 400)
-	y := newBatch(300, 12)
-	solvers.NewStream(1, "noise", 0).Normals(y.Data)
+	y := batch.New(300, 12)
+	random.New(1, "noise", 0).Normals(y.Data)
 	z := matched(y, x)
-	if got, want := totalVariance(z, columnMeans(z)), totalVariance(x, columnMeans(x)); math.Abs(got-want) > 1e-3*want {
+	if got, want := batch.TotalVariance(z, batch.Means(z)), batch.TotalVariance(x, batch.Means(x)); math.Abs(got-want) > 1e-3*want {
 		t.Errorf("total variance %g, want %g", got, want)
 	}
-	for j, want := range columnMeans(x) {
-		if got := columnMeans(z)[j]; math.Abs(got-want) > 1e-4 {
+	for j, want := range batch.Means(x) {
+		if got := batch.Means(z)[j]; math.Abs(got-want) > 1e-4 {
 			t.Errorf("mean of column %d is %g, want %g", j, got, want)
 		}
 	}

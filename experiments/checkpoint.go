@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"cmf/graph"
-	"cmf/solvers"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -29,12 +31,12 @@ func (m *Model) store(path string) error {
 	putMap(c, "good.", s.Good)
 	c.Put("bank.y", s.Bank.Y.Data, s.Bank.Y.Rows, s.Bank.Y.Cols)
 	c.Put("bank.partners", s.Partners.Data, s.Partners.Rows, s.Partners.Cols)
-	if m := s.Metric(); m != nil {
+	if m := s.Preconditioner(); m != nil {
 		p, l := m.Factors()
 		c.Put("metric.p", p.Data, p.Rows, p.Cols)
 		c.Put("metric.l", l.Data, l.Rows, l.Cols)
 	}
-	if v, ok := m.Noise.(*solvers.Carried); ok {
+	if v, ok := m.Noise.(*potential.Carried); ok {
 		carry := v.Matrix()
 		c.Put("carry", carry.Data, carry.Rows, carry.Cols)
 	}
@@ -103,7 +105,7 @@ func (m *Model) restore(c *graph.Checkpoint) (err error) {
 	if good := getMap(c, "good."); len(good) > 0 {
 		s.Good = good
 	}
-	if err := m.loadMetric(c); err != nil {
+	if err := m.loadPreconditioner(c); err != nil {
 		return err
 	}
 	for name, to := range m.counts() {
@@ -156,25 +158,25 @@ func (m *Model) counts() map[string]*int {
 	}
 }
 
-// loadMetric restores the preconditioner, if there is one.
-func (m *Model) loadMetric(c *graph.Checkpoint) error {
+// loadPreconditioner restores the preconditioner, if there is one.
+func (m *Model) loadPreconditioner(c *graph.Checkpoint) error {
 	p, ok := c.Tensors["metric.p"]
 	if !ok {
 		return nil
 	}
-	metric, err := solvers.DenseMetric(general(p), general(c.Tensors["metric.l"]))
+	preconditioner, err := potential.DensePreconditioner(general(p), general(c.Tensors["metric.l"]))
 	if err != nil {
 		return fmt.Errorf("its preconditioner: %w", err)
 	}
 	if p.Shape[0] != m.Evaluator.Dim() {
 		return fmt.Errorf("its preconditioner is of dimension %d, its potential of %d", p.Shape[0], m.Evaluator.Dim())
 	}
-	m.State.SetMetric(metric)
+	m.State.SetPreconditioner(preconditioner)
 	return nil
 }
 
 // own lists the weights that terms of the loss have besides the potential's.
-func (m *Model) own() (own []solvers.Weight) {
+func (m *Model) own() (own []optim.Weight) {
 	for _, w := range m.objective.Weights() {
 		if m.params.ByName(w.Name) == nil {
 			own = append(own, w)
@@ -244,6 +246,6 @@ func general(t graph.Tensor) blas32.General {
 
 // newPCG is the generator of a named purpose.
 func newPCG(seed uint64, purpose string) *rand.PCG {
-	s := solvers.NewStream(seed, purpose, 0)
+	s := random.New(seed, purpose, 0)
 	return rand.NewPCG(s.Uint64(), s.Uint64())
 }

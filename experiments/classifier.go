@@ -7,7 +7,9 @@ import (
 	"math"
 
 	"cmf/graph"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/optim"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -39,7 +41,7 @@ const (
 var trainedClassifier []byte
 
 // NewClassifier returns an untrained network.
-func NewClassifier(rng *solvers.Stream) (*Classifier, error) {
+func NewClassifier(rng *random.Stream) (*Classifier, error) {
 	ps, err := graph.NewParams(tensor.Float32)
 	if err != nil {
 		return nil, err
@@ -62,7 +64,7 @@ func TrainedClassifier() (c *Classifier, accuracy string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("experiments: the built-in classifier: %w", err)
 	}
-	if c, err = NewClassifier(solvers.NewStream(0, "classifier", 0)); err != nil {
+	if c, err = NewClassifier(random.New(0, "classifier", 0)); err != nil {
 		return nil, "", err
 	}
 	if err := ckpt.GetParams(c.params); err != nil {
@@ -101,7 +103,7 @@ func (c *Classifier) Evaluate(x blas32.General) (h, p blas32.General, err error)
 			return h0, h0, err
 		}
 	}
-	h, p = newBatch(x.Rows, features), newBatch(x.Rows, classes)
+	h, p = batch.New(x.Rows, features), batch.New(x.Rows, classes)
 	in := c.program.In("x").General()
 	for lo := 0; lo < x.Rows; lo += rows {
 		n := min(rows, x.Rows-lo)
@@ -145,7 +147,7 @@ func (c *Classifier) Accuracy(x blas32.General, labels []uint8) (float64, error)
 
 // Train fits the network by cross-entropy over whole epochs in batches of 128,
 // with Adam under a cosine schedule. after is called at the end of each epoch.
-func (c *Classifier) Train(x blas32.General, labels []uint8, epochs int, rng *solvers.Stream, after func(epoch int, loss float64)) error {
+func (c *Classifier) Train(x blas32.General, labels []uint8, epochs int, rng *random.Stream, after func(epoch int, loss float64)) error {
 	const rows = 128
 	if len(labels) != x.Rows || x.Rows < rows {
 		return errors.New("experiments: training needs a label for each of at least 128 pictures")
@@ -163,17 +165,17 @@ func (c *Classifier) Train(x blas32.General, labels []uint8, epochs int, rng *so
 	if err != nil {
 		return err
 	}
-	var weights []solvers.Weight
+	var weights []optim.Weight
 	for _, p := range ps {
-		weights = append(weights, solvers.Weight{Name: p.Name, Value: p.Float32s(), Grad: program.Out(p.Name).F32})
+		weights = append(weights, optim.Weight{Name: p.Name, Value: p.Float32s(), Grad: program.Out(p.Name).F32})
 	}
 	steps := x.Rows / rows
-	schedule, err := solvers.NewSchedule("cosine", .01, epochs*steps, 100)
+	schedule, err := optim.NewSchedule("cosine", .01, epochs*steps, 100)
 	if err != nil {
 		return err
 	}
-	adam := solvers.Adam{LR: 1e-3, Schedule: schedule}
-	var state solvers.AdamState
+	adam := optim.Adam{LR: 1e-3, Schedule: schedule}
+	var state optim.AdamState
 	in, lab := program.In("x"), program.In("labels")
 	for epoch := range epochs {
 		order := rng.Perm(x.Rows)

@@ -5,7 +5,8 @@ import (
 	"math"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -111,16 +112,16 @@ func confidence(p blas32.General) (mean, entropy float64) {
 // at equal distances would not do: MNIST's training digits are by two groups of
 // writers in turn, so that every second row is by one group.
 func spread(x blas32.General, n int) blas32.General {
-	out := newBatch(n, x.Cols)
+	out := batch.New(n, x.Cols)
 	for i, k := range spreadRows(x.Rows, n) {
-		copy(row(out, i), row(x, k))
+		copy(batch.Row(out, i), batch.Row(x, k))
 	}
 	return out
 }
 
 // spreadRows are the rows that spread takes of so many.
 func spreadRows(of, n int) []int {
-	rng := solvers.NewStream(0, "spread", 0)
+	rng := random.New(0, "spread", 0)
 	chosen := make([]int, n)
 	for i := range chosen {
 		from, to := i*of/n, (i+1)*of/n
@@ -131,7 +132,7 @@ func spreadRows(of, n int) []int {
 
 // digitTiles lays digits out in a grid.
 func digitTiles(title string, x blas32.General) Tiles {
-	return Tiles{Title: title, Pixels: rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
+	return Tiles{Title: title, Pixels: batch.Rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
 }
 
 // drawDigits draws the grids of Figure 5.
@@ -145,7 +146,7 @@ func drawDigits(r *Run, set *data.Images, gibbs, digits, gaussian blas32.General
 
 // greyed maps each coordinate from ±2.5 deviations about its mean to [0, 1].
 func greyed(x blas32.General) blas32.General {
-	out := newBatch(x.Rows, x.Cols)
+	out := batch.New(x.Rows, x.Cols)
 	for j := range x.Cols {
 		var s, ss float64
 		for i := range x.Rows {

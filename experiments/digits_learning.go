@@ -3,6 +3,8 @@ package experiments
 import (
 	"fmt"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -62,17 +64,17 @@ func (j *judge) drawClasses(r *Run, generated, gaussian blas32.General) error {
 		if err != nil {
 			return err
 		}
-		grid := newBatch(p.Cols*columns, set.x.Cols)
+		grid := batch.New(p.Cols*columns, set.x.Cols)
 		found := make([]int, p.Cols)
 		for i := range p.Rows {
 			class := 0
-			for k, v := range row(p, i) {
-				if v > row(p, i)[class] {
+			for k, v := range batch.Row(p, i) {
+				if v > batch.Row(p, i)[class] {
 					class = k
 				}
 			}
 			if found[class] < columns {
-				copy(row(grid, class*columns+found[class]), row(set.x, i))
+				copy(batch.Row(grid, class*columns+found[class]), batch.Row(set.x, i))
 				found[class]++
 			}
 		}

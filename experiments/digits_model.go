@@ -11,7 +11,9 @@ import (
 	"cmf/data"
 	"cmf/layers"
 	"cmf/losses"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -74,10 +76,10 @@ func (c *DigitModel) checkNoise(core *Core) error {
 // digitData is a set of digits in the units of a model.
 type digitData struct {
 	set      *data.Images
-	units    *Units            // logits about the mean of those to train on
-	train    blas32.General    // with smoothing noise, (n, 784)
-	baseline *solvers.Gaussian // fitted before noise was added
-	law      *solvers.Gaussian // that of train
+	units    *Units          // logits about the mean of those to train on
+	train    blas32.General  // with smoothing noise, (n, 784)
+	baseline *exact.Gaussian // fitted before noise was added
+	law      *exact.Gaussian // that of train
 }
 
 // open reads the digits, in the units of a model at hand, or else in their own; the
@@ -91,15 +93,15 @@ func (c *DigitModel) open(ctx context.Context, r *Run, core *Core, heldOut int, 
 	if units == nil {
 		d.units = &Units{Alpha: c.Alpha, Height: side, Width: side}
 	}
-	if d.train, err = d.dequantised(set.Train, solvers.NewStream(core.Seed, "dequantisation", 0)); err != nil {
+	if d.train, err = d.dequantised(set.Train, random.New(core.Seed, "dequantisation", 0)); err != nil {
 		return nil, err
 	}
 	if units == nil {
 		// The origin is a choice, for shifts of ρ are not shifts of w.
-		d.units.Center = columnMeans(d.train)
-		d.train = shifted(d.train, d.units.Center)
+		d.units.Center = batch.Means(d.train)
+		d.train = batch.Shifted(d.train, d.units.Center)
 	}
-	if d.baseline, err = solvers.FitGaussian(d.train, 1e-4); err != nil {
+	if d.baseline, err = exact.FitGaussian(d.train, 1e-4); err != nil {
 		return nil, err
 	}
 	d.law, err = smooth(d.train, d.baseline, c.Noise, core.Seed)
@@ -107,8 +109,8 @@ func (c *DigitModel) open(ctx context.Context, r *Run, core *Core, heldOut int, 
 }
 
 // dequantised are pictures in the model's units, their grey levels spread.
-func (d *digitData) dequantised(pictures blas32.General, rng *solvers.Stream) (blas32.General, error) {
-	x := newBatch(pictures.Rows, pictures.Cols)
+func (d *digitData) dequantised(pictures blas32.General, rng *random.Stream) (blas32.General, error) {
+	x := batch.New(pictures.Rows, pictures.Cols)
 	if err := (data.Logit{Alpha: d.units.Alpha}).Forward(x, pictures, rng.Rand); err != nil {
 		return x, err
 	}
@@ -183,7 +185,7 @@ func loadDigits(ctx context.Context, r *Run, c *Core, train, heldOut int) (*data
 		return nil, fmt.Errorf("CMF_DATA_DIR=%s: %w", c.DataDir, err)
 	}
 	if train > 0 && train < set.Train.Rows {
-		set.Train, set.TrainLabels = rows(set.Train, 0, train), set.TrainLabels[:train]
+		set.Train, set.TrainLabels = batch.Rows(set.Train, 0, train), set.TrainLabels[:train]
 	}
 	r.Report.Data = fmt.Sprintf("%s, %d digits to train on, %d held out", set.Name, set.Train.Rows, set.Test.Rows)
 	r.Progress.Log.Info("data", "set", r.Report.Data)
@@ -193,20 +195,20 @@ func loadDigits(ctx context.Context, r *Run, c *Core, train, heldOut int) (*data
 // smooth adds N(0, noise²) to every pixel of x in place and to the Gaussian
 // fitted to it. A pixel that is black or white in nearly all digits has next to
 // no variance; the map would spend its curvature there, on what the eye cannot see.
-func smooth(x blas32.General, fit *solvers.Gaussian, noise float64, seed uint64) (*solvers.Gaussian, error) {
+func smooth(x blas32.General, fit *exact.Gaussian, noise float64, seed uint64) (*exact.Gaussian, error) {
 	if noise == 0 {
 		return fit, nil
 	}
-	addNoise(x, noise, solvers.NewStream(seed, "smoothing", 0))
+	addNoise(x, noise, random.New(seed, "smoothing", 0))
 	values := make([]float64, len(fit.Values))
 	for k, v := range fit.Values {
 		values[k] = v + noise*noise
 	}
-	return &solvers.Gaussian{Mean: fit.Mean, Values: values, Vectors: fit.Vectors}, nil
+	return &exact.Gaussian{Mean: fit.Mean, Values: values, Vectors: fit.Vectors}, nil
 }
 
 // addNoise adds N(0, noise²) to every entry of x.
-func addNoise(x blas32.General, noise float64, rng *solvers.Stream) {
+func addNoise(x blas32.General, noise float64, rng *random.Stream) {
 	z := make([]float32, x.Cols)
 	for i := range x.Rows {
 		rng.Normals(z)
@@ -217,17 +219,17 @@ func addNoise(x blas32.General, noise float64, rng *solvers.Stream) {
 }
 
 // startLaw is the Gaussian at which the potential starts.
-func startLaw(init string, law *solvers.Gaussian) *solvers.Gaussian {
+func startLaw(init string, law *exact.Gaussian) *exact.Gaussian {
 	if init == "identity" {
-		return solvers.StandardGaussian(law.Dim())
+		return exact.StandardGaussian(law.Dim())
 	}
 	return law
 }
 
 // strokes directs hinges at what pictures are made of: single pixels, small
 // oriented patches, differences of two digits, and a share at random.
-func strokes(train blas32.General) func(b blas32.General, layer int, rng *solvers.Stream) {
-	return func(b blas32.General, _ int, rng *solvers.Stream) {
+func strokes(train blas32.General) func(b blas32.General, layer int, rng *random.Stream) {
+	return func(b blas32.General, _ int, rng *random.Stream) {
 		v := make([]float64, pixels)
 		for k := range b.Cols {
 			clear(v)
@@ -259,7 +261,7 @@ func strokes(train blas32.General) func(b blas32.General, layer int, rng *solver
 
 // patch draws a soft blob of random place and size with a slope across it, into a
 // picture of side × side pixels.
-func patch(v []float64, side int, rng *solvers.Stream) {
+func patch(v []float64, side int, rng *random.Stream) {
 	at := float64(side)
 	cx, cy := at*rng.Float64(), at*rng.Float64()
 	size, angle := 1+2.5*rng.Float64(), 2*math.Pi*rng.Float64()

@@ -19,6 +19,9 @@ import (
 	"cmf/layers"
 	"cmf/losses"
 	"cmf/solvers"
+	"cmf/solvers/exact"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/mat"
 	"gorgonia.org/gorgonia"
@@ -62,7 +65,7 @@ func moonsAt(t *testing.T, scale float64) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := moons.Sample(solvers.NewStream(1, "points", 0).Rand, 2000)
+	x := moons.Sample(random.New(1, "points", 0).Rand, 2000)
 	for i := range x.Data {
 		x.Data[i] *= float32(scale)
 	}
@@ -202,19 +205,19 @@ func TestDivergedRun(t *testing.T) {
 
 	definition := moons
 	definition.Do = func(ctx context.Context, r *Run, c *planeConfig) error {
-		x := solvers.StandardGaussian(2).Sample(1000, solvers.NewStream(1, "points", 0))
+		x := exact.StandardGaussian(2).Sample(1000, random.New(1, "points", 0))
 		w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden})
 		if err != nil {
 			return err
 		}
-		_, err = Fit(ctx, r, &c.Core, Problem{Potential: w, Start: layers.Start{Law: solvers.StandardGaussian(2)}, Train: x, Decay: .98, Terms: []losses.Term{nowhere{}}})
+		_, err = Fit(ctx, r, &c.Core, Problem{Potential: w, Start: layers.Start{Law: exact.StandardGaussian(2)}, Train: x, Decay: .98, Terms: []losses.Term{nowhere{}}})
 		return err
 	}
 	out := t.TempDir()
 	for name, v := range map[string]string{"CMF_OUT": out, "CMF_LOSS": "nowhere", "CMF_LR": "1", "CMF_STEPS": "200", "CMF_HIDDEN": "8"} {
 		t.Setenv(name, v)
 	}
-	checkpoint := ends(func() (*Run, error) { return Execute(t.Context(), definition, nil, io.Discard) }, out, solvers.ErrLoss, "CMF_LR=0.1 instead of 1")
+	checkpoint := ends(func() (*Run, error) { return Execute(t.Context(), definition, nil, io.Discard) }, out, potential.ErrLoss, "CMF_LR=0.1 instead of 1")
 	for name, v := range map[string]string{"CMF_OUT": t.TempDir(), "CMF_LOSS": "dual", "CMF_LR": "0.001", "CMF_RESUME": checkpoint} {
 		t.Setenv(name, v)
 	}
@@ -235,5 +238,5 @@ func TestDivergedRun(t *testing.T) {
 	ends(func() (*Run, error) {
 		r, _, err := runEnergy(t, energy, "CMF_OUT", out, "CMF_LOSS", "monge-ampere", "CMF_HIDDEN", "8", "CMF_THREADS", "1")
 		return r, err
-	}, out, solvers.ErrEnergy, "CMF_ENERGY")
+	}, out, potential.ErrEnergy, "CMF_ENERGY")
 }

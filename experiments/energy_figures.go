@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -50,7 +52,7 @@ func (t *energyTarget) drawPlane(r *Run, fit *energyFit) error {
 	}
 	target := valueOf(t.energy)
 	panel := func(name string, x blas32.General) Scene {
-		x = rows(x, 0, min(x.Rows, 2000))
+		x = batch.Rows(x, 0, min(x.Rows, 2000))
 		return Scene{Title: name, Field: target, Clouds: []Cloud{{"samples", x}}}
 	}
 	err := DrawScenes(r.path("figure3.png"), box,
@@ -63,9 +65,9 @@ func (t *energyTarget) drawPlane(r *Run, fit *energyFit) error {
 	}
 	r.LeadFigure("figure3.png", "Figure 3: the energy E of ρ ∝ exp(−E); the learned one, −log q_w, by the Monge–Ampère equation, dark where low and white from ten nats above the least; the conjugate moment potential w, level sets; samples of ∇w*♯𝔓_w over level sets of E.")
 	err = DrawScenes(r.path("corrected.png"), box,
-		panel("exact", t.sample(2000, solvers.NewStream(1, "figure", 0))),
+		panel("exact", t.sample(2000, random.New(1, "figure", 0))),
 		panel("learned", fit.draw.Points), panel("resampled by importance", fit.corrected),
-		Scene{Title: "Gibbs factor", Field: valueOf(fit.density.Potential), Clouds: []Cloud{{"samples", rows(fit.draw.Gibbs, 0, min(fit.draw.Gibbs.Rows, 2000))}}})
+		Scene{Title: "Gibbs factor", Field: valueOf(fit.density.Potential), Clouds: []Cloud{{"samples", batch.Rows(fit.draw.Gibbs, 0, min(fit.draw.Gibbs.Rows, 2000))}}})
 	if err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func (t *energyTarget) drawPlane(r *Run, fit *energyFit) error {
 func (t *energyTarget) drawLine(r *Run, fit *energyFit) error {
 	b := t.frame()
 	const n = 801
-	x := newBatch(n, 1)
+	x := batch.New(n, 1)
 	at := make([]float64, n)
 	for i := range at {
 		at[i] = b.MinX + (b.MaxX-b.MinX)*float64(i)/(n-1)
@@ -133,10 +135,10 @@ func (t *energyTarget) frame() Box {
 		}
 	}
 	d := t.energy.Dim()
-	x := gathered(t.grid.Centres(), held)
+	x := batch.Gathered(t.grid.Centres(), held)
 	lo, hi := make([]float64, d), make([]float64, d)
 	for k := range d {
-		v := column(x, k)
+		v := batch.Column(x, k)
 		lo[k], hi[k] = float64(v[0]), float64(v[0])
 		for _, v := range v {
 			lo[k], hi[k] = min(lo[k], float64(v)), max(hi[k], float64(v))

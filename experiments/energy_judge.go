@@ -4,7 +4,9 @@ import (
 	"math"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/density"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/stat"
@@ -13,14 +15,14 @@ import (
 // energyFit is what was learned of an energy, and how well.
 type energyFit struct {
 	draw      *Draw
-	corrected blas32.General  // draw.Points resampled by their importance
-	density   solvers.Density // q_w
+	corrected blas32.General      // draw.Points resampled by their importance
+	density   density.Pushforward // q_w
 }
 
 // judge measures the density, the weights and the points of a model against E, and
 // against exact points where there are any.
 func (t *energyTarget) judge(r *Run, c *EnergyConfig, m *Model) (*energyFit, error) {
-	draw, err := m.Draw(c.Sets*c.Samples, c.Chain, solvers.NewStream(c.Seed, "generation", 0))
+	draw, err := m.Draw(c.Sets*c.Samples, c.Chain, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return nil, err
 	}
@@ -30,8 +32,8 @@ func (t *energyTarget) judge(r *Run, c *EnergyConfig, m *Model) (*energyFit, err
 			metrics[name] = v
 		}
 	}
-	fit := &energyFit{draw: draw, density: solvers.Density{Potential: m.Evaluator}}
-	z, err := m.gibbsLogZ(c.Sets*c.Samples, solvers.NewStream(c.Seed, "annealing", 0))
+	fit := &energyFit{draw: draw, density: density.Pushforward{Potential: m.Evaluator}}
+	z, err := m.gibbsLogZ(c.Sets*c.Samples, random.New(c.Seed, "annealing", 0))
 	if err != nil {
 		return nil, err
 	}
@@ -41,11 +43,11 @@ func (t *energyTarget) judge(r *Run, c *EnergyConfig, m *Model) (*energyFit, err
 	if err != nil {
 		return nil, err
 	}
-	weights, err := solvers.NewImportance(energy, logq)
+	weights, err := density.NewImportance(energy, logq)
 	if err != nil {
 		return nil, err
 	}
-	fit.corrected = gathered(draw.Points, weights.Resample(draw.Points.Rows, solvers.NewStream(c.Seed, "resampling", 0)))
+	fit.corrected = batch.Gathered(draw.Points, weights.Resample(draw.Points.Rows, random.New(c.Seed, "resampling", 0)))
 	if weights.Tail > .7 {
 		r.Note("The largest importance weights have the tail shape %.2f: above 0.7 effective sample size and log Z may err by more than they say.", weights.Tail)
 	}
@@ -65,7 +67,7 @@ func (t *energyTarget) judge(r *Run, c *EnergyConfig, m *Model) (*energyFit, err
 
 // residual is the standard deviation of E + log q_w over the rows of x at which it
 // is finite, with both parts.
-func (t *energyTarget) residual(q solvers.Density, x blas32.General) (sd float64, energy []float32, logq []float64, err error) {
+func (t *energyTarget) residual(q density.Pushforward, x blas32.General) (sd float64, energy []float32, logq []float64, err error) {
 	energy = make([]float32, x.Rows)
 	if err := t.energy.Eval(x, energy, blas32.General{}); err != nil {
 		return 0, nil, nil, err
@@ -89,14 +91,14 @@ func (t *energyTarget) compare(r *Run, c *EnergyConfig, fit *energyFit) error {
 		return nil
 	}
 	n := fit.draw.Points.Rows
-	exact := t.sample(n, solvers.NewStream(c.Seed, "exact points", 0))
-	other := t.sample(n, solvers.NewStream(c.Seed, "exact points", 1))
+	exact := t.sample(n, random.New(c.Seed, "exact points", 0))
+	other := t.sample(n, random.New(c.Seed, "exact points", 1))
 	var err error
 	if r.Report.Metrics["residual_sd_exact"], _, _, err = t.residual(fit.density, exact); err != nil {
 		return err
 	}
 	// The baseline: as many chains as points, at as many evaluations as training.
-	walk, err := t.explore(c.Samples, int(r.Report.Metrics["energy_evaluations"]), solvers.NewStream(c.Seed, "baseline", 0))
+	walk, err := t.explore(c.Samples, int(r.Report.Metrics["energy_evaluations"]), random.New(c.Seed, "baseline", 0))
 	if err != nil {
 		return err
 	}
@@ -123,7 +125,7 @@ func setsW2(x, y blas32.General, n int) (float64, error) {
 	sets := y.Rows / n
 	for k := range sets {
 		i := k % (x.Rows / n) * n
-		v, err := ExactW2(rows(x, i, i+n), rows(y, k*n, (k+1)*n))
+		v, err := ExactW2(batch.Rows(x, i, i+n), batch.Rows(y, k*n, (k+1)*n))
 		if err != nil {
 			return 0, err
 		}
@@ -133,7 +135,7 @@ func setsW2(x, y blas32.General, n int) (float64, error) {
 }
 
 // divergence is KL(ρ‖q_w) by quadrature.
-func (t *energyTarget) divergence(q solvers.Density) (float64, error) {
+func (t *energyTarget) divergence(q density.Pushforward) (float64, error) {
 	const negligible = 25 // below the largest log density
 	cells := 153
 	if t.energy.Dim() == 1 {
@@ -153,7 +155,7 @@ func (t *energyTarget) divergence(q solvers.Density) (float64, error) {
 			held = append(held, i)
 		}
 	}
-	logq, _, err := q.LogPDF(gathered(grid.Centres(), held))
+	logq, _, err := q.LogPDF(batch.Gathered(grid.Centres(), held))
 	if err != nil {
 		return 0, err
 	}

@@ -9,7 +9,9 @@ import (
 
 	"cmf/data"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/exact"
+	"cmf/solvers/line"
+	"cmf/solvers/random"
 )
 
 // product learns the potential of a rotated product of mixtures from its energy.
@@ -19,30 +21,30 @@ var product = Definition[knownConfig]{
 		"default": func(c *knownConfig) { c.Steps, c.Hidden, c.LR = 500, Widths{64, 64}, 1e-2 },
 	},
 	Do: func(ctx context.Context, r *Run, c *knownConfig) error {
-		laws, axes := make([]*solvers.Mixture1D, c.Dim), make([]data.Line, c.Dim)
+		laws, axes := make([]*line.Mixture, c.Dim), make([]data.Line, c.Dim)
 		for k := range laws {
 			// Pairs of modes, closer from axis to axis.
 			at := 1.5 - float64(k)/float64(c.Dim)
-			law, err := solvers.NewMixture1D(
-				solvers.NormalComponent{Weight: .6, Mean: -at, SD: .6}, solvers.NormalComponent{Weight: .4, Mean: at, SD: .8})
+			law, err := line.NewMixture(
+				line.Component{Weight: .6, Mean: -at, SD: .6}, line.Component{Weight: .4, Mean: at, SD: .8})
 			if err != nil {
 				return err
 			}
 			laws[k] = law
-			if axes[k], err = (solvers.LineSolver{Nodes: 1001}).Conjugate(law); err != nil {
+			if axes[k], err = (line.Solver{Nodes: 1001}).Conjugate(law); err != nil {
 				return err
 			}
 		}
-		truth, err := data.NewProduct(axes, solvers.NewStream(c.Seed, "rotation", 0))
+		truth, err := data.NewProduct(axes, random.New(c.Seed, "rotation", 0))
 		if err != nil {
 			return err
 		}
-		e, err := data.ProductEnergy(laws, solvers.NewStream(c.Seed, "rotation", 0))
+		e, err := data.ProductEnergy(laws, random.New(c.Seed, "rotation", 0))
 		if err != nil {
 			return err
 		}
-		held := e.Draw(5000, solvers.NewStream(c.Seed, "held out", 0))
-		law, err := solvers.FitGaussian(held, 0)
+		held := e.Draw(5000, random.New(c.Seed, "held out", 0))
+		law, err := exact.FitGaussian(held, 0)
 		if err != nil {
 			return err
 		}

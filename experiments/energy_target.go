@@ -8,6 +8,11 @@ import (
 
 	"cmf/data"
 	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/density"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -18,9 +23,9 @@ type energyTarget struct {
 	name   string
 	energy solvers.Energy
 	box    solvers.Box
-	logZ   float64                                         // log ∫e^{−E}; NaN where unknown
-	grid   *data.Quadrature                                // in up to two dimensions, else nil
-	sample func(n int, rng *solvers.Stream) blas32.General // exact points of ρ; nil where there is no way
+	logZ   float64                                        // log ∫e^{−E}; NaN where unknown
+	grid   *data.Quadrature                               // in up to two dimensions, else nil
+	sample func(n int, rng *random.Stream) blas32.General // exact points of ρ; nil where there is no way
 }
 
 // newEnergyTarget refuses an energy that is not integrable, and integrates it where
@@ -60,11 +65,11 @@ func newEnergyTarget(r *Run, e solvers.Energy) (*energyTarget, error) {
 // E that knows no more than its box.
 func (t *energyTarget) fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 	const points, evaluations = 2048, 100 * 2048
-	first, err := t.explore(points, evaluations, solvers.NewStream(core.Seed, "exploration", 0))
+	first, err := t.explore(points, evaluations, random.New(core.Seed, "exploration", 0))
 	if err != nil {
 		return nil, err
 	}
-	law, err := solvers.FitGaussian(first.points, 0)
+	law, err := exact.FitGaussian(first.points, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -87,17 +92,17 @@ type explored struct {
 }
 
 // explore runs n chains so that E is evaluated at about so many points.
-func (t *energyTarget) explore(n, evaluations int, rng *solvers.Stream) (explored, error) {
+func (t *energyTarget) explore(n, evaluations int, rng *random.Stream) (explored, error) {
 	start, err := t.start(n, rng)
 	if err != nil {
 		return explored{}, err
 	}
-	chains, err := solvers.NewChains(start)
+	chains, err := sampling.NewChains(start)
 	if err != nil {
 		return explored{}, err
 	}
-	_, cov := moments(start)
-	sampler := solvers.Langevin{Adjusted: true, Step: .1 * mat.Trace(cov) / float64(start.Cols), Decay: .6}
+	_, cov := batch.Moments(start)
+	sampler := sampling.Langevin{Adjusted: true, Step: .1 * mat.Trace(cov) / float64(start.Cols), Decay: .6}
 	steps := max(1, evaluations/n-startTries)
 	if _, err := sampler.Run(t.energy, chains, steps, rng.Rand); err != nil {
 		return explored{}, fmt.Errorf("MALA on the energy: %w", err)
@@ -111,35 +116,27 @@ const startTries = 32
 // start is n points of the box resampled by e^{−βE}, with β the largest of 1, ½,
 // ¼, … for which they do not stand for fewer than n/8: modes get their share where
 // dimension allows it.
-func (t *energyTarget) start(n int, rng *solvers.Stream) (blas32.General, error) {
-	x, energy := newBatch(startTries*n, t.energy.Dim()), make([]float32, startTries*n)
+func (t *energyTarget) start(n int, rng *random.Stream) (blas32.General, error) {
+	x, energy := batch.New(startTries*n, t.energy.Dim()), make([]float32, startTries*n)
 	for i := range x.Rows {
 		for k, lower := range t.box.Lower {
-			row(x, i)[k] = float32(lower + (t.box.Upper[k]-lower)*rng.Float64())
+			batch.Row(x, i)[k] = float32(lower + (t.box.Upper[k]-lower)*rng.Float64())
 		}
 	}
 	if err := t.energy.Eval(x, energy, blas32.General{}); err != nil {
 		return x, fmt.Errorf("the energy in its box: %w", err)
 	}
 	for {
-		weights, err := solvers.NewImportance(energy, make([]float64, len(energy)))
+		weights, err := density.NewImportance(energy, make([]float64, len(energy)))
 		if err != nil {
 			return x, fmt.Errorf("the energy in its box: %w", err)
 		}
 		usable := float64(len(energy) - weights.Failed)
 		if weights.Size*float64(len(energy)) >= min(float64(n)/8, usable/2) {
-			return gathered(x, weights.Resample(n, rng)), nil
+			return batch.Gathered(x, weights.Resample(n, rng)), nil
 		}
 		for i := range energy {
 			energy[i] /= 2
 		}
 	}
-}
-
-func gathered(x blas32.General, index []int) blas32.General {
-	out := newBatch(len(index), x.Cols)
-	for i, k := range index {
-		copy(row(out, i), row(x, k))
-	}
-	return out
 }

@@ -10,6 +10,9 @@ import (
 
 	"cmf/data"
 	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -141,18 +144,18 @@ func TestEnergyWithHoles(t *testing.T) {
 // In ten dimensions hardly a point of the box is in a mode: the start is tempered so
 // that it holds many points, low ones.
 func TestEnergyStart(t *testing.T) {
-	e := data.GaussianEnergy(solvers.StandardGaussian(10))
+	e := data.GaussianEnergy(exact.StandardGaussian(10))
 	target := &energyTarget{energy: e, box: e.Box}
 	const n = 512
-	x, err := target.start(n, solvers.NewStream(1, "start", 0))
+	x, err := target.start(n, random.New(1, "start", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	distinct := map[float32]bool{}
 	var mean float64
 	for i := range n {
-		distinct[row(x, i)[0]] = true
-		for _, v := range row(x, i) {
+		distinct[batch.Row(x, i)[0]] = true
+		for _, v := range batch.Row(x, i) {
 			mean += float64(v) * float64(v) / 2 / n
 		}
 	}
@@ -162,7 +165,7 @@ func TestEnergyStart(t *testing.T) {
 	}
 	_, err = (&energyTarget{energy: userEnergy(t, 2, func(mat.Vector) float64 { return math.NaN() }), box: solvers.Box{
 		Lower: []float64{0, 0}, Upper: []float64{1, 1},
-	}}).start(n, solvers.NewStream(1, "start", 0))
+	}}).start(n, random.New(1, "start", 0))
 	if err == nil || !strings.Contains(err.Error(), "the energy in its box") {
 		t.Errorf("an energy that is nowhere a number: %v", err)
 	}

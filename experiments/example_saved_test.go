@@ -12,6 +12,9 @@ import (
 	"cmf/experiments"
 	"cmf/layers"
 	"cmf/solvers"
+	"cmf/solvers/density"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -44,11 +47,11 @@ func ExampleLoadModel() {
 		if err != nil {
 			return err
 		}
-		draw, err := model.Draw(500, 100, solvers.NewStream(7, "generation", 0))
+		draw, err := model.Draw(500, 100, random.New(7, "generation", 0))
 		if err != nil {
 			return err
 		}
-		again, err := model.Draw(500, 100, solvers.NewStream(7, "generation", 0))
+		again, err := model.Draw(500, 100, random.New(7, "generation", 0))
 		if err != nil {
 			return err
 		}
@@ -58,12 +61,12 @@ func ExampleLoadModel() {
 		if err != nil {
 			return err
 		}
-		fresh := moons.Sample(solvers.NewStream(7, "moons", 0).Rand, 1000)
-		logPDF, info, err := model.LogPDF(fresh, solvers.NewStream(7, "log Z", 0))
+		fresh := moons.Sample(random.New(7, "moons", 0).Rand, 1000)
+		logPDF, info, err := model.LogPDF(fresh, random.New(7, "log Z", 0))
 		if err != nil {
 			return err
 		}
-		law, err := solvers.FitGaussian(fresh, 0)
+		law, err := exact.FitGaussian(fresh, 0)
 		if err != nil {
 			return err
 		}
@@ -108,20 +111,20 @@ var Valley = experiments.Definition[MoonsConfig]{
 		if err != nil {
 			return err
 		}
-		law := solvers.StandardGaussian(2)
+		law := exact.StandardGaussian(2)
 		model, err := experiments.Fit(ctx, r, &c.Core, experiments.Problem{
 			Energy: valley, Box: box, Shares: solvers.Shares{Model: 2, Energy: 2, Box: 1},
-			Potential: w, Start: layers.Start{Law: law}, Train: law.Sample(2000, solvers.NewStream(c.Seed, "start", 0)),
+			Potential: w, Start: layers.Start{Law: law}, Train: law.Sample(2000, random.New(c.Seed, "start", 0)),
 			Tolerance: 1e-2, Precondition: true, Decay: .98,
 		})
 		if err != nil || !model.Finished {
 			return err
 		}
-		draw, err := model.Draw(2000, 100, solvers.NewStream(c.Seed, "generation", 0))
+		draw, err := model.Draw(2000, 100, random.New(c.Seed, "generation", 0))
 		if err != nil {
 			return err
 		}
-		logPDF, _, err := model.LogPDF(draw.Points, solvers.NewStream(c.Seed, "log Z", 0))
+		logPDF, _, err := model.LogPDF(draw.Points, random.New(c.Seed, "log Z", 0))
 		if err != nil {
 			return err
 		}
@@ -129,7 +132,7 @@ var Valley = experiments.Definition[MoonsConfig]{
 		if err := valley.Eval(draw.Points, energy, blas32.General{}); err != nil {
 			return err
 		}
-		weights, err := solvers.NewImportance(energy, logPDF)
+		weights, err := density.NewImportance(energy, logPDF)
 		if err != nil {
 			return err
 		}

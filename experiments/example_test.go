@@ -9,7 +9,8 @@ import (
 	"cmf/data"
 	"cmf/experiments"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 )
 
 // MoonsConfig adds nothing to the variables that all experiments share.
@@ -26,8 +27,8 @@ var Moons = experiments.Definition[MoonsConfig]{
 		if err != nil {
 			return err
 		}
-		points := moons.Sample(solvers.NewStream(c.Seed, "moons", 0).Rand, 20000)
-		law, err := solvers.FitGaussian(points, 0)
+		points := moons.Sample(random.New(c.Seed, "moons", 0).Rand, 20000)
+		law, err := exact.FitGaussian(points, 0)
 		if err != nil {
 			return err
 		}
@@ -41,7 +42,7 @@ var Moons = experiments.Definition[MoonsConfig]{
 		if err != nil || !model.Finished {
 			return err
 		}
-		draw, err := model.Draw(1000, 200, solvers.NewStream(c.Seed, "generation", 0))
+		draw, err := model.Draw(1000, 200, random.New(c.Seed, "generation", 0))
 		if err != nil {
 			return err
 		}

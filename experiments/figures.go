@@ -6,7 +6,8 @@ import (
 	"math"
 	"slices"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/order"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/plot"
@@ -231,7 +232,7 @@ func addField(p *plot.Plot, s Scene, box Box) error {
 	x := blas32.General{Rows: n * n, Cols: 2, Stride: 2, Data: make([]float32, 2*n*n)}
 	l := lattice{n: n, box: box, value: make([]float32, n*n)}
 	for i := range x.Rows {
-		copy(row(x, i), []float32{float32(l.X(i % n)), float32(l.Y(i / n))})
+		copy(batch.Row(x, i), []float32{float32(l.X(i % n)), float32(l.Y(i / n))})
 	}
 	if err := s.Field(x, l.value); err != nil {
 		return err
@@ -301,7 +302,7 @@ func boxOf(scenes []Scene) Box {
 		var all []float32
 		for _, s := range scenes {
 			for _, c := range s.Clouds {
-				for _, v := range column(c.Points, j) {
+				for _, v := range batch.Column(c.Points, j) {
 					if !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) {
 						all = append(all, v)
 					}
@@ -312,7 +313,7 @@ func boxOf(scenes []Scene) Box {
 			return -1, 1
 		}
 		cut := len(all) / 1000
-		lo, hi = float64(solvers.Select(all, cut)), float64(solvers.Select(all, len(all)-1-cut))
+		lo, hi = float64(order.Select(all, cut)), float64(order.Select(all, len(all)-1-cut))
 		margin := .06 * (hi - lo)
 		if margin == 0 {
 			margin = 1e-3 * max(1, math.Abs(lo))
@@ -330,7 +331,7 @@ func boxOf(scenes []Scene) Box {
 func dots(points blas32.General, box Box, c color.Color) plot.Plotter {
 	s := plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: faded(c), Radius: 1.05, Shape: draw.CircleGlyph{}}}
 	for i := range points.Rows {
-		x, y := float64(row(points, i)[0]), float64(row(points, i)[1])
+		x, y := float64(batch.Row(points, i)[0]), float64(batch.Row(points, i)[1])
 		if x >= box.MinX && x <= box.MaxX && y >= box.MinY && y <= box.MaxY {
 			s.XYs = append(s.XYs, plotter.XY{X: x, Y: y})
 		}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+
 	"github.com/google/go-cmp/cmp"
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/plot/plotter"
@@ -63,8 +65,8 @@ func circle(n int, seed uint64) blas32.General {
 	for i := range n {
 		s, c := math.Sincos(2 * math.Pi * rng.Float64())
 		radius := float32(1 + i%2)
-		row(x, i)[0] += radius * float32(c)
-		row(x, i)[1] += radius * float32(s)
+		batch.Row(x, i)[0] += radius * float32(c)
+		batch.Row(x, i)[1] += radius * float32(s)
 	}
 	return x
 }
@@ -102,7 +104,7 @@ func TestDrawCurves(t *testing.T) {
 
 func TestDrawHistogram(t *testing.T) {
 	path := filepath.Join(gallery(t), "histogram.png")
-	samples := column(normal(5000, 1, 0, 1, 1), 0)
+	samples := batch.Column(normal(5000, 1, 0, 1, 1), 0)
 	samples[3] = float32(math.Inf(1))
 	gauss := func(sd float64) func(float64) float64 {
 		return func(x float64) float64 { return math.Exp(-x*x/(2*sd*sd)) / (sd * math.Sqrt(2*math.Pi)) }
@@ -129,14 +131,14 @@ func TestDrawScenes(t *testing.T) {
 	model.Data[0] = float32(math.NaN())
 	bowl := func(x blas32.General, value []float32) error {
 		for i := range value {
-			p := row(x, i)
+			p := batch.Row(x, i)
 			value[i] = p[0]*p[0] + .5*p[1]*p[1] + .5*p[0]*p[1]
 		}
 		return nil
 	}
 	wave := func(x blas32.General, value []float32) error {
 		for i := range value {
-			r := math.Hypot(float64(row(x, i)[0]), float64(row(x, i)[1]))
+			r := math.Hypot(float64(batch.Row(x, i)[0]), float64(batch.Row(x, i)[1]))
 			value[i] = float32(math.Exp(-20 * math.Pow(math.Abs(math.Mod(r, 1)-.5)-.5, 2)))
 		}
 		return nil
@@ -157,7 +159,7 @@ func TestDrawScenesKeepsCirclesRound(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range ring.Rows {
 		s, c := math.Sincos(2 * math.Pi * rng.Float64())
-		copy(row(ring, i), []float32{float32(c), float32(s)})
+		copy(batch.Row(ring, i), []float32{float32(c), float32(s)})
 	}
 	for _, box := range []Box{{-3, 3, -1.5, 1.5}, {-1.2, 1.2, -3, 3}, {-2, 2, -2, 2}, {-1.2, 1.2, -20, 20}, {-20, 20, -1.2, 1.2}} {
 		path := filepath.Join(gallery(t), "ring.png")
@@ -267,7 +269,7 @@ func TestDrawTiles(t *testing.T) {
 	for i := range blobs.Rows {
 		for k := range 28 * 28 {
 			v := math.Exp(-(math.Pow(float64(k%28)-14, 2) + math.Pow(float64(k/28)-14, 2)) / float64(10+5*i))
-			p := row(blobs, i)
+			p := batch.Row(blobs, i)
 			p[k], p[784+k], p[2*784+k] = float32(v), float32(v*float64(i)/20), float32(1-v)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"cmf/layers"
 	"cmf/losses"
 	"cmf/solvers"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -63,14 +65,14 @@ type Model struct {
 	Curvature *layers.Curvature
 	State     *solvers.CMFGenState
 	Energy    *solvers.CMFMAState // nil for a fit to samples
-	Noise     solvers.Potential   // what the particles sample
+	Noise     potential.Potential // what the particles sample
 	Finished  bool                // false when the run was interrupted
 
 	origin    origin
 	data      string // what the report says of it
 	params    *graph.Params
 	objective *losses.Objective
-	average   *solvers.Average
+	average   *optim.Average
 	epochs    *data.Epochs // minibatches of the samples; nil for an energy
 	tally     tally
 	step      func() (stepInfo, error)

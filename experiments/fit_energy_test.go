@@ -11,6 +11,8 @@ import (
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/solvers"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"github.com/google/go-cmp/cmp"
 	"gonum.org/v1/gonum/mat"
@@ -32,14 +34,14 @@ var valley = Definition[planeConfig]{
 		if err != nil {
 			return err
 		}
-		around := solvers.StandardGaussian(2).Sample(2000, solvers.NewStream(c.Seed, "start", 0))
+		around := exact.StandardGaussian(2).Sample(2000, random.New(c.Seed, "start", 0))
 		for _, name := range []string{"", "again"} {
 			w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden})
 			if err != nil {
 				return err
 			}
 			m, err := Fit(ctx, r, &c.Core, Problem{
-				Name: name, Potential: w, Start: layers.Start{Law: solvers.StandardGaussian(2)}, Train: around, Energy: banana,
+				Name: name, Potential: w, Start: layers.Start{Law: exact.StandardGaussian(2)}, Train: around, Energy: banana,
 				Tolerance: 1e-2, Precondition: true, Decay: .98, Shares: solvers.Shares{Model: 2, Energy: 2, Box: 1},
 				Box: solvers.Box{Lower: []float64{-4, -3}, Upper: []float64{4, 8}},
 			})

@@ -10,7 +10,8 @@ import (
 	"cmf/data"
 	"cmf/layers"
 	"cmf/losses"
-	"cmf/solvers"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 )
 
 // moons is a small experiment on a 2-D set, for tests of what all share.
@@ -24,8 +25,8 @@ var moons = Definition[planeConfig]{
 		if err != nil {
 			return err
 		}
-		points := set.Sample(solvers.NewStream(c.Seed, "points", 0).Rand, 5000)
-		law, err := solvers.FitGaussian(points, 0)
+		points := set.Sample(random.New(c.Seed, "points", 0).Rand, 5000)
+		law, err := exact.FitGaussian(points, 0)
 		if err != nil {
 			return err
 		}
@@ -40,14 +41,14 @@ var moons = Definition[planeConfig]{
 		if err != nil || !model.Finished {
 			return err
 		}
-		draw, err := model.Draw(500, 100, solvers.NewStream(c.Seed, "generation", 0))
+		draw, err := model.Draw(500, 100, random.New(c.Seed, "generation", 0))
 		if err != nil {
 			return err
 		}
 		for name, v := range draw.Checks {
 			r.Report.Metrics[name] = v
 		}
-		held := set.Sample(solvers.NewStream(c.Seed, "held out", 0).Rand, 2000)
+		held := set.Sample(random.New(c.Seed, "held out", 0).Rand, 2000)
 		r.Report.Metrics["energy_distance"], err = EnergyDistance(draw.Points, held)
 		return err
 	},

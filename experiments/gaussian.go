@@ -7,7 +7,11 @@ import (
 
 	"cmf/data"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/floats"
@@ -48,7 +52,7 @@ func (c *GaussianConfig) Validate() error {
 }
 
 // law is N(CMF_MEAN, CMF_COV).
-func (c *GaussianConfig) law() (*solvers.Gaussian, error) {
+func (c *GaussianConfig) law() (*exact.Gaussian, error) {
 	d := len(c.Cov)
 	if d > maxDim {
 		return nil, fmt.Errorf("CMF_COV: a matrix of %d rows; allowed are 1 to %d", d, maxDim)
@@ -60,7 +64,7 @@ func (c *GaussianConfig) law() (*solvers.Gaussian, error) {
 	if len(mean) != d {
 		return nil, fmt.Errorf("CMF_MEAN=%v: %d numbers for a covariance of dimension %d; give %d, or none for zeros", c.Mean, len(mean), d, d)
 	}
-	g, err := solvers.GaussianFromMatrix(mean, c.Cov.dense())
+	g, err := exact.GaussianFromMatrix(mean, c.Cov.dense())
 	if err != nil {
 		return nil, fmt.Errorf("CMF_COV=%v: %w; give a symmetric positive definite matrix such as 2,1.8;1.8,2", c.Cov, err)
 	}
@@ -100,8 +104,8 @@ func doGaussian(ctx context.Context, r *Run, c *GaussianConfig) error {
 		"moment_gibbs_cov": rowsOf(moment.Gibbs().Power(1)),
 		"log_z":            truth.LogZ(),
 	}
-	train := law.Sample(c.Points, solvers.NewStream(c.Seed, "points", 0))
-	held := law.Sample(20000, solvers.NewStream(c.Seed, "held out", 0))
+	train := law.Sample(c.Points, random.New(c.Seed, "points", 0))
+	held := law.Sample(20000, random.New(c.Seed, "held out", 0))
 	if err := r.fitFloor(train, held, truth); err != nil {
 		return err
 	}
@@ -137,13 +141,13 @@ func doGaussian(ctx context.Context, r *Run, c *GaussianConfig) error {
 	if metrics["cmfgen.uvp_percent"], err = potentialUVP(model.Evaluator, truth, held); err != nil {
 		return err
 	}
-	mean, cov, err := model.gibbsMoments(2000, c.Chain, solvers.NewStream(c.Seed, "Gibbs factor", 0))
+	mean, cov, err := model.gibbsMoments(2000, c.Chain, random.New(c.Seed, "Gibbs factor", 0))
 	if err != nil {
 		return err
 	}
 	metrics["cmfgen.gibbs_mean_error"] = floats.Distance(mean, gibbs.Mean, 2)
 	metrics["cmfgen.gibbs_cov_rel_error"] = relativeError(cov, gibbs.Power(1))
-	draw, err := model.Draw(4000, c.Chain, solvers.NewStream(c.Seed, "generation", 0))
+	draw, err := model.Draw(4000, c.Chain, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
@@ -168,7 +172,7 @@ func doGaussian(ctx context.Context, r *Run, c *GaussianConfig) error {
 }
 
 // learnEnergy learns the same potential by CMFMA, from the law's energy.
-func (c *GaussianConfig) learnEnergy(ctx context.Context, r *Run, shape layers.Architecture, start layers.Start, law *solvers.Gaussian) (*Model, error) {
+func (c *GaussianConfig) learnEnergy(ctx context.Context, r *Run, shape layers.Architecture, start layers.Start, law *exact.Gaussian) (*Model, error) {
 	potential, err := layers.NewICNN(shape)
 	if err != nil {
 		return nil, err
@@ -187,7 +191,7 @@ type centerWatch struct {
 }
 
 func (w *centerWatch) see(m *Model) (Numbers, error) {
-	return Numbers{"center_distance": floats.Distance(columnMeans(m.State.Bank.Y), w.center, 2)}, nil
+	return Numbers{"center_distance": floats.Distance(batch.Means(m.State.Bank.Y), w.center, 2)}, nil
 }
 
 // most is the largest distance of the mean from c, by the log of the whole run.
@@ -206,8 +210,8 @@ func (w *centerWatch) most(r *Run) (most float64, err error) {
 }
 
 // potentialUVP is UVP of ∇w against ∇w† at the rows of x.
-func potentialUVP(learned, truth solvers.Potential, x blas32.General) (float64, error) {
-	got, want := newBatch(x.Rows, x.Cols), newBatch(x.Rows, x.Cols)
+func potentialUVP(learned, truth potential.Potential, x blas32.General) (float64, error) {
+	got, want := batch.New(x.Rows, x.Cols), batch.New(x.Rows, x.Cols)
 	if err := learned.Eval(x, nil, got); err != nil {
 		return 0, err
 	}
@@ -219,8 +223,8 @@ func potentialUVP(learned, truth solvers.Potential, x blas32.General) (float64, 
 
 // fitFloor judges the closed form at the moments of the training points: what
 // their number allows.
-func (r *Run) fitFloor(train, held blas32.General, truth solvers.Potential) error {
-	fit, err := solvers.FitGaussian(train, 0)
+func (r *Run) fitFloor(train, held blas32.General, truth potential.Potential) error {
+	fit, err := exact.FitGaussian(train, 0)
 	if err != nil {
 		return err
 	}
@@ -230,17 +234,17 @@ func (r *Run) fitFloor(train, held blas32.General, truth solvers.Potential) erro
 
 // gibbsMoments are mean and covariance of the learned Gibbs factor over n chains
 // of MALA: a fifth of the steps adapts, the others count.
-func (m *Model) gibbsMoments(n, steps int, rng *solvers.Stream) ([]float64, *mat.SymDense, error) {
+func (m *Model) gibbsMoments(n, steps int, rng *random.Stream) ([]float64, *mat.SymDense, error) {
 	bank := m.State.Bank.Y
-	start := newBatch(n, bank.Cols)
+	start := batch.New(n, bank.Cols)
 	for i := range n {
-		copy(row(start, i), row(bank, i%bank.Rows))
+		copy(batch.Row(start, i), batch.Row(bank, i%bank.Rows))
 	}
-	chains, err := solvers.NewChains(start)
+	chains, err := sampling.NewChains(start)
 	if err != nil {
 		return nil, nil, err
 	}
-	sampler := solvers.Langevin{Adjusted: true, Step: m.State.Bank.Step, Metric: m.noiseMetric()}
+	sampler := sampling.Langevin{Adjusted: true, Step: m.State.Bank.Step, Preconditioner: m.noisePreconditioner()}
 	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
 		return nil, nil, fmt.Errorf("sampling: %w", err)
 	}
@@ -252,7 +256,7 @@ func (m *Model) gibbsMoments(n, steps int, rng *solvers.Stream) ([]float64, *mat
 		if _, err := sampler.Run(m.Noise, chains, thin, rng.Rand); err != nil {
 			return nil, nil, fmt.Errorf("sampling: %w", err)
 		}
-		now, cov := moments(chains.Y)
+		now, cov := batch.Moments(chains.Y)
 		floats.AddScaled(mean, 1/times, now)
 		cov.SymRankOne(cov, 1, mat.NewVecDense(len(now), now))
 		cov.ScaleSym(1/times, cov)

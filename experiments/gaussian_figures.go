@@ -3,7 +3,10 @@ package experiments
 import (
 	"math"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -21,23 +24,23 @@ func (r *Run) gaussianPage() {
 
 // drawFigure1 draws ρ, the moment Gibbs factor and the conjugate one with their
 // level sets, and that of the learned potential over the exact one.
-func (r *Run) drawFigure1(law *solvers.Gaussian, m *Model, draw *Draw, held blas32.General) error {
+func (r *Run) drawFigure1(law *exact.Gaussian, m *Model, draw *Draw, held blas32.General) error {
 	const shown = 1500
 	w, u := law.ConjugateMoment(), law.Moment()
 	// A Gaussian is the Gibbs factor of its own energy.
-	energy := &solvers.Quadratic{Center: law.Mean, Values: inverses(law.Values), Vectors: law.Vectors}
-	rng := solvers.NewStream(1, "Figure 1", 0)
+	energy := &exact.Quadratic{Center: law.Mean, Values: inverses(law.Values), Vectors: law.Vectors}
+	rng := random.New(1, "Figure 1", 0)
 	var scenes []Scene
 	for _, p := range []struct {
 		title   string
-		exact   *solvers.Quadratic
-		learned solvers.Potential
+		exact   *exact.Quadratic
+		learned potential.Potential
 		points  blas32.General
 	}{
-		{"data", energy, nil, rows(held, 0, shown)},
+		{"data", energy, nil, batch.Rows(held, 0, shown)},
 		{"moment Gibbs factor", u, nil, u.Gibbs().Sample(shown, rng)},
 		{"conjugate Gibbs factor", w, nil, w.Gibbs().Sample(shown, rng)},
-		{"learned over exact", w, m.Evaluator, rows(draw.Gibbs, 0, shown)},
+		{"learned over exact", w, m.Evaluator, batch.Rows(draw.Gibbs, 0, shown)},
 	} {
 		exact, err := levelSets(p.exact, p.exact.Center, 720)
 		if err != nil {
@@ -64,14 +67,14 @@ func (r *Run) drawFigure1(law *solvers.Gaussian, m *Model, draw *Draw, held blas
 // levelSets are points where a convex w on ℝ² is ½, 2 and 4½ above its value at
 // center, found along rays from it by bisection: on a Gaussian's energy one, two and
 // three standard deviations out.
-func levelSets(w solvers.Potential, center []float64, rays int) (blas32.General, error) {
+func levelSets(w potential.Potential, center []float64, rays int) (blas32.General, error) {
 	const bisections = 40
-	at, lowest := newBatch(1, 2), make([]float32, 1)
+	at, lowest := batch.New(1, 2), make([]float32, 1)
 	at.Data[0], at.Data[1] = float32(center[0]), float32(center[1])
 	if err := w.Eval(at, lowest, blas32.General{}); err != nil {
 		return at, err
 	}
-	x, value := newBatch(3*rays, 2), make([]float32, 3*rays)
+	x, value := batch.New(3*rays, 2), make([]float32, 3*rays)
 	near, far := make([]float64, 3*rays), make([]float64, 3*rays)
 	for i := range far {
 		far[i] = 1e3

@@ -11,7 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
 
 	"pgregory.net/rapid"
 )
@@ -70,16 +71,16 @@ func TestLevelSets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range x.Rows {
-		v, _, err := w.At([]float64{float64(row(x, i)[0]), float64(row(x, i)[1])})
+		v, _, err := w.At([]float64{float64(batch.Row(x, i)[0]), float64(batch.Row(x, i)[1])})
 		if want := float64(i%3 + 1); err != nil || math.Abs(math.Sqrt(2*v)-want) > 1e-5 {
 			t.Errorf("point %d is %v deviations out, want %v", i, math.Sqrt(2*v), want)
 		}
 	}
 }
 
-func mustGaussian(t *testing.T, mean []float64, cov Matrix) *solvers.Gaussian {
+func mustGaussian(t *testing.T, mean []float64, cov Matrix) *exact.Gaussian {
 	t.Helper()
-	law, err := solvers.GaussianFromMatrix(mean, cov.dense())
+	law, err := exact.GaussianFromMatrix(mean, cov.dense())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,12 @@ import (
 	"math"
 	"slices"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/order"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -26,20 +31,20 @@ const drawTolerance = 5e-4
 // Draw generates n points: chains that start at the bank are moved by steps of
 // MALA (the first fifth adapts the step, the rest is exact), then mapped by ∇w*
 // to high precision.
-func (m *Model) Draw(n, steps int, rng *solvers.Stream) (*Draw, error) {
+func (m *Model) Draw(n, steps int, rng *random.Stream) (*Draw, error) {
 	bank := m.State.Bank
 	d := bank.Y.Cols
-	y, x := newBatch(n, d), newBatch(n, d)
+	y, x := batch.New(n, d), batch.New(n, d)
 	for i := range n {
 		j := i % bank.Y.Rows
 		copy(y.Data[i*d:(i+1)*d], bank.Y.Data[j*d:(j+1)*d])
 		copy(x.Data[i*d:(i+1)*d], m.State.Partners.Data[j*d:(j+1)*d])
 	}
-	chains, err := solvers.NewChains(y)
+	chains, err := sampling.NewChains(y)
 	if err != nil {
 		return nil, err
 	}
-	sampler := solvers.Langevin{Adjusted: true, Step: bank.Step, Metric: m.noiseMetric()}
+	sampler := sampling.Langevin{Adjusted: true, Step: bank.Step, Preconditioner: m.noisePreconditioner()}
 	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
 		return nil, fmt.Errorf("sampling: %w", err)
 	}
@@ -59,8 +64,8 @@ func (m *Model) Draw(n, steps int, rng *solvers.Stream) (*Draw, error) {
 			traces[k] = append(traces[k], float64(chains.Value[k]))
 		}
 	}
-	conjugate := &solvers.LBFGS{Tolerance: drawTolerance, MaxIterations: 400}
-	info, err := conjugate.Solve(m.Evaluator, chains.Y, x, m.State.Metric())
+	conjugate := &conjugate.LBFGS{Tolerance: drawTolerance, MaxIterations: 400}
+	info, err := conjugate.Solve(m.Evaluator, chains.Y, x, m.State.Preconditioner())
 	if err != nil {
 		return nil, fmt.Errorf("conjugates: %w", err)
 	}
@@ -74,35 +79,35 @@ func (m *Model) Draw(n, steps int, rng *solvers.Stream) (*Draw, error) {
 		"conjugate_residual_tolerance": drawTolerance,
 		"conjugate_iterations":         info.MeanIterations(),
 	}
-	if draw.Checks["r_hat"], err = solvers.SplitRHat(traces); err != nil {
+	if draw.Checks["r_hat"], err = sampling.SplitRHat(traces); err != nil {
 		return nil, err
 	}
-	if draw.Checks["ess"], err = solvers.EffectiveSampleSize(traces); err != nil {
+	if draw.Checks["ess"], err = sampling.EffectiveSampleSize(traces); err != nil {
 		return nil, err
 	}
 	draw.Checks["ess_per_chain"] = draw.Checks["ess"] / float64(len(traces))
 	return draw, m.selfChecks(draw, rng)
 }
 
-// noiseMetric is the preconditioner of steps on the noise.
-func (m *Model) noiseMetric() *solvers.Metric {
+// noisePreconditioner is the preconditioner of steps on the noise.
+func (m *Model) noisePreconditioner() *potential.Preconditioner {
 	noise := m.Noise
-	if noise == solvers.Potential(m.Evaluator) {
+	if noise == potential.Potential(m.Evaluator) {
 		noise = nil
 	}
-	return solvers.NoiseMetric(noise, m.State.Metric())
+	return potential.NoisePreconditioner(noise, m.State.Preconditioner())
 }
 
 // noiseHessian is the mean of the noise's Hessian over the rows of y.
 func (m *Model) noiseHessian(y blas32.General) (*mat.SymDense, error) {
 	switch v := m.Noise.(type) {
-	case solvers.StandardNormal:
+	case potential.Normal:
 		h := mat.NewSymDense(v.D, nil)
 		for k := range v.D {
 			h.SetSym(k, k, 1)
 		}
 		return h, nil
-	case *solvers.Carried:
+	case *potential.Carried:
 		h, err := m.Curvature.MeanHessian(v.Back(y))
 		if err != nil {
 			return nil, err
@@ -127,10 +132,10 @@ func relative(residual, scale []float32, y blas32.General) []float32 {
 
 // selfChecks adds the convexity along random segments and of the Hessian, and
 // the Fenchel–Young gap w(x) + ⟨x′,y⟩ − w(x′) − ⟨x,y⟩ ≥ 0 for x′ = ∇w*(y).
-func (m *Model) selfChecks(draw *Draw, rng *solvers.Stream) error {
+func (m *Model) selfChecks(draw *Draw, rng *random.Stream) error {
 	n, d := min(draw.Points.Rows, 512), draw.Points.Cols
-	x, y := rows(draw.Points, 0, n), rows(draw.Gibbs, 0, n)
-	other, middle := newBatch(n, d), newBatch(n, d)
+	x, y := batch.Rows(draw.Points, 0, n), batch.Rows(draw.Gibbs, 0, n)
+	other, middle := batch.New(n, d), batch.New(n, d)
 	mix := make([]float64, n)
 	for i := range n {
 		mix[i] = rng.Float64()
@@ -150,7 +155,7 @@ func (m *Model) selfChecks(draw *Draw, rng *solvers.Stream) error {
 			return err
 		}
 	}
-	v, hv := newBatch(n, d), newBatch(n, d)
+	v, hv := batch.New(n, d), batch.New(n, d)
 	rng.Normals(v.Data)
 	if err := m.Evaluator.HessVec(x, v, hv); err != nil {
 		return err
@@ -177,5 +182,5 @@ func (m *Model) selfChecks(draw *Draw, rng *solvers.Stream) error {
 
 func quantile(values []float32, q float64) float64 {
 	k := min(len(values)-1, int(q*float64(len(values))))
-	return float64(solvers.Select(slices.Clone(values), k))
+	return float64(order.Select(slices.Clone(values), k))
 }

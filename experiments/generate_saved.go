@@ -6,7 +6,8 @@ import (
 	"maps"
 	"slices"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 )
 
 // GenerateConfig configures the command generate.
@@ -63,13 +64,13 @@ func doGenerate(_ context.Context, r *Run, c *GenerateConfig) error {
 
 // generate writes points and the Gibbs samples that they are the images of.
 func generate(r *Run, m *Model, c *GenerateConfig) error {
-	draw, err := m.Draw(c.Count, c.Mixing, solvers.NewStream(c.Seed, "generation", 0))
+	draw, err := m.Draw(c.Count, c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
 	u := m.Units()
-	x, err := u.Sample(draw.Points, solvers.NewStream(c.Seed, "remainder", 0))
+	x, err := u.Sample(draw.Points, random.New(c.Seed, "remainder", 0))
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func generate(r *Run, m *Model, c *GenerateConfig) error {
 	switch m.Evaluator.Dim() {
 	case 1:
 		r.AddFigure("points.png", "Histogram of generated points.")
-		return DrawHistogram(r.path("points.png"), Axes{X: u.name(0), Y: "density"}, column(x, 0), 0)
+		return DrawHistogram(r.path("points.png"), Axes{X: u.name(0), Y: "density"}, batch.Column(x, 0), 0)
 	case 2:
 		return drawPlane(r, m, draw, Cloud{"generated", draw.Points})
 	}
@@ -106,16 +107,16 @@ func evaluate(r *Run, m *Model, c *GenerateConfig) error {
 	case read.Columns != nil && u.Columns != nil && !slices.Equal(read.Columns, u.Columns):
 		return fmt.Errorf("its columns are %q, and the model's %q; give them in that order", read.Columns, u.Columns)
 	}
-	l, z, err := m.densityAt(x, solvers.NewStream(c.Seed, "annealing", 0))
+	l, z, err := m.densityAt(x, random.New(c.Seed, "annealing", 0))
 	if err != nil {
 		return err
 	}
 	l.report(r.Report.Metrics)
-	gradient := newBatch(z.Rows, z.Cols)
+	gradient := batch.New(z.Rows, z.Cols)
 	if err := m.Evaluator.Eval(z, nil, gradient); err != nil {
 		return err
 	}
-	if err := r.saveRows("densities", read, []string{"log_density"}, withColumns(newBatch(x.Rows, 0), l.LogPDF)); err != nil {
+	if err := r.saveRows("densities", read, []string{"log_density"}, batch.WithColumns(batch.New(x.Rows, 0), l.LogPDF)); err != nil {
 		return err
 	}
 	if err := r.saveRows("gradients", new(Units), nil, gradient); err != nil {

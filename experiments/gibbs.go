@@ -5,7 +5,8 @@ import (
 	"math"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -28,10 +29,10 @@ func (s noiseStudy) report(r *Run) error {
 	// Every other row of the data, so that both halves are alike.
 	n := min(s.gibbs.Rows, s.data.Rows/2)
 	both := spread(s.data, 2*n)
-	reference, other := everyOther(both, 0), everyOther(both, 1)
-	white := newBatch(n, s.data.Cols)
-	solvers.NewStream(s.seed, "white noise", 0).Normals(white.Data)
-	gibbs := matched(rows(s.gibbs, 0, n), reference)
+	reference, other := batch.EveryOther(both, 0), batch.EveryOther(both, 1)
+	white := batch.New(n, s.data.Cols)
+	random.New(s.seed, "white noise", 0).Normals(white.Data)
+	gibbs := matched(batch.Rows(s.gibbs, 0, n), reference)
 	white = matched(white, reference)
 	for _, m := range []struct {
 		x    blas32.General
@@ -51,7 +52,7 @@ func (s noiseStudy) report(r *Run) error {
 		title string
 		x     blas32.General
 	}{{"data", reference}, {"Gibbs factor", gibbs}, {"N(0, I)", white}} {
-		p, err := s.pixels(rows(g.x, 0, min(64, n)))
+		p, err := s.pixels(batch.Rows(g.x, 0, min(64, n)))
 		if err != nil {
 			return err
 		}
@@ -66,29 +67,13 @@ func (s noiseStudy) report(r *Run) error {
 
 // matched is x moved to the mean of data and scaled to its total variance.
 func matched(x, data blas32.General) blas32.General {
-	from, to := columnMeans(x), columnMeans(data)
-	scale := math.Sqrt(totalVariance(data, to) / totalVariance(x, from))
-	out := newBatch(x.Rows, x.Cols)
+	from, to := batch.Means(x), batch.Means(data)
+	scale := math.Sqrt(batch.TotalVariance(data, to) / batch.TotalVariance(x, from))
+	out := batch.New(x.Rows, x.Cols)
 	for i := range x.Rows {
-		for j, v := range row(x, i) {
-			row(out, i)[j] = float32(to[j] + scale*(float64(v)-from[j]))
+		for j, v := range batch.Row(x, i) {
+			batch.Row(out, i)[j] = float32(to[j] + scale*(float64(v)-from[j]))
 		}
 	}
 	return out
-}
-
-// totalVariance is E‖x − mean‖².
-func totalVariance(x blas32.General, mean []float64) float64 {
-	var sum float64
-	for i := range x.Rows {
-		for j, v := range row(x, i) {
-			sum += (float64(v) - mean[j]) * (float64(v) - mean[j])
-		}
-	}
-	return sum / float64(x.Rows)
-}
-
-// everyOther is the rows first, first+2, … of x.
-func everyOther(x blas32.General, first int) blas32.General {
-	return blas32.General{Rows: (x.Rows + 1 - first) / 2, Cols: x.Cols, Stride: 2 * x.Stride, Data: x.Data[first*x.Stride:]}
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 
+	"cmf/solvers/batch"
+
 	xfont "golang.org/x/image/font"
 	"golang.org/x/image/math/fixed"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -78,7 +80,7 @@ func (f *film) take(title string, noise, mapped blas32.General) {
 // or, where they heap up, the following ones.
 func (f *film) scatter(frame *image.Paletted, left int, points blas32.General, first uint8, depths int) {
 	for i := range min(points.Rows, filmDots) {
-		p := row(points, i)
+		p := batch.Row(points, i)
 		x := int(math.Floor((float64(p[0]) - f.box.MinX) / (f.box.MaxX - f.box.MinX) * filmEdge))
 		y := int(math.Floor((f.box.MaxY - float64(p[1])) / (f.box.MaxY - f.box.MinY) * filmEdge))
 		if x < 0 || x >= filmEdge-1 || y < 0 || y >= filmEdge-1 {

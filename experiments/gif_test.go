@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -54,9 +56,9 @@ func TestFilm(t *testing.T) {
 
 // Frames come ever more rarely.
 func TestFilmSteps(t *testing.T) {
-	film := newFilm(Box{-1, 1, -1, 1}, newBatch(1, 2))
+	film := newFilm(Box{-1, 1, -1, 1}, batch.New(1, 2))
 	for step := 20; step <= 3000; step += 20 {
-		film.see(step, newBatch(1, 2), newBatch(1, 2))
+		film.see(step, batch.New(1, 2), batch.New(1, 2))
 	}
 	if n := len(film.frames.Image); n < 20 || n > 40 {
 		t.Errorf("%d frames", n)

@@ -9,6 +9,8 @@ import (
 	"io"
 	"math"
 
+	"cmf/solvers/batch"
+
 	xdraw "golang.org/x/image/draw"
 	xfont "golang.org/x/image/font"
 	"golang.org/x/image/math/fixed"
@@ -107,7 +109,7 @@ func (g Tiles) image() (image.Image, error) {
 	draw.Draw(all, all.Bounds(), image.White, image.Point{}, draw.Src)
 	one := image.NewRGBA(image.Rect(0, 0, g.Width, g.Height))
 	for i := range n {
-		pixels := row(g.Pixels, i)
+		pixels := batch.Row(g.Pixels, i)
 		for k := range area {
 			v := [3]float32{pixels[k], pixels[k], pixels[k]}
 			if g.Pixels.Cols == 3*area {

@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -106,7 +107,7 @@ func doInpaint(ctx context.Context, r *Run, c *InpaintConfig) error {
 			{"posterior", "posterior (A)", fillByPosterior},
 			{"clamped", "clamped (B)", fillByClamping},
 		} {
-			f, err := m.draw(ctx, p, h, observed, c, solvers.NewStream(c.Seed, "inpainting by "+m.name, uint64(slices.Index(holeNames, name))))
+			f, err := m.draw(ctx, p, h, observed, c, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(holeNames, name))))
 			if ctx.Err() != nil {
 				r.Report.Stopped = "interrupted while filling the hole " + name
 				return nil
@@ -143,7 +144,7 @@ func keepObserved(x, truth blas32.General, h hole) blas32.General {
 	for i := range x.Rows {
 		for k, seen := range h.observed {
 			if seen {
-				row(x, i)[k] = row(truth, i/each)[k]
+				batch.Row(x, i)[k] = batch.Row(truth, i/each)[k]
 			}
 		}
 	}

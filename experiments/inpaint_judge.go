@@ -3,7 +3,8 @@ package experiments
 import (
 	"math"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -13,7 +14,7 @@ type inpaintJudge struct {
 	truth      blas32.General // (n, 784), pixels
 	labels     []uint8
 	classifier *Classifier
-	inPixels   *solvers.Gaussian // fitted to training pixels
+	inPixels   *exact.Gaussian // fitted to training pixels
 	train      blas32.General
 }
 
@@ -27,7 +28,7 @@ func newInpaintJudge(p *prior, n int) (*inpaintJudge, error) {
 	if j.classifier, _, err = TrainedClassifier(); err != nil {
 		return nil, err
 	}
-	j.inPixels, err = solvers.FitGaussian(set.Train, 1e-4)
+	j.inPixels, err = exact.FitGaussian(set.Train, 1e-4)
 	return j, err
 }
 
@@ -37,15 +38,15 @@ type inpaintPicture struct{ grids []Tiles }
 // add puts the first digits' completions, columns of each, into the figure.
 func (p *inpaintPicture) add(title string, x blas32.General, columns int) {
 	const shown = 12
-	p.grids = append(p.grids, Tiles{Title: title, Pixels: rows(x, 0, min(shown*columns, x.Rows)), Height: side, Width: side, Columns: columns, Scale: 2})
+	p.grids = append(p.grids, Tiles{Title: title, Pixels: batch.Rows(x, 0, min(shown*columns, x.Rows)), Height: side, Width: side, Columns: columns, Scale: 2})
 }
 
 // references fills a hole without the model: by the mean of training digits, by
 // the one nearest in what is observed, and by Gaussian conditional means.
 func (j *inpaintJudge) references(r *Run, p *prior, h hole, observed blas32.General) (*inpaintPicture, error) {
 	n := j.truth.Rows
-	average, seen := newBatch(n, pixels), keepObserved(newBatch(n, pixels), j.truth, h)
-	mean := columnMeans(j.train)
+	average, seen := batch.New(n, pixels), keepObserved(batch.New(n, pixels), j.truth, h)
+	mean := batch.Means(j.train)
 	for i := range average.Data {
 		average.Data[i] = float32(mean[i%pixels])
 	}
@@ -115,11 +116,11 @@ func (j *inpaintJudge) references(r *Run, p *prior, h hole, observed blas32.Gene
 // observed.
 func (j *inpaintJudge) nearest(h hole) (blas32.General, error) {
 	masked := func(x blas32.General) blas32.General {
-		out := newBatch(x.Rows, x.Cols)
+		out := batch.New(x.Rows, x.Cols)
 		for i := range x.Rows {
 			for k, seen := range h.observed {
 				if seen {
-					row(out, i)[k] = row(x, i)[k]
+					batch.Row(out, i)[k] = batch.Row(x, i)[k]
 				}
 			}
 		}
@@ -129,21 +130,21 @@ func (j *inpaintJudge) nearest(h hole) (blas32.General, error) {
 	if err != nil {
 		return blas32.General{}, err
 	}
-	out := newBatch(j.truth.Rows, pixels)
+	out := batch.New(j.truth.Rows, pixels)
 	for i, k := range index {
-		copy(row(out, i), row(j.train, k))
+		copy(batch.Row(out, i), batch.Row(j.train, k))
 	}
 	return out, nil
 }
 
 // conditionalMean is a copy of x with the hole filled by its mean under a law
 // given the rest.
-func conditionalMean(law *solvers.Gaussian, x blas32.General, h hole) (blas32.General, error) {
+func conditionalMean(law *exact.Gaussian, x blas32.General, h hole) (blas32.General, error) {
 	given, err := law.Given(h.observed)
 	if err != nil {
 		return blas32.General{}, err
 	}
-	out := newBatch(x.Rows, x.Cols)
+	out := batch.New(x.Rows, x.Cols)
 	copy(out.Data, x.Data)
 	return out, given.Mean(out)
 }
@@ -152,7 +153,7 @@ func conditionalMean(law *solvers.Gaussian, x blas32.General, h hole) (blas32.Ge
 func greyHole(x blas32.General, h hole) blas32.General {
 	for i := range x.Rows {
 		for _, k := range h.hidden() {
-			row(x, i)[k] = .5
+			batch.Row(x, i)[k] = .5
 		}
 	}
 	return x
@@ -163,9 +164,9 @@ func greyHole(x blas32.General, h hole) blas32.General {
 func (j *inpaintJudge) numbers(h hole, mean, draws blas32.General) (Numbers, error) {
 	n := j.truth.Rows
 	each := draws.Rows / n
-	truths, labels := newBatch(draws.Rows, pixels), make([]uint8, draws.Rows)
+	truths, labels := batch.New(draws.Rows, pixels), make([]uint8, draws.Rows)
 	for i := range draws.Rows {
-		copy(row(truths, i), row(j.truth, i/each))
+		copy(batch.Row(truths, i), batch.Row(j.truth, i/each))
 		labels[i] = j.labels[i/each]
 	}
 	ofMean, err := j.classifier.Accuracy(mean, j.labels)

@@ -3,7 +3,7 @@ package experiments
 import (
 	"math"
 
-	"cmf/solvers"
+	"cmf/solvers/random"
 )
 
 // hole is a part of a 28×28 picture that is hidden.
@@ -28,7 +28,7 @@ var holeNames = []string{"half", "centre", "random", "scribble"}
 // newHole makes the hole of that name: the lower half, the middle 14×14 pixels,
 // half of all pixels at random, or what a thick pen has scribbled over.
 func newHole(name string, seed uint64) hole {
-	rng := solvers.NewStream(seed, "hole "+name, 0)
+	rng := random.New(seed, "hole "+name, 0)
 	h := hole{name: name, observed: make([]bool, pixels)}
 	var pen []bool
 	if name == "scribble" {
@@ -51,7 +51,7 @@ func newHole(name string, seed uint64) hole {
 }
 
 // scribble is where three wavering pen lines of 3 pixels' width cross a picture.
-func scribble(rng *solvers.Stream) []bool {
+func scribble(rng *random.Stream) []bool {
 	inked := make([]bool, pixels)
 	for range 3 {
 		x, y := side*(.25+.5*rng.Float64()), side*(.25+.5*rng.Float64())

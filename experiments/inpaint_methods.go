@@ -4,7 +4,13 @@ import (
 	"context"
 	"errors"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/exact"
+	"cmf/solvers/order"
+	"cmf/solvers/posterior"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -16,17 +22,17 @@ const inpaintTolerance = 1e-3
 // start repeats the observed pictures for their draws, adds the smoothing noise
 // that the model was trained with, and fills the hole by a draw of the Gaussian
 // fit's conditional law.
-func (p *prior) start(h hole, observed blas32.General, c *InpaintConfig, rng *solvers.Stream) (targets, x blas32.General, law *solvers.Conditional, err error) {
+func (p *prior) start(h hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (targets, x blas32.General, law *exact.Conditional, err error) {
 	if law, err = p.digits.law.Given(h.observed); err != nil {
 		return targets, x, nil, err
 	}
-	targets, x = newBatch(observed.Rows*c.Draws, pixels), newBatch(observed.Rows*c.Draws, pixels)
+	targets, x = batch.New(observed.Rows*c.Draws, pixels), batch.New(observed.Rows*c.Draws, pixels)
 	rng.Normals(x.Data)
 	for i := range x.Rows {
-		from := row(observed, i/c.Draws)
-		copy(row(targets, i), from)
+		from := batch.Row(observed, i/c.Draws)
+		copy(batch.Row(targets, i), from)
 		for k, v := range from {
-			row(x, i)[k] = v + float32(c.Noise)*row(x, i)[k]
+			batch.Row(x, i)[k] = v + float32(c.Noise)*batch.Row(x, i)[k]
 		}
 	}
 	return targets, x, law, law.Draw(x, rng)
@@ -34,30 +40,30 @@ func (p *prior) start(h hole, observed blas32.General, c *InpaintConfig, rng *so
 
 // fillByPosterior samples the noise y behind a picture from its posterior; see
 // solvers.Posterior.
-func fillByPosterior(ctx context.Context, p *prior, h hole, observed blas32.General, c *InpaintConfig, rng *solvers.Stream) (fills, error) {
+func fillByPosterior(ctx context.Context, p *prior, h hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (fills, error) {
 	targets, x, _, err := p.start(h, observed, c, rng)
 	if err != nil {
 		return fills{}, err
 	}
-	y := newBatch(x.Rows, x.Cols)
+	y := batch.New(x.Rows, x.Cols)
 	if err := p.w.Eval(x, nil, y); err != nil {
 		return fills{}, err
 	}
-	chains, err := solvers.NewChains(y)
+	chains, err := sampling.NewChains(y)
 	if err != nil {
 		return fills{}, err
 	}
-	target := &solvers.Posterior{
+	target := &posterior.Noise{
 		Potential: p.w, Noise: p.noise, Observed: targets, Mask: h.observed, Deviation: c.Deviation,
-		Conjugate: &solvers.LBFGS{Tolerance: inpaintTolerance}, Hessian: solvers.HessianSolver{Tolerance: .02},
-		Metric: p.metric, Points: x,
+		Conjugate: &conjugate.LBFGS{Tolerance: inpaintTolerance}, Hessian: conjugate.HessianSolver{Tolerance: .02},
+		Preconditioner: p.preconditioner, Points: x,
 	}
-	sampler := solvers.Hamiltonian{Leaps: c.Leaps}
-	if sampler.Metric, err = solvers.PosteriorMetric(p.ofNoise, p.atData, h.observed, c.Deviation); err != nil {
+	sampler := sampling.Hamiltonian{Leaps: c.Leaps}
+	if sampler.Preconditioner, err = posterior.Preconditioner(p.ofNoise, p.atData, h.observed, c.Deviation); err != nil {
 		return fills{}, err
 	}
 	out := newFills(x.Rows, h)
-	solved := newBatch(x.Rows, x.Cols)
+	solved := batch.New(x.Rows, x.Cols)
 	for t := range c.Trajectories {
 		if ctx.Err() != nil {
 			return fills{}, ctx.Err()
@@ -72,7 +78,7 @@ func fillByPosterior(ctx context.Context, p *prior, h hole, observed blas32.Gene
 		}
 		// A trajectory that was rejected has left its own end in Points.
 		copy(solved.Data, target.Points.Data)
-		if _, err := target.Conjugate.Solve(p.w, chains.Y, solved, p.metric); err != nil {
+		if _, err := target.Conjugate.Solve(p.w, chains.Y, solved, p.preconditioner); err != nil {
 			return fills{}, err
 		}
 		if err := out.add(p, solved); err != nil {
@@ -85,18 +91,18 @@ func fillByPosterior(ctx context.Context, p *prior, h hole, observed blas32.Gene
 
 // fillByClamping alternates Langevin steps on the noise with putting the observed
 // pixels back; see solvers.Clamped.
-func fillByClamping(ctx context.Context, p *prior, h hole, observed blas32.General, c *InpaintConfig, rng *solvers.Stream) (fills, error) {
+func fillByClamping(ctx context.Context, p *prior, h hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (fills, error) {
 	targets, x, law, err := p.start(h, observed, c, rng)
 	if err != nil {
 		return fills{}, err
 	}
-	loop := &solvers.Clamped{
+	loop := &posterior.Clamped{
 		Potential: p.w, Noise: p.noise, Observed: targets, Mask: h.observed,
-		Sampler: solvers.Langevin{Adjusted: true, Step: .1, Runaway: 1e9, Decay: .3},
+		Sampler: sampling.Langevin{Adjusted: true, Step: .1, Runaway: 1e9, Decay: .3},
 		From:    2 * c.Noise, To: c.Noise,
-		Conjugate: &solvers.LBFGS{Tolerance: inpaintTolerance}, Metric: p.metric,
+		Conjugate: &conjugate.LBFGS{Tolerance: inpaintTolerance}, Preconditioner: p.preconditioner,
 	}
-	if loop.Sampler.Metric, err = law.ClampedMetric(p.atData); err != nil {
+	if loop.Sampler.Preconditioner, err = law.ClampedPreconditioner(p.atData); err != nil {
 		return fills{}, err
 	}
 	out := newFills(x.Rows, h)
@@ -122,7 +128,7 @@ type fills struct {
 }
 
 func newFills(chains int, h hole) fills {
-	return fills{sum: newBatch(chains, pixels), traces: make([][]float64, chains), hidden: h.hidden()}
+	return fills{sum: batch.New(chains, pixels), traces: make([][]float64, chains), hidden: h.hidden()}
 }
 
 // add takes a state of all chains, (n·draws, d) in the model's units.
@@ -133,11 +139,11 @@ func (f *fills) add(p *prior, x blas32.General) (err error) {
 	f.count++
 	for i := range x.Rows {
 		var mean float64
-		for k, v := range row(f.draws, i) {
-			row(f.sum, i)[k] += v
+		for k, v := range batch.Row(f.draws, i) {
+			batch.Row(f.sum, i)[k] += v
 		}
 		for _, k := range f.hidden {
-			mean += float64(row(f.draws, i)[k]) / float64(len(f.hidden))
+			mean += float64(batch.Row(f.draws, i)[k]) / float64(len(f.hidden))
 		}
 		f.traces[i] = append(f.traces[i], mean)
 	}
@@ -147,11 +153,11 @@ func (f *fills) add(p *prior, x blas32.General) (err error) {
 // mean is the mean completion of each of n pictures, over the states of all its
 // chains.
 func (f *fills) mean(n int) blas32.General {
-	out := newBatch(n, pixels)
+	out := batch.New(n, pixels)
 	each := f.sum.Rows / n
 	for i := range f.sum.Rows {
-		for k, v := range row(f.sum, i) {
-			row(out, i/each)[k] += v / float32(each*f.count)
+		for k, v := range batch.Row(f.sum, i) {
+			batch.Row(out, i/each)[k] += v / float32(each*f.count)
 		}
 	}
 	return out
@@ -164,9 +170,9 @@ func (f *fills) rHat(n int) (float64, error) {
 	values := make([]float64, n)
 	for i := range values {
 		var err error
-		if values[i], err = solvers.SplitRHat(f.traces[i*each : (i+1)*each]); err != nil {
+		if values[i], err = sampling.SplitRHat(f.traces[i*each : (i+1)*each]); err != nil {
 			return 0, err
 		}
 	}
-	return solvers.Select(values, n/2), nil
+	return order.Select(values, n/2), nil
 }

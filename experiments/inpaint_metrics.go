@@ -3,6 +3,8 @@ package experiments
 import (
 	"math"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -11,7 +13,7 @@ import (
 func holePSNR(truth, x blas32.General, hidden []int) float64 {
 	var sum float64
 	for i := range truth.Rows {
-		a, b := row(truth, i), row(x, i)
+		a, b := batch.Row(truth, i), batch.Row(x, i)
 		for _, k := range hidden {
 			d := float64(a[k]) - float64(b[k])
 			sum += d * d
@@ -29,7 +31,7 @@ func holeSSIM(truth, x blas32.General, hidden []int) float64 {
 	var sum float64
 	for i := range truth.Rows {
 		for _, k := range hidden {
-			sum += similarity(row(truth, i), row(x, i), k/side, k%side)
+			sum += similarity(batch.Row(truth, i), batch.Row(x, i), k/side, k%side)
 		}
 	}
 	return sum / float64(truth.Rows*len(hidden))
@@ -62,7 +64,7 @@ func diversity(draws blas32.General, each int, hidden []int) float64 {
 		for _, k := range hidden {
 			var s, ss float64
 			for d := range each {
-				v := float64(row(draws, i*each+d)[k])
+				v := float64(batch.Row(draws, i*each+d)[k])
 				s, ss = s+v, ss+v*v
 			}
 			variance += (ss - s*s/float64(each)) / float64(each-1)

@@ -6,7 +6,9 @@ import (
 	"strconv"
 
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -14,13 +16,13 @@ import (
 
 // prior is a potential learned from digits, by which holes are filled.
 type prior struct {
-	digits   *digitData
-	w        *layers.Evaluator
-	noise    solvers.Potential
-	atData   *mat.SymDense   // the mean of ∇²w over data
-	metric   *solvers.Metric // its inverse
-	ofNoise  *mat.SymDense   // the mean of the noise's Hessian
-	describe string
+	digits         *digitData
+	w              *layers.Evaluator
+	noise          potential.Potential
+	atData         *mat.SymDense             // the mean of ∇²w over data
+	preconditioner *potential.Preconditioner // its inverse
+	ofNoise        *mat.SymDense             // the mean of the noise's Hessian
+	describe       string
 }
 
 // openPrior reads the potential of CMF_CHECKPOINT, or learns one.
@@ -80,11 +82,11 @@ func (p *prior) measure(m *Model) (err error) {
 	if p.atData, err = m.Curvature.MeanHessian(x); err != nil {
 		return err
 	}
-	if p.metric, err = solvers.MetricFromHessian(p.atData); err != nil {
+	if p.preconditioner, err = potential.PreconditionerFromHessian(p.atData); err != nil {
 		return err
 	}
 	p.noise = m.Noise
-	y := newBatch(x.Rows, x.Cols)
+	y := batch.New(x.Rows, x.Cols)
 	if err := p.w.Eval(x, nil, y); err != nil {
 		return err
 	}
@@ -94,4 +96,4 @@ func (p *prior) measure(m *Model) (err error) {
 
 // drawFills draws completions of the observed pictures, (n, 784) in the model's
 // units, whose holes hold anything.
-type drawFills func(ctx context.Context, p *prior, h hole, observed blas32.General, c *InpaintConfig, rng *solvers.Stream) (fills, error)
+type drawFills func(ctx context.Context, p *prior, h hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (fills, error)

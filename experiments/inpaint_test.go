@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -83,8 +84,8 @@ func TestInpaintOnStandIn(t *testing.T) {
 	}
 	truth := spread(data.StandIn(1, 0, 2000).Test, 6)
 	for k := range side * side / 2 { // the upper half of the first digit's draws is its own
-		if v := row(x, 1)[k]; v != row(truth, 0)[k] {
-			t.Fatalf("observed pixel %d of a completion is %g, of the digit %g", k, v, row(truth, 0)[k])
+		if v := batch.Row(x, 1)[k]; v != batch.Row(truth, 0)[k] {
+			t.Fatalf("observed pixel %d of a completion is %g, of the digit %g", k, v, batch.Row(truth, 0)[k])
 		}
 	}
 }
@@ -146,13 +147,13 @@ func TestHoles(t *testing.T) {
 // PSNR of a known error, SSIM of a picture with itself, its negative and a
 // constant, and the deviation of known draws.
 func TestInpaintMetrics(t *testing.T) {
-	truth := newBatch(2, pixels)
-	solvers.NewStream(1, "picture", 0).Normals(truth.Data)
+	truth := batch.New(2, pixels)
+	random.New(1, "picture", 0).Normals(truth.Data)
 	for i, v := range truth.Data {
 		truth.Data[i] = .5 + .2*max(-2, min(2, v))
 	}
 	hidden := newHole("centre", 1).hidden()
-	off, negative, flat := newBatch(2, pixels), newBatch(2, pixels), newBatch(2, pixels)
+	off, negative, flat := batch.New(2, pixels), batch.New(2, pixels), batch.New(2, pixels)
 	for i, v := range truth.Data {
 		off.Data[i], negative.Data[i], flat.Data[i] = v+.1, 1-v, .5
 	}
@@ -169,16 +170,16 @@ func TestInpaintMetrics(t *testing.T) {
 		t.Errorf("SSIM with a constant %g, want near 0", got)
 	}
 	// Draws ±.3 about anything have the unbiased deviation .3·√2.
-	draws := newBatch(4, pixels)
+	draws := batch.New(4, pixels)
 	for i := range draws.Rows {
 		for k := range pixels {
-			row(draws, i)[k] = row(truth, i/2)[k] + .3*float32(1-2*(i%2))
+			batch.Row(draws, i)[k] = batch.Row(truth, i/2)[k] + .3*float32(1-2*(i%2))
 		}
 	}
 	if got := diversity(draws, 2, hidden); math.Abs(got-.3*math.Sqrt2) > 1e-6 {
 		t.Errorf("diversity %g, want %g", got, .3*math.Sqrt2)
 	}
-	if got := diversity(blas32.General{Rows: 4, Cols: pixels, Stride: 0, Data: row(truth, 0)}, 2, hidden); got > 1e-6 {
+	if got := diversity(blas32.General{Rows: 4, Cols: pixels, Stride: 0, Data: batch.Row(truth, 0)}, 2, hidden); got > 1e-6 {
 		t.Errorf("diversity of equal draws %g", got)
 	}
 }
@@ -193,7 +194,7 @@ func TestInpaintLabels(t *testing.T) {
 	for i, label := range j.labels {
 		found := false
 		for k := range set.Test.Rows {
-			found = found || set.TestLabels[k] == label && slices.Equal(row(set.Test, k), row(j.truth, i))
+			found = found || set.TestLabels[k] == label && slices.Equal(batch.Row(set.Test, k), batch.Row(j.truth, i))
 		}
 		if !found {
 			t.Fatalf("digit %d has not the label %d", i, label)

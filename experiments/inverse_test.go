@@ -11,7 +11,9 @@ import (
 
 	"cmf/data"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/exact"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -24,7 +26,7 @@ type knownConfig struct {
 
 // recoverMap learns the potential truth by fit, and reports UVP at held-out points
 // beside that of the Gaussian with their moments.
-func recoverMap(r *Run, c *knownConfig, truth solvers.Potential, law *solvers.Gaussian, held blas32.General, fit func(w *layers.ICNN) (*Model, error)) (err error) {
+func recoverMap(r *Run, c *knownConfig, truth potential.Potential, law *exact.Gaussian, held blas32.General, fit func(w *layers.ICNN) (*Model, error)) (err error) {
 	if r.Report.Baseline["uvp_percent"], err = potentialUVP(law.ConjugateMoment(), truth, held); err != nil {
 		return err
 	}
@@ -47,19 +49,19 @@ var inverse = Definition[knownConfig]{
 		"default": func(c *knownConfig) { c.Steps, c.Hidden, c.LR = 1000, Widths{128}, 1e-2 },
 	},
 	Do: func(ctx context.Context, r *Run, c *knownConfig) error {
-		truth, err := data.NewInverse(c.Dim, 8*c.Dim, solvers.NewStream(c.Seed, "truth", uint64(c.Dim)))
+		truth, err := data.NewInverse(c.Dim, 8*c.Dim, random.New(c.Seed, "truth", uint64(c.Dim)))
 		if err != nil {
 			return err
 		}
-		train, err := truth.Sample(30000, solvers.NewStream(c.Seed, "points", 0))
+		train, err := truth.Sample(30000, random.New(c.Seed, "points", 0))
 		if err != nil {
 			return err
 		}
-		held, err := truth.Sample(5000, solvers.NewStream(c.Seed, "held out", 0))
+		held, err := truth.Sample(5000, random.New(c.Seed, "held out", 0))
 		if err != nil {
 			return err
 		}
-		law, err := solvers.FitGaussian(train, 0)
+		law, err := exact.FitGaussian(train, 0)
 		if err != nil {
 			return err
 		}

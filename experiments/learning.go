@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cmf/solvers"
+	"cmf/solvers/potential"
 )
 
 // stepInfo describes an iteration of either outer loop; what is CMFMA's own
@@ -111,11 +112,11 @@ func (m *Model) diverged(err error, r *Run, core *Core, p Problem, log *MetricsL
 func (c *Core) remedy(err error) string {
 	lower := fmt.Sprintf("try CMF_LR=%.2g instead of %g", c.LR/10, c.LR)
 	switch {
-	case errors.Is(err, solvers.ErrEnergy):
+	case errors.Is(err, potential.ErrEnergy):
 		return "check the energy, which must be finite where its law lives (CMF_ENERGY, CMF_MIXTURE)"
-	case errors.Is(err, solvers.ErrParticles) && c.Sampler == "ula":
+	case errors.Is(err, potential.ErrParticles) && c.Sampler == "ula":
 		return "try CMF_SAMPLER=mala instead of ula, or " + lower[len("try "):]
-	case errors.Is(err, solvers.ErrConjugates) && c.Conjugate != "lbfgs":
+	case errors.Is(err, potential.ErrConjugates) && c.Conjugate != "lbfgs":
 		return fmt.Sprintf("%s, or CMF_CONJUGATE=lbfgs instead of %s", lower, c.Conjugate)
 	}
 	return lower + ", or give the data in units in which its deviation is near 1"

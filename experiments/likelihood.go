@@ -6,7 +6,11 @@ import (
 	"math"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/density"
+	"cmf/solvers/exact"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -16,19 +20,19 @@ import (
 // likelihood is the log density of held-out points under a model.
 type likelihood struct {
 	LogPDF []float64 // log q_w(x_i), in nats; NaN where ∇²w is not positive definite
-	LogZ   solvers.AnnealingInfo
+	LogZ   density.AnnealingInfo
 }
 
 // heldOutDensity evaluates log q_w(x) = −w(∇w(x)) + log det ∇²w(x) − log Z_w at
 // points, (n, d), in the units that the model was trained in. Only log Z_w is an
 // estimate; with the source N(0, I) it is known too.
-func heldOutDensity(m *Model, points blas32.General, rng *solvers.Stream) (*likelihood, error) {
+func heldOutDensity(m *Model, points blas32.General, rng *random.Stream) (*likelihood, error) {
 	l := new(likelihood)
 	var err error
 	if l.LogZ, err = m.gibbsLogZ(points.Rows, rng); err != nil {
 		return nil, err
 	}
-	q := solvers.Density{Potential: m.Evaluator, Noise: m.Noise, LogZ: l.LogZ.LogZ}
+	q := density.Pushforward{Potential: m.Evaluator, Noise: m.Noise, LogZ: l.LogZ.LogZ}
 	if l.LogPDF, _, err = q.LogPDF(points); err != nil {
 		return nil, fmt.Errorf("density of held-out points: %w", err)
 	}
@@ -38,53 +42,53 @@ func heldOutDensity(m *Model, points blas32.General, rng *solvers.Stream) (*like
 // gibbsLogZ is the log normaliser of the noise, for densities at n points: known
 // for N(0, I); for the Gibbs factor log Z_w = log ∫e^{−w} by quadrature in up to
 // two dimensions, else by annealing.
-func (m *Model) gibbsLogZ(n int, rng *solvers.Stream) (info solvers.AnnealingInfo, err error) {
+func (m *Model) gibbsLogZ(n int, rng *random.Stream) (info density.AnnealingInfo, err error) {
 	d := m.Evaluator.Dim()
 	switch {
-	case m.Noise == solvers.Potential(solvers.StandardNormal{D: d}):
-		return solvers.AnnealingInfo{LogZ: float64(d) / 2 * math.Log(2*math.Pi), Size: 1}, nil
+	case m.Noise == potential.Potential(potential.Normal{D: d}):
+		return density.AnnealingInfo{LogZ: float64(d) / 2 * math.Log(2*math.Pi), Size: 1}, nil
 	case d <= 2:
 		info, err = m.quadratureLogZ()
 	default:
-		var reference *solvers.Gaussian
+		var reference *exact.Gaussian
 		if reference, err = m.gibbsReference(); err == nil {
 			// log q varies by √(d/2) and more over points, log ω by ½: log Z is then the
 			// lesser uncertainty of a mean.
 			particles := min(4096, max(256, 8*n/d))
-			info, err = (solvers.Annealing{Particles: particles}).LogZ(m.Evaluator, reference, rng)
+			info, err = (density.Annealing{Particles: particles}).LogZ(m.Evaluator, reference, rng)
 		}
 	}
 	if err != nil {
 		return info, fmt.Errorf("log Z of the Gibbs factor: %w", err)
 	}
-	if v, ok := m.Noise.(*solvers.Carried); ok {
+	if v, ok := m.Noise.(*potential.Carried); ok {
 		info.LogZ += v.LogDet()
 	}
 	return info, nil
 }
 
 // quadratureLogZ sums e^{−w} over a grid.
-func (m *Model) quadratureLogZ() (solvers.AnnealingInfo, error) {
+func (m *Model) quadratureLogZ() (density.AnnealingInfo, error) {
 	box, err := data.FindBox(m.Evaluator)
 	if err != nil {
-		return solvers.AnnealingInfo{}, err
+		return density.AnnealingInfo{}, err
 	}
 	grid, err := data.NewQuadrature(m.Evaluator, box, 0)
 	if err != nil {
-		return solvers.AnnealingInfo{}, err
+		return density.AnnealingInfo{}, err
 	}
-	return solvers.AnnealingInfo{LogZ: grid.LogZ, Size: 1}, nil
+	return density.AnnealingInfo{LogZ: grid.LogZ, Size: 1}, nil
 }
 
 // gibbsReference is a Gaussian near the Gibbs factor: of the particles' mean, and
 // of their covariance if there are enough of them, else of (mean ∇²w)⁻¹.
-func (m *Model) gibbsReference() (*solvers.Gaussian, error) {
+func (m *Model) gibbsReference() (*exact.Gaussian, error) {
 	y := m.State.Bank.Y
-	if v, ok := m.Noise.(*solvers.Carried); ok {
+	if v, ok := m.Noise.(*potential.Carried); ok {
 		y = v.Back(y)
 	}
 	if y.Rows >= 20*y.Cols {
-		return solvers.FitGaussian(y, 0)
+		return exact.FitGaussian(y, 0)
 	}
 	h, err := m.Curvature.MeanHessian(y)
 	if err != nil {
@@ -98,7 +102,7 @@ func (m *Model) gibbsReference() (*solvers.Gaussian, error) {
 	if err := chol.InverseTo(&covariance); err != nil {
 		return nil, err
 	}
-	return solvers.NewGaussian(columnMeans(y), &covariance)
+	return exact.NewGaussian(batch.Means(y), &covariance)
 }
 
 // report adds the mean over points and log Z, with their standard errors, in nats.
@@ -112,11 +116,11 @@ func (l *likelihood) report(into Numbers) {
 // heldOut is n held-out digits under the law of train: dequantised, in logit
 // units, with smoothing noise.
 func (d *digitData) heldOut(n int, noise float64, seed uint64) (blas32.General, error) {
-	x, err := d.dequantised(spread(d.set.Test, n), solvers.NewStream(seed, "held-out dequantisation", 0))
+	x, err := d.dequantised(spread(d.set.Test, n), random.New(seed, "held-out dequantisation", 0))
 	if err != nil {
 		return x, err
 	}
-	addNoise(x, noise, solvers.NewStream(seed, "held-out smoothing", 0))
+	addNoise(x, noise, random.New(seed, "held-out smoothing", 0))
 	return x, nil
 }
 
@@ -128,7 +132,7 @@ func judgeLikelihood(r *Run, m *Model, d *digitData, n int, noise float64, seed 
 		return err
 	}
 	r.Progress.Log.Info("likelihood", "digits", n)
-	l, err := heldOutDensity(m, points, solvers.NewStream(seed, "annealing", 0))
+	l, err := heldOutDensity(m, points, random.New(seed, "annealing", 0))
 	if err != nil {
 		return err
 	}

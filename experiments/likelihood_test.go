@@ -10,14 +10,16 @@ import (
 
 	"cmf/data"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // square is a grid of cells over [−half, half]², and the area of one.
 func square(half float64, cells int) (blas32.General, float64) {
-	x := newBatch(cells*cells, 2)
+	x := batch.New(cells*cells, 2)
 	side := 2 * half / float64(cells)
 	for i := range x.Rows {
 		x.Data[2*i] = float32(-half + side*(float64(i%cells)+.5))
@@ -40,9 +42,9 @@ func TestHeldOutDensityOfATrainedNetwork(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				train := set.Sample(solvers.NewStream(1, "train", 0).Rand, 5000)
-				held := set.Sample(solvers.NewStream(1, "held out", 0).Rand, 1000)
-				law, err := solvers.FitGaussian(train, 0)
+				train := set.Sample(random.New(1, "train", 0).Rand, 5000)
+				held := set.Sample(random.New(1, "held out", 0).Rand, 1000)
+				law, err := exact.FitGaussian(train, 0)
 				if err != nil {
 					return err
 				}
@@ -55,7 +57,7 @@ func TestHeldOutDensityOfATrainedNetwork(t *testing.T) {
 					return err
 				}
 				grid, area := square(12, 480)
-				onGrid, err := heldOutDensity(model, grid, solvers.NewStream(1, "log Z", 0))
+				onGrid, err := heldOutDensity(model, grid, random.New(1, "log Z", 0))
 				if err != nil {
 					return err
 				}
@@ -64,7 +66,7 @@ func TestHeldOutDensityOfATrainedNetwork(t *testing.T) {
 					mass += math.Exp(v) * area
 				}
 				r.Report.Metrics["mass"] = mass
-				atHeld, err := heldOutDensity(model, held, solvers.NewStream(1, "log Z", 1))
+				atHeld, err := heldOutDensity(model, held, random.New(1, "log Z", 1))
 				if err != nil {
 					return err
 				}
@@ -96,12 +98,12 @@ func TestHeldOutDensityOfATrainedNetwork(t *testing.T) {
 // that is e times as high costs 1/log 2 bits less, shared by the pixels.
 func TestBitsPerDim(t *testing.T) {
 	const n, d = 5, 12
-	grey := newBatch(n, d)
+	grey := batch.New(n, d)
 	for i := range grey.Data {
 		grey.Data[i] = float32(i) / (n*d - 1)
 	}
 	for _, u := range []*Units{{Alpha: .1}, {Alpha: .01, Center: slices.Repeat([]float64{.7}, d)}} {
-		x, err := (&digitData{units: u}).dequantised(grey, solvers.NewStream(1, "levels", 0))
+		x, err := (&digitData{units: u}).dequantised(grey, random.New(1, "levels", 0))
 		if err != nil {
 			t.Fatal(err)
 		}

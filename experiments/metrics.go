@@ -7,11 +7,11 @@ import (
 	"math/rand/v2"
 
 	"cmf/graph/kernel"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/transport"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
-	"gonum.org/v1/gonum/stat"
 )
 
 // EnergyDistance is D² = 2·E|X−Y| − E|X−X′| − E|Y−Y′| between the laws of the
@@ -29,8 +29,8 @@ func EnergyDistance(x, y blas32.General) (float64, error) {
 		return 0, fmt.Errorf("energy distance: %w", err)
 	}
 	// Distances do not change with the origin, and round least about the mean.
-	mean := columnMeans(x)
-	x, y = shifted(x, mean), shifted(y, mean)
+	mean := batch.Means(x)
+	x, y = batch.Shifted(x, mean), batch.Shifted(y, mean)
 	n, m := float64(x.Rows), float64(y.Rows)
 	cross := sumDistances(func(visit visitor) { eachCross(x, y, visit) })
 	within := sumDistances(func(visit visitor) { eachPair(x, visit) })/(n*(n-1)/2) +
@@ -64,9 +64,9 @@ func FrechetDistance(a, b blas32.General) (float64, error) {
 	if err := checkPair(a, b, 2); err != nil {
 		return 0, fmt.Errorf("the Fréchet distance: %w", err)
 	}
-	ma, sa := moments(a)
-	mb, sb := moments(b)
-	if !finite(ma) || !finite(mb) {
+	ma, sa := batch.Moments(a)
+	mb, sb := batch.Moments(b)
+	if !batch.AllFinite(ma) || !batch.AllFinite(mb) {
 		return math.NaN(), nil
 	}
 	v, err := frechetGaussians(ma, sa, mb, sb)
@@ -74,19 +74,6 @@ func FrechetDistance(a, b blas32.General) (float64, error) {
 		return 0, fmt.Errorf("the Fréchet distance: %w", err)
 	}
 	return v, nil
-}
-
-// moments is the mean μ and the covariance Σ (divided by n−1) of the rows of x.
-func moments(x blas32.General) ([]float64, *mat.SymDense) {
-	wide := mat.NewDense(x.Rows, x.Cols, nil)
-	for i := range x.Rows {
-		for j, v := range row(x, i) {
-			wide.Set(i, j, float64(v))
-		}
-	}
-	var cov mat.SymDense
-	stat.CovarianceMatrix(&cov, wide, nil)
-	return columnMeans(x), &cov
 }
 
 // frechetGaussians is the squared 2-Wasserstein distance of N(ma, sa) and
@@ -131,7 +118,7 @@ func frechetGaussians(ma []float64, sa *mat.SymDense, mb []float64, sb *mat.SymD
 // sphere; in data units. It is NaN where a row is not finite. See
 // solvers.SlicedW2.
 func SlicedW2(x, y blas32.General, directions int, rng *rand.Rand) (float64, error) {
-	return ofFinite("sliced W2", x, y, func() (float64, error) { return solvers.SlicedW2(x, y, directions, rng) })
+	return ofFinite("sliced W2", x, y, func() (float64, error) { return transport.SlicedW2(x, y, directions, rng) })
 }
 
 // W2Line is the exact 2-Wasserstein distance between the laws of the rows of
@@ -142,7 +129,7 @@ func W2Line(x, y blas32.General) (float64, error) {
 		if x.Cols != 1 {
 			return 0, fmt.Errorf("rows of %d columns; it needs 1", x.Cols)
 		}
-		return solvers.LineW2(column(x, 0), column(y, 0))
+		return transport.LineW2(batch.Column(x, 0), batch.Column(y, 0))
 	})
 }
 
@@ -159,13 +146,13 @@ func ExactW2(x, y blas32.General) (float64, error) {
 			return 0, fmt.Errorf("x has %d rows and y %d; it needs as many of each", x.Rows, y.Rows)
 		}
 		n := x.Rows
-		mean := columnMeans(y)
-		x, y := shifted(x, mean), shifted(y, mean)
+		mean := batch.Means(y)
+		x, y := batch.Shifted(x, mean), batch.Shifted(y, mean)
 		cost := blas32.General{Rows: n, Cols: n, Stride: n, Data: make([]float32, n*n)}
-		if err := solvers.SquaredDistances(cost, x, y); err != nil {
+		if err := transport.SquaredDistances(cost, x, y); err != nil {
 			return 0, err
 		}
-		a, err := solvers.Assign(cost)
+		a, err := transport.Assign(cost)
 		if err != nil {
 			return 0, err
 		}
@@ -173,7 +160,7 @@ func ExactW2(x, y blas32.General) (float64, error) {
 		// are taken afresh.
 		var sum float64
 		for i, j := range a.Match {
-			sum += float64(kernel.SqDist(row(x, i), row(y, j)))
+			sum += float64(kernel.SqDist(batch.Row(x, i), batch.Row(y, j)))
 		}
 		return math.Sqrt(sum / float64(n)), nil
 	})
@@ -185,7 +172,7 @@ func ExactW2(x, y blas32.General) (float64, error) {
 // solvers.Sinkhorn.Divergence.
 func SinkhornDivergence(x, y blas32.General) (float64, error) {
 	return ofFinite("the Sinkhorn divergence", x, y, func() (float64, error) {
-		return (&solvers.Sinkhorn{Epsilon: .05}).Divergence(x, y)
+		return (&transport.Sinkhorn{Epsilon: .05}).Divergence(x, y)
 	})
 }
 
@@ -195,7 +182,7 @@ func ofFinite(name string, x, y blas32.General, of func() (float64, error)) (flo
 	if err := checkPair(x, y, 1); err != nil {
 		return 0, fmt.Errorf("%s: %w", name, err)
 	}
-	if !finite(columnMeans(x)) || !finite(columnMeans(y)) {
+	if !batch.AllFinite(batch.Means(x)) || !batch.AllFinite(batch.Means(y)) {
 		return math.NaN(), nil
 	}
 	v, err := of()
@@ -222,69 +209,9 @@ func checkPair(x, y blas32.General, least int) error {
 func checkBatch(name string, x blas32.General, least int) error {
 	switch {
 	case x.Rows < least || x.Cols < 1:
-		return fmt.Errorf("%s has shape (%d, %d); it needs at least %d row(s) and 1 column", name, x.Rows, x.Cols, least)
+		return fmt.Errorf("%s has shape (%d, %d); it needs at least %d batch.Row(s) and 1 column", name, x.Rows, x.Cols, least)
 	case x.Stride < x.Cols || len(x.Data) < (x.Rows-1)*x.Stride+x.Cols:
 		return fmt.Errorf("%s of shape (%d, %d) has stride %d and %d values; they do not hold it", name, x.Rows, x.Cols, x.Stride, len(x.Data))
 	}
 	return nil
-}
-
-func row(x blas32.General, i int) []float32 { return x.Data[i*x.Stride:][:x.Cols] }
-
-// rows is the view of rows i to j−1.
-func rows(x blas32.General, i, j int) blas32.General {
-	return blas32.General{Rows: j - i, Cols: x.Cols, Stride: x.Stride, Data: x.Data[i*x.Stride:]}
-}
-
-func column(x blas32.General, j int) []float32 {
-	values := make([]float32, x.Rows)
-	for i := range values {
-		values[i] = x.Data[i*x.Stride+j]
-	}
-	return values
-}
-
-func stacked(x, y blas32.General) blas32.General {
-	z := blas32.General{Cols: x.Cols, Stride: x.Cols, Data: make([]float32, 0, (x.Rows+y.Rows)*x.Cols)}
-	for _, part := range []blas32.General{x, y} {
-		for i := range part.Rows {
-			z.Data = append(z.Data, row(part, i)...)
-		}
-		z.Rows += part.Rows
-	}
-	return z
-}
-
-func columnMeans(x blas32.General) []float64 {
-	mean := make([]float64, x.Cols)
-	for i := range x.Rows {
-		for j, v := range row(x, i) {
-			mean[j] += float64(v)
-		}
-	}
-	for j := range mean {
-		mean[j] /= float64(x.Rows)
-	}
-	return mean
-}
-
-// shifted is a copy of x with shift subtracted from each row.
-func shifted(x blas32.General, shift []float64) blas32.General {
-	z := blas32.General{Rows: x.Rows, Cols: x.Cols, Stride: x.Cols, Data: make([]float32, x.Rows*x.Cols)}
-	for i := range x.Rows {
-		to := row(z, i)
-		for j, v := range row(x, i) {
-			to[j] = float32(float64(v) - shift[j])
-		}
-	}
-	return z
-}
-
-func finite(values []float64) bool {
-	for _, v := range values {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return false
-		}
-	}
-	return true
 }

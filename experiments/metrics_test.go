@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
@@ -96,7 +98,7 @@ func TestNearestNeighbourAccuracy(t *testing.T) {
 func TestNearestDistanceAgainstBruteForce(t *testing.T) {
 	// More rows than a block holds, far from the origin, where |a|²+|b|²−2⟨a,b⟩ cancels.
 	gen, train := normal(600, 3, 1000, 1, 5), normal(1100, 3, 1000, 1, 6)
-	copy(row(gen, 7), row(train, 901))
+	copy(batch.Row(gen, 7), batch.Row(train, 901))
 	gen.Data[9*gen.Stride] = float32(math.NaN())
 	distance, index, err := NearestDistance(gen, train)
 	if err != nil {
@@ -105,7 +107,7 @@ func TestNearestDistanceAgainstBruteForce(t *testing.T) {
 	for i := range gen.Rows {
 		best := math.Inf(1)
 		for j := range train.Rows {
-			best = min(best, euclidean(row(gen, i), row(train, j)))
+			best = min(best, euclidean(batch.Row(gen, i), batch.Row(train, j)))
 		}
 		switch {
 		case i == 9:

@@ -10,7 +10,9 @@ import (
 
 	"cmf/data"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/exact"
+	"cmf/solvers/line"
+	"cmf/solvers/random"
 )
 
 // Mixture1DConfig configures the experiment mixture1d.
@@ -41,7 +43,7 @@ func (c *Mixture1DConfig) Validate() error {
 }
 
 // components are those of a mixture, written weight,mean,deviation;….
-type components []solvers.NormalComponent
+type components []line.Component
 
 // Decode reads components, for envconfig, and refuses those that make no mixture.
 func (c *components) Decode(list string) error {
@@ -54,7 +56,7 @@ func (c *components) Decode(list string) error {
 		if err != nil {
 			return fmt.Errorf("component %d is %q: %w; give weight,mean,deviation such as 0.5,-2,0.5", len(*c)+1, part, err)
 		}
-		*c = append(*c, solvers.NormalComponent{Weight: numbers[0], Mean: numbers[1], SD: numbers[2]})
+		*c = append(*c, line.Component{Weight: numbers[0], Mean: numbers[1], SD: numbers[2]})
 	}
 	var parts []data.Normal
 	for _, k := range *c {
@@ -131,8 +133,8 @@ func doMixture1D(ctx context.Context, r *Run, c *Mixture1DConfig) error {
 	if err := truth.drawDensities(r); err != nil {
 		return err
 	}
-	train := truth.rho.Sample(c.Points, solvers.NewStream(c.Seed, "mixture", 0))
-	law, err := solvers.FitGaussian(train, 0)
+	train := truth.rho.Sample(c.Points, random.New(c.Seed, "mixture", 0))
+	law, err := exact.FitGaussian(train, 0)
 	if err != nil {
 		return err
 	}
@@ -167,7 +169,7 @@ func doMixture1D(ctx context.Context, r *Run, c *Mixture1DConfig) error {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, numbers)
-	draw, err := model.Draw(c.Samples, 100, solvers.NewStream(c.Seed, "generation", 0))
+	draw, err := model.Draw(c.Samples, 100, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
@@ -187,12 +189,12 @@ func doMixture1D(ctx context.Context, r *Run, c *Mixture1DConfig) error {
 }
 
 // learnEnergy learns the same potential by CMFMA, from the mixture's energy.
-func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *Run, shape layers.Architecture, start layers.Start, rho *solvers.Mixture1D) (*Model, error) {
+func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *Run, shape layers.Architecture, start layers.Start, rho *line.Mixture) (*Model, error) {
 	potential, err := layers.NewICNN(shape)
 	if err != nil {
 		return nil, err
 	}
-	e, err := data.ProductEnergy([]*solvers.Mixture1D{rho}, nil)
+	e, err := data.ProductEnergy([]*line.Mixture{rho}, nil)
 	if err != nil {
 		return nil, err
 	}

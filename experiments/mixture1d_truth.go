@@ -5,22 +5,24 @@ import (
 	"math"
 	"slices"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/line"
+	"cmf/solvers/potential"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // lineTruth is what is known exactly of a mixture.
 type lineTruth struct {
-	rho               *solvers.Mixture1D
-	conjugate, moment *solvers.LinePotential
+	rho               *line.Mixture
+	conjugate, moment *line.Potential
 
 	points, slopes blas32.General // quantiles of ρ and w′ there, (n, 1)
 }
 
 // solveLine solves both fixed points and reports them.
 func solveLine(r *Run, c *Mixture1DConfig) (*lineTruth, error) {
-	rho, err := solvers.NewMixture1D(c.Mixture...)
+	rho, err := line.NewMixture(c.Mixture...)
 	if err != nil {
 		return nil, fmt.Errorf("CMF_MIXTURE=%v: %w", c.Mixture, err)
 	}
@@ -29,10 +31,10 @@ func solveLine(r *Run, c *Mixture1DConfig) (*lineTruth, error) {
 	}
 	r.Report.Data = fmt.Sprintf("a mixture of %d normals on the line, %d points", len(rho.Components), c.Points)
 	t := &lineTruth{rho: rho}
-	if t.conjugate, err = (solvers.LineSolver{}).Conjugate(rho); err != nil {
+	if t.conjugate, err = (line.Solver{}).Conjugate(rho); err != nil {
 		return nil, fmt.Errorf("CMF_MIXTURE=%v: %w", c.Mixture, err)
 	}
-	if t.moment, err = (solvers.LineSolver{}).Moment(rho); err != nil {
+	if t.moment, err = (line.Solver{}).Moment(rho); err != nil {
 		return nil, fmt.Errorf("CMF_MIXTURE=%v: %w", c.Mixture, err)
 	}
 	t.measure(10000)
@@ -64,7 +66,7 @@ func solveLine(r *Run, c *Mixture1DConfig) (*lineTruth, error) {
 // measure prepares uvp: n quantiles of ρ, at the middles of equal masses, and w′
 // there.
 func (t *lineTruth) measure(n int) {
-	t.points, t.slopes = newBatch(n, 1), newBatch(n, 1)
+	t.points, t.slopes = batch.New(n, 1), batch.New(n, 1)
 	for i := range n {
 		x := t.quantile((float64(i) + .5) / float64(n))
 		t.points.Data[i], t.slopes.Data[i] = float32(x), float32(t.conjugate.Slope(x))
@@ -72,8 +74,8 @@ func (t *lineTruth) measure(n int) {
 }
 
 // uvp is the unexplained variance of ŵ′ against w′ on ρ, in percent.
-func (t *lineTruth) uvp(learned solvers.Potential) (float64, error) {
-	g := newBatch(t.points.Rows, 1)
+func (t *lineTruth) uvp(learned potential.Potential) (float64, error) {
+	g := batch.New(t.points.Rows, 1)
 	if err := learned.Eval(t.points, nil, g); err != nil {
 		return 0, err
 	}
@@ -97,7 +99,7 @@ func (t *lineTruth) drawDensities(r *Run) error {
 
 // drawLearned draws the learned Gibbs factor and maps over the exact ones, and
 // reports the former's mean and variance.
-func (t *lineTruth) drawLearned(r *Run, w solvers.Potential) error {
+func (t *lineTruth) drawLearned(r *Run, w potential.Potential) error {
 	x := covering(2001, t.conjugate.GibbsQuantile)
 	learned, err := newLearnedLine(w, x)
 	if err != nil {
@@ -126,7 +128,7 @@ func (t *lineTruth) drawLearned(r *Run, w solvers.Potential) error {
 	return nil
 }
 
-func (t *lineTruth) quantile(p float64) float64 { return solvers.LineQuantile(t.rho, p) }
+func (t *lineTruth) quantile(p float64) float64 { return line.Quantile(t.rho, p) }
 
 // covering is n points over nearly all the mass of the laws of which the
 // quantiles are given, and a margin.
@@ -162,9 +164,9 @@ type learnedLine struct {
 
 // newLearnedLine evaluates w on a uniform grid, which must hold all the mass for
 // the density to make sense.
-func newLearnedLine(w solvers.Potential, grid []float64) (*learnedLine, error) {
+func newLearnedLine(w potential.Potential, grid []float64) (*learnedLine, error) {
 	n := len(grid)
-	x, g, value := newBatch(n, 1), newBatch(n, 1), make([]float32, n)
+	x, g, value := batch.New(n, 1), batch.New(n, 1), make([]float32, n)
 	for i, v := range grid {
 		x.Data[i] = float32(v)
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"cmf/solvers"
+	"cmf/solvers/random"
 )
 
 // MNISTConfig configures the experiment mnist.
@@ -74,7 +74,7 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 		return err
 	}
 	r.Progress.Log.Info("generating", "digits", c.Samples)
-	draw, err := model.Draw(c.Samples, c.Mixing, solvers.NewStream(c.Seed, "generation", 0))
+	draw, err := model.Draw(c.Samples, c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func doMNIST(ctx context.Context, r *Run, c *MNISTConfig) error {
 	if err != nil {
 		return err
 	}
-	gaussian, err := digits.pixels(digits.baseline.Sample(c.Samples, solvers.NewStream(c.Seed, "Gaussian fit", 0)))
+	gaussian, err := digits.pixels(digits.baseline.Sample(c.Samples, random.New(c.Seed, "Gaussian fit", 0)))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -42,12 +44,12 @@ func NearestNeighbourShares(x, y blas32.General) (ofX, ofY float64, err error) {
 		return 0, 0, fmt.Errorf("nearest-neighbour accuracy: x has %d rows and y %d; it needs as many of each", x.Rows, y.Rows)
 	}
 	n := x.Rows
-	z := stacked(x, y)
-	mean := columnMeans(z)
-	if !finite(mean) {
+	z := batch.Stacked(x, y)
+	mean := batch.Means(z)
+	if !batch.AllFinite(mean) {
 		return math.NaN(), math.NaN(), nil
 	}
-	z = shifted(z, mean)
+	z = batch.Shifted(z, mean)
 
 	best := make([]float32, 2*n)
 	nearest := make([]int, 2*n)
@@ -84,11 +86,11 @@ func NearestDistance(gen, train blas32.General) (distance []float64, index []int
 	if err := checkPair(gen, train, 1); err != nil {
 		return nil, nil, fmt.Errorf("nearest distance: %w", err)
 	}
-	mean := columnMeans(train)
-	if !finite(mean) {
+	mean := batch.Means(train)
+	if !batch.AllFinite(mean) {
 		return nil, nil, errors.New("nearest distance: train holds NaN or ±Inf; it must be finite")
 	}
-	g, t := shifted(gen, mean), shifted(train, mean)
+	g, t := batch.Shifted(gen, mean), batch.Shifted(train, mean)
 
 	best := make([]float32, gen.Rows)
 	index = make([]int, gen.Rows)
@@ -108,7 +110,7 @@ func NearestDistance(gen, train blas32.General) (distance []float64, index []int
 	for i, j := range index {
 		distance[i] = math.NaN()
 		if j >= 0 {
-			distance[i] = euclidean(row(gen, i), row(train, j))
+			distance[i] = euclidean(batch.Row(gen, i), batch.Row(train, j))
 		}
 	}
 	return distance, index, nil
@@ -143,11 +145,11 @@ func eachPair(x blas32.General, visit func(i, j int, d2 []float32)) {
 // eachInBlock visits the block of rows i… of x and j… of y:
 // |a−b|² = |a|² + |b|² − 2⟨a,b⟩, which is one matrix product.
 func eachInBlock(x, y blas32.General, xx, yy []float32, i, j int, block []float32, visit func(i, j int, d2 []float32)) {
-	a, b := rows(x, i, min(i+tile, x.Rows)), rows(y, j, min(j+tile, y.Rows))
+	a, b := batch.Rows(x, i, min(i+tile, x.Rows)), batch.Rows(y, j, min(j+tile, y.Rows))
 	c := blas32.General{Rows: a.Rows, Cols: b.Rows, Stride: b.Rows, Data: block[:a.Rows*b.Rows]}
 	blas32.Gemm(blas.NoTrans, blas.Trans, -2, a, b, 0, c)
 	for r := range c.Rows {
-		d2 := row(c, r)
+		d2 := batch.Row(c, r)
 		for k, v := range d2 {
 			d2[k] = max(0, v+xx[i+r]+yy[j+k])
 		}
@@ -159,7 +161,7 @@ func squaredNorms(x blas32.General) []float32 {
 	norms := make([]float32, x.Rows)
 	for i := range norms {
 		var s float64
-		for _, v := range row(x, i) {
+		for _, v := range batch.Row(x, i) {
 			s += float64(v) * float64(v)
 		}
 		norms[i] = float32(s)

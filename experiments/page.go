@@ -20,6 +20,8 @@ import (
 	"strings"
 	"time"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/plot/plotter"
 )
 
@@ -118,7 +120,7 @@ func newRow(r *Report, h Headline) tableRow {
 	row := tableRow{Label: cmp.Or(h.Label, h.Metric), Goal: goal,
 		Model: shownNumber(r.Metrics, h.Metric), Baseline: shownNumber(r.Baseline, h.Metric), Floor: shownNumber(r.Floor, h.Metric)}
 	model, ok := r.Metrics[h.Metric]
-	if baseline, known := r.Baseline[h.Metric]; ok && known && finite([]float64{model, baseline}) {
+	if baseline, known := r.Baseline[h.Metric]; ok && known && batch.AllFinite([]float64{model, baseline}) {
 		if loss(model) < loss(baseline) {
 			row.Verdict = "better"
 		} else if loss(model) > loss(baseline) {

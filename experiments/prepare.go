@@ -9,9 +9,12 @@ import (
 	"cmf/layers"
 	"cmf/losses"
 	"cmf/solvers"
-
-	"gonum.org/v1/gonum/blas/blas32"
-	"gonum.org/v1/gonum/mat"
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
 )
 
 // prepare initialises the potential and everything that evolves.
@@ -22,10 +25,10 @@ func (p Problem) prepare(core *Core) (*Model, error) {
 		return nil, err
 	}
 	p.Start.Gaussian = core.Source == "gaussian"
-	if err := p.Start.Init(p.Potential, p.Train, solvers.NewStream(core.Seed, "initial weights", 0)); err != nil {
+	if err := p.Start.Init(p.Potential, p.Train, random.New(core.Seed, "initial weights", 0)); err != nil {
 		return nil, err
 	}
-	m := &Model{params: p.Potential.Params(), average: &solvers.Average{Decay: p.Decay}}
+	m := &Model{params: p.Potential.Params(), average: &optim.Average{Decay: p.Decay}}
 	if m.Evaluator, err = layers.NewEvaluator(p.Potential); err != nil {
 		return nil, err
 	}
@@ -101,9 +104,9 @@ func (p Problem) learnSamples(core *Core, m *Model) (err error) {
 	}
 	switch {
 	case core.Source == "gaussian":
-		loop.Noise = solvers.StandardNormal{D: p.Potential.Dim()}
+		loop.Noise = potential.Normal{D: p.Potential.Dim()}
 	case p.Carry != nil:
-		if loop.Noise, err = solvers.NewCarried(m.Evaluator, p.Carry); err != nil {
+		if loop.Noise, err = potential.NewCarried(m.Evaluator, p.Carry); err != nil {
 			return err
 		}
 	}
@@ -139,16 +142,16 @@ func (p Problem) learnEnergy(core *Core, m *Model) (err error) {
 	if m.State, err = p.particles(core, max(own, 1)); err != nil {
 		return err
 	}
-	walkers := newBatch(walk, p.Train.Cols)
-	rng := solvers.NewStream(core.Seed, "walkers", 0)
+	walkers := batch.New(walk, p.Train.Cols)
+	rng := random.New(core.Seed, "walkers", 0)
 	for i := range walk {
-		copy(row(walkers, i), row(p.Train, rng.IntN(p.Train.Rows)))
+		copy(batch.Row(walkers, i), batch.Row(p.Train, rng.IntN(p.Train.Rows)))
 	}
 	if m.Energy, err = solvers.NewCMFMAState(core.Batch, p.Shares, m.State, walkers); err != nil {
 		return err
 	}
 	if w := m.Energy.Walkers; w != nil {
-		w.Step = .1 * meanVariance(p.Train) // a guess, which MALA adapts within some steps
+		w.Step = .1 * batch.MeanVariance(p.Train) // a guess, which MALA adapts within some steps
 	}
 	loop.State = m.Energy
 	if p.Precondition {
@@ -160,26 +163,20 @@ func (p Problem) learnEnergy(core *Core, m *Model) (err error) {
 
 // methods are the sampler, the conjugate solver and the optimiser of either
 // loop.
-func (p Problem) methods(core *Core) (sampler solvers.Langevin, solver solvers.Conjugate, adam solvers.Adam, err error) {
-	if sampler, err = solvers.NewLangevin(core.Sampler); err != nil {
+func (p Problem) methods(core *Core) (sampler sampling.Langevin, solver conjugate.Solver, adam optim.Adam, err error) {
+	if sampler, err = sampling.NewLangevin(core.Sampler); err != nil {
 		return sampler, nil, adam, fmt.Errorf("CMF_SAMPLER=%s: %w", core.Sampler, err)
 	}
-	if solver, err = solvers.NewConjugate(core.Conjugate, p.Tolerance, 60); err != nil {
+	if solver, err = conjugate.New(core.Conjugate, p.Tolerance, 60); err != nil {
 		return sampler, nil, adam, fmt.Errorf("CMF_CONJUGATE=%s: %w", core.Conjugate, err)
 	}
-	schedule, err := solvers.NewSchedule("cosine", .05, max(core.Steps, 21), 20)
-	return sampler, solver, solvers.Adam{LR: core.LR, Schedule: schedule}, err
+	schedule, err := optim.NewSchedule("cosine", .05, max(core.Steps, 21), 20)
+	return sampler, solver, optim.Adam{LR: core.LR, Schedule: schedule}, err
 }
 
 // particles is a bank for minibatches of n.
 func (p Problem) particles(core *Core, n int) (*solvers.CMFGenState, error) {
 	count := (max(p.Particles, n) + n - 1) / n * n
-	y, partners := p.Start.Particles(count, solvers.NewStream(core.Seed, "particles", 0))
-	return solvers.NewCMFGenState(y, partners, n, solvers.NewStream(core.Seed, "Langevin", 0))
-}
-
-// meanVariance is the mean over coordinates of the variance of x.
-func meanVariance(x blas32.General) float64 {
-	_, cov := moments(x)
-	return mat.Trace(cov) / float64(x.Cols)
+	y, partners := p.Start.Particles(count, random.New(core.Seed, "particles", 0))
+	return solvers.NewCMFGenState(y, partners, n, random.New(core.Seed, "Langevin", 0))
 }

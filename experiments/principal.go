@@ -5,7 +5,8 @@ import (
 	"math"
 
 	"cmf/graph"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -80,16 +81,16 @@ func principalOf(c *graph.Checkpoint, learned int) (*principal, error) {
 // newPrincipal finds K leading directions of the rows of x, (n, d), by subspace
 // iteration and a Rayleigh–Ritz step. N. Halko, P. G. Martinsson, J. A. Tropp,
 // "Finding structure with randomness", SIAM Review 53(2), 2011, algorithm 4.4.
-func newPrincipal(x blas32.General, k int, rng *solvers.Stream) (*principal, error) {
+func newPrincipal(x blas32.General, k int, rng *random.Stream) (*principal, error) {
 	n, d := x.Rows, x.Cols
 	if k < 1 || k >= min(n, d) {
 		return nil, fmt.Errorf("%d principal directions of %d points of dimension %d; fewer are needed than of either", k, n, d)
 	}
-	mean := columnMeans(x)
-	x = shifted(x, mean)
+	mean := batch.Means(x)
+	x = batch.Shifted(x, mean)
 	// Directions beyond k take up what the last ones would lack.
 	wide := min(k+10, n, d)
-	basis, along := newBatch(d, wide), newBatch(n, wide)
+	basis, along := batch.New(d, wide), batch.New(n, wide)
 	rng.Normals(basis.Data)
 	const iterations = 4
 	for range iterations {
@@ -98,16 +99,16 @@ func newPrincipal(x blas32.General, k int, rng *solvers.Stream) (*principal, err
 		orthonormalise(basis)
 	}
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, basis, 0, along)
-	_, cov := moments(along)
+	_, cov := batch.Moments(along)
 	var eigen mat.EigenSym
 	if !eigen.Factorize(cov, true) {
 		return nil, fmt.Errorf("the principal directions of %d points were not found", n)
 	}
 	var turn mat.Dense
 	eigen.VectorsTo(&turn)
-	p := &principal{mean: mean, vectors: newBatch(d, k), values: make([]float64, k)}
-	rotation := newBatch(wide, k)
-	p.rest = totalVariance(x, make([]float64, d)) * float64(n) / float64(n-1)
+	p := &principal{mean: mean, vectors: batch.New(d, k), values: make([]float64, k)}
+	rotation := batch.New(wide, k)
+	p.rest = batch.TotalVariance(x, make([]float64, d)) * float64(n) / float64(n-1)
 	for j := range k {
 		from := wide - 1 - j // eigenvalues ascend
 		p.values[j] = eigen.Values(nil)[from]
@@ -127,7 +128,7 @@ func newPrincipal(x blas32.General, k int, rng *solvers.Stream) (*principal, err
 func orthonormalise(a blas32.General) {
 	wide := mat.NewDense(a.Rows, a.Cols, nil)
 	for i := range a.Rows {
-		for j, v := range row(a, i) {
+		for j, v := range batch.Row(a, i) {
 			wide.Set(i, j, float64(v))
 		}
 	}
@@ -140,7 +141,7 @@ func orthonormalise(a blas32.General) {
 	lapack64.Orgqr(wide.RawMatrix(), tau, work, len(work))
 	for i := range a.Rows {
 		for j := range a.Cols {
-			row(a, i)[j] = float32(wide.At(i, j))
+			batch.Row(a, i)[j] = float32(wide.At(i, j))
 		}
 	}
 }
@@ -148,7 +149,7 @@ func orthonormalise(a blas32.General) {
 // coordinates are those of centred points x − m, (n, d), along the first k
 // directions, (n, k).
 func (p *principal) coordinates(centred blas32.General, k int) blas32.General {
-	z := newBatch(centred.Rows, k)
+	z := batch.New(centred.Rows, k)
 	v := p.vectors
 	v.Cols = k
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, centred, v, 0, z)
@@ -160,9 +161,9 @@ func (p *principal) coordinates(centred blas32.General, k int) blas32.General {
 // for the Gaussian ρ of the remainder, 1/6 for its Gibbs factor. Two streams of
 // one state give a noise and the picture ∇w*(y) that belongs to it. Without a
 // stream all others are 0.
-func (p *principal) lift(z blas32.General, power float64, rng *solvers.Stream) blas32.General {
+func (p *principal) lift(z blas32.General, power float64, rng *random.Stream) blas32.General {
 	n, d, k := z.Rows, p.vectors.Rows, p.vectors.Cols
-	out, along := newBatch(n, d), newBatch(n, k)
+	out, along := batch.New(n, d), batch.New(n, k)
 	if rng != nil {
 		rng.Normals(out.Data)
 	}
@@ -170,12 +171,12 @@ func (p *principal) lift(z blas32.General, power float64, rng *solvers.Stream) b
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, out, p.vectors, 0, along)
 	floor := float32(math.Pow(p.rest, power))
 	for i := range n {
-		for j, e := range row(along, i) {
+		for j, e := range batch.Row(along, i) {
 			v := float32(math.Pow(p.values[j], power)) * e
 			if j < z.Cols {
-				v = row(z, i)[j]
+				v = batch.Row(z, i)[j]
 			}
-			row(along, i)[j] = v - floor*e
+			batch.Row(along, i)[j] = v - floor*e
 		}
 	}
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, along, p.vectors, floor, out)
@@ -193,10 +194,10 @@ func (p *principal) logRest(centred blas32.General) []float64 {
 	z := p.coordinates(centred, len(p.values))
 	out := make([]float64, centred.Rows)
 	for i := range out {
-		x := blas32.Vector{N: centred.Cols, Inc: 1, Data: row(centred, i)}
+		x := blas32.Vector{N: centred.Cols, Inc: 1, Data: batch.Row(centred, i)}
 		remainder := blas32.DDot(x, x) // ‖x − m‖² less what lies along V
 		out[i] = constant
-		for j, c := range row(z, i) {
+		for j, c := range batch.Row(z, i) {
 			square := float64(c) * float64(c)
 			remainder -= square
 			if j >= p.learned {
@@ -210,10 +211,10 @@ func (p *principal) logRest(centred blas32.General) []float64 {
 
 // restored is a copy of centred points with the mean put back.
 func (p *principal) restored(centred blas32.General) blas32.General {
-	x := newBatch(centred.Rows, centred.Cols)
+	x := batch.New(centred.Rows, centred.Cols)
 	for i := range x.Rows {
-		for j, v := range row(centred, i) {
-			row(x, i)[j] = float32(float64(v) + p.mean[j])
+		for j, v := range batch.Row(centred, i) {
+			batch.Row(x, i)[j] = float32(float64(v) + p.mean[j])
 		}
 	}
 	return x

@@ -9,7 +9,8 @@ import (
 
 	"cmf/data"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -88,17 +89,17 @@ func doSamples(ctx context.Context, r *Run, c *SamplesConfig) error {
 	}
 	n := min(s.held.Rows, 2048, s.train.Rows)
 	r.Progress.Log.Info("generating", "points", max(c.Count, n))
-	draw, err := model.Draw(max(c.Count, n), c.Mixing, solvers.NewStream(c.Seed, "generation", 0))
+	draw, err := model.Draw(max(c.Count, n), c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
-	if err := r.savePoints("samples", s.units, rows(draw.Points, 0, c.Count)); err != nil {
+	if err := r.savePoints("samples", s.units, batch.Rows(draw.Points, 0, c.Count)); err != nil {
 		return err
 	}
-	gaussian := s.law.Sample(n, solvers.NewStream(c.Seed, "Gaussian fit", 0))
+	gaussian := s.law.Sample(n, random.New(c.Seed, "Gaussian fit", 0))
 	r.Progress.Log.Info("judging", "held-out rows", n)
-	if err := s.judge(r, rows(draw.Points, 0, n), gaussian); err != nil {
+	if err := s.judge(r, batch.Rows(draw.Points, 0, n), gaussian); err != nil {
 		return err
 	}
 	if err := s.judgeDensity(r, model, c.Seed); err != nil {
@@ -200,8 +201,8 @@ func (r *Run) resolve(name, value string) error {
 
 // differences directs hinges along single coordinates, differences of two points
 // of the data, and at random.
-func differences(x blas32.General) func(b blas32.General, layer int, rng *solvers.Stream) {
-	return func(b blas32.General, _ int, rng *solvers.Stream) {
+func differences(x blas32.General) func(b blas32.General, layer int, rng *random.Stream) {
+	return func(b blas32.General, _ int, rng *random.Stream) {
 		v := make([]float32, x.Cols)
 		for h := range b.Cols {
 			switch h % 3 {
@@ -209,7 +210,7 @@ func differences(x blas32.General) func(b blas32.General, layer int, rng *solver
 				clear(v)
 				v[rng.IntN(len(v))] = 1
 			case 1:
-				p, q := row(x, rng.IntN(x.Rows)), row(x, rng.IntN(x.Rows))
+				p, q := batch.Row(x, rng.IntN(x.Rows)), batch.Row(x, rng.IntN(x.Rows))
 				for j := range v {
 					v[j] = p[j] - q[j]
 				}

@@ -13,7 +13,9 @@ import (
 	"strings"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -25,7 +27,7 @@ type pointSet struct {
 
 	// The rows are in random order. With pictures the law has smoothing noise.
 	train, held blas32.General
-	law         *solvers.Gaussian // fitted to train
+	law         *exact.Gaussian // fitted to train
 }
 
 // maxDim bounds d: the preconditioner and a trained quadratic take d² numbers.
@@ -57,7 +59,7 @@ func loadPoints(path string) (blas32.General, *Units, error) {
 		return x, nil, err
 	}
 	for i := range x.Rows {
-		for j, v := range row(x, i) {
+		for j, v := range batch.Row(x, i) {
 			if v-v != 0 {
 				return x, nil, fmt.Errorf("row %d, column %d is %g (counted from 1); it must be finite", i+1, j+1, v)
 			}
@@ -104,7 +106,7 @@ func writeTable(path string, header []string, x blas32.General) error {
 		}
 		record := make([]string, x.Cols)
 		for i := range x.Rows {
-			for j, v := range row(x, i) {
+			for j, v := range batch.Row(x, i) {
 				record[j] = strconv.FormatFloat(float64(v), 'g', -1, 32)
 			}
 			if err := out.Write(record); err != nil {
@@ -130,14 +132,14 @@ func (c *SamplesConfig) loadSet() (*pointSet, error) {
 	if units.Height > 0 {
 		units.Alpha = c.Alpha
 		transform := data.Logit{Alpha: c.Alpha}
-		if err := transform.Forward(x, x, solvers.NewStream(c.Seed, "dequantisation", 0).Rand); err != nil {
+		if err := transform.Forward(x, x, random.New(c.Seed, "dequantisation", 0).Rand); err != nil {
 			return nil, err
 		}
-		addNoise(x, c.Noise, solvers.NewStream(c.Seed, "smoothing", 0))
+		addNoise(x, c.Noise, random.New(c.Seed, "smoothing", 0))
 	}
-	order := solvers.NewStream(c.Seed, "held out", 0).Perm(n)
+	order := random.New(c.Seed, "held out", 0).Perm(n)
 	held := max(32, int(math.Round(c.Holdout*float64(n))))
-	s.held, s.train = gathered(x, order[:held]), gathered(x, order[held:])
+	s.held, s.train = batch.Gathered(x, order[:held]), batch.Gathered(x, order[held:])
 	if units.Height == 0 {
 		if err := s.standardise(c.Scale); err != nil {
 			return nil, err
@@ -146,7 +148,7 @@ func (c *SamplesConfig) loadSet() (*pointSet, error) {
 	if err := s.checkRank(); err != nil {
 		return nil, err
 	}
-	s.law, err = solvers.FitGaussian(s.train, 0)
+	s.law, err = exact.FitGaussian(s.train, 0)
 	return s, err
 }
 
@@ -154,7 +156,7 @@ func (c *SamplesConfig) loadSet() (*pointSet, error) {
 // every coordinate by its deviation, or all by the root mean square of these.
 func (s *pointSet) standardise(scale string) error {
 	d := s.train.Cols
-	mean, cov := moments(s.train)
+	mean, cov := batch.Moments(s.train)
 	s.units.Center, s.units.Scale = mean, make([]float64, d)
 	var square float64
 	for j := range d {
@@ -187,9 +189,9 @@ func (s *pointSet) standardise(scale string) error {
 // checkRank refuses columns that are linear combinations of others to rounding:
 // on a plane there is no density.
 func (s *pointSet) checkRank() error {
-	mean := meanVariance(s.train)
+	mean := batch.MeanVariance(s.train)
 	ridge := 1e-5 * mean // above the rounding of the covariance
-	law, err := solvers.FitGaussian(s.train, ridge)
+	law, err := exact.FitGaussian(s.train, ridge)
 	if err != nil || law.Values[0] > 1.1*ridge {
 		return err
 	}
@@ -211,7 +213,7 @@ func (s *pointSet) discrete() (names []string) {
 		return nil
 	}
 	for j := range s.train.Cols {
-		values := column(s.train, j)
+		values := batch.Column(s.train, j)
 		slices.Sort(values)
 		if k := len(slices.Compact(values)); k <= s.train.Rows/20 && k <= 50 {
 			names = append(names, fmt.Sprintf("%s (%d values)", s.units.name(j), k))

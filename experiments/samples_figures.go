@@ -6,7 +6,10 @@ import (
 	"slices"
 	"sort"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/density"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -39,13 +42,13 @@ func drawPlane(r *Run, m *Model, d *Draw, clouds ...Cloud) error {
 	}
 	var scenes []Scene
 	for _, c := range clouds {
-		scenes = append(scenes, Scene{Title: c.Name, Units: u, Clouds: []Cloud{{"points", first(c.Points, shown)}}})
+		scenes = append(scenes, Scene{Title: c.Name, Units: u, Clouds: []Cloud{{"points", batch.First(c.Points, shown)}}})
 	}
 	box := boxOf(scenes)
-	scenes = slices.Insert(scenes, 1, Scene{Title: "w and its Gibbs factor", Units: &Units{Columns: []string{"units of learning", "units of learning"}}, Field: level, Clouds: []Cloud{{"Gibbs samples", first(d.Gibbs, shown)}}})
+	scenes = slices.Insert(scenes, 1, Scene{Title: "w and its Gibbs factor", Units: &Units{Columns: []string{"units of learning", "units of learning"}}, Field: level, Clouds: []Cloud{{"Gibbs samples", batch.First(d.Gibbs, shown)}}})
 	scenes = append(scenes, Scene{Title: "density", Heat: true, Units: u, Field: func(x blas32.General, value []float32) error {
 		// Up to a constant: log Z is not needed.
-		logPDF, _, err := solvers.Density{Potential: m.Evaluator, Noise: m.Noise}.LogPDF(x)
+		logPDF, _, err := density.Pushforward{Potential: m.Evaluator, Noise: m.Noise}.LogPDF(x)
 		if err != nil {
 			return err
 		}
@@ -64,11 +67,11 @@ func drawPlane(r *Run, m *Model, d *Draw, clouds ...Cloud) error {
 
 // drawLine draws histograms of held-out and generated points under the learned
 // density and the Gaussian's.
-func drawLine(r *Run, m *Model, law *solvers.Gaussian, held, generated Cloud) error {
+func drawLine(r *Run, m *Model, law *exact.Gaussian, held, generated Cloud) error {
 	const n = 400
-	values := column(held.Points, 0)
+	values := batch.Column(held.Points, 0)
 	low, high := float64(slices.Min(values)), float64(slices.Max(values))
-	z := newBatch(n, 1)
+	z := batch.New(n, 1)
 	for i := range n {
 		z.Data[i] = float32(low + (high-low)*float64(i)/(n-1))
 	}
@@ -76,7 +79,7 @@ func drawLine(r *Run, m *Model, law *solvers.Gaussian, held, generated Cloud) er
 	if err != nil {
 		return err
 	}
-	learned, err := m.density(z, solvers.NewStream(1, "figure", 0))
+	learned, err := m.density(z, random.New(1, "figure", 0))
 	if err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func drawLine(r *Run, m *Model, law *solvers.Gaussian, held, generated Cloud) er
 		if c.Name == generated.Name {
 			file = "generated.png"
 		}
-		err = DrawHistogram(r.path(file), Axes{Title: c.Name, X: m.Units().name(0), Y: "density"}, column(points, 0), 0,
+		err = DrawHistogram(r.path(file), Axes{Title: c.Name, X: m.Units().name(0), Y: "density"}, batch.Column(points, 0), 0,
 			interpolated("learned", x, learned.LogPDF), interpolated("Gaussian fit", x, gaussian))
 		if err != nil {
 			return err
@@ -127,7 +130,7 @@ func interpolated(name string, x blas32.General, logPDF []float64) Function {
 // pictures, others by pairs of coordinates in the data's units.
 func drawPoints(r *Run, u *Units, clouds ...Cloud) error {
 	for k, c := range clouds {
-		x, err := u.Data(first(c.Points, shownPoints))
+		x, err := u.Data(batch.First(c.Points, shownPoints))
 		if err != nil {
 			return err
 		}
@@ -136,7 +139,7 @@ func drawPoints(r *Run, u *Units, clouds ...Cloud) error {
 	if u.Height > 0 {
 		var grids []Tiles
 		for _, c := range clouds {
-			grids = append(grids, Tiles{Title: c.Name, Pixels: first(c.Points, 64), Height: u.Height, Width: u.Width, Columns: 8, Scale: 2})
+			grids = append(grids, Tiles{Title: c.Name, Pixels: batch.First(c.Points, 64), Height: u.Height, Width: u.Width, Columns: 8, Scale: 2})
 		}
 		if err := DrawTiles(r.path("points.png"), grids...); err != nil {
 			return err
@@ -167,6 +170,3 @@ func names(clouds []Cloud) string {
 	}
 	return text
 }
-
-// first is the view of up to n rows.
-func first(x blas32.General, n int) blas32.General { return rows(x, 0, min(n, x.Rows)) }

@@ -5,7 +5,8 @@ import (
 	"math"
 	"slices"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -14,14 +15,14 @@ import (
 // learned from, the floor, with as many held-out rows; all in units of learning.
 func (s *pointSet) judge(r *Run, points, gaussian blas32.General) error {
 	n := points.Rows
-	truth := rows(s.held, 0, n)
+	truth := batch.Rows(s.held, 0, n)
 	for _, m := range []struct {
 		z    blas32.General
 		into Numbers
 	}{
 		{points, r.Report.Metrics},
 		{gaussian, r.Report.Baseline},
-		{rows(s.train, 0, n), r.Report.Floor},
+		{batch.Rows(s.train, 0, n), r.Report.Floor},
 	} {
 		if err := s.compare(m.z, truth, m.into); err != nil {
 			return err
@@ -66,7 +67,7 @@ func compareSamples(x, truth blas32.General, suffix string, into Numbers) (err e
 	if into["energy_distance"+suffix], err = EnergyDistance(x, truth); err != nil {
 		return err
 	}
-	if into["sliced_w2"+suffix], err = SlicedW2(x, truth, 256, solvers.NewStream(1, "directions", 0).Rand); err != nil {
+	if into["sliced_w2"+suffix], err = SlicedW2(x, truth, 256, random.New(1, "directions", 0).Rand); err != nil {
 		return err
 	}
 	if into["w2"+suffix], err = ExactW2(x, truth); err != nil {
@@ -87,9 +88,9 @@ func (s *pointSet) judgeDensity(r *Run, m *Model, seed uint64) error {
 	d := s.held.Cols
 	// A log det takes d³ operations: seconds in all.
 	n := min(s.held.Rows, max(64, int(1e11/math.Pow(float64(d), 3))))
-	z := rows(s.held, 0, n)
+	z := batch.Rows(s.held, 0, n)
 	r.Progress.Log.Info("densities", "held-out rows", n)
-	l, err := m.density(z, solvers.NewStream(seed, "annealing", 0))
+	l, err := m.density(z, random.New(seed, "annealing", 0))
 	if err != nil {
 		return err
 	}
@@ -117,24 +118,11 @@ func (s *pointSet) judgeDensity(r *Run, m *Model, seed uint64) error {
 		header = nil
 	}
 	if s.units.Height > 0 {
-		x = newBatch(n, 0) // a thousand columns of pixels would repeat the input
+		x = batch.New(n, 0) // a thousand columns of pixels would repeat the input
 	}
-	if err := r.saveRows("densities", s.units, header, withColumns(x, l.LogPDF, gaussian)); err != nil {
+	if err := r.saveRows("densities", s.units, header, batch.WithColumns(x, l.LogPDF, gaussian)); err != nil {
 		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("densities.npy: %d held-out rows, one to a row, in the units of the file, followed by their log density under the model and under the Gaussian fit, in nats (of pictures these two alone). log_likelihood is the mean.", n))
 	return nil
-}
-
-// withColumns appends columns to x.
-func withColumns(x blas32.General, columns ...[]float64) blas32.General {
-	out := newBatch(x.Rows, x.Cols+len(columns))
-	for i := range x.Rows {
-		to := row(out, i)
-		copy(to, row(x, i))
-		for k, c := range columns {
-			to[x.Cols+k] = float32(c[i])
-		}
-	}
-	return out
 }

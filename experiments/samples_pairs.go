@@ -1,6 +1,8 @@
 package experiments
 
 import (
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -44,7 +46,7 @@ func drawPairs(path string, u *Units, k int, clouds []Cloud) error {
 			}
 			for n, c := range clouds {
 				if i == j {
-					l, err := histogramLine(column(c.Points, i), at.MinX, at.MaxX)
+					l, err := histogramLine(batch.Column(c.Points, i), at.MinX, at.MaxX)
 					if err != nil {
 						return err
 					}
@@ -54,7 +56,7 @@ func drawPairs(path string, u *Units, k int, clouds []Cloud) error {
 					p.Y.Min, p.Y.Max = 0, max(p.Y.Max, 1.1*high)
 					p.Y.Tick.Marker = plot.ConstantTicks(nil)
 				} else if n == shownCloud {
-					p.Add(dots(pairOf(first(c.Points, shown), j, i), at, colours[n]))
+					p.Add(dots(pairOf(batch.First(c.Points, shown), j, i), at, colours[n]))
 				}
 			}
 			p.X.Min, p.X.Max = at.MinX, at.MaxX
@@ -114,9 +116,9 @@ func histogramLine(values []float32, low, high float64) (*plotter.Line, error) {
 
 // pairOf is the cloud of coordinates i and j.
 func pairOf(x blas32.General, i, j int) blas32.General {
-	out := newBatch(x.Rows, 2)
+	out := batch.New(x.Rows, 2)
 	for k := range x.Rows {
-		copy(row(out, k), []float32{row(x, k)[i], row(x, k)[j]})
+		copy(batch.Row(out, k), []float32{batch.Row(x, k)[i], batch.Row(x, k)[j]})
 	}
 	return out
 }

@@ -16,7 +16,9 @@ import (
 
 	"cmf/data"
 	"cmf/graph"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/stat"
@@ -28,7 +30,7 @@ import (
 func TestUnits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := rapid.IntRange(1, 4).Draw(t, "d")
-		x, u := newBatch(3, d), new(Units)
+		x, u := batch.New(3, d), new(Units)
 		switch rapid.IntRange(0, 2).Draw(t, "kind") {
 		case 1:
 			for range d {
@@ -62,16 +64,16 @@ func TestUnits(t *testing.T) {
 			t.Fatal(err)
 		}
 		const step = .01
-		high, low := shifted(x, slices.Repeat([]float64{-step}, d)), shifted(x, slices.Repeat([]float64{step}, d))
+		high, low := batch.Shifted(x, slices.Repeat([]float64{-step}, d)), batch.Shifted(x, slices.Repeat([]float64{step}, d))
 		zh, _ := u.Learning(high)
 		zl, _ := u.Learning(low)
 		for i := range x.Rows {
 			var want float64
 			for j := range d {
-				if math.Abs(float64(row(back, i)[j]-row(x, i)[j])) > 1e-5 {
-					t.Fatalf("%g comes back as %g", row(x, i)[j], row(back, i)[j])
+				if math.Abs(float64(batch.Row(back, i)[j]-batch.Row(x, i)[j])) > 1e-5 {
+					t.Fatalf("%g comes back as %g", batch.Row(x, i)[j], batch.Row(back, i)[j])
 				}
-				want += math.Log(float64(row(zh, i)[j]-row(zl, i)[j]) / (2 * step))
+				want += math.Log(float64(batch.Row(zh, i)[j]-batch.Row(zl, i)[j]) / (2 * step))
 			}
 			if math.Abs(volume[i]-want) > .02*float64(d) {
 				t.Fatalf("log volume %g, by differences %g", volume[i], want)
@@ -118,8 +120,8 @@ func csvFile(t *testing.T, header string, n int, line func(i int) string) string
 
 // Files that cannot be learned are refused by name, with row and column.
 func TestSamplesRefusesBadFiles(t *testing.T) {
-	rng := solvers.NewStream(1, "file", 0)
-	broken := newBatch(300, 3)
+	rng := random.New(1, "file", 0)
+	broken := batch.New(300, 3)
 	rng.Normals(broken.Data)
 	broken.Data[3*6+1] = float32(math.NaN())
 	npy := filepath.Join(t.TempDir(), "points.npy")
@@ -157,7 +159,7 @@ func TestSamplesRefusesBadFiles(t *testing.T) {
 }
 
 // dependent writes rows (a, b, a+b).
-func dependent(rng *solvers.Stream) func(int) string {
+func dependent(rng *random.Stream) func(int) string {
 	return func(int) string {
 		a, b := rng.NormFloat64(), rng.NormFloat64()
 		return fmt.Sprintf("%g,%g,%g", a, b, a+b)
@@ -166,14 +168,14 @@ func dependent(rng *solvers.Stream) func(int) string {
 
 // mixture draws from a mixture of two Gaussians in mixed units, and gives its log
 // density.
-func mixture(t *testing.T) (a, b *solvers.Gaussian, logPDF func(x blas32.General) []float64) {
+func mixture(t *testing.T) (a, b *exact.Gaussian, logPDF func(x blas32.General) []float64) {
 	t.Helper()
-	law := func(mean []float64, cov [][]float64) *solvers.Gaussian {
+	law := func(mean []float64, cov [][]float64) *exact.Gaussian {
 		m := make(Matrix, len(cov))
 		for i, line := range cov {
 			m[i] = line
 		}
-		g, err := solvers.GaussianFromMatrix(mean, m.dense())
+		g, err := exact.GaussianFromMatrix(mean, m.dense())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,9 +227,9 @@ func readNPY(t *testing.T, r *Run, name string) blas32.General {
 func TestSamplesAndGenerate(t *testing.T) {
 	a, b, exact := mixture(t)
 	const n = 4000
-	points := stacked(a.Sample(n/2, solvers.NewStream(1, "a", 0)), b.Sample(n/2, solvers.NewStream(1, "b", 0)))
+	points := batch.Stacked(a.Sample(n/2, random.New(1, "a", 0)), b.Sample(n/2, random.New(1, "b", 0)))
 	path := csvFile(t, "speed,phase,\"size, in m\"\n", n, func(i int) string {
-		x := row(points, i)
+		x := batch.Row(points, i)
 		return fmt.Sprintf("%g,%g,%g", x[0], x[1], x[2])
 	})
 	steps := "400"
@@ -254,7 +256,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 		t.Errorf("densities.npy has shape (%d, %d)", held.Rows, held.Cols)
 	}
 	samples := readNPY(t, r, "samples.npy")
-	mean := columnMeans(samples)
+	mean := batch.Means(samples)
 	if samples.Rows != 1500 || math.Abs(mean[0]-360) > 20 || math.Abs(mean[1]) > .3 || math.Abs(mean[2]) > .005 {
 		t.Errorf("%d samples with the mean %v", samples.Rows, mean)
 	}
@@ -277,7 +279,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 	}
 
 	at := csvFile(t, "", held.Rows, func(i int) string {
-		x := row(held, i)
+		x := batch.Row(held, i)
 		return fmt.Sprintf("%g,%g,%g", x[0], x[1], x[2])
 	})
 	for _, name := range []string{"CMF_DATA_FILE", "CMF_PARTICLES", "CMF_STEPS"} {
@@ -296,7 +298,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 		t.Errorf("columns in another order than the model's: %v", err)
 	}
 	for i, v := range readNPY(t, saved, "densities.npy").Data {
-		if want := row(held, i)[3]; math.Abs(float64(v-want)) > 2e-2 {
+		if want := batch.Row(held, i)[3]; math.Abs(float64(v-want)) > 2e-2 {
 			t.Fatalf("log density %g at held-out row %d, that of its run %g", v, i+1, want)
 		}
 	}
@@ -304,10 +306,10 @@ func TestSamplesAndGenerate(t *testing.T) {
 
 // Axes follow the columns' own units, be they small or far from 0.
 func TestBoxOfColumnsInAnyUnits(t *testing.T) {
-	rng := solvers.NewStream(1, "points", 0)
-	points := newBatch(1000, 2)
+	rng := random.New(1, "points", 0)
+	points := batch.New(1000, 2)
 	for i := range points.Rows {
-		copy(row(points, i), []float32{float32(1e-6 * rng.NormFloat64()), float32(300 + .05*rng.NormFloat64())})
+		copy(batch.Row(points, i), []float32{float32(1e-6 * rng.NormFloat64()), float32(300 + .05*rng.NormFloat64())})
 	}
 	b := boxOf([]Scene{{Clouds: []Cloud{{Points: points}}}})
 	if width, height := b.MaxX-b.MinX, b.MaxY-b.MinY; width > 1e-5 || width < 5e-6 || height > .5 || height < .25 {
@@ -324,8 +326,8 @@ func TestBoxOfColumnsInAnyUnits(t *testing.T) {
 
 // The density of a model on the line has the mass 1 in the data's units.
 func TestLogPDFOnTheLine(t *testing.T) {
-	rng := solvers.NewStream(1, "points", 0)
-	points := newBatch(1000, 1)
+	rng := random.New(1, "points", 0)
+	points := batch.New(1000, 1)
 	for i := range points.Data {
 		points.Data[i] = float32(5000 + 100*(math.Copysign(1, rng.NormFloat64())+.3*rng.NormFloat64()))
 	}
@@ -339,11 +341,11 @@ func TestLogPDFOnTheLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n, half = 2000, 500
-	x := newBatch(n, 1)
+	x := batch.New(n, 1)
 	for i := range n {
 		x.Data[i] = float32(5000 + half*(2*(float64(i)+.5)/n-1))
 	}
-	logPDF, info, err := m.LogPDF(x, solvers.NewStream(1, "log Z", 0))
+	logPDF, info, err := m.LogPDF(x, random.New(1, "log Z", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +361,7 @@ func TestLogPDFOnTheLine(t *testing.T) {
 // Pictures come back as pictures.
 func TestSamplesOfPictures(t *testing.T) {
 	folder := t.TempDir()
-	rng := solvers.NewStream(1, "pictures", 0)
+	rng := random.New(1, "pictures", 0)
 	picture := image.NewGray(image.Rect(0, 0, 5, 4))
 	for i := range 200 {
 		at := rng.IntN(5)

@@ -12,6 +12,9 @@ import (
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/solvers"
+	"cmf/solvers/density"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -120,7 +123,7 @@ func modelOf(c *graph.Checkpoint) (*Model, error) {
 		return nil, fmt.Errorf("its %q and %q have shapes (%d, %d) and (%d, %d); they must be (n, %d)",
 			"bank.y", "bank.partners", y.Rows, y.Cols, partners.Rows, partners.Cols, w.Dim())
 	}
-	if m.State, err = solvers.NewCMFGenState(y, partners, 1, solvers.NewStream(0, "none", 0)); err != nil {
+	if m.State, err = solvers.NewCMFGenState(y, partners, 1, random.New(0, "none", 0)); err != nil {
 		return nil, err
 	}
 	if m.State.Bank.Step, err = strconv.ParseFloat(c.Texts["chains.gamma"], 64); err != nil {
@@ -129,7 +132,7 @@ func modelOf(c *graph.Checkpoint) (*Model, error) {
 	if m.State.Step, err = strconv.Atoi(c.Texts["step"]); err != nil {
 		return nil, fmt.Errorf("its %q: %w", "step", err)
 	}
-	return m, m.loadMetric(c)
+	return m, m.loadPreconditioner(c)
 }
 
 // potentialOf builds the network of an architecture with a checkpoint's weights,
@@ -180,9 +183,9 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, erro
 }
 
 // noiseOf is what the particles of a checkpoint sample.
-func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *origin) (solvers.Potential, error) {
+func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *origin) (potential.Potential, error) {
 	if o.config["CMF_SOURCE"] == "gaussian" {
-		return solvers.StandardNormal{D: w.Dim()}, nil
+		return potential.Normal{D: w.Dim()}, nil
 	}
 	t, ok := c.Tensors["carry"]
 	if !ok {
@@ -198,7 +201,7 @@ func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *origin) (solvers.Poten
 			carry.SetSym(i, j, float64(t.F32[i*d+j]))
 		}
 	}
-	v, err := solvers.NewCarried(w, carry)
+	v, err := potential.NewCarried(w, carry)
 	if err != nil {
 		return nil, fmt.Errorf("its %q: %w", "carry", err)
 	}
@@ -223,7 +226,7 @@ func (m *Model) Units() *Units {
 // definite. Only log Z_w is an estimate, by quadrature in up to two dimensions and
 // by annealing beyond; info has its error. Where z are the leading of all
 // coordinates, the normal density of the others is a factor too.
-func (m *Model) LogPDF(x blas32.General, rng *solvers.Stream) (logPDF []float64, info solvers.AnnealingInfo, err error) {
+func (m *Model) LogPDF(x blas32.General, rng *random.Stream) (logPDF []float64, info density.AnnealingInfo, err error) {
 	l, _, err := m.densityAt(x, rng)
 	if err != nil {
 		return nil, info, err
@@ -233,7 +236,7 @@ func (m *Model) LogPDF(x blas32.General, rng *solvers.Stream) (logPDF []float64,
 
 // densityAt is the density at points x in the data's units, with these in the
 // units of learning.
-func (m *Model) densityAt(x blas32.General, rng *solvers.Stream) (l *likelihood, z blas32.General, err error) {
+func (m *Model) densityAt(x blas32.General, rng *random.Stream) (l *likelihood, z blas32.General, err error) {
 	u := m.Units()
 	if z, err = u.Learning(x); err != nil {
 		return nil, z, err
@@ -256,7 +259,7 @@ func (m *Model) densityAt(x blas32.General, rng *solvers.Stream) (l *likelihood,
 }
 
 // density is the density in the data's units at points z in those of learning.
-func (m *Model) density(z blas32.General, rng *solvers.Stream) (*likelihood, error) {
+func (m *Model) density(z blas32.General, rng *random.Stream) (*likelihood, error) {
 	l, err := heldOutDensity(m, z, rng)
 	if err != nil {
 		return nil, err

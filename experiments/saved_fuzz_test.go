@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"cmf/graph"
+	"cmf/solvers/batch"
 )
 
 // savedModels are the checkpoints of two small runs: of points in units of their
@@ -72,7 +73,7 @@ func FuzzModel(f *testing.F) {
 		if _, err := m.Units().Data(x); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Evaluator.Eval(rows(x, 0, 2), make([]float32, 2), newBatch(2, x.Cols)); err != nil {
+		if err := m.Evaluator.Eval(batch.Rows(x, 0, 2), make([]float32, 2), batch.New(2, x.Cols)); err != nil {
 			t.Fatal(err)
 		}
 	})

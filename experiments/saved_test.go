@@ -9,7 +9,7 @@ import (
 	"cmf/data"
 	"cmf/graph"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/random"
 )
 
 // A convolutional network is read back as it was, and one whose file is of other
@@ -53,7 +53,7 @@ func TestSavedCarry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	draw, err := m.Draw(64, 20, solvers.NewStream(1, "generation", 0))
+	draw, err := m.Draw(64, 20, random.New(1, "generation", 0))
 	if err != nil {
 		t.Fatal(err)
 	}

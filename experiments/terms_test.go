@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -144,26 +146,26 @@ var bare = Definition[bareConfig]{
 		"default": func(c *bareConfig) { c.Steps, c.Batch, c.Hidden, c.LR = 500, 256, Widths{64}, 1e-2 },
 	},
 	Do: func(ctx context.Context, r *Run, c *bareConfig) error {
-		points := newBatch(2000, 2)
-		solvers.NewStream(c.Seed, "points", 0).Normals(points.Data)
+		points := batch.New(2000, 2)
+		random.New(c.Seed, "points", 0).Normals(points.Data)
 		w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden})
 		if err != nil {
 			return err
 		}
 		model, err := Fit(ctx, r, &c.Core, Problem{
-			Potential: w, Start: layers.Start{Law: solvers.StandardGaussian(2), Share: .05}, Train: points,
+			Potential: w, Start: layers.Start{Law: exact.StandardGaussian(2), Share: .05}, Train: points,
 			Precondition: true, Decay: .99,
 		})
 		if err != nil {
 			return err
 		}
-		draw, err := model.Draw(10000, 200, solvers.NewStream(c.Seed, "generation", 0))
+		draw, err := model.Draw(10000, 200, random.New(c.Seed, "generation", 0))
 		if err != nil {
 			return err
 		}
 		var radii []float64
 		for i := range draw.Points.Rows {
-			p := row(draw.Points, i)
+			p := batch.Row(draw.Points, i)
 			radii = append(radii, math.Hypot(float64(p[0]), float64(p[1])))
 		}
 		slices.Sort(radii)

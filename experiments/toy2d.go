@@ -6,7 +6,9 @@ import (
 	"maps"
 
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -66,7 +68,7 @@ func doToy2D(ctx context.Context, r *Run, c *Toy2DConfig) error {
 		return fmt.Errorf("CMF_DATASET=%s: %w", c.Dataset, err)
 	}
 	r.Report.Data = fmt.Sprintf("%s, %d points to learn from, %d × %d held out", p.name, p.train.Rows, 2*len(p.held), p.samples())
-	law, err := solvers.FitGaussian(p.train, 0)
+	law, err := exact.FitGaussian(p.train, 0)
 	if err != nil {
 		return fmt.Errorf("CMF_DATASET=%s: its points must not lie on a line: %w", c.Dataset, err)
 	}
@@ -78,7 +80,7 @@ func doToy2D(ctx context.Context, r *Run, c *Toy2DConfig) error {
 	if err := r.SaveSamples(p.original(draw.Points)); err != nil {
 		return err
 	}
-	other := Scene{Title: "Gaussian fit", Clouds: []Cloud{{"generated", law.Sample(p.samples()*len(p.held), solvers.NewStream(c.Seed, "Gaussian fit", 0))}}}
+	other := Scene{Title: "Gaussian fit", Clouds: []Cloud{{"generated", law.Sample(p.samples()*len(p.held), random.New(c.Seed, "Gaussian fit", 0))}}}
 	if c.Baseline == "icnn" {
 		_, drawn, err := p.learn(ctx, r, c, law, "baseline", nil)
 		if err != nil || drawn == nil {
@@ -91,13 +93,13 @@ func doToy2D(ctx context.Context, r *Run, c *Toy2DConfig) error {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
-	other.Clouds[0].Points = rows(other.Clouds[0].Points, 0, p.samples())
+	other.Clouds[0].Points = batch.Rows(other.Clouds[0].Points, 0, p.samples())
 	return p.draw(r, model, draw, other, film)
 }
 
 // learn fits a network to the points and generates as many as are judged. The
 // fit of the name baseline has the noise N(0, I). An interrupted fit is nil.
-func (p *planar) learn(ctx context.Context, r *Run, c *Toy2DConfig, law *solvers.Gaussian, name string, film *film) (*Model, *Draw, error) {
+func (p *planar) learn(ctx context.Context, r *Run, c *Toy2DConfig, law *exact.Gaussian, name string, film *film) (*Model, *Draw, error) {
 	core := c.Core
 	if name == "baseline" {
 		core.Source = "gaussian"
@@ -127,7 +129,7 @@ func (p *planar) learn(ctx context.Context, r *Run, c *Toy2DConfig, law *solvers
 	if err != nil || !model.Finished {
 		return nil, nil, err
 	}
-	draw, err := model.Draw(len(p.held)*p.samples(), c.Mixing, solvers.NewStream(c.Seed, "generation", 0))
+	draw, err := model.Draw(len(p.held)*p.samples(), c.Mixing, random.New(c.Seed, "generation", 0))
 	return model, draw, err
 }
 
@@ -136,7 +138,7 @@ func (p *planar) learn(ctx context.Context, r *Run, c *Toy2DConfig, law *solvers
 func (p *planar) watch(film *film) func(m *Model) (Numbers, error) {
 	return func(m *Model) (Numbers, error) {
 		film.see(m.State.Step, m.State.Bank.Y, m.State.Partners)
-		v, err := SlicedW2(p.original(m.State.Partners), p.held[0].truth, 32, solvers.NewStream(1, "watch", 0).Rand)
+		v, err := SlicedW2(p.original(m.State.Partners), p.held[0].truth, 32, random.New(1, "watch", 0).Rand)
 		return Numbers{"sliced_w2": v}, err
 	}
 }
@@ -145,7 +147,7 @@ func (p *planar) watch(film *film) func(m *Model) (Numbers, error) {
 // floor; all in the units of the data.
 func (p *planar) judge(r *Run, model, baseline blas32.General) error {
 	n := p.samples()
-	floor := newBatch(n*len(p.held), 2)
+	floor := batch.New(n*len(p.held), 2)
 	for k, pair := range p.held {
 		copy(floor.Data[2*n*k:], pair.other.Data[:2*n])
 	}
@@ -158,7 +160,7 @@ func (p *planar) judge(r *Run, model, baseline blas32.General) error {
 		{floor, r.Report.Floor},
 	} {
 		for k, pair := range p.held {
-			numbers, err := distances(rows(m.points, k*n, (k+1)*n), pair.truth)
+			numbers, err := distances(batch.Rows(m.points, k*n, (k+1)*n), pair.truth)
 			if err != nil {
 				return err
 			}
@@ -193,7 +195,7 @@ func distances(x, truth blas32.General) (Numbers, error) {
 		{"w2", ExactW2},
 		{"energy_distance", EnergyDistance},
 		{"sliced_w2", func(x, y blas32.General) (float64, error) {
-			return SlicedW2(x, y, 256, solvers.NewStream(1, "directions", 0).Rand)
+			return SlicedW2(x, y, 256, random.New(1, "directions", 0).Rand)
 		}},
 		{"sinkhorn", SinkhornDivergence},
 		{"nn_accuracy", NearestNeighbourAccuracy},

@@ -7,7 +7,8 @@ import (
 	"path/filepath"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -43,7 +44,7 @@ func loadPlane(c *Toy2DConfig) (*planar, error) {
 		return nil, fmt.Errorf("%w, or a file .npy or .csv", err)
 	}
 	draw := func(purpose string, index, n int) blas32.General {
-		return set.Sample(solvers.NewStream(c.Seed, purpose, uint64(index)).Rand, n)
+		return set.Sample(random.New(c.Seed, purpose, uint64(index)).Rand, n)
 	}
 	p := &planar{name: set.Name(), train: draw("points", 0, c.Points), support: set.InSupport, scale: 1}
 	for k := range c.Repeats {
@@ -60,18 +61,18 @@ func planeOf(points blas32.General, c *Toy2DConfig) (*planar, error) {
 	if points.Cols != 2 || points.Rows < least {
 		return nil, fmt.Errorf("its shape is (%d, %d); it must be (n, 2) with n at least %d", points.Rows, points.Cols, least)
 	}
-	if mean := columnMeans(points); !finite(mean) {
+	if mean := batch.Means(points); !batch.AllFinite(mean) {
 		for i := range points.Rows {
-			if x := row(points, i); !finite([]float64{float64(x[0]), float64(x[1])}) {
+			if x := batch.Row(points, i); !batch.AllFinite([]float64{float64(x[0]), float64(x[1])}) {
 				return nil, fmt.Errorf("row %d is (%g, %g); it must be finite", i+1, x[0], x[1])
 			}
 		}
 	}
-	order := solvers.NewStream(c.Seed, "held out", 0).Perm(points.Rows)
+	order := random.New(c.Seed, "held out", 0).Perm(points.Rows)
 	take := func(n int) blas32.General {
-		out := newBatch(n, 2)
+		out := batch.New(n, 2)
 		for i, j := range order[:n] {
-			copy(row(out, i), row(points, j))
+			copy(batch.Row(out, i), batch.Row(points, j))
 		}
 		order = order[n:]
 		return out
@@ -82,7 +83,7 @@ func planeOf(points blas32.General, c *Toy2DConfig) (*planar, error) {
 		p.held = append(p.held, heldPair{take(n), take(n)})
 	}
 	rest := take(len(order))
-	mean, cov := moments(rest)
+	mean, cov := batch.Moments(rest)
 	p.center, p.scale = [2]float64{mean[0], mean[1]}, math.Sqrt((cov.At(0, 0)+cov.At(1, 1))/2)
 	if !(p.scale >= 1e-30 && p.scale <= 1e30) {
 		if p.scale == 0 {
@@ -99,9 +100,9 @@ func (p *planar) samples() int { return p.held[0].truth.Rows }
 
 // learning is a copy of points of the data in the units of learning.
 func (p *planar) learning(x blas32.General) blas32.General {
-	out := newBatch(x.Rows, 2)
+	out := batch.New(x.Rows, 2)
 	for i := range x.Rows {
-		for j, v := range row(x, i) {
+		for j, v := range batch.Row(x, i) {
 			out.Data[2*i+j] = float32((float64(v) - p.center[j]) / p.scale)
 		}
 	}
@@ -110,9 +111,9 @@ func (p *planar) learning(x blas32.General) blas32.General {
 
 // original is a copy of points in the units of learning in those of the data.
 func (p *planar) original(x blas32.General) blas32.General {
-	out := newBatch(x.Rows, 2)
+	out := batch.New(x.Rows, 2)
 	for i := range x.Rows {
-		for j, v := range row(x, i) {
+		for j, v := range batch.Row(x, i) {
 			out.Data[2*i+j] = float32(p.center[j] + p.scale*float64(v))
 		}
 	}
@@ -123,7 +124,7 @@ func (p *planar) original(x blas32.General) blas32.General {
 func (p *planar) offSupport(x blas32.General) float64 {
 	off := 0
 	for i := range x.Rows {
-		if at := row(x, i); !p.support(float64(at[0]), float64(at[1])) {
+		if at := batch.Row(x, i); !p.support(float64(at[0]), float64(at[1])) {
 			off++
 		}
 	}

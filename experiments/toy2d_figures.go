@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"math"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/plot"
@@ -15,7 +16,7 @@ import (
 // draw draws Figure 4's row, the map and the animation.
 func (p *planar) draw(r *Run, m *Model, draw *Draw, other Scene, film *film) error {
 	n := p.samples()
-	data, gibbs, points := p.learning(p.held[0].truth), rows(draw.Gibbs, 0, n), rows(draw.Points, 0, n)
+	data, gibbs, points := p.learning(p.held[0].truth), batch.Rows(draw.Gibbs, 0, n), batch.Rows(draw.Points, 0, n)
 	level := func(x blas32.General, value []float32) error { return m.Evaluator.Eval(x, value, blas32.General{}) }
 	scenes := []Scene{
 		{Title: "data", Clouds: []Cloud{{"data", data}}},
@@ -55,12 +56,12 @@ func (p *planar) drawMap(r *Run, m *Model, box Box, data blas32.General, draw *D
 	if err != nil {
 		return err
 	}
-	x := newBatch(y.Rows, 2)
+	x := batch.New(y.Rows, 2)
 	for i, j := range near {
-		copy(row(x, i), row(draw.Points, j))
+		copy(batch.Row(x, i), batch.Row(draw.Points, j))
 	}
-	conjugate := &solvers.LBFGS{Tolerance: drawTolerance, MaxIterations: 400}
-	if _, err := conjugate.Solve(m.Evaluator, y, x, m.State.Metric()); err != nil {
+	conjugate := &conjugate.LBFGS{Tolerance: drawTolerance, MaxIterations: 400}
+	if _, err := conjugate.Solve(m.Evaluator, y, x, m.State.Preconditioner()); err != nil {
 		return fmt.Errorf("conjugates of the grid: %w", err)
 	}
 	var panels []*plot.Plot
@@ -68,7 +69,7 @@ func (p *planar) drawMap(r *Run, m *Model, box Box, data blas32.General, draw *D
 		title       string
 		cloud, grid blas32.General
 	}{
-		{"a grid of y over Gibbs samples", rows(draw.Gibbs, 0, p.samples()), y},
+		{"a grid of y over Gibbs samples", batch.Rows(draw.Gibbs, 0, p.samples()), y},
 		{"its image over data", data, x},
 	} {
 		panel := newPlot(Axes{Title: s.title})
@@ -76,7 +77,7 @@ func (p *planar) drawMap(r *Run, m *Model, box Box, data blas32.General, draw *D
 		for k := range s.grid.Rows / points {
 			line := Series{X: make([]float64, points), Y: make([]float64, points)}
 			for i := range points {
-				at := row(s.grid, k*points+i)
+				at := batch.Row(s.grid, k*points+i)
 				line.X[i], line.Y[i] = float64(at[0]), float64(at[1])
 				if line.X[i] < box.MinX || line.X[i] > box.MaxX || line.Y[i] < box.MinY || line.Y[i] > box.MaxY {
 					line.X[i] = math.NaN() // it would be drawn over the frame
@@ -106,9 +107,9 @@ func (p *planar) drawMap(r *Run, m *Model, box Box, data blas32.General, draw *D
 // gridLines is so many vertical lines and as many horizontal ones, each of the
 // given number of points, over the bulk of a cloud.
 func gridLines(cloud blas32.General, lines, points int) blas32.General {
-	mean, cov := moments(cloud)
+	mean, cov := batch.Moments(cloud)
 	half := 2.3 * math.Sqrt(max(cov.At(0, 0), cov.At(1, 1)))
-	y := newBatch(2*lines*points, 2)
+	y := batch.New(2*lines*points, 2)
 	for k := range 2 * lines {
 		for i := range points {
 			across := half * (2*float64(k%lines)/float64(lines-1) - 1)
@@ -116,7 +117,7 @@ func gridLines(cloud blas32.General, lines, points int) blas32.General {
 			if k >= lines {
 				across, along = along, across
 			}
-			copy(row(y, k*points+i), []float32{float32(mean[0] + across), float32(mean[1] + along)})
+			copy(batch.Row(y, k*points+i), []float32{float32(mean[0] + across), float32(mean[1] + along)})
 		}
 	}
 	return y

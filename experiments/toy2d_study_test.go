@@ -12,7 +12,8 @@ import (
 	"testing"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/plot"
@@ -30,7 +31,7 @@ var toyStudy = Definition[Toy2DConfig]{
 		if err != nil {
 			return err
 		}
-		law, err := solvers.FitGaussian(p.train, 0)
+		law, err := exact.FitGaussian(p.train, 0)
 		if err != nil {
 			return err
 		}
@@ -151,10 +152,10 @@ func partedBySupport(t *testing.T, name, steps string, samples blas32.General) S
 	var parts [2]blas32.General
 	for i := range min(samples.Rows, 3000) {
 		k := 1
-		if x := row(samples, i); set.InSupport(float64(x[0]), float64(x[1])) {
+		if x := batch.Row(samples, i); set.InSupport(float64(x[0]), float64(x[1])) {
 			k = 0
 		}
-		parts[k].Data = append(parts[k].Data, row(samples, i)...)
+		parts[k].Data = append(parts[k].Data, batch.Row(samples, i)...)
 	}
 	for k := range parts {
 		parts[k].Rows, parts[k].Cols, parts[k].Stride = len(parts[k].Data)/2, 2, 2

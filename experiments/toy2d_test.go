@@ -13,7 +13,8 @@ import (
 	"testing"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"pgregory.net/rapid"
@@ -60,7 +61,7 @@ func TestToy2DData(t *testing.T) {
 		return path
 	}
 	npy := filepath.Join(t.TempDir(), "nan.npy")
-	points := newBatch(500, 2)
+	points := batch.New(500, 2)
 	points.Data[7] = float32(math.NaN())
 	if err := data.WriteNPY(npy, points); err != nil {
 		t.Fatal(err)
@@ -90,8 +91,8 @@ func TestPlanarUnits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(400, 3000).Draw(t, "n")
 		shift, scale := rapid.Float64Range(-100, 100).Draw(t, "shift"), rapid.Float64Range(.01, 100).Draw(t, "scale")
-		rng := solvers.NewStream(rapid.Uint64().Draw(t, "seed"), "points", 0)
-		points := newBatch(n, 2)
+		rng := random.New(rapid.Uint64().Draw(t, "seed"), "points", 0)
+		points := batch.New(n, 2)
 		for i := range n {
 			// The first coordinate tells which point it is.
 			points.Data[2*i], points.Data[2*i+1] = float32(i), float32(shift+scale*rng.NormFloat64())
@@ -100,7 +101,7 @@ func TestPlanarUnits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mean, cov := moments(p.train)
+		mean, cov := batch.Moments(p.train)
 		if math.Abs(mean[0])+math.Abs(mean[1]) > .01 || math.Abs(cov.At(0, 0)+cov.At(1, 1)-2) > .01 {
 			t.Fatalf("it is learned with mean %v and variances %g, %g", mean, cov.At(0, 0), cov.At(1, 1))
 		}
@@ -112,7 +113,7 @@ func TestPlanarUnits(t *testing.T) {
 		total := 0
 		for _, part := range parts {
 			for i := range part.Rows {
-				x := row(part, i)
+				x := batch.Row(part, i)
 				k := int(math.Round(float64(x[0])))
 				if seen[k] {
 					t.Fatalf("point %d is there twice", k)
@@ -195,7 +196,7 @@ func TestToy2DFile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
-	rng := solvers.NewStream(1, "file", 0)
+	rng := random.New(1, "file", 0)
 	var text strings.Builder
 	text.WriteString("longitude,latitude\n")
 	for range 4000 {

@@ -6,7 +6,8 @@ import (
 	"math"
 
 	"cmf/data"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -47,7 +48,7 @@ func (u *Units) check(d int) error {
 	switch area := u.Height * u.Width; {
 	case u.Alpha == 0 && len(u.Center) != len(u.Scale) || len(u.Center) != 0 && len(u.Center) != d:
 		return fmt.Errorf("units of %d centres and %d scales for points of %d coordinates", len(u.Center), len(u.Scale), d)
-	case !finite(u.Center) || !finite(u.Scale):
+	case !batch.AllFinite(u.Center) || !batch.AllFinite(u.Scale):
 		return fmt.Errorf("units with centres %v and scales %v; they must be finite", u.Center, u.Scale)
 	case len(u.Columns) != 0 && len(u.Columns) != d:
 		return fmt.Errorf("names of %d columns for points of %d coordinates", len(u.Columns), d)
@@ -72,7 +73,7 @@ func (u *Units) Data(z blas32.General) (blas32.General, error) { return u.Sample
 
 // Sample takes points z, (n, d), to the data's units; coordinates that z leaves
 // open are drawn.
-func (u *Units) Sample(z blas32.General, rng *solvers.Stream) (blas32.General, error) {
+func (u *Units) Sample(z blas32.General, rng *random.Stream) (blas32.General, error) {
 	switch {
 	case u.principal != nil && z.Cols != u.principal.learned:
 		return z, fmt.Errorf("points of %d coordinates in units of %d principal ones", z.Cols, u.principal.learned)
@@ -95,7 +96,7 @@ func (u *Units) Learning(x blas32.General) (blas32.General, error) {
 	if u.Alpha == 0 {
 		return u.each(x, func(j int, v float64) float64 { return (v - u.Center[j]) / u.Scale[j] })
 	}
-	z := newBatch(x.Rows, x.Cols)
+	z := batch.New(x.Rows, x.Cols)
 	if err := (data.Logit{Alpha: u.Alpha}).Forward(z, x, nil); err != nil {
 		return z, err
 	}
@@ -105,13 +106,13 @@ func (u *Units) Learning(x blas32.General) (blas32.General, error) {
 	if x.Cols != len(u.principal.mean) {
 		return z, fmt.Errorf("points of %d coordinates in units of %d", x.Cols, len(u.principal.mean))
 	}
-	return u.principal.coordinates(shifted(z, u.principal.mean), u.principal.learned), nil
+	return u.principal.coordinates(batch.Shifted(z, u.principal.mean), u.principal.learned), nil
 }
 
 // logRest is the log density of what z leaves open of x, with log |det| of the
 // change of pixels' units: what a density of z lacks to be one of x.
 func (u *Units) logRest(x blas32.General) ([]float64, error) {
-	logits, volume := newBatch(x.Rows, x.Cols), make([]float64, x.Rows)
+	logits, volume := batch.New(x.Rows, x.Cols), make([]float64, x.Rows)
 	transform := data.Logit{Alpha: u.Alpha}
 	if err := transform.Forward(logits, x, nil); err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (u *Units) logRest(x blas32.General) ([]float64, error) {
 	if err := transform.LogDetJacobian(volume, logits); err != nil {
 		return nil, err
 	}
-	for i, v := range u.principal.logRest(shifted(logits, u.principal.mean)) {
+	for i, v := range u.principal.logRest(batch.Shifted(logits, u.principal.mean)) {
 		volume[i] += v
 	}
 	return volume, nil
@@ -136,13 +137,13 @@ func (u *Units) uncentred(z blas32.General) (blas32.General, error) {
 
 // each is a copy of x with the units of every coordinate changed.
 func (u *Units) each(x blas32.General, change func(j int, v float64) float64) (blas32.General, error) {
-	out := newBatch(x.Rows, x.Cols)
+	out := batch.New(x.Rows, x.Cols)
 	if u.Center != nil && x.Cols != len(u.Center) {
 		return out, fmt.Errorf("points of %d coordinates in units of %d", x.Cols, len(u.Center))
 	}
 	for i := range x.Rows {
-		to := row(out, i)
-		copy(to, row(x, i))
+		to := batch.Row(out, i)
+		copy(to, batch.Row(x, i))
 		for j := range u.Center {
 			to[j] = float32(change(j, float64(to[j])))
 		}

@@ -3,6 +3,8 @@ package experiments
 import (
 	"fmt"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -23,11 +25,11 @@ func UVP(learned, truth blas32.General) (float64, error) {
 	if learned.Rows != truth.Rows {
 		return 0, fmt.Errorf("UVP: %d learned values for %d true ones; they must be at the same points", learned.Rows, truth.Rows)
 	}
-	mean := columnMeans(truth)
+	mean := batch.Means(truth)
 	var square, variance float64
 	for i := range truth.Rows {
-		for j, v := range row(truth, i) {
-			gap, deviation := float64(row(learned, i)[j])-float64(v), float64(v)-mean[j]
+		for j, v := range batch.Row(truth, i) {
+			gap, deviation := float64(batch.Row(learned, i)[j])-float64(v), float64(v)-mean[j]
 			square += gap * gap
 			variance += deviation * deviation
 		}

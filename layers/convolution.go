@@ -6,7 +6,7 @@ import (
 
 	"cmf/graph"
 	"cmf/graph/op"
-	"cmf/solvers"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -116,7 +116,7 @@ func matrixOf(p *graph.Param, over *op.Window) blas32.General {
 
 // patches fills the filters κ with unit differences of squares of two points: the
 // longest of a few, for most squares of a picture may hold its ground alone.
-func patches(kappa blas32.General, w op.Window, data blas32.General, rng *solvers.Stream) {
+func patches(kappa blas32.General, w op.Window, data blas32.General, rng *random.Stream) {
 	const tries = 8
 	down, across := w.Positions()
 	best, next := make([]float32, kappa.Rows), make([]float32, kappa.Rows)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"cmf/graph"
+	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -46,7 +47,7 @@ func TestConvolutionsAreTiedWeights(t *testing.T) {
 		grad, hv blas32.General
 	}
 	at := func(m *ICNN) result {
-		r := result{make([]float32, n), dense(n, a.Dim), dense(n, a.Dim)}
+		r := result{make([]float32, n), batch.New(n, a.Dim), batch.New(n, a.Dim)}
 		e := evaluator(t, m)
 		if err := e.Eval(x, r.value, r.grad); err != nil {
 			t.Fatal(err)
@@ -88,7 +89,7 @@ func TestFirstFilters(t *testing.T) {
 	law := law(t, 24, false)
 	m, data := started(t, Architecture{Picture: [3]int{4, 3, 2}, Convolutions: []Convolution{{5, 2, 1}}, Full: true}, Start{Law: law, Spread: 3}, 2000)
 	first := m.Layers[0]
-	a := dense(data.Rows, first.Bias.Cols)
+	a := batch.New(data.Rows, first.Bias.Cols)
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, data, matrixOf(first.Skip, first.over.skip), 0, a)
 	for f := range 5 {
 		var variance float64

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"cmf/graph"
+	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -42,7 +43,7 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 	if err != nil {
 		return nil, err
 	}
-	copyRows(p.In("x").General(), 0, x, 0, x.Rows)
+	batch.Copy(p.In("x").General(), x)
 	if err := p.Run(); err != nil {
 		return nil, err
 	}
@@ -53,11 +54,11 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 			mean[j] += v / float32(x.Rows)
 		}
 	}
-	h := dense(d, d)
+	h := batch.New(d, d)
 	var jac blas32.General // of the layer below, (d, h)
 	for l, layer := range c.m.Layers {
 		width := layer.Bias.Cols
-		j := dense(d, width)
+		j := batch.New(d, width)
 		copy(j.Data, matrixOf(layer.Skip, layer.over.skip).Data)
 		if l > 0 {
 			scaleColumns(jac, p.Out(key("slope", l-1)).F32)
@@ -74,7 +75,7 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 		}
 		for r, a := range layer.Ranks {
 			w := paramMatrix(a)
-			scaled := dense(d, width)
+			scaled := batch.New(d, width)
 			copy(scaled.Data, w.Data)
 			scaleColumns(scaled, delta)
 			blas32.Gemm(blas.NoTrans, blas.Trans, 1, scaled, w, 1, h)
@@ -84,7 +85,7 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 				j.Data[k] += v
 			}
 		}
-		bent := dense(d, width)
+		bent := batch.New(d, width)
 		copy(bent.Data, j.Data)
 		scaleColumns(bent, p.Out(key("bend", l)).F32)
 		blas32.Gemm(blas.NoTrans, blas.Trans, 1, bent, j, 1, h)
@@ -122,7 +123,7 @@ func (c *Curvature) addQuadratic(h blas32.General) {
 		return
 	}
 	u := paramMatrix(c.m.Basis)
-	us := dense(d, d)
+	us := batch.New(d, d)
 	copy(us.Data, u.Data)
 	scaleColumns(us, s)
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, us, u, 1, h)

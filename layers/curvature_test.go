@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
@@ -17,7 +19,7 @@ func meanHessian(t testing.TB, m *ICNN, x blas32.General) *mat.SymDense {
 	d := m.Dim()
 	h := mat.NewSymDense(d, nil)
 	for j := range d {
-		axis, hv := dense(x.Rows, d), dense(x.Rows, d)
+		axis, hv := batch.New(x.Rows, d), batch.New(x.Rows, d)
 		for i := range x.Rows {
 			axis.Data[i*d+j] = 1
 		}

@@ -8,10 +8,6 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-func dense(rows, cols int) blas32.General {
-	return blas32.General{Rows: rows, Cols: cols, Stride: cols, Data: make([]float32, rows*cols)}
-}
-
 func paramMatrix(p *graph.Param) blas32.General {
 	return blas32.General{Rows: p.Rows, Cols: p.Cols, Stride: p.Cols, Data: p.Float32s()}
 }

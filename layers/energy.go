@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"cmf/graph"
+	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -34,7 +35,7 @@ func NewEnergy(dim int, declare func(s *graph.Scope, x *gorgonia.Node) *gorgonia
 	}
 	e := &Energy{evaluator}
 	// A first evaluation finds what is wrong with the declaration.
-	if err := e.Eval(dense(1, dim), make([]float32, 1), dense(1, dim)); err != nil {
+	if err := e.Eval(batch.New(1, dim), make([]float32, 1), batch.New(1, dim)); err != nil {
 		return nil, fmt.Errorf("layers: the energy: %w", err)
 	}
 	return e, nil

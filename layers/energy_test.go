@@ -8,14 +8,16 @@ import (
 
 	"cmf/graph"
 	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/potential"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
 )
 
 var (
-	_ solvers.Energy = (*Energy)(nil)
-	_ solvers.Curved = (*Energy)(nil)
+	_ solvers.Energy   = (*Energy)(nil)
+	_ potential.Curved = (*Energy)(nil)
 )
 
 // ring is ½(|x|² − 4)²/8 − log cosh(x₁), as nodes.
@@ -39,7 +41,7 @@ func TestEnergyNodes(t *testing.T) {
 	}
 	const n = 700 // more than a piece
 	x, v := normals(1, n, 2, 1), normals(2, n, 2, 0)
-	value, grad, hv := make([]float32, n), dense(n, 2), dense(n, 2)
+	value, grad, hv := make([]float32, n), batch.New(n, 2), batch.New(n, 2)
 	if err := e.Eval(x, value, grad); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +59,7 @@ func TestEnergyNodes(t *testing.T) {
 			}
 		}
 	}
-	alone := dense(n, 2)
+	alone := batch.New(n, 2)
 	if err := e.Eval(x, nil, alone); err != nil {
 		t.Fatal(err)
 	}

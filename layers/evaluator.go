@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"cmf/graph"
+	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -71,7 +72,7 @@ func (e *Evaluator) Eval(x blas32.General, val []float32, grad blas32.General) e
 			copy(val[lo:hi], p.Out("value").F32)
 		}
 		if grad.Data != nil {
-			copyRows(grad, lo, p.Out("gradient").General(), 0, hi-lo)
+			batch.Copy(batch.Rows(grad, lo, hi), p.Out("gradient").General())
 		}
 	})
 }
@@ -82,9 +83,9 @@ func (e *Evaluator) HessVec(x, v, hv blas32.General) error {
 		return fmt.Errorf("layers: directions (%d, %d) and products (%d, %d) for points of shape (%d, %d)", v.Rows, v.Cols, hv.Rows, hv.Cols, x.Rows, x.Cols)
 	}
 	return e.eachWith(hessVec, x, func(p *graph.Program, lo, hi int) {
-		copyRows(p.In("v").General(), 0, v, lo, hi-lo)
+		batch.Copy(p.In("v").General(), batch.Rows(v, lo, hi))
 	}, func(p *graph.Program, lo, hi int) {
-		copyRows(hv, lo, p.Out("product").General(), 0, hi-lo)
+		batch.Copy(batch.Rows(hv, lo, hi), p.Out("product").General())
 	})
 }
 
@@ -104,7 +105,7 @@ func (e *Evaluator) eachWith(what work, x blas32.General, fill, done func(p *gra
 		if err != nil {
 			return err
 		}
-		copyRows(p.In("x").General(), 0, x, lo, hi-lo)
+		batch.Copy(p.In("x").General(), batch.Rows(x, lo, hi))
 		fill(p, lo, hi)
 		if err := p.Run(); err != nil {
 			return fmt.Errorf("layers: %s: %w", what, err)
@@ -141,10 +142,4 @@ func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
 	}
 	e.programs[key] = p
 	return p, nil
-}
-
-func copyRows(dst blas32.General, to int, src blas32.General, from, n int) {
-	for i := range n {
-		copy(dst.Data[(to+i)*dst.Stride:][:dst.Cols], src.Data[(from+i)*src.Stride:][:src.Cols])
-	}
 }

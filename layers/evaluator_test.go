@@ -9,14 +9,15 @@ import (
 	"testing"
 
 	"cmf/graph"
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/potential"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-var _ solvers.Curved = (*Evaluator)(nil)
+var _ potential.Curved = (*Evaluator)(nil)
 
 // single is a network with weights in general position.
 func single(t testing.TB, a Architecture) *ICNN {
@@ -77,7 +78,7 @@ func TestEvaluatorSizes(t *testing.T) {
 	e := evaluator(t, m)
 	all := normals(1, 1200, d, 0)
 	directions := normals(2, 1200, d, 0)
-	value, grad, product := make([]float32, all.Rows), dense(all.Rows, d), dense(all.Rows, d)
+	value, grad, product := make([]float32, all.Rows), batch.New(all.Rows, d), batch.New(all.Rows, d)
 	one := func(b blas32.General, i int) blas32.General {
 		return blas32.General{Rows: 1, Cols: d, Stride: d, Data: row(b, i)}
 	}
@@ -117,7 +118,7 @@ func TestEvaluatorSizes(t *testing.T) {
 				}
 			}
 			// One of the two alone.
-			only, alone := make([]float32, n), dense(n, d)
+			only, alone := make([]float32, n), batch.New(n, d)
 			if err := e.Eval(x, only, blas32.General{}); err != nil {
 				t.Fatal(err)
 			}
@@ -156,13 +157,13 @@ func TestEvaluatorAccuracy(t *testing.T) {
 		p.Fill(func(i int) float64 { return float64(float32(p.At(i))) })
 	}
 	p := compile(t, s, map[string]*gorgonia.Node{"value": m.Value(s, x), "gradient": m.Gradient(s, x)})
-	batch := normals(3, n, d, 0)
-	for i, v := range batch.Data {
+	points := normals(3, n, d, 0)
+	for i, v := range points.Data {
 		p.In("x").F64[i] = float64(v)
 	}
 	run(t, p)
-	val, grad := make([]float32, n), dense(n, d)
-	if err := e.Eval(batch, val, grad); err != nil {
+	val, grad := make([]float32, n), batch.New(n, d)
+	if err := e.Eval(points, val, grad); err != nil {
 		t.Fatal(err)
 	}
 	var value, gradient []float32
@@ -186,7 +187,7 @@ func TestEvaluatorHessVec(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := func(step float32) blas32.General {
-		moved, g := dense(n, d), dense(n, d)
+		moved, g := batch.New(n, d), batch.New(n, d)
 		for i := range n {
 			for j := range d {
 				moved.Data[i*d+j] = row(x, i)[j] + step*row(v, i)[j]
@@ -217,12 +218,12 @@ func TestEvaluatorErrors(t *testing.T) {
 	x := normals(1, 4, 2, 0)
 	for name, err := range map[string]error{
 		"5 values for 4 points":               e.Eval(x, make([]float32, 5), blas32.General{}),
-		"gradient of shape (3, 2)":            e.Eval(x, nil, dense(3, 2)),
-		"gradient of shape (4, 3)":            e.Eval(x, nil, dense(4, 3)),
+		"gradient of shape (3, 2)":            e.Eval(x, nil, batch.New(3, 2)),
+		"gradient of shape (4, 3)":            e.Eval(x, nil, batch.New(4, 3)),
 		"points of 3 coordinates":             e.Eval(normals(1, 4, 3, 0), make([]float32, 4), blas32.General{}),
-		"directions (4, 1)":                   e.HessVec(x, dense(4, 1), dense(4, 2)),
-		"products (3, 2)":                     e.HessVec(x, x, dense(3, 2)),
-		"points of 1 coordinates for a poten": e.HessVec(dense(4, 1), dense(4, 1), dense(4, 1)),
+		"directions (4, 1)":                   e.HessVec(x, batch.New(4, 1), batch.New(4, 2)),
+		"products (3, 2)":                     e.HessVec(x, x, batch.New(3, 2)),
+		"points of 1 coordinates for a poten": e.HessVec(batch.New(4, 1), batch.New(4, 1), batch.New(4, 1)),
 	} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("error %v; want one that says %q", err, name)

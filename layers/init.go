@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -18,7 +20,7 @@ import (
 // only contract.
 type Start struct {
 	// Law is the Gaussian.
-	Law *solvers.Gaussian
+	Law *exact.Gaussian
 
 	// Gaussian starts at the Monge map from the data to N(0, I) instead, w(x) =
 	// ½(x−m)ᵀΣ^{-1/2}(x−m): the baseline without a Gibbs factor.
@@ -55,12 +57,12 @@ type Start struct {
 	// Directions fills the columns of the (d, h) matrix b with unit directions
 	// for the hinges of a layer. nil means uniform in the coordinates in which the
 	// data is white.
-	Directions func(b blas32.General, layer int, rng *solvers.Stream)
+	Directions func(b blas32.General, layer int, rng *random.Stream)
 }
 
 // Init initialises the float32 network m on data of shape (n, d), n ≥ 2: a
 // sample of ρ, or of any law over which the hinges are to spread.
-func (o Start) Init(m *ICNN, data blas32.General, rng *solvers.Stream) error {
+func (o Start) Init(m *ICNN, data blas32.General, rng *random.Stream) error {
 	o = o.withDefaults(data)
 	switch d := m.Dim(); {
 	case m.Float64:
@@ -112,12 +114,12 @@ func (o Start) withDefaults(data blas32.General) Start {
 }
 
 // whiteDirections draws Σ^{-1/2}ξ, normalised.
-func (o Start) whiteDirections(b blas32.General, _ int, rng *solvers.Stream) {
+func (o Start) whiteDirections(b blas32.General, _ int, rng *random.Stream) {
 	root := o.Law.Power(-.5)
 	d, h := b.Rows, b.Cols
-	xi := dense(d, h)
+	xi := batch.New(d, h)
 	rng.Normals(xi.Data)
-	r := dense(d, d)
+	r := batch.New(d, d)
 	for i := range d {
 		for j := range d {
 			r.Data[i*d+j] = float32(root.At(i, j))
@@ -137,7 +139,7 @@ func (o Start) whiteDirections(b blas32.General, _ int, rng *solvers.Stream) {
 
 // placeHinges fills the hidden layers: every pre-activation spreads over the
 // data by Spread and vanishes at a data point.
-func (o Start) placeHinges(m *ICNN, data blas32.General, rng *solvers.Stream) {
+func (o Start) placeHinges(m *ICNN, data blas32.General, rng *random.Stream) {
 	n := data.Rows
 	var z blas32.General
 	for l, layer := range m.Layers {
@@ -148,7 +150,7 @@ func (o Start) placeHinges(m *ICNN, data blas32.General, rng *solvers.Stream) {
 		} else {
 			o.Directions(skip, l, rng)
 		}
-		a := dense(n, h)
+		a := batch.New(n, h)
 		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, data, matrixOf(layer.Skip, layer.over.skip), 0, a)
 		scaleColumns(skip, o.normalise(a, skip.Cols, o.MinDeviation))
 		if l > 0 {
@@ -157,7 +159,7 @@ func (o Start) placeHinges(m *ICNN, data blas32.General, rng *solvers.Stream) {
 			for i := range w.Data {
 				w.Data[i] = rng.Float32() * rng.Float32()
 			}
-			below := dense(n, h)
+			below := batch.New(n, h)
 			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, z, matrixOf(layer.Weigh, layer.over.weigh), 0, below)
 			scaleColumns(w, o.normalise(below, w.Cols, 1e-6))
 			for i, v := range below.Data {
@@ -227,22 +229,22 @@ func (o Start) center() []float64 {
 // Particles returns n draws y of the noise of the closed form with their
 // conjugates under it: y ~ N(c, Σ^{1/3}) and Σ^{1/3}y + c, what Carry makes of
 // them, or y ~ N(0, I) and Σ^{1/2}y + m.
-func (o Start) Particles(n int, rng *solvers.Stream) (y, conjugates blas32.General) {
+func (o Start) Particles(n int, rng *random.Stream) (y, conjugates blas32.General) {
 	d := o.Law.Dim()
 	if o.Gaussian {
-		y = dense(n, d)
+		y = batch.New(n, d)
 		rng.Normals(y.Data)
 	} else {
 		y = o.Law.SampleCarried(o.Carry, n, rng)
 	}
 	power := o.Law.Power(o.exponent())
-	p := dense(d, d)
+	p := batch.New(d, d)
 	for i := range d {
 		for j := range d {
 			p.Data[i*d+j] = float32(power.At(i, j))
 		}
 	}
-	conjugates = dense(n, d)
+	conjugates = batch.New(n, d)
 	for i, center := 0, o.center(); i < n*d; i++ {
 		conjugates.Data[i] = float32(center[i%d])
 	}

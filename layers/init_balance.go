@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"cmf/graph"
+	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -113,7 +114,7 @@ func (o Start) matchMean(m *ICNN, data blas32.General) error {
 	if err != nil {
 		return err
 	}
-	g := dense(data.Rows, data.Cols)
+	g := batch.New(data.Rows, data.Cols)
 	if err := e.Eval(data, nil, g); err != nil {
 		return err
 	}

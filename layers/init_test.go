@@ -5,14 +5,17 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/optim"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
 
 // law is a Gaussian in general position, or with independent coordinates.
-func law(t testing.TB, d int, independent bool) *solvers.Gaussian {
+func law(t testing.TB, d int, independent bool) *exact.Gaussian {
 	t.Helper()
 	cov := mat.NewSymDense(d, nil)
 	mean := make([]float64, d)
@@ -25,14 +28,14 @@ func law(t testing.TB, d int, independent bool) *solvers.Gaussian {
 		}
 		cov.SetSym(i, i, 1+float64(i)*.8)
 	}
-	g, err := solvers.NewGaussian(mean, cov)
+	g, err := exact.NewGaussian(mean, cov)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g
 }
 
-func stream(purpose string) *solvers.Stream { return solvers.NewStream(3, purpose, 0) }
+func stream(purpose string) *random.Stream { return random.New(3, purpose, 0) }
 
 // started is a network initialised on n draws of the law.
 func started(t testing.TB, a Architecture, o Start, n int) (*ICNN, blas32.General) {
@@ -48,7 +51,7 @@ func started(t testing.TB, a Architecture, o Start, n int) (*ICNN, blas32.Genera
 
 // affine gives P·(x − c) for every row.
 func affine(x blas32.General, p *mat.SymDense, c []float64) blas32.General {
-	y := dense(x.Rows, x.Cols)
+	y := batch.New(x.Rows, x.Cols)
 	for i := range x.Rows {
 		for j := range x.Cols {
 			var s float64
@@ -65,12 +68,12 @@ func affine(x blas32.General, p *mat.SymDense, c []float64) blas32.General {
 // each can hold.
 func forms(t testing.TB) map[string]struct {
 	a   Architecture
-	law *solvers.Gaussian
+	law *exact.Gaussian
 } {
 	const d = 4
 	type form = struct {
 		a   Architecture
-		law *solvers.Gaussian
+		law *exact.Gaussian
 	}
 	return map[string]form{
 		"diagonal":         {Architecture{Hidden: []int{9}}, law(t, d, true)},
@@ -91,7 +94,7 @@ func TestStartAtTheClosedForm(t *testing.T) {
 			o.Law, o.Share = f.law, 1
 			baseline := o.Gaussian
 			m, data := started(t, f.a, o, 100)
-			grad := dense(data.Rows, data.Cols)
+			grad := batch.New(data.Rows, data.Cols)
 			if err := evaluator(t, m).Eval(data, nil, grad); err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +147,7 @@ func TestStartBalance(t *testing.T) {
 			if trace := mat.Trace(&product); math.Abs(trace/d-1) > tolerance {
 				t.Errorf("%s, %+v: tr(Σᵖ·E∇²w) = %v; want %v", name, o, trace, d)
 			}
-			grad := dense(data.Rows, data.Cols)
+			grad := batch.New(data.Rows, data.Cols)
 			if err := evaluator(t, m).Eval(data, nil, grad); err != nil {
 				t.Fatal(err)
 			}
@@ -197,12 +200,12 @@ func TestStartPlacesHinges(t *testing.T) {
 // A direction along which the data hardly varies gets no enormous weights, and
 // the directions may be the caller's.
 func TestStartMinDeviation(t *testing.T) {
-	g, err := solvers.NewGaussian(make([]float64, 2), mat.NewDiagDense(2, []float64{1e-8, 2}))
+	g, err := exact.NewGaussian(make([]float64, 2), mat.NewDiagDense(2, []float64{1e-8, 2}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var layers []int
-	axes := func(b blas32.General, layer int, _ *solvers.Stream) {
+	axes := func(b blas32.General, layer int, _ *random.Stream) {
 		layers = append(layers, layer)
 		for k := range b.Cols {
 			b.Data[k%b.Rows*b.Stride+k] = 1
@@ -225,14 +228,14 @@ func TestParticles(t *testing.T) {
 		g := law(t, 3, false)
 		o := Start{Law: g, Gaussian: baseline, Share: 1}
 		y, conjugates := o.Particles(n, stream("particles"))
-		fit, err := solvers.FitGaussian(y, 0)
+		fit, err := exact.FitGaussian(y, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		center, cov, back := g.Center(), g.Power(1./3), g.Power(-1./3)
 		shift := center
 		if baseline {
-			cov, center, back, shift = solvers.StandardGaussian(3).Power(1), make([]float64, 3), g.Power(-.5), g.Mean
+			cov, center, back, shift = exact.StandardGaussian(3).Power(1), make([]float64, 3), g.Power(-.5), g.Mean
 		}
 		t.Logf("baseline %t: covariance of the bank's first coordinates %.4f, want %.4f", baseline, fit.Power(1).At(0, 0), cov.At(0, 0))
 		for i := range 3 {
@@ -272,7 +275,7 @@ func TestStartErrors(t *testing.T) {
 		"share below 0":  {Start{Law: g, Share: -1}, m, data, "share is -1"},
 		"share NaN":      {Start{Law: g, Share: math.NaN()}, m, data, "share is NaN"},
 		"fixed too high": {Start{Law: g, Fixed: 2}, m, data, "fixed fraction of the quadratic is 2"},
-		"flat hinges": {Start{Law: g, Directions: func(b blas32.General, _ int, _ *solvers.Stream) { clear(b.Data) }}, m, data,
+		"flat hinges": {Start{Law: g, Directions: func(b blas32.General, _ int, _ *random.Stream) { clear(b.Data) }}, m, data,
 			"no curvature"},
 	} {
 		if err := c.o.Init(c.m, c.data, stream("init")); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -294,9 +297,9 @@ func TestStartBalanced(t *testing.T) {
 			for i := range grad {
 				grad[i] = -1
 			}
-			adam := solvers.Adam{LR: rate}
-			weight := solvers.Weight{Name: p.Name, Value: p.Float32s(), Grad: grad, Rate: p.Rate}
-			if _, err := adam.Step(&solvers.AdamState{}, []solvers.Weight{weight}); err != nil {
+			adam := optim.Adam{LR: rate}
+			weight := optim.Weight{Name: p.Name, Value: p.Float32s(), Grad: grad, Rate: p.Rate}
+			if _, err := adam.Step(&optim.AdamState{}, []optim.Weight{weight}); err != nil {
 				t.Fatal(err)
 			}
 			var moved, size float64

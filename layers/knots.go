@@ -6,7 +6,7 @@ import (
 
 	"cmf/graph"
 	"cmf/graph/kernel"
-	"cmf/solvers"
+	"cmf/solvers/order"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -61,7 +61,7 @@ func (m *ICNN) placeKnots(data blas32.General, share float64, precision []float6
 			for i := range column {
 				column[i] = data.Data[i*data.Stride+j]
 			}
-			solvers.Sort(column, work)
+			order.Sort(column, work)
 			m.placeKnotsOf(j, column, share*precision[j], least)
 		}
 	})

@@ -7,7 +7,7 @@ import (
 
 	"cmf/graph"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/random"
 
 	"gorgonia.org/gorgonia"
 )
@@ -64,7 +64,7 @@ func (a Amortised) Bind(w layers.Potential) (Parametric, error) {
 		second: ps.New("amortised.second", width, width), secondBias: ps.New("amortised.second.bias", 1, width),
 		out: ps.New("amortised.out", width, d),
 	}
-	rng := solvers.NewStream(0, "amortised conjugate", 0)
+	rng := random.New(0, "amortised conjugate", 0)
 	random := func(p *graph.Param) {
 		p.Fill(func(int) float64 { return rng.NormFloat64() / math.Sqrt(float64(p.Rows)) })
 	}

@@ -5,7 +5,8 @@ import (
 	"testing"
 
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/line"
+	"cmf/solvers/random"
 )
 
 // evaluate runs a loss on inputs by name, each a function of row and column.
@@ -44,7 +45,7 @@ func TestMongeAmpereOfAGaussian(t *testing.T) {
 		m.Center.Set(k, mean[k]/(1+math.Pow(v, 1./3)))
 	}
 	x := make([]float64, 3*n)
-	rng := solvers.NewStream(1, "points", 0)
+	rng := random.New(1, "points", 0)
 	for i := range x {
 		x[i] = 5 * rng.NormFloat64()
 	}
@@ -84,11 +85,11 @@ func TestMongeAmpereOfAGaussian(t *testing.T) {
 // Hinges that follow the fixed point of a 1-D mixture leave a residual whose
 // variance vanishes as they become more.
 func TestMongeAmpereOfAMixture(t *testing.T) {
-	rho, err := solvers.NewMixture1D(solvers.NormalComponent{Weight: .7, Mean: -2, SD: .5}, solvers.NormalComponent{Weight: .3, Mean: 1.5, SD: .8})
+	rho, err := line.NewMixture(line.Component{Weight: .7, Mean: -2, SD: .5}, line.Component{Weight: .3, Mean: 1.5, SD: .8})
 	if err != nil {
 		t.Fatal(err)
 	}
-	truth, err := solvers.LineSolver{}.Conjugate(rho)
+	truth, err := line.Solver{}.Conjugate(rho)
 	if err != nil {
 		t.Fatal(err)
 	}

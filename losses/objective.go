@@ -6,7 +6,7 @@ import (
 
 	"cmf/graph"
 	"cmf/layers"
-	"cmf/solvers"
+	"cmf/solvers/optim"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -18,7 +18,7 @@ import (
 type Objective struct {
 	inputs  []string
 	program *graph.Program
-	weights []solvers.Weight
+	weights []optim.Weight
 	guess   *graph.Program // of a Predictor; nil without one
 
 	outputs []termOutput
@@ -53,7 +53,7 @@ func NewObjective(w layers.Potential, sum Sum, n int) (*Objective, error) {
 	}
 	relaxed := bound.relaxes(w)
 	for _, p := range trained {
-		o.weights = append(o.weights, solvers.Weight{
+		o.weights = append(o.weights, optim.Weight{
 			Name:        p.Name,
 			Value:       p.Float32s(),
 			Grad:        program.Out(gradient(p)).F32,
@@ -128,7 +128,7 @@ func termValue(t Term) string        { return "term " + t.Name() }
 func (o *Objective) Inputs() []string { return o.inputs }
 
 // Weights are the trained weights; Gradient leaves their gradients in them.
-func (o *Objective) Weights() []solvers.Weight { return o.weights }
+func (o *Objective) Weights() []optim.Weight { return o.weights }
 
 // Gradient computes the loss of the given batches, and its gradient in every
 // weight. terms holds the value of each term by name, before its factor, until the

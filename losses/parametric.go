@@ -5,6 +5,7 @@ import (
 
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -73,11 +74,11 @@ func (o *Objective) Guess() func(y, x blas32.General) error {
 				return fmt.Errorf("losses: predicting conjugates in batches of (%d, %d) and (%d, %d); compiled for (%d, %d)", y.Rows, y.Cols, x.Rows, x.Cols, in.Rows, in.Cols)
 			}
 		}
-		copyRows(in, y)
+		batch.Copy(in, y)
 		if err := o.guess.Run(); err != nil {
 			return fmt.Errorf("losses: predicting conjugates: %w", err)
 		}
-		copyRows(x, out.General())
+		batch.Copy(x, out.General())
 		return nil
 	}
 }
@@ -92,10 +93,4 @@ func (l Sum) predictor(w layers.Potential, n int) (*graph.Program, error) {
 		}
 	}
 	return nil, nil
-}
-
-func copyRows(dst, src blas32.General) {
-	for i := range src.Rows {
-		copy(dst.Data[i*dst.Stride:][:dst.Cols], src.Data[i*src.Stride:][:src.Cols])
-	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"cmf/graph"
-	"cmf/solvers"
+	"cmf/solvers/optim"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/tensor"
@@ -44,12 +44,12 @@ func TestAmortised(t *testing.T) {
 			}
 		}
 	}
-	var state solvers.AdamState
+	var state optim.AdamState
 	for range 150 {
 		if _, _, err := o.Gradient(in); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (solvers.Adam{LR: 1e-2}).Step(&state, o.Weights()); err != nil {
+		if _, err := (optim.Adam{LR: 1e-2}).Step(&state, o.Weights()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestTermsAreBoundOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i := slices.IndexFunc(o.Weights(), func(w solvers.Weight) bool { return w.Name == "amortised.linear" })
+		i := slices.IndexFunc(o.Weights(), func(w optim.Weight) bool { return w.Name == "amortised.linear" })
 		w := o.Weights()[i].Value
 		if k == 0 {
 			first = w

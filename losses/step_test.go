@@ -9,6 +9,9 @@ import (
 
 	"cmf/layers"
 	"cmf/solvers"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -33,11 +36,11 @@ func TestStepAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		solver, err := solvers.NewConjugate(name, 0, 0)
+		solver, err := conjugate.New(name, 0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rng := solvers.NewStream(1, "step", 0)
+		rng := random.New(1, "step", 0)
 		x := blas32.General{Rows: n, Cols: d, Stride: d, Data: make([]float32, n*d)}
 		rng.Normals(x.Data)
 		state, err := solvers.NewCMFGenState(x, x, n, rng)
@@ -46,7 +49,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		}
 		c := solvers.CMFGen{
 			Potential: evaluator, Objective: objective, Data: same(x),
-			Sampler: solvers.Langevin{Adjusted: true}, Conjugate: solver, State: state,
+			Sampler: sampling.Langevin{Adjusted: true}, Conjugate: solver, State: state,
 		}
 		step := func() {
 			if _, err := c.Step(); err != nil {

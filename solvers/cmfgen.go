@@ -4,6 +4,14 @@ import (
 	"cmp"
 	"fmt"
 
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
+	"cmf/solvers/transport"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
@@ -14,7 +22,7 @@ type Objective interface {
 	Inputs() []string
 
 	// Weights are the trained weights; Gradient leaves their gradients there.
-	Weights() []Weight
+	Weights() []optim.Weight
 
 	// Gradient is the loss and the value of each of its terms, a map that is its own
 	// and holds until the next call.
@@ -60,16 +68,16 @@ type Source interface {
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
 type CMFGen struct {
-	Potential Potential
+	Potential potential.Potential
 	Objective Objective
 	Data      Source
-	Sampler   Langevin
-	Conjugate Conjugate
-	Adam      Adam
+	Sampler   sampling.Langevin
+	Conjugate conjugate.Solver
+	Adam      optim.Adam
 
 	// Sinkhorn finds the plan of BatchBarycentre, Hessian the rows of BatchSolved.
-	Sinkhorn Sinkhorn
-	Hessian  HessianSolver
+	Sinkhorn transport.Sinkhorn
+	Hessian  conjugate.HessianSolver
 
 	// Guess writes guesses of the conjugates of y into x, both (b, d), at which
 	// the solves start, but in rows where it is not finite. nil starts them at the
@@ -79,7 +87,7 @@ type CMFGen struct {
 	// Noise is the potential that the particles sample. nil means Potential: the
 	// conjugate moment measure. Carried, of Potential, is that of another inner
 	// product; ½|y|² gives the plain ICNN map from N(0, I).
-	Noise Potential
+	Noise potential.Potential
 
 	// Langevin steps each iteration; 0 means 5.
 	Langevin int
@@ -100,11 +108,11 @@ type CMFGen struct {
 // CMFGenState is all that evolves.
 type CMFGenState struct {
 	Step     int
-	Bank     *Chains        // y_j, (n, d)
-	Partners blas32.General // x̂_j, (n, d)
-	Next     int            // first row of the next minibatch of the bank
-	Adam     AdamState
-	Stream   *Stream
+	Bank     *sampling.Chains // y_j, (n, d)
+	Partners blas32.General   // x̂_j, (n, d)
+	Next     int              // first row of the next minibatch of the bank
+	Adam     optim.AdamState
+	Stream   *random.Stream
 
 	// What meets divergence; a run that goes wrong repeats only if a checkpoint
 	// holds it too.
@@ -115,38 +123,38 @@ type CMFGenState struct {
 	Level    float64              // |loss| of the first iteration
 	Good     map[string][]float32 // the last good weights by name
 
-	metric  *Metric
-	index   []int                     // the rows of the minibatch of the bank
-	batches map[string]blas32.General // what the loss asks for
+	preconditioner *potential.Preconditioner
+	index          []int                     // the rows of the minibatch of the bank
+	batches        map[string]blas32.General // what the loss asks for
 
-	moved Chains         // the minibatch of the bank
-	xhat  blas32.General // its conjugates, (b, d)
-	mask  blas32.General // 1/(usable rows) where x̂_j is usable, else 0: (b, 1)
-	x     blas32.General // the minibatch of the data
+	moved sampling.Chains // the minibatch of the bank
+	xhat  blas32.General  // its conjugates, (b, d)
+	mask  blas32.General  // 1/(usable rows) where x̂_j is usable, else 0: (b, 1)
+	x     blas32.General  // the minibatch of the data
 
 	// Where the loss asks for them, (b, d) each but the cost, (b, b).
 	guess, paired, barycentre, probe, solved, cost blas32.General
-	matching                                       matching
+	matching                                       transport.Matching
 }
 
 // NewCMFGenState starts from n particles y with guesses of their conjugates,
 // both of shape (n, d). A minibatch is batch of them, a divisor of n.
-func NewCMFGenState(y, partners blas32.General, size int, stream *Stream) (*CMFGenState, error) {
+func NewCMFGenState(y, partners blas32.General, size int, stream *random.Stream) (*CMFGenState, error) {
 	switch {
 	case size < 1 || y.Rows < size || y.Rows%size != 0:
 		return nil, fmt.Errorf("solvers: minibatches of %d from a bank of %d particles; it must be a positive divisor", size, y.Rows)
 	case partners.Rows != y.Rows || partners.Cols != y.Cols:
 		return nil, fmt.Errorf("solvers: %d particles of dimension %d with partners of shape (%d, %d)", y.Rows, y.Cols, partners.Rows, partners.Cols)
 	}
-	bank, err := NewChains(y)
+	bank, err := sampling.NewChains(y)
 	if err != nil {
 		return nil, err
 	}
 	s := &CMFGenState{
-		Bank: bank, Stream: stream, Partners: newBatch(y.Rows, y.Cols),
-		x: newBatch(size, y.Cols), xhat: newBatch(size, y.Cols), mask: newBatch(size, 1),
+		Bank: bank, Stream: stream, Partners: batch.New(y.Rows, y.Cols),
+		x: batch.New(size, y.Cols), xhat: batch.New(size, y.Cols), mask: batch.New(size, 1),
 	}
-	copyInto(s.Partners, partners)
+	batch.Copy(s.Partners, partners)
 	return s, nil
 }
 
@@ -154,9 +162,9 @@ func NewCMFGenState(y, partners blas32.General, size int, stream *Stream) (*CMFG
 type CMFGenInfo struct {
 	Loss      float64
 	Terms     map[string]float64
-	Adam      AdamInfo
-	Langevin  LangevinInfo
-	Conjugate ConjugateInfo
+	Adam      optim.AdamInfo
+	Langevin  sampling.Info
+	Conjugate conjugate.Info
 	Masked    int     // rows whose conjugate is not usable
 	Marginal  float64 // marginal error of the Sinkhorn plan; 0 without one
 	Unsolved  int     // probes whose solve did not converge

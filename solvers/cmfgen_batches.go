@@ -5,6 +5,11 @@ import (
 	"fmt"
 	"slices"
 
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/potential"
+	"cmf/solvers/transport"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -27,7 +32,7 @@ func (c *CMFGen) batches(index []int, info *CMFGenInfo) (map[string]blas32.Gener
 		all[BatchPaired] = s.paired
 	}
 	if needs(c.Objective, BatchBarycentre) {
-		s.barycentre = reshaped(s.barycentre, s.x.Rows, s.x.Cols)
+		s.barycentre = batch.Reshaped(s.barycentre, s.x.Rows, s.x.Cols)
 		plan, err := c.Sinkhorn.Barycentres(s.barycentre, s.x, s.moved.Y)
 		if err != nil {
 			return nil, err
@@ -55,24 +60,24 @@ func (s *CMFGenState) offered() map[string]blas32.General {
 // conjugates solves x̂ = ∇w*(y) and weighs the rows.
 func (c *CMFGen) conjugates(index []int, info *CMFGenInfo) (err error) {
 	s := c.State
-	gatherRows(s.xhat, s.Partners, index)
+	batch.Gather(s.xhat, s.Partners, index)
 	if c.Guess != nil {
-		s.guess = reshaped(s.guess, s.xhat.Rows, s.xhat.Cols)
+		s.guess = batch.Reshaped(s.guess, s.xhat.Rows, s.xhat.Cols)
 		if err := c.Guess(s.moved.Y, s.guess); err != nil {
 			return err
 		}
 		for i := range s.guess.Rows {
-			if isFinite(norm(row(s.guess, i))) {
-				copy(row(s.xhat, i), row(s.guess, i))
+			if batch.Finite(batch.Norm(batch.Row(s.guess, i))) {
+				copy(batch.Row(s.xhat, i), batch.Row(s.guess, i))
 			}
 		}
 	}
-	if info.Conjugate, err = c.Conjugate.Solve(c.Potential, s.moved.Y, s.xhat, s.metric); err != nil {
+	if info.Conjugate, err = c.Conjugate.Solve(c.Potential, s.moved.Y, s.xhat, s.preconditioner); err != nil {
 		return err
 	}
-	scatterRows(s.Partners, s.xhat, index)
+	batch.Scatter(s.Partners, s.xhat, index)
 	if info.Masked = s.maskRows(info.Conjugate); info.Masked == s.x.Rows {
-		return fmt.Errorf("solvers: %w: of %d rows, the least residual is %g", ErrConjugates, info.Masked, slices.Min(info.Conjugate.Residual))
+		return fmt.Errorf("solvers: %w: of %d rows, the least residual is %g", potential.ErrConjugates, info.Masked, slices.Min(info.Conjugate.Residual))
 	}
 	return nil
 }
@@ -82,8 +87,8 @@ func (c *CMFGen) conjugates(index []int, info *CMFGenInfo) (err error) {
 const looseResidual = .1
 
 // maskRows weighs the usable rows equally and returns the number of the others.
-func (s *CMFGenState) maskRows(info ConjugateInfo) (masked int) {
-	usable := func(j int) bool { return info.Status[j] == Converged || info.Residual[j] <= looseResidual }
+func (s *CMFGenState) maskRows(info conjugate.Info) (masked int) {
+	usable := func(j int) bool { return info.Status[j] == potential.Converged || info.Residual[j] <= looseResidual }
 	for j := range info.Status {
 		if !usable(j) {
 			masked++
@@ -101,16 +106,16 @@ func (s *CMFGenState) maskRows(info ConjugateInfo) (masked int) {
 
 // pair matches y to x by optimal assignment for the squared distance.
 func (s *CMFGenState) pair() error {
-	s.cost = reshaped(s.cost, s.x.Rows, s.x.Rows)
-	s.paired = reshaped(s.paired, s.x.Rows, s.x.Cols)
-	if err := SquaredDistances(s.cost, s.x, s.moved.Y); err != nil {
+	s.cost = batch.Reshaped(s.cost, s.x.Rows, s.x.Rows)
+	s.paired = batch.Reshaped(s.paired, s.x.Rows, s.x.Cols)
+	if err := transport.SquaredDistances(s.cost, s.x, s.moved.Y); err != nil {
 		return err
 	}
-	a, err := s.matching.assign(s.cost)
+	a, err := s.matching.Assign(s.cost)
 	if err != nil {
 		return err
 	}
-	gatherRows(s.paired, s.moved.Y, a.Match)
+	batch.Gather(s.paired, s.moved.Y, a.Match)
 	return nil
 }
 
@@ -118,23 +123,23 @@ func (s *CMFGenState) pair() error {
 // becomes 0, and then has no say.
 func (c *CMFGen) solveProbes(info *CMFGenInfo) error {
 	s := c.State
-	w, ok := c.Potential.(Curved)
+	w, ok := c.Potential.(potential.Curved)
 	if !ok {
 		return errors.New("solvers: probes need Hessian–vector products, and the potential is not Curved")
 	}
-	s.probe, s.solved = reshaped(s.probe, s.x.Rows, s.x.Cols), reshaped(s.solved, s.x.Rows, s.x.Cols)
+	s.probe, s.solved = batch.Reshaped(s.probe, s.x.Rows, s.x.Cols), batch.Reshaped(s.solved, s.x.Rows, s.x.Cols)
 	for i := range s.probe.Data {
 		s.probe.Data[i] = float32(2*s.Stream.IntN(2) - 1)
 	}
-	solve, err := c.Hessian.Solve(w, s.x, s.probe, s.solved, s.metric)
+	solve, err := c.Hessian.Solve(w, s.x, s.probe, s.solved, s.preconditioner)
 	if err != nil {
 		return err
 	}
 	info.Unsolved = solve.Unsolved
 	for i := range s.solved.Rows {
-		if !isFinite(norm(row(s.solved, i))) {
-			clear(row(s.probe, i))
-			clear(row(s.solved, i))
+		if !batch.Finite(batch.Norm(batch.Row(s.solved, i))) {
+			clear(batch.Row(s.probe, i))
+			clear(batch.Row(s.solved, i))
 		}
 	}
 	return nil

@@ -7,14 +7,18 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+	"cmf/solvers/potential"
+	"cmf/solvers/transport"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // HessVec makes the bowl Curved: its Hessian is diag(s).
 func (b *bowl) HessVec(_, v, hv blas32.General) error {
 	for i := range v.Rows {
-		for k, q := range row(v, i) {
-			row(hv, i)[k] = b.s[k] * q
+		for k, q := range batch.Row(v, i) {
+			batch.Row(hv, i)[k] = b.s[k] * q
 		}
 	}
 	return nil
@@ -34,10 +38,10 @@ func TestCMFGenOffersProbes(t *testing.T) {
 		probe, solved := f.seen[BatchProbe], f.seen[BatchSolved]
 		var sum float64
 		for i := range 32 {
-			for k, v := range row(probe, i) {
+			for k, v := range batch.Row(probe, i) {
 				sum += float64(v)
-				if v*v != 1 || !(math.Abs(float64(s[k]*row(solved, i)[k]-v)) < 1e-3) {
-					t.Fatalf("row %d: probe %v, solved %v where the curvature is %v", i, v, row(solved, i)[k], s[k])
+				if v*v != 1 || !(math.Abs(float64(s[k]*batch.Row(solved, i)[k]-v)) < 1e-3) {
+					t.Fatalf("row %d: probe %v, solved %v where the curvature is %v", i, v, batch.Row(solved, i)[k], s[k])
 				}
 			}
 		}
@@ -46,7 +50,7 @@ func TestCMFGenOffersProbes(t *testing.T) {
 		}
 		last = slices.Clone(probe.Data)
 	}
-	c.Potential = struct{ Potential }{f.bowl}
+	c.Potential = struct{ potential.Potential }{f.bowl}
 	if _, err := c.Step(); err == nil || !strings.Contains(err.Error(), "not Curved") {
 		t.Errorf("a potential without Hessian–vector products: %v", err)
 	}
@@ -61,8 +65,8 @@ func TestCMFGenOffersPartners(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := newBatch(32, 2)
-	if _, err := new(Sinkhorn).Barycentres(want, f.seen[BatchData], f.seen[BatchGibbs]); err != nil {
+	want := batch.New(32, 2)
+	if _, err := new(transport.Sinkhorn).Barycentres(want, f.seen[BatchData], f.seen[BatchGibbs]); err != nil {
 		t.Fatal(err)
 	}
 	for i, v := range f.seen[BatchBarycentre].Data {
@@ -95,8 +99,8 @@ func TestCMFGenGuess(t *testing.T) {
 	cold, _ := iterations(nil)
 	exact := func(y, x blas32.General) error {
 		for i := range y.Rows {
-			for k, v := range row(y, i) {
-				row(x, i)[k] = v/f.s[k] + f.c[k]
+			for k, v := range batch.Row(y, i) {
+				batch.Row(x, i)[k] = v/f.s[k] + f.c[k]
 			}
 		}
 		return nil

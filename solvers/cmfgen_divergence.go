@@ -5,25 +5,21 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"cmf/solvers/batch"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/sampling"
 )
 
 // ErrDiverged is what the Step of CMFGen and of CMFMA wraps, with one of the errors
 // below, when training goes wrong again and again.
 var ErrDiverged = errors.New("training diverged")
 
-// What goes wrong with a batch, besides ErrNonFiniteGradient.
-var (
-	ErrParticles  = errors.New("the Langevin particles are lost")
-	ErrConjugates = errors.New("no conjugate is solved even roughly")
-	ErrCurvature  = errors.New("no usable curvature")
-	ErrLoss       = errors.New("the loss is out of bounds")
-	ErrEnergy     = errors.New("the energy is finite at no point of the batch")
-)
-
 // goneWrong says whether err is of the numbers of a batch, so that another batch or
 // other weights may do.
 func goneWrong(err error) bool {
-	return slices.ContainsFunc([]error{ErrParticles, ErrConjugates, ErrCurvature, ErrLoss, ErrEnergy, ErrNonFiniteGradient},
+	return slices.ContainsFunc([]error{potential.ErrParticles, potential.ErrConjugates, potential.ErrCurvature, potential.ErrLoss, potential.ErrEnergy, optim.ErrNonFiniteGradient},
 		func(kind error) bool { return errors.Is(err, kind) })
 }
 
@@ -35,7 +31,7 @@ const (
 )
 
 // remember copies the weights now and then while all is well.
-func (s *CMFGenState) remember(weights []Weight) {
+func (s *CMFGenState) remember(weights []optim.Weight) {
 	if s.Good != nil && (s.Step%goodEvery != 0 || s.Failures > 0 || s.Stuck > 0) {
 		return
 	}
@@ -49,7 +45,7 @@ func (s *CMFGenState) remember(weights []Weight) {
 
 // settle ends an iteration that gave err. What went wrong with its numbers is no
 // error yet: it halves the learning rate, and now and then restores the weights.
-func (s *CMFGenState) settle(err error, sampler Langevin, weights []Weight, info *CMFGenInfo) error {
+func (s *CMFGenState) settle(err error, sampler sampling.Langevin, weights []optim.Weight, info *CMFGenInfo) error {
 	if err == nil {
 		err = s.checkParticles(sampler, info)
 	}
@@ -83,13 +79,13 @@ func (s *CMFGenState) settle(err error, sampler Langevin, weights []Weight, info
 // iterations before the first failure. The moments of Adam, the Langevin
 // step and the preconditioner are of others and start anew; particles that are far
 // from their law are put back in their turn.
-func (s *CMFGenState) restore(weights []Weight) {
+func (s *CMFGenState) restore(weights []optim.Weight) {
 	for _, w := range weights {
 		copy(w.Value, s.Good[w.Name])
 		clear(s.Adam.M[w.Name])
 		clear(s.Adam.V[w.Name])
 	}
-	s.Bank.Step, s.Bank.Curvature, s.metric = 0, 0, nil
+	s.Bank.Step, s.Bank.Curvature, s.preconditioner = 0, 0, nil
 	s.Failures, s.Stuck = 0, 0
 	s.Restores++
 }
@@ -100,7 +96,7 @@ func (s *CMFGenState) maxStuck() int { return 50 + 2*s.Bank.Y.Rows/s.x.Rows }
 
 // checkParticles reports a bank whose minibatches ran away one after the other, or
 // of which MALA has long accepted no move.
-func (s *CMFGenState) checkParticles(sampler Langevin, info *CMFGenInfo) error {
+func (s *CMFGenState) checkParticles(sampler sampling.Langevin, info *CMFGenInfo) error {
 	if !info.RanAway && !(sampler.Adjusted && info.Langevin.Acceptance < 1e-3) {
 		s.Stuck = 0
 		return nil
@@ -108,21 +104,21 @@ func (s *CMFGenState) checkParticles(sampler Langevin, info *CMFGenInfo) error {
 	if s.Stuck++; s.Stuck < s.maxStuck() {
 		return nil
 	}
-	return fmt.Errorf("solvers: %w: in %d iterations in a row they ran away or did not move; the Langevin step is %g", ErrParticles, s.Stuck, info.Langevin.Step)
+	return fmt.Errorf("solvers: %w: in %d iterations in a row they ran away or did not move; the Langevin step is %g", potential.ErrParticles, s.Stuck, info.Langevin.Step)
 }
 
 // checkLoss reports a loss that is not finite, or far beyond that of the first
 // iteration, the only one that no step of the weights can have spoilt.
 func (s *CMFGenState) checkLoss(loss float64) error {
-	if !isFinite(loss) {
-		return fmt.Errorf("solvers: %w: it is %g", ErrLoss, loss)
+	if !batch.Finite(loss) {
+		return fmt.Errorf("solvers: %w: it is %g", potential.ErrLoss, loss)
 	}
 	size := math.Abs(loss)
 	if s.Level == 0 {
 		s.Level = size
 	}
 	if limit := maxGrowth * (1 + s.Level); size > limit {
-		return fmt.Errorf("solvers: %w: it is %g, and was of size %g in the first iteration", ErrLoss, loss, s.Level)
+		return fmt.Errorf("solvers: %w: it is %g, and was of size %g in the first iteration", potential.ErrLoss, loss, s.Level)
 	}
 	return nil
 }

@@ -6,6 +6,11 @@ import (
 	"slices"
 	"testing"
 
+	"cmf/solvers/batch"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/sampling"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
@@ -40,7 +45,7 @@ func (s *spoilt) Eval(x blas32.General, value []float32, grad blas32.General) er
 			value[i] = float32(math.NaN())
 		}
 		if grad.Data != nil {
-			row(grad, i)[0] = float32(math.Inf(1))
+			batch.Row(grad, i)[0] = float32(math.Inf(1))
 		}
 	}
 	return nil
@@ -69,7 +74,7 @@ func TestCMFGenPotentialNotFinite(t *testing.T) {
 			case c.ends && (!errors.Is(err, ErrDiverged) || steps > 200):
 				t.Errorf("not finite %s, adjusted %v: error %v after %d steps", name, adjusted, err, steps)
 			}
-			if !finiteRow(loop.State.Bank.Y.Data) || !finiteRow(f.s) || !finiteRow(f.c) {
+			if !batch.AllFinite(loop.State.Bank.Y.Data) || !batch.AllFinite(f.s) || !batch.AllFinite(f.c) {
 				t.Errorf("not finite %s, adjusted %v: the particles or the weights are left not finite", name, adjusted)
 			}
 		}
@@ -83,9 +88,9 @@ func TestCMFGenRestores(t *testing.T) {
 		loss func(*faulty) float64
 		kind error
 	}{
-		"loss not finite":     {func(*faulty) float64 { return math.NaN() }, ErrLoss},
-		"loss beyond bounds":  {func(f *faulty) float64 { f.huge = true; return 0 }, ErrLoss},
-		"gradient not finite": {func(f *faulty) float64 { f.gc[0] = float32(math.NaN()); return 0 }, ErrNonFiniteGradient},
+		"loss not finite":     {func(*faulty) float64 { return math.NaN() }, potential.ErrLoss},
+		"loss beyond bounds":  {func(f *faulty) float64 { f.huge = true; return 0 }, potential.ErrLoss},
+		"gradient not finite": {func(f *faulty) float64 { f.gc[0] = float32(math.NaN()); return 0 }, optim.ErrNonFiniteGradient},
 	} {
 		c, f := newLoop(t)
 		last := 1000
@@ -133,14 +138,14 @@ func TestCMFGenRestores(t *testing.T) {
 // ULA at a step that explodes loses every particle each time: the bank is put back,
 // and when that goes on the run ends. So it does under MALA when no move is accepted.
 func TestCMFGenParticlesStuck(t *testing.T) {
-	for name, sampler := range map[string]Langevin{
+	for name, sampler := range map[string]sampling.Langevin{
 		"ULA":  {MaxCurvature: 1e-20},
 		"MALA": {Adjusted: true, Step: 1e6, Freeze: true},
 	} {
 		c, _ := newLoop(t)
 		c.Sampler = sampler
 		if sampler.Freeze {
-			c.Noise = StandardNormal{D: 2}
+			c.Noise = potential.Normal{D: 2}
 			c.State.Bank.Step = 1e6
 		}
 		steps, err := untilError(func() (CMFGenInfo, error) {
@@ -150,7 +155,7 @@ func TestCMFGenParticlesStuck(t *testing.T) {
 			}
 			return info, err
 		})
-		if !errors.Is(err, ErrDiverged) || !errors.Is(err, ErrParticles) || steps > 5*c.State.maxStuck() {
+		if !errors.Is(err, ErrDiverged) || !errors.Is(err, potential.ErrParticles) || steps > 5*c.State.maxStuck() {
 			t.Errorf("%s: error %v after %d steps", name, err, steps)
 		}
 	}
@@ -166,9 +171,9 @@ func TestCMFGenKeepsMetric(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	metric := c.State.Metric()
+	preconditioner := c.State.Preconditioner()
 	h.SetSym(0, 0, math.NaN())
-	if info, err := c.Step(); err != nil || !info.Skipped || c.State.Metric() != metric {
+	if info, err := c.Step(); err != nil || !info.Skipped || c.State.Preconditioner() != preconditioner {
 		t.Errorf("skipped %v, error %v", info.Skipped, err)
 	}
 	if info, err := c.Step(); err != nil || info.Skipped || f.step != 21 {

@@ -6,6 +6,13 @@ import (
 	"slices"
 	"testing"
 
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/exact"
+	"cmf/solvers/optim"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
@@ -33,7 +40,7 @@ func (f *faulty) Gradient(in map[string]blas32.General) (float64, map[string]flo
 	if f.huge {
 		loss = 1e12
 	}
-	if !isFinite(wrong) {
+	if !batch.Finite(wrong) {
 		loss = wrong
 	}
 	return loss, terms, err
@@ -43,19 +50,19 @@ func (f *faulty) Gradient(in map[string]blas32.General) (float64, map[string]flo
 // minibatches of 32.
 func newLoop(t *testing.T) (*CMFGen, *faulty) {
 	t.Helper()
-	g, err := NewGaussian([]float64{1, 0}, mat.NewSymDense(2, []float64{4, 0, 0, .5}))
+	g, err := exact.NewGaussian([]float64{1, 0}, mat.NewSymDense(2, []float64{4, 0, 0, .5}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := StandardGaussian(2).Sample(128, NewStream(1, "start", 0))
-	state, err := NewCMFGenState(start, start, 32, NewStream(1, "test", 0))
+	start := exact.StandardGaussian(2).Sample(128, random.New(1, "start", 0))
+	state, err := NewCMFGenState(start, start, 32, random.New(1, "test", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &faulty{bowl: newBowl(2)}
 	return &CMFGen{
-		Potential: f.bowl, Objective: f, Data: law{g, NewStream(1, "data", 0)}, State: state,
-		Sampler: Langevin{Adjusted: true}, Conjugate: &BarzilaiBorwein{}, Adam: Adam{LR: .01},
+		Potential: f.bowl, Objective: f, Data: law{g, random.New(1, "data", 0)}, State: state,
+		Sampler: sampling.Langevin{Adjusted: true}, Conjugate: &conjugate.BarzilaiBorwein{}, Adam: optim.Adam{LR: .01},
 	}, f
 }
 
@@ -122,8 +129,8 @@ func TestCMFGenRestartsRunaways(t *testing.T) {
 				t.Fatalf("%s: a healthy bank ran away: %v, error %v", name, info.RanAway, err)
 			}
 		}
-		bank := rows(s.Bank.Y, 0, 32)
-		others := slices.Clone(rows(s.Bank.Y, 32, 128).Data)
+		bank := batch.Rows(s.Bank.Y, 0, 32)
+		others := slices.Clone(batch.Rows(s.Bank.Y, 32, 128).Data)
 		for i, y := range bank.Data {
 			bank.Data[i] = spoil(y)
 		}
@@ -139,13 +146,13 @@ func TestCMFGenRestartsRunaways(t *testing.T) {
 			t.Errorf("%s: the step stays at %g", name, s.Bank.Step)
 		}
 		for i := range 32 {
-			for k, y := range row(bank, i) {
-				if x := row(s.Partners, i)[k]; !(math.Abs(float64(before[k]*(x-before[2+k])-y)) < 1e-3) {
+			for k, y := range batch.Row(bank, i) {
+				if x := batch.Row(s.Partners, i)[k]; !(math.Abs(float64(before[k]*(x-before[2+k])-y)) < 1e-3) {
 					t.Fatalf("%s: particle %d is at %v along axis %d, ∇w of its partner %v", name, i, y, k, before[k]*(x-before[2+k]))
 				}
 			}
 		}
-		if !slices.Equal(others, rows(s.Bank.Y, 32, 128).Data) {
+		if !slices.Equal(others, batch.Rows(s.Bank.Y, 32, 128).Data) {
 			t.Errorf("%s: other particles moved", name)
 		}
 		for range 8 {

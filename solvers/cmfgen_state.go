@@ -5,19 +5,24 @@ import (
 	"fmt"
 	"math"
 
+	"cmf/solvers/batch"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/sampling"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
 
 // noise is the potential that the particles sample, and its sampler.
-func (c *CMFGen) noise() (Potential, Langevin) {
-	l, metric := c.Sampler, NoiseMetric(c.Noise, c.State.metric)
+func (c *CMFGen) noise() (potential.Potential, sampling.Langevin) {
+	l, preconditioner := c.Sampler, potential.NoisePreconditioner(c.Noise, c.State.preconditioner)
 	if c.Noise == nil {
-		l.Metric = metric
+		l.Preconditioner = preconditioner
 		return c.Potential, l
 	}
-	if metric != nil {
-		l.Metric = metric
+	if preconditioner != nil {
+		l.Preconditioner = preconditioner
 	}
 	return c.Noise, l
 }
@@ -26,15 +31,15 @@ func (c *CMFGen) noise() (Potential, Langevin) {
 // the last conjugates, every Renew iterations.
 func (c *CMFGen) renewMetric() error {
 	s := c.State
-	if c.MeanHessian == nil || s.metric != nil && s.Step%cmp.Or(c.Renew, 20) != 0 {
+	if c.MeanHessian == nil || s.preconditioner != nil && s.Step%cmp.Or(c.Renew, 20) != 0 {
 		return nil
 	}
 	n := s.x.Rows
-	at := newBatch(2*n, s.x.Cols)
-	if err := c.Data.Next(rows(at, 0, n)); err != nil {
+	at := batch.New(2*n, s.x.Cols)
+	if err := c.Data.Next(batch.Rows(at, 0, n)); err != nil {
 		return err
 	}
-	copyInto(rows(at, n, 2*n), rows(s.Partners, s.Next, s.Next+n))
+	batch.Copy(batch.Rows(at, n, 2*n), batch.Rows(s.Partners, s.Next, s.Next+n))
 	h, err := c.MeanHessian(at)
 	if err != nil {
 		return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
@@ -44,19 +49,19 @@ func (c *CMFGen) renewMetric() error {
 
 // precondition makes P = h⁻¹, or keeps the last P where there is none.
 func (s *CMFGenState) precondition(h *mat.SymDense) error {
-	m, err := MetricFromHessian(h)
+	m, err := potential.PreconditionerFromHessian(h)
 	if err != nil {
-		return fmt.Errorf("solvers: renewing the preconditioner: %w: %w", ErrCurvature, err)
+		return fmt.Errorf("solvers: renewing the preconditioner: %w: %w", potential.ErrCurvature, err)
 	}
-	s.metric = m
+	s.preconditioner = m
 	return nil
 }
 
-// Metric is the preconditioner in use; nil before the first Step or without one.
-func (s *CMFGenState) Metric() *Metric { return s.metric }
+// Preconditioner is the preconditioner in use; nil before the first Step or without one.
+func (s *CMFGenState) Preconditioner() *potential.Preconditioner { return s.preconditioner }
 
-// SetMetric restores the preconditioner of a checkpoint.
-func (s *CMFGenState) SetMetric(m *Metric) { s.metric = m }
+// SetPreconditioner restores the preconditioner of a checkpoint.
+func (s *CMFGenState) SetPreconditioner(m *potential.Preconditioner) { s.preconditioner = m }
 
 // minibatch lists the rows of the bank whose turn it is.
 func (s *CMFGenState) minibatch() []int {
@@ -70,30 +75,30 @@ func (s *CMFGenState) minibatch() []int {
 
 // ranAway says whether the minibatch of the bank is lost as a whole: its virial
 // is over the limit, or no particle is finite any more.
-func (s *CMFGenState) ranAway(info LangevinInfo, err error, limit float64) bool {
+func (s *CMFGenState) ranAway(info sampling.Info, err error, limit float64) bool {
 	if err != nil {
-		return len(s.moved.unhealthy(math.Inf(1))) == s.moved.Y.Rows
+		return len(s.moved.Unhealthy(math.Inf(1))) == s.moved.Y.Rows
 	}
 	return info.Virial > limit
 }
 
 // restart puts the minibatch of the bank on the image of the points s.x,
 // y = ∇w(x) with conjugates x, and lets the sampler find its step anew.
-func (s *CMFGenState) restart(w Potential, index []int, info *LangevinInfo) error {
+func (s *CMFGenState) restart(w potential.Potential, index []int, info *sampling.Info) error {
 	if err := w.Eval(s.x, nil, s.moved.Y); err != nil {
 		return fmt.Errorf("solvers: restarting the bank: %w", err)
 	}
-	if !finiteRow(s.moved.Y.Data) {
-		return fmt.Errorf("solvers: %w, nor is ∇w finite on the data", ErrParticles)
+	if !batch.AllFinite(s.moved.Y.Data) {
+		return fmt.Errorf("solvers: %w, nor is ∇w finite on the data", potential.ErrParticles)
 	}
-	scatterRows(s.Partners, s.x, index)
+	batch.Scatter(s.Partners, s.x, index)
 	s.moved.Step, s.moved.Curvature, s.moved.Fresh = 0, 0, false
 	info.Restarted += len(index)
 	return nil
 }
 
 // descend steps the weights along the gradient of the loss of the batches.
-func (s *CMFGenState) descend(o Objective, adam Adam, batches map[string]blas32.General, info *CMFGenInfo) (err error) {
+func (s *CMFGenState) descend(o Objective, adam optim.Adam, batches map[string]blas32.General, info *CMFGenInfo) (err error) {
 	if info.Loss, info.Terms, err = o.Gradient(batches); err != nil {
 		return err
 	}
@@ -103,22 +108,4 @@ func (s *CMFGenState) descend(o Objective, adam Adam, batches map[string]blas32.
 	adam.LR = math.Ldexp(cmp.Or(adam.LR, 1e-3), -s.Halvings)
 	info.Adam, err = adam.Step(&s.Adam, o.Weights())
 	return err
-}
-
-func gatherRows(dst, src blas32.General, index []int) {
-	for k, i := range index {
-		copy(row(dst, k), row(src, i))
-	}
-}
-
-func scatterRows(dst, src blas32.General, index []int) {
-	for k, i := range index {
-		copy(row(dst, i), row(src, k))
-	}
-}
-
-func copyInto(dst, src blas32.General) {
-	for i := range src.Rows {
-		copy(row(dst, i), row(src, i))
-	}
 }

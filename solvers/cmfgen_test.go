@@ -6,6 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/exact"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
@@ -30,11 +38,11 @@ func (b *bowl) Dim() int { return len(b.s) }
 func (b *bowl) Eval(x blas32.General, value []float32, grad blas32.General) error {
 	for i := range x.Rows {
 		var sum float32
-		for k, v := range row(x, i) {
+		for k, v := range batch.Row(x, i) {
 			d := v - b.c[k]
 			sum += b.s[k] * d * d / 2
 			if grad.Data != nil {
-				row(grad, i)[k] = b.s[k] * d
+				batch.Row(grad, i)[k] = b.s[k] * d
 			}
 		}
 		if value != nil {
@@ -48,8 +56,8 @@ func (b *bowl) Inputs() []string {
 	return []string{BatchData, BatchGibbs, BatchConjugate, BatchMask}
 }
 
-func (b *bowl) Weights() []Weight {
-	return []Weight{{Name: "s", Value: b.s, Grad: b.gs, NonNegative: true}, {Name: "c", Value: b.c, Grad: b.gc}}
+func (b *bowl) Weights() []optim.Weight {
+	return []optim.Weight{{Name: "s", Value: b.s, Grad: b.gs, NonNegative: true}, {Name: "c", Value: b.c, Grad: b.gc}}
 }
 
 func (b *bowl) Gradient(in map[string]blas32.General) (loss float64, terms map[string]float64, err error) {
@@ -57,7 +65,7 @@ func (b *bowl) Gradient(in map[string]blas32.General) (loss float64, terms map[s
 	clear(b.gc)
 	add := func(x blas32.General, weight func(i int) float32) {
 		for i := range x.Rows {
-			for k, v := range row(x, i) {
+			for k, v := range batch.Row(x, i) {
 				d := v - b.c[k]
 				b.gs[k] += weight(i) * d * d / 2
 				b.gc[k] -= weight(i) * b.s[k] * d
@@ -73,33 +81,33 @@ func (b *bowl) Gradient(in map[string]blas32.General) (loss float64, terms map[s
 
 // law draws minibatches of a Gaussian.
 type law struct {
-	g   *Gaussian
-	rng *Stream
+	g   *exact.Gaussian
+	rng *random.Stream
 }
 
 func (l law) Next(dst blas32.General) error {
-	copyInto(dst, l.g.Sample(dst.Rows, l.rng))
+	batch.Copy(dst, l.g.Sample(dst.Rows, l.rng))
 	return nil
 }
 
 // fit learns a bowl on ℝ³ from a Gaussian by CMFGen, with a noise that is not the
 // bowl's own where it is not nil.
-func (b *bowl) fit(t *testing.T, g *Gaussian, noise Potential, seed uint64) *CMFGenState {
+func (b *bowl) fit(t *testing.T, g *exact.Gaussian, noise potential.Potential, seed uint64) *CMFGenState {
 	t.Helper()
-	rng := NewStream(seed, "test", 0)
-	start := StandardGaussian(3).Sample(512, rng)
+	rng := random.New(seed, "test", 0)
+	start := exact.StandardGaussian(3).Sample(512, rng)
 	state, err := NewCMFGenState(start, start, 128, rng)
 	if err != nil {
 		t.Fatal(err)
 	}
-	schedule, err := NewSchedule("cosine", .01, 1500, 0)
+	schedule, err := optim.NewSchedule("cosine", .01, 1500, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &CMFGen{
-		Potential: b, Noise: noise, Objective: b, Data: law{g, NewStream(seed, "data", 0)},
-		Sampler: Langevin{Adjusted: true, Step: .5}, Conjugate: &BarzilaiBorwein{},
-		Adam: Adam{LR: .01, Schedule: schedule}, State: state,
+		Potential: b, Noise: noise, Objective: b, Data: law{g, random.New(seed, "data", 0)},
+		Sampler: sampling.Langevin{Adjusted: true, Step: .5}, Conjugate: &conjugate.BarzilaiBorwein{},
+		Adam: optim.Adam{LR: .01, Schedule: schedule}, State: state,
 		MeanHessian: func(blas32.General) (*mat.SymDense, error) {
 			h := mat.NewSymDense(3, nil)
 			for k, v := range b.s {
@@ -119,7 +127,7 @@ func (b *bowl) fit(t *testing.T, g *Gaussian, noise Potential, seed uint64) *CMF
 // CMFGen finds the conjugate moment potential of a Gaussian, also where the
 // plain fixed point diverges (variance 4 and 9) and where ρ is off centre.
 func TestCMFGenOnGaussian(t *testing.T) {
-	g, err := NewGaussian([]float64{2, 0, -1}, mat.NewSymDense(3, []float64{4, 0, 0, 0, .25, 0, 0, 0, 9}))
+	g, err := exact.NewGaussian([]float64{2, 0, -1}, mat.NewSymDense(3, []float64{4, 0, 0, 0, .25, 0, 0, 0, 9}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +136,7 @@ func TestCMFGenOnGaussian(t *testing.T) {
 		state := b.fit(t, g, nil, seed)
 		// The bank keeps each particle with its conjugate, solved a step ago.
 		for i := range 512 {
-			for k, x := range row(state.Partners, i) {
+			for k, x := range batch.Row(state.Partners, i) {
 				if y := state.Bank.Y.Data[3*i+k]; math.Abs(float64(b.s[k]*(x-b.c[k])-y)) > .05 {
 					t.Fatalf("seed %d: particle %d has ∇w = %v at its partner along axis %d, not %v", seed, i, b.s[k]*(x-b.c[k]), k, y)
 				}
@@ -151,9 +159,9 @@ func TestCMFGenOnGaussian(t *testing.T) {
 }
 
 func TestCMFGenRefusesBadState(t *testing.T) {
-	y := newBatch(10, 2)
-	for refresh, other := range map[int]blas32.General{3: y, 0: y, 20: y, 5: newBatch(10, 3)} {
-		if _, err := NewCMFGenState(y, other, refresh, NewStream(1, "", 0)); err == nil {
+	y := batch.New(10, 2)
+	for refresh, other := range map[int]blas32.General{3: y, 0: y, 20: y, 5: batch.New(10, 3)} {
+		if _, err := NewCMFGenState(y, other, refresh, random.New(1, "", 0)); err == nil {
 			t.Errorf("refresh %d with partners of %d columns gives no error", refresh, other.Cols)
 		}
 	}
@@ -178,20 +186,20 @@ func TestImportsNoGraph(t *testing.T) {
 // runs away, as c ← m − c/s does with 1/s > 1. One step of the weights between
 // renewals damps it.
 func TestRareRenewalOscillates(t *testing.T) {
-	g, err := NewGaussian([]float64{1}, mat.NewSymDense(1, []float64{4}))
+	g, err := exact.NewGaussian([]float64{1}, mat.NewSymDense(1, []float64{4}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	truth := g.Center()[0]
 	means := func(inner, renewals int) []float64 {
 		b := newBowl(1)
-		rng := NewStream(1, "renewal", 0)
+		rng := random.New(1, "renewal", 0)
 		x := g.Sample(4096, rng)
-		y, xhat, mask := newBatch(4096, 1), newBatch(4096, 1), newBatch(4096, 1)
+		y, xhat, mask := batch.New(4096, 1), batch.New(4096, 1), batch.New(4096, 1)
 		for i := range mask.Data {
 			mask.Data[i] = 1. / 4096
 		}
-		var state AdamState
+		var state optim.AdamState
 		var c []float64
 		for range renewals {
 			rng.Normals(y.Data) // the Gibbs factor of a bowl is N(c, 1/s)
@@ -205,7 +213,7 @@ func TestRareRenewalOscillates(t *testing.T) {
 				if _, _, err := b.Gradient(map[string]blas32.General{BatchData: x, BatchConjugate: xhat, BatchMask: mask}); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := (Adam{LR: .02}).Step(&state, b.Weights()); err != nil {
+				if _, err := (optim.Adam{LR: .02}).Step(&state, b.Weights()); err != nil {
 					t.Fatal(err)
 				}
 			}

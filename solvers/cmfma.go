@@ -1,6 +1,11 @@
 package solvers
 
 import (
+	"cmf/solvers/conjugate"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/sampling"
+
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
@@ -45,13 +50,13 @@ const (
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
 type CMFMA struct {
-	Potential Potential
+	Potential potential.Potential
 	Objective Objective
 	Energy    Energy
 	Box       Box // for its share of the points, which weigh less the higher their energy
-	Sampler   Langevin
-	Conjugate Conjugate
-	Adam      Adam
+	Sampler   sampling.Langevin
+	Conjugate conjugate.Solver
+	Adam      optim.Adam
 
 	// Langevin steps of particles and of walkers each iteration; 0 means 2.
 	Langevin int
@@ -73,7 +78,7 @@ type CMFMA struct {
 // the number of points at which E is not finite.
 type CMFMAInfo struct {
 	CMFGenInfo
-	Walkers LangevinInfo
+	Walkers sampling.Info
 	Clipped int // points beyond Cut
 }
 

@@ -6,14 +6,19 @@ import (
 	"fmt"
 	"math"
 
+	"cmf/solvers/batch"
+	"cmf/solvers/order"
+	"cmf/solvers/potential"
+	"cmf/solvers/sampling"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // CMFMAState is all that evolves.
 type CMFMAState struct {
-	*CMFGenState         // particles y with their partners x̂, the step, Adam, the stream
-	Walkers      *Chains // points that MALA moves on E
-	Evaluations  int     // points at which E was evaluated so far
+	*CMFGenState                  // particles y with their partners x̂, the step, Adam, the stream
+	Walkers      *sampling.Chains // points that MALA moves on E
+	Evaluations  int              // points at which E was evaluated so far
 
 	own, walk                   int            // points from the model and from the walkers
 	points, energy, slope, mask blas32.General // the batch
@@ -70,10 +75,10 @@ func NewCMFMAState(n int, shares Shares, model *CMFGenState, walkers blas32.Gene
 	}
 	s := &CMFMAState{
 		CMFGenState: model, own: own, walk: walk,
-		points: newBatch(n, d), energy: newBatch(n, 1), slope: newBatch(n, d), mask: newBatch(n, 1),
+		points: batch.New(n, d), energy: batch.New(n, 1), slope: batch.New(n, d), mask: batch.New(n, 1),
 	}
 	if walk > 0 {
-		s.Walkers, err = NewChains(walkers)
+		s.Walkers, err = sampling.NewChains(walkers)
 	}
 	return s, err
 }
@@ -81,8 +86,8 @@ func NewCMFMAState(n int, shares Shares, model *CMFGenState, walkers blas32.Gene
 func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	s := c.State
 	index := s.minibatch()
-	if c.MeanHessian != nil && (s.metric == nil || s.Step%cmp.Or(c.Renew, 20) == 0) {
-		gatherRows(s.x, s.Partners, index)
+	if c.MeanHessian != nil && (s.preconditioner == nil || s.Step%cmp.Or(c.Renew, 20) == 0) {
+		batch.Gather(s.x, s.Partners, index)
 		h, err := c.MeanHessian(s.x)
 		if err != nil {
 			return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
@@ -96,7 +101,7 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	}
 	s.moved.Fresh = false
 	sampler := c.Sampler
-	sampler.Metric = s.metric
+	sampler.Preconditioner = s.preconditioner
 	info.Langevin, err = sampler.Run(c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream.Rand)
 	if info.RanAway = s.ranAway(info.Langevin, err, 10); info.RanAway {
 		from := s.Partners // any points will do; the walkers' are finite
@@ -104,7 +109,7 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 			from = s.Walkers.Y
 		}
 		for i := range s.x.Rows {
-			copy(row(s.x, i), row(from, i%from.Rows))
+			copy(batch.Row(s.x, i), batch.Row(from, i%from.Rows))
 		}
 		err = s.restart(c.Potential, index, &info.Langevin)
 	}
@@ -114,11 +119,11 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	if err := s.Bank.Scatter(&s.moved, index); err != nil {
 		return err
 	}
-	gatherRows(s.xhat, s.Partners, index)
-	if info.Conjugate, err = c.Conjugate.Solve(c.Potential, s.moved.Y, s.xhat, s.metric); err != nil {
+	batch.Gather(s.xhat, s.Partners, index)
+	if info.Conjugate, err = c.Conjugate.Solve(c.Potential, s.moved.Y, s.xhat, s.preconditioner); err != nil {
 		return err
 	}
-	scatterRows(s.Partners, s.xhat, index)
+	batch.Scatter(s.Partners, s.xhat, index)
 	return nil
 }
 
@@ -130,9 +135,9 @@ func (c *CMFMA) moveWalkers(info *CMFMAInfo) (err error) {
 	steps := cmp.Or(c.Langevin, 2)
 	s.Evaluations += steps * s.Walkers.Y.Rows
 	// The step adapts from the chains' own.
-	info.Walkers, err = Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(c.Energy, s.Walkers, steps, s.Stream.Rand)
-	if errors.Is(err, ErrParticles) {
-		return fmt.Errorf("solvers: %w, nor at any walker", ErrEnergy)
+	info.Walkers, err = sampling.Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(c.Energy, s.Walkers, steps, s.Stream.Rand)
+	if errors.Is(err, potential.ErrParticles) {
+		return fmt.Errorf("solvers: %w, nor at any walker", potential.ErrEnergy)
 	}
 	return err
 }
@@ -140,17 +145,17 @@ func (c *CMFMA) moveWalkers(info *CMFMAInfo) (err error) {
 // place gathers the points: x̂, walkers, box.
 func (c *CMFMA) place() error {
 	s := c.State
-	copyInto(s.points, rows(s.xhat, 0, s.own))
+	batch.Copy(s.points, batch.Rows(s.xhat, 0, s.own))
 	n := s.own + s.walk
 	if s.walk > 0 {
-		copyInto(rows(s.points, s.own, n), rows(s.Walkers.Y, 0, s.walk))
+		batch.Copy(batch.Rows(s.points, s.own, n), batch.Rows(s.Walkers.Y, 0, s.walk))
 	}
 	d := s.points.Cols
 	if n < s.points.Rows && (len(c.Box.Lower) != d || len(c.Box.Upper) != d) {
 		return fmt.Errorf("solvers: a box of %d and %d bounds for points of %d coordinates", len(c.Box.Lower), len(c.Box.Upper), d)
 	}
 	for i := n; i < s.points.Rows; i++ {
-		x := row(s.points, i)
+		x := batch.Row(s.points, i)
 		for k := range x {
 			x[k] = float32(c.Box.Lower[k] + (c.Box.Upper[k]-c.Box.Lower[k])*s.Stream.Float64())
 		}
@@ -172,13 +177,13 @@ func (c *CMFMA) evaluate(info *CMFMAInfo) error {
 	s.Evaluations += s.points.Rows
 	usable := s.usable[:0]
 	for i := range s.points.Rows {
-		if finiteRow(row(s.points, i)) && finiteRow(row(s.energy, i)) && finiteRow(row(s.slope, i)) {
+		if batch.AllFinite(batch.Row(s.points, i)) && batch.AllFinite(batch.Row(s.energy, i)) && batch.AllFinite(batch.Row(s.slope, i)) {
 			usable = append(usable, i)
 		}
 	}
 	s.usable = usable
 	if len(usable) == 0 {
-		return fmt.Errorf("solvers: %w", ErrEnergy)
+		return fmt.Errorf("solvers: %w", potential.ErrEnergy)
 	}
 	info.Masked = s.points.Rows - len(usable)
 	level, cut := s.level(usable), cmp.Or(c.Cut, 20*math.Sqrt(float64(c.Energy.Dim())))
@@ -209,9 +214,9 @@ func (s *CMFMAState) weigh(usable []int, level, width float64) {
 			next++
 			continue
 		}
-		copy(row(s.points, i), row(s.points, usable[0]))
-		copy(row(s.energy, i), row(s.energy, usable[0]))
-		copy(row(s.slope, i), row(s.slope, usable[0]))
+		copy(batch.Row(s.points, i), batch.Row(s.points, usable[0]))
+		copy(batch.Row(s.energy, i), batch.Row(s.energy, usable[0]))
+		copy(batch.Row(s.slope, i), batch.Row(s.slope, usable[0]))
 	}
 }
 
@@ -228,7 +233,7 @@ func (s *CMFMAState) level(usable []int) float64 {
 			s.energies = append(s.energies, s.energy.Data[i])
 		}
 	}
-	return median(s.energies)
+	return order.Median(s.energies)
 }
 
 // clip replaces E > limit by limit + log(1 + E − limit), and ∇E alike.
@@ -240,18 +245,9 @@ func (s *CMFMAState) clip(limit float64, usable []int) (clipped int) {
 		}
 		clipped++
 		s.energy.Data[i] = float32(limit + math.Log1p(over))
-		for k := range row(s.slope, i) {
-			row(s.slope, i)[k] /= float32(1 + over)
+		for k := range batch.Row(s.slope, i) {
+			batch.Row(s.slope, i)[k] /= float32(1 + over)
 		}
 	}
 	return clipped
-}
-
-func finiteRow(x []float32) bool {
-	for _, v := range x {
-		if v-v != 0 {
-			return false
-		}
-	}
-	return true
 }

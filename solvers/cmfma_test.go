@@ -7,6 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -16,17 +23,19 @@ type dish struct {
 	a, g []float32
 }
 
-func (b *dish) Dim() int          { return b.d }
-func (b *dish) Inputs() []string  { return []string{BatchPoints, BatchEnergy, BatchMask} }
-func (b *dish) Weights() []Weight { return []Weight{{Name: "a", Value: b.a, Grad: b.g}} }
+func (b *dish) Dim() int { return b.d }
+
+func (b *dish) Inputs() []string { return []string{BatchPoints, BatchEnergy, BatchMask} }
+
+func (b *dish) Weights() []optim.Weight { return []optim.Weight{{Name: "a", Value: b.a, Grad: b.g}} }
 
 func (b *dish) Eval(x blas32.General, value []float32, grad blas32.General) error {
 	for i := range x.Rows {
 		var s float32
-		for k, v := range row(x, i) {
+		for k, v := range batch.Row(x, i) {
 			s += v * v
 			if grad.Data != nil {
-				row(grad, i)[k] = b.a[0] * v
+				batch.Row(grad, i)[k] = b.a[0] * v
 			}
 		}
 		if value != nil {
@@ -44,7 +53,7 @@ func (b *dish) Gradient(in map[string]blas32.General) (float64, map[string]float
 	var mean, slope float64
 	for i := range x.Rows {
 		var s float64
-		for _, v := range row(x, i) {
+		for _, v := range batch.Row(x, i) {
 			s += float64(v) * float64(v)
 		}
 		r[i] = float64(e.Data[i]) - a*a*a*s/2
@@ -69,19 +78,20 @@ type normalEnergy struct {
 }
 
 func (n normalEnergy) Dim() int { return n.d }
+
 func (n normalEnergy) Eval(x blas32.General, value []float32, grad blas32.General) error {
 	for i := range x.Rows {
 		var s float64
-		for k, v := range row(x, i) {
+		for k, v := range batch.Row(x, i) {
 			s += float64(v) * float64(v)
 			if grad.Data != nil {
-				row(grad, i)[k] = v / float32(n.v)
+				batch.Row(grad, i)[k] = v / float32(n.v)
 			}
 		}
 		if value != nil {
 			value[i] = float32(s / 2 / n.v)
 			if n.spoil != nil {
-				if v, ok := n.spoil(row(x, i)); ok {
+				if v, ok := n.spoil(batch.Row(x, i)); ok {
 					value[i] = v
 				}
 			}
@@ -93,9 +103,9 @@ func (n normalEnergy) Eval(x blas32.General, value []float32, grad blas32.Genera
 func newCMFMA(t *testing.T, d, n int, shares Shares, e Energy) (*CMFMA, *dish) {
 	t.Helper()
 	b := &dish{d: d, a: []float32{1}, g: []float32{0}}
-	y := newBatch(n, d)
-	NewStream(1, "particles", 0).Normals(y.Data)
-	model, err := NewCMFGenState(y, y, n, NewStream(1, "run", 0))
+	y := batch.New(n, d)
+	random.New(1, "particles", 0).Normals(y.Data)
+	model, err := NewCMFGenState(y, y, n, random.New(1, "run", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +122,7 @@ func newCMFMA(t *testing.T, d, n int, shares Shares, e Energy) (*CMFMA, *dish) {
 	}
 	return &CMFMA{
 		Potential: b, Objective: b, Energy: e, Box: box, State: s,
-		Sampler: Langevin{Adjusted: true, Step: .5}, Conjugate: &BarzilaiBorwein{}, Adam: Adam{LR: .02},
+		Sampler: sampling.Langevin{Adjusted: true, Step: .5}, Conjugate: &conjugate.BarzilaiBorwein{}, Adam: optim.Adam{LR: .02},
 	}, b
 }
 
@@ -183,7 +193,7 @@ func TestCMFMAClips(t *testing.T) {
 
 func TestCMFMAErrors(t *testing.T) {
 	m, _ := newCMFMA(t, 1, 8, Shares{Box: 1}, normalEnergy{d: 1, v: 1, spoil: func([]float32) (float32, bool) { return float32(math.NaN()), true }})
-	if steps, err := untilError(m.Step); !errors.Is(err, ErrDiverged) || !errors.Is(err, ErrEnergy) || steps > 30 {
+	if steps, err := untilError(m.Step); !errors.Is(err, ErrDiverged) || !errors.Is(err, potential.ErrEnergy) || steps > 30 {
 		t.Errorf("an energy that is nowhere finite: error %v after %d steps", err, steps)
 	}
 	m, _ = newCMFMA(t, 2, 8, Shares{Box: 1}, normalEnergy{d: 2, v: 1})
@@ -196,8 +206,8 @@ func TestCMFMAErrors(t *testing.T) {
 			t.Errorf("%v: error %v", s, err)
 		}
 	}
-	y := newBatch(4, 2)
-	model, err := NewCMFGenState(y, y, 4, NewStream(1, "", 0))
+	y := batch.New(4, 2)
+	model, err := NewCMFGenState(y, y, 4, random.New(1, "", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,10 +215,10 @@ func TestCMFMAErrors(t *testing.T) {
 		n       int
 		walkers blas32.General
 	}{
-		"8 points from 4 particles": {16, newBatch(8, 2)},
-		"2 or more":                 {1, newBatch(8, 2)},
-		"from 3 walkers":            {8, newBatch(3, 2)},
-		"3 coordinates":             {8, newBatch(8, 3)},
+		"8 points from 4 particles": {16, batch.New(8, 2)},
+		"2 or more":                 {1, batch.New(8, 2)},
+		"from 3 walkers":            {8, batch.New(3, 2)},
+		"3 coordinates":             {8, batch.New(8, 3)},
 	} {
 		if _, err := NewCMFMAState(c.n, Shares{}, model, c.walkers); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: error %v", what, err)

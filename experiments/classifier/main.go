@@ -10,7 +10,7 @@ import (
 	"cmf/data"
 	"cmf/experiments"
 	"cmf/graph/blas"
-	"cmf/solvers"
+	"cmf/solvers/random"
 )
 
 func main() {
@@ -28,7 +28,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	rng := solvers.NewStream(0, "classifier", 0)
+	rng := random.New(0, "classifier", 0)
 	c, err := experiments.NewClassifier(rng)
 	if err != nil {
 		return err

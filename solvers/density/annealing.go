@@ -1,0 +1,241 @@
+package density
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/stat"
+)
+
+// Annealing estimates log Z_w = log ∫e^{−w} by annealed importance sampling from
+// a Gaussian r of known normaliser, along the geometric bridges
+//
+//	p_β ∝ r^{1−β}·e^{−βw},  0 = β_0 < β_1 < … < β_K = 1.
+//
+// n particles drawn from r are moved by MALA at every bridge and gather the
+// weights ω = Π_k (p̃_{β_k+1}/p̃_{β_k})(y_k), whose mean is Z_w/Z_r whether or not
+// the moves mix. Particles do not interact, so that the spread of their weights
+// gives the standard error. Where w is log-concave, all bridges are.
+//
+// A first pass with fewer particles lays the bridges, equally far apart in the
+// standard deviation of log ω, and tunes the steps; the second uses them as they
+// are. R. M. Neal, "Annealed importance sampling", Statistics and Computing 11
+// (2001), 125–139.
+type Annealing struct {
+	// Particles is n, at least 2. 0 means 512.
+	Particles int
+
+	// Moves is the number of steps of MALA at a bridge. 0 means 2.
+	Moves int
+
+	// Variance of log ω to aim at by the number of bridges. 0 means .25.
+	Variance float64
+
+	// MaxBridges is a limit on K that comes before Variance. 0 means 2000.
+	MaxBridges int
+}
+
+// AnnealingInfo is what Annealing found.
+type AnnealingInfo struct {
+	LogZ  float64 // estimate of log ∫e^{−w}, in nats
+	Error float64 // its standard error, with the rounding of w to float32
+
+	// Size is the effective sample size of the weights as a share of n, about
+	// e^{−Variance} as intended. Much below .3, MaxBridges was too few and the
+	// standard error is too small.
+	Size float64
+
+	Bridges    int     // K
+	Length     float64 // Σ_k sd(log ω_k) over the bridges of the first pass: how far r is from 𝔓_w
+	Acceptance float64 // mean acceptance of MALA
+}
+
+// LogZ estimates log Z_w from the reference, which should be near the Gibbs
+// factor, such as N(c, Σ^{1/3}) or the Gaussian of a sample's mean and covariance:
+// the less they differ the fewer bridges there are. Where the particles of the
+// first pass show it to be too narrow it is widened, for from there the weights
+// would have a long tail that few particles show.
+func (a Annealing) LogZ(w potential.Potential, reference *exact.Gaussian, rng *random.Stream) (AnnealingInfo, error) {
+	n, moves := int(cmp.Or(float64(a.Particles), 512)), int(cmp.Or(float64(a.Moves), 2))
+	variance, limit := cmp.Or(a.Variance, .25), int(cmp.Or(float64(a.MaxBridges), 2000))
+	switch {
+	case n < 2 || moves < 1 || limit < 1 || !(variance > 0):
+		return AnnealingInfo{}, fmt.Errorf("density: annealing of %d particles by %d moves at up to %d bridges to a variance of %g; allowed are 2, 1, 1 or more and a positive number",
+			n, moves, limit, variance)
+	case reference.Dim() != w.Dim():
+		return AnnealingInfo{}, fmt.Errorf("density: annealing from a Gaussian of dimension %d to a potential of dimension %d; they must agree", reference.Dim(), w.Dim())
+	}
+	path, arrived, err := layPath(w, reference, max(2, n/4), moves, rng)
+	if err != nil {
+		return AnnealingInfo{}, err
+	}
+	if wider := widened(reference, arrived); wider != reference {
+		reference = wider
+		if path, _, err = layPath(w, reference, max(2, n/4), moves, rng); err != nil {
+			return AnnealingInfo{}, err
+		}
+	}
+	path = respace(path, bridges(path, moves, variance, limit))
+	b := newBridge(w, reference)
+	c, err := b.start(n, rng)
+	if err != nil {
+		return AnnealingInfo{}, err
+	}
+	info := AnnealingInfo{Bridges: len(path) - 1, Length: path[len(path)-1].length}
+	logWeight := make([]float64, n)
+	sampler := sampling.Langevin{Adjusted: true, Freeze: true, Runaway: math.MaxFloat64}
+	for k, at := range path[1:] {
+		gaps, err := b.raise(c, at.beta)
+		if err != nil {
+			return AnnealingInfo{}, err
+		}
+		for i, gap := range gaps {
+			logWeight[i] += (at.beta - path[k].beta) * gap
+		}
+		if at.beta == 1 {
+			break
+		}
+		c.Step = at.step
+		move, err := sampler.Run(b, c, moves, rng.Rand)
+		if err != nil {
+			return AnnealingInfo{}, err
+		}
+		info.Acceptance += move.Acceptance / float64(len(path)-2)
+	}
+	logMean, size := logMeanExp(logWeight)
+	const rounding = 0x1p-24
+	info.LogZ, info.Size = b.logZ+logMean, size
+	info.Error = math.Hypot(math.Sqrt((1/size-1)/float64(n-1)), rounding*b.magnitude())
+	return info, nil
+}
+
+// station is a point of the path from r to 𝔓_w.
+type station struct {
+	beta   float64
+	step   float64 // γ of MALA there
+	length float64 // Σ sd(log ω) up to there
+}
+
+// layPath walks n particles from r to 𝔓_w, resampled at every bridge so that they
+// follow it, in steps of which each keeps the standard deviation of log ω at ½. It
+// returns the path, and where they arrive, in the coordinates of r.
+func layPath(w potential.Potential, reference *exact.Gaussian, n, moves int, rng *random.Stream) ([]station, blas32.General, error) {
+	fail := func(err error) ([]station, blas32.General, error) { return nil, blas32.General{}, err }
+	const spread, longest = .5, 10_000
+	b := newBridge(w, reference)
+	c, err := b.start(n, rng)
+	if err != nil {
+		return fail(err)
+	}
+	c.Step = math.Pow(float64(w.Dim()), -1./3)
+	sampler := sampling.Langevin{Adjusted: true, Runaway: math.MaxFloat64}
+	path := []station{{step: c.Step}}
+	weights := make([]float64, n)
+	for range longest {
+		last := path[len(path)-1]
+		gaps, err := b.raise(c, last.beta)
+		if err != nil {
+			return fail(err)
+		}
+		sd := stat.StdDev(gaps, nil)
+		rise := min(spread/sd, 1-last.beta)
+		next := station{beta: last.beta + rise, length: last.length + rise*sd}
+		if rise == 1-last.beta {
+			next.beta = 1
+		}
+		logMean, _ := logMeanExp(floats.ScaleTo(make([]float64, n), rise, gaps))
+		for i, gap := range gaps {
+			weights[i] = math.Exp(rise*gap - logMean)
+		}
+		var drawn sampling.Chains
+		if err := c.Gather(&drawn, systematic(weights, n, rng.Float64())); err != nil {
+			return fail(err)
+		}
+		*c = drawn
+		b.beta, c.Fresh = next.beta, false
+		if _, err := sampler.Run(b, c, 2*moves, rng.Rand); err != nil {
+			return fail(err)
+		}
+		next.step = c.Step
+		path = append(path, next)
+		if next.beta == 1 {
+			path[0].step = path[1].step
+			return path, c.Y, nil
+		}
+	}
+	return fail(errors.New("density: annealing does not arrive: the reference is too far from the Gibbs factor; take the Gaussian of a sample of it"))
+}
+
+// widened is g, or, where particles z in its coordinates have more than its
+// variance along an axis by five standard errors, a Gaussian that has theirs.
+func widened(g *exact.Gaussian, z blas32.General) *exact.Gaussian {
+	wider := &exact.Gaussian{Mean: g.Mean, Values: slices.Clone(g.Values), Vectors: g.Vectors}
+	changed := false
+	for k := range g.Values {
+		var squares float64
+		for i := range z.Rows {
+			squares += float64(batch.Row(z, i)[k]) * float64(batch.Row(z, i)[k]) / float64(z.Rows)
+		}
+		if squares > 1+5*math.Sqrt(2/float64(z.Rows)) {
+			wider.Values[k] *= squares
+			changed = true
+		}
+	}
+	if !changed {
+		return g
+	}
+	return wider
+}
+
+// bridges is the number that brings the variance of log ω to v. K bridges of
+// independent particles would have Λ²/K over the length Λ; those of particles
+// whose moves of step γ leave a correlation ρ = e^{−γ·moves} have (1+ρ)/(1−ρ)
+// times as much.
+func bridges(path []station, moves int, v float64, limit int) int {
+	var gamma float64
+	for _, s := range path[1:] {
+		gamma += s.step / float64(len(path)-1)
+	}
+	length := path[len(path)-1].length
+	k := math.Ceil(length * length / v / math.Tanh(gamma*float64(moves)/2))
+	return int(min(max(2, k), float64(limit)))
+}
+
+// respace lays k bridges along the path, equally far apart in length (in β,
+// where the path has none).
+func respace(path []station, k int) []station {
+	total := path[len(path)-1].length
+	share := func(s station) float64 {
+		if total == 0 {
+			return s.beta
+		}
+		return s.length / total
+	}
+	out := []station{path[0]}
+	j := 1
+	for i := 1; i < k; i++ {
+		at := float64(i) / float64(k)
+		for share(path[j]) < at {
+			j++
+		}
+		a, b := path[j-1], path[j]
+		t := (at - share(a)) / (share(b) - share(a))
+		out = append(out, station{
+			beta:   a.beta + t*(b.beta-a.beta),
+			step:   a.step * math.Pow(b.step/a.step, t),
+			length: at * total,
+		})
+	}
+	return append(out, path[len(path)-1])
+}

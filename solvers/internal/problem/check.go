@@ -1,0 +1,35 @@
+// Package problem holds what the tests of several solvers share: potentials and
+// energies whose answers are known, random ones, and comparisons.
+package problem
+
+import (
+	"math"
+	"testing"
+
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// CloseTo fails the test where got is further from want than tolerance.
+func CloseTo(t testing.TB, what string, got, want, tolerance float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= tolerance) {
+		t.Errorf("%s is %.7f, want %.7f", what, got, want)
+	}
+}
+
+// NormalBatch is an (n, d) batch of N(0, I), the same for the same purpose.
+func NormalBatch(n, d int, purpose string) blas32.General {
+	b := batch.New(n, d)
+	random.New(9, purpose, uint64(n)).Normals(b.Data)
+	return b
+}
+
+// Widened is v in float64.
+func Widened(v []float32) []float64 {
+	out := make([]float64, len(v))
+	batch.Widen(out, v)
+	return out
+}

@@ -1,0 +1,146 @@
+// Package random has the one source of random numbers: a Stream, named by a seed, a
+// purpose and an index. Streams of different names are independent, so what one part
+// of a program draws never moves the draws of another.
+package random
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+	rand "math/rand/v2"
+)
+
+// Stream is a seeded stream of random numbers whose state goes into a
+// checkpoint. It is used wherever a *rand.Rand is, as stream.Rand, and is not
+// safe for concurrent use. The zero value only takes UnmarshalBinary.
+type Stream struct {
+	*rand.Rand
+	pcg *rand.PCG
+}
+
+// New returns the stream of a seed, a purpose such as "langevin", and an
+// index such as the number of a chain. The generator is PCG-DXSM (O'Neill,
+// "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms
+// for Random Number Generation", 2014), seeded by SHA-256 of the three, so that
+// streams which differ in any of them are independent, and equal ones give the
+// same numbers on every machine.
+func New(seed uint64, purpose string, index uint64) *Stream {
+	key := binary.BigEndian.AppendUint64(nil, seed)
+	key = binary.BigEndian.AppendUint64(key, index)
+	key = append(key, purpose...)
+	sum := sha256.Sum256(key)
+	pcg := rand.NewPCG(binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16]))
+	return &Stream{Rand: rand.New(pcg), pcg: pcg}
+}
+
+// Normals fills dst with independent N(0, 1) numbers.
+func (s *Stream) Normals(dst []float32) { Normals(s.Rand, dst) }
+
+// MarshalBinary returns the state of the generator, 20 bytes.
+func (s *Stream) MarshalBinary() ([]byte, error) {
+	if s.pcg == nil {
+		return nil, fmt.Errorf("random: a zero Stream has no state; make it with NewStream")
+	}
+	return s.pcg.MarshalBinary()
+}
+
+// UnmarshalBinary makes s continue where the stream that was marshalled stood.
+// A state that MarshalBinary did not write is an error and leaves s as it was.
+func (s *Stream) UnmarshalBinary(state []byte) error {
+	pcg := new(rand.PCG)
+	if err := pcg.UnmarshalBinary(state); err != nil {
+		return fmt.Errorf("random: reading the state of a random stream: %w", err)
+	}
+	s.pcg, s.Rand = pcg, rand.New(pcg)
+	return nil
+}
+
+// The ziggurat covers the half density e^{−x²/2} by layers of equal area, from
+// layer 1 at the top down to layer 0, which holds the tail beyond tailStart.
+// Marsaglia and Tsang, "The Ziggurat
+// Method for Generating Random Variables", J. Stat. Softw. 5(8), 2000.
+const (
+	zigguratLayers = 128
+	tailStart      = 3.442619855899
+	layerArea      = 9.91256303526217e-3
+)
+
+// ziggurat holds for each layer the width of one of the 2²⁴ cells across it,
+// the number of cells that lie wholly below the density, and the density at
+// its outer edge (1, the height of layer 1's inner edge, for layer 0).
+var ziggurat = func() (z [zigguratLayers]struct {
+	width  float32
+	inside int32
+	edge   float64
+}) {
+	const cells = 1 << 24
+	density := func(x float64) float64 { return math.Exp(-x * x / 2) }
+	x := tailStart
+	base := layerArea / density(x) // the base layer as a box of the same area
+	z[0].width, z[0].inside, z[0].edge = float32(base/cells), int32(x/base*cells), 1
+	for i := zigguratLayers - 1; i > 0; i-- {
+		z[i].width, z[i].edge = float32(x/cells), density(x)
+		inner := 0.0 // the top layer ends at the axis
+		if i > 1 {
+			inner = math.Sqrt(-2 * math.Log(layerArea/x+density(x)))
+		}
+		z[i].inside = int32(inner / x * cells)
+		x = inner
+	}
+	return z
+}()
+
+// Normals fills dst with N(0, 1) numbers, two to a draw of 64 bits: a float32
+// has room for 24 random bits, which with the sign and the layer make 32, none
+// of them used twice.
+func Normals(rng *rand.Rand, dst []float32) {
+	var bits uint64
+	for i := range dst {
+		if i&1 == 0 {
+			bits = rng.Uint64()
+		} else {
+			bits >>= 32
+		}
+		layer, cell := bits&(zigguratLayers-1), int32(bits)>>7
+		z := &ziggurat[layer]
+		dst[i] = float32(cell) * z.width
+		if max(cell, -cell) >= z.inside {
+			dst[i] = normalOutside(rng, layer, cell)
+		}
+	}
+}
+
+// normalOutside finishes the one draw in about eighty that falls outside a
+// layer's sure part. The conversions to float64 keep a compiler from fusing
+// products and sums, which would make the numbers depend on the machine.
+func normalOutside(rng *rand.Rand, layer uint64, cell int32) float32 {
+	for {
+		z := &ziggurat[layer]
+		x := float64(float32(cell) * z.width)
+		if max(cell, -cell) < z.inside {
+			return float32(x)
+		}
+		if layer == 0 {
+			return float32(math.Copysign(normalTail(rng), x))
+		}
+		inner := ziggurat[layer-1].edge
+		height := z.edge + float64(rng.Float64()*(inner-z.edge))
+		if height < math.Exp(float64(-x*x)/2) {
+			return float32(x)
+		}
+		bits := rng.Uint64()
+		layer, cell = bits&(zigguratLayers-1), int32(bits)>>7
+	}
+}
+
+// normalTail draws |ξ| given |ξ| > tailStart (Marsaglia 1964).
+func normalTail(rng *rand.Rand) float64 {
+	for {
+		x := -math.Log(1-rng.Float64()) / tailStart
+		y := -math.Log(1 - rng.Float64())
+		if y+y > float64(x*x) {
+			return tailStart + x
+		}
+	}
+}
