@@ -103,6 +103,15 @@ func MainAblation(a Ablation) {
 	}
 }
 
+// load is the configuration of the plan, without its cells.
+func (a Ablation) load(args []string, out io.Writer) ([]Setting, error) {
+	p, err := a.plan(args, out)
+	if err != nil {
+		return nil, err
+	}
+	return p.settings, nil
+}
+
 // execute runs the cells that are not finished yet and writes the tables.
 func (a Ablation) execute(ctx context.Context, args []string, out io.Writer) (*plan, error) {
 	started := time.Now()

@@ -215,11 +215,11 @@ func (c *cell) finished() bool {
 	if err != nil {
 		return false
 	}
-	var report Report
-	if json.Unmarshal(text, &report) != nil || strings.HasPrefix(report.Stopped, interrupted) || strings.HasPrefix(report.Stopped, diverged) || !c.same(report.Config) {
+	var r Report
+	if json.Unmarshal(text, &r) != nil || strings.HasPrefix(r.Stopped, interrupted) || strings.HasPrefix(r.Stopped, diverged) || !c.same(r.Config) {
 		return false
 	}
-	c.report = &report
+	c.report = &r
 	return true
 }
 

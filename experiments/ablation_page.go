@@ -31,7 +31,7 @@ type leadTable struct {
 
 // writePage writes index.html: the leadTable, the other tables and what failed, in
 // one file that needs no other.
-func (p *plan) writePage(report *Report, tables []table) error {
+func (p *plan) writePage(r *Report, tables []table) error {
 	g, err := p.newLeadTable(tables[0])
 	if err != nil {
 		return err
@@ -44,9 +44,9 @@ func (p *plan) writePage(report *Report, tables []table) error {
 		OfName, Time, Command, Shared   string
 		Cells, Finished, Failed, AtOnce int
 	}{
-		Ablation: p.Ablation, Report: report, Lead: g, Others: tables[1:],
+		Ablation: p.Ablation, Report: r, Lead: g, Others: tables[1:],
 		OfName: p.Of.name(), Command: command(p.Name, p.settings), Shared: p.Base.String(),
-		Cells: len(p.cells), Failed: len(report.Notes), AtOnce: p.parallel,
+		Cells: len(p.cells), Failed: len(r.Notes), AtOnce: p.parallel,
 	}
 	total := 0.0
 	for _, c := range p.cells {

@@ -49,13 +49,13 @@ func (a Ablation) plan(args []string, out io.Writer) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{Ablation: a, settings: append(own, shared...)}
-	config := ConfigOf(shared)
-	threads, err := strconv.Atoi(config["CMF_THREADS"])
+	given := ConfigOf(shared)
+	threads, err := strconv.Atoi(given["CMF_THREADS"])
 	if err != nil {
 		return nil, err
 	}
 	p.parallel = cmp.Or(parallel, max(1, runtime.NumCPU()/cmp.Or(threads, runtime.NumCPU())))
-	if p.folder, err = OpenOut(config["CMF_OUT"], a.Name); err != nil {
+	if p.folder, err = OpenOut(given["CMF_OUT"], a.Name); err != nil {
 		return nil, err
 	}
 	for i, s := range p.settings {
@@ -63,7 +63,7 @@ func (a Ablation) plan(args []string, out io.Writer) (*plan, error) {
 			p.settings[i].Value = p.folder
 		}
 	}
-	first, err := strconv.ParseUint(config["CMF_SEED"], 10, 64)
+	first, err := strconv.ParseUint(given["CMF_SEED"], 10, 64)
 	if err != nil {
 		return nil, err
 	}

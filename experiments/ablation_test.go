@@ -126,7 +126,7 @@ var tinyAblation = Ablation{
 
 // runTiny carries an ablation out in a folder and returns its report and the
 // diary of its cells.
-func runTiny(t *testing.T, ctx context.Context, a Ablation, folder string) (report Report, diary []string) {
+func runTiny(t *testing.T, ctx context.Context, a Ablation, folder string) (left Report, diary []string) {
 	t.Helper()
 	t.Setenv("CMF_OUT", folder)
 	t.Setenv("CMF_PARALLEL", "2")
@@ -136,18 +136,18 @@ func runTiny(t *testing.T, ctx context.Context, a Ablation, folder string) (repo
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "report.json"))
 	if err == nil {
-		err = json.Unmarshal(text, &report)
+		err = json.Unmarshal(text, &left)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	lines, _ := os.ReadFile(os.Getenv(ablationDiary))
-	return report, strings.FieldsFunc(string(lines), func(r rune) bool { return r == '\n' })
+	return left, strings.FieldsFunc(string(lines), func(r rune) bool { return r == '\n' })
 }
 
 func TestAblationTabulatesMeans(t *testing.T) {
 	folder := t.TempDir()
-	report, diary := runTiny(t, t.Context(), tinyAblation, folder)
+	left, diary := runTiny(t, t.Context(), tinyAblation, folder)
 	if len(diary) != 12 {
 		t.Errorf("%d cells ran, want 2 variants × 2 sets × 3 seeds:\n%s", len(diary), strings.Join(diary, "\n"))
 	}
@@ -158,14 +158,14 @@ func TestAblationTabulatesMeans(t *testing.T) {
 		"plain.a.nn": .5, "plain.a.nn.sd": 0, "plain.b.nn": .5, "plain.b.nn.sd": 0,
 		"biased.a.nn": 1.5, "biased.a.nn.sd": 0, "biased.b.nn": 1.5, "biased.b.nn.sd": 0,
 	}
-	if d := cmp.Diff(want, report.Metrics, near); d != "" {
+	if d := cmp.Diff(want, left.Metrics, near); d != "" {
 		t.Errorf("means (−want +got):\n%s", d)
 	}
-	if d := cmp.Diff(Numbers{"a.w2": .8, "a.w2.sd": .4, "b.w2": .8, "b.w2.sd": .4}, report.Baseline, near); d != "" {
+	if d := cmp.Diff(Numbers{"a.w2": .8, "a.w2.sd": .4, "b.w2": .8, "b.w2.sd": .4}, left.Baseline, near); d != "" {
 		t.Errorf("baseline (−want +got):\n%s", d)
 	}
-	if report.Stopped != "" || len(report.Notes) > 0 || report.NaNCount > 0 {
-		t.Errorf("stopped %q, notes %q, %d numbers not finite", report.Stopped, report.Notes, report.NaNCount)
+	if left.Stopped != "" || len(left.Notes) > 0 || left.NaNCount > 0 {
+		t.Errorf("stopped %q, notes %q, %d numbers not finite", left.Stopped, left.Notes, left.NaNCount)
 	}
 
 	table, err := os.ReadFile(filepath.Join(folder, "ablation.md"))
@@ -217,11 +217,11 @@ func TestAblationSkipsFinishedCells(t *testing.T) {
 	changed := tinyAblation
 	changed.Variants = []Variant{tinyAblation.Variants[0], {"biased", Settings{"BIAS": "2"}}}
 	changed.Seeds = 2
-	report, diary := runTiny(t, t.Context(), changed, folder)
+	left, diary := runTiny(t, t.Context(), changed, folder)
 	if len(diary) != 4 {
 		t.Errorf("%d cells ran, want the 4 whose settings are new:\n%s", len(diary), strings.Join(diary, "\n"))
 	}
-	if got := report.Metrics["biased.a.w2"]; math.Abs(got-2.15) > 1e-12 {
+	if got := left.Metrics["biased.a.w2"]; math.Abs(got-2.15) > 1e-12 {
 		t.Errorf("mean of the changed variant %v, want 2.15", got)
 	}
 }
@@ -231,15 +231,15 @@ func TestAblationReportsFailures(t *testing.T) {
 	a.Seeds, a.Sets = 1, []string{"a"}
 	a.Variants = []Variant{{"wrong", Settings{"ACT": "err"}}, {"broken", Settings{"ACT": "panic"}}, {"plain", nil}}
 	folder := t.TempDir()
-	report, _ := runTiny(t, t.Context(), a, folder)
+	left, _ := runTiny(t, t.Context(), a, folder)
 	want := []string{
 		"failed: wrong on a, seed 1: tiny: this was to be expected",
 		"failed: broken on a, seed 1: panic: so was this",
 	}
-	if d := cmp.Diff(want, report.Notes); d != "" {
+	if d := cmp.Diff(want, left.Notes); d != "" {
 		t.Errorf("notes (−want +got):\n%s", d)
 	}
-	if got := report.Metrics["plain.a.w2"]; got != .1 {
+	if got := left.Metrics["plain.a.w2"]; got != .1 {
 		t.Errorf("beside failures the mean is %v, want .1", got)
 	}
 	for name, text := range map[string]string{"ablation.md": "| wrong | failed |", "ablation.csv": "broken,a,1,failed,panic: so was this", "index.html": "2 cells failed"} {
@@ -283,12 +283,12 @@ func TestAblationGoesOnFromCheckpoints(t *testing.T) {
 	}
 
 	t.Setenv("ABLATION_WAITS", "")
-	report, diary := runTiny(t, t.Context(), a, broken)
+	left, diary := runTiny(t, t.Context(), a, broken)
 	if d := cmp.Diff([]string{"train a 1 true", "train b 1 true"}, diary, cmpopts.SortSlices(strings.Compare)); d != "" {
 		t.Errorf("cells that ran after the interrupt (−want +got):\n%s", d)
 	}
-	if report.Stopped != "" || report.Metrics["trained.b.w2"] != .1 {
-		t.Errorf("after the interrupt: stopped %q, means %v", report.Stopped, report.Metrics)
+	if left.Stopped != "" || left.Metrics["trained.b.w2"] != .1 {
+		t.Errorf("after the interrupt: stopped %q, means %v", left.Stopped, left.Metrics)
 	}
 	samples := filepath.Join("cells", "trained", "a", "1", "samples.npy")
 	want, err := os.ReadFile(filepath.Join(whole, samples))

@@ -84,19 +84,19 @@ type digitData struct {
 
 // open reads the digits, in the units of a model at hand, or else in their own; the
 // stand-in has at least so many held out.
-func (c *DigitModel) open(ctx context.Context, r *Run, core *Core, heldOut int, units *Units) (*digitData, error) {
+func (c *DigitModel) open(ctx context.Context, r *Run, core *Core, heldOut int, u *Units) (*digitData, error) {
 	set, err := loadDigits(ctx, r, core, c.Train, heldOut)
 	if err != nil {
 		return nil, err
 	}
-	d := &digitData{set: set, units: units}
-	if units == nil {
+	d := &digitData{set: set, units: u}
+	if u == nil {
 		d.units = &Units{Alpha: c.Alpha, Height: side, Width: side}
 	}
 	if d.train, err = d.dequantised(set.Train, random.New(core.Seed, "dequantisation", 0)); err != nil {
 		return nil, err
 	}
-	if units == nil {
+	if u == nil {
 		// The origin is a choice, for shifts of ρ are not shifts of w.
 		d.units.Center = batch.Means(d.train)
 		d.train = batch.Shifted(d.train, d.units.Center)

@@ -186,12 +186,12 @@ func TestDivergedRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var report Report
-		if err := json.Unmarshal(text, &report); err != nil {
+		var left Report
+		if err := json.Unmarshal(text, &left); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(report.Stopped, diverged) || !strings.Contains(report.Stopped, variable) || report.Metrics["train_restored_weights"] != 3 {
-			t.Errorf("the report says %q and metrics %v", report.Stopped, report.Metrics)
+		if !strings.HasPrefix(left.Stopped, diverged) || !strings.Contains(left.Stopped, variable) || left.Metrics["train_restored_weights"] != 3 {
+			t.Errorf("the report says %q and metrics %v", left.Stopped, left.Metrics)
 		}
 		for name, w := range loadCheckpoint(t, folder).Tensors {
 			for _, v := range w.F32 {

@@ -96,7 +96,7 @@ func doInpaint(ctx context.Context, r *Run, c *InpaintConfig) error {
 	for _, name := range c.holes() {
 		h := newHole(name, c.Seed)
 		r.Progress.Log.Info("filling", "hole", name, "digits", c.Digits, "draws", c.Draws)
-		picture, err := judge.references(r, p, h, observed)
+		shown, err := judge.references(r, p, h, observed)
 		if err != nil {
 			return err
 		}
@@ -120,14 +120,14 @@ func doInpaint(ctx context.Context, r *Run, c *InpaintConfig) error {
 			if err := judge.measure(r, h, m.name, mean, draws, f); err != nil {
 				return err
 			}
-			picture.add(m.label+": mean", mean, 1)
-			picture.add("draws", draws, c.Draws)
+			shown.add(m.label+": mean", mean, 1)
+			shown.add("draws", draws, c.Draws)
 			if m.name == "posterior" {
 				kept.Rows, kept.Data = kept.Rows+draws.Rows, append(kept.Data, draws.Data...)
 			}
 		}
 		file := "inpaint_" + name + ".png"
-		if err := DrawTiles(r.path(file), picture.grids...); err != nil {
+		if err := DrawTiles(r.path(file), shown.grids...); err != nil {
 			return err
 		}
 		r.AddFigure(file, "Hole "+name+": held-out digits; what is seen of them; completions by the reference methods; mean and single draws of methods A and B.")

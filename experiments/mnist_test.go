@@ -60,29 +60,29 @@ func TestMNISTOnStandIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var report Report
-	if err := json.Unmarshal(text, &report); err != nil {
+	var left Report
+	if err := json.Unmarshal(text, &left); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(report.Data, "stand-in") {
-		t.Errorf("report.json's data is %q", report.Data)
+	if !strings.Contains(left.Data, "stand-in") {
+		t.Errorf("report.json's data is %q", left.Data)
 	}
 	for _, name := range []string{"frechet", "energy_distance", "nn_accuracy"} {
-		for part, numbers := range map[string]Numbers{"metrics": report.Metrics, "baseline": report.Baseline, "floor": report.Floor} {
+		for part, numbers := range map[string]Numbers{"metrics": left.Metrics, "baseline": left.Baseline, "floor": left.Floor} {
 			if v, ok := numbers[name]; !ok || math.IsNaN(v) {
 				t.Errorf("%s.%s is %v", part, name, v)
 			}
 		}
 	}
 	// A potential that stays at the closed form has the Gaussian's likelihood.
-	model, gaussian := report.Metrics["log_likelihood"], report.Baseline["log_likelihood"]
+	model, gaussian := left.Metrics["log_likelihood"], left.Baseline["log_likelihood"]
 	if !(math.Abs(model-gaussian) < .1) {
 		t.Errorf("log likelihood is %g, of the Gaussian fit %g", model, gaussian)
 	}
-	if se := report.Metrics["log_z_se"]; !(se > 0 && se < 1) {
+	if se := left.Metrics["log_z_se"]; !(se > 0 && se < 1) {
 		t.Errorf("log Z has the standard error %g", se)
 	}
-	if q := report.Metrics["conjugate_residual_quantile"]; !(q <= 1e-3) {
+	if q := left.Metrics["conjugate_residual_quantile"]; !(q <= 1e-3) {
 		t.Errorf("99.9 %% of the conjugates have residual %g; want at most 1e-3", q)
 	}
 	samples, err := data.ReadNPY(filepath.Join(out, "samples.npy"))

@@ -33,7 +33,7 @@ type Definition[T any] struct {
 
 	// Do carries the experiment out: it fills the run's report, figures and page.
 	// It stops early, without an error, when the context ends.
-	Do func(ctx context.Context, r *Run, config *T) error
+	Do func(ctx context.Context, r *Run, c *T) error
 }
 
 // Run is one execution of an experiment: where its results go and what it has
@@ -72,12 +72,12 @@ func Main[T any](d Definition[T]) {
 
 // Execute runs an experiment with the given arguments and returns what it left.
 func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.Writer) (*Run, error) {
-	config := new(T)
-	settings, err := Load(config, d.Presets, args, out)
+	c := new(T)
+	settings, err := Load(c, d.Presets, args, out)
 	if err != nil {
 		return nil, err
 	}
-	core := any(config).(interface{ core() *Core }).core()
+	core := any(c).(interface{ core() *Core }).core()
 	r := &Run{Started: time.Now(), settings: settings, out: out}
 	if err := r.useMachine(core); err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.
 	m := r.Report.Machine
 	r.Progress.Log.Info("start", "experiment", d.Name, "preset", core.Preset, "out", r.Folder,
 		"blas", m.BLAS, "kernels", m.Kernels, "threads", m.Threads, "vm", core.VM)
-	if err := d.Do(ctx, r, config); err != nil {
+	if err := d.Do(ctx, r, c); err != nil {
 		return nil, err
 	}
 	return r, r.finish()

@@ -200,7 +200,7 @@ func mixture(t *testing.T) (a, b *exact.Gaussian, logPDF func(x blas32.General) 
 }
 
 // run executes a definition with variables set.
-func run[T any](t *testing.T, d Definition[T], variables ...string) *Run {
+func mustRun[T any](t *testing.T, d Definition[T], variables ...string) *Run {
 	t.Helper()
 	t.Setenv("CMF_OUT", t.TempDir())
 	for i := 0; i < len(variables); i += 2 {
@@ -236,7 +236,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 	if testing.Short() {
 		steps = "100"
 	}
-	r := run(t, Samples, "CMF_DATA_FILE", path, "CMF_STEPS", steps, "CMF_COUNT", "1500", "CMF_MIXING", "100", "CMF_PARTICLES", "1024")
+	r := mustRun(t, Samples, "CMF_DATA_FILE", path, "CMF_STEPS", steps, "CMF_COUNT", "1500", "CMF_MIXING", "100", "CMF_PARTICLES", "1024")
 	m, g, f := r.Report.Metrics, r.Report.Baseline, r.Report.Floor
 	for _, name := range []string{"energy_distance", "w2_standard", "sliced_w2_standard"} {
 		// Points that repeat those learned from would be far below the floor.
@@ -285,7 +285,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 	for _, name := range []string{"CMF_DATA_FILE", "CMF_PARTICLES", "CMF_STEPS"} {
 		os.Unsetenv(name) // t.Setenv puts them back
 	}
-	saved := run(t, Generate, "CMF_CHECKPOINT", r.path("checkpoint.safetensors"), "CMF_POINTS", at)
+	saved := mustRun(t, Generate, "CMF_CHECKPOINT", r.path("checkpoint.safetensors"), "CMF_POINTS", at)
 	if got := readNPY(t, saved, "samples.npy"); !slices.Equal(got.Data, samples.Data) {
 		t.Error("the checkpoint does not give the points of its run")
 	}
@@ -335,7 +335,7 @@ func TestLogPDFOnTheLine(t *testing.T) {
 	if err := data.WriteNPY(path, points); err != nil {
 		t.Fatal(err)
 	}
-	r := run(t, Samples, "CMF_DATA_FILE", path, "CMF_STEPS", "100", "CMF_COUNT", "300", "CMF_MIXING", "50", "CMF_PARTICLES", "512")
+	r := mustRun(t, Samples, "CMF_DATA_FILE", path, "CMF_STEPS", "100", "CMF_COUNT", "300", "CMF_MIXING", "50", "CMF_PARTICLES", "512")
 	m, err := LoadModel(r.path("checkpoint.safetensors"))
 	if err != nil {
 		t.Fatal(err)
@@ -380,7 +380,7 @@ func TestSamplesOfPictures(t *testing.T) {
 		}
 		file.Close()
 	}
-	r := run(t, Samples, "CMF_DATA_FILE", folder, "CMF_STEPS", "40", "CMF_COUNT", "100", "CMF_MIXING", "40", "CMF_PARTICLES", "256", "CMF_BATCH", "128")
+	r := mustRun(t, Samples, "CMF_DATA_FILE", folder, "CMF_STEPS", "40", "CMF_COUNT", "100", "CMF_MIXING", "40", "CMF_PARTICLES", "256", "CMF_BATCH", "128")
 	x := readNPY(t, r, "samples.npy")
 	if x.Rows != 100 || x.Cols != 20 || slices.Min(x.Data) < 0 || slices.Max(x.Data) > 1 || slices.Max(x.Data) < .6 {
 		t.Errorf("pictures of shape (%d, %d), pixels from %g to %g", x.Rows, x.Cols, slices.Min(x.Data), slices.Max(x.Data))
@@ -392,7 +392,7 @@ func TestSamplesOfPictures(t *testing.T) {
 	for _, name := range []string{"CMF_PARTICLES", "CMF_STEPS", "CMF_BATCH"} {
 		os.Unsetenv(name)
 	}
-	saved := run(t, Generate, "CMF_CHECKPOINT", r.path("checkpoint.safetensors"), "CMF_POINTS", folder)
+	saved := mustRun(t, Generate, "CMF_CHECKPOINT", r.path("checkpoint.safetensors"), "CMF_POINTS", folder)
 	if got := readNPY(t, saved, "samples.npy"); !slices.Equal(got.Data, x.Data) {
 		t.Error("the checkpoint does not give the pictures of its run")
 	}

@@ -22,11 +22,7 @@ func (planned) name() string { return "ablation" }
 func (planned) load([]string, io.Writer) ([]Setting, error) {
 	few := ToyAblation
 	few.Sets, few.Variants, few.Seeds = few.Sets[:1], few.Variants[:2], 1
-	p, err := few.plan(nil, io.Discard)
-	if err != nil {
-		return nil, err
-	}
-	return p.settings, nil
+	return few.load(nil, io.Discard)
 }
 
 // setup is a command whose variables are tried, with those that it cannot do without.
