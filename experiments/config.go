@@ -107,7 +107,7 @@ type Setting struct {
 
 const prefix = "CMF"
 
-func (c *Core) core() *Core { return c }
+func (c *Core) Shared() *Core { return c }
 
 // Load fills spec, a struct that embeds Core, in the order: default tags, the
 // preset "default", the preset that CMF_PRESET names, and last the variables
@@ -119,7 +119,7 @@ func (c *Core) core() *Core { return c }
 // The arguments are those of the command: -h or --help writes the table of
 // variables to out and returns flag.ErrHelp; any other is an error.
 func Load[T any](spec *T, presets map[string]func(*T), args []string, out io.Writer) ([]Setting, error) {
-	owner, ok := any(spec).(interface{ core() *Core })
+	owner, ok := any(spec).(interface{ Shared() *Core })
 	if !ok {
 		return nil, fmt.Errorf("the configuration %T must embed experiments.Core", spec)
 	}
@@ -136,7 +136,7 @@ func Load[T any](spec *T, presets map[string]func(*T), args []string, out io.Wri
 	if err := envconfig.Process("=", spec); err != nil {
 		return nil, explained(err)
 	}
-	common := owner.core()
+	common := owner.Shared()
 	name := cmp.Or(os.Getenv("CMF_PRESET"), common.Preset)
 	allowed := presetNames(presets)
 	if err := oneOf("CMF_PRESET", name, allowed...); err != nil {

@@ -77,7 +77,7 @@ func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.
 	if err != nil {
 		return nil, err
 	}
-	core := any(c).(interface{ core() *Core }).core()
+	core := any(c).(interface{ Shared() *Core }).Shared()
 	r := &Run{Started: time.Now(), settings: settings, out: out}
 	if err := r.useMachine(core); err != nil {
 		return nil, err

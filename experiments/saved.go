@@ -63,12 +63,12 @@ func originOf(c *graph.Checkpoint) (o *origin, err error) {
 		}
 		return o, o.units.check(o.architecture.Dim)
 	}
-	if alpha, ok := o.config["CMF_ALPHA"]; ok && o.experiment == MNIST.Name {
+	if alpha, ok := o.config["CMF_ALPHA"]; ok && o.experiment == "mnist" {
 		a, err := strconv.ParseFloat(alpha, 64)
 		if err != nil {
 			return nil, fmt.Errorf("its CMF_ALPHA: %w", err)
 		}
-		o.units = &Units{Alpha: a, Height: side, Width: side}
+		o.units = &Units{Alpha: a, Height: 28, Width: 28}
 		return o, o.units.check(o.architecture.Dim)
 	}
 	return o, nil
