@@ -3,13 +3,12 @@ package data
 import (
 	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 
+	"cmf/data/file"
 	"cmf/solvers/batch"
 
 	"codeberg.org/sbinet/npyio/npy"
@@ -18,26 +17,15 @@ import (
 
 // WriteNPY writes the (n, d) batch m as a NumPy array of float32 to path, which
 // appears only when it is whole.
-func WriteNPY(path string, m blas32.General) (err error) {
-	if err := batch.Check("the batch", m); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+func WriteNPY(path string, m blas32.General) error {
+	err := batch.Check("the batch", m)
+	if err == nil {
+		err = file.Write(path, func(w io.Writer) error { return encodeNPY(w, m) })
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.cmf-part")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write %s: %w", path, errors.Join(err, file.Close(), os.Remove(file.Name())))
-		}
-	}()
-	if err := encodeNPY(file, m); err != nil {
-		return err
-	}
-	if err := errors.Join(file.Chmod(0o644), file.Sync()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+	return nil
 }
 
 // encodeNPY writes format 1.0 of NumPy's numpy.lib.format; npyio's own writer

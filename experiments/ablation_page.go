@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cmf/data"
+	"cmf/data/file"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -56,7 +57,7 @@ func (p *plan) writePage(r *Report, tables []table) error {
 		}
 	}
 	view.Time = time.Duration(total * float64(time.Second)).Round(time.Second).String()
-	return writeFile(filepath.Join(p.folder, "index.html"), func(w io.Writer) error { return ablationTemplate.Execute(w, view) })
+	return file.Write(filepath.Join(p.folder, "index.html"), func(w io.Writer) error { return ablationTemplate.Execute(w, view) })
 }
 
 // newLeadTable draws the points that the first finished seed of each variant has

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cmf/data/file"
 )
 
 // write writes what the cells have come to: ablation.csv, ablation.md,
@@ -107,7 +109,7 @@ func (p *plan) writeCSV() error {
 			head = append(head, part.prefix+name)
 		}
 	}
-	return writeFile(filepath.Join(p.folder, "ablation.csv"), func(w io.Writer) error {
+	return file.Write(filepath.Join(p.folder, "ablation.csv"), func(w io.Writer) error {
 		out := csv.NewWriter(w)
 		lines := [][]string{head}
 		for _, c := range p.cells {

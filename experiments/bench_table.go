@@ -1,14 +1,17 @@
 package experiments
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+
+	"cmf/data/file"
 )
 
 // benchTable is table.md: a line on the processor, then tables in Markdown.
-type benchTable struct{ text strings.Builder }
+type benchTable struct{ text bytes.Buffer }
 
 // line adds a paragraph.
 func (t *benchTable) line(format string, args ...any) {
@@ -22,8 +25,8 @@ func (t *benchTable) add(head []string, rows [][]string) {
 }
 
 func (t *benchTable) write(path string) error {
-	return writeFile(path, func(w io.Writer) error {
-		return second(io.WriteString(w, strings.TrimSuffix(t.text.String(), "\n")))
+	return file.Write(path, func(w io.Writer) error {
+		return file.Text(w, bytes.TrimSuffix(t.text.Bytes(), []byte("\n")))
 	})
 }
 
@@ -49,5 +52,5 @@ func markdown(w io.Writer, head []string, rows [][]string) error {
 
 // writeMarkdown writes a file of one table.
 func writeMarkdown(path string, head []string, rows [][]string) error {
-	return writeFile(path, func(w io.Writer) error { return markdown(w, head, rows) })
+	return file.Write(path, func(w io.Writer) error { return markdown(w, head, rows) })
 }

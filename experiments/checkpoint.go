@@ -11,8 +11,6 @@ import (
 	"cmf/solvers/optim"
 	"cmf/solvers/potential"
 	"cmf/solvers/random"
-
-	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // store writes all that evolves in a run: weights, optimiser, moving average,
@@ -164,7 +162,7 @@ func (m *Model) loadPreconditioner(c *graph.Checkpoint) error {
 	if !ok {
 		return nil
 	}
-	preconditioner, err := potential.DensePreconditioner(general(p), general(c.Tensors["metric.l"]))
+	preconditioner, err := potential.DensePreconditioner(p.General(), c.Tensors["metric.l"].General())
 	if err != nil {
 		return fmt.Errorf("its preconditioner: %w", err)
 	}
@@ -235,13 +233,6 @@ func getMap(c *graph.Checkpoint, prefix string) map[string][]float32 {
 		}
 	}
 	return m
-}
-
-func general(t graph.Tensor) blas32.General {
-	if len(t.Shape) != 2 {
-		return blas32.General{}
-	}
-	return blas32.General{Rows: t.Shape[0], Cols: t.Shape[1], Stride: t.Shape[1], Data: t.F32}
 }
 
 // newPCG is the generator of a named purpose.

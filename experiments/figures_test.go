@@ -2,11 +2,9 @@ package experiments
 
 import (
 	"errors"
-	"fmt"
 	"image"
 	"image/color"
 	"image/png"
-	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -293,24 +291,8 @@ func TestDrawTiles(t *testing.T) {
 	}
 }
 
-func TestWriteFileIsAtomic(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "a.txt")
-	text := func(text string, err error) func(io.Writer) error {
-		return func(w io.Writer) error { fmt.Fprint(w, text); return err }
-	}
-	if err := writeFile(path, text("before", nil)); err != nil {
-		t.Fatal(err)
-	}
-	broken := errors.New("broken")
-	if err := writeFile(path, text("half", broken)); !errors.Is(err, broken) {
-		t.Errorf("error %v, want %v", err, broken)
-	}
-	entries, _ := os.ReadDir(dir)
-	if got, _ := os.ReadFile(path); string(got) != "before" || len(entries) != 1 {
-		t.Errorf("a failed writing left %q and %v, want the file of before alone", got, entries)
-	}
-	if err := DrawScenes(filepath.Join(dir, "missing", "a.png"), Box{}, Scene{}); err == nil {
+func TestFiguresNeedTheirFolder(t *testing.T) {
+	if err := DrawScenes(filepath.Join(t.TempDir(), "missing", "a.png"), Box{}, Scene{}); err == nil {
 		t.Error("a missing folder: no error")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cmf/data"
+	"cmf/data/file"
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/losses"
@@ -104,7 +105,7 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	if err := removeTemporary(folder); err != nil {
+	if err := file.RemoveTemporary(folder); err != nil {
 		return nil, err
 	}
 	if err := m.resume(r, core, p.Name); err != nil {
@@ -128,7 +129,7 @@ func Fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
 			return nil, err
 		}
 	}
-	err = writeFile(filepath.Join(folder, "model.onnx"), func(f io.Writer) error { return layers.WriteONNX(f, p.Potential) })
+	err = file.Write(filepath.Join(folder, "model.onnx"), func(f io.Writer) error { return layers.WriteONNX(f, p.Potential) })
 	if err != nil {
 		return nil, fmt.Errorf("model.onnx: %w", err)
 	}

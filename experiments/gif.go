@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 
+	"cmf/data/file"
 	"cmf/solvers/batch"
 
 	xfont "golang.org/x/image/font"
@@ -102,7 +103,7 @@ func (f *film) write(path string) error {
 	if n := len(f.frames.Delay); n > 0 {
 		f.frames.Delay[n-1] = 300
 	}
-	return writeFile(path, func(w io.Writer) error {
+	return file.Write(path, func(w io.Writer) error {
 		if err := gif.EncodeAll(w, &f.frames); err != nil {
 			return fmt.Errorf("animation %s: %w", path, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 
+	"cmf/data/file"
 	"cmf/solvers/batch"
 
 	xdraw "golang.org/x/image/draw"
@@ -74,7 +75,7 @@ func DrawTiles(path string, grids ...Tiles) error {
 		draw.Draw(img, part.Bounds().Add(image.Pt(x, top)), part, image.Point{}, draw.Src)
 		x += max(part.Bounds().Dx(), xfont.MeasureString(face, grids[k].Title).Ceil()) + between
 	}
-	return writeFile(path, func(w io.Writer) error {
+	return file.Write(path, func(w io.Writer) error {
 		if err := png.Encode(w, img); err != nil {
 			return fmt.Errorf("figure %s: %w", path, err)
 		}

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"cmf/data/file"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/plot/plotter"
@@ -98,7 +99,7 @@ func (p Page) Write(folder string) error {
 			view.Charts = append(view.Charts, c)
 		}
 	}
-	err = writeFile(filepath.Join(folder, "index.html"), func(w io.Writer) error { return pageTemplate.Execute(w, view) })
+	err = file.Write(filepath.Join(folder, "index.html"), func(w io.Writer) error { return pageTemplate.Execute(w, view) })
 	if err != nil {
 		return fmt.Errorf("index.html: %w", err)
 	}

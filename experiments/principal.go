@@ -47,7 +47,7 @@ func principalOf(c *graph.Checkpoint, learned int) (*principal, error) {
 	if !ok {
 		return nil, nil
 	}
-	p := &principal{vectors: general(t), learned: learned}
+	p := &principal{vectors: t.General(), learned: learned}
 	double := func(name string, n int) (values []float64, err error) {
 		if have := len(c.Tensors[name].F32); have != n {
 			return nil, fmt.Errorf("its %q has %d values; there must be %d", name, have, n)

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"cmf/data/file"
+
 	"github.com/lmittmann/tint"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -90,10 +92,8 @@ type aroundBar struct {
 }
 
 func (a aroundBar) Write(message []byte) (int, error) {
-	return len(message), errors.Join(a.bar.Clear(), second(a.out.Write(message)))
+	return len(message), errors.Join(a.bar.Clear(), file.Text(a.out, message))
 }
-
-func second(_ int, err error) error { return err }
 
 // Step says that a number of steps is done. Most calls show nothing.
 func (p *Progress) Step(done int, s Status) {
@@ -178,7 +178,7 @@ func OpenMetricsLog(folder string, last int) (*MetricsLog, error) {
 			return nil, err
 		}
 	}
-	err := writeFile(path, func(w io.Writer) error { return second(w.Write(kept.Bytes())) })
+	err := file.Write(path, func(w io.Writer) error { return file.Text(w, kept.Bytes()) })
 	if err != nil {
 		return nil, fmt.Errorf("metrics log: %w", err)
 	}
@@ -236,7 +236,7 @@ func carryMetricsLog(from, to string) error {
 		return nil
 	}
 	if err == nil {
-		err = writeFile(filepath.Join(to, "metrics.jsonl"), func(w io.Writer) error { return second(w.Write(lines)) })
+		err = file.Write(filepath.Join(to, "metrics.jsonl"), func(w io.Writer) error { return file.Text(w, lines) })
 	}
 	if err != nil {
 		return fmt.Errorf("metrics log: %w", err)

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"cmf/data/file"
 )
 
 // Numbers are named numbers. As JSON their names are in order, and NaN and ±Inf
@@ -97,7 +99,7 @@ func (r *Report) Write(folder string) error {
 	out.Started = r.Started.Round(time.Second)
 	text, err := json.MarshalIndent(out, "", "  ")
 	if err == nil {
-		err = writeFile(filepath.Join(folder, "report.json"), func(w io.Writer) error { return second(w.Write(append(text, '\n'))) })
+		err = file.Write(filepath.Join(folder, "report.json"), func(w io.Writer) error { return file.Text(w, append(text, '\n')) })
 	}
 	if err != nil {
 		return fmt.Errorf("report.json: %w", err)
@@ -146,7 +148,7 @@ func ConfigOf(settings []Setting) map[string]string {
 // WriteConfig writes config.env into folder: VARIABLE=value lines, quoted for
 // the shell, of every setting.
 func WriteConfig(folder string, settings []Setting) error {
-	err := writeFile(filepath.Join(folder, "config.env"), func(w io.Writer) error {
+	err := file.Write(filepath.Join(folder, "config.env"), func(w io.Writer) error {
 		for _, s := range settings {
 			if _, err := fmt.Fprintf(w, "%s=%s\n", s.Name, quoted(s.Value)); err != nil {
 				return err

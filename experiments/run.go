@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cmf/data"
+	"cmf/data/file"
 	"cmf/graph"
 	"cmf/graph/blas"
 	"cmf/graph/kernel"
@@ -89,7 +90,7 @@ func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.
 	r.Report.Started = r.Started
 	r.Report.Config = ConfigOf(settings)
 	r.Report.Metrics, r.Report.Floor, r.Report.Baseline = Numbers{}, Numbers{}, Numbers{}
-	if err := removeTemporary(r.Folder); err != nil {
+	if err := file.RemoveTemporary(r.Folder); err != nil {
 		return nil, err
 	}
 	if err := WriteConfig(r.Folder, settings); err != nil {

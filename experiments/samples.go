@@ -243,7 +243,7 @@ func (r *Run) saveRows(name string, u *Units, header []string, x blas32.General)
 	if !u.Table {
 		return nil
 	}
-	if err := writeTable(r.path(name+".csv"), header, x); err != nil {
+	if err := data.WriteCSV(r.path(name+".csv"), header, x); err != nil {
 		return fmt.Errorf("%s.csv: %w", name, err)
 	}
 	return nil

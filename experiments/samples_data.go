@@ -4,7 +4,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -93,29 +92,6 @@ func readHeader(path string, columns int) ([]string, error) {
 		return nil, fmt.Errorf("%s: its header names %d columns, and its rows have %d", path, len(names), columns)
 	}
 	return names, nil
-}
-
-// writeTable writes points as a file .csv, under a header if there are names.
-func writeTable(path string, header []string, x blas32.General) error {
-	return writeFile(path, func(w io.Writer) error {
-		out := csv.NewWriter(w)
-		if header != nil {
-			if err := out.Write(header); err != nil {
-				return err
-			}
-		}
-		record := make([]string, x.Cols)
-		for i := range x.Rows {
-			for j, v := range batch.Row(x, i) {
-				record[j] = strconv.FormatFloat(float64(v), 'g', -1, 32)
-			}
-			if err := out.Write(record); err != nil {
-				return err
-			}
-		}
-		out.Flush()
-		return out.Error()
-	})
 }
 
 // loadSet reads, splits and standardises CMF_DATA_FILE.

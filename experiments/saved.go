@@ -118,7 +118,7 @@ func modelOf(c *graph.Checkpoint) (*Model, error) {
 	if m.Noise, err = noiseOf(c, m.Evaluator, o); err != nil {
 		return nil, err
 	}
-	y, partners := general(c.Tensors["bank.y"]), general(c.Tensors["bank.partners"])
+	y, partners := c.Tensors["bank.y"].General(), c.Tensors["bank.partners"].General()
 	if y.Rows < 1 || y.Cols != w.Dim() || partners.Rows != y.Rows || partners.Cols != y.Cols {
 		return nil, fmt.Errorf("its %q and %q have shapes (%d, %d) and (%d, %d); they must be (n, %d)",
 			"bank.y", "bank.partners", y.Rows, y.Cols, partners.Rows, partners.Cols, w.Dim())

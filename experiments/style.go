@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 
+	"cmf/data/file"
+
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
@@ -71,7 +73,7 @@ func render(path string, width, height vg.Length, panels [][]*plot.Plot, legend 
 			p.Draw(c)
 		}
 	}
-	return writeFile(path, func(w io.Writer) error {
+	return file.Write(path, func(w io.Writer) error {
 		if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(w); err != nil {
 			return errors.Join(fmt.Errorf("figure %s", path), err)
 		}

@@ -4,13 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
+	"cmf/data/file"
+
 	"github.com/nlpodyssey/safetensors"
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // Tensor is one array of a checkpoint: one of F32 and F64 is set.
@@ -18,6 +21,15 @@ type Tensor struct {
 	Shape []int
 	F32   []float32
 	F64   []float64
+}
+
+// General is a float32 array of shape (n, d) as a batch in its memory; an empty one
+// where the array is another.
+func (t Tensor) General() blas32.General {
+	if len(t.Shape) != 2 || t.F32 == nil {
+		return blas32.General{}
+	}
+	return blas32.General{Rows: t.Shape[0], Cols: t.Shape[1], Stride: max(1, t.Shape[1]), Data: t.F32}
 }
 
 // Checkpoint is what a safetensors file holds: named arrays, and texts by name
@@ -94,39 +106,16 @@ const (
 
 func weightKey(p *Param) string { return weightPrefix + p.Name }
 
-// Save writes the checkpoint to path: to a temporary file first, then renamed,
-// so that a reader never sees half of it; a process that is killed may leave
-// .checkpoint-*.cmf-part.
-func (c *Checkpoint) Save(path string) (err error) {
-	data, err := c.Marshal()
+// Save writes the checkpoint to path, whole or not at all.
+func (c *Checkpoint) Save(path string) error {
+	text, err := c.Marshal()
+	if err == nil {
+		err = file.Write(path, func(w io.Writer) error { return file.Text(w, text) })
+	}
 	if err != nil {
 		return fmt.Errorf("graph: checkpoint %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".checkpoint-*.cmf-part")
-	if err != nil {
-		return fmt.Errorf("graph: checkpoint %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = fmt.Errorf("graph: checkpoint %s: %w", path, err)
-		}
-	}()
-	// CreateTemp lets nobody else read; a checkpoint is a file like any other.
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return nil
 }
 
 // LoadCheckpoint reads a checkpoint file.
