@@ -22,6 +22,10 @@ import (
 	"time"
 
 	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/internal/plane"
+	"cmf/experiments/run"
+	"cmf/experiments/sweep"
 	"cmf/graph"
 	"cmf/solvers/random"
 
@@ -32,7 +36,7 @@ var update = flag.Bool("update", false, "write the golden files of what is print
 
 // badInput is a wrong setting, or a wrong file under a right one.
 type badInput struct {
-	command   Experiment
+	command   run.Experiment
 	what      string
 	variables string // without CMF_, parted by spaces
 	files     map[string][]byte
@@ -61,7 +65,7 @@ func TestBadInputs(t *testing.T) {
 		}
 		err := c.run(t, variables)
 		if err == nil {
-			t.Errorf("%s: %s passed", c.command.name(), c.what)
+			t.Errorf("%s: %s passed", c.command.Command(), c.what)
 			err = errors.New("none")
 		}
 		message := err.Error()
@@ -71,11 +75,11 @@ func TestBadInputs(t *testing.T) {
 			named = named || strings.Contains(message, "CMF_"+name)
 		}
 		if !named {
-			t.Errorf("%s: %s: %q names no variable of %s", c.command.name(), c.what, message, c.variables)
+			t.Errorf("%s: %s: %q names no variable of %s", c.command.Command(), c.what, message, c.variables)
 		}
 		err = filepath.WalkDir("out", func(path string, entry os.DirEntry, err error) error {
 			if err == nil && !entry.IsDir() && entry.Name() != "config.env" {
-				t.Errorf("%s: %s: %s was left", c.command.name(), c.what, path)
+				t.Errorf("%s: %s: %s was left", c.command.Command(), c.what, path)
 			}
 			return nil
 		})
@@ -91,7 +95,7 @@ func TestBadInputs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", c.command.name(), c.what, code(c.variables), code(message))
+		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", c.command.Command(), c.what, code(c.variables), code(message))
 	}
 	if *update {
 		writeBytes(t, golden, []byte(table.String()))
@@ -113,8 +117,8 @@ func TestBadInputs(t *testing.T) {
 func (c badInput) run(t *testing.T, variables map[string]string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	_, err := withVariables(variables, func() ([]Setting, error) {
-		_, err := c.command.execute(ctx, io.Discard)
+	_, err := sweep.WithVariables(variables, func() ([]config.Setting, error) {
+		_, err := c.command.Execute(ctx, io.Discard)
 		return nil, err
 	})
 	return err
@@ -190,7 +194,6 @@ func badSettings() []badInput {
 		{Cartoon, "more pictures than memory", "PICTURES=1000000000", nil},
 		{Samples, "no file", "DATA_FILE=", nil},
 		{Toy2D, "an unknown set", "DATASET=moon", nil},
-		{Bench, "an unknown case", "CASES=huge", nil},
 	}
 }
 
@@ -405,8 +408,8 @@ func badArchives(t *testing.T) []badInput {
 // badCheckpoints damages the checkpoint of a short run in the plane.
 func badCheckpoints(t *testing.T) []badInput {
 	t.Helper()
-	_, err := withVariables(map[string]string{"CMF_OUT": "run", "CMF_STEPS": "2", "CMF_BATCH": "16", "CMF_HIDDEN": "4,4"}, func() ([]Setting, error) {
-		_, err := moons.execute(t.Context(), io.Discard)
+	_, err := sweep.WithVariables(map[string]string{"CMF_OUT": "run", "CMF_STEPS": "2", "CMF_BATCH": "16", "CMF_HIDDEN": "4,4"}, func() ([]config.Setting, error) {
+		_, err := plane.Moons.Execute(t.Context(), io.Discard)
 		return nil, err
 	})
 	if err != nil {
@@ -442,7 +445,7 @@ func badCheckpoints(t *testing.T) []badInput {
 		t.Fatal(err)
 	}
 	resumed := func(what, variables string, file []byte) badInput {
-		return badInput{moons, what, "RESUME=model STEPS=4 " + variables, map[string][]byte{"model": file}}
+		return badInput{plane.Moons, what, "RESUME=model STEPS=4 " + variables, map[string][]byte{"model": file}}
 	}
 	return []badInput{
 		{Generate, "no checkpoint", "CHECKPOINT=", nil},

@@ -7,6 +7,11 @@ import (
 	"math"
 
 	"cmf/data"
+	"cmf/data/units"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/picture"
+	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
@@ -18,7 +23,7 @@ import (
 
 // CartoonConfig configures the experiment cartoon.
 type CartoonConfig struct {
-	Core
+	config.Core
 	Side       int     `default:"32" desc:"height and width of a picture in pixels; from 8 to 64"`
 	Components int     `default:"256" desc:"principal directions in which the potential is a network; it is a quadratic in all others"`
 	Alpha      float64 `default:"0.05" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
@@ -34,41 +39,41 @@ type CartoonConfig struct {
 
 // Validate checks the experiment's own variables.
 func (c *CartoonConfig) Validate() error {
-	if err := c.checkLoss(false); err != nil {
+	if err := fit.CheckLoss(&c.Core, false); err != nil {
 		return err
 	}
-	return allowed(
-		rule{c.Side >= 8 && c.Side <= 64, "SIDE", c.Side, "allowed are 8 to 64 pixels"},
-		rule{c.Pictures >= 1000 && c.Pictures <= 100000, "PICTURES", c.Pictures, "allowed are 1000 to 100000"},
-		rule{c.Components >= 2 && 2*c.Components <= min(3*c.Side*c.Side, c.Pictures)/2, "COMPONENTS", c.Components,
-			fmt.Sprintf("allowed are 2 to %d, a quarter of the dimension 3·CMF_SIDE² and of CMF_PICTURES", min(3*c.Side*c.Side, c.Pictures)/4)},
-		rule{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
-		rule{c.Knots >= 0 && c.Knots <= 64, "KNOTS", c.Knots, "allowed are 0 to 64"},
-		rule{c.Particles >= 1 && c.Particles <= 100000, "PARTICLES", c.Particles, "allowed are 1 to 100000"},
-		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
-		rule{c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"},
-		rule{c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"},
-		rule{c.Samples >= 64 && c.Samples <= c.Pictures/10, "SAMPLES", c.Samples, "allowed are 64 to the tenth of CMF_PICTURES that is held out"},
-		rule{c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"},
+	return config.Allowed(
+		config.Want(c.Side >= 8 && c.Side <= 64, "SIDE", c.Side, "allowed are 8 to 64 pixels"),
+		config.Want(c.Pictures >= 1000 && c.Pictures <= 100000, "PICTURES", c.Pictures, "allowed are 1000 to 100000"),
+		config.Want(c.Components >= 2 && 2*c.Components <= min(3*c.Side*c.Side, c.Pictures)/2, "COMPONENTS", c.Components,
+			fmt.Sprintf("allowed are 2 to %d, a quarter of the dimension 3·CMF_SIDE² and of CMF_PICTURES", min(3*c.Side*c.Side, c.Pictures)/4)),
+		config.Want(c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"),
+		config.Want(c.Knots >= 0 && c.Knots <= 64, "KNOTS", c.Knots, "allowed are 0 to 64"),
+		config.Want(c.Particles >= 1 && c.Particles <= 100000, "PARTICLES", c.Particles, "allowed are 1 to 100000"),
+		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
+		config.Want(c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"),
+		config.Want(c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"),
+		config.Want(c.Samples >= 64 && c.Samples <= c.Pictures/10, "SAMPLES", c.Samples, "allowed are 64 to the tenth of CMF_PICTURES that is held out"),
+		config.Want(c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"),
 	)
 }
 
 // Cartoon learns faces in colour, 32×32×3 = 3072 dimensions: CMFGen on the leading
 // principal coordinates and the closed form of a Gaussian on the others. Both are
 // parts of one potential w(x) = w₁(Vᵀ(x−m)) + ½(x−m)ᵀΣ₂^{-1/3}(x−m) on ℝ³⁰⁷².
-var Cartoon = Definition[CartoonConfig]{
+var Cartoon = run.Definition[CartoonConfig]{
 	Name: "cartoon",
 	Presets: map[string]func(*CartoonConfig){
 		"quick": func(c *CartoonConfig) {
-			c.Steps, c.Hidden, c.Components, c.Pictures, c.Samples, c.Mixing = 1500, Widths{64}, 128, 4000, 400, 400
+			c.Steps, c.Hidden, c.Components, c.Pictures, c.Samples, c.Mixing = 1500, config.Widths{64}, 128, 4000, 400, 400
 		},
 		"default": func(c *CartoonConfig) {
 			// Every hinge adds curvature along the leading directions, where the quadratic
 			// soon is 0 and cannot take it back: with 1024 faces vary too little.
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, Widths{64}, 1e-2, "lbfgs"
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, config.Widths{64}, 1e-2, "lbfgs"
 		},
 		"paper": func(c *CartoonConfig) {
-			c.Steps, c.Batch, c.Components, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 768, 2048, Widths{1024, 1024}, 10, 1e-3
+			c.Steps, c.Batch, c.Components, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 768, 2048, config.Widths{1024, 1024}, 10, 1e-3
 		},
 	},
 	Do: doCartoon,
@@ -77,7 +82,7 @@ var Cartoon = Definition[CartoonConfig]{
 // fewestCartoons is the number of pictures below which a set is too small to learn.
 const fewestCartoons = 1000
 
-func doCartoon(ctx context.Context, r *Run, c *CartoonConfig) error {
+func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	set, err := loadCartoons(ctx, r, c)
 	if err != nil {
 		return err
@@ -97,9 +102,9 @@ func doCartoon(ctx context.Context, r *Run, c *CartoonConfig) error {
 		return err
 	}
 	potential.Root.Rate = .4 // the leading variances settle late
-	model, err := Fit(ctx, r, &c.Core, Problem{
+	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential:    potential,
-		Start:        layers.Start{Law: startLaw(c.Init, law), Share: c.Share, Fixed: .1, Spread: 6, Directions: units.directions},
+		Start:        layers.Start{Law: fit.StartLaw(c.Init, law), Share: c.Share, Fixed: .1, Spread: 6, Directions: units.directions},
 		Train:        units.leading,
 		Units:        units.Units,
 		Particles:    c.Particles,
@@ -124,7 +129,7 @@ func doCartoon(ctx context.Context, r *Run, c *CartoonConfig) error {
 	if c.Source == "gaussian" {
 		ofNoise = 0
 	}
-	noise := units.principal.lift(draw.Gibbs, ofNoise, remainder())
+	noise := units.Principal.Lift(draw.Gibbs, ofNoise, remainder())
 	faces, err := units.Sample(draw.Points, remainder())
 	if err != nil {
 		return err
@@ -133,20 +138,20 @@ func doCartoon(ctx context.Context, r *Run, c *CartoonConfig) error {
 	if err != nil {
 		return err
 	}
-	if err := judgeCartoons(r, set, faces, gaussian, c.Seed); err != nil {
+	if err := picture.JudgeCartoons(r, set, faces, gaussian, c.Seed); err != nil {
 		return err
 	}
 	if err := r.SaveSamples(faces); err != nil {
 		return err
 	}
-	if err := drawCartoons(r, set, noise, faces, gaussian); err != nil || c.Source == "gaussian" {
+	if err := picture.DrawCartoons(r, set, noise, faces, gaussian); err != nil || c.Source == "gaussian" {
 		return err
 	}
-	return noiseStudy{gibbs: noise, data: units.train, pixels: units.pictures, tiles: cartoonTiles(set.Side), seed: c.Seed}.report(r)
+	return picture.NoiseStudy{Gibbs: noise, Data: units.train, Pixels: units.pictures, Tiles: picture.CartoonTiles(set.Side), Seed: c.Seed}.Report(r)
 }
 
 // loadCartoons reads the Cartoon Set or draws the stand-in, and says which.
-func loadCartoons(ctx context.Context, r *Run, c *CartoonConfig) (*data.Pictures, error) {
+func loadCartoons(ctx context.Context, r *run.Run, c *CartoonConfig) (*data.Pictures, error) {
 	set, err := data.Cartoons(ctx, data.CartoonOptions{
 		Dir: c.DataDir, Side: c.Side, Limit: c.Pictures, Offline: c.Preset == "quick", Log: r.Progress.Log,
 	})
@@ -171,27 +176,27 @@ func loadCartoons(ctx context.Context, r *Run, c *CartoonConfig) (*data.Pictures
 // cartoonUnits are pictures in a model's units: logits about their mean, turned to
 // principal directions.
 type cartoonUnits struct {
-	*Units
+	*units.Units
 	train   blas32.General // logits less their mean, (n, d)
 	leading blas32.General // principal coordinates of train that the network learns, (n, k)
 	share   float64        // of the variance that they hold
 }
 
 func newCartoonUnits(set *data.Pictures, c *CartoonConfig) (*cartoonUnits, error) {
-	u := &cartoonUnits{Units: &Units{Alpha: c.Alpha, Height: set.Side, Width: set.Side}, train: batch.New(set.Train.Rows, set.Train.Cols)}
+	u := &cartoonUnits{Units: &units.Units{Alpha: c.Alpha, Height: set.Side, Width: set.Side}, train: batch.New(set.Train.Rows, set.Train.Cols)}
 	if err := (data.Logit{Alpha: c.Alpha}).Forward(u.train, set.Train, random.New(c.Seed, "dequantisation", 0).Rand); err != nil {
 		return nil, err
 	}
 	var err error
 	// As many more directions keep their own variance in the closed form.
-	if u.principal, err = newPrincipal(u.train, 2*c.Components, random.New(c.Seed, "principal directions", 0)); err != nil {
+	if u.Principal, err = units.NewPrincipal(u.train, 2*c.Components, random.New(c.Seed, "principal directions", 0)); err != nil {
 		return nil, err
 	}
-	u.principal.learned = c.Components
-	u.train = batch.Shifted(u.train, u.principal.mean)
-	u.leading = u.principal.coordinates(u.train, c.Components)
+	u.Principal.Learned = c.Components
+	u.train = batch.Shifted(u.train, u.Principal.Mean)
+	u.leading = u.Principal.Coordinates(u.train, c.Components)
 	total := batch.TotalVariance(u.train, make([]float64, u.train.Cols))
-	for _, v := range u.principal.values[:c.Components] {
+	for _, v := range u.Principal.Values[:c.Components] {
 		u.share += v / total
 	}
 	return u, nil
@@ -199,7 +204,7 @@ func newCartoonUnits(set *data.Pictures, c *CartoonConfig) (*cartoonUnits, error
 
 // pictures takes centred logits to pixels in [0, 1].
 func (u *cartoonUnits) pictures(x blas32.General) (blas32.General, error) {
-	p := u.principal.restored(x)
+	p := u.Principal.Restored(x)
 	return p, data.Logit{Alpha: u.Alpha}.Inverse(p, p)
 }
 
@@ -219,7 +224,7 @@ func (u *cartoonUnits) directions(b blas32.General, _ int, rng *random.Stream) {
 	k, area := u.leading.Cols, u.Height*u.Width
 	v, patches := make([]float32, k), batch.New(1, 3*area)
 	v64 := make([]float64, area)
-	basis := u.principal.vectors
+	basis := u.Principal.Vectors
 	basis.Cols = k
 	for h := range b.Cols {
 		clear(v)
@@ -228,7 +233,7 @@ func (u *cartoonUnits) directions(b blas32.General, _ int, rng *random.Stream) {
 			v[rng.IntN(k)] = 1
 		case 1, 2:
 			clear(v64)
-			patch(v64, u.Height, rng)
+			picture.Patch(v64, u.Height, rng)
 			for c := range 3 {
 				tone := float32(rng.NormFloat64())
 				for j, x := range v64 {

@@ -15,6 +15,11 @@ import (
 	"time"
 
 	"cmf/data"
+	"cmf/experiments/fit"
+	"cmf/experiments/internal/exptest"
+	"cmf/experiments/internal/plane"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/losses"
@@ -32,7 +37,7 @@ import (
 type extreme struct {
 	name   string
 	set    func(t *testing.T, scale float64) map[string]string
-	run    func(ctx context.Context) (*Run, error)
+	run    func(ctx context.Context) (*run.Run, error)
 	metric string
 }
 
@@ -55,8 +60,8 @@ var extremes = []extreme{
 	}, executing(MNIST), "energy_distance"},
 }
 
-func executing[T any](d Definition[T]) func(context.Context) (*Run, error) {
-	return func(ctx context.Context) (*Run, error) { return Execute(ctx, d, nil, io.Discard) }
+func executing[T any](d run.Definition[T]) func(context.Context) (*run.Run, error) {
+	return func(ctx context.Context) (*run.Run, error) { return run.Execute(ctx, d, nil, io.Discard) }
 }
 
 // moonsAt is a file of two moons at the scale.
@@ -167,8 +172,10 @@ func TestRatesAndScales(t *testing.T) {
 // nowhere is a loss that is never finite, log(−1 − E[w(x)²]).
 type nowhere struct{}
 
-func (nowhere) Name() string     { return "nowhere" }
+func (nowhere) Name() string { return "nowhere" }
+
 func (nowhere) Inputs() []string { return []string{losses.Data} }
+
 func (nowhere) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
 	return s.Log(s.Affine(-1, s.Mean(s.Square(w.Value(s, batch(losses.Data)))), -1))
 }
@@ -176,7 +183,7 @@ func (nowhere) Declare(s *graph.Scope, w layers.Potential, batch func(string) *g
 // A run that diverges says what to change, in its report too, and leaves its last
 // good weights, from which a run with other settings goes on.
 func TestDivergedRun(t *testing.T) {
-	ends := func(run func() (*Run, error), folder string, kind error, variable string) string {
+	ends := func(run func() (*run.Run, error), folder string, kind error, variable string) string {
 		t.Helper()
 		_, err := run()
 		if !errors.Is(err, solvers.ErrDiverged) || !errors.Is(err, kind) || !strings.Contains(err.Error(), variable) {
@@ -186,14 +193,14 @@ func TestDivergedRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var left Report
+		var left report.Report
 		if err := json.Unmarshal(text, &left); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(left.Stopped, diverged) || !strings.Contains(left.Stopped, variable) || left.Metrics["train_restored_weights"] != 3 {
+		if !strings.HasPrefix(left.Stopped, report.Diverged) || !strings.Contains(left.Stopped, variable) || left.Metrics["train_restored_weights"] != 3 {
 			t.Errorf("the report says %q and metrics %v", left.Stopped, left.Metrics)
 		}
-		for name, w := range loadCheckpoint(t, folder).Tensors {
+		for name, w := range exptest.LoadCheckpoint(t, folder).Tensors {
 			for _, v := range w.F32 {
 				if v-v != 0 {
 					t.Fatalf("%s of the checkpoint is not finite", name)
@@ -203,25 +210,25 @@ func TestDivergedRun(t *testing.T) {
 		return filepath.Join(folder, "checkpoint.safetensors")
 	}
 
-	definition := moons
-	definition.Do = func(ctx context.Context, r *Run, c *planeConfig) error {
+	definition := plane.Moons
+	definition.Do = func(ctx context.Context, r *run.Run, c *plane.Config) error {
 		x := exact.StandardGaussian(2).Sample(1000, random.New(1, "points", 0))
 		w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden})
 		if err != nil {
 			return err
 		}
-		_, err = Fit(ctx, r, &c.Core, Problem{Potential: w, Start: layers.Start{Law: exact.StandardGaussian(2)}, Train: x, Decay: .98, Terms: []losses.Term{nowhere{}}})
+		_, err = fit.Fit(ctx, r, &c.Core, fit.Problem{Potential: w, Start: layers.Start{Law: exact.StandardGaussian(2)}, Train: x, Decay: .98, Terms: []losses.Term{nowhere{}}})
 		return err
 	}
 	out := t.TempDir()
 	for name, v := range map[string]string{"CMF_OUT": out, "CMF_LOSS": "nowhere", "CMF_LR": "1", "CMF_STEPS": "200", "CMF_HIDDEN": "8"} {
 		t.Setenv(name, v)
 	}
-	checkpoint := ends(func() (*Run, error) { return Execute(t.Context(), definition, nil, io.Discard) }, out, potential.ErrLoss, "CMF_LR=0.1 instead of 1")
+	checkpoint := ends(func() (*run.Run, error) { return run.Execute(t.Context(), definition, nil, io.Discard) }, out, potential.ErrLoss, "CMF_LR=0.1 instead of 1")
 	for name, v := range map[string]string{"CMF_OUT": t.TempDir(), "CMF_LOSS": "dual", "CMF_LR": "0.001", "CMF_RESUME": checkpoint} {
 		t.Setenv(name, v)
 	}
-	r, err := Execute(t.Context(), definition, nil, io.Discard)
+	r, err := run.Execute(t.Context(), definition, nil, io.Discard)
 	if err != nil || r.Report.Steps != 200 || r.Report.Metrics["train_restored_weights"] > 3 {
 		t.Fatalf("going on with other settings: error %v", err)
 	}
@@ -235,7 +242,7 @@ func TestDivergedRun(t *testing.T) {
 		return mat.Dot(x, x) / 2
 	}))
 	out = t.TempDir()
-	ends(func() (*Run, error) {
+	ends(func() (*run.Run, error) {
 		r, _, err := runEnergy(t, energy, "CMF_OUT", out, "CMF_LOSS", "monge-ampere", "CMF_HIDDEN", "8", "CMF_THREADS", "1")
 		return r, err
 	}, out, potential.ErrEnergy, "CMF_ENERGY")

@@ -1,16 +1,18 @@
-// Package experiments fits conjugate moment measures to points and to energies,
-// judges the fits, and draws what they learned.
+// Package experiments holds the experiments of the paper and those for data of one's
+// own, each a value that reads like its section: Gaussian (Figure 1), Mixture1D
+// (Figure 2), Energy (Figure 3), Toy2D (Figure 4) with its ablation, MNIST (Figure 5),
+// Cartoon, Inpaint; Samples learns a file, and Generate draws from what any of them
+// has learned. Figures and truths of an experiment are in the files beside it.
 //
-// A [Definition] is an experiment as a value: a configuration that embeds [Core],
-// read from CMF_ variables, and a function. [Main] runs it as a command and
-// [Execute] as a call; what it has to say goes into a [Run]: a folder with a
-// [Report], a [Page] and figures. In it, [Fit] trains the potential of a
-// [Problem], and the [Model] draws points ([Model.Draw]) and has a density
-// ([Model.LogPDF]). [LoadModel] brings it back from the run's checkpoint.
+// What they are made of lies below, each package of the next:
 //
-// Begin with the examples of Definition (points), Fit (an energy) and LoadModel
-// (generation and densities), or without a line of code with [Samples], which
-// learns a file, and [Generate]. The paper's experiments are [Gaussian],
-// [Mixture1D], [Energy], [Toy2D], [MNIST], [Cartoon] and [Inpaint]; an [Ablation]
-// exchanges the parts of one.
+//	picture, sweep  what experiments on pictures share; ablations
+//	fit             trains a potential; the model that comes of it, drawn from, saved, loaded
+//	run             an experiment as a command: its configuration, its folder, its progress
+//	report          report.json, index.html, metrics.jsonl, TensorBoard
+//	figure          pictures
+//	metric, config  distances between samples; CMF_ variables
+//
+// An experiment of one's own is a run.Definition: see the examples, which begin with
+// points, an energy, and a saved model.
 package experiments

@@ -6,13 +6,16 @@ import (
 	"fmt"
 
 	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers"
 )
 
 // EnergyConfig configures the experiment energy.
 type EnergyConfig struct {
-	Core
+	config.Core
 	Energy    string  `default:"two-moons" desc:"energy to learn: gaussian, two-gaussians, 8gaussians, banana, wave, two-moons, himmelblau or muller-brown"`
 	Mixture   string  `desc:"mixture of normals to learn instead, in any dimension: weight,coordinates of the mean,deviation of each component, separated by semicolons"`
 	Particles int     `default:"4096" desc:"particles in the bank; rounded up to a multiple of the model's points in a batch"`
@@ -38,18 +41,18 @@ func (c *EnergyConfig) Validate() error {
 	if err != nil {
 		return fmt.Errorf("CMF_OWN=%g, CMF_WALK=%g, CMF_SPREAD=%g: %w", c.Own, c.Walk, c.Spread, err)
 	}
-	if err := oneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
+	if err := config.OneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
 		return fmt.Errorf("%w: an energy is learned with the Gibbs factor", err)
 	}
-	if err := c.checkLoss(true); err != nil {
+	if err := fit.CheckLoss(&c.Core, true); err != nil {
 		return err
 	}
-	return allowed(
-		rule{c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"},
-		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
-		rule{c.Chain >= 20 && c.Chain <= 100000, "CHAIN", c.Chain, "allowed are 20 to 100000"},
-		rule{c.Samples >= 64 && c.Samples <= 16384, "SAMPLES", c.Samples, "allowed are 64 to 16384"},
-		rule{c.Sets >= 1 && c.Sets <= 100, "SETS", c.Sets, "allowed are 1 to 100"},
+	return config.Allowed(
+		config.Want(c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"),
+		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
+		config.Want(c.Chain >= 20 && c.Chain <= 100000, "CHAIN", c.Chain, "allowed are 20 to 100000"),
+		config.Want(c.Samples >= 64 && c.Samples <= 16384, "SAMPLES", c.Samples, "allowed are 64 to 16384"),
+		config.Want(c.Sets >= 1 && c.Sets <= 100, "SETS", c.Sets, "allowed are 1 to 100"),
 	)
 }
 
@@ -75,16 +78,16 @@ func (c *EnergyConfig) shares() solvers.Shares {
 
 // Energy is Figure 3's experiment: CMFMA on an energy, its density, weights and
 // samples held against quadrature, and against MALA at as many evaluations.
-var Energy = Definition[EnergyConfig]{
+var Energy = run.Definition[EnergyConfig]{
 	Name: "energy",
 	Presets: map[string]func(*EnergyConfig){
 		"quick": func(c *EnergyConfig) { c.Steps, c.Chain, c.Samples, c.Sets = 1500, 200, 1024, 1 },
 		"default": func(c *EnergyConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Loss = 4000, 512, Widths{64, 64}, 1e-2, "monge-ampere"
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Loss = 4000, 512, config.Widths{64, 64}, 1e-2, "monge-ampere"
 		},
-		"paper": func(c *EnergyConfig) { c.Steps, c.Batch, c.Hidden = 50000, 1024, Widths{64, 64, 64, 64} },
+		"paper": func(c *EnergyConfig) { c.Steps, c.Batch, c.Hidden = 50000, 1024, config.Widths{64, 64, 64, 64} },
 	},
-	Do: func(ctx context.Context, r *Run, c *EnergyConfig) error {
+	Do: func(ctx context.Context, r *run.Run, c *EnergyConfig) error {
 		e, err := c.energy()
 		if err != nil {
 			return err
@@ -95,14 +98,14 @@ var Energy = Definition[EnergyConfig]{
 
 // EnergyOf is the experiment Energy on an energy of one's own, under the name of
 // its folder of results; CMF_ENERGY and CMF_MIXTURE go unused.
-func EnergyOf(name string, e solvers.Energy) Definition[EnergyConfig] {
+func EnergyOf(name string, e solvers.Energy) run.Definition[EnergyConfig] {
 	d := Energy
 	d.Name = name
-	d.Do = func(ctx context.Context, r *Run, c *EnergyConfig) error { return learnEnergy(ctx, r, c, e) }
+	d.Do = func(ctx context.Context, r *run.Run, c *EnergyConfig) error { return learnEnergy(ctx, r, c, e) }
 	return d
 }
 
-func learnEnergy(ctx context.Context, r *Run, c *EnergyConfig, e solvers.Energy) error {
+func learnEnergy(ctx context.Context, r *run.Run, c *EnergyConfig, e solvers.Energy) error {
 	t, err := newEnergyTarget(r, e)
 	if err != nil {
 		return err
@@ -111,7 +114,7 @@ func learnEnergy(ctx context.Context, r *Run, c *EnergyConfig, e solvers.Energy)
 	if err != nil {
 		return err
 	}
-	model, err := t.fit(ctx, r, &c.Core, Problem{
+	model, err := t.fit(ctx, r, &c.Core, fit.Problem{
 		Potential: potential,
 		// Valleys between modes are flat, so that little curvature is fixed.
 		Start:     layers.Start{Share: .2, Fixed: .02},
@@ -130,6 +133,6 @@ func learnEnergy(ctx context.Context, r *Run, c *EnergyConfig, e solvers.Energy)
 	if err := r.SaveSamples(found.draw.Points); err != nil {
 		return err
 	}
-	r.energyPage(t)
+	energyPage(r, t)
 	return t.drawFigure3(r, found)
 }

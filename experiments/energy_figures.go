@@ -3,6 +3,9 @@ package experiments
 import (
 	"math"
 
+	"cmf/experiments/figure"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/solvers"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
@@ -11,14 +14,14 @@ import (
 )
 
 // energyPage says what the page leads with.
-func (r *Run) energyPage(t *energyTarget) {
+func energyPage(r *run.Run, t *energyTarget) {
 	residual := "residual_sd_exact" // that over the model's points may be a single far one's
 	if t.sample == nil {
 		residual = "residual_sd"
 	}
 	r.Page.Summary = "The energy " + t.name + ", the conjugate moment potential that CMFMA learns from it, and its samples."
-	r.Page.Headline = []Headline{
-		{Metric: "ess", Label: "effective sample size of the importance weights, share", Goal: Higher},
+	r.Page.Headline = []report.Headline{
+		{Metric: "ess", Label: "effective sample size of the importance weights, share", Goal: report.Higher},
 		{Metric: residual, Label: "deviation of the Monge–Ampère residual, nats"},
 		{Metric: "log_z_error", Label: "error of log ∫exp(−E), nats"},
 		{Metric: "kl_grid", Label: "KL(ρ‖q) by quadrature, nats"},
@@ -28,7 +31,7 @@ func (r *Run) energyPage(t *energyTarget) {
 }
 
 // drawFigure3 draws the paper's Figure 3 in the plane, and curves on the line.
-func (t *energyTarget) drawFigure3(r *Run, fit *energyFit) error {
+func (t *energyTarget) drawFigure3(r *run.Run, fit *energyFit) error {
 	switch t.energy.Dim() {
 	case 1:
 		return t.drawLine(r, fit)
@@ -41,7 +44,7 @@ func (t *energyTarget) drawFigure3(r *Run, fit *energyFit) error {
 // shown is how far above its least value an energy is drawn; beyond, all is white.
 const shown = 10
 
-func (t *energyTarget) drawPlane(r *Run, fit *energyFit) error {
+func (t *energyTarget) drawPlane(r *run.Run, fit *energyFit) error {
 	box := t.frame()
 	learned := func(x blas32.General, value []float32) error {
 		logq, _, err := fit.density.LogPDF(x)
@@ -51,23 +54,23 @@ func (t *energyTarget) drawPlane(r *Run, fit *energyFit) error {
 		return err
 	}
 	target := valueOf(t.energy)
-	panel := func(name string, x blas32.General) Scene {
+	panel := func(name string, x blas32.General) figure.Scene {
 		x = batch.Rows(x, 0, min(x.Rows, 2000))
-		return Scene{Title: name, Field: target, Clouds: []Cloud{{"samples", x}}}
+		return figure.Scene{Title: name, Field: target, Clouds: []figure.Cloud{{Name: "samples", Points: x}}}
 	}
-	err := DrawScenes(r.path("figure3.png"), box,
-		Scene{Title: "target energy E", Field: darkening(target), Heat: true},
-		Scene{Title: "learned energy", Field: darkening(learned), Heat: true},
-		Scene{Title: "conjugate moment potential w", Field: valueOf(fit.density.Potential)},
+	err := figure.DrawScenes(r.Path("figure3.png"), box,
+		figure.Scene{Title: "target energy E", Field: darkening(target), Heat: true},
+		figure.Scene{Title: "learned energy", Field: darkening(learned), Heat: true},
+		figure.Scene{Title: "conjugate moment potential w", Field: valueOf(fit.density.Potential)},
 		panel("samples", fit.draw.Points))
 	if err != nil {
 		return err
 	}
 	r.LeadFigure("figure3.png", "Figure 3: the energy E of ρ ∝ exp(−E); the learned one, −log q_w, by the Monge–Ampère equation, dark where low and white from ten nats above the least; the conjugate moment potential w, level sets; samples of ∇w*♯𝔓_w over level sets of E.")
-	err = DrawScenes(r.path("corrected.png"), box,
+	err = figure.DrawScenes(r.Path("corrected.png"), box,
 		panel("exact", t.sample(2000, random.New(1, "figure", 0))),
 		panel("learned", fit.draw.Points), panel("resampled by importance", fit.corrected),
-		Scene{Title: "Gibbs factor", Field: valueOf(fit.density.Potential), Clouds: []Cloud{{"samples", batch.Rows(fit.draw.Gibbs, 0, min(fit.draw.Gibbs.Rows, 2000))}}})
+		figure.Scene{Title: "Gibbs factor", Field: valueOf(fit.density.Potential), Clouds: []figure.Cloud{{Name: "samples", Points: batch.Rows(fit.draw.Gibbs, 0, min(fit.draw.Gibbs.Rows, 2000))}}})
 	if err != nil {
 		return err
 	}
@@ -76,7 +79,7 @@ func (t *energyTarget) drawPlane(r *Run, fit *energyFit) error {
 }
 
 // drawLine draws both energies and w, and the samples' histogram.
-func (t *energyTarget) drawLine(r *Run, fit *energyFit) error {
+func (t *energyTarget) drawLine(r *run.Run, fit *energyFit) error {
 	b := t.frame()
 	const n = 801
 	x := batch.New(n, 1)
@@ -100,8 +103,8 @@ func (t *energyTarget) drawLine(r *Run, fit *energyFit) error {
 	for i := range at {
 		exact[i], learned[i], potential[i] = float64(energy[i])+t.logZ, -logq[i], float64(w[i])+fit.density.LogZ
 	}
-	err = DrawCurves(r.path("figure3.png"), Axes{Title: "Energies", X: "x", Y: "nats"},
-		Series{"E + log Z", at, exact}, Series{"learned", at, learned}, Series{"w + log Z", at, potential})
+	err = figure.DrawCurves(r.Path("figure3.png"), figure.Axes{Title: "Energies", X: "x", Y: "nats"},
+		figure.Series{Name: "E + log Z", X: at, Y: exact}, figure.Series{Name: "learned", X: at, Y: learned}, figure.Series{Name: "w + log Z", X: at, Y: potential})
 	if err != nil {
 		return err
 	}
@@ -112,8 +115,8 @@ func (t *energyTarget) drawLine(r *Run, fit *energyFit) error {
 			return math.Exp(-values[k])
 		}
 	}
-	err = DrawHistogram(r.path("samples.png"), Axes{Title: "Samples", X: "x"}, fit.draw.Points.Data, 0,
-		Function{"ρ", between(exact)}, Function{"learned density", between(learned)})
+	err = figure.DrawHistogram(r.Path("samples.png"), figure.Axes{Title: "Samples", X: "x"}, fit.draw.Points.Data, 0,
+		figure.Function{Name: "ρ", F: between(exact)}, figure.Function{Name: "learned density", F: between(learned)})
 	if err != nil {
 		return err
 	}
@@ -123,7 +126,7 @@ func (t *energyTarget) drawLine(r *Run, fit *energyFit) error {
 
 // frame is the part of the box where ρ is above a thousandth of its peak, and a
 // margin.
-func (t *energyTarget) frame() Box {
+func (t *energyTarget) frame() figure.Box {
 	peak := math.Inf(-1)
 	for _, l := range t.grid.LogDensity {
 		peak = max(peak, l)
@@ -146,7 +149,7 @@ func (t *energyTarget) frame() Box {
 		margin := .08 * (hi[k] - lo[k])
 		lo[k], hi[k] = lo[k]-margin, hi[k]+margin
 	}
-	return Box{MinX: lo[0], MaxX: hi[0], MinY: lo[d-1], MaxY: hi[d-1]}
+	return figure.Box{MinX: lo[0], MaxX: hi[0], MinY: lo[d-1], MaxY: hi[d-1]}
 }
 
 type planeField = func(x blas32.General, value []float32) error

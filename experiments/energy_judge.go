@@ -4,6 +4,10 @@ import (
 	"math"
 
 	"cmf/data"
+	"cmf/experiments/fit"
+	"cmf/experiments/metric"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/density"
 	"cmf/solvers/random"
@@ -14,14 +18,14 @@ import (
 
 // energyFit is what was learned of an energy, and how well.
 type energyFit struct {
-	draw      *Draw
+	draw      *fit.Draw
 	corrected blas32.General      // draw.Points resampled by their importance
 	density   density.Pushforward // q_w
 }
 
 // judge measures the density, the weights and the points of a model against E, and
 // against exact points where there are any.
-func (t *energyTarget) judge(r *Run, c *EnergyConfig, m *Model) (*energyFit, error) {
+func (t *energyTarget) judge(r *run.Run, c *EnergyConfig, m *fit.Model) (*energyFit, error) {
 	draw, err := m.Draw(c.Sets*c.Samples, c.Chain, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return nil, err
@@ -33,7 +37,7 @@ func (t *energyTarget) judge(r *Run, c *EnergyConfig, m *Model) (*energyFit, err
 		}
 	}
 	fit := &energyFit{draw: draw, density: density.Pushforward{Potential: m.Evaluator}}
-	z, err := m.gibbsLogZ(c.Sets*c.Samples, random.New(c.Seed, "annealing", 0))
+	z, err := m.GibbsLogZ(c.Sets*c.Samples, random.New(c.Seed, "annealing", 0))
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +90,7 @@ func (t *energyTarget) residual(q density.Pushforward, x blas32.General) (sd flo
 
 // compare holds points against exact ones, those against each other being the
 // floor.
-func (t *energyTarget) compare(r *Run, c *EnergyConfig, fit *energyFit) error {
+func (t *energyTarget) compare(r *run.Run, c *EnergyConfig, fit *energyFit) error {
 	if t.sample == nil {
 		return nil
 	}
@@ -103,7 +107,7 @@ func (t *energyTarget) compare(r *Run, c *EnergyConfig, fit *energyFit) error {
 		return err
 	}
 	for _, v := range []struct {
-		into   Numbers
+		into   report.Numbers
 		name   string
 		points blas32.General
 	}{
@@ -125,7 +129,7 @@ func setsW2(x, y blas32.General, n int) (float64, error) {
 	sets := y.Rows / n
 	for k := range sets {
 		i := k % (x.Rows / n) * n
-		v, err := ExactW2(batch.Rows(x, i, i+n), batch.Rows(y, k*n, (k+1)*n))
+		v, err := metric.ExactW2(batch.Rows(x, i, i+n), batch.Rows(y, k*n, (k+1)*n))
 		if err != nil {
 			return 0, err
 		}

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/exact"
 	"cmf/solvers/line"
@@ -15,12 +18,12 @@ import (
 )
 
 // product learns the potential of a rotated product of mixtures from its energy.
-var product = Definition[knownConfig]{
+var product = run.Definition[knownConfig]{
 	Name: "product",
 	Presets: map[string]func(*knownConfig){
-		"default": func(c *knownConfig) { c.Steps, c.Hidden, c.LR = 500, Widths{64, 64}, 1e-2 },
+		"default": func(c *knownConfig) { c.Steps, c.Hidden, c.LR = 500, config.Widths{64, 64}, 1e-2 },
 	},
-	Do: func(ctx context.Context, r *Run, c *knownConfig) error {
+	Do: func(ctx context.Context, r *run.Run, c *knownConfig) error {
 		laws, axes := make([]*line.Mixture, c.Dim), make([]data.Line, c.Dim)
 		for k := range laws {
 			// Pairs of modes, closer from axis to axis.
@@ -48,8 +51,8 @@ var product = Definition[knownConfig]{
 		if err != nil {
 			return err
 		}
-		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*Model, error) {
-			return (&energyTarget{energy: e, box: e.Box}).fit(ctx, r, &c.Core, Problem{
+		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*fit.Model, error) {
+			return (&energyTarget{energy: e, box: e.Box}).fit(ctx, r, &c.Core, fit.Problem{
 				Loss: "monge-ampere", Potential: w, Start: layers.Start{Share: .2, Fixed: .02}, Particles: 4096, Langevin: 2, Decay: .99,
 			})
 		})
@@ -66,7 +69,7 @@ func TestEnergyOfRotatedProduct(t *testing.T) {
 		t.Setenv("CMF_STEPS", strconv.Itoa(4000))
 		bound = 2
 	}
-	r, err := Execute(t.Context(), product, nil, new(bytes.Buffer))
+	r, err := run.Execute(t.Context(), product, nil, new(bytes.Buffer))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,9 @@ import (
 	"math"
 
 	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
 	"cmf/solvers"
 	"cmf/solvers/batch"
 	"cmf/solvers/density"
@@ -30,7 +33,7 @@ type energyTarget struct {
 
 // newEnergyTarget refuses an energy that is not integrable, and integrates it where
 // that can be done.
-func newEnergyTarget(r *Run, e solvers.Energy) (*energyTarget, error) {
+func newEnergyTarget(r *run.Run, e solvers.Energy) (*energyTarget, error) {
 	t := &energyTarget{name: r.Report.Experiment, energy: e, logZ: math.NaN()}
 	var err error
 	if known, ok := e.(*data.Energy); ok {
@@ -63,7 +66,7 @@ func newEnergyTarget(r *Run, e solvers.Energy) (*energyTarget, error) {
 
 // fit is Fit of p by CMFMA, p's law, hinges and walkers starting from a first look at
 // E that knows no more than its box.
-func (t *energyTarget) fit(ctx context.Context, r *Run, core *Core, p Problem) (*Model, error) {
+func (t *energyTarget) fit(ctx context.Context, r *run.Run, core *config.Core, p fit.Problem) (*fit.Model, error) {
 	const points, evaluations = 2048, 100 * 2048
 	first, err := t.explore(points, evaluations, random.New(core.Seed, "exploration", 0))
 	if err != nil {
@@ -73,14 +76,14 @@ func (t *energyTarget) fit(ctx context.Context, r *Run, core *Core, p Problem) (
 	if err != nil {
 		return nil, err
 	}
-	p.Start.Law = startLaw(core.Init, law)
+	p.Start.Law = fit.StartLaw(core.Init, law)
 	p.Train, p.Energy, p.Box = first.points, t.energy, t.box
 	p.Tolerance, p.Precondition = 1e-3, true
-	model, err := Fit(ctx, r, core, p)
+	model, err := fit.Fit(ctx, r, core, p)
 	if err != nil {
 		return nil, err
 	}
-	r.Report.Metrics[p.prefixed("energy_evaluations")] = float64(first.evaluations + model.Energy.Evaluations)
+	r.Report.Metrics[p.Prefixed("energy_evaluations")] = float64(first.evaluations + model.Energy.Evaluations)
 	return model, nil
 }
 

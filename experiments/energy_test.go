@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/run"
 	"cmf/solvers"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
@@ -18,7 +20,7 @@ import (
 )
 
 // runEnergy is a run of a few hundred steps.
-func runEnergy(t *testing.T, d Definition[EnergyConfig], variables ...string) (*Run, string, error) {
+func runEnergy(t *testing.T, d run.Definition[EnergyConfig], variables ...string) (*run.Run, string, error) {
 	t.Helper()
 	for name, value := range map[string]string{
 		"CMF_OUT": t.TempDir(), "CMF_PRESET": "quick", "CMF_STEPS": "600", "CMF_BATCH": "256", "CMF_CHAIN": "100",
@@ -30,7 +32,7 @@ func runEnergy(t *testing.T, d Definition[EnergyConfig], variables ...string) (*
 		t.Setenv(variables[i], variables[i+1])
 	}
 	var log bytes.Buffer
-	r, err := Execute(t.Context(), d, nil, &log)
+	r, err := run.Execute(t.Context(), d, nil, &log)
 	return r, log.String(), err
 }
 
@@ -195,13 +197,13 @@ func TestEnergyBadInput(t *testing.T) {
 
 // The energies that the help names are those that there are.
 func TestEnergyHelpNamesAll(t *testing.T) {
-	fields, err := fieldsOf(new(EnergyConfig))
+	fields, err := config.FieldsOf(new(EnergyConfig))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range fields {
 		for _, name := range data.EnergyNames() {
-			if f.name == "CMF_ENERGY" && !strings.Contains(f.meaning, name) {
+			if f.Name == "CMF_ENERGY" && !strings.Contains(f.Meaning, name) {
 				t.Errorf("the help on CMF_ENERGY does not name %s", name)
 			}
 		}

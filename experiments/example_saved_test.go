@@ -9,7 +9,9 @@ import (
 	"slices"
 
 	"cmf/data"
-	"cmf/experiments"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers"
 	"cmf/solvers/density"
@@ -22,7 +24,7 @@ import (
 )
 
 // execute runs an experiment into a folder that lives as long as use.
-func execute[T any](d experiments.Definition[T], use func(r *experiments.Run) error) error {
+func execute[T any](d run.Definition[T], use func(r *run.Run) error) error {
 	out, err := os.MkdirTemp("", d.Name)
 	if err != nil {
 		return err
@@ -30,7 +32,7 @@ func execute[T any](d experiments.Definition[T], use func(r *experiments.Run) er
 	defer os.RemoveAll(out)
 	os.Setenv("CMF_OUT", out)
 	defer os.Unsetenv("CMF_OUT")
-	r, err := experiments.Execute(context.Background(), d, nil, io.Discard)
+	r, err := run.Execute(context.Background(), d, nil, io.Discard)
 	if err != nil {
 		return err
 	}
@@ -42,8 +44,8 @@ func execute[T any](d experiments.Definition[T], use func(r *experiments.Run) er
 func ExampleLoadModel() {
 	os.Setenv("CMF_STEPS", "150")
 	defer os.Unsetenv("CMF_STEPS")
-	err := execute(Moons, func(r *experiments.Run) error {
-		model, err := experiments.LoadModel(filepath.Join(r.Folder, "checkpoint.safetensors"))
+	err := execute(Moons, func(r *run.Run) error {
+		model, err := fit.LoadModel(filepath.Join(r.Folder, "checkpoint.safetensors"))
 		if err != nil {
 			return err
 		}
@@ -88,14 +90,14 @@ func ExampleLoadModel() {
 }
 
 // Valley learns the law ρ ∝ e^{−E} of a curved valley from its energy alone.
-var Valley = experiments.Definition[MoonsConfig]{
+var Valley = run.Definition[MoonsConfig]{
 	Name: "valley",
 	Presets: map[string]func(*MoonsConfig){
 		"default": func(c *MoonsConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Loss = 300, 128, experiments.Widths{32, 32}, 1e-2, "monge-ampere"
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Loss = 300, 128, config.Widths{32, 32}, 1e-2, "monge-ampere"
 		},
 	},
-	Do: func(ctx context.Context, r *experiments.Run, c *MoonsConfig) error {
+	Do: func(ctx context.Context, r *run.Run, c *MoonsConfig) error {
 		valley, err := data.EnergyFunc(2, func(x mat.Vector) float64 {
 			a, b := x.AtVec(0), x.AtVec(1)-.5*x.AtVec(0)*x.AtVec(0)+.5
 			return a*a/2 + 2*b*b
@@ -112,7 +114,7 @@ var Valley = experiments.Definition[MoonsConfig]{
 			return err
 		}
 		law := exact.StandardGaussian(2)
-		model, err := experiments.Fit(ctx, r, &c.Core, experiments.Problem{
+		model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 			Energy: valley, Box: box, Shares: solvers.Shares{Model: 2, Energy: 2, Box: 1},
 			Potential: w, Start: layers.Start{Law: law}, Train: law.Sample(2000, random.New(c.Seed, "start", 0)),
 			Tolerance: 1e-2, Precondition: true, Decay: .98,
@@ -144,7 +146,7 @@ var Valley = experiments.Definition[MoonsConfig]{
 // An energy takes the place of data: the weights ρ/q of the model's own points
 // tell how well it was learned.
 func ExampleFit_energy() {
-	err := execute(Valley, func(r *experiments.Run) error {
+	err := execute(Valley, func(r *run.Run) error {
 		fmt.Println("effective sample size above 60 %:", r.Report.Metrics["ess"] > .6)
 		return nil
 	})

@@ -7,22 +7,25 @@ import (
 	"os"
 
 	"cmf/data"
-	"cmf/experiments"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/metric"
+	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/exact"
 	"cmf/solvers/random"
 )
 
 // MoonsConfig adds nothing to the variables that all experiments share.
-type MoonsConfig struct{ experiments.Core }
+type MoonsConfig struct{ config.Core }
 
 // Moons is an experiment of one's own: two moons learned from samples.
-var Moons = experiments.Definition[MoonsConfig]{
+var Moons = run.Definition[MoonsConfig]{
 	Name: "moons",
 	Presets: map[string]func(*MoonsConfig){
-		"default": func(c *MoonsConfig) { c.Steps, c.Batch, c.Hidden, c.LR = 300, 256, experiments.Widths{64, 64}, 1e-2 },
+		"default": func(c *MoonsConfig) { c.Steps, c.Batch, c.Hidden, c.LR = 300, 256, config.Widths{64, 64}, 1e-2 },
 	},
-	Do: func(ctx context.Context, r *experiments.Run, c *MoonsConfig) error {
+	Do: func(ctx context.Context, r *run.Run, c *MoonsConfig) error {
 		moons, err := data.Toy("moons")
 		if err != nil {
 			return err
@@ -36,7 +39,7 @@ var Moons = experiments.Definition[MoonsConfig]{
 		if err != nil {
 			return err
 		}
-		model, err := experiments.Fit(ctx, r, &c.Core, experiments.Problem{
+		model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 			Potential: w, Start: layers.Start{Law: law}, Train: points, Precondition: true, Decay: .99,
 		})
 		if err != nil || !model.Finished {
@@ -47,7 +50,7 @@ var Moons = experiments.Definition[MoonsConfig]{
 			return err
 		}
 		r.Report.Metrics["conjugate_converged"] = draw.Converged
-		r.Report.Metrics["energy_distance"], err = experiments.EnergyDistance(draw.Points, points)
+		r.Report.Metrics["energy_distance"], err = metric.EnergyDistance(draw.Points, points)
 		if err != nil {
 			return err
 		}
@@ -67,7 +70,7 @@ func ExampleDefinition() {
 	defer os.RemoveAll(out)
 	os.Setenv("CMF_OUT", out)
 	defer os.Unsetenv("CMF_OUT")
-	run, err := experiments.Execute(context.Background(), Moons, nil, io.Discard)
+	run, err := run.Execute(context.Background(), Moons, nil, io.Discard)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -3,6 +3,10 @@ package experiments
 import (
 	"math"
 
+	"cmf/experiments/figure"
+	"cmf/experiments/fit"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 	"cmf/solvers/potential"
@@ -12,9 +16,9 @@ import (
 )
 
 // gaussianPage says what the page leads with.
-func (r *Run) gaussianPage() {
+func gaussianPage(r *run.Run) {
 	r.Page.Summary = "A Gaussian, its closed form, and the potentials that CMFGen learns from samples and CMFMA from the energy."
-	r.Page.Headline = []Headline{
+	r.Page.Headline = []report.Headline{
 		{Metric: "cmfgen.uvp_percent", Label: "L2-UVP of ∇w, percent (floor: closed form at the sample's moments)"},
 		{Metric: "cmfma.uvp_percent", Label: "the same by CMFMA from the energy"},
 		{Metric: "cmfgen.gibbs_cov_rel_error", Label: "covariance of the Gibbs factor, relative error"},
@@ -24,13 +28,13 @@ func (r *Run) gaussianPage() {
 
 // drawFigure1 draws ρ, the moment Gibbs factor and the conjugate one with their
 // level sets, and that of the learned potential over the exact one.
-func (r *Run) drawFigure1(law *exact.Gaussian, m *Model, draw *Draw, held blas32.General) error {
+func drawFigure1(r *run.Run, law *exact.Gaussian, m *fit.Model, draw *fit.Draw, held blas32.General) error {
 	const shown = 1500
 	w, u := law.ConjugateMoment(), law.Moment()
 	// A Gaussian is the Gibbs factor of its own energy.
 	energy := &exact.Quadratic{Center: law.Mean, Values: inverses(law.Values), Vectors: law.Vectors}
 	rng := random.New(1, "Figure 1", 0)
-	var scenes []Scene
+	var scenes []figure.Scene
 	for _, p := range []struct {
 		title   string
 		exact   *exact.Quadratic
@@ -46,18 +50,18 @@ func (r *Run) drawFigure1(law *exact.Gaussian, m *Model, draw *Draw, held blas32
 		if err != nil {
 			return err
 		}
-		s := Scene{Title: p.title, Clouds: []Cloud{{"points", p.points}, {"exact level sets", exact}}}
+		s := figure.Scene{Title: p.title, Clouds: []figure.Cloud{{Name: "points", Points: p.points}, {Name: "exact level sets", Points: exact}}}
 		if p.learned != nil {
 			// Few enough dots that the exact sets show between them.
 			learned, err := levelSets(p.learned, p.exact.Center, 72)
 			if err != nil {
 				return err
 			}
-			s.Clouds = append(s.Clouds, Cloud{"learned level sets", learned})
+			s.Clouds = append(s.Clouds, figure.Cloud{Name: "learned level sets", Points: learned})
 		}
 		scenes = append(scenes, s)
 	}
-	if err := DrawScenes(r.path("figure1.png"), Box{}, scenes...); err != nil {
+	if err := figure.DrawScenes(r.Path("figure1.png"), figure.Box{}, scenes...); err != nil {
 		return err
 	}
 	r.AddFigure("figure1.png", "Figure 1: ρ, the Gibbs factor of its moment potential, N(m, Σ⁻¹), and that of its conjugate moment potential, N(c, Σ^{1/3}), exact and learned; level sets one, two and three standard deviations out. The moment measure's factor spreads inversely to ρ, the conjugate one follows it.")

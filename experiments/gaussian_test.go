@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/experiments/config"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 
@@ -36,7 +38,7 @@ func TestGaussianRefusesBadInput(t *testing.T) {
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
 			t.Setenv(c.name, c.value)
-			_, err := Load(new(GaussianConfig), Gaussian.Presets, nil, io.Discard)
+			_, err := config.Load(new(GaussianConfig), Gaussian.Presets, nil, io.Discard)
 			if err == nil || !strings.HasPrefix(err.Error(), c.name+"=") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %s=… and %q", err, c.name, c.want)
 			}
@@ -48,15 +50,15 @@ func TestGaussianRefusesBadInput(t *testing.T) {
 func TestMatrixText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := rapid.IntRange(1, 5).Draw(t, "d")
-		m := make(Matrix, d)
+		m := make(config.Matrix, d)
 		for i := range m {
 			m[i] = rapid.SliceOfN(rapid.Float64Range(-1e9, 1e9), d, d).Draw(t, "row")
 		}
-		var back Matrix
+		var back config.Matrix
 		if err := back.Decode(m.String()); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.EqualFunc(m, back, slices.Equal[Vector]) {
+		if !slices.EqualFunc(m, back, slices.Equal[config.Vector]) {
 			t.Fatalf("%v was read as %v", m, back)
 		}
 	})
@@ -64,7 +66,7 @@ func TestMatrixText(t *testing.T) {
 
 // Level sets of N(m, Σ)'s energy lie one, two and three deviations from m.
 func TestLevelSets(t *testing.T) {
-	law := mustGaussian(t, []float64{1, -2}, Matrix{{2, 1.8}, {1.8, 2}})
+	law := mustGaussian(t, []float64{1, -2}, config.Matrix{{2, 1.8}, {1.8, 2}})
 	w := law.ConjugateMoment()
 	x, err := levelSets(w, w.Center, 12)
 	if err != nil {
@@ -78,9 +80,9 @@ func TestLevelSets(t *testing.T) {
 	}
 }
 
-func mustGaussian(t *testing.T, mean []float64, cov Matrix) *exact.Gaussian {
+func mustGaussian(t *testing.T, mean []float64, cov config.Matrix) *exact.Gaussian {
 	t.Helper()
-	law, err := exact.GaussianFromMatrix(mean, cov.dense())
+	law, err := exact.GaussianFromMatrix(mean, cov.Dense())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,14 +127,14 @@ func TestGaussianFromIdentity(t *testing.T) {
 	}
 }
 
-func runGaussian(t *testing.T, variables ...string) *Run {
+func runGaussian(t *testing.T, variables ...string) *run.Run {
 	t.Helper()
 	t.Setenv("CMF_OUT", t.TempDir())
 	t.Setenv("CMF_PRESET", "quick")
 	for i := 0; i < len(variables); i += 2 {
 		t.Setenv(variables[i], variables[i+1])
 	}
-	r, err := Execute(t.Context(), Gaussian, nil, &bytes.Buffer{})
+	r, err := run.Execute(t.Context(), Gaussian, nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +143,7 @@ func runGaussian(t *testing.T, variables ...string) *Run {
 
 // checkGaussianFolder checks the truth in report.json against closed forms of
 // one entry, and the figure.
-func checkGaussianFolder(t *testing.T, r *Run, cov string) {
+func checkGaussianFolder(t *testing.T, r *run.Run, cov string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(r.Folder, "report.json"))
 	if err != nil {

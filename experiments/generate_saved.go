@@ -6,13 +6,18 @@ import (
 	"maps"
 	"slices"
 
+	"cmf/data/units"
+	"cmf/experiments/config"
+	"cmf/experiments/figure"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 )
 
 // GenerateConfig configures the command generate.
 type GenerateConfig struct {
-	Core
+	config.Core
 	Checkpoint string `desc:"checkpoint.safetensors of a run: the model to draw from"`
 	Count      int    `default:"10000" desc:"points to generate; 0 for none"`
 	Mixing     int    `default:"200" desc:"Langevin steps from the saved particles to the points that are generated"`
@@ -21,31 +26,31 @@ type GenerateConfig struct {
 
 // Validate checks the command's own variables.
 func (c *GenerateConfig) Validate() error {
-	return allowed(
-		rule{c.Checkpoint != "", "CHECKPOINT", c.Checkpoint, "name the checkpoint.safetensors of a run"},
-		rule{c.Resume == "", "RESUME", c.Resume, "nothing is trained here; CMF_CHECKPOINT names the model"},
-		rule{c.Count >= 0 && c.Count <= maxCount, "COUNT", c.Count, "allowed are 0 to 1000000"},
-		rule{c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"},
+	return config.Allowed(
+		config.Want(c.Checkpoint != "", "CHECKPOINT", c.Checkpoint, "name the checkpoint.safetensors of a run"),
+		config.Want(c.Resume == "", "RESUME", c.Resume, "nothing is trained here; CMF_CHECKPOINT names the model"),
+		config.Want(c.Count >= 0 && c.Count <= maxCount, "COUNT", c.Count, "allowed are 0 to 1000000"),
+		config.Want(c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"),
 	)
 }
 
 // Generate draws from the model of a checkpoint and evaluates it at given points.
 // The same seed, count, mixing and threads give the same bits.
-var Generate = Definition[GenerateConfig]{
+var Generate = run.Definition[GenerateConfig]{
 	Name:    "generate",
 	Presets: map[string]func(*GenerateConfig){"default": func(c *GenerateConfig) { c.Steps = 0 }},
 	Do:      doGenerate,
 }
 
-func doGenerate(_ context.Context, r *Run, c *GenerateConfig) error {
-	m, err := LoadModel(c.Checkpoint)
+func doGenerate(_ context.Context, r *run.Run, c *GenerateConfig) error {
+	m, err := fit.LoadModel(c.Checkpoint)
 	if err != nil {
 		return fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
 	}
 	d := m.Evaluator.Dim()
-	r.Report.Data = fmt.Sprintf("the model of %s, of the experiment %s, d = %d, after %d steps", c.Checkpoint, m.origin.experiment, d, m.State.Step)
+	r.Report.Data = fmt.Sprintf("the model of %s, of the experiment %s, d = %d, after %d steps", c.Checkpoint, m.Origin.Experiment, d, m.State.Step)
 	r.Page.Summary = "Points and densities of a saved model."
-	if m.origin.units == nil {
+	if m.Origin.Units == nil {
 		r.Note("The checkpoint names no units: points and densities are in those that the model was learned in.")
 	}
 	if c.Count > 0 {
@@ -63,7 +68,7 @@ func doGenerate(_ context.Context, r *Run, c *GenerateConfig) error {
 }
 
 // generate writes points and the Gibbs samples that they are the images of.
-func generate(r *Run, m *Model, c *GenerateConfig) error {
+func generate(r *run.Run, m *fit.Model, c *GenerateConfig) error {
 	draw, err := m.Draw(c.Count, c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
@@ -74,52 +79,52 @@ func generate(r *Run, m *Model, c *GenerateConfig) error {
 	if err != nil {
 		return err
 	}
-	if err := r.saveRows("samples", u, u.Columns, x); err != nil {
+	if err := r.SaveRows("samples", u, u.Columns, x); err != nil {
 		return err
 	}
-	if err := r.saveRows("gibbs", new(Units), nil, draw.Gibbs); err != nil {
+	if err := r.SaveRows("gibbs", new(units.Units), nil, draw.Gibbs); err != nil {
 		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, "samples.npy: points ∇w*(y) in the units of the data; gibbs.npy: the y of which they are the images, in the model's units.")
 	switch m.Evaluator.Dim() {
 	case 1:
 		r.AddFigure("points.png", "Histogram of generated points.")
-		return DrawHistogram(r.path("points.png"), Axes{X: u.name(0), Y: "density"}, batch.Column(x, 0), 0)
+		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: u.Name(0), Y: "density"}, batch.Column(x, 0), 0)
 	case 2:
-		return drawPlane(r, m, draw, Cloud{"generated", draw.Points})
+		return drawPlane(r, m, draw, figure.Cloud{Name: "generated", Points: draw.Points})
 	}
 	// In the data's units already.
-	return drawPoints(r, &Units{Columns: u.Columns, Height: u.Height, Width: u.Width}, Cloud{"generated", x})
+	return drawPoints(r, &units.Units{Columns: u.Columns, Height: u.Height, Width: u.Width}, figure.Cloud{Name: "generated", Points: x})
 }
 
 // evaluate writes log densities and gradients at the points of CMF_POINTS.
-func evaluate(r *Run, m *Model, c *GenerateConfig) error {
+func evaluate(r *run.Run, m *fit.Model, c *GenerateConfig) error {
 	x, read, err := loadPoints(c.Points)
 	if err != nil {
 		return err
 	}
 	u := m.Units()
 	switch {
-	case x.Cols != u.dim(m.Evaluator.Dim()):
-		return fmt.Errorf("its rows have %d coordinates, and the model %d", x.Cols, u.dim(m.Evaluator.Dim()))
+	case x.Cols != u.Dim(m.Evaluator.Dim()):
+		return fmt.Errorf("its rows have %d coordinates, and the model %d", x.Cols, u.Dim(m.Evaluator.Dim()))
 	case read.Height != 0 && (read.Height != u.Height || read.Width != u.Width):
 		return fmt.Errorf("its pictures have %d×%d pixels, and those of the model %d×%d", read.Width, read.Height, u.Width, u.Height)
 	case read.Columns != nil && u.Columns != nil && !slices.Equal(read.Columns, u.Columns):
 		return fmt.Errorf("its columns are %q, and the model's %q; give them in that order", read.Columns, u.Columns)
 	}
-	l, z, err := m.densityAt(x, random.New(c.Seed, "annealing", 0))
+	l, z, err := m.DensityAt(x, random.New(c.Seed, "annealing", 0))
 	if err != nil {
 		return err
 	}
-	l.report(r.Report.Metrics)
+	l.Report(r.Report.Metrics)
 	gradient := batch.New(z.Rows, z.Cols)
 	if err := m.Evaluator.Eval(z, nil, gradient); err != nil {
 		return err
 	}
-	if err := r.saveRows("densities", read, []string{"log_density"}, batch.WithColumns(batch.New(x.Rows, 0), l.LogPDF)); err != nil {
+	if err := r.SaveRows("densities", read, []string{"log_density"}, batch.WithColumns(batch.New(x.Rows, 0), l.LogPDF)); err != nil {
 		return err
 	}
-	if err := r.saveRows("gradients", new(Units), nil, gradient); err != nil {
+	if err := r.SaveRows("gradients", new(units.Units), nil, gradient); err != nil {
 		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, "densities.npy: the log density at each of the given points, in nats, with respect to the units of the data; gradients.npy: ∇w there, the noise of which they are the images, in the units of gibbs.npy.")

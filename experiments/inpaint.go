@@ -6,6 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"cmf/experiments/config"
+	"cmf/experiments/figure"
+	"cmf/experiments/picture"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
@@ -14,8 +18,8 @@ import (
 
 // InpaintConfig configures the experiment inpaint.
 type InpaintConfig struct {
-	Core
-	DigitModel
+	config.Core
+	picture.DigitModel
 	Checkpoint   string  `desc:"checkpoint of a run of mnist whose potential fills the holes; when empty, one is trained first"`
 	Digits       int     `default:"200" desc:"held-out digits to complete; from 2 to 2000"`
 	Draws        int     `default:"6" desc:"completions drawn of each digit by each method; from 2"`
@@ -31,25 +35,25 @@ func (c *InpaintConfig) Validate() error {
 	if err := c.DigitModel.Validate(); err != nil {
 		return err
 	}
-	if err := c.checkNoise(&c.Core); err != nil {
+	if err := c.CheckNoise(&c.Core); err != nil {
 		return err
 	}
 	for _, name := range c.holes() {
-		if err := oneOf("CMF_HOLES", name, holeNames...); err != nil {
+		if err := config.OneOf("CMF_HOLES", name, picture.HoleNames...); err != nil {
 			return err
 		}
 	}
-	if err := isFile("CMF_CHECKPOINT", c.Checkpoint); err != nil {
+	if err := config.IsFile("CMF_CHECKPOINT", c.Checkpoint); err != nil {
 		return err
 	}
-	return allowed(
-		rule{c.Checkpoint == "" || c.Resume == "", "RESUME", c.Resume, "nothing is trained beside CMF_CHECKPOINT; set one of the two"},
-		rule{c.Digits >= 2 && c.Digits <= 2000, "DIGITS", c.Digits, "allowed are 2 to 2000"},
-		rule{c.Draws >= 2 && c.Draws <= 1000, "DRAWS", c.Draws, "allowed are 2 to 1000"},
-		rule{c.Trajectories >= 6 && c.Trajectories <= 100000, "TRAJECTORIES", c.Trajectories, "allowed are 6 to 100000"},
-		rule{c.Leaps >= 1 && c.Leaps <= 1000, "LEAPS", c.Leaps, "allowed are 1 to 1000 gradients"},
-		rule{c.Deviation >= 1e-3 && c.Deviation <= 1e3, "DEVIATION", c.Deviation, "allowed are 0.001 to 1000"},
-		rule{c.Clamped >= 6 && c.Clamped <= 100000, "CLAMPED", c.Clamped, "allowed are 6 to 100000 steps"},
+	return config.Allowed(
+		config.Want(c.Checkpoint == "" || c.Resume == "", "RESUME", c.Resume, "nothing is trained beside CMF_CHECKPOINT; set one of the two"),
+		config.Want(c.Digits >= 2 && c.Digits <= 2000, "DIGITS", c.Digits, "allowed are 2 to 2000"),
+		config.Want(c.Draws >= 2 && c.Draws <= 1000, "DRAWS", c.Draws, "allowed are 2 to 1000"),
+		config.Want(c.Trajectories >= 6 && c.Trajectories <= 100000, "TRAJECTORIES", c.Trajectories, "allowed are 6 to 100000"),
+		config.Want(c.Leaps >= 1 && c.Leaps <= 1000, "LEAPS", c.Leaps, "allowed are 1 to 1000 gradients"),
+		config.Want(c.Deviation >= 1e-3 && c.Deviation <= 1e3, "DEVIATION", c.Deviation, "allowed are 0.001 to 1000"),
+		config.Want(c.Clamped >= 6 && c.Clamped <= 100000, "CLAMPED", c.Clamped, "allowed are 6 to 100000 steps"),
 	)
 }
 
@@ -57,26 +61,26 @@ func (c *InpaintConfig) holes() []string { return strings.Split(c.Holes, ",") }
 
 // Inpaint completes digits of which a part is hidden, by two methods that sample
 // what the potential allows there, against the Gaussian conditional mean.
-var Inpaint = Definition[InpaintConfig]{
+var Inpaint = run.Definition[InpaintConfig]{
 	Name: "inpaint",
 	Presets: map[string]func(*InpaintConfig){
 		"quick": func(c *InpaintConfig) {
-			c.Steps, c.Hidden, c.Train, c.Digits, c.Draws, c.Trajectories, c.Leaps, c.Clamped = 300, Widths{512}, 20000, 24, 4, 8, 6, 24
+			c.Steps, c.Hidden, c.Train, c.Digits, c.Draws, c.Trajectories, c.Leaps, c.Clamped = 300, config.Widths{512}, 20000, 24, 4, 8, 6, 24
 		},
 		"default": func(c *InpaintConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, Widths{1024}, 5e-3, "lbfgs"
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, config.Widths{1024}, 5e-3, "lbfgs"
 			// A potential that bends less along single pixels completes digits better.
 			c.Knots, c.Noise, c.Share = 4, .5, .8
 		},
 		"paper": func(c *InpaintConfig) {
-			c.Steps, c.Batch, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 2048, Widths{1024, 1024}, 10, 1e-3
+			c.Steps, c.Batch, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 2048, config.Widths{1024, 1024}, 10, 1e-3
 			c.Digits, c.Draws, c.Trajectories, c.Clamped = 1000, 8, 40, 200
 		},
 	},
 	Do: doInpaint,
 }
 
-func doInpaint(ctx context.Context, r *Run, c *InpaintConfig) error {
+func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 	p, err := openPrior(ctx, r, c)
 	if err != nil || p == nil {
 		return err
@@ -88,13 +92,13 @@ func doInpaint(ctx context.Context, r *Run, c *InpaintConfig) error {
 	if err != nil {
 		return err
 	}
-	observed, err := p.digits.units.Learning(judge.truth)
+	observed, err := p.digits.Units.Learning(judge.truth)
 	if err != nil {
 		return err
 	}
-	kept := blas32.General{Cols: pixels, Stride: pixels}
+	kept := blas32.General{Cols: picture.Pixels, Stride: picture.Pixels}
 	for _, name := range c.holes() {
-		h := newHole(name, c.Seed)
+		h := picture.NewHole(name, c.Seed)
 		r.Progress.Log.Info("filling", "hole", name, "digits", c.Digits, "draws", c.Draws)
 		shown, err := judge.references(r, p, h, observed)
 		if err != nil {
@@ -107,7 +111,7 @@ func doInpaint(ctx context.Context, r *Run, c *InpaintConfig) error {
 			{"posterior", "posterior (A)", fillByPosterior},
 			{"clamped", "clamped (B)", fillByClamping},
 		} {
-			f, err := m.draw(ctx, p, h, observed, c, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(holeNames, name))))
+			f, err := m.draw(ctx, p, h, observed, c, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(picture.HoleNames, name))))
 			if ctx.Err() != nil {
 				r.Report.Stopped = "interrupted while filling the hole " + name
 				return nil
@@ -127,7 +131,7 @@ func doInpaint(ctx context.Context, r *Run, c *InpaintConfig) error {
 			}
 		}
 		file := "inpaint_" + name + ".png"
-		if err := DrawTiles(r.path(file), shown.grids...); err != nil {
+		if err := figure.DrawTiles(r.Path(file), shown.grids...); err != nil {
 			return err
 		}
 		r.AddFigure(file, "Hole "+name+": held-out digits; what is seen of them; completions by the reference methods; mean and single draws of methods A and B.")
@@ -139,10 +143,10 @@ func doInpaint(ctx context.Context, r *Run, c *InpaintConfig) error {
 
 // keepObserved puts the observed pixels of the truth back into completions, each
 // row of which belongs to a digit, in their order.
-func keepObserved(x, truth blas32.General, h hole) blas32.General {
+func keepObserved(x, truth blas32.General, h picture.Hole) blas32.General {
 	each := x.Rows / truth.Rows
 	for i := range x.Rows {
-		for k, seen := range h.observed {
+		for k, seen := range h.Observed {
 			if seen {
 				batch.Row(x, i)[k] = batch.Row(truth, i/each)[k]
 			}

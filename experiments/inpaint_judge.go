@@ -3,6 +3,11 @@ package experiments
 import (
 	"math"
 
+	"cmf/experiments/figure"
+	"cmf/experiments/metric"
+	"cmf/experiments/picture"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 
@@ -13,19 +18,19 @@ import (
 type inpaintJudge struct {
 	truth      blas32.General // (n, 784), pixels
 	labels     []uint8
-	classifier *Classifier
+	classifier *picture.Classifier
 	inPixels   *exact.Gaussian // fitted to training pixels
 	train      blas32.General
 }
 
 func newInpaintJudge(p *prior, n int) (*inpaintJudge, error) {
-	set := p.digits.set
-	j := &inpaintJudge{truth: spread(set.Test, n), train: set.Train}
-	for _, k := range spreadRows(set.Test.Rows, n) {
+	set := p.digits.Set
+	j := &inpaintJudge{truth: picture.Spread(set.Test, n), train: set.Train}
+	for _, k := range picture.SpreadRows(set.Test.Rows, n) {
 		j.labels = append(j.labels, set.TestLabels[k])
 	}
 	var err error
-	if j.classifier, _, err = TrainedClassifier(); err != nil {
+	if j.classifier, _, err = picture.TrainedClassifier(); err != nil {
 		return nil, err
 	}
 	j.inPixels, err = exact.FitGaussian(set.Train, 1e-4)
@@ -33,22 +38,22 @@ func newInpaintJudge(p *prior, n int) (*inpaintJudge, error) {
 }
 
 // inpaintPicture is the figure of one hole, growing to the right.
-type inpaintPicture struct{ grids []Tiles }
+type inpaintPicture struct{ grids []figure.Tiles }
 
 // add puts the first digits' completions, columns of each, into the figure.
 func (p *inpaintPicture) add(title string, x blas32.General, columns int) {
 	const shown = 12
-	p.grids = append(p.grids, Tiles{Title: title, Pixels: batch.Rows(x, 0, min(shown*columns, x.Rows)), Height: side, Width: side, Columns: columns, Scale: 2})
+	p.grids = append(p.grids, figure.Tiles{Title: title, Pixels: batch.Rows(x, 0, min(shown*columns, x.Rows)), Height: picture.Side, Width: picture.Side, Columns: columns, Scale: 2})
 }
 
 // references fills a hole without the model: by the mean of training digits, by
 // the one nearest in what is observed, and by Gaussian conditional means.
-func (j *inpaintJudge) references(r *Run, p *prior, h hole, observed blas32.General) (*inpaintPicture, error) {
+func (j *inpaintJudge) references(r *run.Run, p *prior, h picture.Hole, observed blas32.General) (*inpaintPicture, error) {
 	n := j.truth.Rows
-	average, seen := batch.New(n, pixels), keepObserved(batch.New(n, pixels), j.truth, h)
+	average, seen := batch.New(n, picture.Pixels), keepObserved(batch.New(n, picture.Pixels), j.truth, h)
 	mean := batch.Means(j.train)
 	for i := range average.Data {
-		average.Data[i] = float32(mean[i%pixels])
+		average.Data[i] = float32(mean[i%picture.Pixels])
 	}
 	nearest, err := j.nearest(h)
 	if err != nil {
@@ -61,9 +66,9 @@ func (j *inpaintJudge) references(r *Run, p *prior, h hole, observed blas32.Gene
 	for i, v := range inPixels.Data {
 		inPixels.Data[i] = min(1, max(0, v))
 	}
-	inUnits, err := conditionalMean(p.digits.baseline, observed, h)
+	inUnits, err := conditionalMean(p.digits.Baseline, observed, h)
 	if err == nil {
-		inUnits, err = p.digits.pixels(inUnits)
+		inUnits, err = p.digits.Pixels(inUnits)
 	}
 	if err != nil {
 		return nil, err
@@ -92,13 +97,13 @@ func (j *inpaintJudge) references(r *Run, p *prior, h hole, observed blas32.Gene
 			return nil, err
 		}
 		for _, metric := range []string{"psnr", "ssim", "accuracy"} {
-			r.Report.Metrics[h.name+"."+m.name+"."+metric] = numbers[metric]
+			r.Report.Metrics[h.Name+"."+m.name+"."+metric] = numbers[metric]
 		}
 		if m.gaussian && numbers["psnr"] > best {
 			best = numbers["psnr"]
 			for _, method := range []string{"posterior", "clamped"} {
 				for metric, v := range numbers {
-					r.Report.Baseline[h.name+"."+method+"."+metric] = v
+					r.Report.Baseline[h.Name+"."+method+"."+metric] = v
 				}
 			}
 		}
@@ -107,18 +112,18 @@ func (j *inpaintJudge) references(r *Run, p *prior, h hole, observed blas32.Gene
 		}
 	}
 	for _, method := range []string{"posterior", "clamped"} {
-		r.Report.Floor[h.name+"."+method+".accuracy"], r.Report.Floor[h.name+"."+method+".accuracy_draw"] = floor, floor
+		r.Report.Floor[h.Name+"."+method+".accuracy"], r.Report.Floor[h.Name+"."+method+".accuracy_draw"] = floor, floor
 	}
 	return picture, nil
 }
 
 // nearest completes each digit by the training digit nearest to it in what is
 // observed.
-func (j *inpaintJudge) nearest(h hole) (blas32.General, error) {
+func (j *inpaintJudge) nearest(h picture.Hole) (blas32.General, error) {
 	masked := func(x blas32.General) blas32.General {
 		out := batch.New(x.Rows, x.Cols)
 		for i := range x.Rows {
-			for k, seen := range h.observed {
+			for k, seen := range h.Observed {
 				if seen {
 					batch.Row(out, i)[k] = batch.Row(x, i)[k]
 				}
@@ -126,11 +131,11 @@ func (j *inpaintJudge) nearest(h hole) (blas32.General, error) {
 		}
 		return out
 	}
-	_, index, err := NearestDistance(masked(j.truth), masked(j.train))
+	_, index, err := metric.NearestDistance(masked(j.truth), masked(j.train))
 	if err != nil {
 		return blas32.General{}, err
 	}
-	out := batch.New(j.truth.Rows, pixels)
+	out := batch.New(j.truth.Rows, picture.Pixels)
 	for i, k := range index {
 		copy(batch.Row(out, i), batch.Row(j.train, k))
 	}
@@ -139,8 +144,8 @@ func (j *inpaintJudge) nearest(h hole) (blas32.General, error) {
 
 // conditionalMean is a copy of x with the hole filled by its mean under a law
 // given the rest.
-func conditionalMean(law *exact.Gaussian, x blas32.General, h hole) (blas32.General, error) {
-	given, err := law.Given(h.observed)
+func conditionalMean(law *exact.Gaussian, x blas32.General, h picture.Hole) (blas32.General, error) {
+	given, err := law.Given(h.Observed)
 	if err != nil {
 		return blas32.General{}, err
 	}
@@ -150,9 +155,9 @@ func conditionalMean(law *exact.Gaussian, x blas32.General, h hole) (blas32.Gene
 }
 
 // greyHole paints the hole grey.
-func greyHole(x blas32.General, h hole) blas32.General {
+func greyHole(x blas32.General, h picture.Hole) blas32.General {
 	for i := range x.Rows {
-		for _, k := range h.hidden() {
+		for _, k := range h.Hidden() {
 			batch.Row(x, i)[k] = .5
 		}
 	}
@@ -161,10 +166,10 @@ func greyHole(x blas32.General, h hole) blas32.General {
 
 // numbers measures completions: the mean of each digit, (n, 784), and its draws,
 // (n·m, 784); where there is one each, they may be the same.
-func (j *inpaintJudge) numbers(h hole, mean, draws blas32.General) (Numbers, error) {
+func (j *inpaintJudge) numbers(h picture.Hole, mean, draws blas32.General) (report.Numbers, error) {
 	n := j.truth.Rows
 	each := draws.Rows / n
-	truths, labels := batch.New(draws.Rows, pixels), make([]uint8, draws.Rows)
+	truths, labels := batch.New(draws.Rows, picture.Pixels), make([]uint8, draws.Rows)
 	for i := range draws.Rows {
 		copy(batch.Row(truths, i), batch.Row(j.truth, i/each))
 		labels[i] = j.labels[i/each]
@@ -177,41 +182,41 @@ func (j *inpaintJudge) numbers(h hole, mean, draws blas32.General) (Numbers, err
 	if err != nil {
 		return nil, err
 	}
-	hidden := h.hidden()
-	return Numbers{
-		"psnr": holePSNR(j.truth, mean, hidden), "psnr_draw": holePSNR(truths, draws, hidden),
-		"ssim": holeSSIM(j.truth, mean, hidden), "ssim_draw": holeSSIM(truths, draws, hidden),
+	hidden := h.Hidden()
+	return report.Numbers{
+		"psnr": picture.HolePSNR(j.truth, mean, hidden), "psnr_draw": picture.HolePSNR(truths, draws, hidden),
+		"ssim": picture.HoleSSIM(j.truth, mean, hidden), "ssim_draw": picture.HoleSSIM(truths, draws, hidden),
 		"accuracy": ofMean, "accuracy_draw": ofDraws,
 	}, nil
 }
 
 // measure reports a method's completions.
-func (j *inpaintJudge) measure(r *Run, h hole, method string, mean, draws blas32.General, f fills) error {
+func (j *inpaintJudge) measure(r *run.Run, h picture.Hole, method string, mean, draws blas32.General, f fills) error {
 	numbers, err := j.numbers(h, mean, draws)
 	if err != nil {
 		return err
 	}
-	numbers["diversity"] = diversity(draws, draws.Rows/j.truth.Rows, h.hidden())
+	numbers["diversity"] = picture.Diversity(draws, draws.Rows/j.truth.Rows, h.Hidden())
 	numbers["acceptance"], numbers["unconverged_share"] = f.acceptance, f.missed
 	if numbers["r_hat"], err = f.rHat(j.truth.Rows); err != nil {
 		return err
 	}
 	for metric, v := range numbers {
-		r.Report.Metrics[h.name+"."+method+"."+metric] = v
+		r.Report.Metrics[h.Name+"."+method+"."+metric] = v
 	}
 	return nil
 }
 
 // headline puts a hole's main numbers on the page.
-func (j *inpaintJudge) headline(r *Run, h hole) {
+func (j *inpaintJudge) headline(r *run.Run, h picture.Hole) {
 	for _, m := range []struct{ name, label string }{{"posterior", "A, posterior"}, {"clamped", "B, clamped"}} {
-		key := h.name + "." + m.name + "."
+		key := h.Name + "." + m.name + "."
 		r.Page.Headline = append(r.Page.Headline,
-			Headline{Metric: key + "psnr", Label: "Hole " + h.name + ", " + m.label + ": PSNR of the mean completion, dB", Goal: Higher},
-			Headline{Metric: key + "psnr_draw", Label: "— PSNR of single draws, dB (baseline: of the mean)", Goal: Higher},
-			Headline{Metric: key + "ssim", Label: "— SSIM of the mean completion", Goal: Higher},
-			Headline{Metric: key + "accuracy", Label: "— accuracy of the classifier on the mean completion", Goal: Higher},
-			Headline{Metric: key + "accuracy_draw", Label: "— on single draws (baseline: on the mean)", Goal: Higher},
-			Headline{Metric: key + "diversity", Label: "— standard deviation over draws", Goal: Higher})
+			report.Headline{Metric: key + "psnr", Label: "Hole " + h.Name + ", " + m.label + ": PSNR of the mean completion, dB", Goal: report.Higher},
+			report.Headline{Metric: key + "psnr_draw", Label: "— PSNR of single draws, dB (baseline: of the mean)", Goal: report.Higher},
+			report.Headline{Metric: key + "ssim", Label: "— SSIM of the mean completion", Goal: report.Higher},
+			report.Headline{Metric: key + "accuracy", Label: "— accuracy of the classifier on the mean completion", Goal: report.Higher},
+			report.Headline{Metric: key + "accuracy_draw", Label: "— on single draws (baseline: on the mean)", Goal: report.Higher},
+			report.Headline{Metric: key + "diversity", Label: "— standard deviation over draws", Goal: report.Higher})
 	}
 }

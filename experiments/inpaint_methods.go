@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"cmf/experiments/picture"
 	"cmf/solvers/batch"
 	"cmf/solvers/conjugate"
 	"cmf/solvers/exact"
@@ -22,11 +23,11 @@ const inpaintTolerance = 1e-3
 // start repeats the observed pictures for their draws, adds the smoothing noise
 // that the model was trained with, and fills the hole by a draw of the Gaussian
 // fit's conditional law.
-func (p *prior) start(h hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (targets, x blas32.General, law *exact.Conditional, err error) {
-	if law, err = p.digits.law.Given(h.observed); err != nil {
+func (p *prior) start(h picture.Hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (targets, x blas32.General, law *exact.Conditional, err error) {
+	if law, err = p.digits.Law.Given(h.Observed); err != nil {
 		return targets, x, nil, err
 	}
-	targets, x = batch.New(observed.Rows*c.Draws, pixels), batch.New(observed.Rows*c.Draws, pixels)
+	targets, x = batch.New(observed.Rows*c.Draws, picture.Pixels), batch.New(observed.Rows*c.Draws, picture.Pixels)
 	rng.Normals(x.Data)
 	for i := range x.Rows {
 		from := batch.Row(observed, i/c.Draws)
@@ -40,7 +41,7 @@ func (p *prior) start(h hole, observed blas32.General, c *InpaintConfig, rng *ra
 
 // fillByPosterior samples the noise y behind a picture from its posterior; see
 // solvers.Posterior.
-func fillByPosterior(ctx context.Context, p *prior, h hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (fills, error) {
+func fillByPosterior(ctx context.Context, p *prior, h picture.Hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (fills, error) {
 	targets, x, _, err := p.start(h, observed, c, rng)
 	if err != nil {
 		return fills{}, err
@@ -54,12 +55,12 @@ func fillByPosterior(ctx context.Context, p *prior, h hole, observed blas32.Gene
 		return fills{}, err
 	}
 	target := &posterior.Noise{
-		Potential: p.w, Noise: p.noise, Observed: targets, Mask: h.observed, Deviation: c.Deviation,
+		Potential: p.w, Noise: p.noise, Observed: targets, Mask: h.Observed, Deviation: c.Deviation,
 		Conjugate: &conjugate.LBFGS{Tolerance: inpaintTolerance}, Hessian: conjugate.HessianSolver{Tolerance: .02},
 		Preconditioner: p.preconditioner, Points: x,
 	}
 	sampler := sampling.Hamiltonian{Leaps: c.Leaps}
-	if sampler.Preconditioner, err = posterior.Preconditioner(p.ofNoise, p.atData, h.observed, c.Deviation); err != nil {
+	if sampler.Preconditioner, err = posterior.Preconditioner(p.ofNoise, p.atData, h.Observed, c.Deviation); err != nil {
 		return fills{}, err
 	}
 	out := newFills(x.Rows, h)
@@ -91,13 +92,13 @@ func fillByPosterior(ctx context.Context, p *prior, h hole, observed blas32.Gene
 
 // fillByClamping alternates Langevin steps on the noise with putting the observed
 // pixels back; see solvers.Clamped.
-func fillByClamping(ctx context.Context, p *prior, h hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (fills, error) {
+func fillByClamping(ctx context.Context, p *prior, h picture.Hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (fills, error) {
 	targets, x, law, err := p.start(h, observed, c, rng)
 	if err != nil {
 		return fills{}, err
 	}
 	loop := &posterior.Clamped{
-		Potential: p.w, Noise: p.noise, Observed: targets, Mask: h.observed,
+		Potential: p.w, Noise: p.noise, Observed: targets, Mask: h.Observed,
 		Sampler: sampling.Langevin{Adjusted: true, Step: .1, Runaway: 1e9, Decay: .3},
 		From:    2 * c.Noise, To: c.Noise,
 		Conjugate: &conjugate.LBFGS{Tolerance: inpaintTolerance}, Preconditioner: p.preconditioner,
@@ -127,13 +128,13 @@ type fills struct {
 	missed     float64 // share of conjugate solves that did not converge
 }
 
-func newFills(chains int, h hole) fills {
-	return fills{sum: batch.New(chains, pixels), traces: make([][]float64, chains), hidden: h.hidden()}
+func newFills(chains int, h picture.Hole) fills {
+	return fills{sum: batch.New(chains, picture.Pixels), traces: make([][]float64, chains), hidden: h.Hidden()}
 }
 
 // add takes a state of all chains, (n·draws, d) in the model's units.
 func (f *fills) add(p *prior, x blas32.General) (err error) {
-	if f.draws, err = p.digits.pixels(x); err != nil {
+	if f.draws, err = p.digits.Pixels(x); err != nil {
 		return err
 	}
 	f.count++
@@ -153,7 +154,7 @@ func (f *fills) add(p *prior, x blas32.General) (err error) {
 // mean is the mean completion of each of n pictures, over the states of all its
 // chains.
 func (f *fills) mean(n int) blas32.General {
-	out := batch.New(n, pixels)
+	out := batch.New(n, picture.Pixels)
 	each := f.sum.Rows / n
 	for i := range f.sum.Rows {
 		for k, v := range batch.Row(f.sum, i) {

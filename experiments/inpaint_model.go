@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"strconv"
 
+	"cmf/data/units"
+	"cmf/experiments/fit"
+	"cmf/experiments/picture"
+	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/potential"
@@ -16,7 +20,7 @@ import (
 
 // prior is a potential learned from digits, by which holes are filled.
 type prior struct {
-	digits         *digitData
+	digits         *picture.DigitData
 	w              *layers.Evaluator
 	noise          potential.Potential
 	atData         *mat.SymDense             // the mean of ∇²w over data
@@ -26,28 +30,28 @@ type prior struct {
 }
 
 // openPrior reads the potential of CMF_CHECKPOINT, or learns one.
-func openPrior(ctx context.Context, r *Run, c *InpaintConfig) (*prior, error) {
+func openPrior(ctx context.Context, r *run.Run, c *InpaintConfig) (*prior, error) {
 	model, err := c.saved()
 	if err != nil {
 		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
 	}
 	p := new(prior)
-	var units *Units
+	var units *units.Units
 	if model != nil {
 		units = model.Units()
 	}
-	if p.digits, err = c.open(ctx, r, &c.Core, max(2000, c.Digits), units); err != nil {
+	if p.digits, err = c.Open(ctx, r, &c.Core, max(2000, c.Digits), units); err != nil {
 		return nil, err
 	}
 	if model != nil {
 		p.describe = fmt.Sprintf("the potential of %s, trained for %d steps", c.Checkpoint, model.State.Step)
 		return p, p.measure(model)
 	}
-	problem, err := c.problem(&c.Core, p.digits)
+	problem, err := c.Problem(&c.Core, p.digits)
 	if err != nil {
 		return nil, err
 	}
-	if model, err = Fit(ctx, r, &c.Core, problem); err != nil || !model.Finished {
+	if model, err = fit.Fit(ctx, r, &c.Core, problem); err != nil || !model.Finished {
 		return nil, err
 	}
 	p.describe = fmt.Sprintf("a potential trained for %d steps in this run", model.State.Step)
@@ -56,29 +60,29 @@ func openPrior(ctx context.Context, r *Run, c *InpaintConfig) (*prior, error) {
 
 // saved is the model of CMF_CHECKPOINT, nil without one; what its units and its
 // noise depend on is read into c.
-func (c *InpaintConfig) saved() (*Model, error) {
+func (c *InpaintConfig) saved() (*fit.Model, error) {
 	if c.Checkpoint == "" {
 		return nil, nil
 	}
-	m, err := LoadModel(c.Checkpoint)
+	m, err := fit.LoadModel(c.Checkpoint)
 	if err != nil {
 		return nil, err
 	}
 	u := m.Units()
-	if m.Evaluator.Dim() != pixels || u.Alpha == 0 {
-		return nil, fmt.Errorf("it is of the experiment %s, with points of %d coordinates; one of the experiment mnist is needed", m.origin.experiment, m.Evaluator.Dim())
+	if m.Evaluator.Dim() != picture.Pixels || u.Alpha == 0 {
+		return nil, fmt.Errorf("it is of the experiment %s, with points of %d coordinates; one of the experiment mnist is needed", m.Origin.Experiment, m.Evaluator.Dim())
 	}
-	c.Alpha, c.Source = u.Alpha, m.origin.config["CMF_SOURCE"]
-	if c.Noise, err = strconv.ParseFloat(m.origin.config["CMF_NOISE"], 64); err != nil {
+	c.Alpha, c.Source = u.Alpha, m.Origin.Config["CMF_SOURCE"]
+	if c.Noise, err = strconv.ParseFloat(m.Origin.Config["CMF_NOISE"], 64); err != nil {
 		return nil, fmt.Errorf("its CMF_NOISE: %w", err)
 	}
 	return m, c.Validate()
 }
 
 // measure takes the mean Hessians by which solves and steps are preconditioned.
-func (p *prior) measure(m *Model) (err error) {
+func (p *prior) measure(m *fit.Model) (err error) {
 	p.w = m.Evaluator
-	x := spread(p.digits.train, min(512, p.digits.train.Rows))
+	x := picture.Spread(p.digits.Train, min(512, p.digits.Train.Rows))
 	if p.atData, err = m.Curvature.MeanHessian(x); err != nil {
 		return err
 	}
@@ -90,10 +94,10 @@ func (p *prior) measure(m *Model) (err error) {
 	if err := p.w.Eval(x, nil, y); err != nil {
 		return err
 	}
-	p.ofNoise, err = m.noiseHessian(y)
+	p.ofNoise, err = m.NoiseHessian(y)
 	return err
 }
 
 // drawFills draws completions of the observed pictures, (n, 784) in the model's
 // units, whose holes hold anything.
-type drawFills func(ctx context.Context, p *prior, h hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (fills, error)
+type drawFills func(ctx context.Context, p *prior, h picture.Hole, observed blas32.General, c *InpaintConfig, rng *random.Stream) (fills, error)

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/experiments/picture"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
@@ -47,14 +50,14 @@ func TestInpaintOnStandIn(t *testing.T) {
 	}
 	var log bytes.Buffer
 	trained := paint(t, "CMF_HOLES", "scribble")
-	first, err := Execute(t.Context(), Inpaint, nil, &log)
+	first, err := run.Execute(t.Context(), Inpaint, nil, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkpoint := filepath.Join(trained, "checkpoint.safetensors")
 	// What the checkpoint was trained with overrides what is set.
 	filled := paint(t, "CMF_CHECKPOINT", checkpoint, "CMF_HIDDEN", "7", "CMF_ALPHA", "0.2", "CMF_HOLES", "half")
-	second, err := Execute(t.Context(), Inpaint, nil, &log)
+	second, err := run.Execute(t.Context(), Inpaint, nil, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,14 +65,14 @@ func TestInpaintOnStandIn(t *testing.T) {
 		t.Errorf("the notes do not name the checkpoint: %s", notes)
 	}
 	for _, c := range []struct {
-		r    *Run
+		r    *run.Run
 		hole string
 	}{{first, "scribble"}, {second, "half"}} {
 		if !strings.Contains(c.r.Report.Data, "stand-in") {
 			t.Errorf("the report's data is %q", c.r.Report.Data)
 		}
 		for _, file := range []string{"report.json", "index.html", "inpaint_" + c.hole + ".png", "samples.npy"} {
-			if info, err := os.Stat(c.r.path(file)); err != nil || info.Size() == 0 {
+			if info, err := os.Stat(c.r.Path(file)); err != nil || info.Size() == 0 {
 				t.Errorf("%s: %v", file, err)
 			}
 		}
@@ -82,8 +85,8 @@ func TestInpaintOnStandIn(t *testing.T) {
 	if x.Rows != 6*2 {
 		t.Errorf("samples.npy has %d rows", x.Rows)
 	}
-	truth := spread(data.StandIn(1, 0, 2000).Test, 6)
-	for k := range side * side / 2 { // the upper half of the first digit's draws is its own
+	truth := picture.Spread(data.StandIn(1, 0, 2000).Test, 6)
+	for k := range picture.Side * picture.Side / 2 { // the upper half of the first digit's draws is its own
 		if v := batch.Row(x, 1)[k]; v != batch.Row(truth, 0)[k] {
 			t.Fatalf("observed pixel %d of a completion is %g, of the digit %g", k, v, batch.Row(truth, 0)[k])
 		}
@@ -92,12 +95,12 @@ func TestInpaintOnStandIn(t *testing.T) {
 
 // checkCompletions checks that all numbers of a hole are there, that draws differ,
 // and that they are better than the mean of all digits.
-func checkCompletions(t *testing.T, r *Report, hole string) {
+func checkCompletions(t *testing.T, r *report.Report, hole string) {
 	t.Helper()
 	for _, method := range []string{"posterior", "clamped"} {
 		key := hole + "." + method + "."
 		for _, metric := range []string{"psnr", "psnr_draw", "ssim", "ssim_draw", "accuracy", "accuracy_draw"} {
-			for part, numbers := range map[string]Numbers{"metrics": r.Metrics, "baseline": r.Baseline} {
+			for part, numbers := range map[string]report.Numbers{"metrics": r.Metrics, "baseline": r.Baseline} {
 				if v, ok := numbers[key+metric]; !ok || math.IsNaN(v) {
 					t.Errorf("%s.%s is %g", part, key+metric, v)
 				}
@@ -124,7 +127,7 @@ func TestInpaintBadInput(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			paint(t, c.name, c.value)
-			_, err := Execute(t.Context(), Inpaint, nil, new(bytes.Buffer))
+			_, err := run.Execute(t.Context(), Inpaint, nil, new(bytes.Buffer))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one that says %q", err, c.want)
 			}
@@ -134,12 +137,12 @@ func TestInpaintBadInput(t *testing.T) {
 
 func TestHoles(t *testing.T) {
 	for name, want := range map[string][2]int{"half": {392, 392}, "centre": {196, 196}, "random": {340, 444}, "scribble": {80, 400}} {
-		h := newHole(name, 3)
-		if n := len(h.hidden()); n < want[0] || n > want[1] {
+		h := picture.NewHole(name, 3)
+		if n := len(h.Hidden()); n < want[0] || n > want[1] {
 			t.Errorf("the hole %s has %d pixels, want %d to %d", name, n, want[0], want[1])
 		}
 	}
-	if h := newHole("centre", 3); h.observed[14*side+14] || !h.observed[6*side+14] || !h.observed[14*side+21] || h.observed[20*side+20] {
+	if h := picture.NewHole("centre", 3); h.Observed[14*picture.Side+14] || !h.Observed[6*picture.Side+14] || !h.Observed[14*picture.Side+21] || h.Observed[20*picture.Side+20] {
 		t.Error("the hole in the centre is elsewhere")
 	}
 }
@@ -147,39 +150,39 @@ func TestHoles(t *testing.T) {
 // PSNR of a known error, SSIM of a picture with itself, its negative and a
 // constant, and the deviation of known draws.
 func TestInpaintMetrics(t *testing.T) {
-	truth := batch.New(2, pixels)
+	truth := batch.New(2, picture.Pixels)
 	random.New(1, "picture", 0).Normals(truth.Data)
 	for i, v := range truth.Data {
 		truth.Data[i] = .5 + .2*max(-2, min(2, v))
 	}
-	hidden := newHole("centre", 1).hidden()
-	off, negative, flat := batch.New(2, pixels), batch.New(2, pixels), batch.New(2, pixels)
+	hidden := picture.NewHole("centre", 1).Hidden()
+	off, negative, flat := batch.New(2, picture.Pixels), batch.New(2, picture.Pixels), batch.New(2, picture.Pixels)
 	for i, v := range truth.Data {
 		off.Data[i], negative.Data[i], flat.Data[i] = v+.1, 1-v, .5
 	}
-	if got := holePSNR(truth, off, hidden); math.Abs(got-20) > 1e-4 {
+	if got := picture.HolePSNR(truth, off, hidden); math.Abs(got-20) > 1e-4 {
 		t.Errorf("an error of .1 gives %g dB, want 20", got)
 	}
-	if got := holeSSIM(truth, truth, hidden); math.Abs(got-1) > 1e-9 {
+	if got := picture.HoleSSIM(truth, truth, hidden); math.Abs(got-1) > 1e-9 {
 		t.Errorf("SSIM with itself %g, want 1", got)
 	}
-	if got := holeSSIM(truth, negative, hidden); got > -.8 {
+	if got := picture.HoleSSIM(truth, negative, hidden); got > -.8 {
 		t.Errorf("SSIM with the negative %g, want near −1", got)
 	}
-	if got := holeSSIM(truth, flat, hidden); math.Abs(got) > .1 {
+	if got := picture.HoleSSIM(truth, flat, hidden); math.Abs(got) > .1 {
 		t.Errorf("SSIM with a constant %g, want near 0", got)
 	}
 	// Draws ±.3 about anything have the unbiased deviation .3·√2.
-	draws := batch.New(4, pixels)
+	draws := batch.New(4, picture.Pixels)
 	for i := range draws.Rows {
-		for k := range pixels {
+		for k := range picture.Pixels {
 			batch.Row(draws, i)[k] = batch.Row(truth, i/2)[k] + .3*float32(1-2*(i%2))
 		}
 	}
-	if got := diversity(draws, 2, hidden); math.Abs(got-.3*math.Sqrt2) > 1e-6 {
+	if got := picture.Diversity(draws, 2, hidden); math.Abs(got-.3*math.Sqrt2) > 1e-6 {
 		t.Errorf("diversity %g, want %g", got, .3*math.Sqrt2)
 	}
-	if got := diversity(blas32.General{Rows: 4, Cols: pixels, Stride: 0, Data: batch.Row(truth, 0)}, 2, hidden); got > 1e-6 {
+	if got := picture.Diversity(blas32.General{Rows: 4, Cols: picture.Pixels, Stride: 0, Data: batch.Row(truth, 0)}, 2, hidden); got > 1e-6 {
 		t.Errorf("diversity of equal draws %g", got)
 	}
 }
@@ -187,7 +190,7 @@ func TestInpaintMetrics(t *testing.T) {
 // Each digit to complete comes with its own label.
 func TestInpaintLabels(t *testing.T) {
 	set := data.StandIn(1, 1000, 500)
-	j, err := newInpaintJudge(&prior{digits: &digitData{set: set}}, 60)
+	j, err := newInpaintJudge(&prior{digits: &picture.DigitData{Set: set}}, 60)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"cmf/experiments/internal/exptest"
+	"cmf/experiments/report"
 	"cmf/graph"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -125,7 +127,7 @@ func (v *victim) build(t *testing.T, folder string) {
 	if err := v.start(t, v.whole, "").wait(); err != nil {
 		t.Fatalf("%s: %v", v.name, err)
 	}
-	v.rows, v.steps = rowsIn(v.whole), stepIn(t, v.whole)
+	v.rows, v.steps = rowsIn(v.whole), exptest.StepIn(t, v.whole)
 	v.rest = time.Since(lastRow(v.whole, start))
 }
 
@@ -204,8 +206,8 @@ func (v *victim) strikeAndResume(t *testing.T, rng *rand.Rand, out string, strik
 		checkLeft(t, out)
 		step := "none"
 		resume = ""
-		if path := filepath.Join(out, "checkpoint.safetensors"); exists(path) {
-			now := stepIn(t, out)
+		if path := filepath.Join(out, "checkpoint.safetensors"); exptest.Exists(path) {
+			now := exptest.StepIn(t, out)
 			if now < last {
 				t.Errorf("%s after %v: the checkpoint went back from step %d to %d", v.name, s, last, now)
 			}
@@ -276,7 +278,7 @@ func checkLeft(t *testing.T, out string) {
 			if len(text) > 0 && text[len(text)-1] != '\n' {
 				return errors.New("metrics.jsonl ends in a torn line")
 			}
-			_, err = ReadMetricsLog(filepath.Dir(path))
+			_, err = report.ReadMetricsLog(filepath.Dir(path))
 		case filepath.Ext(path) == ".json" && !json.Valid(text):
 			return fmt.Errorf("%s is torn", path)
 		case filepath.Ext(path) == ".safetensors":
@@ -295,10 +297,10 @@ func (v *victim) differs(t *testing.T, out string) string {
 	t.Helper()
 	var all string
 	for _, part := range []string{"", "cmfma"} {
-		if !exists(filepath.Join(v.whole, part, "checkpoint.safetensors")) {
+		if !exptest.Exists(filepath.Join(v.whole, part, "checkpoint.safetensors")) {
 			continue
 		}
-		want, got := loadCheckpoint(t, v.whole, part), loadCheckpoint(t, out, part)
+		want, got := exptest.LoadCheckpoint(t, v.whole, part), exptest.LoadCheckpoint(t, out, part)
 		delete(want.Texts, "config") // it names the folders
 		delete(got.Texts, "config")
 		all += gocmp.Diff(want.Texts, got.Texts)
@@ -310,24 +312,15 @@ func (v *victim) differs(t *testing.T, out string) string {
 		if len(want.Tensors) != len(got.Tensors) {
 			all += fmt.Sprintf("%d and %d tensors\n", len(want.Tensors), len(got.Tensors))
 		}
-		all += gocmp.Diff(linesOf(t, v.whole, part), linesOf(t, out, part))
+		all += gocmp.Diff(exptest.LinesOf(t, v.whole, part), exptest.LinesOf(t, out, part))
 	}
 	return all + gocmp.Diff(numbersOf(t, v.whole), numbersOf(t, out))
 }
 
-func linesOf(t *testing.T, path ...string) []string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(append(path, "metrics.jsonl")...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Split(string(text), "\n")
-}
-
 // numbersOf are the report's metrics, apart from times.
-func numbersOf(t *testing.T, out string) map[string]Numbers {
+func numbersOf(t *testing.T, out string) map[string]report.Numbers {
 	t.Helper()
-	var r Report
+	var r report.Report
 	text, err := os.ReadFile(filepath.Join(out, "report.json"))
 	if err == nil {
 		err = json.Unmarshal(text, &r)
@@ -338,30 +331,10 @@ func numbersOf(t *testing.T, out string) map[string]Numbers {
 	if r.Stopped != "" {
 		t.Errorf("%s: stopped: %s", out, r.Stopped)
 	}
-	for _, numbers := range []Numbers{r.Metrics, r.Floor, r.Baseline} {
+	for _, numbers := range []report.Numbers{r.Metrics, r.Floor, r.Baseline} {
 		maps.DeleteFunc(numbers, func(name string, v float64) bool { return strings.HasSuffix(name, "seconds") || v != v })
 	}
-	return map[string]Numbers{"metrics": r.Metrics, "floor": r.Floor, "baseline": r.Baseline}
-}
-
-// stepIn sums the steps of the checkpoints of a run's fits.
-func stepIn(t *testing.T, out string) (steps int) {
-	t.Helper()
-	for _, part := range []string{"", "cmfma"} {
-		if exists(filepath.Join(out, part, "checkpoint.safetensors")) {
-			step, err := strconv.Atoi(loadCheckpoint(t, out, part).Texts["step"])
-			if err != nil {
-				t.Fatal(err)
-			}
-			steps += step
-		}
-	}
-	return steps
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+	return map[string]report.Numbers{"metrics": r.Metrics, "floor": r.Floor, "baseline": r.Baseline}
 }
 
 func writePoints(t *testing.T, path string) {

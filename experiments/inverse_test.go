@@ -10,6 +10,11 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/figure"
+	"cmf/experiments/fit"
+	"cmf/experiments/metric"
+	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/exact"
 	"cmf/solvers/potential"
@@ -20,14 +25,14 @@ import (
 
 // knownConfig configures problems whose potential is known.
 type knownConfig struct {
-	Core
+	config.Core
 	Dim int `default:"2" desc:"dimension of the problem"`
 }
 
 // recoverMap learns the potential truth by fit, and reports UVP at held-out points
 // beside that of the Gaussian with their moments.
-func recoverMap(r *Run, c *knownConfig, truth potential.Potential, law *exact.Gaussian, held blas32.General, fit func(w *layers.ICNN) (*Model, error)) (err error) {
-	if r.Report.Baseline["uvp_percent"], err = potentialUVP(law.ConjugateMoment(), truth, held); err != nil {
+func recoverMap(r *run.Run, c *knownConfig, truth potential.Potential, law *exact.Gaussian, held blas32.General, fit func(w *layers.ICNN) (*fit.Model, error)) (err error) {
+	if r.Report.Baseline["uvp_percent"], err = metric.PotentialUVP(law.ConjugateMoment(), truth, held); err != nil {
 		return err
 	}
 	w, err := layers.NewICNN(layers.Architecture{Dim: c.Dim, Hidden: c.Hidden, Full: true})
@@ -38,17 +43,17 @@ func recoverMap(r *Run, c *knownConfig, truth potential.Potential, law *exact.Ga
 	if err != nil || !model.Finished {
 		return err
 	}
-	r.Report.Metrics["uvp_percent"], err = potentialUVP(model.Evaluator, truth, held)
+	r.Report.Metrics["uvp_percent"], err = metric.PotentialUVP(model.Evaluator, truth, held)
 	return err
 }
 
 // inverse learns a random potential back from samples of its measure.
-var inverse = Definition[knownConfig]{
+var inverse = run.Definition[knownConfig]{
 	Name: "inverse",
 	Presets: map[string]func(*knownConfig){
-		"default": func(c *knownConfig) { c.Steps, c.Hidden, c.LR = 1000, Widths{128}, 1e-2 },
+		"default": func(c *knownConfig) { c.Steps, c.Hidden, c.LR = 1000, config.Widths{128}, 1e-2 },
 	},
-	Do: func(ctx context.Context, r *Run, c *knownConfig) error {
+	Do: func(ctx context.Context, r *run.Run, c *knownConfig) error {
 		truth, err := data.NewInverse(c.Dim, 8*c.Dim, random.New(c.Seed, "truth", uint64(c.Dim)))
 		if err != nil {
 			return err
@@ -65,22 +70,22 @@ var inverse = Definition[knownConfig]{
 		if err != nil {
 			return err
 		}
-		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*Model, error) {
-			return Fit(ctx, r, &c.Core, Problem{
-				Potential: w, Start: layers.Start{Law: startLaw(c.Init, law), Share: .5, Fixed: .1}, Train: train,
+		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*fit.Model, error) {
+			return fit.Fit(ctx, r, &c.Core, fit.Problem{
+				Potential: w, Start: layers.Start{Law: fit.StartLaw(c.Init, law), Share: .5, Fixed: .1}, Train: train,
 				Particles: 4096, Tolerance: 1e-3, Decay: .995, Precondition: true,
 			})
 		})
 	},
 }
 
-func runInverse(t *testing.T, d, steps, seed int) *Run {
+func runInverse(t *testing.T, d, steps, seed int) *run.Run {
 	t.Helper()
 	t.Setenv("CMF_OUT", t.TempDir())
 	t.Setenv("CMF_DIM", strconv.Itoa(d))
 	t.Setenv("CMF_STEPS", strconv.Itoa(steps))
 	t.Setenv("CMF_SEED", strconv.Itoa(seed))
-	r, err := Execute(t.Context(), inverse, nil, &bytes.Buffer{})
+	r, err := run.Execute(t.Context(), inverse, nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,9 +112,9 @@ func TestInverseStudy(t *testing.T) {
 	if folder == "" {
 		t.Skip("INVERSE_STUDY names no folder")
 	}
-	var lines []Series
+	var lines []figure.Series
 	for _, d := range []int{2, 8, 32} {
-		s := Series{Name: fmt.Sprintf("d = %d", d)}
+		s := figure.Series{Name: fmt.Sprintf("d = %d", d)}
 		for _, steps := range []int{250, 1000, 4000} {
 			var uvp, gaussian float64
 			for seed := 1; seed <= 3; seed++ {
@@ -124,8 +129,8 @@ func TestInverseStudy(t *testing.T) {
 		}
 		lines = append(lines, s)
 	}
-	axes := Axes{Title: "Random potentials learned back", X: "iterations", Y: "L2-UVP, percent", LogX: true, LogY: true}
-	if err := DrawCurves(filepath.Join(folder, "inverse.png"), axes, lines...); err != nil {
+	axes := figure.Axes{Title: "Random potentials learned back", X: "iterations", Y: "L2-UVP, percent", LogX: true, LogY: true}
+	if err := figure.DrawCurves(filepath.Join(folder, "inverse.png"), axes, lines...); err != nil {
 		t.Fatal(err)
 	}
 }

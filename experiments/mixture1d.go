@@ -9,6 +9,10 @@ import (
 	"strings"
 
 	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/exact"
 	"cmf/solvers/line"
@@ -17,7 +21,7 @@ import (
 
 // Mixture1DConfig configures the experiment mixture1d.
 type Mixture1DConfig struct {
-	Core
+	config.Core
 	Mixture   components `default:"0.5,-2,0.5;0.5,2,0.5" desc:"mixture of normals on the line: weight,mean,deviation of each component, separated by semicolons"`
 	At        places     `default:"-2,-1,0,0.5,1,2" desc:"points at which the report gives the exact slope w'"`
 	Points    int        `default:"100000" desc:"points of the mixture to train on"`
@@ -28,17 +32,17 @@ type Mixture1DConfig struct {
 
 // Validate checks the experiment's own variables.
 func (c *Mixture1DConfig) Validate() error {
-	if err := oneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
+	if err := config.OneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
 		return fmt.Errorf("%w: the truth is that of the Gibbs factor", err)
 	}
-	if err := c.checkLoss(false); err != nil {
+	if err := fit.CheckLoss(&c.Core, false); err != nil {
 		return err
 	}
-	return allowed(
-		rule{c.Points >= 100 && c.Points <= 10000000, "POINTS", c.Points, "allowed are 100 to 10000000"},
-		rule{c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"},
-		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
-		rule{c.Samples >= 8 && c.Samples <= maxCount, "SAMPLES", c.Samples, "allowed are 8 to 1000000"},
+	return config.Allowed(
+		config.Want(c.Points >= 100 && c.Points <= 10000000, "POINTS", c.Points, "allowed are 100 to 10000000"),
+		config.Want(c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"),
+		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
+		config.Want(c.Samples >= 8 && c.Samples <= maxCount, "SAMPLES", c.Samples, "allowed are 8 to 1000000"),
 	)
 }
 
@@ -113,19 +117,19 @@ func encodeNumbers(numbers []float64) string {
 // Mixture1D is Figure 2's experiment: a mixture of normals on the line, its
 // exact moment and conjugate moment potentials, and CMFGen's potential held
 // against the latter.
-var Mixture1D = Definition[Mixture1DConfig]{
+var Mixture1D = run.Definition[Mixture1DConfig]{
 	Name: "mixture1d",
 	Presets: map[string]func(*Mixture1DConfig){
 		"quick": func(c *Mixture1DConfig) { c.Steps, c.Batch, c.Points = 300, 512, 20000 },
 		"default": func(c *Mixture1DConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Init = 3000, 1024, Widths{64, 64}, 1e-2, "identity"
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Init = 3000, 1024, config.Widths{64, 64}, 1e-2, "identity"
 		},
-		"paper": func(c *Mixture1DConfig) { c.Steps, c.Hidden = 50000, Widths{64, 64, 64, 64} },
+		"paper": func(c *Mixture1DConfig) { c.Steps, c.Hidden = 50000, config.Widths{64, 64, 64, 64} },
 	},
 	Do: doMixture1D,
 }
 
-func doMixture1D(ctx context.Context, r *Run, c *Mixture1DConfig) error {
+func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 	truth, err := solveLine(r, c)
 	if err != nil {
 		return err
@@ -143,14 +147,14 @@ func doMixture1D(ctx context.Context, r *Run, c *Mixture1DConfig) error {
 	if err != nil {
 		return err
 	}
-	uvp := func(m *Model) (Numbers, error) {
+	uvp := func(m *fit.Model) (report.Numbers, error) {
 		v, err := truth.uvp(m.Evaluator)
-		return Numbers{"cmfgen.uvp_percent": v}, err
+		return report.Numbers{"cmfgen.uvp_percent": v}, err
 	}
 	// The valley between two modes is flat, so that next to no curvature is fixed,
 	// and w′ climbs fast within a narrow mode, so that hinges are sharp.
-	start := layers.Start{Law: startLaw(c.Init, law), Share: .1, Fixed: .01, Spread: 12}
-	model, err := Fit(ctx, r, &c.Core, Problem{
+	start := layers.Start{Law: fit.StartLaw(c.Init, law), Share: .1, Fixed: .01, Spread: 12}
+	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential:    potential,
 		Start:        start,
 		Train:        train,
@@ -189,7 +193,7 @@ func doMixture1D(ctx context.Context, r *Run, c *Mixture1DConfig) error {
 }
 
 // learnEnergy learns the same potential by CMFMA, from the mixture's energy.
-func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *Run, shape layers.Architecture, start layers.Start, rho *line.Mixture) (*Model, error) {
+func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *run.Run, shape layers.Architecture, start layers.Start, rho *line.Mixture) (*fit.Model, error) {
 	potential, err := layers.NewICNN(shape)
 	if err != nil {
 		return nil, err
@@ -198,7 +202,7 @@ func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *Run, shape layers.
 	if err != nil {
 		return nil, err
 	}
-	return (&energyTarget{energy: e, box: e.Box}).fit(ctx, r, &c.Core, Problem{
+	return (&energyTarget{energy: e, box: e.Box}).fit(ctx, r, &c.Core, fit.Problem{
 		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Particles: c.Particles, Langevin: c.Langevin, Decay: .995,
 	})
 }

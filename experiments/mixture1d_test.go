@@ -8,9 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 )
 
-func runMixture1D(t *testing.T, variables ...string) (*Run, string, error) {
+func runMixture1D(t *testing.T, variables ...string) (*run.Run, string, error) {
 	t.Helper()
 	t.Setenv("CMF_OUT", t.TempDir())
 	t.Setenv("CMF_PRESET", "quick")
@@ -18,7 +21,7 @@ func runMixture1D(t *testing.T, variables ...string) (*Run, string, error) {
 		t.Setenv(variables[i], variables[i+1])
 	}
 	var log bytes.Buffer
-	r, err := Execute(t.Context(), Mixture1D, nil, &log)
+	r, err := run.Execute(t.Context(), Mixture1D, nil, &log)
 	return r, log.String(), err
 }
 
@@ -34,7 +37,7 @@ type mixtureReport struct {
 			GibbsVar  float64 `json:"gibbs_var"`
 		}
 	}
-	Metrics Numbers
+	Metrics report.Numbers
 	Notes   []string
 }
 

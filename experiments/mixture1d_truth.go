@@ -5,6 +5,10 @@ import (
 	"math"
 	"slices"
 
+	"cmf/experiments/figure"
+	"cmf/experiments/metric"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/line"
 	"cmf/solvers/potential"
@@ -21,7 +25,7 @@ type lineTruth struct {
 }
 
 // solveLine solves both fixed points and reports them.
-func solveLine(r *Run, c *Mixture1DConfig) (*lineTruth, error) {
+func solveLine(r *run.Run, c *Mixture1DConfig) (*lineTruth, error) {
 	rho, err := line.NewMixture(c.Mixture...)
 	if err != nil {
 		return nil, fmt.Errorf("CMF_MIXTURE=%v: %w", c.Mixture, err)
@@ -49,16 +53,16 @@ func solveLine(r *Run, c *Mixture1DConfig) (*lineTruth, error) {
 	r.Report.Truth = map[string]any{
 		"gibbs_mean": w.Mean, "gibbs_var": w.Variance, "log_z": w.LogZ,
 		"at":     map[string][]float64{"x": c.At, "slope": slopes},
-		"moment": Numbers{"gibbs_mean": u.Mean, "gibbs_var": u.Variance},
+		"moment": report.Numbers{"gibbs_mean": u.Mean, "gibbs_var": u.Variance},
 	}
 	r.Report.Metrics["fixed_point.residual"] = w.Residual
 	r.Report.Metrics["fixed_point.iterations"] = float64(w.Iterations)
-	r.Page.Headline = []Headline{
+	r.Page.Headline = []report.Headline{
 		{Metric: "cmfgen.uvp_percent", Label: "unexplained variance of the learned map, %"},
 		{Metric: "cmfma.uvp_percent", Label: "the same by CMFMA from the energy, %"},
 		{Metric: "fixed_point.residual", Label: "residual of the exact solution, deviations of the Gibbs factor"},
-		{Metric: "cmfgen.gibbs_mean", Label: "mean of the learned Gibbs factor", Goal: Nearer, Target: w.Mean},
-		{Metric: "cmfgen.gibbs_var", Label: "variance of the learned Gibbs factor", Goal: Nearer, Target: w.Variance},
+		{Metric: "cmfgen.gibbs_mean", Label: "mean of the learned Gibbs factor", Goal: report.Nearer, Target: w.Mean},
+		{Metric: "cmfgen.gibbs_var", Label: "variance of the learned Gibbs factor", Goal: report.Nearer, Target: w.Variance},
 	}
 	return t, nil
 }
@@ -79,13 +83,13 @@ func (t *lineTruth) uvp(learned potential.Potential) (float64, error) {
 	if err := learned.Eval(t.points, nil, g); err != nil {
 		return 0, err
 	}
-	return UVP(g, t.slopes)
+	return metric.UVP(g, t.slopes)
 }
 
 // drawDensities draws the densities of the paper's Figure 2.
-func (t *lineTruth) drawDensities(r *Run) error {
+func (t *lineTruth) drawDensities(r *run.Run) error {
 	x := covering(801, t.quantile, t.conjugate.GibbsQuantile, t.moment.GibbsQuantile)
-	err := DrawCurves(r.path("densities.png"), Axes{Title: "Exact densities", X: "x"},
+	err := figure.DrawCurves(r.Path("densities.png"), figure.Axes{Title: "Exact densities", X: "x"},
 		sampled("ρ", x, func(v float64) float64 { return math.Exp(t.rho.LogPDF(v)) }),
 		sampled("Gibbs factor, moment", x, t.moment.GibbsPDF),
 		sampled("Gibbs factor, conjugate", x, t.conjugate.GibbsPDF),
@@ -99,15 +103,15 @@ func (t *lineTruth) drawDensities(r *Run) error {
 
 // drawLearned draws the learned Gibbs factor and maps over the exact ones, and
 // reports the former's mean and variance.
-func (t *lineTruth) drawLearned(r *Run, w potential.Potential) error {
+func (t *lineTruth) drawLearned(r *run.Run, w potential.Potential) error {
 	x := covering(2001, t.conjugate.GibbsQuantile)
 	learned, err := newLearnedLine(w, x)
 	if err != nil {
 		return err
 	}
 	r.Report.Metrics["cmfgen.gibbs_mean"], r.Report.Metrics["cmfgen.gibbs_var"] = learned.mean, learned.variance
-	err = DrawCurves(r.path("gibbs.png"), Axes{Title: "Conjugate Gibbs factor", X: "x"},
-		sampled("exact", x, t.conjugate.GibbsPDF), Series{Name: "learned", X: x, Y: learned.pdf})
+	err = figure.DrawCurves(r.Path("gibbs.png"), figure.Axes{Title: "Conjugate Gibbs factor", X: "x"},
+		sampled("exact", x, t.conjugate.GibbsPDF), figure.Series{Name: "learned", X: x, Y: learned.pdf})
 	if err != nil {
 		return err
 	}
@@ -118,9 +122,9 @@ func (t *lineTruth) drawLearned(r *Run, w potential.Potential) error {
 		return err
 	}
 	exact := sampled("exact w'", x, t.conjugate.Slope)
-	err = DrawCurves(r.path("maps.png"), Axes{Title: "Maps", X: "x, or y", Y: "w'(x), or (w*)'(y)"},
-		exact, Series{Name: "learned w'", X: x, Y: learned.slope},
-		Series{Name: "exact (w*)'", X: exact.Y, Y: x}, Series{Name: "learned (w*)'", X: learned.slope, Y: x})
+	err = figure.DrawCurves(r.Path("maps.png"), figure.Axes{Title: "Maps", X: "x, or y", Y: "w'(x), or (w*)'(y)"},
+		exact, figure.Series{Name: "learned w'", X: x, Y: learned.slope},
+		figure.Series{Name: "exact (w*)'", X: exact.Y, Y: x}, figure.Series{Name: "learned (w*)'", X: learned.slope, Y: x})
 	if err != nil {
 		return err
 	}
@@ -147,8 +151,8 @@ func covering(n int, quantiles ...func(p float64) float64) []float64 {
 }
 
 // sampled is f at each x.
-func sampled(name string, x []float64, f func(float64) float64) Series {
-	s := Series{Name: name, X: x, Y: make([]float64, len(x))}
+func sampled(name string, x []float64, f func(float64) float64) figure.Series {
+	s := figure.Series{Name: name, X: x, Y: make([]float64, len(x))}
 	for i, v := range x {
 		s.Y[i] = f(v)
 	}

@@ -12,6 +12,10 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/experiments/fit"
+	"cmf/experiments/picture"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/graph"
 )
 
@@ -33,10 +37,10 @@ func small(t *testing.T, extra ...string) string {
 	return out
 }
 
-func execute(t *testing.T, ctx context.Context) (*Run, string, error) {
+func execute(t *testing.T, ctx context.Context) (*run.Run, string, error) {
 	t.Helper()
 	var log bytes.Buffer
-	r, err := Execute(ctx, MNIST, nil, &log)
+	r, err := run.Execute(ctx, MNIST, nil, &log)
 	return r, log.String(), err
 }
 
@@ -60,7 +64,7 @@ func TestMNISTOnStandIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var left Report
+	var left report.Report
 	if err := json.Unmarshal(text, &left); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +72,7 @@ func TestMNISTOnStandIn(t *testing.T) {
 		t.Errorf("report.json's data is %q", left.Data)
 	}
 	for _, name := range []string{"frechet", "energy_distance", "nn_accuracy"} {
-		for part, numbers := range map[string]Numbers{"metrics": left.Metrics, "baseline": left.Baseline, "floor": left.Floor} {
+		for part, numbers := range map[string]report.Numbers{"metrics": left.Metrics, "baseline": left.Baseline, "floor": left.Floor} {
 			if v, ok := numbers[name]; !ok || math.IsNaN(v) {
 				t.Errorf("%s.%s is %v", part, name, v)
 			}
@@ -89,7 +93,7 @@ func TestMNISTOnStandIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if samples.Rows != 64 || samples.Cols != pixels {
+	if samples.Rows != 64 || samples.Cols != picture.Pixels {
 		t.Errorf("samples.npy has shape (%d, %d)", samples.Rows, samples.Cols)
 	}
 	for i, v := range samples.Data {
@@ -118,12 +122,12 @@ func TestResumeIsExact(t *testing.T) {
 	}
 	part := small(t)
 	interrupted, cancel := context.WithCancel(t.Context())
-	afterStep = func(step int) {
+	fit.AfterStep = func(step int) {
 		if step == 7 {
 			cancel()
 		}
 	}
-	defer func() { afterStep = nil }()
+	defer func() { fit.AfterStep = nil }()
 	r, _, err := execute(t, interrupted)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"cmf/experiments/run"
 )
 
 // readText reads a file of the repository.
@@ -45,9 +47,9 @@ func TestREADMENamesWhatExists(t *testing.T) {
 func TestREADMEVariables(t *testing.T) {
 	var help strings.Builder
 	for _, usage := range []func(){
-		usageOf(t, &help, Bench), usageOf(t, &help, Cartoon), usageOf(t, &help, Energy), usageOf(t, &help, Gaussian), usageOf(t, &help, Generate),
+		usageOf(t, &help, Cartoon), usageOf(t, &help, Energy), usageOf(t, &help, Gaussian), usageOf(t, &help, Generate),
 		usageOf(t, &help, Inpaint), usageOf(t, &help, MNIST), usageOf(t, &help, Mixture1D), usageOf(t, &help, Samples), usageOf(t, &help, Toy2D),
-		func() { ToyAblation.execute(t.Context(), []string{"-h"}, &help) },
+		func() { ToyAblation.Execute(t.Context(), []string{"-h"}, &help) },
 	} {
 		usage()
 	}
@@ -63,8 +65,8 @@ func TestREADMEVariables(t *testing.T) {
 	}
 }
 
-func usageOf[T any](t *testing.T, out io.Writer, d Definition[T]) func() {
-	return func() { Execute(t.Context(), d, []string{"-h"}, out) }
+func usageOf[T any](t *testing.T, out io.Writer, d run.Definition[T]) func() {
+	return func() { run.Execute(t.Context(), d, []string{"-h"}, out) }
 }
 
 // README's commands are those that the project's checks run, the main one at its

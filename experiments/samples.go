@@ -7,7 +7,9 @@ import (
 	"os"
 	"strconv"
 
-	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
@@ -17,7 +19,7 @@ import (
 
 // SamplesConfig configures the experiment samples.
 type SamplesConfig struct {
-	Core
+	config.Core
 	DataFile  string  `split_words:"true" desc:"points to learn: a file .npy or .csv of n rows and d columns, or a folder of PNG pictures of one size"`
 	Holdout   float64 `default:"0.2" desc:"share of the rows that is held out and judged by, from 0.05 to 0.5"`
 	Scale     string  `default:"each" desc:"units of learning: each (every column over its own deviation) or common (all over one, as for coordinates in space)"`
@@ -32,22 +34,22 @@ type SamplesConfig struct {
 
 // Validate checks the experiment's own variables.
 func (c *SamplesConfig) Validate() error {
-	if err := oneOf("CMF_SCALE", c.Scale, "each", "common"); err != nil {
+	if err := config.OneOf("CMF_SCALE", c.Scale, "each", "common"); err != nil {
 		return err
 	}
-	if err := c.checkLoss(false); err != nil {
+	if err := fit.CheckLoss(&c.Core, false); err != nil {
 		return err
 	}
-	return allowed(
-		rule{c.DataFile != "", "DATA_FILE", c.DataFile, "name a file .npy or .csv, or a folder of PNG pictures"},
-		rule{c.Holdout >= .05 && c.Holdout <= .5, "HOLDOUT", c.Holdout, "allowed are 0.05 to 0.5"},
-		rule{c.Count >= 1 && c.Count <= maxCount, "COUNT", c.Count, "allowed are 1 to 1000000"},
-		rule{c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"},
-		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
-		rule{c.Spread == 0 || c.Spread >= 1 && c.Spread <= 100, "SPREAD", c.Spread, "allowed are 0 (by dimension) and numbers from 1 to 100"},
-		rule{c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"},
-		rule{c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"},
-		rule{c.Noise >= .05 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0.05 to 5"},
+	return config.Allowed(
+		config.Want(c.DataFile != "", "DATA_FILE", c.DataFile, "name a file .npy or .csv, or a folder of PNG pictures"),
+		config.Want(c.Holdout >= .05 && c.Holdout <= .5, "HOLDOUT", c.Holdout, "allowed are 0.05 to 0.5"),
+		config.Want(c.Count >= 1 && c.Count <= maxCount, "COUNT", c.Count, "allowed are 1 to 1000000"),
+		config.Want(c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"),
+		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
+		config.Want(c.Spread == 0 || c.Spread >= 1 && c.Spread <= 100, "SPREAD", c.Spread, "allowed are 0 (by dimension) and numbers from 1 to 100"),
+		config.Want(c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"),
+		config.Want(c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"),
+		config.Want(c.Noise >= .05 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0.05 to 5"),
 	)
 }
 
@@ -57,7 +59,7 @@ const maxCount = 1_000_000
 // Samples learns the law of a file's points by CMFGen, judges it by held-out
 // rows against a Gaussian fit and the data's own floor, and writes more points
 // and the densities of the held-out ones, in the units of the file.
-var Samples = Definition[SamplesConfig]{
+var Samples = run.Definition[SamplesConfig]{
 	Name: "samples",
 	Presets: map[string]func(*SamplesConfig){
 		"quick": func(c *SamplesConfig) { c.Steps, c.Count, c.Mixing = 300, 2000, 100 },
@@ -70,7 +72,7 @@ var Samples = Definition[SamplesConfig]{
 	Do: doSamples,
 }
 
-func doSamples(ctx context.Context, r *Run, c *SamplesConfig) error {
+func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 	s, err := c.loadSet()
 	if err != nil {
 		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
@@ -83,7 +85,7 @@ func doSamples(ctx context.Context, r *Run, c *SamplesConfig) error {
 	if err != nil {
 		return err
 	}
-	model, err := Fit(ctx, r, &c.Core, problem)
+	model, err := fit.Fit(ctx, r, &c.Core, problem)
 	if err != nil || !model.Finished {
 		return err
 	}
@@ -94,7 +96,7 @@ func doSamples(ctx context.Context, r *Run, c *SamplesConfig) error {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
-	if err := r.savePoints("samples", s.units, batch.Rows(draw.Points, 0, c.Count)); err != nil {
+	if err := r.SavePoints("samples", s.units, batch.Rows(draw.Points, 0, c.Count)); err != nil {
 		return err
 	}
 	gaussian := s.law.Sample(n, random.New(c.Seed, "Gaussian fit", 0))
@@ -110,7 +112,7 @@ func doSamples(ctx context.Context, r *Run, c *SamplesConfig) error {
 
 // limitSteps ends the default run on few rows after so many passes over them:
 // held-out rows grow less likely beyond.
-func (c *SamplesConfig) limitSteps(r *Run, rows int) error {
+func (c *SamplesConfig) limitSteps(r *run.Run, rows int) error {
 	const passes, least = 200, 200
 	steps := max(least, passes*rows/c.Batch)
 	if _, given := os.LookupEnv("CMF_STEPS"); given || c.Preset != "default" || steps >= c.Steps {
@@ -118,11 +120,11 @@ func (c *SamplesConfig) limitSteps(r *Run, rows int) error {
 	}
 	r.Note("%d steps instead of %d, %d passes over the few rows; CMF_STEPS sets them.", steps, c.Steps, passes)
 	c.Steps = steps
-	return r.resolve("CMF_STEPS", strconv.Itoa(steps))
+	return r.Resolve("CMF_STEPS", strconv.Itoa(steps))
 }
 
 // describe says what was read and in which units it is learned.
-func (s *pointSet) describe(r *Run, c *SamplesConfig) {
+func (s *pointSet) describe(r *run.Run, c *SamplesConfig) {
 	r.Report.Data = fmt.Sprintf("%s, %d rows to learn from, %d held out, d = %d", s.name, s.train.Rows, s.held.Rows, s.train.Cols)
 	r.Progress.Log.Info("data", "set", r.Report.Data)
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise, the map to the data and their density.", s.name)
@@ -140,28 +142,28 @@ func (s *pointSet) describe(r *Run, c *SamplesConfig) {
 }
 
 // problem is what Fit learns: a network that suits the dimension.
-func (c *SamplesConfig) problem(r *Run, s *pointSet) (Problem, error) {
+func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	d := s.train.Cols
 	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Full: d > 1}
 	// In few dimensions parts of the data may lie apart, which takes sharp hinges
 	// and little fixed curvature. In many a hinge sees a blurred projection, and the
 	// quadratic must find directions of little variance.
-	start := layers.Start{Law: startLaw(c.Init, s.law), Share: .1, Fixed: .05, Spread: 20, Balanced: true}
-	hidden, tolerance := Widths{64, 64}, 1e-3
+	start := layers.Start{Law: fit.StartLaw(c.Init, s.law), Share: .1, Fixed: .05, Spread: 20, Balanced: true}
+	hidden, tolerance := config.Widths{64, 64}, 1e-3
 	switch {
 	case s.units.Height > 0:
-		hidden, tolerance, shape.Knots = Widths{min(1024, 2*d)}, 1e-2, 4
+		hidden, tolerance, shape.Knots = config.Widths{min(1024, 2*d)}, 1e-2, 4
 		start = layers.Start{Law: start.Law, Share: .8, Fixed: .1, Spread: 6, Directions: differences(s.train)}
 	case d > 20:
-		hidden, tolerance = Widths{256}, 5e-3
+		hidden, tolerance = config.Widths{256}, 5e-3
 		start.Share, start.Spread = .8, 6
 	case d > 2:
-		hidden, start.Share, start.Spread = Widths{128, 128}, .8, 6
+		hidden, start.Share, start.Spread = config.Widths{128, 128}, .8, 6
 	}
 	if shape.Hidden == nil {
 		shape.Hidden = hidden
-		if err := r.resolve("CMF_HIDDEN", hidden.String()); err != nil {
-			return Problem{}, err
+		if err := r.Resolve("CMF_HIDDEN", hidden.String()); err != nil {
+			return fit.Problem{}, err
 		}
 	}
 	if c.Spread > 0 {
@@ -169,12 +171,12 @@ func (c *SamplesConfig) problem(r *Run, s *pointSet) (Problem, error) {
 	}
 	w, err := layers.NewICNN(shape)
 	if err != nil {
-		return Problem{}, err
+		return fit.Problem{}, err
 	}
 	if w.Root != nil && !start.Balanced {
 		w.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one
 	}
-	return Problem{
+	return fit.Problem{
 		Potential:    w,
 		Start:        start,
 		Train:        s.train,
@@ -185,18 +187,6 @@ func (c *SamplesConfig) problem(r *Run, s *pointSet) (Problem, error) {
 		Decay:        1 - 15/float64(max(c.Steps, 150)),
 		Precondition: true,
 	}, nil
-}
-
-// resolve records the value of a variable that the data decides, so that
-// config.env and the checkpoint repeat it.
-func (r *Run) resolve(name, value string) error {
-	for i := range r.settings {
-		if r.settings[i].Name == name {
-			r.settings[i].Value = value
-		}
-	}
-	r.Report.Config[name] = value
-	return WriteConfig(r.Folder, r.settings)
 }
 
 // differences directs hinges along single coordinates, differences of two points
@@ -223,28 +213,4 @@ func differences(x blas32.General) func(b blas32.General, layer int, rng *random
 			}
 		}
 	}
-}
-
-// savePoints writes points in the units of learning as NAME.npy in the data's,
-// and NAME.csv where these came from a table.
-func (r *Run) savePoints(name string, u *Units, z blas32.General) error {
-	x, err := u.Data(z)
-	if err != nil {
-		return err
-	}
-	return r.saveRows(name, u, u.Columns, x)
-}
-
-// saveRows writes rows under a header.
-func (r *Run) saveRows(name string, u *Units, header []string, x blas32.General) error {
-	if err := data.WriteNPY(r.path(name+".npy"), x); err != nil {
-		return fmt.Errorf("%s.npy: %w", name, err)
-	}
-	if !u.Table {
-		return nil
-	}
-	if err := data.WriteCSV(r.path(name+".csv"), header, x); err != nil {
-		return fmt.Errorf("%s.csv: %w", name, err)
-	}
-	return nil
 }

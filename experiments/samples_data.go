@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"cmf/data"
+	"cmf/data/units"
+	"cmf/experiments/picture"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 	"cmf/solvers/random"
@@ -22,7 +24,7 @@ import (
 // pointSet is the law of a file's points, split, in the units of learning.
 type pointSet struct {
 	name  string
-	units *Units
+	units *units.Units
 
 	// The rows are in random order. With pictures the law has smoothing noise.
 	train, held blas32.General
@@ -34,12 +36,12 @@ const maxDim = 1024
 
 // loadPoints reads a file .npy or .csv, or a folder of PNG files, with units
 // that say what they are.
-func loadPoints(path string) (blas32.General, *Units, error) {
+func loadPoints(path string) (blas32.General, *units.Units, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return blas32.General{}, nil, err
 	}
-	u := new(Units)
+	u := new(units.Units)
 	var x blas32.General
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case info.IsDir():
@@ -111,7 +113,7 @@ func (c *SamplesConfig) loadSet() (*pointSet, error) {
 		if err := transform.Forward(x, x, random.New(c.Seed, "dequantisation", 0).Rand); err != nil {
 			return nil, err
 		}
-		addNoise(x, c.Noise, random.New(c.Seed, "smoothing", 0))
+		picture.AddNoise(x, c.Noise, random.New(c.Seed, "smoothing", 0))
 	}
 	order := random.New(c.Seed, "held out", 0).Perm(n)
 	held := max(32, int(math.Round(c.Holdout*float64(n))))
@@ -139,7 +141,7 @@ func (s *pointSet) standardise(scale string) error {
 		sd := math.Sqrt(cov.At(j, j))
 		// Below a thousand roundings of the mean, a column is of few steps.
 		const rounding = 0x1p-24
-		switch at := fmt.Sprintf("column %d (%s)", j+1, s.units.name(j)); {
+		switch at := fmt.Sprintf("column %d (%s)", j+1, s.units.Name(j)); {
 		case !(sd > 0):
 			return fmt.Errorf("%s is %g in all %d rows to learn from; leave it out", at, mean[j], s.train.Rows)
 		case math.IsInf(sd, 0) || sd > 1e30 || sd < 1e-30:
@@ -174,7 +176,7 @@ func (s *pointSet) checkRank() error {
 	var names []string
 	for j := range law.Dim() {
 		if math.Abs(law.Vectors.At(j, 0)) > .1 {
-			names = append(names, fmt.Sprintf("%d (%s)", j+1, s.units.name(j)))
+			names = append(names, fmt.Sprintf("%d (%s)", j+1, s.units.Name(j)))
 		}
 	}
 	if len(names) == 1 {
@@ -192,7 +194,7 @@ func (s *pointSet) discrete() (names []string) {
 		values := batch.Column(s.train, j)
 		slices.Sort(values)
 		if k := len(slices.Compact(values)); k <= s.train.Rows/20 && k <= 50 {
-			names = append(names, fmt.Sprintf("%s (%d values)", s.units.name(j), k))
+			names = append(names, fmt.Sprintf("%s (%d values)", s.units.Name(j), k))
 		}
 	}
 	return names

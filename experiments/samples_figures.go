@@ -6,6 +6,10 @@ import (
 	"slices"
 	"sort"
 
+	"cmf/data/units"
+	"cmf/experiments/figure"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/density"
 	"cmf/solvers/exact"
@@ -18,10 +22,10 @@ import (
 const shownPoints = 2000
 
 // draw draws held-out rows beside generated ones.
-func (s *pointSet) draw(r *Run, m *Model, d *Draw, gaussian blas32.General) error {
-	held := Cloud{"held out", s.held}
-	generated := Cloud{"generated", d.Points}
-	fit := Cloud{"Gaussian fit", gaussian}
+func (s *pointSet) draw(r *run.Run, m *fit.Model, d *fit.Draw, gaussian blas32.General) error {
+	held := figure.Cloud{Name: "held out", Points: s.held}
+	generated := figure.Cloud{Name: "generated", Points: d.Points}
+	fit := figure.Cloud{Name: "Gaussian fit", Points: gaussian}
 	if s.train.Cols == 2 {
 		return drawPlane(r, m, d, held, generated, fit)
 	}
@@ -33,20 +37,20 @@ func (s *pointSet) draw(r *Run, m *Model, d *Draw, gaussian blas32.General) erro
 
 // drawPlane draws clouds, the Gibbs factor and the density. Both axes are alike
 // in units of learning; but for the Gibbs factor they are labelled in the data's.
-func drawPlane(r *Run, m *Model, d *Draw, clouds ...Cloud) error {
+func drawPlane(r *run.Run, m *fit.Model, d *fit.Draw, clouds ...figure.Cloud) error {
 	level := func(x blas32.General, value []float32) error { return m.Evaluator.Eval(x, value, blas32.General{}) }
 	u := m.Units()
 	shown := clouds[0].Points.Rows
 	for _, c := range clouds {
 		shown = min(shown, c.Points.Rows, shownPoints)
 	}
-	var scenes []Scene
+	var scenes []figure.Scene
 	for _, c := range clouds {
-		scenes = append(scenes, Scene{Title: c.Name, Units: u, Clouds: []Cloud{{"points", batch.First(c.Points, shown)}}})
+		scenes = append(scenes, figure.Scene{Title: c.Name, Units: u, Clouds: []figure.Cloud{{Name: "points", Points: batch.First(c.Points, shown)}}})
 	}
-	box := boxOf(scenes)
-	scenes = slices.Insert(scenes, 1, Scene{Title: "w and its Gibbs factor", Units: &Units{Columns: []string{"units of learning", "units of learning"}}, Field: level, Clouds: []Cloud{{"Gibbs samples", batch.First(d.Gibbs, shown)}}})
-	scenes = append(scenes, Scene{Title: "density", Heat: true, Units: u, Field: func(x blas32.General, value []float32) error {
+	box := figure.BoxOf(scenes)
+	scenes = slices.Insert(scenes, 1, figure.Scene{Title: "w and its Gibbs factor", Units: &units.Units{Columns: []string{"units of learning", "units of learning"}}, Field: level, Clouds: []figure.Cloud{{Name: "Gibbs samples", Points: batch.First(d.Gibbs, shown)}}})
+	scenes = append(scenes, figure.Scene{Title: "density", Heat: true, Units: u, Field: func(x blas32.General, value []float32) error {
 		// Up to a constant: log Z is not needed.
 		logPDF, _, err := density.Pushforward{Potential: m.Evaluator, Noise: m.Noise}.LogPDF(x)
 		if err != nil {
@@ -58,7 +62,7 @@ func drawPlane(r *Run, m *Model, d *Draw, clouds ...Cloud) error {
 		}
 		return nil
 	}})
-	if err := DrawScenes(r.path("points.png"), box, scenes...); err != nil {
+	if err := figure.DrawScenes(r.Path("points.png"), box, scenes...); err != nil {
 		return err
 	}
 	r.LeadFigure("points.png", names(clouds)+"; level sets of the learned potential w with samples y of its Gibbs factor 𝔓_w ∝ e^{−w}, in units of learning; the density q_w by the Monge–Ampère equation, dark where high. Generated points are ∇w*(y).")
@@ -67,7 +71,7 @@ func drawPlane(r *Run, m *Model, d *Draw, clouds ...Cloud) error {
 
 // drawLine draws histograms of held-out and generated points under the learned
 // density and the Gaussian's.
-func drawLine(r *Run, m *Model, law *exact.Gaussian, held, generated Cloud) error {
+func drawLine(r *run.Run, m *fit.Model, law *exact.Gaussian, held, generated figure.Cloud) error {
 	const n = 400
 	values := batch.Column(held.Points, 0)
 	low, high := float64(slices.Min(values)), float64(slices.Max(values))
@@ -79,7 +83,7 @@ func drawLine(r *Run, m *Model, law *exact.Gaussian, held, generated Cloud) erro
 	if err != nil {
 		return err
 	}
-	learned, err := m.density(z, random.New(1, "figure", 0))
+	learned, err := m.Density(z, random.New(1, "figure", 0))
 	if err != nil {
 		return err
 	}
@@ -87,14 +91,14 @@ func drawLine(r *Run, m *Model, law *exact.Gaussian, held, generated Cloud) erro
 	if err != nil {
 		return err
 	}
-	volume, err := m.Units().logVolume(z)
+	volume, err := m.Units().LogVolume(z)
 	if err != nil {
 		return err
 	}
 	for i, v := range volume {
 		gaussian[i] += v
 	}
-	for _, c := range []Cloud{generated, held} {
+	for _, c := range []figure.Cloud{generated, held} {
 		points, err := m.Units().Data(c.Points)
 		if err != nil {
 			return err
@@ -103,7 +107,7 @@ func drawLine(r *Run, m *Model, law *exact.Gaussian, held, generated Cloud) erro
 		if c.Name == generated.Name {
 			file = "generated.png"
 		}
-		err = DrawHistogram(r.path(file), Axes{Title: c.Name, X: m.Units().name(0), Y: "density"}, batch.Column(points, 0), 0,
+		err = figure.DrawHistogram(r.Path(file), figure.Axes{Title: c.Name, X: m.Units().Name(0), Y: "density"}, batch.Column(points, 0), 0,
 			interpolated("learned", x, learned.LogPDF), interpolated("Gaussian fit", x, gaussian))
 		if err != nil {
 			return err
@@ -114,8 +118,8 @@ func drawLine(r *Run, m *Model, law *exact.Gaussian, held, generated Cloud) erro
 }
 
 // interpolated is the density through given log densities at rising x, 0 beyond.
-func interpolated(name string, x blas32.General, logPDF []float64) Function {
-	return Function{name, func(at float64) float64 {
+func interpolated(name string, x blas32.General, logPDF []float64) figure.Function {
+	return figure.Function{Name: name, F: func(at float64) float64 {
 		i := sort.Search(x.Rows, func(i int) bool { return float64(x.Data[i]) >= at })
 		if i == 0 || i == x.Rows {
 			return 0
@@ -128,7 +132,7 @@ func interpolated(name string, x blas32.General, logPDF []float64) Function {
 
 // drawPoints draws clouds of points in the units of learning: pictures as
 // pictures, others by pairs of coordinates in the data's units.
-func drawPoints(r *Run, u *Units, clouds ...Cloud) error {
+func drawPoints(r *run.Run, u *units.Units, clouds ...figure.Cloud) error {
 	for k, c := range clouds {
 		x, err := u.Data(batch.First(c.Points, shownPoints))
 		if err != nil {
@@ -137,11 +141,11 @@ func drawPoints(r *Run, u *Units, clouds ...Cloud) error {
 		clouds[k].Points = x
 	}
 	if u.Height > 0 {
-		var grids []Tiles
+		var grids []figure.Tiles
 		for _, c := range clouds {
-			grids = append(grids, Tiles{Title: c.Name, Pixels: batch.First(c.Points, 64), Height: u.Height, Width: u.Width, Columns: 8, Scale: 2})
+			grids = append(grids, figure.Tiles{Title: c.Name, Pixels: batch.First(c.Points, 64), Height: u.Height, Width: u.Width, Columns: 8, Scale: 2})
 		}
-		if err := DrawTiles(r.path("points.png"), grids...); err != nil {
+		if err := figure.DrawTiles(r.Path("points.png"), grids...); err != nil {
 			return err
 		}
 		r.LeadFigure("points.png", "Pictures: "+names(clouds)+".")
@@ -149,7 +153,7 @@ func drawPoints(r *Run, u *Units, clouds ...Cloud) error {
 	}
 	const most = 6
 	d := clouds[0].Points.Cols
-	if err := drawPairs(r.path("points.png"), u, min(d, most), clouds[:min(2, len(clouds))]); err != nil {
+	if err := figure.DrawPairs(r.Path("points.png"), u, min(d, most), clouds[:min(2, len(clouds))]); err != nil {
 		return err
 	}
 	caption := "Pairs of coordinates of " + clouds[0].Name + " points, in the units of the data, and their histograms."
@@ -163,7 +167,7 @@ func drawPoints(r *Run, u *Units, clouds ...Cloud) error {
 	return nil
 }
 
-func names(clouds []Cloud) string {
+func names(clouds []figure.Cloud) string {
 	text := clouds[0].Name
 	for _, c := range clouds[1:] {
 		text += ", " + c.Name

@@ -5,6 +5,10 @@ import (
 	"math"
 	"slices"
 
+	"cmf/experiments/fit"
+	"cmf/experiments/metric"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
@@ -13,12 +17,12 @@ import (
 
 // judge compares generated points, those of the Gaussian fit and rows that were
 // learned from, the floor, with as many held-out rows; all in units of learning.
-func (s *pointSet) judge(r *Run, points, gaussian blas32.General) error {
+func (s *pointSet) judge(r *run.Run, points, gaussian blas32.General) error {
 	n := points.Rows
 	truth := batch.Rows(s.held, 0, n)
 	for _, m := range []struct {
 		z    blas32.General
-		into Numbers
+		into report.Numbers
 	}{
 		{points, r.Report.Metrics},
 		{gaussian, r.Report.Baseline},
@@ -33,12 +37,12 @@ func (s *pointSet) judge(r *Run, points, gaussian blas32.General) error {
 		// A column in large units would be all that the others' distances tell.
 		suffix, units = "_standard", ", columns over their deviations"
 	}
-	r.Page.Headline = []Headline{
-		{Metric: "log_likelihood", Label: "Log-likelihood of held-out rows, nats per point", Goal: Higher},
-		{Metric: "energy_distance" + suffix, Label: "Energy distance" + units, Goal: Lower},
-		{Metric: "sliced_w2" + suffix, Label: "Sliced W2" + units, Goal: Lower},
-		{Metric: "w2" + suffix, Label: fmt.Sprintf("W2, exact, between %d points%s", n, units), Goal: Lower},
-		{Metric: "nn_accuracy" + suffix, Label: "1-NN two-sample accuracy" + units, Goal: Nearer, Target: .5},
+	r.Page.Headline = []report.Headline{
+		{Metric: "log_likelihood", Label: "Log-likelihood of held-out rows, nats per point", Goal: report.Higher},
+		{Metric: "energy_distance" + suffix, Label: "Energy distance" + units, Goal: report.Lower},
+		{Metric: "sliced_w2" + suffix, Label: "Sliced W2" + units, Goal: report.Lower},
+		{Metric: "w2" + suffix, Label: fmt.Sprintf("W2, exact, between %d points%s", n, units), Goal: report.Lower},
+		{Metric: "nn_accuracy" + suffix, Label: "1-NN two-sample accuracy" + units, Goal: report.Nearer, Target: .5},
 	}
 	r.Report.Notes = append(r.Report.Notes, "The baseline is a Gaussian fitted to the rows learned from. The energy distance is the unbiased estimate: between samples of one law it is as often negative as positive.")
 	return nil
@@ -46,7 +50,7 @@ func (s *pointSet) judge(r *Run, points, gaussian blas32.General) error {
 
 // compare measures points z against the truth in the data's units, and where
 // columns have scales of their own, in units of learning too.
-func (s *pointSet) compare(z, truth blas32.General, into Numbers) error {
+func (s *pointSet) compare(z, truth blas32.General, into report.Numbers) error {
 	x, err := s.units.Data(z)
 	if err != nil {
 		return err
@@ -63,17 +67,17 @@ func (s *pointSet) compare(z, truth blas32.General, into Numbers) error {
 
 // compareSamples puts the distances between two samples of one size under their names
 // with a suffix.
-func compareSamples(x, truth blas32.General, suffix string, into Numbers) (err error) {
-	if into["energy_distance"+suffix], err = EnergyDistance(x, truth); err != nil {
+func compareSamples(x, truth blas32.General, suffix string, into report.Numbers) (err error) {
+	if into["energy_distance"+suffix], err = metric.EnergyDistance(x, truth); err != nil {
 		return err
 	}
-	if into["sliced_w2"+suffix], err = SlicedW2(x, truth, 256, random.New(1, "directions", 0).Rand); err != nil {
+	if into["sliced_w2"+suffix], err = metric.SlicedW2(x, truth, 256, random.New(1, "directions", 0).Rand); err != nil {
 		return err
 	}
-	if into["w2"+suffix], err = ExactW2(x, truth); err != nil {
+	if into["w2"+suffix], err = metric.ExactW2(x, truth); err != nil {
 		return err
 	}
-	into["nn_accuracy"+suffix], err = NearestNeighbourAccuracy(x, truth)
+	into["nn_accuracy"+suffix], err = metric.NearestNeighbourAccuracy(x, truth)
 	return err
 }
 
@@ -84,29 +88,29 @@ func (s *pointSet) ownScales() bool {
 
 // judgeDensity reports the log-likelihood of held-out rows, and writes them with
 // their log densities.
-func (s *pointSet) judgeDensity(r *Run, m *Model, seed uint64) error {
+func (s *pointSet) judgeDensity(r *run.Run, m *fit.Model, seed uint64) error {
 	d := s.held.Cols
 	// A log det takes d³ operations: seconds in all.
 	n := min(s.held.Rows, max(64, int(1e11/math.Pow(float64(d), 3))))
 	z := batch.Rows(s.held, 0, n)
 	r.Progress.Log.Info("densities", "held-out rows", n)
-	l, err := m.density(z, random.New(seed, "annealing", 0))
+	l, err := m.Density(z, random.New(seed, "annealing", 0))
 	if err != nil {
 		return err
 	}
-	l.report(r.Report.Metrics)
+	l.Report(r.Report.Metrics)
 	gaussian, err := s.law.LogPDF(z)
 	if err != nil {
 		return err
 	}
-	volume, err := s.units.logVolume(z)
+	volume, err := s.units.LogVolume(z)
 	if err != nil {
 		return err
 	}
 	for i, v := range volume {
 		gaussian[i] += v
 	}
-	r.Report.Baseline["log_likelihood"], r.Report.Baseline["log_likelihood_se"], _ = finiteMean(gaussian)
+	r.Report.Baseline["log_likelihood"], r.Report.Baseline["log_likelihood_se"], _ = fit.FiniteMean(gaussian)
 	x, err := s.units.Data(z)
 	if err != nil {
 		return err
@@ -120,7 +124,7 @@ func (s *pointSet) judgeDensity(r *Run, m *Model, seed uint64) error {
 	if s.units.Height > 0 {
 		x = batch.New(n, 0) // a thousand columns of pixels would repeat the input
 	}
-	if err := r.saveRows("densities", s.units, header, batch.WithColumns(x, l.LogPDF, gaussian)); err != nil {
+	if err := r.SaveRows("densities", s.units, header, batch.WithColumns(x, l.LogPDF, gaussian)); err != nil {
 		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("densities.npy: %d held-out rows, one to a row, in the units of the file, followed by their log density under the model and under the Gaussian fit, in nats (of pictures these two alone). log_likelihood is the mean.", n))

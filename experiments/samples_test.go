@@ -10,11 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"cmf/data"
+	"cmf/data/units"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/internal/plane"
+	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
@@ -30,7 +34,7 @@ import (
 func TestUnits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := rapid.IntRange(1, 4).Draw(t, "d")
-		x, u := batch.New(3, d), new(Units)
+		x, u := batch.New(3, d), new(units.Units)
 		switch rapid.IntRange(0, 2).Draw(t, "kind") {
 		case 1:
 			for range d {
@@ -45,7 +49,7 @@ func TestUnits(t *testing.T) {
 				}
 			}
 		}
-		if err := u.check(d); err != nil {
+		if err := u.Check(d); err != nil {
 			t.Fatal(err)
 		}
 		for i := range x.Data {
@@ -59,7 +63,7 @@ func TestUnits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		volume, err := u.logVolume(z)
+		volume, err := u.LogVolume(z)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +99,7 @@ func TestSamplesRefusesBadInput(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("CMF_DATA_FILE", "points.npy")
 			t.Setenv(c.name, c.value)
-			_, err := Load(new(SamplesConfig), Samples.Presets, nil, io.Discard)
+			_, err := config.Load(new(SamplesConfig), Samples.Presets, nil, io.Discard)
 			if err == nil || !strings.HasPrefix(err.Error(), c.name+"=") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %s=… and %q", err, c.name, c.want)
 			}
@@ -151,7 +155,7 @@ func TestSamplesRefusesBadFiles(t *testing.T) {
 	} {
 		t.Setenv("CMF_DATA_FILE", path)
 		t.Setenv("CMF_OUT", t.TempDir())
-		_, err := Execute(t.Context(), Samples, nil, io.Discard)
+		_, err := run.Execute(t.Context(), Samples, nil, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "CMF_DATA_FILE="+path) {
 			t.Errorf("%s: %v; want %q", path, err, want)
 		}
@@ -171,11 +175,11 @@ func dependent(rng *random.Stream) func(int) string {
 func mixture(t *testing.T) (a, b *exact.Gaussian, logPDF func(x blas32.General) []float64) {
 	t.Helper()
 	law := func(mean []float64, cov [][]float64) *exact.Gaussian {
-		m := make(Matrix, len(cov))
+		m := make(config.Matrix, len(cov))
 		for i, line := range cov {
 			m[i] = line
 		}
-		g, err := exact.GaussianFromMatrix(mean, m.dense())
+		g, err := exact.GaussianFromMatrix(mean, m.Dense())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,22 +204,22 @@ func mixture(t *testing.T) (a, b *exact.Gaussian, logPDF func(x blas32.General) 
 }
 
 // run executes a definition with variables set.
-func mustRun[T any](t *testing.T, d Definition[T], variables ...string) *Run {
+func mustRun[T any](t *testing.T, d run.Definition[T], variables ...string) *run.Run {
 	t.Helper()
 	t.Setenv("CMF_OUT", t.TempDir())
 	for i := 0; i < len(variables); i += 2 {
 		t.Setenv(variables[i], variables[i+1])
 	}
-	r, err := Execute(t.Context(), d, nil, io.Discard)
+	r, err := run.Execute(t.Context(), d, nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func readNPY(t *testing.T, r *Run, name string) blas32.General {
+func readNPY(t *testing.T, r *run.Run, name string) blas32.General {
 	t.Helper()
-	x, err := data.ReadNPY(r.path(name))
+	x, err := data.ReadNPY(r.Path(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +264,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 	if samples.Rows != 1500 || math.Abs(mean[0]-360) > 20 || math.Abs(mean[1]) > .3 || math.Abs(mean[2]) > .005 {
 		t.Errorf("%d samples with the mean %v", samples.Rows, mean)
 	}
-	file, err := os.Open(r.path("samples.csv"))
+	file, err := os.Open(r.Path("samples.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,11 +273,11 @@ func TestSamplesAndGenerate(t *testing.T) {
 	if err != nil || len(lines) != 1501 || !slices.Equal(lines[0], []string{"speed", "phase", "size, in m"}) {
 		t.Errorf("samples.csv has %d lines, the first %v: %v", len(lines), lines[0], err)
 	}
-	again, err := data.ReadCSV(r.path("samples.csv"))
+	again, err := data.ReadCSV(r.Path("samples.csv"))
 	if err != nil || !slices.Equal(again.Data, samples.Data) {
 		t.Errorf("samples.csv does not hold samples.npy: %v", err)
 	}
-	config, err := os.ReadFile(r.path("config.env"))
+	config, err := os.ReadFile(r.Path("config.env"))
 	if err != nil || !strings.Contains(string(config), "CMF_HIDDEN=128,128\n") {
 		t.Errorf("config.env does not tell the network: %v", err)
 	}
@@ -285,7 +289,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 	for _, name := range []string{"CMF_DATA_FILE", "CMF_PARTICLES", "CMF_STEPS"} {
 		os.Unsetenv(name) // t.Setenv puts them back
 	}
-	saved := mustRun(t, Generate, "CMF_CHECKPOINT", r.path("checkpoint.safetensors"), "CMF_POINTS", at)
+	saved := mustRun(t, Generate, "CMF_CHECKPOINT", r.Path("checkpoint.safetensors"), "CMF_POINTS", at)
 	if got := readNPY(t, saved, "samples.npy"); !slices.Equal(got.Data, samples.Data) {
 		t.Error("the checkpoint does not give the points of its run")
 	}
@@ -294,32 +298,12 @@ func TestSamplesAndGenerate(t *testing.T) {
 		t.Errorf("gradients.npy has shape (%d, %d)", y.Rows, y.Cols)
 	}
 	t.Setenv("CMF_POINTS", csvFile(t, "phase,speed,\"size, in m\"\n", 3, func(int) string { return "1,300,0.01" }))
-	if _, err := Execute(t.Context(), Generate, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "give them in that order") {
+	if _, err := run.Execute(t.Context(), Generate, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "give them in that order") {
 		t.Errorf("columns in another order than the model's: %v", err)
 	}
 	for i, v := range readNPY(t, saved, "densities.npy").Data {
 		if want := batch.Row(held, i)[3]; math.Abs(float64(v-want)) > 2e-2 {
 			t.Fatalf("log density %g at held-out row %d, that of its run %g", v, i+1, want)
-		}
-	}
-}
-
-// Axes follow the columns' own units, be they small or far from 0.
-func TestBoxOfColumnsInAnyUnits(t *testing.T) {
-	rng := random.New(1, "points", 0)
-	points := batch.New(1000, 2)
-	for i := range points.Rows {
-		copy(batch.Row(points, i), []float32{float32(1e-6 * rng.NormFloat64()), float32(300 + .05*rng.NormFloat64())})
-	}
-	b := boxOf([]Scene{{Clouds: []Cloud{{Points: points}}}})
-	if width, height := b.MaxX-b.MinX, b.MaxY-b.MinY; width > 1e-5 || width < 5e-6 || height > .5 || height < .25 {
-		t.Errorf("the box of columns with deviations 1e-6 and 0.05 is %g by %g", width, height)
-	}
-	u := Units{Center: []float64{0, 300}, Scale: []float64{1e-6, .05}}
-	for _, tick := range (unitTicks{u.Center[1], u.Scale[1]}).Ticks(-3, 3) {
-		value, err := strconv.ParseFloat(tick.Label, 64)
-		if z := (value - 300) / .05; err != nil || math.Abs(z-tick.Value) > 1e-6 || math.Abs(z) > 3 {
-			t.Errorf("the tick %q stands at %g", tick.Label, tick.Value)
 		}
 	}
 }
@@ -336,7 +320,7 @@ func TestLogPDFOnTheLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := mustRun(t, Samples, "CMF_DATA_FILE", path, "CMF_STEPS", "100", "CMF_COUNT", "300", "CMF_MIXING", "50", "CMF_PARTICLES", "512")
-	m, err := LoadModel(r.path("checkpoint.safetensors"))
+	m, err := fit.LoadModel(r.Path("checkpoint.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +376,7 @@ func TestSamplesOfPictures(t *testing.T) {
 	for _, name := range []string{"CMF_PARTICLES", "CMF_STEPS", "CMF_BATCH"} {
 		os.Unsetenv(name)
 	}
-	saved := mustRun(t, Generate, "CMF_CHECKPOINT", r.path("checkpoint.safetensors"), "CMF_POINTS", folder)
+	saved := mustRun(t, Generate, "CMF_CHECKPOINT", r.Path("checkpoint.safetensors"), "CMF_POINTS", folder)
 	if got := readNPY(t, saved, "samples.npy"); !slices.Equal(got.Data, x.Data) {
 		t.Error("the checkpoint does not give the pictures of its run")
 	}
@@ -403,12 +387,12 @@ func TestSamplesOfPictures(t *testing.T) {
 
 // What is no model of an experiment is refused with what is wrong with it.
 func TestGenerateRefuses(t *testing.T) {
-	r, err := runPlane(t, "CMF_STEPS", "2")
+	r, err := plane.Run(t, "CMF_STEPS", "2")
 	if err != nil {
 		t.Fatal(err)
 	}
 	os.Unsetenv("CMF_STEPS")
-	good := r.path("checkpoint.safetensors")
+	good := r.Path("checkpoint.safetensors")
 	changed := func(name string, change func(c *graph.Checkpoint)) string {
 		c, err := graph.LoadCheckpoint(good)
 		if err != nil {
@@ -433,9 +417,9 @@ func TestGenerateRefuses(t *testing.T) {
 		return func(c *graph.Checkpoint) { c.Texts[name] = value }
 	}
 	for path, want := range map[string]string{
-		"absent.safetensors":     "no such file",
-		cut:                      "a damaged one",
-		"classifier.safetensors": "does not say its architecture",
+		"absent.safetensors":             "no such file",
+		cut:                              "a damaged one",
+		"picture/classifier.safetensors": "does not say its architecture",
 		changed("kind", text("architecture", `{"Dim":2,"Hidden":[32,32],"Attention":3}`)):                  `its architecture is not one that this version knows: json: unknown field "Attention"`,
 		changed("wide", text("architecture", `{"Dim":2,"Hidden":[1000000000,32]}`)):                        "its architecture needs [2 1000000000]",
 		changed("flat", text("architecture", `{"Dim":2,"Hidden":[32,32]}`)):                                "that is not here",
@@ -448,7 +432,7 @@ func TestGenerateRefuses(t *testing.T) {
 	} {
 		t.Setenv("CMF_CHECKPOINT", path)
 		t.Setenv("CMF_OUT", t.TempDir())
-		_, err := Execute(t.Context(), Generate, nil, io.Discard)
+		_, err := run.Execute(t.Context(), Generate, nil, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "CMF_CHECKPOINT="+path) {
 			t.Errorf("%s: %v; want %q", path, err, want)
 		}
@@ -456,7 +440,7 @@ func TestGenerateRefuses(t *testing.T) {
 	t.Setenv("CMF_CHECKPOINT", good)
 	t.Setenv("CMF_COUNT", "0")
 	t.Setenv("CMF_POINTS", csvFile(t, "", 3, func(int) string { return "1,2,3" }))
-	if _, err := Execute(t.Context(), Generate, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "its rows have 3 coordinates, and the model 2") {
+	if _, err := run.Execute(t.Context(), Generate, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "its rows have 3 coordinates, and the model 2") {
 		t.Errorf("points of another dimension: %v", err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/solvers/batch"
 )
@@ -17,16 +19,16 @@ func savedModels(t testing.TB) (saved []*graph.Checkpoint) {
 	t.Helper()
 	t.Setenv("CMF_PRESET", "quick")
 	t.Setenv("CMF_STEPS", "2")
-	for _, run := range []func() (*Run, error){
-		func() (*Run, error) { return Execute(context.Background(), Toy2D, nil, io.Discard) },
-		func() (*Run, error) { return Execute(context.Background(), Gaussian, nil, io.Discard) },
+	for _, run := range []func() (*run.Run, error){
+		func() (*run.Run, error) { return run.Execute(context.Background(), Toy2D, nil, io.Discard) },
+		func() (*run.Run, error) { return run.Execute(context.Background(), Gaussian, nil, io.Discard) },
 	} {
 		t.Setenv("CMF_OUT", t.TempDir())
 		r, err := run()
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := graph.LoadCheckpoint(r.path("checkpoint.safetensors"))
+		c, err := graph.LoadCheckpoint(r.Path("checkpoint.safetensors"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +64,7 @@ func FuzzModel(f *testing.F) {
 		name := names[int(i)%len(saved)]
 		c.Texts = maps.Clone(c.Texts)
 		c.Texts[name[int(j)%len(name)]] = text
-		m, err := modelOf(&c)
+		m, err := fit.ModelOf(&c)
 		if err != nil {
 			return
 		}

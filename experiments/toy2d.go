@@ -5,6 +5,13 @@ import (
 	"fmt"
 	"maps"
 
+	"cmf/data/units"
+	"cmf/experiments/config"
+	"cmf/experiments/figure"
+	"cmf/experiments/fit"
+	"cmf/experiments/metric"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
@@ -15,7 +22,7 @@ import (
 
 // Toy2DConfig configures the experiment toy2d.
 type Toy2DConfig struct {
-	Core
+	config.Core
 	Dataset   string  `default:"moons" desc:"circles, moons, s-curve, 8gaussians, pinwheel, spirals, swissroll, checkerboard, rings, two-densities, or a file .npy or .csv of two columns"`
 	Baseline  string  `default:"fit" desc:"what to compare with: fit (a Gaussian fitted to the points) or icnn (the same network with noise N(0, I), trained as long)"`
 	Points    int     `default:"100000" desc:"points of a named set to learn from"`
@@ -29,40 +36,42 @@ type Toy2DConfig struct {
 
 // Validate checks the experiment's own variables.
 func (c *Toy2DConfig) Validate() error {
-	if err := oneOf("CMF_BASELINE", c.Baseline, "fit", "icnn"); err != nil {
+	if err := config.OneOf("CMF_BASELINE", c.Baseline, "fit", "icnn"); err != nil {
 		return err
 	}
-	if err := c.checkLoss(false); err != nil {
+	if err := fit.CheckLoss(&c.Core, false); err != nil {
 		return err
 	}
-	return allowed(
-		rule{c.Points >= 100 && c.Points <= 10000000, "POINTS", c.Points, "allowed are 100 to 10000000"},
-		rule{c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"},
-		rule{c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"},
-		rule{c.Spread >= 1 && c.Spread <= 100, "SPREAD", c.Spread, "allowed are numbers from 1 to 100"},
-		rule{c.Samples >= 64 && c.Samples <= 4096, "SAMPLES", c.Samples, "allowed are 64 to 4096"},
-		rule{c.Repeats >= 1 && c.Repeats <= 20, "REPEATS", c.Repeats, "allowed are 1 to 20"},
-		rule{c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"},
+	return config.Allowed(
+		config.Want(c.Points >= 100 && c.Points <= 10000000, "POINTS", c.Points, "allowed are 100 to 10000000"),
+		config.Want(c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"),
+		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
+		config.Want(c.Spread >= 1 && c.Spread <= 100, "SPREAD", c.Spread, "allowed are numbers from 1 to 100"),
+		config.Want(c.Samples >= 64 && c.Samples <= 4096, "SAMPLES", c.Samples, "allowed are 64 to 4096"),
+		config.Want(c.Repeats >= 1 && c.Repeats <= 20, "REPEATS", c.Repeats, "allowed are 1 to 20"),
+		config.Want(c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"),
 	)
 }
 
 // Toy2D is Figure 4's experiment: CMFGen on points in the plane, against a
 // Gaussian fit, or a network with Gaussian noise, and the data's own floor.
-var Toy2D = Definition[Toy2DConfig]{
+var Toy2D = run.Definition[Toy2DConfig]{
 	Name: "toy2d",
 	Presets: map[string]func(*Toy2DConfig){
 		"quick": func(c *Toy2DConfig) {
-			c.Steps, c.LR, c.Hidden, c.Samples, c.Repeats, c.Mixing = 600, .1, Widths{64, 64}, 1024, 1, 100
+			c.Steps, c.LR, c.Hidden, c.Samples, c.Repeats, c.Mixing = 600, .1, config.Widths{64, 64}, 1024, 1, 100
 		},
 		"default": func(c *Toy2DConfig) {
-			c.Steps, c.Hidden, c.LR = 4000, Widths{64, 64, 64}, 5e-2
+			c.Steps, c.Hidden, c.LR = 4000, config.Widths{64, 64, 64}, 5e-2
 		},
-		"paper": func(c *Toy2DConfig) { c.Steps, c.Batch, c.Hidden, c.LR = 50000, 1024, Widths{64, 64, 64, 64}, 2e-2 },
+		"paper": func(c *Toy2DConfig) {
+			c.Steps, c.Batch, c.Hidden, c.LR = 50000, 1024, config.Widths{64, 64, 64, 64}, 2e-2
+		},
 	},
 	Do: doToy2D,
 }
 
-func doToy2D(ctx context.Context, r *Run, c *Toy2DConfig) error {
+func doToy2D(ctx context.Context, r *run.Run, c *Toy2DConfig) error {
 	p, err := loadPlane(c)
 	if err != nil {
 		return fmt.Errorf("CMF_DATASET=%s: %w", c.Dataset, err)
@@ -72,7 +81,7 @@ func doToy2D(ctx context.Context, r *Run, c *Toy2DConfig) error {
 	if err != nil {
 		return fmt.Errorf("CMF_DATASET=%s: its points must not lie on a line: %w", c.Dataset, err)
 	}
-	film := newFilm(boxOf([]Scene{{Clouds: []Cloud{{Points: p.learning(p.held[0].truth)}}}}), p.learning(p.held[0].truth))
+	film := figure.NewFilm(figure.BoxOf([]figure.Scene{{Clouds: []figure.Cloud{{Points: p.learning(p.held[0].truth)}}}}), p.learning(p.held[0].truth))
 	model, draw, err := p.learn(ctx, r, c, law, "", film)
 	if err != nil || model == nil {
 		return err
@@ -80,13 +89,13 @@ func doToy2D(ctx context.Context, r *Run, c *Toy2DConfig) error {
 	if err := r.SaveSamples(p.original(draw.Points)); err != nil {
 		return err
 	}
-	other := Scene{Title: "Gaussian fit", Clouds: []Cloud{{"generated", law.Sample(p.samples()*len(p.held), random.New(c.Seed, "Gaussian fit", 0))}}}
+	other := figure.Scene{Title: "Gaussian fit", Clouds: []figure.Cloud{{Name: "generated", Points: law.Sample(p.samples()*len(p.held), random.New(c.Seed, "Gaussian fit", 0))}}}
 	if c.Baseline == "icnn" {
 		_, drawn, err := p.learn(ctx, r, c, law, "baseline", nil)
 		if err != nil || drawn == nil {
 			return err
 		}
-		other = Scene{Title: "from N(0, I)", Clouds: []Cloud{{"generated", drawn.Points}}}
+		other = figure.Scene{Title: "from N(0, I)", Clouds: []figure.Cloud{{Name: "generated", Points: drawn.Points}}}
 	}
 	r.Progress.Log.Info("judging", "pairs of samples", len(p.held), "points", p.samples())
 	if err := p.judge(r, draw.Points, other.Clouds[0].Points); err != nil {
@@ -99,7 +108,7 @@ func doToy2D(ctx context.Context, r *Run, c *Toy2DConfig) error {
 
 // learn fits a network to the points and generates as many as are judged. The
 // fit of the name baseline has the noise N(0, I). An interrupted fit is nil.
-func (p *planar) learn(ctx context.Context, r *Run, c *Toy2DConfig, law *exact.Gaussian, name string, film *film) (*Model, *Draw, error) {
+func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exact.Gaussian, name string, film *figure.Film) (*fit.Model, *fit.Draw, error) {
 	core := c.Core
 	if name == "baseline" {
 		core.Source = "gaussian"
@@ -108,14 +117,14 @@ func (p *planar) learn(ctx context.Context, r *Run, c *Toy2DConfig, law *exact.G
 	if err != nil {
 		return nil, nil, err
 	}
-	problem := Problem{
+	problem := fit.Problem{
 		Name:      name,
 		Potential: w,
 		// Parts of the data that lie apart are torn by next to no curvature between
 		// them, so hardly any of it is fixed, and edges need sharp hinges.
-		Start:        layers.Start{Law: startLaw(c.Init, law), Share: .1, Fixed: .05, Spread: c.Spread, Balanced: true},
+		Start:        layers.Start{Law: fit.StartLaw(c.Init, law), Share: .1, Fixed: .05, Spread: c.Spread, Balanced: true},
 		Train:        p.train,
-		Units:        &Units{Center: p.center[:], Scale: []float64{p.scale, p.scale}},
+		Units:        &units.Units{Center: p.center[:], Scale: []float64{p.scale, p.scale}},
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    1e-3,
@@ -123,9 +132,9 @@ func (p *planar) learn(ctx context.Context, r *Run, c *Toy2DConfig, law *exact.G
 		Precondition: true,
 	}
 	if film != nil {
-		problem.Watch, problem.WatchEvery = p.watch(film), max(1, c.Steps/filmSteps)
+		problem.Watch, problem.WatchEvery = p.watch(film), max(1, c.Steps/figure.FilmSteps)
 	}
-	model, err := Fit(ctx, r, &core, problem)
+	model, err := fit.Fit(ctx, r, &core, problem)
 	if err != nil || !model.Finished {
 		return nil, nil, err
 	}
@@ -135,17 +144,17 @@ func (p *planar) learn(ctx context.Context, r *Run, c *Toy2DConfig, law *exact.G
 
 // watch films the bank of particles and follows the distance of their images
 // from the data.
-func (p *planar) watch(film *film) func(m *Model) (Numbers, error) {
-	return func(m *Model) (Numbers, error) {
-		film.see(m.State.Step, m.State.Bank.Y, m.State.Partners)
-		v, err := SlicedW2(p.original(m.State.Partners), p.held[0].truth, 32, random.New(1, "watch", 0).Rand)
-		return Numbers{"sliced_w2": v}, err
+func (p *planar) watch(film *figure.Film) func(m *fit.Model) (report.Numbers, error) {
+	return func(m *fit.Model) (report.Numbers, error) {
+		film.See(m.State.Step, m.State.Bank.Y, m.State.Partners)
+		v, err := metric.SlicedW2(p.original(m.State.Partners), p.held[0].truth, 32, random.New(1, "watch", 0).Rand)
+		return report.Numbers{"sliced_w2": v}, err
 	}
 }
 
 // judge measures generated points, those of the baseline, and the data's own
 // floor; all in the units of the data.
-func (p *planar) judge(r *Run, model, baseline blas32.General) error {
+func (p *planar) judge(r *run.Run, model, baseline blas32.General) error {
 	n := p.samples()
 	floor := batch.New(n*len(p.held), 2)
 	for k, pair := range p.held {
@@ -153,7 +162,7 @@ func (p *planar) judge(r *Run, model, baseline blas32.General) error {
 	}
 	for _, m := range []struct {
 		points blas32.General
-		into   Numbers
+		into   report.Numbers
 	}{
 		{p.original(model), r.Report.Metrics},
 		{p.original(baseline), r.Report.Baseline},
@@ -172,33 +181,33 @@ func (p *planar) judge(r *Run, model, baseline blas32.General) error {
 			m.into["off_support"] = p.offSupport(m.points)
 		}
 	}
-	r.Page.Headline = []Headline{
-		{Metric: "w2", Label: fmt.Sprintf("W2, exact, between %d points", n), Goal: Lower},
-		{Metric: "energy_distance", Label: "Energy distance", Goal: Lower},
-		{Metric: "sliced_w2", Label: "Sliced W2", Goal: Lower},
-		{Metric: "sinkhorn", Label: "Sinkhorn divergence", Goal: Lower},
-		{Metric: "nn_accuracy", Label: "1-NN two-sample accuracy", Goal: Nearer, Target: .5},
+	r.Page.Headline = []report.Headline{
+		{Metric: "w2", Label: fmt.Sprintf("W2, exact, between %d points", n), Goal: report.Lower},
+		{Metric: "energy_distance", Label: "Energy distance", Goal: report.Lower},
+		{Metric: "sliced_w2", Label: "Sliced W2", Goal: report.Lower},
+		{Metric: "sinkhorn", Label: "Sinkhorn divergence", Goal: report.Lower},
+		{Metric: "nn_accuracy", Label: "1-NN two-sample accuracy", Goal: report.Nearer, Target: .5},
 	}
 	if p.support != nil {
-		r.Page.Headline = append(r.Page.Headline, Headline{Metric: "off_support", Label: "Share of points off the support", Goal: Lower})
+		r.Page.Headline = append(r.Page.Headline, report.Headline{Metric: "off_support", Label: "Share of points off the support", Goal: report.Lower})
 	}
 	return nil
 }
 
 // distances compares the sample x with the sample truth of the same size.
-func distances(x, truth blas32.General) (Numbers, error) {
-	numbers := Numbers{}
+func distances(x, truth blas32.General) (report.Numbers, error) {
+	numbers := report.Numbers{}
 	for _, m := range []struct {
 		name string
 		of   func(x, y blas32.General) (float64, error)
 	}{
-		{"w2", ExactW2},
-		{"energy_distance", EnergyDistance},
+		{"w2", metric.ExactW2},
+		{"energy_distance", metric.EnergyDistance},
 		{"sliced_w2", func(x, y blas32.General) (float64, error) {
-			return SlicedW2(x, y, 256, random.New(1, "directions", 0).Rand)
+			return metric.SlicedW2(x, y, 256, random.New(1, "directions", 0).Rand)
 		}},
-		{"sinkhorn", SinkhornDivergence},
-		{"nn_accuracy", NearestNeighbourAccuracy},
+		{"sinkhorn", metric.SinkhornDivergence},
+		{"nn_accuracy", metric.NearestNeighbourAccuracy},
 	} {
 		v, err := m.of(x, truth)
 		if err != nil {

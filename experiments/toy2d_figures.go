@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"math"
 
+	"cmf/experiments/figure"
+	"cmf/experiments/fit"
+	"cmf/experiments/metric"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/conjugate"
 
@@ -14,31 +18,31 @@ import (
 )
 
 // draw draws Figure 4's row, the map and the animation.
-func (p *planar) draw(r *Run, m *Model, draw *Draw, other Scene, film *film) error {
+func (p *planar) draw(r *run.Run, m *fit.Model, draw *fit.Draw, other figure.Scene, film *figure.Film) error {
 	n := p.samples()
 	data, gibbs, points := p.learning(p.held[0].truth), batch.Rows(draw.Gibbs, 0, n), batch.Rows(draw.Points, 0, n)
 	level := func(x blas32.General, value []float32) error { return m.Evaluator.Eval(x, value, blas32.General{}) }
-	scenes := []Scene{
-		{Title: "data", Clouds: []Cloud{{"data", data}}},
-		{Title: "w and its Gibbs factor", Field: level, Clouds: []Cloud{{"Gibbs samples", gibbs}}},
-		{Title: "generated", Clouds: []Cloud{{"generated", points}}},
+	scenes := []figure.Scene{
+		{Title: "data", Clouds: []figure.Cloud{{Name: "data", Points: data}}},
+		{Title: "w and its Gibbs factor", Field: level, Clouds: []figure.Cloud{{Name: "Gibbs samples", Points: gibbs}}},
+		{Title: "generated", Clouds: []figure.Cloud{{Name: "generated", Points: points}}},
 		other,
 	}
-	box := boxOf(scenes[:3])
-	if err := DrawScenes(r.path("figure4.png"), box, scenes...); err != nil {
+	box := figure.BoxOf(scenes[:3])
+	if err := figure.DrawScenes(r.Path("figure4.png"), box, scenes...); err != nil {
 		return err
 	}
 	r.LeadFigure("figure4.png", "Figure 4: held-out data; level sets of the learned potential w with samples y of its Gibbs factor 𝔓_w ∝ e^{−w}; generated points ∇w*(y); the baseline's.")
 	if err := p.drawMap(r, m, box, data, draw); err != nil {
 		return err
 	}
-	film.take(fmt.Sprintf("iteration %d, averaged weights", m.State.Step), gibbs, points)
-	if err := film.write(r.path("training.gif")); err != nil {
+	film.Take(fmt.Sprintf("iteration %d, averaged weights", m.State.Step), gibbs, points)
+	if err := film.Write(r.Path("training.gif")); err != nil {
 		return err
 	}
 	caption := "Training: the particles y, which follow the Gibbs factor of the present w, and their images ∇w*(y) over the data (grey)."
 	if r.Report.Config["CMF_RESUME"] != "" {
-		caption += fmt.Sprintf(" The film begins at iteration %d, where the run was resumed.", film.first)
+		caption += fmt.Sprintf(" The film begins at iteration %d, where the run was resumed.", film.First)
 	}
 	r.AddFigure("training.gif", caption)
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise and the map to the data.", p.name)
@@ -49,10 +53,10 @@ func (p *planar) draw(r *Run, m *Model, draw *Draw, other Scene, film *film) err
 }
 
 // drawMap draws a square grid over the Gibbs samples, and its image under ∇w*.
-func (p *planar) drawMap(r *Run, m *Model, box Box, data blas32.General, draw *Draw) error {
+func (p *planar) drawMap(r *run.Run, m *fit.Model, box figure.Box, data blas32.General, draw *fit.Draw) error {
 	const lines, points = 25, 240
 	y := gridLines(draw.Gibbs, lines, points)
-	_, near, err := NearestDistance(y, draw.Gibbs)
+	_, near, err := metric.NearestDistance(y, draw.Gibbs)
 	if err != nil {
 		return err
 	}
@@ -60,7 +64,7 @@ func (p *planar) drawMap(r *Run, m *Model, box Box, data blas32.General, draw *D
 	for i, j := range near {
 		copy(batch.Row(x, i), batch.Row(draw.Points, j))
 	}
-	conjugate := &conjugate.LBFGS{Tolerance: drawTolerance, MaxIterations: 400}
+	conjugate := &conjugate.LBFGS{Tolerance: fit.DrawTolerance, MaxIterations: 400}
 	if _, err := conjugate.Solve(m.Evaluator, y, x, m.State.Preconditioner()); err != nil {
 		return fmt.Errorf("conjugates of the grid: %w", err)
 	}
@@ -72,10 +76,10 @@ func (p *planar) drawMap(r *Run, m *Model, box Box, data blas32.General, draw *D
 		{"a grid of y over Gibbs samples", batch.Rows(draw.Gibbs, 0, p.samples()), y},
 		{"its image over data", data, x},
 	} {
-		panel := newPlot(Axes{Title: s.title})
-		panel.Add(dots(s.cloud, box, pale))
+		panel := figure.NewPlot(figure.Axes{Title: s.title})
+		panel.Add(figure.Dots(s.cloud, box, figure.Pale))
 		for k := range s.grid.Rows / points {
-			line := Series{X: make([]float64, points), Y: make([]float64, points)}
+			line := figure.Series{X: make([]float64, points), Y: make([]float64, points)}
 			for i := range points {
 				at := batch.Row(s.grid, k*points+i)
 				line.X[i], line.Y[i] = float64(at[0]), float64(at[1])
@@ -83,13 +87,13 @@ func (p *planar) drawMap(r *Run, m *Model, box Box, data blas32.General, draw *D
 					line.X[i] = math.NaN() // it would be drawn over the frame
 				}
 			}
-			for _, part := range finiteParts(line, Axes{}) {
+			for _, part := range figure.FiniteParts(line, figure.Axes{}) {
 				l, err := plotter.NewLine(part)
 				if err != nil {
 					return err
 				}
-				l.LineStyle = stroke(colours[k/lines], .7)
-				panel.Add(unpadded{l})
+				l.LineStyle = figure.Stroke(figure.Colours[k/lines], .7)
+				panel.Add(figure.Unpadded{Plotter: l})
 			}
 		}
 		panel.X.Min, panel.X.Max, panel.Y.Min, panel.Y.Max = box.MinX, box.MaxX, box.MinY, box.MaxY
@@ -97,7 +101,7 @@ func (p *planar) drawMap(r *Run, m *Model, box Box, data blas32.General, draw *D
 	}
 	const edge = 4.2 * vg.Inch
 	height := edge * vg.Length((box.MaxY-box.MinY)/(box.MaxX-box.MinX))
-	if err := render(r.path("map.png"), 2*edge, min(2*edge, max(edge/2, height)), [][]*plot.Plot{panels}, newLegend(), &box); err != nil {
+	if err := figure.Render(r.Path("map.png"), 2*edge, min(2*edge, max(edge/2, height)), [][]*plot.Plot{panels}, figure.NewLegend(), &box); err != nil {
 		return err
 	}
 	r.AddFigure("map.png", "The map: a square grid over the Gibbs factor, and where ∇w* takes it, over data. Where the data has a gap, the grid is torn: much of the plane is taken to its edges.")

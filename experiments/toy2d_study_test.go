@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/figure"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 
@@ -23,10 +26,10 @@ import (
 
 // toyStudy learns a set as toy2d does and measures the share of points off its
 // support, and nothing else.
-var toyStudy = Definition[Toy2DConfig]{
+var toyStudy = run.Definition[Toy2DConfig]{
 	Name:    "toy2d",
 	Presets: Toy2D.Presets,
-	Do: func(ctx context.Context, r *Run, c *Toy2DConfig) error {
+	Do: func(ctx context.Context, r *run.Run, c *Toy2DConfig) error {
 		p, err := loadPlane(c)
 		if err != nil {
 			return err
@@ -56,22 +59,22 @@ func TestToy2DStudy(t *testing.T) {
 	sets := []string{"8gaussians", "circles", "checkerboard"}
 	base := map[string]string{"CMF_HIDDEN": "64,64", "CMF_STEPS": "1000", "CMF_SPREAD": "30", "CMF_SAMPLES": "4096", "CMF_REPEATS": "2"}
 	var panels []*plot.Plot
-	var scenes []Scene
-	legend := newLegend()
+	var scenes []figure.Scene
+	legend := figure.NewLegend()
 	table := "| varied | value | " + strings.Join(sets, " | ") + " |\n|---|---|" + strings.Repeat("---|", len(sets)) + "\n"
 	for _, axis := range []struct {
 		name, variable string
 		at             []float64
 		value          func(v float64) string
 	}{
-		{"width, of 2 layers", "CMF_HIDDEN", []float64{8, 16, 32, 64, 128}, func(v float64) string { return Widths{int(v), int(v)}.String() }},
+		{"width, of 2 layers", "CMF_HIDDEN", []float64{8, 16, 32, 64, 128}, func(v float64) string { return config.Widths{int(v), int(v)}.String() }},
 		{"depth, of width 64", "CMF_HIDDEN", []float64{1, 2, 3, 4}, func(v float64) string { return strings.Repeat("64,", int(v)-1) + "64" }},
 		{"sharpness of first hinges", "CMF_SPREAD", []float64{3, 10, 30, 100}, number},
 		{"iterations", "CMF_STEPS", []float64{250, 500, 1000, 2000, 4000}, number},
 	} {
-		panel := newPlot(Axes{X: axis.name, Y: "share off the support", LogX: true, LogY: true})
+		panel := figure.NewPlot(figure.Axes{X: axis.name, Y: "share off the support", LogX: true, LogY: true})
 		panel.Y.Tick.Marker = plot.ConstantTicks{{Value: .01, Label: "0.01"}, {Value: .02, Label: "0.02"}, {Value: .05, Label: "0.05"}, {Value: .1, Label: "0.1"}, {Value: .2, Label: "0.2"}}
-		panel.Add(newGrid())
+		panel.Add(figure.NewGrid())
 		lines := make([]plotter.XYs, len(sets))
 		var ticks plot.ConstantTicks
 		for _, v := range axis.at {
@@ -95,7 +98,7 @@ func TestToy2DStudy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			line.LineStyle, dots.Color = stroke(colours[k], 1.4), colours[k]
+			line.LineStyle, dots.Color = figure.Stroke(figure.Colours[k], 1.4), figure.Colours[k]
 			panel.Add(line, dots)
 			if len(panels) == 0 {
 				legend.Add(sets[k], line)
@@ -109,10 +112,10 @@ func TestToy2DStudy(t *testing.T) {
 		t.Fatal(err)
 	}
 	const edge = 2.7 * vg.Inch
-	if err := render(filepath.Join(folder, "bridges.png"), 4*edge, edge, [][]*plot.Plot{panels}, legend, nil); err != nil {
+	if err := figure.Render(filepath.Join(folder, "bridges.png"), 4*edge, edge, [][]*plot.Plot{panels}, legend, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := DrawScenes(filepath.Join(folder, "bridges_points.png"), Box{-2.3, 2.3, -2.3, 2.3}, scenes...); err != nil {
+	if err := figure.DrawScenes(filepath.Join(folder, "bridges_points.png"), figure.Box{MinX: -2.3, MaxX: 2.3, MinY: -2.3, MaxY: 2.3}, scenes...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -127,7 +130,7 @@ func studied(t *testing.T, setting map[string]string) (off float64, samples blas
 		for name, v := range setting {
 			t.Setenv(name, v)
 		}
-		r, err := Execute(t.Context(), toyStudy, nil, io.Discard)
+		r, err := run.Execute(t.Context(), toyStudy, nil, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +147,7 @@ func studied(t *testing.T, setting map[string]string) (off float64, samples blas
 }
 
 // partedBySupport shows the points on and off the support of a set in two colours.
-func partedBySupport(t *testing.T, name, steps string, samples blas32.General) Scene {
+func partedBySupport(t *testing.T, name, steps string, samples blas32.General) figure.Scene {
 	set, err := data.Toy(name)
 	if err != nil {
 		t.Fatal(err)
@@ -160,9 +163,9 @@ func partedBySupport(t *testing.T, name, steps string, samples blas32.General) S
 	for k := range parts {
 		parts[k].Rows, parts[k].Cols, parts[k].Stride = len(parts[k].Data)/2, 2, 2
 	}
-	clouds := []Cloud{{"on the support", parts[0]}}
+	clouds := []figure.Cloud{{Name: "on the support", Points: parts[0]}}
 	if parts[1].Rows > 0 {
-		clouds = append(clouds, Cloud{"off the support", parts[1]})
+		clouds = append(clouds, figure.Cloud{Name: "off the support", Points: parts[1]})
 	}
-	return Scene{Title: name + ", " + steps + " iterations", Clouds: clouds}
+	return figure.Scene{Title: name + ", " + steps + " iterations", Clouds: clouds}
 }

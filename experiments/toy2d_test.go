@@ -13,6 +13,9 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
@@ -31,7 +34,7 @@ func TestToy2DRefusesBadInput(t *testing.T) {
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
 			t.Setenv(c.name, c.value)
-			_, err := Load(new(Toy2DConfig), Toy2D.Presets, nil, io.Discard)
+			_, err := config.Load(new(Toy2DConfig), Toy2D.Presets, nil, io.Discard)
 			if err == nil || !strings.HasPrefix(err.Error(), c.name+"=") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %s=… and %q", err, c.name, c.want)
 			}
@@ -43,7 +46,7 @@ func TestToy2DRefusesBadInput(t *testing.T) {
 // learned is refused by name.
 func TestToy2DData(t *testing.T) {
 	var help bytes.Buffer
-	Load(new(Toy2DConfig), Toy2D.Presets, []string{"-h"}, &help)
+	config.Load(new(Toy2DConfig), Toy2D.Presets, []string{"-h"}, &help)
 	for _, name := range data.ToyNames() {
 		if !strings.Contains(help.String(), name) {
 			t.Errorf("CMF_DATASET's description lacks %s", name)
@@ -78,7 +81,7 @@ func TestToy2DData(t *testing.T) {
 		t.Setenv("CMF_DATASET", set)
 		t.Setenv("CMF_OUT", t.TempDir())
 		t.Setenv("CMF_PRESET", "quick")
-		_, err := Execute(t.Context(), Toy2D, nil, io.Discard)
+		_, err := run.Execute(t.Context(), Toy2D, nil, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "CMF_DATASET=") {
 			t.Errorf("%s: %v; want %q", set, err, want)
 		}
@@ -131,14 +134,14 @@ func TestPlanarUnits(t *testing.T) {
 	})
 }
 
-func runToy2D(t *testing.T, variables ...string) *Run {
+func runToy2D(t *testing.T, variables ...string) *run.Run {
 	t.Helper()
 	t.Setenv("CMF_OUT", t.TempDir())
 	t.Setenv("CMF_PRESET", "quick")
 	for i := 0; i < len(variables); i += 2 {
 		t.Setenv(variables[i], variables[i+1])
 	}
-	r, err := Execute(t.Context(), Toy2D, nil, io.Discard)
+	r, err := run.Execute(t.Context(), Toy2D, nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +159,7 @@ func TestToy2D(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var report struct{ Metrics, Baseline, Floor Numbers }
+	var report struct{ Metrics, Baseline, Floor report.Numbers }
 	if err := json.Unmarshal(text, &report); err != nil {
 		t.Fatal(err)
 	}

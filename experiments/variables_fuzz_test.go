@@ -9,25 +9,29 @@ import (
 	"testing"
 	"time"
 
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/losses"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // planned is an ablation up to the plan of its cells.
-type planned struct{ Experiment }
+type planned struct{ run.Experiment }
 
 func (planned) name() string { return "ablation" }
 
-func (planned) load([]string, io.Writer) ([]Setting, error) {
+func (planned) load([]string, io.Writer) ([]config.Setting, error) {
 	few := ToyAblation
 	few.Sets, few.Variants, few.Seeds = few.Sets[:1], few.Variants[:2], 1
-	return few.load(nil, io.Discard)
+	return few.Settings(nil, io.Discard)
 }
 
 // setup is a command whose variables are tried, with those that it cannot do without.
 type setup struct {
-	Experiment
+	run.Experiment
 	needed map[string]string
 }
 
@@ -41,7 +45,6 @@ var commands = []setup{
 	{Cartoon, nil},
 	{Samples, map[string]string{"CMF_DATA_FILE": "points.npy"}},
 	{Generate, map[string]string{"CMF_CHECKPOINT": "checkpoint.safetensors"}},
-	{Bench, nil},
 	{planned{Toy2D}, map[string]string{"CMF_OUT": "out"}},
 }
 
@@ -62,7 +65,7 @@ func FuzzVariables(f *testing.F) {
 	for i, command := range commands {
 		settings, err := command.with(command.needed)
 		if err != nil {
-			f.Fatalf("%s: %v", command.name(), err)
+			f.Fatalf("%s: %v", command.Command(), err)
 		}
 		for j, s := range settings {
 			names[i] = append(names[i], s.Name)
@@ -90,34 +93,34 @@ func FuzzVariables(f *testing.F) {
 		took := time.Since(start)
 		runtime.ReadMemStats(&after)
 		if taken := after.TotalAlloc - before.TotalAlloc; taken > 256<<20 || took > 10*time.Second {
-			t.Errorf("%s %s=%q took %v and %d bytes", command.name(), name, value, took, taken)
+			t.Errorf("%s %s=%q took %v and %d bytes", command.Command(), name, value, took, taken)
 		}
 		if err != nil {
 			if !strings.Contains(err.Error(), name) {
-				t.Errorf("%s %s=%q: %v; the variable is not named", command.name(), name, value, err)
+				t.Errorf("%s %s=%q: %v; the variable is not named", command.Command(), name, value, err)
 			}
 			return
 		}
 		if plan {
 			return // CMF_DATASETS and the cells' CMF_DATASET are not given together
 		}
-		again, err := command.with(ConfigOf(settings))
+		again, err := command.with(report.ConfigOf(settings))
 		if diff := cmp.Diff(settings, again); err != nil || diff != "" {
-			t.Errorf("%s %s=%q: given back, %v (−first +again)\n%s", command.name(), name, value, err, diff)
+			t.Errorf("%s %s=%q: given back, %v (−first +again)\n%s", command.Command(), name, value, err, diff)
 		}
 	})
 }
 
 // with loads the configuration that these variables make. The environment is made
 // anew: one whose variables come and go would grow with every change.
-func (c setup) with(variables map[string]string) ([]Setting, error) {
+func (c setup) with(variables map[string]string) ([]config.Setting, error) {
 	os.Clearenv()
 	for name, value := range variables {
 		if err := os.Setenv(name, value); err != nil {
 			return nil, err
 		}
 	}
-	return c.load(nil, io.Discard)
+	return c.Settings(nil, io.Discard)
 }
 
 // FuzzLoss reads a loss: it reads as it is written, and as CMF_LOSS it is taken or
@@ -135,7 +138,7 @@ func FuzzLoss(f *testing.F) {
 			}
 		}
 		for _, energy := range []bool{false, true} {
-			bad := (&Core{Loss: spec}).checkLoss(energy)
+			bad := fit.CheckLoss((&config.Core{Loss: spec}), energy)
 			if err != nil && bad == nil || bad != nil && !strings.HasPrefix(bad.Error(), "CMF_LOSS="+spec+": ") {
 				t.Errorf("%q: %v as a sum, %v as CMF_LOSS", spec, err, bad)
 			}

@@ -2,6 +2,9 @@
 // tabulates them; -h lists its variables.
 package main
 
-import "cmf/experiments"
+import (
+	"cmf/experiments"
+	"cmf/experiments/sweep"
+)
 
-func main() { experiments.MainAblation(experiments.ToyAblation) }
+func main() { sweep.MainAblation(experiments.ToyAblation) }

@@ -1,6 +1,6 @@
 // Command bench times the steps of fitting a potential; -h lists its variables.
 package main
 
-import "cmf/experiments"
+import "cmf/experiments/run"
 
-func main() { experiments.Main(experiments.Bench) }
+func main() { run.Main(Bench) }

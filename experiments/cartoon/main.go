@@ -1,6 +1,9 @@
 // Command cartoon learns cartoon faces by CMFGen; -h lists its variables.
 package main
 
-import "cmf/experiments"
+import (
+	"cmf/experiments"
+	"cmf/experiments/run"
+)
 
-func main() { experiments.Main(experiments.Cartoon) }
+func main() { run.Main(experiments.Cartoon) }

@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"cmf/data"
-	"cmf/experiments"
+	"cmf/experiments/picture"
 	"cmf/graph/blas"
 	"cmf/solvers/random"
 )
@@ -29,7 +29,7 @@ func run() error {
 		return err
 	}
 	rng := random.New(0, "classifier", 0)
-	c, err := experiments.NewClassifier(rng)
+	c, err := picture.NewClassifier(rng)
 	if err != nil {
 		return err
 	}
@@ -43,5 +43,5 @@ func run() error {
 		return err
 	}
 	fmt.Printf("accuracy on the %d held-out digits: %.2f %%\n", set.Test.Rows, 100*accuracy)
-	return c.Checkpoint(accuracy).Save("experiments/classifier.safetensors")
+	return c.Checkpoint(accuracy).Save("experiments/picture/classifier.safetensors")
 }

@@ -2,6 +2,9 @@
 // energy, by CMFMA; -h lists its variables.
 package main
 
-import "cmf/experiments"
+import (
+	"cmf/experiments"
+	"cmf/experiments/run"
+)
 
-func main() { experiments.Main(experiments.Energy) }
+func main() { run.Main(experiments.Energy) }

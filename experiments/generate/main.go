@@ -2,6 +2,9 @@
 // points; -h lists its variables.
 package main
 
-import "cmf/experiments"
+import (
+	"cmf/experiments"
+	"cmf/experiments/run"
+)
 
-func main() { experiments.Main(experiments.Generate) }
+func main() { run.Main(experiments.Generate) }

@@ -2,6 +2,9 @@
 // compares it with the exact potential; -h lists its variables.
 package main
 
-import "cmf/experiments"
+import (
+	"cmf/experiments"
+	"cmf/experiments/run"
+)
 
-func main() { experiments.Main(experiments.Mixture1D) }
+func main() { run.Main(experiments.Mixture1D) }

@@ -1,6 +1,9 @@
 // Command mnist learns handwritten digits by CMFGen; -h lists its variables.
 package main
 
-import "cmf/experiments"
+import (
+	"cmf/experiments"
+	"cmf/experiments/run"
+)
 
-func main() { experiments.Main(experiments.MNIST) }
+func main() { run.Main(experiments.MNIST) }

@@ -2,6 +2,9 @@
 // more of them and gives their density; -h lists its variables.
 package main
 
-import "cmf/experiments"
+import (
+	"cmf/experiments"
+	"cmf/experiments/run"
+)
 
-func main() { experiments.Main(experiments.Samples) }
+func main() { run.Main(experiments.Samples) }

@@ -2,6 +2,9 @@
 // variables.
 package main
 
-import "cmf/experiments"
+import (
+	"cmf/experiments"
+	"cmf/experiments/run"
+)
 
-func main() { experiments.Main(experiments.Toy2D) }
+func main() { run.Main(experiments.Toy2D) }

@@ -1,0 +1,29 @@
+package experiments
+
+import (
+	"io"
+	"testing"
+
+	"cmf/losses"
+)
+
+// Every cell of the ablation is a run of toy2d on its set, with a loss that reads.
+func TestToyAblationIsWellFormed(t *testing.T) {
+	for _, preset := range []string{"quick", "default", "paper"} {
+		t.Setenv("CMF_PRESET", preset)
+		t.Setenv("CMF_OUT", t.TempDir())
+		cells, err := ToyAblation.Cells(nil, io.Discard)
+		if err != nil {
+			t.Errorf("%s: %v", preset, err)
+			continue
+		}
+		for _, c := range cells {
+			if c.Config["CMF_DATASET"] != c.Set {
+				t.Errorf("%s: cell of %s has the data %s", preset, c.Set, c.Config["CMF_DATASET"])
+			}
+			if _, err := losses.Parse(c.Config["CMF_LOSS"]); err != nil {
+				t.Errorf("%s: variant %s: %v", preset, c.Variant, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"cmf/experiments/config"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/graph/blas"
+)
+
+// BenchConfig configures bench.
+type BenchConfig struct {
+	config.Core
+	Cases   caseList `default:"all" desc:"what to time: all, or a list of SIZE or SIZE/WORK such as big/grad,small,small-trained"`
+	Runs    int      `default:"20" desc:"runs of a case, after three that do not count"`
+	Train   int      `default:"500" desc:"iterations of CMFGen before a trained case is timed"`
+	Weights string   `desc:"folder trained of an earlier run, whose weights trained cases take; when empty, they are trained"`
+	Kernels bool     `default:"true" desc:"time bare products and elementwise kernels on one thread too"`
+	Sweep   bool     `default:"true" desc:"time a step against batch, width, depth and dimension too"`
+
+	Peer   string `desc:"command of a program to be compared with, run as COMMAND CASE --threads N --runs K, for trained cases with --weights FOLDER too, which prints a JSON line with best_ms and median_ms; when empty, none"`
+	Rounds int    `default:"5" desc:"rounds of the comparison, in each of which both run once; the best counts"`
+}
+
+// Validate checks the experiment's own variables.
+func (c *BenchConfig) Validate() error {
+	return config.Allowed(
+		config.Want(c.Runs >= 1 && c.Runs <= 1000000, "RUNS", c.Runs, "allowed are 1 to 1000000"),
+		config.Want(c.Train >= 0 && c.Train <= 1000000, "TRAIN", c.Train, "allowed are 0 to 1000000"),
+		config.Want(c.Rounds >= 1 && c.Rounds <= 10000, "ROUNDS", c.Rounds, "allowed are 1 to 10000"),
+	)
+}
+
+// Bench times the steps of fitting a potential: its gradient, steps of Adam on
+// several losses, and an iteration of CMFGen, each in a large, a small and a
+// tiny case, with random weights and with trained ones; and the products and
+// elementwise kernels of which steps are made. A JSON line for each step goes to
+// standard output. With CMF_PEER the cases are run in turns with another
+// program's.
+var Bench = run.Definition[BenchConfig]{
+	Name: "bench",
+	Presets: map[string]func(*BenchConfig){
+		"quick": func(c *BenchConfig) { c.Runs, c.Rounds, c.Train, c.Sweep = 5, 2, 100, false },
+	},
+	Do: func(ctx context.Context, r *run.Run, c *BenchConfig) error { return doBench(ctx, r, c, os.Stdout) },
+}
+
+// timing is what a case took.
+type timing struct {
+	Case     string  `json:"case"`
+	Threads  int     `json:"threads"`
+	BestMS   float64 `json:"best_ms"`
+	MedianMS float64 `json:"median_ms"`
+	GFLOPS   float64 `json:"gflops"` // of the matrix products alone, at the best time
+	Allocs   uint64  `json:"allocs"` // a run
+	BLAS     string  `json:"blas"`
+}
+
+func doBench(ctx context.Context, r *run.Run, c *BenchConfig, out io.Writer) error {
+	table, rates, threads := new(benchTable), measureRates(r), r.Report.Machine.Threads
+	r.Page.Summary = describe(r.Report.Machine, rates)
+	table.line("%s", r.Page.Summary)
+	steps := timeSteps
+	if c.Peer != "" {
+		steps = compare
+	}
+	if err := steps(ctx, r, c, rates, table, out); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	for _, note := range r.Report.Notes {
+		table.line("%s", note)
+	}
+	if c.Kernels {
+		if _, err := blas.Use(c.BLAS, 1); err != nil {
+			return err
+		}
+		timeProducts(r, rates.peak, table)
+		timeElementwise(r, table)
+		if _, err := blas.Use(c.BLAS, threads); err != nil {
+			return err
+		}
+	}
+	if err := table.write(r.Path("table.md")); err != nil {
+		return err
+	}
+	if !c.Sweep || c.Peer != "" || ctx.Err() != nil {
+		return nil
+	}
+	return sweep(ctx, r, c.Runs, rates.products)
+}
+
+// timeSteps times the cases in this process.
+func timeSteps(ctx context.Context, r *run.Run, c *BenchConfig, rates rates, table *benchTable, out io.Writer) error {
+	machine := r.Report.Machine
+	lines := json.NewEncoder(out)
+	var rows [][]string
+	for _, name := range c.Cases {
+		if ctx.Err() != nil {
+			return nil
+		}
+		k, err := findCase(name)
+		if err != nil {
+			return err
+		}
+		b, err := openBench(r, ctx, c, k)
+		if err != nil {
+			return fmt.Errorf("case %s: %w", name, err)
+		}
+		step, err := k.work.bind(b)
+		if err != nil {
+			return fmt.Errorf("case %s: %w", name, err)
+		}
+		t, err := measure(step, 2*k.multiplyAdds(), c.Runs)
+		if err != nil {
+			return fmt.Errorf("case %s: %w", name, err)
+		}
+		t.Case, t.Threads, t.BLAS = name, machine.Threads, machine.BLAS
+		if err := lines.Encode(t); err != nil {
+			return err
+		}
+		m := r.Report.Metrics
+		m[name+".best_ms"], m[name+".median_ms"] = t.BestMS, t.MedianMS
+		m[name+".gflops"], m[name+".allocs"] = t.GFLOPS, float64(t.Allocs)
+		rows = append(rows, []string{
+			name, fmt.Sprintf("%.3g", t.BestMS), fmt.Sprintf("%.3g", t.MedianMS), toUntrained(m, k, ".best_ms", ".trained_ratio"),
+			fmt.Sprintf("%.0f", t.GFLOPS), percent(t.GFLOPS, rates.products), percent(t.GFLOPS, rates.peak*float64(t.Threads)), fmt.Sprint(t.Allocs),
+		})
+	}
+	table.add([]string{"case", "best, ms", "median, ms", "to random weights", "GFLOP/s in products", "of large products", "of FMA peak", "allocations"}, rows)
+	return nil
+}
+
+// toUntrained is the ratio of a trained case's time to that with random weights,
+// into the report, and for a table, where it is empty if there is none.
+func toUntrained(metrics report.Numbers, k benchCase, time, ratio string) string {
+	random, ok := metrics[k.untrained()+time]
+	if !k.trained || !ok {
+		return ""
+	}
+	v := rounded(metrics[k.String()+time] / random)
+	metrics[k.String()+ratio] = v
+	return fmt.Sprintf("%.2f", v)
+}
+
+// warmups are the runs of a case before those that count.
+const warmups = 3
+
+// measure times runs of step, which takes flops operations in products.
+func measure(step func() error, flops float64, runs int) (timing, error) {
+	for range warmups {
+		if err := step(); err != nil {
+			return timing{}, err
+		}
+	}
+	times := make([]float64, runs)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := range times {
+		start := time.Now()
+		if err := step(); err != nil {
+			return timing{}, err
+		}
+		times[i] = time.Since(start).Seconds()
+	}
+	runtime.ReadMemStats(&after)
+	slices.Sort(times)
+	return timing{
+		BestMS:   rounded(1e3 * times[0]),
+		MedianMS: rounded(1e3 * times[len(times)/2]),
+		GFLOPS:   rounded(flops / times[0] / 1e9),
+		Allocs:   (after.Mallocs - before.Mallocs) / uint64(runs),
+	}, nil
+}
+
+// rounded keeps what of a time is not noise.
+func rounded(v float64) float64 {
+	short, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64)
+	return short
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"cmf/data"
+	"cmf/experiments/run"
+	"cmf/graph/blas"
+	"cmf/graph/kernel"
+	"cmf/solvers/batch"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// bench is the potential and the points at which a case runs.
+func openBench(r *run.Run, ctx context.Context, c *BenchConfig, k benchCase) (*bench, error) {
+	if !k.trained {
+		return k.size.random()
+	}
+	folder, err := trainedFolder(r, ctx, c, k.size)
+	if err != nil {
+		return nil, err
+	}
+	return k.size.load(folder)
+}
+
+// trainedFolder is the folder of the trained state of a size, one of CMF_WEIGHTS or
+// of the run's own, into which it trains what is not there yet.
+func trainedFolder(r *run.Run, ctx context.Context, c *BenchConfig, s benchSize) (string, error) {
+	folder := filepath.Join(cmp.Or(c.Weights, r.Path("trained")), s.name)
+	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) || c.Weights != "" {
+		if err != nil {
+			err = fmt.Errorf("CMF_WEIGHTS=%s: %w", c.Weights, err)
+		}
+		return folder, err
+	}
+	var set benchData
+	var err error
+	if s.d == 2 {
+		set, err = planePoints()
+	} else {
+		set, err = digitPoints(ctx, c.DataDir, 20000)
+	}
+	if err != nil {
+		return "", err
+	}
+	r.Progress.Log.Info("training", "size", s.name, "data", set.name, "steps", c.Train)
+	b, err := s.trained(ctx, set, c.Train)
+	if err != nil {
+		return "", err
+	}
+	low, high, subnormal := b.reach()
+	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf(
+		"%s-trained: %d iterations of CMFGen on %s. Over the data the hidden units' inputs a lie between %.0f and %.0f; e^−|a| is below the normal float32 numbers for %.2g %%.",
+		s.name, c.Train, set.name, low, high, 100*subnormal))
+	r.Report.Metrics[s.name+"-trained.subnormal_share"] = subnormal
+	return folder, b.save(folder)
+}
+
+// save writes a folder of arrays: the weights by name, and x and y.
+func (b *bench) save(folder string) error {
+	part := folder + ".part" // so that the folder is there whole or not at all
+	if err := os.MkdirAll(part, 0o755); err != nil {
+		return err
+	}
+	for name, m := range b.arrays() {
+		if err := data.WriteNPY(filepath.Join(part, name+".npy"), m); err != nil {
+			return err
+		}
+	}
+	return os.Rename(part, folder)
+}
+
+// arrays are the weights that are trained, and the points.
+func (b *bench) arrays() map[string]blas32.General {
+	arrays := map[string]blas32.General{"x": b.x, "y": b.y}
+	for _, p := range b.w.Params().Trained() {
+		arrays[p.Name] = blas32.General{Rows: p.Rows, Cols: p.Cols, Stride: p.Cols, Data: p.Float32s()}
+	}
+	return arrays
+}
+
+// load reads what save wrote for the size.
+func (s benchSize) load(folder string) (*bench, error) {
+	w, err := s.network()
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBenchAt(w, batch.New(s.n, s.d), batch.New(s.n, s.d))
+	if err != nil {
+		return nil, err
+	}
+	for name, m := range b.arrays() {
+		path := filepath.Join(folder, name+".npy")
+		read, err := data.ReadNPY(path)
+		if err != nil {
+			return nil, err
+		}
+		if read.Rows != m.Rows || read.Cols != m.Cols {
+			return nil, fmt.Errorf("%s: its shape is (%d, %d); that of %s is (%d, %d)", path, read.Rows, read.Cols, s.name, m.Rows, m.Cols)
+		}
+		copy(m.Data, read.Data)
+	}
+	return b, nil
+}
+
+// reach is the range of the pre-activations a over the points x, and the share of
+// them for which e^{−|a|} is subnormal or 0 in float32.
+func (b *bench) reach() (low, high float32, subnormal float64) {
+	deepest := float32(126 * math.Ln2)
+	low, high = math.MaxFloat32, -math.MaxFloat32
+	n, d := b.x.Rows, b.x.Cols
+	var z []float32
+	var count, below float64
+	for l, layer := range b.w.Layers {
+		h := layer.Bias.Cols
+		a := make([]float32, n*h)
+		for i := range n {
+			copy(a[i*h:], layer.Bias.Float32s())
+		}
+		blas.Gemm(false, false, n, h, d, 1, b.x.Data, d, layer.Skip.Float32s(), h, 1, a, h)
+		if l > 0 {
+			k := layer.Weigh.Rows
+			blas.Gemm(false, false, n, h, k, 1, z, k, layer.Weigh.Float32s(), h, 1, a, h)
+		}
+		for _, v := range a {
+			low, high = min(low, v), max(high, v)
+			if v < -deepest || v > deepest {
+				below++
+			}
+		}
+		count += float64(len(a))
+		z = make([]float32, len(a))
+		kernel.Softplus(z, a)
+	}
+	return low, high, below / count
+}

@@ -1,0 +1,235 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+type toyConfig struct {
+	Core
+	Set   string  `default:"moons" desc:"toy set: moons or circles"`
+	Noise float32 `default:"0.1" desc:"standard deviation of the noise"`
+	OwnLR bool    `split_words:"true" desc:"an example of two words"`
+}
+
+func (c *toyConfig) Validate() error { return OneOf("CMF_SET", c.Set, "moons", "circles") }
+
+var toyPresets = map[string]func(*toyConfig){
+	"quick":   func(c *toyConfig) { c.Steps, c.Hidden = 20, Widths{8, 8} },
+	"default": func(c *toyConfig) { c.Steps, c.Noise = 1500, .05 },
+	"paper":   func(c *toyConfig) { c.Steps, c.Batch = 50000, 1024 },
+}
+
+func loadToy(args ...string) (toyConfig, []Setting, error) {
+	var c toyConfig
+	settings, err := Load(&c, toyPresets, args, io.Discard)
+	return c, settings, err
+}
+
+func TestLoadOrder(t *testing.T) {
+	t.Setenv("SEED", "9") // without the prefix: somebody else's
+	c, _, err := loadToy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := toyConfig{Set: "moons", Noise: .05, Core: Core{
+		Preset: "default", Seed: 1, Steps: 1500, Batch: 512, Loss: "dual", Source: "gibbs", Init: "gaussian", Sampler: "mala",
+		Conjugate: "bb", Hidden: Widths{64, 64, 64, 64}, LR: 1e-3, VM: "plan", BLAS: "auto",
+	}}
+	if d := cmp.Diff(want, c); d != "" {
+		t.Errorf("defaults (−want +got):\n%s", d)
+	}
+
+	for name, value := range map[string]string{
+		"CMF_PRESET": "quick", "CMF_BATCH": "64", "CMF_HIDDEN": "32, 16", "CMF_OWN_LR": "true", "CMF_NOISE": "0.2",
+		"CMF_DATA_DIR": "/data", "CMF_SEED": "3", "CMF_LOSS": "dual+0.1*pairs", "CMF_MINUTES": "1.5", "CMF_OUT": "",
+	} {
+		t.Setenv(name, value)
+	}
+	c, settings, err := loadToy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Preset, want.Steps, want.Batch, want.Hidden, want.OwnLR, want.Noise = "quick", 20, 64, Widths{32, 16}, true, .2
+	want.DataDir, want.Seed, want.Loss, want.Minutes = "/data", 3, "dual+0.1*pairs", 1.5
+	if d := cmp.Diff(want, c); d != "" {
+		t.Errorf("quick, with variables (−want +got):\n%s", d)
+	}
+	for _, s := range settings {
+		switch s.Name {
+		case "CMF_HIDDEN":
+			if s.Value != "32,16" || s.Default != "8,8" {
+				t.Errorf("setting %+v, want 32,16 with default 8,8", s)
+			}
+		case "CMF_PRESET":
+			if s.Value != "quick" || s.Default != "default" {
+				t.Errorf("setting %+v, want quick with default default", s)
+			}
+		}
+	}
+
+	// A variable set to what the default would be still overrides the preset.
+	t.Setenv("CMF_STEPS", "1500")
+	if c, _, err = loadToy(); err != nil || c.Steps != 1500 {
+		t.Errorf("CMF_STEPS=1500 under quick: %d steps, %v", c.Steps, err)
+	}
+}
+
+func TestLoadMessages(t *testing.T) {
+	for _, c := range []struct{ name, value, want string }{
+		{"CMF_LR", "-1", "CMF_LR=-1: the learning rate must be above 0, up to 10"},
+		{"CMF_LR", "NaN", "CMF_LR=NaN: the learning rate must be above 0, up to 10"},
+		{"CMF_LR", "+Inf", "CMF_LR=+Inf: the learning rate must be above 0, up to 10"},
+		{"CMF_LR", "fast", "CMF_LR=fast: give a number such as 0.001 or 1e-3"},
+		{"CMF_HIDDEN", "64,x", `CMF_HIDDEN=64,x: "x" is not a width; give positive whole numbers such as 64,64`},
+		{"CMF_HIDDEN", "64,,8", `CMF_HIDDEN=64,,8: "" is not a width; give positive whole numbers such as 64,64`},
+		{"CMF_HIDDEN", "0", `CMF_HIDDEN=0: "0" is not a width; give positive whole numbers such as 64,64`},
+		{"CMF_STEPS", "-1", "CMF_STEPS=-1: the number of steps must be 0 to 1000000000"},
+		{"CMF_STEPS", "ten", "CMF_STEPS=ten: give a whole number"},
+		{"CMF_STEPS", "99999999999999999999", "CMF_STEPS=99999999999999999999: give a whole number"},
+		{"CMF_BATCH", "1", "CMF_BATCH=1: a batch must have 2 to 1000000 points"},
+		{"CMF_SEED", "-1", "CMF_SEED=-1: give a whole number, 0 or more"},
+		{"CMF_MINUTES", "-2", "CMF_MINUTES=-2: the minutes must be 0 (no limit) to 1000000"},
+		{"CMF_THREADS", "-1", "CMF_THREADS=-1: the threads must be 0 (all cores) to 1024"},
+		{"CMF_LOSS", "", "CMF_LOSS=: name at least one loss term, such as dual"},
+		{"CMF_SOURCE", "noise", "CMF_SOURCE=noise: allowed are gibbs, gaussian"},
+		{"CMF_INIT", "zero", "CMF_INIT=zero: allowed are gaussian, identity"},
+		{"CMF_SAMPLER", "hmc", "CMF_SAMPLER=hmc: allowed are mala, ula"},
+		{"CMF_CONJUGATE", "adam", "CMF_CONJUGATE=adam: allowed are bb, lbfgs, newton"},
+		{"CMF_VM", "lisp", "CMF_VM=lisp: allowed are plan, tape"},
+		{"CMF_BLAS", "mkl", "CMF_BLAS=mkl: allowed are auto, openblas, native, gonum"},
+		{"CMF_PRESET", "slow", "CMF_PRESET=slow: allowed are quick, default, paper"},
+		{"CMF_SET", "spiral", "CMF_SET=spiral: allowed are moons, circles"},
+		{"CMF_OWN_LR", "perhaps", "CMF_OWN_LR=perhaps: give true or false"},
+	} {
+		t.Run(c.name+"="+c.value, func(t *testing.T) {
+			t.Setenv(c.name, c.value)
+			if _, _, err := loadToy(); err == nil || err.Error() != c.want {
+				t.Errorf("error %q, want %q", fmt.Sprint(err), c.want)
+			}
+		})
+	}
+}
+
+func TestLoadUnknownNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"CMF_STEP":                 "unknown variable CMF_STEP: did you mean CMF_STEPS? known are CMF_PRESET, CMF_OUT, CMF_DATA_DIR",
+		"CMF_DATADIR":              "did you mean CMF_DATA_DIR? ",
+		"CMF_TEMPERATURE_OF_NOISE": "unknown variable CMF_TEMPERATURE_OF_NOISE: known are",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, "1")
+			if _, _, err := loadToy(); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v, want one that says %q", err, want)
+			}
+		})
+	}
+	if _, _, err := loadToy("-steps=3"); err == nil || !strings.Contains(err.Error(), `unknown argument "-steps=3"`) {
+		t.Errorf("an argument: %v", err)
+	}
+	var c toyConfig
+	t.Setenv("CMF_PRESET", "paper")
+	if _, err := Load(&c, map[string]func(*toyConfig){"quick": nil}, nil, io.Discard); err == nil || err.Error() != "CMF_PRESET=paper: allowed are quick, default" {
+		t.Errorf("a preset that the experiment lacks: %v", err)
+	}
+	var alone struct{ Steps int }
+	if _, err := Load(&alone, nil, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "must embed config.Core") {
+		t.Errorf("no Core: %v", err)
+	}
+	t.Setenv("CMF_PRESET", "default")
+	var nested struct {
+		Core
+		Inner struct{ A, B int }
+	}
+	if _, err := Load(&nested, nil, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "plain values") {
+		t.Errorf("a nested struct: %v", err)
+	}
+}
+
+func TestLoadHelp(t *testing.T) {
+	t.Setenv("CMF_PRESET", "quick")
+	t.Setenv("CMF_LR", "wrong") // help is for those who got something wrong
+	for _, arg := range []string{"-h", "--help"} {
+		var out strings.Builder
+		var c toyConfig
+		if _, err := Load(&c, toyPresets, []string{arg}, &out); !errors.Is(err, flag.ErrHelp) {
+			t.Fatalf("%s: %v, want flag.ErrHelp", arg, err)
+		}
+		lines := map[string][]string{}
+		for line := range strings.Lines(out.String()) {
+			if words := strings.Fields(line); len(words) > 1 {
+				lines[words[0]] = words
+			}
+		}
+		for name, value := range map[string]string{"CMF_STEPS": "20", "CMF_HIDDEN": "8,8", "CMF_OUT": "-", "CMF_SET": "moons", "CMF_NOISE": "0.05"} {
+			if got := lines[name]; len(got) < 3 || got[1] != value {
+				t.Errorf("%s shows %q, want default %s", arg, got, value)
+			}
+		}
+		if testing.Verbose() {
+			t.Log("\n" + out.String())
+		}
+	}
+}
+
+func TestWidthsRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := Widths(rapid.SliceOfN(rapid.IntRange(1, 5000), 1, 6).Draw(t, "w"))
+		var back Widths
+		if err := back.Decode(w.String()); err != nil || !cmp.Equal(w, back) {
+			t.Fatalf("%v reads back as %v, %v", w, back, err)
+		}
+	})
+}
+
+func TestEditDistance(t *testing.T) {
+	if d := editDistance("kitten", "sitting"); d != 3 {
+		t.Errorf("kitten to sitting = %d, want 3", d)
+	}
+	word := rapid.StringOfN(rapid.RuneFrom([]rune("abc")), 0, 8, -1)
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, c := word.Draw(t, "a"), word.Draw(t, "b"), word.Draw(t, "c")
+		ab := editDistance(a, b)
+		if (ab == 0) != (a == b) || ab != editDistance(b, a) || ab > editDistance(a, c)+editDistance(c, b) {
+			t.Fatalf("not a metric on %q, %q, %q", a, b, c)
+		}
+	})
+}
+
+func TestOpenOut(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	folder, err := OpenOut("", "circles")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(folder, filepath.Join("runs", "circles")+string(filepath.Separator)) {
+		t.Errorf("default folder %s", folder)
+	}
+	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 0 {
+		t.Errorf("the new folder holds %v, %v", entries, err)
+	}
+	if err := os.WriteFile("file", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"file", filepath.Join("file", "below")} {
+		if _, err := OpenOut(bad, "circles"); err == nil || !strings.HasPrefix(err.Error(), "CMF_OUT="+bad+": ") {
+			t.Errorf("%s: %v, want an error that names CMF_OUT", bad, err)
+		}
+	}
+	if _, err := os.Stat("/proc/self"); err != nil {
+		t.Skip("no folder in which nobody, root neither, can make a file")
+	}
+	if _, err := OpenOut("/proc/self", "circles"); err == nil || !strings.HasSuffix(err.Error(), "; name a folder that can be written") {
+		t.Errorf("a closed folder: %v", err)
+	}
+}

@@ -1,0 +1,345 @@
+package figure
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"slices"
+
+	"cmf/data/units"
+	"cmf/experiments/metric"
+	"cmf/solvers/batch"
+	"cmf/solvers/order"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// Axes are the titles and scales of a figure's axes. The font of figures has
+// Latin and Greek letters, but neither ∇ nor 𝔓: formulae belong in captions.
+type Axes struct {
+	Title, X, Y string
+
+	// LogX and LogY ask for logarithmic scales, on which values ≤ 0 are left out.
+	LogX, LogY bool
+}
+
+// Series is one line of a figure: the points (X[i], Y[i]), with gaps where a
+// value is not finite.
+type Series struct {
+	Name string
+	X, Y []float64
+}
+
+// Function is a real function with the name that a legend gives it.
+type Function struct {
+	Name string
+	F    func(x float64) float64
+}
+
+// Box is the part [MinX, MaxX] × [MinY, MaxY] of the plane, in data units.
+type Box struct{ MinX, MaxX, MinY, MaxY float64 }
+
+// Cloud is a set of points of the plane, a batch (n, 2), with its name. Points
+// that are not finite are left out.
+type Cloud struct {
+	Name   string
+	Points blas32.General
+}
+
+// Scene is a panel of the plane: a function under clouds of points.
+type Scene struct {
+	Title string
+
+	// Field writes its value at each row of x (n, 2); nil for none.
+	Field func(x blas32.General, value []float32) error
+
+	// Heat shows the field in colours, from its least value (white) to its
+	// largest (dark). Otherwise it is shown by contours at equally spaced
+	// quantiles of its values.
+	Heat bool
+
+	Clouds []Cloud
+
+	// Units label the axes by the columns of the data and in their units, where
+	// the points are in units of learning; nil for plain axes.
+	Units *units.Units
+}
+
+// DrawCurves writes a PNG with one line for each series.
+func DrawCurves(path string, axes Axes, series ...Series) error {
+	var parts []plotter.XYs
+	var owner []int
+	for k, s := range series {
+		if len(s.X) != len(s.Y) {
+			return fmt.Errorf("figure %s: series %q has %d x and %d y; they must agree", path, s.Name, len(s.X), len(s.Y))
+		}
+		for _, part := range FiniteParts(s, axes) {
+			parts, owner = append(parts, part), append(owner, k)
+		}
+	}
+	if len(parts) == 0 {
+		return fmt.Errorf("figure %s: no finite point to draw (values ≤ 0 do not count on a logarithmic axis)", path)
+	}
+	p, legend := NewPlot(axes), NewLegend()
+	p.Add(NewGrid())
+	for i, part := range parts {
+		line, err := plotter.NewLine(part)
+		if err != nil {
+			return fmt.Errorf("figure %s: %w", path, err)
+		}
+		line.LineStyle = Stroke(Colours[owner[i]%len(Colours)], 1.4)
+		p.Add(line)
+		if i == 0 || owner[i] != owner[i-1] {
+			legend.Add(series[owner[i]].Name, line)
+		}
+	}
+	if len(series) == 1 {
+		legend = NewLegend()
+	}
+	return Render(path, 6*vg.Inch, 3.4*vg.Inch, [][]*plot.Plot{{p}}, legend, nil)
+}
+
+// FiniteParts cuts a series at the points that cannot be drawn.
+func FiniteParts(s Series, axes Axes) []plotter.XYs {
+	bad := func(v float64, log bool) bool { return math.IsNaN(v) || math.IsInf(v, 0) || log && v <= 0 }
+	var parts []plotter.XYs
+	open := false
+	for i := range s.X {
+		if bad(s.X[i], axes.LogX) || bad(s.Y[i], axes.LogY) {
+			open = false
+			continue
+		}
+		if !open {
+			parts, open = append(parts, nil), true
+		}
+		last := &parts[len(parts)-1]
+		*last = append(*last, plotter.XY{X: s.X[i], Y: s.Y[i]})
+	}
+	return parts
+}
+
+// DrawHistogram writes a PNG with the histogram of samples, normalised to a
+// density, under exact densities. With bins = 0 there are 2·n^{1/3} bins
+// (J. Rice's rule). Samples that are not finite are left out.
+func DrawHistogram(path string, axes Axes, samples []float32, bins int, densities ...Function) error {
+	var values plotter.Values
+	for _, v := range samples {
+		if v := float64(v); !math.IsNaN(v) && !math.IsInf(v, 0) {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 0 {
+		return fmt.Errorf("figure %s: no finite sample to draw", path)
+	}
+	if bins <= 0 {
+		bins = max(10, int(2*math.Cbrt(float64(len(values)))))
+	}
+	h, err := plotter.NewHist(values, bins)
+	if err != nil {
+		return fmt.Errorf("figure %s: %w", path, err)
+	}
+	h.Normalize(1)
+	h.FillColor, h.LineStyle = Pale, Stroke(color.White, .4)
+	p, legend := NewPlot(axes), NewLegend()
+	p.Add(h)
+	legend.Add("samples", h)
+	p.Y.Min = 0
+	for k, density := range densities {
+		f := plotter.NewFunction(density.F)
+		f.XMin, f.XMax, f.Samples = p.X.Min, p.X.Max, 600
+		f.LineStyle = Stroke(Colours[(k+1)%len(Colours)], 1.4)
+		for i := range f.Samples {
+			y := density.F(p.X.Min + (p.X.Max-p.X.Min)*float64(i)/float64(f.Samples-1))
+			if !math.IsNaN(y) && !math.IsInf(y, 0) {
+				p.Y.Max = max(p.Y.Max, 1.05*y)
+			}
+		}
+		p.Add(f)
+		legend.Add(density.Name, f)
+	}
+	return Render(path, 6*vg.Inch, 3.4*vg.Inch, [][]*plot.Plot{{p}}, legend, nil)
+}
+
+// DrawScenes writes a PNG with scenes side by side, up to four to a row, all
+// over one box and with equal units on both axes. The zero box holds the middle
+// 99.8 % of the points of all clouds in each coordinate, and a margin.
+func DrawScenes(path string, box Box, scenes ...Scene) error {
+	for _, s := range scenes {
+		for _, c := range s.Clouds {
+			if err := metric.CheckBatch(fmt.Sprintf("cloud %q", c.Name), c.Points, 0); err != nil {
+				return fmt.Errorf("figure %s: %w", path, err)
+			}
+			if c.Points.Cols != 2 {
+				return fmt.Errorf("figure %s: cloud %q has %d columns; it needs 2", path, c.Name, c.Points.Cols)
+			}
+		}
+	}
+	if box == (Box{}) {
+		box = BoxOf(scenes)
+	}
+	if !(box.MinX < box.MaxX && box.MinY < box.MaxY) || math.IsInf(box.MaxX-box.MinX, 0) || math.IsInf(box.MaxY-box.MinY, 0) {
+		return fmt.Errorf("figure %s: the box %+v is empty; give Min < Max", path, box)
+	}
+	if len(scenes) == 0 {
+		return fmt.Errorf("figure %s: no scene to draw", path)
+	}
+	lines := (len(scenes) + 3) / 4
+	perRow := (len(scenes) + lines - 1) / lines
+	var panels [][]*plot.Plot
+	legend, known := NewLegend(), []string{}
+	for scenes := range slices.Chunk(scenes, perRow) {
+		var line []*plot.Plot
+		for _, s := range scenes {
+			p := NewPlot(Axes{Title: s.Title})
+			if s.Units != nil {
+				label(s.Units, p)
+			}
+			if err := addField(p, s, box); err != nil {
+				return fmt.Errorf("figure %s: panel %q: %w", path, s.Title, err)
+			}
+			for _, c := range s.Clouds {
+				k := slices.Index(known, c.Name)
+				if k < 0 {
+					k, known = len(known), append(known, c.Name)
+					dot := plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: Colours[k%len(Colours)], Radius: 2.4, Shape: draw.CircleGlyph{}}}
+					legend.Add(c.Name, &dot)
+				}
+				p.Add(Dots(c.Points, box, Colours[k%len(Colours)]))
+			}
+			p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = box.MinX, box.MaxX, box.MinY, box.MaxY
+			line = append(line, p)
+		}
+		panels = append(panels, line)
+	}
+	if len(known) < 2 {
+		legend = NewLegend()
+	}
+	// The frame is what a title and the labels of the ticks take of a panel.
+	const edge, frame = 2.6 * vg.Inch, .5 * vg.Inch
+	ratio := min(4, max(.25, (box.MaxY-box.MinY)/(box.MaxX-box.MinX)))
+	height := (vg.Length(ratio)*(edge-frame) + frame) * vg.Length(len(panels))
+	return Render(path, edge*vg.Length(len(panels[0])), height, panels, legend, &box)
+}
+
+// addField evaluates the field of s, if any, on a lattice over the box.
+func addField(p *plot.Plot, s Scene, box Box) error {
+	if s.Field == nil {
+		return nil
+	}
+	const n = 160
+	x := blas32.General{Rows: n * n, Cols: 2, Stride: 2, Data: make([]float32, 2*n*n)}
+	l := lattice{n: n, box: box, value: make([]float32, n*n)}
+	for i := range x.Rows {
+		copy(batch.Row(x, i), []float32{float32(l.X(i % n)), float32(l.Y(i / n))})
+	}
+	if err := s.Field(x, l.value); err != nil {
+		return err
+	}
+	var levels []float32
+	for i, v := range l.value {
+		if math.IsInf(float64(v), 0) {
+			l.value[i] = float32(math.NaN())
+		} else if v == v {
+			levels = append(levels, v)
+		}
+	}
+	slices.Sort(levels)
+	if len(levels) == 0 || levels[0] == levels[len(levels)-1] {
+		return nil // nothing to tell apart
+	}
+	if s.Heat {
+		h := plotter.NewHeatMap(l, shades(256))
+		h.NaN, h.Rasterized = faint, true
+		p.Add(Unpadded{h})
+		return nil
+	}
+	const lines = 12
+	var heights []float64
+	for k := 1; k <= lines; k++ {
+		heights = append(heights, float64(levels[k*(len(levels)-1)/(lines+1)]))
+	}
+	c := plotter.NewContour(l, slices.Compact(heights), nil)
+	c.LineStyles = []draw.LineStyle{Stroke(color.NRGBA{0x8a, 0x93, 0xa3, 0xff}, .6)}
+	p.Add(Unpadded{c})
+	return nil
+}
+
+// lattice is n × n values over a box, row by row from below: a plotter.GridXYZ.
+type lattice struct {
+	n     int
+	box   Box
+	value []float32
+}
+
+func (l lattice) Dims() (c, r int) { return l.n, l.n }
+
+func (l lattice) Z(c, r int) float64 { return float64(l.value[r*l.n+c]) }
+
+func (l lattice) X(c int) float64 {
+	return l.box.MinX + (l.box.MaxX-l.box.MinX)*float64(c)/float64(l.n-1)
+}
+
+func (l lattice) Y(r int) float64 {
+	return l.box.MinY + (l.box.MaxY-l.box.MinY)*float64(r)/float64(l.n-1)
+}
+
+// shades runs from white to a dark blue in so many steps.
+type shades int
+
+func (n shades) Colors() []color.Color {
+	stops := [][3]float64{{255, 255, 255}, {158, 194, 230}, {42, 111, 187}, {16, 37, 80}}
+	all := make([]color.Color, n)
+	for i := range all {
+		at := float64(i) / float64(n-1) * float64(len(stops)-1)
+		k := min(int(at), len(stops)-2)
+		mix := func(c int) uint8 { return uint8(stops[k][c] + (at-float64(k))*(stops[k+1][c]-stops[k][c])) }
+		all[i] = color.NRGBA{mix(0), mix(1), mix(2), 0xff}
+	}
+	return all
+}
+
+func BoxOf(scenes []Scene) Box {
+	ends := func(j int) (lo, hi float64) {
+		var all []float32
+		for _, s := range scenes {
+			for _, c := range s.Clouds {
+				for _, v := range batch.Column(c.Points, j) {
+					if !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) {
+						all = append(all, v)
+					}
+				}
+			}
+		}
+		if len(all) == 0 {
+			return -1, 1
+		}
+		cut := len(all) / 1000
+		lo, hi = float64(order.Select(all, cut)), float64(order.Select(all, len(all)-1-cut))
+		margin := .06 * (hi - lo)
+		if margin == 0 {
+			margin = 1e-3 * max(1, math.Abs(lo))
+		}
+		return lo - margin, hi + margin
+	}
+	var b Box
+	b.MinX, b.MaxX = ends(0)
+	b.MinY, b.MaxY = ends(1)
+	return b
+}
+
+// Dots leaves out the points beyond the box, which gonum/plot would draw over
+// the neighbouring panel.
+func Dots(points blas32.General, box Box, c color.Color) plot.Plotter {
+	s := plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: faded(c), Radius: 1.05, Shape: draw.CircleGlyph{}}}
+	for i := range points.Rows {
+		x, y := float64(batch.Row(points, i)[0]), float64(batch.Row(points, i)[1])
+		if x >= box.MinX && x <= box.MaxX && y >= box.MinY && y <= box.MaxY {
+			s.XYs = append(s.XYs, plotter.XY{X: x, Y: y})
+		}
+	}
+	return Unpadded{&s}
+}

@@ -1,0 +1,146 @@
+package figure
+
+import (
+	"cmf/data/units"
+	"cmf/solvers/batch"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// DrawPairs draws k × k panels: the histogram of every coordinate on the diagonal,
+// the first cloud over pairs of them below it, the last above.
+func DrawPairs(path string, u *units.Units, k int, clouds []Cloud) error {
+	legend := NewLegend()
+	for i, c := range clouds {
+		legend.Add(c.Name, &plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: Colours[i], Radius: 2.4, Shape: draw.CircleGlyph{}}})
+	}
+	box := make([]Box, k)
+	shown := clouds[0].Points.Rows
+	for j := range k {
+		var all []Cloud
+		for _, c := range clouds {
+			shown = min(shown, c.Points.Rows)
+			all = append(all, Cloud{Points: pairOf(c.Points, j, j)})
+		}
+		box[j] = BoxOf([]Scene{{Clouds: all}})
+	}
+	panels := make([][]*plot.Plot, k)
+	for i := range k {
+		for j := range k {
+			p := NewPlot(Axes{})
+			p.X.Tick.Marker, p.Y.Tick.Marker = unlabelled{}, unlabelled{}
+			if i == k-1 {
+				p.X.Label.Text, p.X.Tick.Marker = u.Name(j), fewTicks{}
+			}
+			if j == 0 {
+				p.Y.Label.Text, p.Y.Tick.Marker = u.Name(i), fewTicks{}
+			}
+			at := Box{box[j].MinX, box[j].MaxX, box[i].MinX, box[i].MaxX}
+			p.Y.Max = 0 // of a histogram, until it has one
+			shownCloud := len(clouds) - 1
+			if j < i {
+				shownCloud = 0
+			}
+			for n, c := range clouds {
+				if i == j {
+					l, err := histogramLine(batch.Column(c.Points, i), at.MinX, at.MaxX)
+					if err != nil {
+						return err
+					}
+					l.LineStyle = Stroke(Colours[n], 1)
+					p.Add(Unpadded{l})
+					_, _, _, high := l.DataRange()
+					p.Y.Min, p.Y.Max = 0, max(p.Y.Max, 1.1*high)
+					p.Y.Tick.Marker = plot.ConstantTicks(nil)
+				} else if n == shownCloud {
+					p.Add(Dots(pairOf(batch.First(c.Points, shown), j, i), at, Colours[n]))
+				}
+			}
+			p.X.Min, p.X.Max = at.MinX, at.MaxX
+			if i != j {
+				p.Y.Min, p.Y.Max = at.MinY, at.MaxY
+			}
+			panels[i] = append(panels[i], p)
+		}
+	}
+	const edge = 1.7 * vg.Inch
+	return Render(path, edge*vg.Length(k), edge*vg.Length(k), panels, legend, nil)
+}
+
+// unlabelled are the ticks of fewTicks alone: the row or the column has labels.
+type unlabelled struct{}
+
+func (unlabelled) Ticks(low, high float64) []plot.Tick {
+	ticks := fewTicks{}.Ticks(low, high)
+	for i := range ticks {
+		ticks[i].Label = ""
+	}
+	return ticks
+}
+
+// fewTicks are labels at the ends and the middle of what plainTicks has.
+type fewTicks struct{}
+
+func (fewTicks) Ticks(low, high float64) []plot.Tick {
+	var major []plot.Tick
+	for _, t := range (plainTicks{}).Ticks(low, high) {
+		if t.Label != "" {
+			major = append(major, t)
+		}
+	}
+	if len(major) < 4 {
+		return major
+	}
+	return []plot.Tick{major[0], major[len(major)-1]}
+}
+
+// histogramLine is the outline of a histogram, normalised to a density.
+func histogramLine(values []float32, low, high float64) (*plotter.Line, error) {
+	const bins = 40
+	count := make([]float64, bins)
+	for _, v := range values {
+		if k := int(bins * (float64(v) - low) / (high - low)); k >= 0 && k < bins {
+			count[k] += bins / (float64(len(values)) * (high - low))
+		}
+	}
+	var line plotter.XYs
+	for k, c := range count {
+		left := low + (high-low)*float64(k)/bins
+		line = append(line, plotter.XY{X: left, Y: c}, plotter.XY{X: left + (high-low)/bins, Y: c})
+	}
+	return plotter.NewLine(line)
+}
+
+// pairOf is the cloud of coordinates i and j.
+func pairOf(x blas32.General, i, j int) blas32.General {
+	out := batch.New(x.Rows, 2)
+	for k := range x.Rows {
+		copy(batch.Row(out, k), []float32{batch.Row(x, k)[i], batch.Row(x, k)[j]})
+	}
+	return out
+}
+
+// label names the axes of a plot in units of learning, and marks them in the data's.
+func label(u *units.Units, p *plot.Plot) {
+	for j, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Label.Text = u.Name(j)
+		if u.Center != nil {
+			axis.Tick.Marker = unitTicks{u.Center[j], u.Scale[j]}
+		}
+	}
+}
+
+// unitTicks are the few ticks of center + scale·z at their z.
+type unitTicks struct{ center, scale float64 }
+
+func (u unitTicks) Ticks(low, high float64) []plot.Tick {
+	ticks := fewTicks{}.Ticks(u.center+u.scale*low, u.center+u.scale*high)
+	for i, t := range ticks {
+		ticks[i].Value = (t.Value - u.center) / u.scale
+	}
+	return ticks
+}

@@ -1,0 +1,178 @@
+package figure
+
+import (
+	"errors"
+	"fmt"
+	"image/color"
+	"io"
+	"strings"
+
+	"cmf/data/file"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+)
+
+// Unpadded hides a plotter's glyph boxes, for which gonum/plot would narrow one
+// panel more than the next.
+type Unpadded struct{ plot.Plotter }
+
+// Render draws rows of panels, and a legend to their right when it has entries,
+// at 192 dots per inch: twice the resolution of a page. With a box, the data
+// area of each panel takes its proportions; without, all are of one size, and
+// labels hang out of the tiles.
+func Render(path string, width, height vg.Length, panels [][]*plot.Plot, legend plot.Legend, box *Box) (err error) {
+	defer func() {
+		// gonum/plot panics on what it cannot draw.
+		if r := recover(); r != nil {
+			err = fmt.Errorf("figure %s: %v", path, r)
+		}
+	}()
+	entries := legend.Rectangle(draw.Canvas{Canvas: vgimg.New(1, 1)}).Size()
+	side := vg.Length(0)
+	if entries.X > 0 {
+		side = entries.X + 3*gap
+	}
+	img := vgimg.NewWith(vgimg.UseWH(width+side, height), vgimg.UseDPI(192), vgimg.UseBackgroundColor(color.White))
+	whole := draw.New(img)
+	if side > 0 {
+		legend.Draw(draw.Crop(whole, width, -gap, gap, -3*gap))
+	}
+	tiles := draw.Tiles{
+		Rows: len(panels), Cols: len(panels[0]), PadX: gap, PadY: gap,
+		PadTop: gap, PadBottom: gap, PadLeft: gap, PadRight: gap,
+	}
+	area := draw.Crop(whole, 0, -side, 0, 0)
+	if box == nil {
+		tiles.PadX, tiles.PadY = 3.5*gap, 2*gap
+		for _, line := range panels {
+			for _, p := range line {
+				f := frame(p, area)
+				tiles.PadLeft, tiles.PadBottom = max(tiles.PadLeft, gap+f.Min.X), max(tiles.PadBottom, gap+f.Min.Y)
+				tiles.PadRight, tiles.PadTop = max(tiles.PadRight, gap+f.Max.X), max(tiles.PadTop, gap+f.Max.Y)
+			}
+		}
+	}
+	for i, line := range panels {
+		for j, p := range line {
+			p.BackgroundColor = nil // it would cover what hangs out of the last panel
+			tile := tiles.At(area, j, i)
+			if box != nil {
+				p.Draw(proportioned(tile, p, *box))
+				continue
+			}
+			c := tile
+			for range 4 { // the frame varies a little with the room
+				f := frame(p, c)
+				c = draw.Crop(tile, -f.Min.X, f.Max.X, -f.Min.Y, f.Max.Y)
+			}
+			p.Draw(c)
+		}
+	}
+	return file.Write(path, func(w io.Writer) error {
+		if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(w); err != nil {
+			return errors.Join(fmt.Errorf("figure %s", path), err)
+		}
+		return nil
+	})
+}
+
+// frame is what titles and labels take of a canvas: Min to the left and below,
+// Max to the right and above.
+func frame(p *plot.Plot, c draw.Canvas) (f vg.Rectangle) {
+	inner := p.DataCanvas(c)
+	f.Min, f.Max = inner.Min.Sub(c.Min), c.Max.Sub(inner.Max)
+	return f
+}
+
+// proportioned crops c so that the data area of p has equal units on both axes.
+func proportioned(c draw.Canvas, p *plot.Plot, box Box) draw.Canvas {
+	w, h := vg.Length(box.MaxX-box.MinX), vg.Length(box.MaxY-box.MinY)
+	// A smaller canvas may leave its labels more room: a few rounds settle it.
+	for range 4 {
+		size := p.DataCanvas(c).Size()
+		unit := min(size.X/w, size.Y/h)
+		dx, dy := (size.X-unit*w)/2, (size.Y-unit*h)/2
+		c = draw.Crop(c, dx, -dx, dy, -dy)
+	}
+	return c
+}
+
+const gap vg.Length = 8
+
+// Colours tell the series and clouds of one figure apart; ink is for text.
+var (
+	ink     = color.NRGBA{0x2b, 0x2f, 0x38, 0xff}
+	faint   = color.NRGBA{0xe6, 0xe8, 0xec, 0xff}
+	Pale    = color.NRGBA{0xbd, 0xd2, 0xea, 0xff}
+	Colours = []color.NRGBA{
+		{0x2a, 0x6f, 0xbb, 0xff}, {0xd9, 0x6b, 0x1a, 0xff}, {0x2f, 0x8f, 0x5b, 0xff}, {0x8a, 0x54, 0xa6, 0xff},
+		{0xc0, 0x39, 0x2b, 0xff}, {0x6b, 0x72, 0x80, 0xff}, {0x12, 0x92, 0xa0, 0xff}, {0xa8, 0x8a, 0x16, 0xff},
+	}
+)
+
+func faded(c color.Color) color.Color {
+	r, g, b, _ := c.RGBA()
+	return color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0x90}
+}
+
+func Stroke(c color.Color, width vg.Length) draw.LineStyle {
+	return draw.LineStyle{Color: c, Width: width}
+}
+
+func sans(size vg.Length) font.Font {
+	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
+}
+
+func NewPlot(axes Axes) *plot.Plot {
+	p := plot.New()
+	p.Title.Text, p.Title.Padding = axes.Title, 6
+	p.Title.TextStyle.Font, p.Title.TextStyle.Color = sans(11), ink
+	for _, a := range []struct {
+		axis *plot.Axis
+		name string
+		log  bool
+	}{{&p.X, axes.X, axes.LogX}, {&p.Y, axes.Y, axes.LogY}} {
+		a.axis.Label.Text, a.axis.Label.Padding = a.name, 3
+		a.axis.Label.TextStyle.Font, a.axis.Label.TextStyle.Color = sans(10), ink
+		a.axis.Tick.Label.Font, a.axis.Tick.Label.Color = sans(9), ink
+		a.axis.LineStyle, a.axis.Tick.LineStyle = Stroke(ink, .5), Stroke(ink, .5)
+		a.axis.Tick.Length, a.axis.Padding, a.axis.Tick.Marker = 3, 0, plainTicks{}
+		if a.log {
+			a.axis.Scale, a.axis.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		}
+	}
+	return p
+}
+
+// plainTicks are gonum/plot's ticks without closing zeros: 2.5 and 0, not 2.50
+// and 0.00.
+type plainTicks struct{}
+
+func (plainTicks) Ticks(low, high float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	for i, t := range ticks {
+		if t.Label != "" {
+			// Six digits hide the rounding of sums such as 0.1 + 0.2.
+			ticks[i].Label = strings.ReplaceAll(fmt.Sprintf("%.6g", t.Value), "-", "−")
+		}
+	}
+	return ticks
+}
+
+func NewGrid() *plotter.Grid {
+	g := plotter.NewGrid()
+	g.Horizontal, g.Vertical = Stroke(faint, .5), Stroke(faint, .5)
+	return g
+}
+
+func NewLegend() plot.Legend {
+	l := plot.NewLegend()
+	l.Top, l.Left, l.ThumbnailWidth, l.Padding = true, true, 16, 3
+	l.TextStyle.Font, l.TextStyle.Color = sans(9.5), ink
+	return l
+}

@@ -1,0 +1,227 @@
+package fit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"cmf/data"
+	"cmf/data/file"
+	"cmf/data/units"
+	"cmf/experiments/config"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/graph"
+	"cmf/layers"
+	"cmf/losses"
+	"cmf/solvers"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// Problem is what a definition gives to Fit: data or an energy, a potential to
+// fit to it, and the cost of an iteration.
+type Problem struct {
+	// Name tells the fits of one run apart: what this one leaves is in the folder
+	// of that name, and its metrics bear it. The first needs none.
+	Name string
+
+	Potential *layers.ICNN
+	Start     layers.Start   // how the potential and the bank begin
+	Train     blas32.General // ρ, in the units of learning; with Energy, where hinges spread and walkers start
+
+	// Units are those of Train, for the checkpoint; nil where they are the data's.
+	Units *units.Units
+
+	// Energy makes it a fit to E by CMFMA instead of to Train by CMFGen.
+	Energy solvers.Energy
+	Shares solvers.Shares // where the points of CMFMA come from
+	Box    solvers.Box
+	Loss   string // in place of CMF_LOSS
+
+	Particles int     // in the bank; rounded up to a multiple of the batch
+	Langevin  int     // steps of the minibatch of particles in each iteration
+	Tolerance float64 // of the conjugates while training
+	Decay     float64 // of the moving average of weights that is the result; 0 for none
+
+	Precondition bool // by the mean Hessian
+
+	// Carry is C where the noise is y = C·z, z ~ 𝔓_w; nil for y = z. See
+	// solvers.Carried. A Source that is not the Gibbs factor has none.
+	Carry mat.Symmetric
+
+	Terms []losses.Term
+
+	// Watch measures the model now and then; its numbers go into metrics.jsonl.
+	Watch      func(m *Model) (report.Numbers, error)
+	WatchEvery int
+}
+
+// Model is a fitted potential with its particles.
+type Model struct {
+	Evaluator *layers.Evaluator
+	Curvature *layers.Curvature
+	State     *solvers.CMFGenState
+	Energy    *solvers.CMFMAState // nil for a fit to samples
+	Noise     potential.Potential // what the particles sample
+	Finished  bool                // false when the run was interrupted
+
+	Origin    origin
+	data      string // what the report says of it
+	params    *graph.Params
+	objective *losses.Objective
+	average   *optim.Average
+	epochs    *data.Epochs // minibatches of the samples; nil for an energy
+	tally     tally
+	Step      func() (stepInfo, error)
+}
+
+// AfterStep lets tests interrupt at a step.
+var AfterStep func(step int)
+
+// Fit trains by CMFGen, or by CMFMA from an energy, until CMF_STEPS, CMF_MINUTES
+// or the end of the context, logs, and leaves checkpoint.safetensors and, for other
+// runtimes, model.onnx: w and ∇w in the units of Train, with the averaged weights.
+//
+// Before the first step, now and then, and at the end it writes the checkpoint and a
+// report that says how to go on: whenever the process is killed, CMF_RESUME goes on
+// from there to the same bits, and metrics.jsonl to the same lines.
+func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model, error) {
+	m, err := p.Prepare(core)
+	if err != nil {
+		return nil, err
+	}
+	m.Origin = origin{r.Report.Experiment, p.Potential.Architecture, p.Units, r.Report.Config}
+	m.data = r.Report.Data
+	if p.Units != nil {
+		if err := p.Units.Check(p.Potential.Dim()); err != nil {
+			return nil, err
+		}
+	}
+	folder := r.Path(p.Name)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	if err := file.RemoveTemporary(folder); err != nil {
+		return nil, err
+	}
+	if err := m.resume(r, core, p.Name); err != nil {
+		return nil, err
+	}
+	log, err := report.OpenMetricsLog(folder, m.State.Step)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	start := time.Now()
+	saver := &saver{begun: start, path: filepath.Join(folder, "checkpoint.safetensors"), of: core.Steps}
+	if err := m.train(ctx, r, core, p, log, saver); err != nil {
+		if _, lost := os.Stat(saver.path); lost == nil && saver.step > 0 {
+			err = fmt.Errorf("%w; CMF_RESUME=%s goes on from step %d", err, r.Path("checkpoint.safetensors"), saver.step)
+		}
+		return nil, err
+	}
+	if p.Decay > 0 && m.State.Step > 0 {
+		if err := m.average.Swap(m.objective.Weights()); err != nil {
+			return nil, err
+		}
+	}
+	err = file.Write(filepath.Join(folder, "model.onnx"), func(f io.Writer) error { return layers.WriteONNX(f, p.Potential) })
+	if err != nil {
+		return nil, fmt.Errorf("model.onnx: %w", err)
+	}
+	m.Finished = ctx.Err() == nil
+	if !m.Finished {
+		r.Report.Stopped = interruptedAt(r, m.State.Step, core.Steps)
+	}
+	r.Report.Steps = m.State.Step
+	if err := drawLearning(r, p.Name, m.Energy != nil); err != nil {
+		return nil, err
+	}
+	numbers := m.tally.totals()
+	numbers["train_seconds"] = time.Since(start).Seconds()
+	numbers["weights"] = float64(p.Potential.Params().Count())
+	for name, v := range numbers {
+		r.Report.Metrics[p.Prefixed(name)] = v
+	}
+	return m, nil
+}
+
+// train makes the steps and keeps log and checkpoint.
+func (m *Model) train(ctx context.Context, r *run.Run, core *config.Core, p Problem, log *report.MetricsLog, saver *saver) error {
+	var deadline time.Time
+	if core.Minutes > 0 {
+		deadline = time.Now().Add(time.Duration(core.Minutes * float64(time.Minute)))
+	}
+	r.Progress = run.NewProgress(r.Out, run.ProgressOptions{Total: core.Steps, First: m.State.Step, Deadline: deadline})
+	var status run.Status
+	// A disk that is full is noticed before any work.
+	if err := saver.save(m, r, log); err != nil {
+		return err
+	}
+	for m.State.Step < core.Steps && ctx.Err() == nil {
+		if !deadline.IsZero() && time.Now().After(deadline) {
+			r.Report.Stopped = fmt.Sprintf("CMF_MINUTES=%g at step %d of %d: not repeatable", core.Minutes, m.State.Step, core.Steps)
+			break
+		}
+		info, err := m.Step()
+		if errors.Is(err, solvers.ErrDiverged) {
+			return m.diverged(err, r, core, p, log, saver)
+		}
+		if err != nil {
+			return fmt.Errorf("step %d: %w", m.State.Step+1, err)
+		}
+		if info.Restored {
+			m.average.Mean = nil // of weights that are gone
+			r.Note("At step %d of %d training went wrong again and again: back to the last good weights, at a lower learning rate.", m.State.Step, core.Steps)
+		}
+		if p.Decay > 0 {
+			if err := m.average.Update(m.objective.Weights()); err != nil {
+				return err
+			}
+		}
+		step := m.State.Step
+		if AfterStep != nil {
+			AfterStep(step)
+		}
+		m.tally.add(info)
+		status = run.Status{Loss: info.Loss, Residual: info.Conjugate.MaxResidual(), Acceptance: info.Langevin.Acceptance}
+		r.Progress.Step(step, status)
+		if step%max(1, core.Steps/200) == 0 || step == core.Steps {
+			if err := log.Append(step, m.tally.numbers(info)); err != nil {
+				return err
+			}
+		}
+		if p.Watch != nil && p.WatchEvery > 0 && step%p.WatchEvery == 0 && step < core.Steps {
+			numbers, err := p.Watch(m)
+			if err != nil {
+				return err
+			}
+			if err := log.Append(step, numbers); err != nil {
+				return err
+			}
+		}
+		if saver.due() {
+			if err := saver.save(m, r, log); err != nil {
+				return err
+			}
+		}
+	}
+	r.Progress.Finish(m.State.Step, status)
+	return saver.save(m, r, log)
+}
+
+// Prefixed is a metric of this fit among those of the run.
+func (p Problem) Prefixed(name string) string {
+	if p.Name == "" {
+		return name
+	}
+	return p.Name + "." + name
+}

@@ -1,0 +1,187 @@
+package fit
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"cmf/experiments/report"
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/order"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// Draw is a set of generated points with what vouches for them.
+type Draw struct {
+	Gibbs     blas32.General // y ~ 𝔓_w, carried where Problem.Carry is, (n, d)
+	Points    blas32.General // ∇w*(y), (n, d)
+	Residual  []float32      // ‖∇w(x̂) − y‖/‖y‖ of each row
+	Converged float64        // share of rows within the tolerance
+	Checks    report.Numbers // acceptance, R̂, effective sample size, …
+}
+
+// DrawTolerance is the relative residual of generated points.
+const DrawTolerance = 5e-4
+
+// Draw generates n points: chains that start at the bank are moved by steps of
+// MALA (the first fifth adapts the step, the rest is exact), then mapped by ∇w*
+// to high precision.
+func (m *Model) Draw(n, steps int, rng *random.Stream) (*Draw, error) {
+	bank := m.State.Bank
+	d := bank.Y.Cols
+	y, x := batch.New(n, d), batch.New(n, d)
+	for i := range n {
+		j := i % bank.Y.Rows
+		copy(y.Data[i*d:(i+1)*d], bank.Y.Data[j*d:(j+1)*d])
+		copy(x.Data[i*d:(i+1)*d], m.State.Partners.Data[j*d:(j+1)*d])
+	}
+	chains, err := sampling.NewChains(y)
+	if err != nil {
+		return nil, err
+	}
+	sampler := sampling.Langevin{Adjusted: true, Step: bank.Step, Preconditioner: m.noisePreconditioner()}
+	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
+		return nil, fmt.Errorf("sampling: %w", err)
+	}
+	sampler.Freeze = true
+	traces := make([][]float64, min(n, 64)) // of the energy
+	var acceptance float64
+	restarted := 0
+	kept := max(8, steps-steps/5)
+	for range kept {
+		info, err := sampler.Run(m.Noise, chains, 1, rng.Rand)
+		if err != nil {
+			return nil, fmt.Errorf("sampling: %w", err)
+		}
+		acceptance += info.Acceptance / float64(kept)
+		restarted += info.Restarted
+		for k := range traces {
+			traces[k] = append(traces[k], float64(chains.Value[k]))
+		}
+	}
+	conjugate := &conjugate.LBFGS{Tolerance: DrawTolerance, MaxIterations: 400}
+	info, err := conjugate.Solve(m.Evaluator, chains.Y, x, m.State.Preconditioner())
+	if err != nil {
+		return nil, fmt.Errorf("conjugates: %w", err)
+	}
+	draw := &Draw{Gibbs: chains.Y, Points: x, Residual: relative(info.Residual, info.Scale, chains.Y), Converged: info.Converged()}
+	draw.Checks = report.Numbers{
+		"sample_acceptance":            acceptance,
+		"sample_restarted":             float64(restarted),
+		"conjugate_converged":          info.Converged(),
+		"conjugate_residual_max":       float64(slices.Max(draw.Residual)),
+		"conjugate_residual_quantile":  quantile(draw.Residual, .999),
+		"conjugate_residual_tolerance": DrawTolerance,
+		"conjugate_iterations":         info.MeanIterations(),
+	}
+	if draw.Checks["r_hat"], err = sampling.SplitRHat(traces); err != nil {
+		return nil, err
+	}
+	if draw.Checks["ess"], err = sampling.EffectiveSampleSize(traces); err != nil {
+		return nil, err
+	}
+	draw.Checks["ess_per_chain"] = draw.Checks["ess"] / float64(len(traces))
+	return draw, m.selfChecks(draw, rng)
+}
+
+// noisePreconditioner is the preconditioner of steps on the noise.
+func (m *Model) noisePreconditioner() *potential.Preconditioner {
+	noise := m.Noise
+	if noise == potential.Potential(m.Evaluator) {
+		noise = nil
+	}
+	return potential.NoisePreconditioner(noise, m.State.Preconditioner())
+}
+
+// NoiseHessian is the mean of the noise's Hessian over the rows of y.
+func (m *Model) NoiseHessian(y blas32.General) (*mat.SymDense, error) {
+	switch v := m.Noise.(type) {
+	case potential.Normal:
+		h := mat.NewSymDense(v.D, nil)
+		for k := range v.D {
+			h.SetSym(k, k, 1)
+		}
+		return h, nil
+	case *potential.Carried:
+		h, err := m.Curvature.MeanHessian(v.Back(y))
+		if err != nil {
+			return nil, err
+		}
+		return v.Hessian(h), nil
+	}
+	return m.Curvature.MeanHessian(y)
+}
+
+// relative turns residuals relative to a scale into ones relative to ‖y‖.
+func relative(residual, scale []float32, y blas32.General) []float32 {
+	out := make([]float32, len(residual))
+	for i, r := range residual {
+		var s float64
+		for _, v := range y.Data[i*y.Stride:][:y.Cols] {
+			s += float64(v) * float64(v)
+		}
+		out[i] = r * scale[i] / float32(math.Sqrt(s))
+	}
+	return out
+}
+
+// selfChecks adds the convexity along random segments and of the Hessian, and
+// the Fenchel–Young gap w(x) + ⟨x′,y⟩ − w(x′) − ⟨x,y⟩ ≥ 0 for x′ = ∇w*(y).
+func (m *Model) selfChecks(draw *Draw, rng *random.Stream) error {
+	n, d := min(draw.Points.Rows, 512), draw.Points.Cols
+	x, y := batch.Rows(draw.Points, 0, n), batch.Rows(draw.Gibbs, 0, n)
+	other, middle := batch.New(n, d), batch.New(n, d)
+	mix := make([]float64, n)
+	for i := range n {
+		mix[i] = rng.Float64()
+		j := rng.IntN(n)
+		for k := range d {
+			a, b := x.Data[i*d+k], x.Data[j*d+k]
+			other.Data[i*d+k] = b
+			middle.Data[i*d+k] = float32((1-mix[i])*float64(a) + mix[i]*float64(b))
+		}
+	}
+	wx, wo, wm := make([]float32, n), make([]float32, n), make([]float32, n)
+	for _, e := range []struct {
+		at    blas32.General
+		value []float32
+	}{{x, wx}, {other, wo}, {middle, wm}} {
+		if err := m.Evaluator.Eval(e.at, e.value, blas32.General{}); err != nil {
+			return err
+		}
+	}
+	v, hv := batch.New(n, d), batch.New(n, d)
+	rng.Normals(v.Data)
+	if err := m.Evaluator.HessVec(x, v, hv); err != nil {
+		return err
+	}
+	worst, curvature, gap := math.Inf(-1), math.Inf(1), math.Inf(1)
+	for i := range n {
+		scale := math.Abs(float64(wx[i])) + math.Abs(float64(wo[i])) + 1
+		worst = max(worst, (float64(wm[i])-(1-mix[i])*float64(wx[i])-mix[i]*float64(wo[i]))/scale)
+		var vhv, vv, inner, innerOther float64
+		for k := range d {
+			vhv += float64(v.Data[i*d+k]) * float64(hv.Data[i*d+k])
+			vv += float64(v.Data[i*d+k]) * float64(v.Data[i*d+k])
+			inner += float64(x.Data[i*d+k]) * float64(y.Data[i*d+k])
+			innerOther += float64(other.Data[i*d+k]) * float64(y.Data[i*d+k])
+		}
+		curvature = min(curvature, vhv/vv)
+		gap = min(gap, (float64(wo[i])+inner-float64(wx[i])-innerOther)/scale)
+	}
+	draw.Checks["convexity_violation"] = max(0, worst)
+	draw.Checks["least_curvature"] = curvature
+	draw.Checks["fenchel_young_violation"] = max(0, -gap)
+	return nil
+}
+
+func quantile(values []float32, q float64) float64 {
+	k := min(len(values)-1, int(q*float64(len(values))))
+	return float64(order.Select(slices.Clone(values), k))
+}

@@ -1,0 +1,150 @@
+package fit
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"time"
+
+	"cmf/experiments/config"
+	"cmf/experiments/figure"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/solvers"
+	"cmf/solvers/potential"
+)
+
+// stepInfo describes an iteration of either outer loop; what is CMFMA's own
+// stays 0 under CMFGen.
+type stepInfo = solvers.CMFMAInfo
+
+// tally sums up what iterations say.
+type tally struct {
+	steps, masked, clipped, restarted, runaways, skipped, restored, unconverged, iterations float64
+}
+
+// sums are what a checkpoint must hold, by name.
+func (t *tally) sums() map[string]*float64 {
+	return map[string]*float64{
+		"steps": &t.steps, "masked": &t.masked, "clipped": &t.clipped, "restarted": &t.restarted,
+		"runaways": &t.runaways, "skipped": &t.skipped, "restored": &t.restored, "unconverged": &t.unconverged, "iterations": &t.iterations,
+	}
+}
+
+func (t *tally) add(info stepInfo) {
+	t.steps++
+	t.masked += float64(info.Masked)
+	t.clipped += float64(info.Clipped)
+	t.restarted += float64(info.Langevin.Restarted)
+	if info.RanAway {
+		t.runaways++
+	}
+	if info.Skipped {
+		t.skipped++
+	}
+	if info.Restored {
+		t.restored++
+	}
+	t.unconverged += 1 - info.Conjugate.Converged()
+	t.iterations += info.Conjugate.MeanIterations()
+}
+
+// numbers is a line of the log.
+func (t *tally) numbers(info stepInfo) report.Numbers {
+	n := report.Numbers{
+		"loss": info.Loss, "gradient_norm": info.Adam.GradNorm, "learning_rate": info.Adam.LR,
+		"acceptance": info.Langevin.Acceptance, "langevin_step": info.Langevin.Step, "virial": info.Langevin.Virial,
+		"restarted": t.restarted, "masked": t.masked, "runaways": t.runaways, "skipped": t.skipped,
+		"conjugate_iterations": info.Conjugate.MeanIterations(), "conjugate_unconverged": 1 - info.Conjugate.Converged(),
+	}
+	for name, v := range info.Terms {
+		n["term_"+name] = v
+	}
+	if info.Marginal > 0 {
+		n["sinkhorn_marginal_error"] = info.Marginal
+	}
+	if _, ok := info.Terms["likelihood-cg-surrogate"]; ok {
+		n["probes_unsolved"] = float64(info.Unsolved)
+	}
+	if v, ok := info.Terms["monge-ampere"]; ok {
+		n["residual_sd"] = math.Sqrt(v)
+		n["clipped"] = t.clipped
+	}
+	return n
+}
+
+// totals are the metrics of training.
+func (t *tally) totals() report.Numbers {
+	k := math.Max(1, t.steps)
+	return report.Numbers{
+		"train_unconverged_share":    t.unconverged / k,
+		"train_conjugate_iterations": t.iterations / k,
+		"train_masked_rows":          t.masked,
+		"train_restarted_particles":  t.restarted,
+		"train_runaways":             t.runaways,
+		"train_skipped_batches":      t.skipped,
+		"train_restored_weights":     t.restored,
+	}
+}
+
+// diverged ends a fit after solvers.ErrDiverged: the checkpoint has the last good
+// weights, and the report says, as the error does, what to change.
+func (m *Model) diverged(err error, r *run.Run, core *config.Core, p Problem, log *report.MetricsLog, saver *saver) error {
+	m.average.Mean = nil // of weights that are gone
+	if p.Decay > 0 {
+		if err := m.average.Update(m.objective.Weights()); err != nil {
+			return err
+		}
+	}
+	if err := saver.save(m, r, log); err != nil {
+		return err
+	}
+	err = fmt.Errorf("%s at step %d of %d: %w; %s", report.Diverged, m.State.Step+1, core.Steps, err, remedy(core, err))
+	r.Report.Steps, r.Report.Seconds = m.State.Step, time.Since(r.Started).Seconds()
+	r.Report.Stopped = fmt.Sprintf("%v; %s has the last good weights", err, saver.path)
+	for name, v := range m.tally.totals() {
+		r.Report.Metrics[p.Prefixed(name)] = v
+	}
+	return errors.Join(err, r.Report.Write(r.Folder))
+}
+
+// remedy says which variables to change after what went wrong last.
+func remedy(c *config.Core, err error) string {
+	lower := fmt.Sprintf("try CMF_LR=%.2g instead of %g", c.LR/10, c.LR)
+	switch {
+	case errors.Is(err, potential.ErrEnergy):
+		return "check the energy, which must be finite where its law lives (CMF_ENERGY, CMF_MIXTURE)"
+	case errors.Is(err, potential.ErrParticles) && c.Sampler == "ula":
+		return "try CMF_SAMPLER=mala instead of ula, or " + lower[len("try "):]
+	case errors.Is(err, potential.ErrConjugates) && c.Conjugate != "lbfgs":
+		return fmt.Sprintf("%s, or CMF_CONJUGATE=lbfgs instead of %s", lower, c.Conjugate)
+	}
+	return lower + ", or give the data in units in which its deviation is near 1"
+}
+
+// drawLearning draws the loss of a fit, or the deviation of its Monge–Ampère
+// residual, against the step.
+func drawLearning(r *run.Run, name string, energy bool) error {
+	curves, err := report.ReadMetricsLog(r.Path(name))
+	if err != nil {
+		return err
+	}
+	key, axes := "loss", figure.Axes{Title: "Learning", X: "iteration", Y: "loss"}
+	caption := "The loss. Its level moves with the Gibbs factor that is being learned, so it need not fall throughout."
+	if energy && len(curves["residual_sd"].X) > 0 {
+		key, axes = "residual_sd", figure.Axes{Title: "Learning", X: "iteration", Y: "sd of the residual", LogY: true}
+		caption = "The standard deviation of the Monge–Ampère residual over each batch."
+	}
+	curve := curves[key]
+	if len(curve.X) == 0 {
+		return nil
+	}
+	curve.Name = axes.Y
+	file := filepath.Join(name, "curves.png")
+	if err := figure.DrawCurves(r.Path(file), axes, curve); err != nil {
+		return fmt.Errorf("the learning curve: %w", err)
+	}
+	r.AddFigure(file, caption)
+	return nil
+}

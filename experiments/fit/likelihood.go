@@ -1,0 +1,130 @@
+package fit
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"cmf/data"
+	"cmf/experiments/report"
+	"cmf/solvers/batch"
+	"cmf/solvers/density"
+	"cmf/solvers/exact"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
+)
+
+// likelihood is the log density of held-out points under a model.
+type likelihood struct {
+	LogPDF []float64 // log q_w(x_i), in nats; NaN where ∇²w is not positive definite
+	LogZ   density.AnnealingInfo
+}
+
+// HeldOutDensity evaluates log q_w(x) = −w(∇w(x)) + log det ∇²w(x) − log Z_w at
+// points, (n, d), in the units that the model was trained in. Only log Z_w is an
+// estimate; with the source N(0, I) it is known too.
+func HeldOutDensity(m *Model, points blas32.General, rng *random.Stream) (*likelihood, error) {
+	l := new(likelihood)
+	var err error
+	if l.LogZ, err = m.GibbsLogZ(points.Rows, rng); err != nil {
+		return nil, err
+	}
+	q := density.Pushforward{Potential: m.Evaluator, Noise: m.Noise, LogZ: l.LogZ.LogZ}
+	if l.LogPDF, _, err = q.LogPDF(points); err != nil {
+		return nil, fmt.Errorf("density of held-out points: %w", err)
+	}
+	return l, nil
+}
+
+// GibbsLogZ is the log normaliser of the noise, for densities at n points: known
+// for N(0, I); for the Gibbs factor log Z_w = log ∫e^{−w} by quadrature in up to
+// two dimensions, else by annealing.
+func (m *Model) GibbsLogZ(n int, rng *random.Stream) (info density.AnnealingInfo, err error) {
+	d := m.Evaluator.Dim()
+	switch {
+	case m.Noise == potential.Potential(potential.Normal{D: d}):
+		return density.AnnealingInfo{LogZ: float64(d) / 2 * math.Log(2*math.Pi), Size: 1}, nil
+	case d <= 2:
+		info, err = m.quadratureLogZ()
+	default:
+		var reference *exact.Gaussian
+		if reference, err = m.gibbsReference(); err == nil {
+			// log q varies by √(d/2) and more over points, log ω by ½: log Z is then the
+			// lesser uncertainty of a mean.
+			particles := min(4096, max(256, 8*n/d))
+			info, err = (density.Annealing{Particles: particles}).LogZ(m.Evaluator, reference, rng)
+		}
+	}
+	if err != nil {
+		return info, fmt.Errorf("log Z of the Gibbs factor: %w", err)
+	}
+	if v, ok := m.Noise.(*potential.Carried); ok {
+		info.LogZ += v.LogDet()
+	}
+	return info, nil
+}
+
+// quadratureLogZ sums e^{−w} over a grid.
+func (m *Model) quadratureLogZ() (density.AnnealingInfo, error) {
+	box, err := data.FindBox(m.Evaluator)
+	if err != nil {
+		return density.AnnealingInfo{}, err
+	}
+	grid, err := data.NewQuadrature(m.Evaluator, box, 0)
+	if err != nil {
+		return density.AnnealingInfo{}, err
+	}
+	return density.AnnealingInfo{LogZ: grid.LogZ, Size: 1}, nil
+}
+
+// gibbsReference is a Gaussian near the Gibbs factor: of the particles' mean, and
+// of their covariance if there are enough of them, else of (mean ∇²w)⁻¹.
+func (m *Model) gibbsReference() (*exact.Gaussian, error) {
+	y := m.State.Bank.Y
+	if v, ok := m.Noise.(*potential.Carried); ok {
+		y = v.Back(y)
+	}
+	if y.Rows >= 20*y.Cols {
+		return exact.FitGaussian(y, 0)
+	}
+	h, err := m.Curvature.MeanHessian(y)
+	if err != nil {
+		return nil, err
+	}
+	var chol mat.Cholesky
+	if !chol.Factorize(h) {
+		return nil, errors.New("the mean Hessian at the particles is not positive definite")
+	}
+	var covariance mat.SymDense
+	if err := chol.InverseTo(&covariance); err != nil {
+		return nil, err
+	}
+	return exact.NewGaussian(batch.Means(y), &covariance)
+}
+
+// Report adds the mean over points and log Z, with their standard errors, in nats.
+func (l *likelihood) Report(into report.Numbers) {
+	var failed int
+	into["log_likelihood"], into["log_likelihood_se"], failed = FiniteMean(l.LogPDF)
+	into["log_likelihood_failed"] = float64(failed)
+	into["log_z"], into["log_z_se"], into["log_z_ess"] = l.LogZ.LogZ, l.LogZ.Error, l.LogZ.Size
+}
+
+// FiniteMean is the mean of what is finite with its standard error, and the
+// number of what is not.
+func FiniteMean(values []float64) (mean, standardError float64, failed int) {
+	var kept []float64
+	for _, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			failed++
+		} else {
+			kept = append(kept, v)
+		}
+	}
+	mean, variance := stat.MeanVariance(kept, nil)
+	return mean, math.Sqrt(variance / float64(len(kept))), failed
+}

@@ -1,0 +1,9 @@
+package fit_test
+
+import (
+	"testing"
+
+	"cmf/experiments/internal/exptest"
+)
+
+func TestMain(m *testing.M) { exptest.Main(m) }

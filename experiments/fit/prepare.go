@@ -1,0 +1,192 @@
+package fit
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/layers"
+	"cmf/losses"
+	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/exact"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
+)
+
+// Prepare initialises the potential and everything that evolves.
+func (p Problem) Prepare(core *config.Core) (*Model, error) {
+	spec := cmp.Or(p.Loss, core.Loss)
+	sum, err := ParseLoss(spec, p.Energy != nil, p.Terms...)
+	if err != nil {
+		return nil, err
+	}
+	p.Start.Gaussian = core.Source == "gaussian"
+	if err := p.Start.Init(p.Potential, p.Train, random.New(core.Seed, "initial weights", 0)); err != nil {
+		return nil, err
+	}
+	m := &Model{params: p.Potential.Params(), average: &optim.Average{Decay: p.Decay}}
+	if m.Evaluator, err = layers.NewEvaluator(p.Potential); err != nil {
+		return nil, err
+	}
+	m.Noise = m.Evaluator
+	if m.Curvature, err = layers.NewCurvature(p.Potential); err != nil {
+		return nil, err
+	}
+	if m.objective, err = losses.NewObjective(p.Potential, sum, core.Batch); err != nil {
+		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
+	}
+	if p.Energy != nil {
+		return m, p.learnEnergy(core, m)
+	}
+	return m, p.learnSamples(core, m)
+}
+
+// ParseLoss reads a sum of terms for a fit to an energy or to samples.
+func ParseLoss(spec string, energy bool, terms ...losses.Term) (losses.Sum, error) {
+	sum, err := losses.Parse(spec, terms...)
+	if err == nil {
+		err = checkInputs(sum, energy)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
+	}
+	return sum, nil
+}
+
+// CheckLoss reads CMF_LOSS, of known terms, so that a wrong one is told before data
+// is read.
+func CheckLoss(c *config.Core, energy bool) error {
+	_, err := ParseLoss(c.Loss, energy)
+	return err
+}
+
+// checkInputs sees to it that every batch which a loss reads is at hand.
+func checkInputs(sum losses.Sum, energy bool) error {
+	ofEnergy := []string{losses.Points, losses.Energy, losses.Slope}
+	for _, t := range sum {
+		for _, name := range t.Term.Inputs() {
+			switch of := slices.Contains(ofEnergy, name); {
+			case of && !energy:
+				return fmt.Errorf("the term %s needs an energy, and this is a fit to samples", t.Term.Name())
+			case !of && energy && name != losses.Mask:
+				return fmt.Errorf("the term %s needs samples, and this is a fit to an energy; monge-ampere does not", t.Term.Name())
+			}
+		}
+	}
+	return nil
+}
+
+// learnSamples sets up CMFGen.
+func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
+	loop := &solvers.CMFGen{
+		Potential: m.Evaluator,
+		Objective: m.objective,
+		Guess:     m.objective.Guess(),
+		Langevin:  p.Langevin,
+	}
+	if m.epochs, err = data.NewEpochs(p.Train, newPCG(core.Seed, "minibatches")); err != nil {
+		return err
+	}
+	loop.Data = m.epochs
+	if loop.Sampler, loop.Conjugate, loop.Adam, err = p.methods(core); err != nil {
+		return err
+	}
+	if m.State, err = p.particles(core, core.Batch); err != nil {
+		return err
+	}
+	loop.State = m.State
+	if p.Precondition {
+		loop.MeanHessian = m.Curvature.MeanHessian
+	}
+	switch {
+	case core.Source == "gaussian":
+		loop.Noise = potential.Normal{D: p.Potential.Dim()}
+	case p.Carry != nil:
+		if loop.Noise, err = potential.NewCarried(m.Evaluator, p.Carry); err != nil {
+			return err
+		}
+	}
+	if loop.Noise != nil {
+		m.Noise = loop.Noise
+	}
+	m.Step = func() (stepInfo, error) {
+		info, err := loop.Step()
+		return stepInfo{CMFGenInfo: info}, err
+	}
+	return nil
+}
+
+// learnEnergy sets up CMFMA.
+func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
+	if core.Source == "gaussian" {
+		return fmt.Errorf("CMF_SOURCE=gaussian: a fit to an energy has the source gibbs")
+	}
+	loop := &solvers.CMFMA{
+		Potential: m.Evaluator,
+		Objective: m.objective,
+		Energy:    p.Energy,
+		Box:       p.Box,
+		Langevin:  p.Langevin,
+	}
+	if loop.Sampler, loop.Conjugate, loop.Adam, err = p.methods(core); err != nil {
+		return err
+	}
+	own, walk, _, err := p.Shares.Split(core.Batch)
+	if err != nil {
+		return err
+	}
+	if m.State, err = p.particles(core, max(own, 1)); err != nil {
+		return err
+	}
+	walkers := batch.New(walk, p.Train.Cols)
+	rng := random.New(core.Seed, "walkers", 0)
+	for i := range walk {
+		copy(batch.Row(walkers, i), batch.Row(p.Train, rng.IntN(p.Train.Rows)))
+	}
+	if m.Energy, err = solvers.NewCMFMAState(core.Batch, p.Shares, m.State, walkers); err != nil {
+		return err
+	}
+	if w := m.Energy.Walkers; w != nil {
+		w.Step = .1 * batch.MeanVariance(p.Train) // a guess, which MALA adapts within some steps
+	}
+	loop.State = m.Energy
+	if p.Precondition {
+		loop.MeanHessian = m.Curvature.MeanHessian
+	}
+	m.Step = loop.Step
+	return nil
+}
+
+// methods are the sampler, the conjugate solver and the optimiser of either
+// loop.
+func (p Problem) methods(core *config.Core) (sampler sampling.Langevin, solver conjugate.Solver, adam optim.Adam, err error) {
+	if sampler, err = sampling.NewLangevin(core.Sampler); err != nil {
+		return sampler, nil, adam, fmt.Errorf("CMF_SAMPLER=%s: %w", core.Sampler, err)
+	}
+	if solver, err = conjugate.New(core.Conjugate, p.Tolerance, 60); err != nil {
+		return sampler, nil, adam, fmt.Errorf("CMF_CONJUGATE=%s: %w", core.Conjugate, err)
+	}
+	schedule, err := optim.NewSchedule("cosine", .05, max(core.Steps, 21), 20)
+	return sampler, solver, optim.Adam{LR: core.LR, Schedule: schedule}, err
+}
+
+// particles is a bank for minibatches of n.
+func (p Problem) particles(core *config.Core, n int) (*solvers.CMFGenState, error) {
+	count := (max(p.Particles, n) + n - 1) / n * n
+	y, partners := p.Start.Particles(count, random.New(core.Seed, "particles", 0))
+	return solvers.NewCMFGenState(y, partners, n, random.New(core.Seed, "Langevin", 0))
+}
+
+// StartLaw is the Gaussian at which the potential starts.
+func StartLaw(init string, law *exact.Gaussian) *exact.Gaussian {
+	if init == "identity" {
+		return exact.StandardGaussian(law.Dim())
+	}
+	return law
+}

@@ -1,0 +1,121 @@
+package fit
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"cmf/experiments/config"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/graph"
+)
+
+// saver writes the checkpoint of a fit while it trains.
+type saver struct {
+	begun, saved time.Time
+	took         time.Duration // by the last checkpoint
+	path         string
+	step         int // of the last checkpoint
+	of           int // steps in all
+}
+
+// due tells whether an abrupt end would lose too much: a twentieth of what was done
+// since the start, or two minutes. No more than a hundredth of the time goes into
+// checkpoints.
+func (s *saver) due() bool {
+	every := max(min(time.Since(s.begun)/20, 2*time.Minute), 100*s.took)
+	return time.Since(s.saved) > every
+}
+
+// save writes the checkpoint, and the report that a run leaves which is killed
+// before the next.
+func (s *saver) save(m *Model, r *run.Run, log *report.MetricsLog) error {
+	start := time.Now()
+	// The lines up to a checkpoint shall be there when it is.
+	if err := log.Sync(); err != nil {
+		return err
+	}
+	if err := m.store(s.path); err != nil {
+		return err
+	}
+	s.step = m.State.Step
+	partial := r.Report
+	partial.Steps, partial.Seconds = m.State.Step, time.Since(r.Started).Seconds()
+	partial.Stopped = interruptedAt(r, m.State.Step, s.of)
+	if err := partial.Write(r.Folder); err != nil {
+		return err
+	}
+	s.saved, s.took = time.Now(), time.Since(start)
+	return nil
+}
+
+// interruptedAt says where a run stopped that can go on.
+func interruptedAt(r *run.Run, step, of int) string {
+	return fmt.Sprintf("%s at step %d of %d; CMF_RESUME=%s goes on", report.Interrupted, step, of, r.Path("checkpoint.safetensors"))
+}
+
+// resume goes on from CMF_RESUME. A further fit of the run goes on from the
+// checkpoint in the folder of its name beside it, or starts if there is none.
+func (m *Model) resume(r *run.Run, core *config.Core, name string) error {
+	if core.Resume == "" {
+		return nil
+	}
+	path := filepath.Join(filepath.Dir(core.Resume), name, filepath.Base(core.Resume))
+	if _, err := os.Stat(path); name != "" && errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	differing, err := m.load(path)
+	if err != nil {
+		err = fmt.Errorf("CMF_RESUME=%s: %w", path, err)
+		if len(differing) > 0 {
+			err = fmt.Errorf("%w; it was left by a run with %s", err, strings.Join(differing, ", "))
+		}
+		return err
+	}
+	if len(differing) > 0 {
+		r.Note("The run goes on otherwise than it began: %s was left by one with %s.", path, strings.Join(differing, ", "))
+	}
+	if err := report.CarryMetricsLog(filepath.Dir(path), r.Path(name)); err != nil {
+		return err
+	}
+	r.Progress.Log.Info("resumed", "step", m.State.Step, "from", path)
+	return nil
+}
+
+// differences are the variables and the data of the run that wrote c where they are
+// not this one's; where files lie and how long a run may take does not count.
+func (m *Model) differences(c *graph.Checkpoint) (differing []string, err error) {
+	var config map[string]string
+	if text, ok := c.Texts["config"]; ok {
+		if err := json.Unmarshal([]byte(text), &config); err != nil {
+			return nil, fmt.Errorf("its configuration: %w", err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(config)) {
+		here, ok := m.Origin.Config[name]
+		if name == "CMF_OUT" || name == "CMF_RESUME" || name == "CMF_DATA_DIR" || name == "CMF_MINUTES" || ok && here == config[name] {
+			continue
+		}
+		if !ok {
+			here = "unknown"
+		}
+		differing = append(differing, fmt.Sprintf("%s=%s (here %s)", name, config[name], cmp.Or(here, "empty")))
+	}
+	for _, v := range []struct{ name, there, here string }{
+		{"the experiment", c.Texts["experiment"], m.Origin.Experiment},
+		{"the data", c.Texts["data"], m.data},
+	} {
+		if v.there != "" && v.there != v.here {
+			differing = append(differing, fmt.Sprintf("%s %q (here %q)", v.name, v.there, v.here))
+		}
+	}
+	return differing, nil
+}

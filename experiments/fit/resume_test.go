@@ -1,0 +1,249 @@
+//go:build unix
+
+package fit_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"cmf/experiments/fit"
+	"cmf/experiments/internal/exptest"
+	"cmf/experiments/internal/plane"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// interruptedPlane is a run that was interrupted after some steps.
+func interruptedPlane(t *testing.T, steps int) *run.Run {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	fit.AfterStep = func(step int) {
+		if step == steps {
+			cancel()
+		}
+	}
+	defer func() { fit.AfterStep = nil }()
+	t.Setenv("CMF_OUT", t.TempDir())
+	r, err := run.Execute(ctx, plane.Moons, nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// filesOf are the files of a run's folder, without those for TensorBoard.
+func filesOf(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || strings.HasPrefix(e.Name(), report.EventsBegin) {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		files[e.Name()] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// A disk that takes no more ends a run by an error that names the file. What was
+// written before stays, nothing half-written does, and the run goes on once there is
+// room, to the same bits.
+func TestFullDisk(t *testing.T) {
+	t.Setenv("CMF_STEPS", "200")
+	whole, err := plane.Run(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := interruptedPlane(t, 12)
+	before := filesOf(t, r.Folder)
+	enough := len(filesOf(t, whole.Folder)["checkpoint.safetensors"]) + 1000 // for any checkpoint, and not for all metrics
+	file := r.Path("checkpoint.safetensors")
+	t.Setenv("CMF_OUT", r.Folder)
+	t.Setenv("CMF_RESUME", file)
+	for _, c := range []struct {
+		bytes int // that a file may have
+		want  []string
+	}{
+		{2000, []string{"metrics log", "metrics.jsonl", "file too large"}},
+		{enough / 2, []string{"checkpoint", file, "file too large"}},
+		{enough, []string{"metrics log", "metrics.jsonl", "file too large"}},
+	} {
+		said := goOnWithFileSize(t, r.Folder, c.bytes)
+		for _, want := range c.want {
+			if !strings.Contains(said, want) {
+				t.Errorf("%d bytes: %s; want an error with %q", c.bytes, said, want)
+			}
+		}
+		after := filesOf(t, r.Folder)
+		for name := range after {
+			if _, ok := before[name]; !ok {
+				t.Errorf("%d bytes: %s is left", c.bytes, name)
+			}
+		}
+		if lines := after["metrics.jsonl"]; !strings.HasPrefix(lines, before["metrics.jsonl"]) || !strings.HasSuffix(lines, "}\n") {
+			t.Errorf("%d bytes: metrics.jsonl is not whole", c.bytes)
+		}
+		if exptest.StepIn(t, r.Folder) < 12 {
+			t.Errorf("%d bytes: the checkpoint went back", c.bytes)
+		}
+	}
+	if _, err := run.Execute(t.Context(), plane.Moons, nil, &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	want, got := exptest.LoadCheckpoint(t, whole.Folder), exptest.LoadCheckpoint(t, r.Folder)
+	if diff := cmp.Diff(want.Tensors, got.Tensors); diff != "" {
+		t.Errorf("the weights differ after the disk was full:\n%s", diff)
+	}
+	if diff := cmp.Diff(exptest.LinesOf(t, whole.Folder), exptest.LinesOf(t, r.Folder)); diff != "" {
+		t.Errorf("the metrics differ after the disk was full:\n%s", diff)
+	}
+}
+
+// fileSize is the limit for the process that goOnWithFileSize starts, and its folder.
+const fileSize = "TEST_FILE_SIZE"
+
+// goOnWithFileSize goes on with the run of a folder in a process of its own, whose
+// files may have so many bytes, and returns what that says.
+func goOnWithFileSize(t *testing.T, folder string, bytes int) string {
+	t.Helper()
+	p := exec.Command(os.Args[0], "-test.run=^TestGoOnWithFileSize$")
+	p.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", fileSize, bytes, folder))
+	said, _ := p.CombinedOutput() // that it fails is what it says
+	return string(said)
+}
+
+// The process of goOnWithFileSize.
+func TestGoOnWithFileSize(t *testing.T) {
+	size, folder, ok := strings.Cut(os.Getenv(fileSize), " ")
+	if !ok {
+		t.Skip("a part of TestFullDisk")
+	}
+	bytes, err := strconv.ParseUint(size, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CMF_STEPS", "200")
+	t.Setenv("CMF_OUT", folder)
+	t.Setenv("CMF_RESUME", filepath.Join(folder, "checkpoint.safetensors"))
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: bytes}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Execute(t.Context(), plane.Moons, nil, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A run whose folder is removed ends by an error that names what it cannot write.
+func TestLostFolder(t *testing.T) {
+	t.Setenv("CMF_STEPS", "30")
+	r := interruptedPlane(t, 12)
+	out := r.Folder
+	t.Setenv("CMF_OUT", out)
+	t.Setenv("CMF_RESUME", r.Path("checkpoint.safetensors"))
+	fit.AfterStep = func(step int) {
+		if step == 20 {
+			if err := os.RemoveAll(out); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	defer func() { fit.AfterStep = nil }()
+	_, err := run.Execute(t.Context(), plane.Moons, nil, &bytes.Buffer{})
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(out, "checkpoint.safetensors")) || strings.Contains(err.Error(), "goes on") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// The counts that metrics.jsonl tells go on where they were.
+func TestTallyIsStored(t *testing.T) {
+	t.Setenv("CMF_STEPS", "12")
+	r := interruptedPlane(t, 6)
+	c := exptest.LoadCheckpoint(t, r.Folder)
+	c.Texts["tally.restarted"], c.Texts["tally.skipped"] = "7", "3"
+	file := filepath.Join(t.TempDir(), "checkpoint.safetensors") // no metrics beside it
+	if err := c.Save(file); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := plane.Run(t, "CMF_RESUME", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curves, err := report.ReadMetricsLog(rest.Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x, y := curves["restarted"].X, curves["restarted"].Y; len(x) != 6 || x[0] != 7 || y[0] < 7 || curves["skipped"].Y[5] != 3 {
+		t.Errorf("restarted %v at steps %v, skipped %v", y, x, curves["skipped"].Y)
+	}
+	if text := exptest.LoadCheckpoint(t, rest.Folder).Texts["tally.skipped"]; text != "0x1.8p+01" {
+		t.Errorf("the next checkpoint counts %s skipped batches", text)
+	}
+	if rest.Report.Metrics["train_skipped_batches"] != 3 {
+		t.Errorf("the report counts %v skipped batches", rest.Report.Metrics["train_skipped_batches"])
+	}
+}
+
+// What is no checkpoint, or one of another run, is refused by a message that names
+// the difference; a difference that can be gone on with is noted.
+func TestResumeFromAnother(t *testing.T) {
+	t.Setenv("CMF_STEPS", "10")
+	r := interruptedPlane(t, 5)
+	file := r.Path("checkpoint.safetensors")
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	torn := filepath.Join(t.TempDir(), "torn.safetensors")
+	if err := os.WriteFile(torn, whole[:len(whole)*2/3], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CMF_RESUME", file)
+	for _, c := range []struct {
+		name, value string
+		want        []string
+	}{
+		{"CMF_RESUME", torn, []string{"CMF_RESUME=" + torn, "damaged"}},
+		{"CMF_HIDDEN", "16", []string{"another architecture", "CMF_HIDDEN=32,32 (here 16)"}},
+		{"CMF_BATCH", "64", []string{`"bank.y"`, "CMF_BATCH=128 (here 64)"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := plane.Run(t, c.name, c.value)
+			for _, want := range c.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error %v; want one with %q", err, want)
+				}
+			}
+		})
+	}
+	rest, err := plane.Run(t, "CMF_LR", "0.02")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notes := strings.Join(rest.Report.Notes, "\n"); !strings.Contains(notes, "CMF_LR=0.01 (here 0.02)") || strings.Contains(notes, "CMF_OUT") {
+		t.Errorf("notes %q", notes)
+	}
+	curves, err := report.ReadMetricsLog(rest.Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := curves["loss"].X; len(x) != 10 || x[0] != 1 {
+		t.Errorf("a run that goes on in another folder has metrics at steps %v", x)
+	}
+}

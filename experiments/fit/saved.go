@@ -1,0 +1,276 @@
+package fit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cmf/data/units"
+	"cmf/graph"
+	"cmf/layers"
+	"cmf/solvers"
+	"cmf/solvers/density"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// origin is what a checkpoint says of its model besides numbers.
+type origin struct {
+	Experiment   string
+	architecture layers.Architecture
+	Units        *units.Units // nil where the problem names none
+	Config       map[string]string
+}
+
+// put writes the origin into a checkpoint.
+func (o *origin) put(c *graph.Checkpoint) error {
+	c.Texts["experiment"] = o.Experiment
+	if o.Units != nil && o.Units.Principal != nil {
+		putPrincipal(o.Units.Principal, c)
+	}
+	for name, v := range map[string]any{"architecture": o.architecture, "units": o.Units, "config": o.Config} {
+		text, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		c.Texts[name] = string(text)
+	}
+	return nil
+}
+
+// originOf reads what put wrote.
+func originOf(c *graph.Checkpoint) (o *origin, err error) {
+	if _, ok := c.Texts["architecture"]; !ok {
+		return nil, errors.New("it does not say its architecture: it is no checkpoint of an experiment, or one of an earlier version, which a run with CMF_RESUME naming it, and its other variables, saves again")
+	}
+	o = &origin{Experiment: c.Texts["experiment"]}
+	for name, v := range map[string]any{"architecture": &o.architecture, "units": &o.Units, "config": &o.Config} {
+		d := json.NewDecoder(strings.NewReader(c.Texts[name]))
+		d.DisallowUnknownFields()
+		if err := d.Decode(v); err != nil {
+			return nil, fmt.Errorf("its %s is not one that this version knows: %w", name, err)
+		}
+	}
+	if o.Units != nil {
+		if o.Units.Principal, err = principalOf(c, o.architecture.Dim); err != nil {
+			return nil, err
+		}
+		return o, o.Units.Check(o.architecture.Dim)
+	}
+	if alpha, ok := o.Config["CMF_ALPHA"]; ok && o.Experiment == "mnist" {
+		a, err := strconv.ParseFloat(alpha, 64)
+		if err != nil {
+			return nil, fmt.Errorf("its CMF_ALPHA: %w", err)
+		}
+		o.Units = &units.Units{Alpha: a, Height: 28, Width: 28}
+		return o, o.Units.Check(o.architecture.Dim)
+	}
+	return o, nil
+}
+
+// LoadModel reads the model of a checkpoint: the potential with its averaged
+// weights, the bank of particles with their conjugates, the preconditioner and
+// the units. It draws and has a density as after Fit, to the same bits; training
+// goes on by CMF_RESUME.
+//
+// A file that is no checkpoint of an experiment, or whose parts do not belong
+// together or are not finite, is an error that names the part.
+func LoadModel(path string) (*Model, error) {
+	c, err := graph.LoadCheckpoint(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := ModelOf(c)
+	if err != nil {
+		return nil, fmt.Errorf("the model of %s: %w", path, err)
+	}
+	return m, nil
+}
+
+func ModelOf(c *graph.Checkpoint) (*Model, error) {
+	o, err := originOf(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Tensors)) {
+		t := c.Tensors[name]
+		if slices.ContainsFunc(t.F32, func(v float32) bool { return v-v != 0 }) {
+			return nil, fmt.Errorf("its %q holds NaN or ±Inf", name)
+		}
+	}
+	w, err := potentialOf(c, o.architecture)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{params: w.Params(), Origin: *o, Finished: true}
+	if m.Evaluator, err = layers.NewEvaluator(w); err != nil {
+		return nil, err
+	}
+	if m.Curvature, err = layers.NewCurvature(w); err != nil {
+		return nil, err
+	}
+	if m.Noise, err = noiseOf(c, m.Evaluator, o); err != nil {
+		return nil, err
+	}
+	y, partners := c.Tensors["bank.y"].General(), c.Tensors["bank.partners"].General()
+	if y.Rows < 1 || y.Cols != w.Dim() || partners.Rows != y.Rows || partners.Cols != y.Cols {
+		return nil, fmt.Errorf("its %q and %q have shapes (%d, %d) and (%d, %d); they must be (n, %d)",
+			"bank.y", "bank.partners", y.Rows, y.Cols, partners.Rows, partners.Cols, w.Dim())
+	}
+	if m.State, err = solvers.NewCMFGenState(y, partners, 1, random.New(0, "none", 0)); err != nil {
+		return nil, err
+	}
+	if m.State.Bank.Step, err = strconv.ParseFloat(c.Texts["chains.gamma"], 64); err != nil {
+		return nil, fmt.Errorf("its %q: %w", "chains.gamma", err)
+	}
+	if m.State.Step, err = strconv.Atoi(c.Texts["step"]); err != nil {
+		return nil, fmt.Errorf("its %q: %w", "step", err)
+	}
+	return m, m.loadPreconditioner(c)
+}
+
+// potentialOf builds the network of an architecture with a checkpoint's weights,
+// averaged where it has averages.
+func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, error) {
+	// What the file holds bounds what is allocated for it.
+	if n := len(c.Tensors); len(a.Hidden) > n || len(a.Convolutions) > n || a.Rank > n || a.Knots > n {
+		return nil, fmt.Errorf("its architecture %+v has more arrays than it holds", a)
+	}
+	shapes, err := a.Shapes()
+	if err != nil {
+		return nil, err
+	}
+	for l, s := range shapes {
+		for _, w := range []struct {
+			name  string
+			shape [2]int
+		}{{"skip", s.Skip}, {"weight", s.Weigh}, {"bias", s.Bias}} {
+			name := fmt.Sprintf("weight.layer%d.%s", l, w.name)
+			if t := c.Tensors[name]; (l > 0 || w.name != "weight") && !slices.Equal(t.Shape, w.shape[:]) {
+				return nil, fmt.Errorf("its %q has shape %v; its architecture needs %v", name, t.Shape, w.shape)
+			}
+		}
+	}
+	for name, needed := range map[string]bool{"root": a.Full, "basis": a.Rotated} {
+		if t := c.Tensors["weight.quadratic."+name]; needed && !slices.Equal(t.Shape, []int{a.Dim, a.Dim}) {
+			return nil, fmt.Errorf("the %s of its quadratic has shape %v; its architecture needs [%d %d]", name, t.Shape, a.Dim, a.Dim)
+		}
+	}
+	w, err := layers.NewICNN(a)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.GetParams(w.Params()); err != nil {
+		return nil, err
+	}
+	for name, mean := range getMap(c, "average.") {
+		p := w.Params().ByName(name)
+		if p == nil {
+			continue // a weight of the loss
+		}
+		if len(mean) != p.Len() {
+			return nil, fmt.Errorf("its average of %q has %d values; there must be %d", name, len(mean), p.Len())
+		}
+		copy(p.Float32s(), mean)
+	}
+	return w, nil
+}
+
+// noiseOf is what the particles of a checkpoint sample.
+func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *origin) (potential.Potential, error) {
+	if o.Config["CMF_SOURCE"] == "gaussian" {
+		return potential.Normal{D: w.Dim()}, nil
+	}
+	t, ok := c.Tensors["carry"]
+	if !ok {
+		return w, nil
+	}
+	d := w.Dim()
+	if !slices.Equal(t.Shape, []int{d, d}) {
+		return nil, fmt.Errorf("its %q has shape %v; it must be [%d %[3]d]", "carry", t.Shape, d)
+	}
+	carry := mat.NewSymDense(d, nil)
+	for i := range d {
+		for j := i; j < d; j++ {
+			carry.SetSym(i, j, float64(t.F32[i*d+j]))
+		}
+	}
+	v, err := potential.NewCarried(w, carry)
+	if err != nil {
+		return nil, fmt.Errorf("its %q: %w", "carry", err)
+	}
+	return v, nil
+}
+
+// Units are those between points of the model and of the data; the same, where
+// the problem that it was fitted to names none.
+func (m *Model) Units() *units.Units {
+	if m.Origin.Units == nil {
+		return new(units.Units)
+	}
+	return m.Origin.Units
+}
+
+// LogPDF is the log density of the model at each row of x, (n, d), in the data's
+// units, in nats:
+//
+//	log q(x) = −w(∇w(z)) + log det ∇²w(z) − log Z_w + log |det ∂z/∂x|,
+//
+// z being x in the units of learning. It is NaN where ∇²w is not positive
+// definite. Only log Z_w is an estimate, by quadrature in up to two dimensions and
+// by annealing beyond; info has its error. Where z are the leading of all
+// coordinates, the normal density of the others is a factor too.
+func (m *Model) LogPDF(x blas32.General, rng *random.Stream) (logPDF []float64, info density.AnnealingInfo, err error) {
+	l, _, err := m.DensityAt(x, rng)
+	if err != nil {
+		return nil, info, err
+	}
+	return l.LogPDF, l.LogZ, nil
+}
+
+// DensityAt is the density at points x in the data's units, with these in the
+// units of learning.
+func (m *Model) DensityAt(x blas32.General, rng *random.Stream) (l *likelihood, z blas32.General, err error) {
+	u := m.Units()
+	if z, err = u.Learning(x); err != nil {
+		return nil, z, err
+	}
+	if u.Principal == nil {
+		l, err = m.Density(z, rng)
+		return l, z, err
+	}
+	if l, err = HeldOutDensity(m, z, rng); err != nil {
+		return nil, z, err
+	}
+	rest, err := u.LogRest(x)
+	if err != nil {
+		return nil, z, err
+	}
+	for i, v := range rest {
+		l.LogPDF[i] += v
+	}
+	return l, z, nil
+}
+
+// Density is the density in the data's units at points z in those of learning.
+func (m *Model) Density(z blas32.General, rng *random.Stream) (*likelihood, error) {
+	l, err := HeldOutDensity(m, z, rng)
+	if err != nil {
+		return nil, err
+	}
+	volume, err := m.Units().LogVolume(z)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range volume {
+		l.LogPDF[i] += v
+	}
+	return l, nil
+}

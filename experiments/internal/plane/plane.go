@@ -1,0 +1,73 @@
+// Package plane is a small experiment on a set of the plane, for tests of what all
+// experiments share.
+package plane
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/metric"
+	"cmf/experiments/run"
+	"cmf/layers"
+	"cmf/losses"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
+)
+
+// Moons is a small experiment on a 2-D set, for tests of what all share.
+var Moons = run.Definition[Config]{
+	Name: "moons",
+	Presets: map[string]func(*Config){
+		"default": func(c *Config) { c.Steps, c.Batch, c.Hidden, c.LR = 400, 128, config.Widths{32, 32}, 1e-2 },
+	},
+	Do: func(ctx context.Context, r *run.Run, c *Config) error {
+		set, err := data.Toy(c.Dataset)
+		if err != nil {
+			return err
+		}
+		points := set.Sample(random.New(c.Seed, "points", 0).Rand, 5000)
+		law, err := exact.FitGaussian(points, 0)
+		if err != nil {
+			return err
+		}
+		w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden, DiagonalSkips: true, Rank: 1})
+		if err != nil {
+			return err
+		}
+		model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
+			Potential: w, Start: layers.Start{Law: fit.StartLaw(c.Init, law)}, Train: points,
+			Precondition: true, Decay: .98, Terms: []losses.Term{},
+		})
+		if err != nil || !model.Finished {
+			return err
+		}
+		draw, err := model.Draw(500, 100, random.New(c.Seed, "generation", 0))
+		if err != nil {
+			return err
+		}
+		for name, v := range draw.Checks {
+			r.Report.Metrics[name] = v
+		}
+		held := set.Sample(random.New(c.Seed, "held out", 0).Rand, 2000)
+		r.Report.Metrics["energy_distance"], err = metric.EnergyDistance(draw.Points, held)
+		return err
+	},
+}
+
+type Config struct {
+	config.Core
+	Dataset string `default:"moons" desc:"2-D set"`
+}
+
+func Run(t *testing.T, variables ...string) (*run.Run, error) {
+	t.Helper()
+	t.Setenv("CMF_OUT", t.TempDir())
+	for i := 0; i < len(variables); i += 2 {
+		t.Setenv(variables[i], variables[i+1])
+	}
+	return run.Execute(t.Context(), Moons, nil, &bytes.Buffer{})
+}

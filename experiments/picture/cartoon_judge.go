@@ -1,0 +1,65 @@
+package picture
+
+import (
+	"fmt"
+
+	"cmf/data"
+	"cmf/experiments/figure"
+	"cmf/experiments/metric"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// JudgeCartoons measures model, Gaussian fit and the data's own floor against
+// held-out pictures.
+func JudgeCartoons(r *run.Run, set *data.Pictures, model, gaussian blas32.General, seed uint64) error {
+	n := model.Rows
+	test, train := Spread(set.Test, n), Spread(set.Train, n)
+	for _, m := range []struct {
+		x, remembered blas32.General
+		into          report.Numbers
+	}{{model, model, r.Report.Metrics}, {gaussian, gaussian, r.Report.Baseline}, {train, test, r.Report.Floor}} {
+		if err := comparePictures(m.x, test, m.into); err != nil {
+			return err
+		}
+		var err error
+		// The same directions for all three.
+		if m.into["sliced_w2"], err = metric.SlicedW2(m.x, test, 256, random.New(seed, "sliced W2", 0).Rand); err != nil {
+			return err
+		}
+		// Training pictures are their own nearest ones.
+		if m.into["nearest_training_distance"], err = meanNearest(m.remembered, set.Train); err != nil {
+			return err
+		}
+	}
+	r.Report.Notes = append(r.Report.Notes, "The baseline is a Gaussian of full covariance fitted to the same transformed pixels; the floor compares training with held-out pictures. All numbers are in pixels.")
+	r.Page.Headline = []report.Headline{
+		{Metric: "energy_distance", Label: "Energy distance", Goal: report.Lower},
+		{Metric: "sliced_w2", Label: "Sliced W₂", Goal: report.Lower},
+		{Metric: "nn_accuracy", Label: "1-NN two-sample accuracy", Goal: report.Nearer, Target: .5},
+		{Metric: "nn_share_generated", Label: "— share of generated with a generated neighbour", Goal: report.Nearer, Target: .5},
+		{Metric: "nn_share_data", Label: "— share of data with a data neighbour", Goal: report.Nearer, Target: .5},
+		{Metric: "nearest_training_distance", Label: "Distance to the nearest training picture", Goal: report.Nearer, Target: r.Report.Floor["nearest_training_distance"]},
+	}
+	return nil
+}
+
+// CartoonTiles lays pictures of that side out in a grid.
+func CartoonTiles(side int) func(title string, x blas32.General) figure.Tiles {
+	return func(title string, x blas32.General) figure.Tiles {
+		return figure.Tiles{Title: title, Pixels: batch.Rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
+	}
+}
+
+// DrawCartoons draws the grids of Figure 5.
+func DrawCartoons(r *run.Run, set *data.Pictures, gibbs, faces, gaussian blas32.General) error {
+	name := "the Cartoon Set"
+	if set.StandIn {
+		name = "stand-in faces"
+	}
+	return figure5{fmt.Sprintf("%s, %d×%d×3", name, set.Side, set.Side), "pictures", CartoonTiles(set.Side), set.Test, gibbs, faces, gaussian}.draw(r)
+}

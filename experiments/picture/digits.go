@@ -1,0 +1,170 @@
+package picture
+
+import (
+	"fmt"
+	"math"
+
+	"cmf/data"
+	"cmf/experiments/figure"
+	"cmf/experiments/metric"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// judge measures generated digits against held-out ones.
+type judge struct {
+	classifier   *Classifier
+	test, train  blas32.General // as many held-out and training digits as are generated
+	all          blas32.General
+	testFeatures blas32.General // of every held-out digit
+	accuracy     string
+}
+
+func NewJudge(set *data.Images, n int) (*judge, error) {
+	c, accuracy, err := TrainedClassifier()
+	if err != nil {
+		return nil, err
+	}
+	features, _, err := c.Evaluate(set.Test)
+	if err != nil {
+		return nil, err
+	}
+	if n > set.Test.Rows || n > set.Train.Rows {
+		return nil, fmt.Errorf("CMF_SAMPLES=%d: there are %d digits to train on and %d held out; ask for no more", n, set.Train.Rows, set.Test.Rows)
+	}
+	return &judge{
+		classifier: c, accuracy: accuracy, testFeatures: features,
+		test: Spread(set.Test, n), train: Spread(set.Train, n), all: set.Train,
+	}, nil
+}
+
+// Fill measures model, Gaussian fit and the data's own floor.
+func (j *judge) Fill(r *run.Run, model, gaussian blas32.General) error {
+	// Training digits are their own nearest training digits: the floor of
+	// memorisation is the held-out ones'.
+	for _, m := range []struct {
+		digits, remembered blas32.General
+		into               report.Numbers
+	}{
+		{model, model, r.Report.Metrics},
+		{gaussian, gaussian, r.Report.Baseline},
+		{j.train, j.test, r.Report.Floor},
+	} {
+		if err := j.measure(m.digits, m.into); err != nil {
+			return err
+		}
+		var err error
+		if m.into["nearest_training_distance"], err = meanNearest(m.remembered, j.all); err != nil {
+			return err
+		}
+	}
+	r.Report.Notes = append(r.Report.Notes, "Fréchet distances are in the 64 features of a classifier that this project trained on MNIST (held-out accuracy "+j.accuracy+"), not of Inception.",
+		"The baseline is a Gaussian fitted to the same transformed pixels; the floor compares training with held-out digits.")
+	r.Page.Headline = []report.Headline{
+		{Metric: "frechet", Label: "Fréchet distance", Goal: report.Lower},
+		{Metric: "energy_distance", Label: "Energy distance", Goal: report.Lower},
+		{Metric: "nn_accuracy", Label: "1-NN two-sample accuracy", Goal: report.Nearer, Target: .5},
+		{Metric: "nn_share_generated", Label: "— share of generated with a generated neighbour", Goal: report.Nearer, Target: .5},
+		{Metric: "nn_share_data", Label: "— share of data with a data neighbour", Goal: report.Nearer, Target: .5},
+		{Metric: "confidence", Label: "Classifier confidence", Goal: report.Higher},
+		{Metric: "class_entropy", Label: "Entropy of classes (log 10 = 2.30)", Goal: report.Higher},
+		{Metric: "nearest_training_distance", Label: "Distance to the nearest training digit", Goal: report.Nearer, Target: r.Report.Floor["nearest_training_distance"]},
+	}
+	return nil
+}
+
+func (j *judge) measure(x blas32.General, into report.Numbers) error {
+	features, p, err := j.classifier.Evaluate(x)
+	if err != nil {
+		return err
+	}
+	if into["frechet"], err = metric.FrechetDistance(features, j.testFeatures); err != nil {
+		return err
+	}
+	if err := comparePictures(x, j.test, into); err != nil {
+		return err
+	}
+	into["confidence"], into["class_entropy"] = confidence(p)
+	return nil
+}
+
+// confidence is the mean of the largest class probability, and the entropy of
+// the mean class probabilities.
+func confidence(p blas32.General) (mean, entropy float64) {
+	share := make([]float64, p.Cols)
+	for i := range p.Rows {
+		var best float64
+		for k, v := range p.Data[i*p.Stride:][:p.Cols] {
+			best = max(best, float64(v))
+			share[k] += float64(v) / float64(p.Rows)
+		}
+		mean += best / float64(p.Rows)
+	}
+	for _, s := range share {
+		if s > 0 {
+			entropy -= s * math.Log(s)
+		}
+	}
+	return mean, entropy
+}
+
+// Spread is n rows of x, one drawn from each of n stretches of equal length. Rows
+// at equal distances would not do: MNIST's training digits are by two groups of
+// writers in turn, so that every second row is by one group.
+func Spread(x blas32.General, n int) blas32.General {
+	out := batch.New(n, x.Cols)
+	for i, k := range SpreadRows(x.Rows, n) {
+		copy(batch.Row(out, i), batch.Row(x, k))
+	}
+	return out
+}
+
+// SpreadRows are the rows that spread takes of so many.
+func SpreadRows(of, n int) []int {
+	rng := random.New(0, "spread", 0)
+	chosen := make([]int, n)
+	for i := range chosen {
+		from, to := i*of/n, (i+1)*of/n
+		chosen[i] = from + rng.IntN(max(1, to-from))
+	}
+	return chosen
+}
+
+// DigitTiles lays digits out in a grid.
+func DigitTiles(title string, x blas32.General) figure.Tiles {
+	return figure.Tiles{Title: title, Pixels: batch.Rows(x, 0, min(64, x.Rows)), Height: Side, Width: Side, Columns: 8, Scale: 2}
+}
+
+// DrawDigits draws the grids of Figure 5.
+func DrawDigits(r *run.Run, set *data.Images, gibbs, digits, gaussian blas32.General) error {
+	name := "MNIST"
+	if set.StandIn {
+		name = "stand-in digits"
+	}
+	return figure5{name, "digits", DigitTiles, set.Test, gibbs, digits, gaussian}.draw(r)
+}
+
+// greyed maps each coordinate from ±2.5 deviations about its mean to [0, 1].
+func greyed(x blas32.General) blas32.General {
+	out := batch.New(x.Rows, x.Cols)
+	for j := range x.Cols {
+		var s, ss float64
+		for i := range x.Rows {
+			v := float64(x.Data[i*x.Stride+j])
+			s += v
+			ss += v * v
+		}
+		n := float64(x.Rows)
+		mean := s / n
+		sd := math.Sqrt(max(ss/n-mean*mean, 1e-12))
+		for i := range x.Rows {
+			v := float64(x.Data[i*x.Stride+j])
+			out.Data[i*out.Stride+j] = float32(min(1, max(0, .5+(v-mean)/(5*sd))))
+		}
+	}
+	return out
+}

@@ -1,0 +1,93 @@
+package picture
+
+import (
+	"fmt"
+
+	"cmf/experiments/figure"
+	"cmf/experiments/fit"
+	"cmf/experiments/metric"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/solvers/batch"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// DigitWatch follows training by the digits ∇w*(y) of the bank of particles,
+// which cost nothing: the last iterations solved for them.
+type DigitWatch struct {
+	Judge  *judge
+	Pixels func(blas32.General) (blas32.General, error)
+}
+
+func (d DigitWatch) See(m *fit.Model) (report.Numbers, error) {
+	x, err := d.Pixels(m.State.Partners)
+	if err != nil {
+		return nil, err
+	}
+	features, p, err := d.Judge.classifier.Evaluate(x)
+	if err != nil {
+		return nil, err
+	}
+	n := report.Numbers{}
+	if n["bank_frechet"], err = metric.FrechetDistance(features, d.Judge.testFeatures); err != nil {
+		return nil, err
+	}
+	n["bank_confidence"], n["bank_class_entropy"] = confidence(p)
+	return n, nil
+}
+
+// Draw draws the Fréchet distance of the bank against the step.
+func (d DigitWatch) Draw(r *run.Run) error {
+	curves, err := report.ReadMetricsLog(r.Path(""))
+	if err != nil {
+		return err
+	}
+	curve := curves["bank_frechet"]
+	if len(curve.X) < 2 {
+		return nil
+	}
+	curve.Name = "Fréchet distance"
+	if err := figure.DrawCurves(r.Path("frechet.png"), figure.Axes{Title: "Learning", X: "iteration", Y: "Fréchet distance of the bank"}, curve); err != nil {
+		return err
+	}
+	r.AddFigure("frechet.png", "Fréchet distance of the digits of the bank of particles while training, with the weights of the moment. So few digits have a larger distance than a full sample; compare along the curve.")
+	return nil
+}
+
+// DrawClasses draws the first eight digits of every class that the classifier
+// sees, a row each: of data, model and Gaussian fit. A class with fewer leaves
+// its places black.
+func (j *judge) DrawClasses(r *run.Run, generated, gaussian blas32.General) error {
+	const columns = 8
+	var panels []figure.Tiles
+	for _, set := range []struct {
+		title string
+		x     blas32.General
+	}{{"data", j.test}, {"generated", generated}, {"Gaussian fit", gaussian}} {
+		_, p, err := j.classifier.Evaluate(set.x)
+		if err != nil {
+			return err
+		}
+		grid := batch.New(p.Cols*columns, set.x.Cols)
+		found := make([]int, p.Cols)
+		for i := range p.Rows {
+			class := 0
+			for k, v := range batch.Row(p, i) {
+				if v > batch.Row(p, i)[class] {
+					class = k
+				}
+			}
+			if found[class] < columns {
+				copy(batch.Row(grid, class*columns+found[class]), batch.Row(set.x, i))
+				found[class]++
+			}
+		}
+		panels = append(panels, figure.Tiles{Title: set.title, Pixels: grid, Height: Side, Width: Side, Columns: columns, Scale: 2})
+	}
+	if err := figure.DrawTiles(r.Path("classes.png"), panels...); err != nil {
+		return fmt.Errorf("the digits by class: %w", err)
+	}
+	r.AddFigure("classes.png", "The first eight digits of each class, as the classifier sees them: held-out digits, generated ones, samples of a Gaussian fit.")
+	return nil
+}

@@ -1,0 +1,272 @@
+package picture
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+
+	"cmf/data"
+	"cmf/data/units"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
+	"cmf/layers"
+	"cmf/losses"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+const Side = 28
+
+// DigitModel configures how a potential is learned from digits.
+type DigitModel struct {
+	Alpha     float64       `default:"0.005" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
+	Noise     float64       `default:"0.65" desc:"deviation of normal noise added in those units, which smooths the law of saturated pixels; from 0 to 5"`
+	Knots     int           `default:"12" desc:"hinges on every single pixel, besides those of CMF_HIDDEN; from 0 to 64"`
+	Filters   config.Widths `desc:"filters of convolutional layers below those of CMF_HIDDEN, over 5×5 pixels, then over 3×3 of the layer below, at stride 2; empty for none"`
+	Particles int           `default:"512" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
+	Langevin  int           `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
+	Tolerance float64       `default:"0.01" desc:"relative residual of the conjugates while training"`
+	Carry     float64       `default:"0.25" desc:"power s of the digits' covariance Σ by which the noise is carried: digits are ∇w*(Σˢz), z of the Gibbs factor; from 0, the plain method, to 0.5"`
+	Share     float64       `default:"0.75" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
+	Train     int           `default:"0" desc:"digits to train on; 0 for all"`
+}
+
+// Validate checks the model's variables.
+func (c *DigitModel) Validate() error {
+	if _, err := c.architecture(nil).Widths(); err != nil {
+		return fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
+	}
+	return config.Allowed(
+		config.Want(c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"),
+		config.Want(c.Noise >= 0 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0 to 5"),
+		config.Want(c.Knots >= 0 && c.Knots <= 64, "KNOTS", c.Knots, "allowed are 0 to 64"),
+		config.Want(c.Particles >= 1 && c.Particles <= 100000, "PARTICLES", c.Particles, "allowed are 1 to 100000"),
+		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
+		config.Want(c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"),
+		config.Want(c.Carry >= 0 && c.Carry <= .5, "CARRY", c.Carry, "allowed are numbers from 0 to 0.5"),
+		config.Want(c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"),
+		config.Want(c.Train == 0 || c.Train >= 1000 && c.Train <= 1000000, "TRAIN", c.Train, "allowed are 0 (all digits) and 1000 to 1000000"),
+	)
+}
+
+// CheckNoise reads CMF_LOSS, whose terms of likelihood are of noise that nothing
+// carries.
+func (c *DigitModel) CheckNoise(core *config.Core) error {
+	sum, err := fit.ParseLoss(core.Loss, false)
+	if err != nil {
+		return err
+	}
+	for _, t := range sum {
+		switch name := t.Term.Name(); t.Term.(type) {
+		case losses.Likelihood, losses.LikelihoodCG:
+			if core.Source == "gaussian" {
+				return fmt.Errorf("CMF_LOSS=%s: the term %s is of the Gibbs factor; with it CMF_SOURCE must be gibbs", core.Loss, name)
+			}
+			if c.Carry != 0 {
+				return fmt.Errorf("CMF_LOSS=%s: the term %s is of noise that nothing carries; with it CMF_CARRY must be 0", core.Loss, name)
+			}
+		}
+	}
+	return nil
+}
+
+// DigitData is a set of digits in the units of a model.
+type DigitData struct {
+	Set      *data.Images
+	Units    *units.Units    // logits about the mean of those to train on
+	Train    blas32.General  // with smoothing noise, (n, 784)
+	Baseline *exact.Gaussian // fitted before noise was added
+	Law      *exact.Gaussian // that of train
+}
+
+// Open reads the digits, in the units of a model at hand, or else in their own; the
+// stand-in has at least so many held out.
+func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, heldOut int, u *units.Units) (*DigitData, error) {
+	set, err := loadDigits(ctx, r, core, c.Train, heldOut)
+	if err != nil {
+		return nil, err
+	}
+	d := &DigitData{Set: set, Units: u}
+	if u == nil {
+		d.Units = &units.Units{Alpha: c.Alpha, Height: Side, Width: Side}
+	}
+	if d.Train, err = d.Dequantised(set.Train, random.New(core.Seed, "dequantisation", 0)); err != nil {
+		return nil, err
+	}
+	if u == nil {
+		// The origin is a choice, for shifts of ρ are not shifts of w.
+		d.Units.Center = batch.Means(d.Train)
+		d.Train = batch.Shifted(d.Train, d.Units.Center)
+	}
+	if d.Baseline, err = exact.FitGaussian(d.Train, 1e-4); err != nil {
+		return nil, err
+	}
+	d.Law, err = smooth(d.Train, d.Baseline, c.Noise, core.Seed)
+	return d, err
+}
+
+// Dequantised are pictures in the model's units, their grey levels spread.
+func (d *DigitData) Dequantised(pictures blas32.General, rng *random.Stream) (blas32.General, error) {
+	x := batch.New(pictures.Rows, pictures.Cols)
+	if err := (data.Logit{Alpha: d.Units.Alpha}).Forward(x, pictures, rng.Rand); err != nil {
+		return x, err
+	}
+	return d.Units.Centred(x)
+}
+
+// Pixels takes points from the model's units to pixels in [0, 1].
+func (d *DigitData) Pixels(x blas32.General) (blas32.General, error) { return d.Units.Data(x) }
+
+// network is the potential, before training.
+func (c *DigitModel) network(hidden config.Widths) (*layers.ICNN, error) {
+	a := c.architecture(hidden)
+	widths, err := a.Widths()
+	if err != nil {
+		return nil, err
+	}
+	if err := config.Widths(widths).Check(1); err != nil {
+		return nil, fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
+	}
+	return layers.NewICNN(a)
+}
+
+func (c *DigitModel) architecture(hidden config.Widths) layers.Architecture {
+	a := layers.Architecture{Dim: Pixels, Hidden: hidden, Picture: [3]int{Side, Side, 1}, Knots: c.Knots, Full: true}
+	for l, filters := range c.Filters {
+		size := 5
+		if l > 0 {
+			size = 3
+		}
+		a.Convolutions = append(a.Convolutions, layers.Convolution{Filters: filters, Size: size, Stride: 2})
+	}
+	return a
+}
+
+// Problem is what Fit learns.
+func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, error) {
+	potential, err := c.network(core.Hidden)
+	if err != nil {
+		return fit.Problem{}, err
+	}
+	potential.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one
+	p := fit.Problem{
+		Potential:    potential,
+		Start:        layers.Start{Law: fit.StartLaw(core.Init, d.Law), Carry: c.Carry, Share: c.Share, Fixed: .1, Spread: 6, Directions: Strokes(d.Train)},
+		Train:        d.Train,
+		Units:        d.Units,
+		Particles:    c.Particles,
+		Langevin:     c.Langevin,
+		Tolerance:    c.Tolerance,
+		Decay:        1 - 10/float64(max(core.Steps, 1000)), // over the last tenth of the run
+		Precondition: true,
+	}
+	if c.Carry != 0 {
+		p.Carry = d.Law.Power(c.Carry)
+	}
+	return p, nil
+}
+
+// loadDigits finds MNIST or draws the stand-in, and says which.
+func loadDigits(ctx context.Context, r *run.Run, c *config.Core, train, heldOut int) (*data.Images, error) {
+	set, err := data.MNIST(ctx, data.MNISTOptions{Dir: c.DataDir, Log: r.Progress.Log})
+	switch {
+	case errors.Is(err, data.ErrNoMNIST):
+		r.Note("MNIST is not at hand: this run uses the built-in stand-in, digits drawn by the program. Its numbers are not those of MNIST. (%v)", err)
+		set = data.StandIn(c.Seed, cmp.Or(train, 20000), heldOut)
+		if _, given := os.LookupEnv("CMF_STEPS"); c.Preset == "default" && !given {
+			const steps = 1000
+			r.Note("The stand-in is easier: %d steps instead of %d; CMF_STEPS sets them.", steps, c.Steps)
+			c.Steps = steps
+		}
+	case err != nil:
+		return nil, fmt.Errorf("CMF_DATA_DIR=%s: %w", c.DataDir, err)
+	}
+	if train > 0 && train < set.Train.Rows {
+		set.Train, set.TrainLabels = batch.Rows(set.Train, 0, train), set.TrainLabels[:train]
+	}
+	r.Report.Data = fmt.Sprintf("%s, %d digits to train on, %d held out", set.Name, set.Train.Rows, set.Test.Rows)
+	r.Progress.Log.Info("data", "set", r.Report.Data)
+	return set, nil
+}
+
+// smooth adds N(0, noise²) to every pixel of x in place and to the Gaussian
+// fitted to it. A pixel that is black or white in nearly all digits has next to
+// no variance; the map would spend its curvature there, on what the eye cannot see.
+func smooth(x blas32.General, fit *exact.Gaussian, noise float64, seed uint64) (*exact.Gaussian, error) {
+	if noise == 0 {
+		return fit, nil
+	}
+	AddNoise(x, noise, random.New(seed, "smoothing", 0))
+	values := make([]float64, len(fit.Values))
+	for k, v := range fit.Values {
+		values[k] = v + noise*noise
+	}
+	return &exact.Gaussian{Mean: fit.Mean, Values: values, Vectors: fit.Vectors}, nil
+}
+
+// AddNoise adds N(0, noise²) to every entry of x.
+func AddNoise(x blas32.General, noise float64, rng *random.Stream) {
+	z := make([]float32, x.Cols)
+	for i := range x.Rows {
+		rng.Normals(z)
+		for j, v := range z {
+			x.Data[i*x.Stride+j] += float32(noise) * v
+		}
+	}
+}
+
+// Strokes directs hinges at what pictures are made of: single pixels, small
+// oriented patches, differences of two digits, and a share at random.
+func Strokes(train blas32.General) func(b blas32.General, layer int, rng *random.Stream) {
+	return func(b blas32.General, _ int, rng *random.Stream) {
+		v := make([]float64, Pixels)
+		for k := range b.Cols {
+			clear(v)
+			switch k % 5 {
+			case 0:
+				v[rng.IntN(Pixels)] = 1
+			case 1, 2:
+				Patch(v, Side, rng)
+			case 3:
+				a, b := rng.IntN(train.Rows), rng.IntN(train.Rows)
+				for j := range v {
+					v[j] = float64(train.Data[a*Pixels+j] - train.Data[b*Pixels+j])
+				}
+			default:
+				for j := range v {
+					v[j] = rng.NormFloat64()
+				}
+			}
+			var norm float64
+			for _, x := range v {
+				norm += x * x
+			}
+			for j, x := range v {
+				b.Data[j*b.Stride+k] = float32(x / math.Sqrt(max(norm, 1e-12)))
+			}
+		}
+	}
+}
+
+// Patch draws a soft blob of random place and size with a slope across it, into a
+// picture of side × side pixels.
+func Patch(v []float64, side int, rng *random.Stream) {
+	at := float64(side)
+	cx, cy := at*rng.Float64(), at*rng.Float64()
+	size, angle := 1+2.5*rng.Float64(), 2*math.Pi*rng.Float64()
+	level, slope := rng.NormFloat64(), 2*rng.NormFloat64()
+	for i := range side {
+		for j := range side {
+			dx, dy := float64(i)+.5-cx, float64(j)+.5-cy
+			across := (dx*math.Cos(angle) + dy*math.Sin(angle)) / size
+			v[i*side+j] = math.Exp(-(dx*dx+dy*dy)/(2*size*size)) * (level + slope*across)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package picture
+
+import (
+	"math"
+
+	"cmf/solvers/random"
+)
+
+// Hole is a part of a 28×28 picture that is hidden.
+type Hole struct {
+	Name     string
+	Observed []bool // of each pixel
+}
+
+// Hidden lists the pixels of the hole.
+func (h Hole) Hidden() (index []int) {
+	for k, seen := range h.Observed {
+		if !seen {
+			index = append(index, k)
+		}
+	}
+	return index
+}
+
+// HoleNames are the holes that newHole knows.
+var HoleNames = []string{"half", "centre", "random", "scribble"}
+
+// NewHole makes the hole of that name: the lower half, the middle 14×14 pixels,
+// half of all pixels at random, or what a thick pen has scribbled over.
+func NewHole(name string, seed uint64) Hole {
+	rng := random.New(seed, "hole "+name, 0)
+	h := Hole{Name: name, Observed: make([]bool, Pixels)}
+	var pen []bool
+	if name == "scribble" {
+		pen = scribble(rng)
+	}
+	for k := range h.Observed {
+		i, j := k/Side, k%Side
+		switch name {
+		case "half":
+			h.Observed[k] = i < Side/2
+		case "centre":
+			h.Observed[k] = min(i, j) < Side/4 || max(i, j) >= Side-Side/4
+		case "random":
+			h.Observed[k] = rng.IntN(2) == 0
+		case "scribble":
+			h.Observed[k] = !pen[k]
+		}
+	}
+	return h
+}
+
+// scribble is where three wavering pen lines of 3 pixels' width cross a picture.
+func scribble(rng *random.Stream) []bool {
+	inked := make([]bool, Pixels)
+	for range 3 {
+		x, y := Side*(.25+.5*rng.Float64()), Side*(.25+.5*rng.Float64())
+		angle := 2 * math.Pi * rng.Float64()
+		for range 60 {
+			angle += .5 * rng.NormFloat64()
+			// The pen turns back towards the middle from the edge.
+			if math.Hypot(x-Side/2., y-Side/2.) > Side*.4 {
+				angle = math.Atan2(Side/2.-y, Side/2.-x)
+			}
+			x, y = x+.6*math.Cos(angle), y+.6*math.Sin(angle)
+			for k := range inked {
+				if math.Hypot(float64(k%Side)+.5-x, float64(k/Side)+.5-y) < 1.5 {
+					inked[k] = true
+				}
+			}
+		}
+	}
+	return inked
+}

@@ -1,0 +1,58 @@
+package picture
+
+import (
+	"fmt"
+
+	"cmf/experiments/figure"
+	"cmf/experiments/metric"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/stat"
+)
+
+// figure5 is what Figure 5 shows of pictures, in pixels but for the Gibbs samples.
+type figure5 struct {
+	name, kind                       string
+	tiles                            func(title string, pixels blas32.General) figure.Tiles
+	held, gibbs, generated, gaussian blas32.General
+}
+
+// draw draws the grids side by side.
+func (g figure5) draw(r *run.Run) error {
+	err := figure.DrawTiles(r.Path("grid.png"),
+		g.tiles("data: "+g.name, Spread(g.held, 64)),
+		g.tiles("Gibbs samples", greyed(g.gibbs)),
+		g.tiles("generated", g.generated),
+		g.tiles("Gaussian fit", g.gaussian))
+	if err != nil {
+		return err
+	}
+	r.LeadFigure("grid.png", fmt.Sprintf("Held-out %s (%s); samples y of the Gibbs factor 𝔓_w, each value in units of its deviation; generated %[1]s ∇w*(y); samples of a Gaussian fit.", g.kind, g.name))
+	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise and the map to %s.", g.name, g.kind)
+	return nil
+}
+
+// comparePictures measures pictures against as many held-out ones, both in pixels.
+func comparePictures(x, held blas32.General, into report.Numbers) (err error) {
+	if into["energy_distance"], err = metric.EnergyDistance(x, held); err != nil {
+		return err
+	}
+	own, others, err := metric.NearestNeighbourShares(x, held)
+	if err != nil {
+		return err
+	}
+	into["nn_accuracy"] = (own + others) / 2
+	into["nn_share_generated"], into["nn_share_data"] = own, others
+	return nil
+}
+
+// meanNearest is the mean distance of pictures to the nearest of train.
+func meanNearest(x, train blas32.General) (float64, error) {
+	distances, _, err := metric.NearestDistance(x, train)
+	if err != nil {
+		return 0, err
+	}
+	return stat.Mean(distances, nil), nil
+}

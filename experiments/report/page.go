@@ -1,0 +1,251 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"image"
+	_ "image/gif"
+	_ "image/png"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"cmf/data/file"
+	"cmf/experiments/config"
+	"cmf/experiments/figure"
+	"cmf/solvers/batch"
+
+	"gonum.org/v1/plot/plotter"
+)
+
+// Goal says which values of a metric are good.
+type Goal int
+
+// The goals of a metric.
+const (
+	Lower  Goal = iota // the lower the better
+	Higher             // the higher the better
+	Nearer             // the nearer to a target the better
+)
+
+// Headline is a row of the table that a page begins with.
+type Headline struct {
+	Metric string // its name in the report
+	Label  string // what the page calls it; the name when empty
+	Goal   Goal
+	Target float64 // for Nearer
+}
+
+// Figure is a PNG or GIF in the run's folder.
+type Figure struct{ File, Caption string }
+
+// Page is index.html: a run's report, configuration, figures and learning
+// curves in one file that needs no other.
+type Page struct {
+	Report   *Report
+	Settings []config.Setting
+	Summary  string // one line
+	Headline []Headline
+	Figures  []Figure
+}
+
+//go:embed style.html.tmpl report.html.tmpl ablation.html.tmpl
+var Templates embed.FS
+
+var pageTemplate = template.Must(template.ParseFS(Templates, "report.html.tmpl", "style.html.tmpl"))
+
+// Write writes index.html into folder, with the figures and the metrics log
+// that lie there.
+func (p Page) Write(folder string) error {
+	view := struct {
+		Page
+		Time, Command string
+		Rows, Others  []tableRow
+		Figures       []picture
+		Charts        []chart
+	}{Page: p, Command: Command(p.Report.Experiment, p.Settings)}
+	view.Time = time.Duration(p.Report.Seconds * float64(time.Second)).Round(time.Second).String()
+	shown := map[string]bool{}
+	for _, h := range p.Headline {
+		view.Rows = append(view.Rows, newRow(p.Report, h))
+		shown[h.Metric] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Report.Metrics)) {
+		if !shown[name] {
+			view.Others = append(view.Others, newRow(p.Report, Headline{Metric: name}))
+		}
+	}
+	for _, f := range p.Figures {
+		picture, err := newPicture(folder, f)
+		if err != nil {
+			return fmt.Errorf("index.html: %w", err)
+		}
+		view.Figures = append(view.Figures, picture)
+	}
+	curves, err := ReadMetricsLog(folder)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("index.html: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(curves)) {
+		if c, ok := newChart(curves[name]); ok {
+			view.Charts = append(view.Charts, c)
+		}
+	}
+	err = file.Write(filepath.Join(folder, "index.html"), func(w io.Writer) error { return pageTemplate.Execute(w, view) })
+	if err != nil {
+		return fmt.Errorf("index.html: %w", err)
+	}
+	return nil
+}
+
+// tableRow is a metric as the page shows it. Verdict compares the model with
+// the baseline where both are finite.
+type tableRow struct{ Label, Goal, Model, Baseline, Floor, Verdict, Ratio string }
+
+func newRow(r *Report, h Headline) tableRow {
+	goal, loss := "lower is better", func(v float64) float64 { return v }
+	switch h.Goal {
+	case Higher:
+		goal, loss = "higher is better", func(v float64) float64 { return -v }
+	case Nearer:
+		goal, loss = fmt.Sprintf("best at %.4g", h.Target), func(v float64) float64 { return math.Abs(v - h.Target) }
+	}
+	row := tableRow{Label: cmp.Or(h.Label, h.Metric), Goal: goal,
+		Model: ShownNumber(r.Metrics, h.Metric), Baseline: ShownNumber(r.Baseline, h.Metric), Floor: ShownNumber(r.Floor, h.Metric)}
+	model, ok := r.Metrics[h.Metric]
+	if baseline, known := r.Baseline[h.Metric]; ok && known && batch.AllFinite([]float64{model, baseline}) {
+		if loss(model) < loss(baseline) {
+			row.Verdict = "better"
+		} else if loss(model) > loss(baseline) {
+			row.Verdict = "worse"
+		}
+	}
+	if floor := r.Floor[h.Metric]; ok && h.Goal == Lower && floor > 0 && model > 0 && !math.IsInf(model/floor, 0) {
+		row.Ratio = fmt.Sprintf("%.3g", model/floor)
+	}
+	return row
+}
+
+func ShownNumber(numbers Numbers, name string) string {
+	v, ok := numbers[name]
+	switch {
+	case !ok:
+		return "–"
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return "not finite"
+	}
+	return strings.ReplaceAll(fmt.Sprintf("%.4g", v), "-", "−")
+}
+
+// picture is a figure inside the page; its size is half its pixels, which are
+// drawn at twice the resolution of a page.
+type picture struct {
+	Data          template.URL
+	Width, Height int
+	Caption       string
+}
+
+func newPicture(folder string, f Figure) (picture, error) {
+	file, err := os.ReadFile(filepath.Join(folder, f.File))
+	if err != nil {
+		return picture{}, err
+	}
+	size, format, err := image.DecodeConfig(bytes.NewReader(file)) // png, or gif
+	if err != nil {
+		return picture{}, fmt.Errorf("figure %s: %w", f.File, err)
+	}
+	data := template.URL("data:image/" + format + ";base64," + base64.StdEncoding.EncodeToString(file))
+	return picture{data, size.Width / 2, size.Height / 2, f.Caption}, nil
+}
+
+// chart is a learning curve in the 300 × 100 units between the lines of the
+// template's drawing.
+type chart struct {
+	Name, Last, First, End, Low, High string
+
+	Log   bool
+	Lines []string
+}
+
+// newChart draws a series, on a logarithmic scale where it is positive and
+// spans two decades. It is false for a series with no two points to draw.
+func newChart(s figure.Series) (chart, bool) {
+	parts := figure.FiniteParts(s, figure.Axes{})
+	low, high, points := math.Inf(1), math.Inf(-1), 0
+	for _, part := range parts {
+		for _, p := range part {
+			low, high, points = min(low, p.Y), max(high, p.Y), points+1
+		}
+	}
+	if points < 2 {
+		return chart{}, false
+	}
+	first, end := s.X[0], s.X[len(s.X)-1]
+	show := func(v float64) string { return ShownNumber(Numbers{"": v}, "") }
+	c := chart{Name: s.Name, Last: show(s.Y[len(s.Y)-1]), First: fmt.Sprintf("%.0f", first), End: fmt.Sprintf("%.0f", end), Low: show(low), High: show(high)}
+	scale := func(v float64) float64 { return v }
+	if c.Log = low > 0 && high/low >= 100; c.Log {
+		scale = math.Log
+	}
+	share := func(v, from, to float64) float64 {
+		if to > from {
+			return (v - from) / (to - from)
+		}
+		return .5
+	}
+	for _, part := range parts {
+		var line strings.Builder
+		for _, p := range thinned(part) {
+			fmt.Fprintf(&line, "%.1f,%.1f ", 300*share(p.X, first, end), 114-100*share(scale(p.Y), scale(low), scale(high)))
+		}
+		c.Lines = append(c.Lines, line.String())
+	}
+	return c, true
+}
+
+// thinned keeps the lowest and the highest of every few points, so that no
+// spike is lost.
+func thinned(line plotter.XYs) plotter.XYs {
+	const most = 600
+	if len(line) <= most {
+		return line
+	}
+	var kept plotter.XYs
+	for part := range slices.Chunk(line, (2*len(line)+most-1)/most) {
+		low, high := 0, 0
+		for i, p := range part {
+			if p.Y < part[low].Y {
+				low = i
+			}
+			if p.Y >= part[high].Y {
+				high = i
+			}
+		}
+		kept = append(kept, part[min(low, high)], part[max(low, high)])
+	}
+	return kept
+}
+
+// Loss is a value that is the lower, the better the metric is; of what is not
+// finite, +Inf.
+func (h Headline) Loss(v float64) float64 {
+	switch {
+	case !batch.AllFinite([]float64{v}):
+		return math.Inf(1)
+	case h.Goal == Higher:
+		return -v
+	case h.Goal == Nearer:
+		return math.Abs(v - h.Target)
+	}
+	return v
+}

@@ -1,0 +1,191 @@
+package report
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"image"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"cmf/graph/wire"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// eventFile is a file that TensorBoard reads, events.out.tfevents.SECONDS.HOST:
+// records of Event messages, each a step with scalars or an image.
+//
+// Reference: tensorflow/core/util/event.proto and lib/io/record_writer.h.
+type eventFile struct{ file *os.File }
+
+// Of the names of event files: what they begin with, and what those of figures
+// end with.
+const (
+	EventsBegin  = "events.out.tfevents."
+	EventFigures = ".figures"
+)
+
+// The fields of Event.
+const (
+	eventTime    = 1
+	eventStep    = 2
+	eventVersion = 3
+	eventSummary = 5
+)
+
+// NewEventFile begins a further file of the folder; ending is of its name.
+// TensorBoard reads those of a folder one after the other, in the order of names.
+func NewEventFile(folder, ending string) (*eventFile, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	var file *os.File
+	for seconds := time.Now().Unix(); ; seconds++ {
+		name := fmt.Sprintf("%s%d.%s%s", EventsBegin, seconds, host, ending)
+		file, err = os.OpenFile(filepath.Join(folder, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("TensorBoard events: %w", err)
+		}
+	}
+	f := &eventFile{file}
+	return f, f.append(0, wire.Message{}.Text(eventVersion, "brain.Event:2"))
+}
+
+// Scalars writes the metrics of one step, at once.
+func (f *eventFile) Scalars(step int, metrics Numbers) error {
+	var summary wire.Message
+	for _, tag := range slices.Sorted(maps.Keys(metrics)) {
+		summary = summary.Bytes(1, wire.Message{}.Text(1, tag).Float(2, float32(metrics[tag])))
+	}
+	return f.append(step, wire.Message{}.Bytes(eventSummary, summary))
+}
+
+// Image writes a picture, a PNG or GIF file.
+func (f *eventFile) Image(step int, tag string, picture []byte) error {
+	size, _, err := image.DecodeConfig(bytes.NewReader(picture))
+	if err != nil {
+		return fmt.Errorf("TensorBoard events: picture %q: %w", tag, err)
+	}
+	const rgba = 4
+	message := wire.Message{}.Int(1, size.Height).Int(2, size.Width).Int(3, rgba).Bytes(4, picture)
+	return f.append(step, wire.Message{}.Bytes(eventSummary, wire.Message{}.Bytes(1, wire.Message{}.Text(1, tag).Bytes(4, message))))
+}
+
+// Close closes the file.
+func (f *eventFile) Close() error { return f.file.Close() }
+
+// append writes a record in the framing of TFRecord: the length, its checksum, the
+// event and its checksum.
+func (f *eventFile) append(step int, what wire.Message) error {
+	seconds := float64(time.Now().UnixMicro()) / 1e6
+	event := append(wire.Message{}.Double(eventTime, seconds).Int(eventStep, step), what...)
+	record := binary.LittleEndian.AppendUint64(nil, uint64(len(event)))
+	record = binary.LittleEndian.AppendUint32(record, maskedCRC(record))
+	record = append(record, event...)
+	record = binary.LittleEndian.AppendUint32(record, maskedCRC(event))
+	if _, err := f.file.Write(record); err != nil {
+		return fmt.Errorf("TensorBoard events: %w", err)
+	}
+	return nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// maskedCRC is CRC-32C rotated and shifted, so that a checksum of data that holds
+// checksums is not degenerate.
+func maskedCRC(data []byte) uint32 {
+	c := crc32.Checksum(data, castagnoli)
+	return (c>>15 | c<<17) + 0xa282ead8
+}
+
+// keepEvents cuts the event files of folder after step last, that of a run which
+// is resumed there, and removes those that tell nothing more.
+func keepEvents(folder string, last int) error {
+	return EachEventFile(folder, "", func(path string) error {
+		file, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		kept, events := 0, 0
+		for rest := file; ; events++ {
+			event, n := nextRecord(rest)
+			if n == 0 || stepOf(event) > last {
+				break
+			}
+			kept, rest = kept+n, rest[n:]
+		}
+		switch {
+		case events < 2: // the version alone
+			return os.Remove(path)
+		case kept < len(file):
+			return os.Truncate(path, int64(kept))
+		}
+		return nil
+	})
+}
+
+// nextRecord is the event that data begins with and the length of its record; 0 at
+// the end, which a killed run may have left torn.
+func nextRecord(data []byte) (event []byte, n int) {
+	const head, tail = 12, 4
+	if len(data) < head+tail || binary.LittleEndian.Uint32(data[8:]) != maskedCRC(data[:8]) {
+		return nil, 0
+	}
+	length := binary.LittleEndian.Uint64(data)
+	if length > uint64(len(data)-head-tail) {
+		return nil, 0
+	}
+	n = head + int(length) + tail
+	return data[head : n-tail], n
+}
+
+// stepOf is the step of an event; one beyond all others if it cannot be read.
+func stepOf(event []byte) int {
+	for len(event) > 0 {
+		field, kind, n := protowire.ConsumeTag(event)
+		if n < 0 {
+			return math.MaxInt
+		}
+		event = event[n:]
+		if field == eventStep && kind == protowire.VarintType {
+			step, n := protowire.ConsumeVarint(event)
+			if n < 0 {
+				return math.MaxInt
+			}
+			return int(step)
+		}
+		if n = protowire.ConsumeFieldValue(field, kind, event); n < 0 {
+			return math.MaxInt
+		}
+		event = event[n:]
+	}
+	return 0
+}
+
+func EachEventFile(folder, ending string, visit func(path string) error) error {
+	// os.ReadDir, because a folder's name may hold what Glob takes for a pattern.
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return fmt.Errorf("TensorBoard events: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), EventsBegin) && strings.HasSuffix(e.Name(), ending) {
+			if err := visit(filepath.Join(folder, e.Name())); err != nil {
+				return fmt.Errorf("TensorBoard events: %w", err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"cmf/data"
+	"cmf/data/file"
+	"cmf/data/units"
+	"cmf/experiments/config"
+	"cmf/experiments/report"
+	"cmf/graph"
+	"cmf/graph/blas"
+	"cmf/graph/kernel"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gorgonia.org/gorgonia"
+)
+
+// Definition is an experiment as a value: what configures it and what it does.
+// T embeds Core.
+type Definition[T any] struct {
+	// Name is the folder of the command and of the results.
+	Name string
+
+	// Presets change T's defaults, by name: quick, default, paper.
+	Presets map[string]func(*T)
+
+	// Do carries the experiment out: it fills the run's report, figures and page.
+	// It stops early, without an error, when the context ends.
+	Do func(ctx context.Context, r *Run, c *T) error
+}
+
+// Run is one execution of an experiment: where its results go and what it has
+// to say.
+type Run struct {
+	Folder   string
+	Report   report.Report
+	Page     report.Page
+	Progress *Progress
+	Started  time.Time
+
+	settings []config.Setting
+	Out      io.Writer
+}
+
+// Main runs an experiment as a command does: the configuration from the
+// environment, the results in a folder, and a message instead of a stack trace.
+// An interrupt or a SIGTERM ends training after the step, writes a checkpoint and
+// the report; what follows training, whose checkpoint is written, runs to its end. A
+// second one ends the program at once, and loses no file either.
+func Main[T any](d Definition[T]) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, func() {
+		stop()
+		fmt.Fprintf(os.Stderr, "\n%s: interrupted; a second interrupt ends the program at once\n", d.Name)
+	})
+	_, err := Execute(ctx, d, os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", d.Name, err)
+		os.Exit(1)
+	}
+}
+
+// Execute runs an experiment with the given arguments and returns what it left.
+func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.Writer) (*Run, error) {
+	c := new(T)
+	settings, err := config.Load(c, d.Presets, args, out)
+	if err != nil {
+		return nil, err
+	}
+	core := any(c).(interface{ Shared() *config.Core }).Shared()
+	r := &Run{Started: time.Now(), settings: settings, Out: out}
+	if err := r.useMachine(core); err != nil {
+		return nil, err
+	}
+	if r.Folder, err = config.OpenOut(core.Out, d.Name); err != nil {
+		return nil, err
+	}
+	r.Report.Experiment = d.Name
+	r.Report.Started = r.Started
+	r.Report.Config = report.ConfigOf(settings)
+	r.Report.Metrics, r.Report.Floor, r.Report.Baseline = report.Numbers{}, report.Numbers{}, report.Numbers{}
+	if err := file.RemoveTemporary(r.Folder); err != nil {
+		return nil, err
+	}
+	if err := report.WriteConfig(r.Folder, settings); err != nil {
+		return nil, err
+	}
+	r.Progress = NewProgress(out, ProgressOptions{Total: core.Steps})
+	m := r.Report.Machine
+	r.Progress.Log.Info("start", "experiment", d.Name, "preset", core.Preset, "out", r.Folder,
+		"blas", m.BLAS, "kernels", m.Kernels, "threads", m.Threads, "vm", core.VM)
+	if err := d.Do(ctx, r, c); err != nil {
+		return nil, err
+	}
+	return r, r.finish()
+}
+
+// useMachine chooses products, threads and the machine that runs graphs.
+func (r *Run) useMachine(core *config.Core) error {
+	threads := core.Threads
+	if threads == 0 {
+		threads = runtime.NumCPU()
+	}
+	backend, err := blas.Use(core.BLAS, threads)
+	if err != nil {
+		return fmt.Errorf("CMF_BLAS=%s: %w", core.BLAS, err)
+	}
+	kernel.SetThreads(threads)
+	gorgonia.Use(blas.Implementation())
+	if err := graph.UseMachine(core.VM); err != nil {
+		return fmt.Errorf("CMF_VM=%s: %w", core.VM, err)
+	}
+	r.Report.Machine = report.ThisMachine()
+	r.Report.Machine.Threads = threads
+	r.Report.Machine.BLAS = backend.Name + " (" + backend.Version + ")"
+	r.Report.Machine.Kernels = kernel.Features()
+	return nil
+}
+
+// finish writes the report, the page and the figures for TensorBoard.
+func (r *Run) finish() error {
+	r.Report.Seconds = time.Since(r.Started).Seconds()
+	if err := r.Report.Write(r.Folder); err != nil {
+		return err
+	}
+	r.Page.Report, r.Page.Settings = &r.Report, r.settings
+	if err := r.Page.Write(r.Folder); err != nil {
+		return err
+	}
+	if err := r.writeFigures(); err != nil {
+		return err
+	}
+	r.Progress.Log.Info("done", "data", r.Report.Data, "seconds", int(r.Report.Seconds), "page", r.Path("index.html"))
+	return nil
+}
+
+// Path is a file in the run's folder.
+func (r *Run) Path(name string) string { return filepath.Join(r.Folder, name) }
+
+// Note puts a remark into the log, the report and the page.
+func (r *Run) Note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	r.Report.Notes = append(r.Report.Notes, text)
+	r.Progress.Log.Warn(text)
+}
+
+// AddFigure lists a PNG in the folder on the page.
+func (r *Run) AddFigure(file, caption string) {
+	r.Page.Figures = append(r.Page.Figures, report.Figure{File: file, Caption: caption})
+}
+
+// LeadFigure lists a PNG in the folder before all others.
+func (r *Run) LeadFigure(file, caption string) {
+	r.Page.Figures = append([]report.Figure{{File: file, Caption: caption}}, r.Page.Figures...)
+}
+
+// SaveSamples writes samples.npy.
+func (r *Run) SaveSamples(x blas32.General) error {
+	if err := data.WriteNPY(r.Path("samples.npy"), x); err != nil {
+		return fmt.Errorf("samples.npy: %w", err)
+	}
+	return nil
+}
+
+// Resolve records the value of a variable that the data decides, so that
+// config.env and the checkpoint repeat it.
+func (r *Run) Resolve(name, value string) error {
+	for i := range r.settings {
+		if r.settings[i].Name == name {
+			r.settings[i].Value = value
+		}
+	}
+	r.Report.Config[name] = value
+	return report.WriteConfig(r.Folder, r.settings)
+}
+
+// SavePoints writes points in the units of learning as NAME.npy in the data's,
+// and NAME.csv where these came from a table.
+func (r *Run) SavePoints(name string, u *units.Units, z blas32.General) error {
+	x, err := u.Data(z)
+	if err != nil {
+		return err
+	}
+	return r.SaveRows(name, u, u.Columns, x)
+}
+
+// SaveRows writes rows under a header.
+func (r *Run) SaveRows(name string, u *units.Units, header []string, x blas32.General) error {
+	if err := data.WriteNPY(r.Path(name+".npy"), x); err != nil {
+		return fmt.Errorf("%s.npy: %w", name, err)
+	}
+	if !u.Table {
+		return nil
+	}
+	if err := data.WriteCSV(r.Path(name+".csv"), header, x); err != nil {
+		return fmt.Errorf("%s.csv: %w", name, err)
+	}
+	return nil
+}

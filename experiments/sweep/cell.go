@@ -1,0 +1,247 @@
+package sweep
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"cmf/experiments/config"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/graph"
+)
+
+// cell is a run of one variant on one set with one seed.
+type cell struct {
+	Variant, Set string
+	Seed         uint64
+	folder       string
+	variables    map[string]string // those of its process
+	config       map[string]string // all of them, as its report shall have them
+
+	report  *report.Report // nil until it is finished
+	failure string
+}
+
+// cellVariable tells the command that it is the process of a cell.
+const cellVariable = "CMF_ABLATION_CELL"
+
+// runCell carries out the experiment in a process of its own until it is done or
+// input ends, as it does with the parent, however that ends.
+func runCell(of run.Experiment, input io.Reader, out io.Writer) (exit int) {
+	os.Unsetenv(cellVariable)
+	// A terminal sends an interrupt to both; what it means is the parent's to say.
+	signal.Ignore(os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	go func() {
+		_, _ = io.Copy(io.Discard, input)
+		stop()
+	}()
+	r, err := of.Execute(ctx, out)
+	if err == nil && ctx.Err() != nil && r.Report.Stopped == "" {
+		r.Report.Stopped = report.Interrupted
+		err = r.Report.Write(r.Folder)
+	}
+	if err != nil {
+		fmt.Fprintf(out, "%s: %v\n", of.Command(), err)
+		return 1
+	}
+	return 0
+}
+
+// runCells runs the cells that are not finished, some at a time, until all have
+// run or the context ends.
+func (r *plan) runCells(ctx context.Context, out io.Writer) error {
+	executable, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("the file of this command, of which cells are processes: %w", err)
+	}
+	var todo []*cell
+	for _, c := range r.cells {
+		if !c.finished() {
+			todo = append(todo, c)
+		}
+	}
+	done := len(r.cells) - len(todo)
+	progress := run.NewProgress(out, run.ProgressOptions{Total: len(r.cells), First: done})
+	progress.Log.Info("start", "ablation", r.Name, "of", r.Of.Command(), "cells", len(r.cells), "finished before", done, "at once", r.parallel, "out", r.folder)
+	quiet := run.Status{Loss: math.NaN(), Residual: math.NaN(), Acceptance: math.NaN()}
+	next, ran := make(chan *cell), make(chan *cell)
+	var workers sync.WaitGroup
+	for range r.parallel {
+		workers.Go(func() {
+			for c := range next {
+				c.run(ctx, executable)
+				ran <- c
+			}
+		})
+	}
+	go func() {
+		defer close(ran)
+		defer workers.Wait()
+		defer close(next)
+		for _, c := range todo {
+			select {
+			case next <- c:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for c := range ran {
+		c.log(progress.Log, r.Metrics[0].Metric)
+		if c.report != nil || c.failure != "" {
+			done++
+		}
+		progress.Step(done, quiet)
+	}
+	progress.Finish(done, quiet)
+	return nil
+}
+
+// log says how a cell ended.
+func (c *cell) log(log *slog.Logger, metric string) {
+	args := []any{"variant", c.Variant, "set", c.Set, "seed", c.Seed}
+	switch {
+	case c.failure != "":
+		log.Error("failed", append(args, "message", c.failure, "log", c.path("log.txt"))...)
+	case c.report == nil:
+		log.Info("interrupted", args...)
+	default:
+		log.Info("cell", append(args, metric, report.ShownNumber(c.report.Metrics, metric), "seconds", int(c.report.Seconds))...)
+	}
+}
+
+// run runs the cell in a process, from its checkpoint where there is one of its
+// settings.
+func (c *cell) run(ctx context.Context, executable string) {
+	if ctx.Err() != nil {
+		return
+	}
+	variables := maps.Clone(c.variables)
+	variables[cellVariable] = "1"
+	if c.resumable() {
+		variables["CMF_RESUME"] = c.path("checkpoint.safetensors")
+	} else if err := os.RemoveAll(c.folder); err != nil {
+		c.failure = err.Error()
+		return
+	}
+	err := c.process(ctx, executable, variables)
+	if c.finished() || err == nil && ctx.Err() != nil {
+		return
+	}
+	c.failure = c.explain(err)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
+		// What has failed by itself shall not go on from there.
+		if err := os.Remove(c.path("checkpoint.safetensors")); err != nil && !errors.Is(err, os.ErrNotExist) {
+			c.failure += "; " + err.Error()
+		}
+	}
+}
+
+// process runs the executable until it ends by itself or, asked to when the
+// context ends, leaves a checkpoint. What it says is in log.txt.
+func (c *cell) process(ctx context.Context, executable string, variables map[string]string) error {
+	if err := os.MkdirAll(c.folder, 0o755); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(c.path("log.txt"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	command := exec.Command(executable)
+	command.Stdout, command.Stderr = log, log
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, config.Prefix+"_") {
+			command.Env = append(command.Env, v)
+		}
+	}
+	for name, value := range variables {
+		command.Env = append(command.Env, name+"="+value)
+	}
+	input, err := command.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { input.Close() })()
+	return command.Wait()
+}
+
+// explain is why a process ended so, by its last words.
+func (c *cell) explain(err error) string {
+	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || !exit.Exited()) {
+		return err.Error() // killed, or never begun
+	}
+	last := "it ended without a report"
+	log, err := os.Open(c.path("log.txt"))
+	if err != nil {
+		return last
+	}
+	defer log.Close()
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		line := strings.TrimSpace(lines.Text())
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return line
+		}
+		if line != "" {
+			last = line
+		}
+	}
+	return last
+}
+
+// finished tells whether the folder holds a whole report of the cell's settings,
+// and reads it.
+func (c *cell) finished() bool {
+	text, err := os.ReadFile(c.path("report.json"))
+	if err != nil {
+		return false
+	}
+	var r report.Report
+	if json.Unmarshal(text, &r) != nil || strings.HasPrefix(r.Stopped, report.Interrupted) || strings.HasPrefix(r.Stopped, report.Diverged) || !c.same(r.Config) {
+		return false
+	}
+	c.report = &r
+	return true
+}
+
+// resumable tells whether the folder holds a checkpoint of the cell's settings.
+func (c *cell) resumable() bool {
+	checkpoint, err := graph.LoadCheckpoint(c.path("checkpoint.safetensors"))
+	if err != nil {
+		return false
+	}
+	var config map[string]string
+	return json.Unmarshal([]byte(checkpoint.Texts["config"]), &config) == nil && c.same(config)
+}
+
+// same tells whether a run had the cell's settings; where it found its files and
+// left its results does not count.
+func (c *cell) same(config map[string]string) bool {
+	places := []string{"CMF_OUT", "CMF_RESUME", "CMF_DATA_DIR"}
+	without := func(name, _ string) bool { return slices.Contains(places, name) }
+	have, want := maps.Clone(config), maps.Clone(c.config)
+	maps.DeleteFunc(have, without)
+	maps.DeleteFunc(want, without)
+	return maps.Equal(have, want)
+}
+
+func (c *cell) path(name string) string { return filepath.Join(c.folder, name) }

@@ -1,0 +1,134 @@
+package sweep
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"cmf/experiments/config"
+	"cmf/experiments/report"
+)
+
+// plan is an ablation made ready to run.
+type plan struct {
+	Ablation
+	folder   string
+	parallel int
+	cells    []*cell // every variant and set of a seed before the next seed
+	settings []config.Setting
+}
+
+// plan reads the variables and the configuration of every cell, so that what is
+// wrong with any is said before the first one runs.
+func (a Ablation) plan(args []string, out io.Writer) (*plan, error) {
+	user, known := cmfVariables(), a.Variants
+	preset := cmp.Or(user["CMF_PRESET"], "default")
+	if err := config.OneOf("CMF_PRESET", preset, a.Of.PresetNames()...); err != nil {
+		return nil, err
+	}
+	if apply := a.Presets[preset]; apply != nil {
+		apply(&a)
+	}
+	a.Name, a.Over, a.Baseline = cmp.Or(a.Name, "ablation"), cmp.Or(a.Over, "DATASET"), cmp.Or(a.Baseline, "baseline")
+	a.Seeds = cmp.Or(a.Seeds, 3)
+	own, parallel, err := a.readVariables(user, known)
+	if err != nil {
+		return nil, err
+	}
+	base := a.Base.over(map[string]string{"CMF_PRESET": preset, "CMF_THREADS": "1"})
+	if slices.ContainsFunc(args, func(arg string) bool { return strings.TrimLeft(arg, "-") == "help" || arg == "-h" }) {
+		return nil, a.usage(args, out, own, base)
+	}
+	shared, err := a.sharedSettings(args, base, user)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{Ablation: a, settings: append(own, shared...)}
+	given := report.ConfigOf(shared)
+	threads, err := strconv.Atoi(given["CMF_THREADS"])
+	if err != nil {
+		return nil, err
+	}
+	p.parallel = cmp.Or(parallel, max(1, runtime.NumCPU()/cmp.Or(threads, runtime.NumCPU())))
+	if p.folder, err = config.OpenOut(given["CMF_OUT"], a.Name); err != nil {
+		return nil, err
+	}
+	for i, s := range p.settings {
+		if s.Name == "CMF_OUT" {
+			p.settings[i].Value = p.folder
+		}
+	}
+	first, err := strconv.ParseUint(given["CMF_SEED"], 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	if first > math.MaxUint64-uint64(a.Seeds) {
+		return nil, fmt.Errorf("CMF_SEED=%d: there are no %d seeds from there; give a smaller number", first, a.Seeds)
+	}
+	maps.Copy(base, user)
+	return p, p.addCells(base, first)
+}
+
+// addCells lists the cells and loads the configuration of each.
+func (p *plan) addCells(shared map[string]string, first uint64) error {
+	const most = 10000
+	if n := p.Seeds * len(p.Variants) * len(p.columns()); n > most {
+		return fmt.Errorf("CMF_VARIANTS, CMF_DATASETS and CMF_SEEDS: %d cells; allowed are at most %d", n, most)
+	}
+	taken := map[string]bool{}
+	for seed := first; seed < first+uint64(p.Seeds); seed++ {
+		for _, v := range p.Variants {
+			for _, set := range p.columns() {
+				c := &cell{Variant: v.Name, Set: set, Seed: seed}
+				c.folder = filepath.Join(p.folder, "cells", fileName(v.Name), fileName(set), strconv.FormatUint(seed, 10))
+				if taken[c.folder] {
+					return fmt.Errorf("CMF_VARIANTS, CMF_DATASETS: the variant %q on the set %q is there twice, or as another whose folder has the same name; give each a name of its own", v.Name, set)
+				}
+				taken[c.folder] = true
+				own := Settings{"SEED": strconv.FormatUint(seed, 10), "OUT": c.folder}
+				if len(p.Sets) > 0 {
+					own[p.Over] = set
+				}
+				for name := range v.Settings {
+					if _, ok := own[name]; ok || name == "RESUME" {
+						return fmt.Errorf("variant %q: CMF_%s is set by the ablation, cell by cell", v.Name, name)
+					}
+				}
+				c.variables = own.over(v.Settings.over(shared))
+				settings, err := WithVariables(c.variables, func() ([]config.Setting, error) { return p.Of.Settings(nil, io.Discard) })
+				if err != nil {
+					return fmt.Errorf("CMF_VARIANTS: variant %q on %s: %w", v.Name, set, err)
+				}
+				c.config = report.ConfigOf(settings)
+				p.cells = append(p.cells, c)
+			}
+		}
+	}
+	return nil
+}
+
+// columns are the sets, or the experiment's name in place of none.
+func (p *plan) columns() []string {
+	if len(p.Sets) == 0 {
+		return []string{p.Of.Command()}
+	}
+	return p.Sets
+}
+
+// fileName is a name with what might trouble a file system replaced.
+func fileName(name string) string {
+	return strings.TrimLeft(strings.Map(func(r rune) rune {
+		if r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_+=.,-", r)) {
+			return r
+		}
+		return '-'
+	}, name), ".")
+}
