@@ -1,11 +1,10 @@
-// Package data holds the measures ρ that conjugate moment measures are fitted
-// to: two-dimensional toy sets, energies and their quadrature, MNIST, the Cartoon
-// Set and drawn stand-ins for both, and arrays from files, together with pixel
-// transforms and shuffled minibatches.
+// Package data holds the measures ρ that conjugate moment measures are fitted to:
+// two-dimensional toy sets, energies and their quadrature, problems whose potential is
+// known, arrays and tables from files, and shuffled minibatches of points.
 //
-// Begin with Toy, NewEnergy or EnergyFunc, MNIST, and for points of one's own
-// ReadCSV, ReadNPY and ReadPNGs. Problems, whose potential is known, are truths
-// for learned ones.
+// Begin with Toy, NewEnergy or EnergyFunc, and for points of one's own ReadCSV and
+// ReadNPY. Pictures are in data/images; the units in which a model is learned, and
+// pixel transforms, in data/units.
 //
 // A batch is a row-major (n, d) matrix of float32, one point to a row.
 package data

@@ -18,12 +18,16 @@ import (
 // normalLine is the potential of N(m, v) on ℝ: w′(x) = v^{-1/3}(x − m/(1+v^{1/3})).
 type normalLine struct{ m, v float64 }
 
-func (l normalLine) c() float64              { return l.m / (1 + math.Cbrt(l.v)) }
+func (l normalLine) c() float64 { return l.m / (1 + math.Cbrt(l.v)) }
+
 func (l normalLine) Slope(x float64) float64 { return (x - l.c()) / math.Cbrt(l.v) }
+
 func (l normalLine) Value(x float64) float64 { return (x - l.c()) * l.Slope(x) / 2 }
+
 func (l normalLine) ConjugateSlope(y float64) float64 {
 	return math.Cbrt(l.v)*y + l.c()
 }
+
 func (l normalLine) GibbsQuantile(level float64) float64 {
 	return distuv.Normal{Mu: l.c(), Sigma: math.Pow(l.v, 1./6)}.Quantile(level)
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	rand "math/rand/v2"
 
 	"cmf/solvers/batch"
 

@@ -1,7 +1,7 @@
 package data
 
 import (
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"

@@ -3,7 +3,7 @@ package data
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"strings"
 
 	"cmf/solvers/batch"

@@ -2,7 +2,7 @@ package data
 
 import (
 	"math"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"

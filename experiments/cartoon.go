@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 
-	"cmf/data"
+	"cmf/data/images"
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
@@ -87,13 +87,13 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err != nil {
 		return err
 	}
-	units, err := newCartoonUnits(set, c)
+	u, err := newCartoonUnits(set, c)
 	if err != nil {
 		return err
 	}
 	r.Note("The potential is a network in %d principal directions, which hold %.1f %% of the variance, and a quadratic, the closed form for a Gaussian, in the other %d.",
-		c.Components, 100*units.share, units.train.Cols-c.Components)
-	law, err := exact.FitGaussian(units.leading, 0)
+		c.Components, 100*u.share, u.train.Cols-c.Components)
+	law, err := exact.FitGaussian(u.leading, 0)
 	if err != nil {
 		return err
 	}
@@ -104,9 +104,9 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	potential.Root.Rate = .4 // the leading variances settle late
 	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential:    potential,
-		Start:        layers.Start{Law: fit.StartLaw(c.Init, law), Share: c.Share, Fixed: .1, Spread: 6, Directions: units.directions},
-		Train:        units.leading,
-		Units:        units.Units,
+		Start:        layers.Start{Law: fit.StartLaw(c.Init, law), Share: c.Share, Fixed: .1, Spread: 6, Directions: u.directions},
+		Train:        u.leading,
+		Units:        u.Units,
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    c.Tolerance,
@@ -129,12 +129,12 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if c.Source == "gaussian" {
 		ofNoise = 0
 	}
-	noise := units.Principal.Lift(draw.Gibbs, ofNoise, remainder())
-	faces, err := units.Sample(draw.Points, remainder())
+	noise := u.Principal.Lift(draw.Gibbs, ofNoise, remainder())
+	faces, err := u.Sample(draw.Points, remainder())
 	if err != nil {
 		return err
 	}
-	gaussian, err := units.pictures(units.gaussian(c.Samples, random.New(c.Seed, "Gaussian fit", 0)))
+	gaussian, err := u.pictures(u.gaussian(c.Samples, random.New(c.Seed, "Gaussian fit", 0)))
 	if err != nil {
 		return err
 	}
@@ -147,16 +147,16 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err := picture.DrawCartoons(r, set, noise, faces, gaussian); err != nil || c.Source == "gaussian" {
 		return err
 	}
-	return picture.NoiseStudy{Gibbs: noise, Data: units.train, Pixels: units.pictures, Tiles: picture.CartoonTiles(set.Side), Seed: c.Seed}.Report(r)
+	return picture.NoiseStudy{Gibbs: noise, Data: u.train, Pixels: u.pictures, Tiles: picture.CartoonTiles(set.Side), Seed: c.Seed}.Report(r)
 }
 
 // loadCartoons reads the Cartoon Set or draws the stand-in, and says which.
-func loadCartoons(ctx context.Context, r *run.Run, c *CartoonConfig) (*data.Pictures, error) {
-	set, err := data.Cartoons(ctx, data.CartoonOptions{
+func loadCartoons(ctx context.Context, r *run.Run, c *CartoonConfig) (*images.Pictures, error) {
+	set, err := images.Cartoons(ctx, images.CartoonOptions{
 		Dir: c.DataDir, Side: c.Side, Limit: c.Pictures, Offline: c.Preset == "quick", Log: r.Progress.Log,
 	})
 	switch {
-	case errors.Is(err, data.ErrNoCartoons):
+	case errors.Is(err, images.ErrNoCartoons):
 		r.Note("The Cartoon Set is not at hand: this run uses the built-in stand-in, faces drawn by the program. Its numbers are not those of the Cartoon Set. (%v)", err)
 	case err != nil:
 		return nil, fmt.Errorf("CMF_DATA_DIR=%s: %w", c.DataDir, err)
@@ -166,7 +166,7 @@ func loadCartoons(ctx context.Context, r *run.Run, c *CartoonConfig) (*data.Pict
 		set = nil
 	}
 	if set == nil {
-		set = data.Faces(c.Seed, c.Side, c.Pictures-c.Pictures/10, c.Pictures/10)
+		set = images.Faces(c.Seed, c.Side, c.Pictures-c.Pictures/10, c.Pictures/10)
 	}
 	r.Report.Data = fmt.Sprintf("%s, %d×%d×3, %d pictures to train on, %d held out", set.Name, set.Side, set.Side, set.Train.Rows, set.Test.Rows)
 	r.Progress.Log.Info("data", "set", r.Report.Data)
@@ -182,9 +182,9 @@ type cartoonUnits struct {
 	share   float64        // of the variance that they hold
 }
 
-func newCartoonUnits(set *data.Pictures, c *CartoonConfig) (*cartoonUnits, error) {
+func newCartoonUnits(set *images.Pictures, c *CartoonConfig) (*cartoonUnits, error) {
 	u := &cartoonUnits{Units: &units.Units{Alpha: c.Alpha, Height: set.Side, Width: set.Side}, train: batch.New(set.Train.Rows, set.Train.Cols)}
-	if err := (data.Logit{Alpha: c.Alpha}).Forward(u.train, set.Train, random.New(c.Seed, "dequantisation", 0).Rand); err != nil {
+	if err := (units.Logit{Alpha: c.Alpha}).Forward(u.train, set.Train, random.New(c.Seed, "dequantisation", 0).Rand); err != nil {
 		return nil, err
 	}
 	var err error
@@ -205,7 +205,7 @@ func newCartoonUnits(set *data.Pictures, c *CartoonConfig) (*cartoonUnits, error
 // pictures takes centred logits to pixels in [0, 1].
 func (u *cartoonUnits) pictures(x blas32.General) (blas32.General, error) {
 	p := u.Principal.Restored(x)
-	return p, data.Logit{Alpha: u.Alpha}.Inverse(p, p)
+	return p, units.Logit{Alpha: u.Alpha}.Inverse(p, p)
 }
 
 // gaussian draws the Gaussian fit of all d centred logits: normal combinations of

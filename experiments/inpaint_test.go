@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/data/images"
 	"cmf/experiments/picture"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -85,7 +86,7 @@ func TestInpaintOnStandIn(t *testing.T) {
 	if x.Rows != 6*2 {
 		t.Errorf("samples.npy has %d rows", x.Rows)
 	}
-	truth := picture.Spread(data.StandIn(1, 0, 2000).Test, 6)
+	truth := picture.Spread(images.StandIn(1, 0, 2000).Test, 6)
 	for k := range picture.Side * picture.Side / 2 { // the upper half of the first digit's draws is its own
 		if v := batch.Row(x, 1)[k]; v != batch.Row(truth, 0)[k] {
 			t.Fatalf("observed pixel %d of a completion is %g, of the digit %g", k, v, batch.Row(truth, 0)[k])
@@ -189,7 +190,7 @@ func TestInpaintMetrics(t *testing.T) {
 
 // Each digit to complete comes with its own label.
 func TestInpaintLabels(t *testing.T) {
-	set := data.StandIn(1, 1000, 500)
+	set := images.StandIn(1, 1000, 500)
 	j, err := newInpaintJudge(&prior{digits: &picture.DigitData{Set: set}}, 60)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"cmf/data"
+	"cmf/data/images"
 	"cmf/data/units"
 	"cmf/experiments/picture"
 	"cmf/solvers/batch"
@@ -45,7 +46,7 @@ func loadPoints(path string) (blas32.General, *units.Units, error) {
 	var x blas32.General
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case info.IsDir():
-		x, u.Height, u.Width, err = data.ReadPNGs(path)
+		x, u.Height, u.Width, err = images.ReadPNGs(path)
 	case ext == ".npy":
 		x, err = data.ReadNPY(path)
 	case ext == ".csv":
@@ -98,7 +99,7 @@ func readHeader(path string, columns int) ([]string, error) {
 
 // loadSet reads, splits and standardises CMF_DATA_FILE.
 func (c *SamplesConfig) loadSet() (*pointSet, error) {
-	x, units, err := loadPoints(c.DataFile)
+	x, u, err := loadPoints(c.DataFile)
 	if err != nil {
 		return nil, err
 	}
@@ -106,10 +107,10 @@ func (c *SamplesConfig) loadSet() (*pointSet, error) {
 	if least := max(200, 2*d); n < least || d < 1 || d > maxDim {
 		return nil, fmt.Errorf("it has %d rows of %d coordinates; needed are at least max(200, 2·coordinates) = %d rows, and 1 to %d coordinates", n, d, least, maxDim)
 	}
-	s := &pointSet{name: filepath.Base(c.DataFile), units: units}
-	if units.Height > 0 {
-		units.Alpha = c.Alpha
-		transform := data.Logit{Alpha: c.Alpha}
+	s := &pointSet{name: filepath.Base(c.DataFile), units: u}
+	if u.Height > 0 {
+		u.Alpha = c.Alpha
+		transform := units.Logit{Alpha: c.Alpha}
 		if err := transform.Forward(x, x, random.New(c.Seed, "dequantisation", 0).Rand); err != nil {
 			return nil, err
 		}
@@ -118,7 +119,7 @@ func (c *SamplesConfig) loadSet() (*pointSet, error) {
 	order := random.New(c.Seed, "held out", 0).Perm(n)
 	held := max(32, int(math.Round(c.Holdout*float64(n))))
 	s.held, s.train = batch.Gathered(x, order[:held]), batch.Gathered(x, order[held:])
-	if units.Height == 0 {
+	if u.Height == 0 {
 		if err := s.standardise(c.Scale); err != nil {
 			return nil, err
 		}

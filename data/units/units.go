@@ -1,3 +1,5 @@
+// Package units takes points between the units in which a model is learned and those of
+// the data: means and deviations, logits of pixels, principal directions.
 package units
 
 import (
@@ -5,7 +7,6 @@ import (
 	"fmt"
 	"math"
 
-	"cmf/data"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
@@ -14,7 +15,7 @@ import (
 
 // Units take points between those that a model was learned in, z, and the
 // data's, x: x = Center + Scale⊙z, or for pictures x = (σ(Center + z) − α)/(1 − 2α),
-// the pixels of data.Logit. Without Center and Alpha both are the same. A
+// the pixels of Logit. Without Center and Alpha both are the same. A
 // checkpoint holds them.
 type Units struct {
 	Center []float64 `json:",omitempty"` // of each coordinate, in the data's units; of pictures in logits
@@ -79,13 +80,13 @@ func (u *Units) Sample(z blas32.General, rng *random.Stream) (blas32.General, er
 		return z, fmt.Errorf("points of %d coordinates in units of %d principal ones", z.Cols, u.Principal.Learned)
 	case u.Principal != nil:
 		z = u.Principal.Restored(u.Principal.Lift(z, 1./2, rng))
-		return z, data.Logit{Alpha: u.Alpha}.Inverse(z, z)
+		return z, Logit{Alpha: u.Alpha}.Inverse(z, z)
 	case u.Alpha > 0:
 		x, err := u.uncentred(z)
 		if err != nil {
 			return x, err
 		}
-		return x, data.Logit{Alpha: u.Alpha}.Inverse(x, x)
+		return x, Logit{Alpha: u.Alpha}.Inverse(x, x)
 	}
 	return u.each(z, func(j int, v float64) float64 { return u.Center[j] + u.Scale[j]*v })
 }
@@ -97,7 +98,7 @@ func (u *Units) Learning(x blas32.General) (blas32.General, error) {
 		return u.each(x, func(j int, v float64) float64 { return (v - u.Center[j]) / u.Scale[j] })
 	}
 	z := batch.New(x.Rows, x.Cols)
-	if err := (data.Logit{Alpha: u.Alpha}).Forward(z, x, nil); err != nil {
+	if err := (Logit{Alpha: u.Alpha}).Forward(z, x, nil); err != nil {
 		return z, err
 	}
 	if u.Principal == nil {
@@ -113,7 +114,7 @@ func (u *Units) Learning(x blas32.General) (blas32.General, error) {
 // change of pixels' units: what a density of z lacks to be one of x.
 func (u *Units) LogRest(x blas32.General) ([]float64, error) {
 	logits, volume := batch.New(x.Rows, x.Cols), make([]float64, x.Rows)
-	transform := data.Logit{Alpha: u.Alpha}
+	transform := Logit{Alpha: u.Alpha}
 	if err := transform.Forward(logits, x, nil); err != nil {
 		return nil, err
 	}
@@ -160,7 +161,7 @@ func (u *Units) LogVolume(z blas32.General) ([]float64, error) {
 		if err != nil {
 			return nil, err
 		}
-		return volume, data.Logit{Alpha: u.Alpha}.LogDetJacobian(volume, logits)
+		return volume, Logit{Alpha: u.Alpha}.LogDetJacobian(volume, logits)
 	}
 	var sum float64
 	for _, s := range u.Scale {

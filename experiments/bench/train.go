@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"cmf/data"
+	"cmf/data/images"
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
@@ -104,9 +105,9 @@ func planePoints() (benchData, error) {
 // stand-in.
 func digitPoints(ctx context.Context, folder string, n int) (benchData, error) {
 	const seed, alpha, noise = 1, .005, .65
-	set, err := data.MNIST(ctx, data.MNISTOptions{Dir: folder, Offline: true})
-	if errors.Is(err, data.ErrNoMNIST) {
-		set, err = data.StandIn(seed, n, 64), nil
+	set, err := images.MNIST(ctx, images.MNISTOptions{Dir: folder, Offline: true})
+	if errors.Is(err, images.ErrNoMNIST) {
+		set, err = images.StandIn(seed, n, 64), nil
 	}
 	if err != nil {
 		return benchData{}, fmt.Errorf("CMF_DATA_DIR=%s: %w", folder, err)

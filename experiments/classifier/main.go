@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"cmf/data"
+	"cmf/data/images"
 	"cmf/experiments/picture"
 	"cmf/graph/blas"
 	"cmf/solvers/random"
@@ -24,7 +24,7 @@ func run() error {
 	if _, err := blas.Use("auto", 0); err != nil {
 		return err
 	}
-	set, err := data.MNIST(context.Background(), data.MNISTOptions{Dir: os.Getenv("CMF_DATA_DIR")})
+	set, err := images.MNIST(context.Background(), images.MNISTOptions{Dir: os.Getenv("CMF_DATA_DIR")})
 	if err != nil {
 		return err
 	}

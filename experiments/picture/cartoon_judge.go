@@ -3,7 +3,7 @@ package picture
 import (
 	"fmt"
 
-	"cmf/data"
+	"cmf/data/images"
 	"cmf/experiments/figure"
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
@@ -16,7 +16,7 @@ import (
 
 // JudgeCartoons measures model, Gaussian fit and the data's own floor against
 // held-out pictures.
-func JudgeCartoons(r *run.Run, set *data.Pictures, model, gaussian blas32.General, seed uint64) error {
+func JudgeCartoons(r *run.Run, set *images.Pictures, model, gaussian blas32.General, seed uint64) error {
 	n := model.Rows
 	test, train := Spread(set.Test, n), Spread(set.Train, n)
 	for _, m := range []struct {
@@ -56,7 +56,7 @@ func CartoonTiles(side int) func(title string, x blas32.General) figure.Tiles {
 }
 
 // DrawCartoons draws the grids of Figure 5.
-func DrawCartoons(r *run.Run, set *data.Pictures, gibbs, faces, gaussian blas32.General) error {
+func DrawCartoons(r *run.Run, set *images.Pictures, gibbs, faces, gaussian blas32.General) error {
 	name := "the Cartoon Set"
 	if set.StandIn {
 		name = "stand-in faces"

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"cmf/data"
+	"cmf/data/images"
 	"cmf/experiments/figure"
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
@@ -24,7 +24,7 @@ type judge struct {
 	accuracy     string
 }
 
-func NewJudge(set *data.Images, n int) (*judge, error) {
+func NewJudge(set *images.Digits, n int) (*judge, error) {
 	c, accuracy, err := TrainedClassifier()
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func DigitTiles(title string, x blas32.General) figure.Tiles {
 }
 
 // DrawDigits draws the grids of Figure 5.
-func DrawDigits(r *run.Run, set *data.Images, gibbs, digits, gaussian blas32.General) error {
+func DrawDigits(r *run.Run, set *images.Digits, gibbs, digits, gaussian blas32.General) error {
 	name := "MNIST"
 	if set.StandIn {
 		name = "stand-in digits"

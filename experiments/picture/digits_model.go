@@ -8,7 +8,7 @@ import (
 	"math"
 	"os"
 
-	"cmf/data"
+	"cmf/data/images"
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
@@ -79,7 +79,7 @@ func (c *DigitModel) CheckNoise(core *config.Core) error {
 
 // DigitData is a set of digits in the units of a model.
 type DigitData struct {
-	Set      *data.Images
+	Set      *images.Digits
 	Units    *units.Units    // logits about the mean of those to train on
 	Train    blas32.General  // with smoothing noise, (n, 784)
 	Baseline *exact.Gaussian // fitted before noise was added
@@ -115,7 +115,7 @@ func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, he
 // Dequantised are pictures in the model's units, their grey levels spread.
 func (d *DigitData) Dequantised(pictures blas32.General, rng *random.Stream) (blas32.General, error) {
 	x := batch.New(pictures.Rows, pictures.Cols)
-	if err := (data.Logit{Alpha: d.Units.Alpha}).Forward(x, pictures, rng.Rand); err != nil {
+	if err := (units.Logit{Alpha: d.Units.Alpha}).Forward(x, pictures, rng.Rand); err != nil {
 		return x, err
 	}
 	return d.Units.Centred(x)
@@ -174,12 +174,12 @@ func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, erro
 }
 
 // loadDigits finds MNIST or draws the stand-in, and says which.
-func loadDigits(ctx context.Context, r *run.Run, c *config.Core, train, heldOut int) (*data.Images, error) {
-	set, err := data.MNIST(ctx, data.MNISTOptions{Dir: c.DataDir, Log: r.Progress.Log})
+func loadDigits(ctx context.Context, r *run.Run, c *config.Core, train, heldOut int) (*images.Digits, error) {
+	set, err := images.MNIST(ctx, images.MNISTOptions{Dir: c.DataDir, Log: r.Progress.Log})
 	switch {
-	case errors.Is(err, data.ErrNoMNIST):
+	case errors.Is(err, images.ErrNoMNIST):
 		r.Note("MNIST is not at hand: this run uses the built-in stand-in, digits drawn by the program. Its numbers are not those of MNIST. (%v)", err)
-		set = data.StandIn(c.Seed, cmp.Or(train, 20000), heldOut)
+		set = images.StandIn(c.Seed, cmp.Or(train, 20000), heldOut)
 		if _, given := os.LookupEnv("CMF_STEPS"); c.Preset == "default" && !given {
 			const steps = 1000
 			r.Note("The stand-in is easier: %d steps instead of %d; CMF_STEPS sets them.", steps, c.Steps)

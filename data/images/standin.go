@@ -1,8 +1,8 @@
-package data
+package images
 
 import (
 	"math"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"runtime"
 	"sync"
 
@@ -24,8 +24,8 @@ const (
 //
 // Every image has its own random stream, so that image i of a split is the
 // same for one seed whatever the counts.
-func StandIn(seed uint64, train, test int) *Images {
-	images := &Images{Name: "drawn digits (stand-in for MNIST)", Rows: digitSide, Cols: digitSide, StandIn: true}
+func StandIn(seed uint64, train, test int) *Digits {
+	images := &Digits{Name: "drawn digits (stand-in for MNIST)", Rows: digitSide, Cols: digitSide, StandIn: true}
 	images.Train, images.TrainLabels = drawDigits(seed, 0, max(0, train))
 	images.Test, images.TestLabels = drawDigits(seed, 1<<32, max(0, test))
 	return images

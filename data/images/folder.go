@@ -1,4 +1,4 @@
-package data
+package images
 
 import (
 	"bytes"
@@ -43,7 +43,7 @@ func ReadPNGs(folder string) (pictures blas32.General, height, width int, err er
 			first, height, width = entry.Name(), size.Y, size.X
 		case size.Y != height || size.X != width:
 			return pictures, 0, 0, fmt.Errorf("read picture %s: it has %d×%d pixels, and %s has %d×%d; all must be of one size", path, size.X, size.Y, first, width, height)
-		case len(planes) == maxPNGCount || len(planes) >= maxNPYValues/(3*height*width):
+		case len(planes) == maxPNGCount || len(planes) >= maxValues/(3*height*width):
 			return pictures, 0, 0, fmt.Errorf("read pictures from %s: more than %d; at most that many are read", folder, len(planes))
 		}
 		p, colour := planesOf(picture)

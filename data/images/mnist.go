@@ -1,4 +1,4 @@
-package data
+package images
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Images is a labelled set of greyscale digits, split for training and for
+// Digits is a labelled set of greyscale digits, split for training and for
 // held-out evaluation.
-type Images struct {
+type Digits struct {
 	// Name says where the set comes from, for figures and reports.
 	Name string
 
@@ -73,7 +73,7 @@ var mnistFiles = [4]struct{ name, sum string }{
 //
 // A set that stays incomplete is an error for which errors.Is(err, ErrNoMNIST)
 // holds; a file that is there but damaged is another error, which names it.
-func MNIST(ctx context.Context, o MNISTOptions) (*Images, error) {
+func MNIST(ctx context.Context, o MNISTOptions) (*Digits, error) {
 	if o.Dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
@@ -89,7 +89,7 @@ func MNIST(ctx context.Context, o MNISTOptions) (*Images, error) {
 		}
 		paths[i] = path
 	}
-	images := &Images{Name: "MNIST"}
+	images := &Digits{Name: "MNIST"}
 	var err error
 	var testRows, testCols int
 	if images.Train, images.TrainLabels, images.Rows, images.Cols, err = readDigits(paths[0], paths[1]); err != nil {

@@ -1,4 +1,4 @@
-package data
+package images
 
 import (
 	"archive/tar"
@@ -26,6 +26,7 @@ import (
 const (
 	maxPNGBytes     = 4 << 20
 	maxPNGCount     = 200_000
+	maxValues       = 1 << 30 // of all pictures: 4 GiB as float32
 	maxArchiveBytes = 16 << 30
 )
 

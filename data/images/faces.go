@@ -1,7 +1,7 @@
-package data
+package images
 
 import (
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"runtime"
 	"sync"
 

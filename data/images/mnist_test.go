@@ -1,4 +1,4 @@
-package data
+package images
 
 import (
 	"context"
@@ -117,7 +117,7 @@ func TestMNISTDamaged(t *testing.T) {
 }
 
 // realMNIST is the real set, where it lies.
-func realMNIST(t *testing.T) *Images {
+func realMNIST(t *testing.T) *Digits {
 	t.Helper()
 	for _, dir := range []string{os.Getenv("CMF_DATA_DIR"), filepath.Join("..", "..", "shared", "data")} {
 		if dir == "" {

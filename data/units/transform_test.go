@@ -1,8 +1,8 @@
-package data
+package units
 
 import (
 	"math"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"strings"
 	"testing"
 

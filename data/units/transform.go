@@ -1,9 +1,9 @@
-package data
+package units
 
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
+	rand "math/rand/v2"
 
 	"cmf/solvers/batch"
 

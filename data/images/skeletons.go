@@ -1,4 +1,4 @@
-package data
+package images
 
 // stroke is a smooth pen line through its points (x to the right, y down, in
 // percent of the box); a corner is where one stroke ends and the next begins.
