@@ -106,7 +106,8 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 		Potential:    potential,
 		Start:        layers.Start{Law: fit.StartLaw(c.Init, law), Share: c.Share, Fixed: .1, Spread: 6, Directions: u.directions},
 		Train:        u.leading,
-		Units:        u.Units,
+		Units:        u.Principal,
+		Form:         units.Form{Height: set.Side, Width: set.Side},
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    c.Tolerance,
@@ -129,12 +130,12 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if c.Source == "gaussian" {
 		ofNoise = 0
 	}
-	noise := u.Principal.Lift(draw.Gibbs, ofNoise, remainder())
-	faces, err := u.Sample(draw.Points, remainder())
+	noise := u.Lift(draw.Gibbs, ofNoise, remainder())
+	faces, err := u.Data(draw.Points, remainder())
 	if err != nil {
 		return err
 	}
-	gaussian, err := u.pictures(u.gaussian(c.Samples, random.New(c.Seed, "Gaussian fit", 0)))
+	gaussian, err := u.Pictures(u.gaussian(c.Samples, random.New(c.Seed, "Gaussian fit", 0)))
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err := picture.DrawCartoons(r, set, noise, faces, gaussian); err != nil || c.Source == "gaussian" {
 		return err
 	}
-	return picture.NoiseStudy{Gibbs: noise, Data: u.train, Pixels: u.pictures, Tiles: picture.CartoonTiles(set.Side), Seed: c.Seed}.Report(r)
+	return picture.NoiseStudy{Gibbs: noise, Data: u.train, Pixels: u.Pictures, Tiles: picture.CartoonTiles(set.Side), Seed: c.Seed}.Report(r)
 }
 
 // loadCartoons reads the Cartoon Set or draws the stand-in, and says which.
@@ -176,15 +177,16 @@ func loadCartoons(ctx context.Context, r *run.Run, c *CartoonConfig) (*images.Pi
 // cartoonUnits are pictures in a model's units: logits about their mean, turned to
 // principal directions.
 type cartoonUnits struct {
-	*units.Units
+	*units.Principal
+	side    int            // of a picture
 	train   blas32.General // logits less their mean, (n, d)
 	leading blas32.General // principal coordinates of train that the network learns, (n, k)
 	share   float64        // of the variance that they hold
 }
 
 func newCartoonUnits(set *images.Pictures, c *CartoonConfig) (*cartoonUnits, error) {
-	u := &cartoonUnits{Units: &units.Units{Alpha: c.Alpha, Height: set.Side, Width: set.Side}, train: batch.New(set.Train.Rows, set.Train.Cols)}
-	if err := (units.Logit{Alpha: c.Alpha}).Forward(u.train, set.Train, random.New(c.Seed, "dequantisation", 0).Rand); err != nil {
+	u := &cartoonUnits{side: set.Side, train: batch.New(set.Train.Rows, set.Train.Cols)}
+	if err := (units.Logit{Alpha: c.Alpha}).Forward(u.train, set.Train, random.New(c.Seed, "dequantisation", 0)); err != nil {
 		return nil, err
 	}
 	var err error
@@ -192,20 +194,14 @@ func newCartoonUnits(set *images.Pictures, c *CartoonConfig) (*cartoonUnits, err
 	if u.Principal, err = units.NewPrincipal(u.train, 2*c.Components, random.New(c.Seed, "principal directions", 0)); err != nil {
 		return nil, err
 	}
-	u.Principal.Learned = c.Components
-	u.train = batch.Shifted(u.train, u.Principal.Mean)
-	u.leading = u.Principal.Coordinates(u.train, c.Components)
+	u.Alpha, u.Learned = c.Alpha, c.Components
+	u.train = batch.Shifted(u.train, u.Mean)
+	u.leading = u.Coordinates(u.train, c.Components)
 	total := batch.TotalVariance(u.train, make([]float64, u.train.Cols))
-	for _, v := range u.Principal.Values[:c.Components] {
+	for _, v := range u.Values[:c.Components] {
 		u.share += v / total
 	}
 	return u, nil
-}
-
-// pictures takes centred logits to pixels in [0, 1].
-func (u *cartoonUnits) pictures(x blas32.General) (blas32.General, error) {
-	p := u.Principal.Restored(x)
-	return p, units.Logit{Alpha: u.Alpha}.Inverse(p, p)
 }
 
 // gaussian draws the Gaussian fit of all d centred logits: normal combinations of
@@ -221,10 +217,10 @@ func (u *cartoonUnits) gaussian(n int, rng *random.Stream) blas32.General {
 // directions directs hinges along principal directions, coloured patches,
 // differences of two pictures, and at random.
 func (u *cartoonUnits) directions(b blas32.General, _ int, rng *random.Stream) {
-	k, area := u.leading.Cols, u.Height*u.Width
+	k, area := u.leading.Cols, u.side*u.side
 	v, patches := make([]float32, k), batch.New(1, 3*area)
 	v64 := make([]float64, area)
-	basis := u.Principal.Vectors
+	basis := u.Vectors
 	basis.Cols = k
 	for h := range b.Cols {
 		clear(v)
@@ -233,7 +229,7 @@ func (u *cartoonUnits) directions(b blas32.General, _ int, rng *random.Stream) {
 			v[rng.IntN(k)] = 1
 		case 1, 2:
 			clear(v64)
-			picture.Patch(v64, u.Height, rng)
+			picture.Patch(v64, u.side, rng)
 			for c := range 3 {
 				tone := float32(rng.NormFloat64())
 				for j, x := range v64 {

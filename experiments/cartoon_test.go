@@ -66,7 +66,7 @@ func checkSavedCartoons(t *testing.T, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pictures, err := m.Units().Sample(draw.Points, random.New(1, "remainder", 0))
+	pictures, err := m.Units().Data(draw.Points, random.New(1, "remainder", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func checkSavedCartoons(t *testing.T, folder string) {
 	for k := range near.Data {
 		near.Data[k] = draw.Points.Data[k] / 20
 	}
-	mean, err := m.Units().Data(near)
+	mean, err := m.Units().Data(near, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func checkSavedCartoons(t *testing.T, folder string) {
 	if err != nil || !batch.AllFinite(logPDF) || !batch.AllFinite([]float64{info.LogZ}) {
 		t.Errorf("log densities %v with log Z %g, error %v", logPDF, info.LogZ, err)
 	}
-	if _, err := m.Units().Data(batch.New(2, 3)); err == nil {
+	if _, err := m.Units().Data(batch.New(2, 3), nil); err == nil {
 		t.Error("points of another dimension are not refused")
 	}
 }

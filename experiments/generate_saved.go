@@ -74,27 +74,27 @@ func generate(r *run.Run, m *fit.Model, c *GenerateConfig) error {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
-	u := m.Units()
-	x, err := u.Sample(draw.Points, random.New(c.Seed, "remainder", 0))
+	u, form := m.Units(), m.Form()
+	x, err := u.Data(draw.Points, random.New(c.Seed, "remainder", 0))
 	if err != nil {
 		return err
 	}
-	if err := r.SaveRows("samples", u, u.Columns, x); err != nil {
+	if err := r.SaveRows("samples", form, form.Columns, x); err != nil {
 		return err
 	}
-	if err := r.SaveRows("gibbs", new(units.Units), nil, draw.Gibbs); err != nil {
+	if err := r.SaveRows("gibbs", units.Form{}, nil, draw.Gibbs); err != nil {
 		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, "samples.npy: points ∇w*(y) in the units of the data; gibbs.npy: the y of which they are the images, in the model's units.")
 	switch m.Evaluator.Dim() {
 	case 1:
 		r.AddFigure("points.png", "Histogram of generated points.")
-		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: u.Name(0), Y: "density"}, batch.Column(x, 0), 0)
+		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: form.Name(0), Y: "density"}, batch.Column(x, 0), 0)
 	case 2:
 		return drawPlane(r, m, draw, figure.Cloud{Name: "generated", Points: draw.Points})
 	}
 	// In the data's units already.
-	return drawPoints(r, &units.Units{Columns: u.Columns, Height: u.Height, Width: u.Width}, figure.Cloud{Name: "generated", Points: x})
+	return drawPoints(r, units.Affine{}, form, figure.Cloud{Name: "generated", Points: x})
 }
 
 // evaluate writes log densities and gradients at the points of CMF_POINTS.
@@ -103,14 +103,14 @@ func evaluate(r *run.Run, m *fit.Model, c *GenerateConfig) error {
 	if err != nil {
 		return err
 	}
-	u := m.Units()
+	u, form := m.Units(), m.Form()
 	switch {
 	case x.Cols != u.Dim(m.Evaluator.Dim()):
 		return fmt.Errorf("its rows have %d coordinates, and the model %d", x.Cols, u.Dim(m.Evaluator.Dim()))
-	case read.Height != 0 && (read.Height != u.Height || read.Width != u.Width):
-		return fmt.Errorf("its pictures have %d×%d pixels, and those of the model %d×%d", read.Width, read.Height, u.Width, u.Height)
-	case read.Columns != nil && u.Columns != nil && !slices.Equal(read.Columns, u.Columns):
-		return fmt.Errorf("its columns are %q, and the model's %q; give them in that order", read.Columns, u.Columns)
+	case read.Height != 0 && (read.Height != form.Height || read.Width != form.Width):
+		return fmt.Errorf("its pictures have %d×%d pixels, and those of the model %d×%d", read.Width, read.Height, form.Width, form.Height)
+	case read.Columns != nil && form.Columns != nil && !slices.Equal(read.Columns, form.Columns):
+		return fmt.Errorf("its columns are %q, and the model's %q; give them in that order", read.Columns, form.Columns)
 	}
 	l, z, err := m.DensityAt(x, random.New(c.Seed, "annealing", 0))
 	if err != nil {
@@ -124,7 +124,7 @@ func evaluate(r *run.Run, m *fit.Model, c *GenerateConfig) error {
 	if err := r.SaveRows("densities", read, []string{"log_density"}, batch.WithColumns(batch.New(x.Rows, 0), l.LogPDF)); err != nil {
 		return err
 	}
-	if err := r.SaveRows("gradients", new(units.Units), nil, gradient); err != nil {
+	if err := r.SaveRows("gradients", units.Form{}, nil, gradient); err != nil {
 		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, "densities.npy: the log density at each of the given points, in nats, with respect to the units of the data; gradients.npy: ∇w there, the noise of which they are the images, in the units of gibbs.npy.")

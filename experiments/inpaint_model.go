@@ -36,11 +36,12 @@ func openPrior(ctx context.Context, r *run.Run, c *InpaintConfig) (*prior, error
 		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
 	}
 	p := new(prior)
-	var units *units.Units
+	var of *units.Pixels
 	if model != nil {
-		units = model.Units()
+		u := model.Units().(units.Pixels) // saved has seen to it
+		of = &u
 	}
-	if p.digits, err = c.Open(ctx, r, &c.Core, max(2000, c.Digits), units); err != nil {
+	if p.digits, err = c.Open(ctx, r, &c.Core, max(2000, c.Digits), of); err != nil {
 		return nil, err
 	}
 	if model != nil {
@@ -68,8 +69,8 @@ func (c *InpaintConfig) saved() (*fit.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := m.Units()
-	if m.Evaluator.Dim() != picture.Pixels || u.Alpha == 0 {
+	u, ok := m.Units().(units.Pixels)
+	if m.Evaluator.Dim() != picture.Pixels || !ok {
 		return nil, fmt.Errorf("it is of the experiment %s, with points of %d coordinates; one of the experiment mnist is needed", m.Origin.Experiment, m.Evaluator.Dim())
 	}
 	c.Alpha, c.Source = u.Alpha, m.Origin.Config["CMF_SOURCE"]

@@ -96,7 +96,7 @@ func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
-	if err := r.SavePoints("samples", s.units, batch.Rows(draw.Points, 0, c.Count)); err != nil {
+	if err := r.SavePoints("samples", s.units, s.form, batch.Rows(draw.Points, 0, c.Count)); err != nil {
 		return err
 	}
 	gaussian := s.law.Sample(n, random.New(c.Seed, "Gaussian fit", 0))
@@ -129,12 +129,12 @@ func (s *pointSet) describe(r *run.Run, c *SamplesConfig) {
 	r.Progress.Log.Info("data", "set", r.Report.Data)
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise, the map to the data and their density.", s.name)
 	switch {
-	case s.units.Height > 0:
-		r.Note("Pictures of %d×%d pixels are learned as logits of dequantised pixels, with normal noise of deviation %g (CMF_NOISE). Distances are between pixels; densities are of dequantised pixels in [0, 1] under the law with the noise.", s.units.Width, s.units.Height, c.Noise)
+	case s.form.Height > 0:
+		r.Note("Pictures of %d×%d pixels are learned as logits of dequantised pixels, with normal noise of deviation %g (CMF_NOISE). Distances are between pixels; densities are of dequantised pixels in [0, 1] under the law with the noise.", s.form.Width, s.form.Height, c.Noise)
 	case c.Scale == "each":
 		r.Note("The method knows no units: every column is learned less its mean and over its standard deviation, of the rows to learn from (CMF_SCALE=common takes one scale for all). Samples, densities and distances are in the units of the file; distances whose names end in _standard are in deviations.")
 	default:
-		r.Note("The method knows no units: columns are learned less their means, all over %.4g, the root mean square of their standard deviations. Samples, densities and distances are in the units of the file.", s.units.Scale[0])
+		r.Note("The method knows no units: columns are learned less their means, all over %.4g, the root mean square of their standard deviations. Samples, densities and distances are in the units of the file.", s.scales()[0])
 	}
 	if names := s.discrete(); len(names) > 0 {
 		r.Note("These columns take few values: %v. A law on few values has no density, and the map spreads points between them.", names)
@@ -151,7 +151,7 @@ func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	start := layers.Start{Law: fit.StartLaw(c.Init, s.law), Share: .1, Fixed: .05, Spread: 20, Balanced: true}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
 	switch {
-	case s.units.Height > 0:
+	case s.form.Height > 0:
 		hidden, tolerance, shape.Knots = config.Widths{min(1024, 2*d)}, 1e-2, 4
 		start = layers.Start{Law: start.Law, Share: .8, Fixed: .1, Spread: 6, Directions: differences(s.train)}
 	case d > 20:
@@ -181,6 +181,7 @@ func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 		Start:        start,
 		Train:        s.train,
 		Units:        s.units,
+		Form:         s.form,
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    tolerance,

@@ -25,7 +25,8 @@ import (
 // pointSet is the law of a file's points, split, in the units of learning.
 type pointSet struct {
 	name  string
-	units *units.Units
+	units units.Units
+	form  units.Form
 
 	// The rows are in random order. With pictures the law has smoothing noise.
 	train, held blas32.General
@@ -37,37 +38,35 @@ const maxDim = 1024
 
 // loadPoints reads a file .npy or .csv, or a folder of PNG files, with units
 // that say what they are.
-func loadPoints(path string) (blas32.General, *units.Units, error) {
+func loadPoints(path string) (x blas32.General, f units.Form, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return blas32.General{}, nil, err
+		return x, f, err
 	}
-	u := new(units.Units)
-	var x blas32.General
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case info.IsDir():
-		x, u.Height, u.Width, err = images.ReadPNGs(path)
+		x, f.Height, f.Width, err = images.ReadPNGs(path)
 	case ext == ".npy":
 		x, err = data.ReadNPY(path)
 	case ext == ".csv":
-		u.Table = true
+		f.Table = true
 		if x, err = data.ReadCSV(path); err == nil {
-			u.Columns, err = readHeader(path, x.Cols)
+			f.Columns, err = readHeader(path, x.Cols)
 		}
 	default:
-		return x, nil, errors.New("give a file .npy or .csv, or a folder of PNG files")
+		return x, f, errors.New("give a file .npy or .csv, or a folder of PNG files")
 	}
 	if err != nil {
-		return x, nil, err
+		return x, f, err
 	}
 	for i := range x.Rows {
 		for j, v := range batch.Row(x, i) {
 			if v-v != 0 {
-				return x, nil, fmt.Errorf("row %d, column %d is %g (counted from 1); it must be finite", i+1, j+1, v)
+				return x, f, fmt.Errorf("row %d, column %d is %g (counted from 1); it must be finite", i+1, j+1, v)
 			}
 		}
 	}
-	return x, u, nil
+	return x, f, nil
 }
 
 // readHeader gives the names of a table's columns; nil if its first line is of
@@ -99,7 +98,7 @@ func readHeader(path string, columns int) ([]string, error) {
 
 // loadSet reads, splits and standardises CMF_DATA_FILE.
 func (c *SamplesConfig) loadSet() (*pointSet, error) {
-	x, u, err := loadPoints(c.DataFile)
+	x, form, err := loadPoints(c.DataFile)
 	if err != nil {
 		return nil, err
 	}
@@ -107,11 +106,11 @@ func (c *SamplesConfig) loadSet() (*pointSet, error) {
 	if least := max(200, 2*d); n < least || d < 1 || d > maxDim {
 		return nil, fmt.Errorf("it has %d rows of %d coordinates; needed are at least max(200, 2·coordinates) = %d rows, and 1 to %d coordinates", n, d, least, maxDim)
 	}
-	s := &pointSet{name: filepath.Base(c.DataFile), units: u}
-	if u.Height > 0 {
-		u.Alpha = c.Alpha
-		transform := units.Logit{Alpha: c.Alpha}
-		if err := transform.Forward(x, x, random.New(c.Seed, "dequantisation", 0).Rand); err != nil {
+	s := &pointSet{name: filepath.Base(c.DataFile), form: form}
+	if form.Picture() {
+		u := units.Pixels{Alpha: c.Alpha}
+		s.units = u
+		if x, err = u.Dequantised(x, random.New(c.Seed, "dequantisation", 0)); err != nil {
 			return nil, err
 		}
 		picture.AddNoise(x, c.Noise, random.New(c.Seed, "smoothing", 0))
@@ -119,7 +118,7 @@ func (c *SamplesConfig) loadSet() (*pointSet, error) {
 	order := random.New(c.Seed, "held out", 0).Perm(n)
 	held := max(32, int(math.Round(c.Holdout*float64(n))))
 	s.held, s.train = batch.Gathered(x, order[:held]), batch.Gathered(x, order[held:])
-	if u.Height == 0 {
+	if !form.Picture() {
 		if err := s.standardise(c.Scale); err != nil {
 			return nil, err
 		}
@@ -136,13 +135,13 @@ func (c *SamplesConfig) loadSet() (*pointSet, error) {
 func (s *pointSet) standardise(scale string) error {
 	d := s.train.Cols
 	mean, cov := batch.Moments(s.train)
-	s.units.Center, s.units.Scale = mean, make([]float64, d)
+	u := units.Affine{Center: mean, Scale: make([]float64, d)}
 	var square float64
 	for j := range d {
 		sd := math.Sqrt(cov.At(j, j))
 		// Below a thousand roundings of the mean, a column is of few steps.
 		const rounding = 0x1p-24
-		switch at := fmt.Sprintf("column %d (%s)", j+1, s.units.Name(j)); {
+		switch at := fmt.Sprintf("column %d (%s)", j+1, s.form.Name(j)); {
 		case !(sd > 0):
 			return fmt.Errorf("%s is %g in all %d rows to learn from; leave it out", at, mean[j], s.train.Rows)
 		case math.IsInf(sd, 0) || sd > 1e30 || sd < 1e-30:
@@ -150,14 +149,15 @@ func (s *pointSet) standardise(scale string) error {
 		case sd < 1000*rounding*math.Abs(mean[j]):
 			return fmt.Errorf("%s varies by %g about %g, hardly more than float32 resolves; subtract a constant from it", at, sd, mean[j])
 		}
-		s.units.Scale[j] = sd
+		u.Scale[j] = sd
 		square += sd * sd / float64(d)
 	}
 	if scale == "common" {
 		for j := range d {
-			s.units.Scale[j] = math.Sqrt(square)
+			u.Scale[j] = math.Sqrt(square)
 		}
 	}
+	s.units = u
 	var err error
 	if s.train, err = s.units.Learning(s.train); err == nil {
 		s.held, err = s.units.Learning(s.held)
@@ -177,7 +177,7 @@ func (s *pointSet) checkRank() error {
 	var names []string
 	for j := range law.Dim() {
 		if math.Abs(law.Vectors.At(j, 0)) > .1 {
-			names = append(names, fmt.Sprintf("%d (%s)", j+1, s.units.Name(j)))
+			names = append(names, fmt.Sprintf("%d (%s)", j+1, s.form.Name(j)))
 		}
 	}
 	if len(names) == 1 {
@@ -188,14 +188,14 @@ func (s *pointSet) checkRank() error {
 
 // discrete names the columns with few values, whose law has no density.
 func (s *pointSet) discrete() (names []string) {
-	if s.units.Height > 0 {
+	if s.form.Picture() {
 		return nil
 	}
 	for j := range s.train.Cols {
 		values := batch.Column(s.train, j)
 		slices.Sort(values)
 		if k := len(slices.Compact(values)); k <= s.train.Rows/20 && k <= 50 {
-			names = append(names, fmt.Sprintf("%s (%d values)", s.units.Name(j), k))
+			names = append(names, fmt.Sprintf("%s (%d values)", s.form.Name(j), k))
 		}
 	}
 	return names

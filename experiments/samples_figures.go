@@ -32,25 +32,38 @@ func (s *pointSet) draw(r *run.Run, m *fit.Model, d *fit.Draw, gaussian blas32.G
 	if s.train.Cols == 1 {
 		return drawLine(r, m, s.law, held, generated)
 	}
-	return drawPoints(r, s.units, held, generated, fit)
+	return drawPoints(r, s.units, s.form, held, generated, fit)
+}
+
+// axesOf are the axes of points in the units of learning, marked in the data's.
+func axesOf(m *fit.Model) []figure.Axis {
+	axes := make([]figure.Axis, m.Evaluator.Dim())
+	u, _ := m.Units().(units.Affine)
+	for j := range axes {
+		axes[j].Name = m.Form().Name(j)
+		if u.Scale != nil {
+			axes[j].Center, axes[j].Scale = u.Center[j], u.Scale[j]
+		}
+	}
+	return axes
 }
 
 // drawPlane draws clouds, the Gibbs factor and the density. Both axes are alike
 // in units of learning; but for the Gibbs factor they are labelled in the data's.
 func drawPlane(r *run.Run, m *fit.Model, d *fit.Draw, clouds ...figure.Cloud) error {
 	level := func(x blas32.General, value []float32) error { return m.Evaluator.Eval(x, value, blas32.General{}) }
-	u := m.Units()
+	axes := axesOf(m)
 	shown := clouds[0].Points.Rows
 	for _, c := range clouds {
 		shown = min(shown, c.Points.Rows, shownPoints)
 	}
 	var scenes []figure.Scene
 	for _, c := range clouds {
-		scenes = append(scenes, figure.Scene{Title: c.Name, Units: u, Clouds: []figure.Cloud{{Name: "points", Points: batch.First(c.Points, shown)}}})
+		scenes = append(scenes, figure.Scene{Title: c.Name, Axes: axes, Clouds: []figure.Cloud{{Name: "points", Points: batch.First(c.Points, shown)}}})
 	}
 	box := figure.BoxOf(scenes)
-	scenes = slices.Insert(scenes, 1, figure.Scene{Title: "w and its Gibbs factor", Units: &units.Units{Columns: []string{"units of learning", "units of learning"}}, Field: level, Clouds: []figure.Cloud{{Name: "Gibbs samples", Points: batch.First(d.Gibbs, shown)}}})
-	scenes = append(scenes, figure.Scene{Title: "density", Heat: true, Units: u, Field: func(x blas32.General, value []float32) error {
+	scenes = slices.Insert(scenes, 1, figure.Scene{Title: "w and its Gibbs factor", Axes: []figure.Axis{{Name: "units of learning"}, {Name: "units of learning"}}, Field: level, Clouds: []figure.Cloud{{Name: "Gibbs samples", Points: batch.First(d.Gibbs, shown)}}})
+	scenes = append(scenes, figure.Scene{Title: "density", Heat: true, Axes: axes, Field: func(x blas32.General, value []float32) error {
 		// Up to a constant: log Z is not needed.
 		logPDF, _, err := density.Pushforward{Potential: m.Evaluator, Noise: m.Noise}.LogPDF(x)
 		if err != nil {
@@ -79,7 +92,7 @@ func drawLine(r *run.Run, m *fit.Model, law *exact.Gaussian, held, generated fig
 	for i := range n {
 		z.Data[i] = float32(low + (high-low)*float64(i)/(n-1))
 	}
-	x, err := m.Units().Data(z)
+	x, err := m.Units().Data(z, nil)
 	if err != nil {
 		return err
 	}
@@ -91,7 +104,7 @@ func drawLine(r *run.Run, m *fit.Model, law *exact.Gaussian, held, generated fig
 	if err != nil {
 		return err
 	}
-	volume, err := m.Units().LogVolume(z)
+	volume, err := m.Units().LogVolume(z, blas32.General{})
 	if err != nil {
 		return err
 	}
@@ -99,7 +112,7 @@ func drawLine(r *run.Run, m *fit.Model, law *exact.Gaussian, held, generated fig
 		gaussian[i] += v
 	}
 	for _, c := range []figure.Cloud{generated, held} {
-		points, err := m.Units().Data(c.Points)
+		points, err := m.Units().Data(c.Points, nil)
 		if err != nil {
 			return err
 		}
@@ -107,7 +120,7 @@ func drawLine(r *run.Run, m *fit.Model, law *exact.Gaussian, held, generated fig
 		if c.Name == generated.Name {
 			file = "generated.png"
 		}
-		err = figure.DrawHistogram(r.Path(file), figure.Axes{Title: c.Name, X: m.Units().Name(0), Y: "density"}, batch.Column(points, 0), 0,
+		err = figure.DrawHistogram(r.Path(file), figure.Axes{Title: c.Name, X: m.Form().Name(0), Y: "density"}, batch.Column(points, 0), 0,
 			interpolated("learned", x, learned.LogPDF), interpolated("Gaussian fit", x, gaussian))
 		if err != nil {
 			return err
@@ -132,18 +145,18 @@ func interpolated(name string, x blas32.General, logPDF []float64) figure.Functi
 
 // drawPoints draws clouds of points in the units of learning: pictures as
 // pictures, others by pairs of coordinates in the data's units.
-func drawPoints(r *run.Run, u *units.Units, clouds ...figure.Cloud) error {
+func drawPoints(r *run.Run, u units.Units, f units.Form, clouds ...figure.Cloud) error {
 	for k, c := range clouds {
-		x, err := u.Data(batch.First(c.Points, shownPoints))
+		x, err := u.Data(batch.First(c.Points, shownPoints), nil)
 		if err != nil {
 			return err
 		}
 		clouds[k].Points = x
 	}
-	if u.Height > 0 {
+	if f.Picture() {
 		var grids []figure.Tiles
 		for _, c := range clouds {
-			grids = append(grids, figure.Tiles{Title: c.Name, Pixels: batch.First(c.Points, 64), Height: u.Height, Width: u.Width, Columns: 8, Scale: 2})
+			grids = append(grids, figure.Tiles{Title: c.Name, Pixels: batch.First(c.Points, 64), Height: f.Height, Width: f.Width, Columns: 8, Scale: 2})
 		}
 		if err := figure.DrawTiles(r.Path("points.png"), grids...); err != nil {
 			return err
@@ -153,7 +166,11 @@ func drawPoints(r *run.Run, u *units.Units, clouds ...figure.Cloud) error {
 	}
 	const most = 6
 	d := clouds[0].Points.Cols
-	if err := figure.DrawPairs(r.Path("points.png"), u, min(d, most), clouds[:min(2, len(clouds))]); err != nil {
+	columns := make([]string, min(d, most))
+	for j := range columns {
+		columns[j] = f.Name(j)
+	}
+	if err := figure.DrawPairs(r.Path("points.png"), columns, clouds[:min(2, len(clouds))]); err != nil {
 		return err
 	}
 	caption := "Pairs of coordinates of " + clouds[0].Name + " points, in the units of the data, and their histograms."

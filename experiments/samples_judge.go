@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"cmf/data/units"
 	"cmf/experiments/fit"
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
@@ -51,11 +52,11 @@ func (s *pointSet) judge(r *run.Run, points, gaussian blas32.General) error {
 // compare measures points z against the truth in the data's units, and where
 // columns have scales of their own, in units of learning too.
 func (s *pointSet) compare(z, truth blas32.General, into report.Numbers) error {
-	x, err := s.units.Data(z)
+	x, err := s.units.Data(z, nil)
 	if err != nil {
 		return err
 	}
-	held, err := s.units.Data(truth)
+	held, err := s.units.Data(truth, nil)
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,14 @@ func compareSamples(x, truth blas32.General, suffix string, into report.Numbers)
 
 // ownScales tells that columns are learned at different scales.
 func (s *pointSet) ownScales() bool {
-	return slices.ContainsFunc(s.units.Scale, func(v float64) bool { return v != s.units.Scale[0] })
+	scales := s.scales()
+	return slices.ContainsFunc(scales, func(v float64) bool { return v != scales[0] })
+}
+
+// scales are those of the columns, none of pictures.
+func (s *pointSet) scales() []float64 {
+	u, _ := s.units.(units.Affine)
+	return u.Scale
 }
 
 // judgeDensity reports the log-likelihood of held-out rows, and writes them with
@@ -103,7 +111,7 @@ func (s *pointSet) judgeDensity(r *run.Run, m *fit.Model, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	volume, err := s.units.LogVolume(z)
+	volume, err := s.units.LogVolume(z, blas32.General{})
 	if err != nil {
 		return err
 	}
@@ -111,20 +119,20 @@ func (s *pointSet) judgeDensity(r *run.Run, m *fit.Model, seed uint64) error {
 		gaussian[i] += v
 	}
 	r.Report.Baseline["log_likelihood"], r.Report.Baseline["log_likelihood_se"], _ = fit.FiniteMean(gaussian)
-	x, err := s.units.Data(z)
+	x, err := s.units.Data(z, nil)
 	if err != nil {
 		return err
 	}
 	header := []string{"log_density", "log_density_gaussian"}
-	if s.units.Columns != nil {
-		header = append(slices.Clone(s.units.Columns), header...)
+	if s.form.Columns != nil {
+		header = append(slices.Clone(s.form.Columns), header...)
 	} else {
 		header = nil
 	}
-	if s.units.Height > 0 {
+	if s.form.Picture() {
 		x = batch.New(n, 0) // a thousand columns of pixels would repeat the input
 	}
-	if err := r.SaveRows("densities", s.units, header, batch.WithColumns(x, l.LogPDF, gaussian)); err != nil {
+	if err := r.SaveRows("densities", s.form, header, batch.WithColumns(x, l.LogPDF, gaussian)); err != nil {
 		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("densities.npy: %d held-out rows, one to a row, in the units of the file, followed by their log density under the model and under the Gaussian fit, in nats (of pictures these two alone). log_likelihood is the mean.", n))

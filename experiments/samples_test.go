@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"cmf/data"
-	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/plane"
@@ -26,65 +25,7 @@ import (
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/stat"
-	"pgregory.net/rapid"
 )
-
-// Points come back from the units of learning, and the volume is that of the
-// change of units by finite differences.
-func TestUnits(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		d := rapid.IntRange(1, 4).Draw(t, "d")
-		x, u := batch.New(3, d), new(units.Units)
-		switch rapid.IntRange(0, 2).Draw(t, "kind") {
-		case 1:
-			for range d {
-				u.Center = append(u.Center, rapid.Float64Range(-10, 10).Draw(t, "center"))
-				u.Scale = append(u.Scale, rapid.Float64Range(.1, 10).Draw(t, "scale"))
-			}
-		case 2:
-			u.Alpha = rapid.Float64Range(.01, .4).Draw(t, "alpha")
-			if rapid.Bool().Draw(t, "centred") {
-				for range d {
-					u.Center = append(u.Center, rapid.Float64Range(-3, 3).Draw(t, "center"))
-				}
-			}
-		}
-		if err := u.Check(d); err != nil {
-			t.Fatal(err)
-		}
-		for i := range x.Data {
-			x.Data[i] = rapid.Float32Range(.05, .95).Draw(t, "x")
-		}
-		z, err := u.Learning(x)
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := u.Data(z)
-		if err != nil {
-			t.Fatal(err)
-		}
-		volume, err := u.LogVolume(z)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const step = .01
-		high, low := batch.Shifted(x, slices.Repeat([]float64{-step}, d)), batch.Shifted(x, slices.Repeat([]float64{step}, d))
-		zh, _ := u.Learning(high)
-		zl, _ := u.Learning(low)
-		for i := range x.Rows {
-			var want float64
-			for j := range d {
-				if math.Abs(float64(batch.Row(back, i)[j]-batch.Row(x, i)[j])) > 1e-5 {
-					t.Fatalf("%g comes back as %g", batch.Row(x, i)[j], batch.Row(back, i)[j])
-				}
-				want += math.Log(float64(batch.Row(zh, i)[j]-batch.Row(zl, i)[j]) / (2 * step))
-			}
-			if math.Abs(volume[i]-want) > .02*float64(d) {
-				t.Fatalf("log volume %g, by differences %g", volume[i], want)
-			}
-		}
-	})
-}
 
 func TestSamplesRefusesBadInput(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{

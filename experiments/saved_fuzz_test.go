@@ -72,7 +72,7 @@ func FuzzModel(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.Units().Data(x); err != nil {
+		if _, err := m.Units().Data(x, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := m.Evaluator.Eval(batch.Rows(x, 0, 2), make([]float32, 2), batch.New(2, x.Cols)); err != nil {

@@ -29,7 +29,7 @@ func TestSavedCarry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := m.Units().Data(draw.Points)
+	got, err := m.Units().Data(draw.Points, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 		// them, so hardly any of it is fixed, and edges need sharp hinges.
 		Start:        layers.Start{Law: fit.StartLaw(c.Init, law), Share: .1, Fixed: .05, Spread: c.Spread, Balanced: true},
 		Train:        p.train,
-		Units:        &units.Units{Center: p.center[:], Scale: []float64{p.scale, p.scale}},
+		Units:        units.Affine{Center: p.center[:], Scale: []float64{p.scale, p.scale}},
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    1e-3,

@@ -13,19 +13,81 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Principal splits ℝᵈ about the data's mean m into the coordinates along its
-// leading principal directions, x = m + V·z + r with r ⊥ V. Rotations keep the
-// data's units; a conjugate moment potential of independent parts is the sum of
-// theirs.
+// Principal are units of pictures of which only the leading principal directions are
+// learned. The logits are m + V·z + r with r ⊥ V: z are the coordinates along the
+// first Learned columns of V, and all others are normal and independent of z. A
+// rotation keeps the units of the logits, and a conjugate moment potential of
+// independent parts is the sum of theirs.
 type Principal struct {
-	Mean    []float64
+	Alpha   float64        // α of the logits, between 0 and ½
+	Mean    []float64      // m, in logits
 	Vectors blas32.General // V, (d, K), orthonormal columns, falling variances
 	Values  []float64      // variances along them
 	Rest    float64        // mean variance of the directions beyond
 	Learned int            // of the directions, the first, by a network
 }
 
-// NewPrincipal finds K leading directions of the rows of x, (n, d), by subspace
+// Dim implements Units.
+func (p *Principal) Dim(int) int { return len(p.Mean) }
+
+// Check implements Units.
+func (p *Principal) Check(d int) error {
+	switch {
+	case !(p.Alpha > 0 && p.Alpha < .5):
+		return fmt.Errorf("units of principal directions with α = %g; it must be between 0 and 0.5", p.Alpha)
+	case p.Learned != d || len(p.Values) < d || p.Vectors.Cols != len(p.Values) || p.Vectors.Rows != len(p.Mean) || len(p.Mean) <= len(p.Values):
+		return fmt.Errorf("units of %d learned directions, %d variances and (%d, %d) directions about %d means for points of %d coordinates",
+			p.Learned, len(p.Values), p.Vectors.Rows, p.Vectors.Cols, len(p.Mean), d)
+	}
+	return nil
+}
+
+// Data implements Units.
+func (p *Principal) Data(z blas32.General, rng *random.Stream) (blas32.General, error) {
+	if z.Cols != p.Learned {
+		return z, fmt.Errorf("points of %d coordinates in units of %d principal ones", z.Cols, p.Learned)
+	}
+	return p.Pictures(p.Lift(z, 1./2, rng))
+}
+
+// Pictures takes centred logits, (n, d), to pixels.
+func (p *Principal) Pictures(centred blas32.General) (blas32.General, error) {
+	x := p.restored(centred)
+	return x, Logit{Alpha: p.Alpha}.Inverse(x, x)
+}
+
+// Learning implements Units. Pixels are not dequantised.
+func (p *Principal) Learning(x blas32.General) (blas32.General, error) {
+	if x.Cols != len(p.Mean) {
+		return x, fmt.Errorf("points of %d coordinates in units of %d", x.Cols, len(p.Mean))
+	}
+	logits := batch.New(x.Rows, x.Cols)
+	if err := (Logit{Alpha: p.Alpha}).Forward(logits, x, nil); err != nil {
+		return logits, err
+	}
+	return p.Coordinates(batch.Shifted(logits, p.Mean), p.Learned), nil
+}
+
+// LogVolume implements Units; it needs x, for what z leaves open.
+func (p *Principal) LogVolume(z, x blas32.General) ([]float64, error) {
+	if x.Rows != z.Rows || x.Cols != len(p.Mean) {
+		return nil, fmt.Errorf("a density of pictures of %d values takes the pictures themselves: there are %d points and (%d, %d) pictures", len(p.Mean), z.Rows, x.Rows, x.Cols)
+	}
+	logits, volume := batch.New(x.Rows, x.Cols), make([]float64, x.Rows)
+	transform := Logit{Alpha: p.Alpha}
+	if err := transform.Forward(logits, x, nil); err != nil {
+		return nil, err
+	}
+	if err := transform.LogDetJacobian(volume, logits); err != nil {
+		return nil, err
+	}
+	for i, v := range p.logRest(batch.Shifted(logits, p.Mean)) {
+		volume[i] += v
+	}
+	return volume, nil
+}
+
+// NewPrincipal finds K leading directions of the logits x, (n, d), by subspace
 // iteration and a Rayleigh–Ritz step. N. Halko, P. G. Martinsson, J. A. Tropp,
 // "Finding structure with randomness", SIAM Review 53(2), 2011, algorithm 4.4.
 func NewPrincipal(x blas32.General, k int, rng *random.Stream) (*Principal, error) {
@@ -156,8 +218,8 @@ func (p *Principal) logRest(centred blas32.General) []float64 {
 	return out
 }
 
-// Restored is a copy of centred points with the mean put back.
-func (p *Principal) Restored(centred blas32.General) blas32.General {
+// restored is a copy of centred points with the mean put back.
+func (p *Principal) restored(centred blas32.General) blas32.General {
 	x := batch.New(centred.Rows, centred.Cols)
 	for i := range x.Rows {
 		for j, v := range batch.Row(centred, i) {

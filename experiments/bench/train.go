@@ -112,7 +112,7 @@ func digitPoints(ctx context.Context, folder string, n int) (benchData, error) {
 	if err != nil {
 		return benchData{}, fmt.Errorf("CMF_DATA_DIR=%s: %w", folder, err)
 	}
-	d := picture.DigitData{Set: set, Units: &units.Units{Alpha: alpha, Height: picture.Side, Width: picture.Side}}
+	d := picture.DigitData{Set: set, Units: units.Pixels{Alpha: alpha}}
 	x, err := d.Dequantised(batch.Rows(set.Train, 0, min(n, set.Train.Rows)), random.New(seed, "dequantisation", 0))
 	if err != nil {
 		return benchData{}, err

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"testing"
 
-	"cmf/data/units"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 )
@@ -21,8 +20,7 @@ func TestBoxOfColumnsInAnyUnits(t *testing.T) {
 	if width, height := b.MaxX-b.MinX, b.MaxY-b.MinY; width > 1e-5 || width < 5e-6 || height > .5 || height < .25 {
 		t.Errorf("the box of columns with deviations 1e-6 and 0.05 is %g by %g", width, height)
 	}
-	u := units.Units{Center: []float64{0, 300}, Scale: []float64{1e-6, .05}}
-	for _, tick := range (unitTicks{u.Center[1], u.Scale[1]}).Ticks(-3, 3) {
+	for _, tick := range (unitTicks{300, .05}).Ticks(-3, 3) {
 		value, err := strconv.ParseFloat(tick.Label, 64)
 		if z := (value - 300) / .05; err != nil || math.Abs(z-tick.Value) > 1e-6 || math.Abs(z) > 3 {
 			t.Errorf("the tick %q stands at %g", tick.Label, tick.Value)

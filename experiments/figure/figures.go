@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"cmf/data/units"
 	"cmf/experiments/metric"
 	"cmf/solvers/batch"
 	"cmf/solvers/order"
@@ -64,9 +63,15 @@ type Scene struct {
 
 	Clouds []Cloud
 
-	// Units label the axes by the columns of the data and in their units, where
-	// the points are in units of learning; nil for plain axes.
-	Units *units.Units
+	// Axes are those of x and y, named; nil for plain ones.
+	Axes []Axis
+}
+
+// Axis is one along which points z lie, marked in the units Center + Scale·z; a Scale
+// of 0 leaves z as it is.
+type Axis struct {
+	Name          string
+	Center, Scale float64
 }
 
 // DrawCurves writes a PNG with one line for each series.
@@ -195,9 +200,7 @@ func DrawScenes(path string, box Box, scenes ...Scene) error {
 		var line []*plot.Plot
 		for _, s := range scenes {
 			p := NewPlot(Axes{Title: s.Title})
-			if s.Units != nil {
-				label(s.Units, p)
-			}
+			label(p, s.Axes)
 			if err := addField(p, s, box); err != nil {
 				return fmt.Errorf("figure %s: panel %q: %w", path, s.Title, err)
 			}

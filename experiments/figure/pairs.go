@@ -1,7 +1,6 @@
 package figure
 
 import (
-	"cmf/data/units"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -13,7 +12,8 @@ import (
 
 // DrawPairs draws k × k panels: the histogram of every coordinate on the diagonal,
 // the first cloud over pairs of them below it, the last above.
-func DrawPairs(path string, u *units.Units, k int, clouds []Cloud) error {
+func DrawPairs(path string, names []string, clouds []Cloud) error {
+	k := len(names)
 	legend := NewLegend()
 	for i, c := range clouds {
 		legend.Add(c.Name, &plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: Colours[i], Radius: 2.4, Shape: draw.CircleGlyph{}}})
@@ -34,10 +34,10 @@ func DrawPairs(path string, u *units.Units, k int, clouds []Cloud) error {
 			p := NewPlot(Axes{})
 			p.X.Tick.Marker, p.Y.Tick.Marker = unlabelled{}, unlabelled{}
 			if i == k-1 {
-				p.X.Label.Text, p.X.Tick.Marker = u.Name(j), fewTicks{}
+				p.X.Label.Text, p.X.Tick.Marker = names[j], fewTicks{}
 			}
 			if j == 0 {
-				p.Y.Label.Text, p.Y.Tick.Marker = u.Name(i), fewTicks{}
+				p.Y.Label.Text, p.Y.Tick.Marker = names[i], fewTicks{}
 			}
 			at := Box{box[j].MinX, box[j].MaxX, box[i].MinX, box[i].MaxX}
 			p.Y.Max = 0 // of a histogram, until it has one
@@ -124,12 +124,13 @@ func pairOf(x blas32.General, i, j int) blas32.General {
 	return out
 }
 
-// label names the axes of a plot in units of learning, and marks them in the data's.
-func label(u *units.Units, p *plot.Plot) {
-	for j, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Label.Text = u.Name(j)
-		if u.Center != nil {
-			axis.Tick.Marker = unitTicks{u.Center[j], u.Scale[j]}
+// label names the axes of a plot and marks them in their units.
+func label(p *plot.Plot, axes []Axis) {
+	for j, axis := range axes {
+		of := []*plot.Axis{&p.X, &p.Y}[j]
+		of.Label.Text = axis.Name
+		if axis.Scale != 0 {
+			of.Tick.Marker = unitTicks{axis.Center, axis.Scale}
 		}
 	}
 }

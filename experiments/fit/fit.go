@@ -37,8 +37,10 @@ type Problem struct {
 	Start     layers.Start   // how the potential and the bank begin
 	Train     blas32.General // ρ, in the units of learning; with Energy, where hinges spread and walkers start
 
-	// Units are those of Train, for the checkpoint; nil where they are the data's.
-	Units *units.Units
+	// Units are those of Train and Form what the data's points are, for the
+	// checkpoint; nil where Train is in the data's units.
+	Units units.Units
+	Form  units.Form
 
 	// Energy makes it a fit to E by CMFMA instead of to Train by CMFGen.
 	Energy solvers.Energy
@@ -98,12 +100,10 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err != nil {
 		return nil, err
 	}
-	m.Origin = origin{r.Report.Experiment, p.Potential.Architecture, p.Units, r.Report.Config}
+	m.Origin = origin{r.Report.Experiment, p.Potential.Architecture, p.Units, p.Form, r.Report.Config}
 	m.data = r.Report.Data
-	if p.Units != nil {
-		if err := p.Units.Check(p.Potential.Dim()); err != nil {
-			return nil, err
-		}
+	if err := m.Origin.check(); err != nil {
+		return nil, err
 	}
 	folder := r.Path(p.Name)
 	if err := os.MkdirAll(folder, 0o755); err != nil {

@@ -25,17 +25,23 @@ import (
 type origin struct {
 	Experiment   string
 	architecture layers.Architecture
-	Units        *units.Units // nil where the problem names none
+	Units        units.Units // nil where the problem names none
+	Form         units.Form
 	Config       map[string]string
 }
 
 // put writes the origin into a checkpoint.
 func (o *origin) put(c *graph.Checkpoint) error {
 	c.Texts["experiment"] = o.Experiment
-	if o.Units != nil && o.Units.Principal != nil {
-		putPrincipal(o.Units.Principal, c)
+	if p, ok := o.Units.(*units.Principal); ok {
+		putPrincipal(p, c)
 	}
-	for name, v := range map[string]any{"architecture": o.architecture, "units": o.Units, "config": o.Config} {
+	text, err := units.Marshal(o.Units, o.Form)
+	if err != nil {
+		return err
+	}
+	c.Texts["units"] = string(text)
+	for name, v := range map[string]any{"architecture": o.architecture, "config": o.Config} {
 		text, err := json.Marshal(v)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -51,28 +57,40 @@ func originOf(c *graph.Checkpoint) (o *origin, err error) {
 		return nil, errors.New("it does not say its architecture: it is no checkpoint of an experiment, or one of an earlier version, which a run with CMF_RESUME naming it, and its other variables, saves again")
 	}
 	o = &origin{Experiment: c.Texts["experiment"]}
-	for name, v := range map[string]any{"architecture": &o.architecture, "units": &o.Units, "config": &o.Config} {
+	for name, v := range map[string]any{"architecture": &o.architecture, "config": &o.Config} {
 		d := json.NewDecoder(strings.NewReader(c.Texts[name]))
 		d.DisallowUnknownFields()
 		if err := d.Decode(v); err != nil {
 			return nil, fmt.Errorf("its %s is not one that this version knows: %w", name, err)
 		}
 	}
-	if o.Units != nil {
-		if o.Units.Principal, err = principalOf(c, o.architecture.Dim); err != nil {
-			return nil, err
-		}
-		return o, o.Units.Check(o.architecture.Dim)
+	p, err := principalOf(c, o.architecture.Dim)
+	if err != nil {
+		return nil, err
 	}
-	if alpha, ok := o.Config["CMF_ALPHA"]; ok && o.Experiment == "mnist" {
+	if o.Units, o.Form, err = units.Unmarshal([]byte(c.Texts["units"]), p); err != nil {
+		return nil, fmt.Errorf("its units are not some that this version knows: %w", err)
+	}
+	// Digits named no units at first.
+	if alpha, ok := o.Config["CMF_ALPHA"]; ok && o.Units == nil && o.Experiment == "mnist" {
 		a, err := strconv.ParseFloat(alpha, 64)
 		if err != nil {
 			return nil, fmt.Errorf("its CMF_ALPHA: %w", err)
 		}
-		o.Units = &units.Units{Alpha: a, Height: 28, Width: 28}
-		return o, o.Units.Check(o.architecture.Dim)
+		o.Units, o.Form = units.Pixels{Alpha: a}, units.Form{Height: 28, Width: 28}
 	}
-	return o, nil
+	return o, o.check()
+}
+
+// check says what is wrong with units and form for points of the potential's dimension.
+func (o *origin) check() error {
+	if o.Units == nil {
+		return nil
+	}
+	if err := o.Units.Check(o.architecture.Dim); err != nil {
+		return err
+	}
+	return o.Form.Check(o.Units.Dim(o.architecture.Dim))
 }
 
 // LoadModel reads the model of a checkpoint: the potential with its averaged
@@ -211,12 +229,15 @@ func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *origin) (potential.Pot
 
 // Units are those between points of the model and of the data; the same, where
 // the problem that it was fitted to names none.
-func (m *Model) Units() *units.Units {
+func (m *Model) Units() units.Units {
 	if m.Origin.Units == nil {
-		return new(units.Units)
+		return units.Affine{}
 	}
 	return m.Origin.Units
 }
+
+// Form says what the data's points are: rows of a table, pictures, or neither.
+func (m *Model) Form() units.Form { return m.Origin.Form }
 
 // LogPDF is the log density of the model at each row of x, (n, d), in the data's
 // units, in nats:
@@ -238,34 +259,24 @@ func (m *Model) LogPDF(x blas32.General, rng *random.Stream) (logPDF []float64, 
 // DensityAt is the density at points x in the data's units, with these in the
 // units of learning.
 func (m *Model) DensityAt(x blas32.General, rng *random.Stream) (l *likelihood, z blas32.General, err error) {
-	u := m.Units()
-	if z, err = u.Learning(x); err != nil {
+	if z, err = m.Units().Learning(x); err != nil {
 		return nil, z, err
 	}
-	if u.Principal == nil {
-		l, err = m.Density(z, rng)
-		return l, z, err
-	}
-	if l, err = HeldOutDensity(m, z, rng); err != nil {
-		return nil, z, err
-	}
-	rest, err := u.LogRest(x)
-	if err != nil {
-		return nil, z, err
-	}
-	for i, v := range rest {
-		l.LogPDF[i] += v
-	}
-	return l, z, nil
+	l, err = m.density(z, x, rng)
+	return l, z, err
 }
 
 // Density is the density in the data's units at points z in those of learning.
 func (m *Model) Density(z blas32.General, rng *random.Stream) (*likelihood, error) {
+	return m.density(z, blas32.General{}, rng)
+}
+
+func (m *Model) density(z, x blas32.General, rng *random.Stream) (*likelihood, error) {
 	l, err := HeldOutDensity(m, z, rng)
 	if err != nil {
 		return nil, err
 	}
-	volume, err := m.Units().LogVolume(z)
+	volume, err := m.Units().LogVolume(z, x)
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func (c *DigitModel) CheckNoise(core *config.Core) error {
 // DigitData is a set of digits in the units of a model.
 type DigitData struct {
 	Set      *images.Digits
-	Units    *units.Units    // logits about the mean of those to train on
+	Units    units.Pixels    // logits about the mean of those to train on
 	Train    blas32.General  // with smoothing noise, (n, 784)
 	Baseline *exact.Gaussian // fitted before noise was added
 	Law      *exact.Gaussian // that of train
@@ -88,14 +88,14 @@ type DigitData struct {
 
 // Open reads the digits, in the units of a model at hand, or else in their own; the
 // stand-in has at least so many held out.
-func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, heldOut int, u *units.Units) (*DigitData, error) {
+func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, heldOut int, u *units.Pixels) (*DigitData, error) {
 	set, err := loadDigits(ctx, r, core, c.Train, heldOut)
 	if err != nil {
 		return nil, err
 	}
-	d := &DigitData{Set: set, Units: u}
-	if u == nil {
-		d.Units = &units.Units{Alpha: c.Alpha, Height: Side, Width: Side}
+	d := &DigitData{Set: set, Units: units.Pixels{Alpha: c.Alpha}}
+	if u != nil {
+		d.Units = *u
 	}
 	if d.Train, err = d.Dequantised(set.Train, random.New(core.Seed, "dequantisation", 0)); err != nil {
 		return nil, err
@@ -114,15 +114,11 @@ func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, he
 
 // Dequantised are pictures in the model's units, their grey levels spread.
 func (d *DigitData) Dequantised(pictures blas32.General, rng *random.Stream) (blas32.General, error) {
-	x := batch.New(pictures.Rows, pictures.Cols)
-	if err := (units.Logit{Alpha: d.Units.Alpha}).Forward(x, pictures, rng.Rand); err != nil {
-		return x, err
-	}
-	return d.Units.Centred(x)
+	return d.Units.Dequantised(pictures, rng)
 }
 
 // Pixels takes points from the model's units to pixels in [0, 1].
-func (d *DigitData) Pixels(x blas32.General) (blas32.General, error) { return d.Units.Data(x) }
+func (d *DigitData) Pixels(x blas32.General) (blas32.General, error) { return d.Units.Data(x, nil) }
 
 // network is the potential, before training.
 func (c *DigitModel) network(hidden config.Widths) (*layers.ICNN, error) {
@@ -161,6 +157,7 @@ func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, erro
 		Start:        layers.Start{Law: fit.StartLaw(core.Init, d.Law), Carry: c.Carry, Share: c.Share, Fixed: .1, Spread: 6, Directions: Strokes(d.Train)},
 		Train:        d.Train,
 		Units:        d.Units,
+		Form:         units.Form{Height: Side, Width: Side},
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    c.Tolerance,

@@ -61,8 +61,8 @@ func JudgeLikelihood(r *run.Run, m *fit.Model, d *DigitData, n int, noise float6
 // pictures cost at the precision of 256 grey levels under a density q,
 // 8 − (log q(z) + log |det ∂z/∂x|)/(d·log 2), and their standard error over
 // the points; those whose log q is not finite are left out.
-func bitsPerDim(u *units.Units, points blas32.General, logPDF []float64) (bits, standardError float64, err error) {
-	volume, err := u.LogVolume(points)
+func bitsPerDim(u units.Pixels, points blas32.General, logPDF []float64) (bits, standardError float64, err error) {
+	volume, err := u.LogVolume(points, blas32.General{})
 	if err != nil {
 		return 0, 0, err
 	}

@@ -9,6 +9,8 @@ import (
 	"cmf/data/units"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // The uniform law of grey levels costs 8 bits a pixel in any units; a density
@@ -19,12 +21,12 @@ func TestBitsPerDim(t *testing.T) {
 	for i := range grey.Data {
 		grey.Data[i] = float32(i) / (n*d - 1)
 	}
-	for _, u := range []*units.Units{{Alpha: .1}, {Alpha: .01, Center: slices.Repeat([]float64{.7}, d)}} {
+	for _, u := range []units.Pixels{{Alpha: .1}, {Alpha: .01, Center: slices.Repeat([]float64{.7}, d)}} {
 		x, err := (&DigitData{Units: u}).Dequantised(grey, random.New(1, "levels", 0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		jacobian, err := u.LogVolume(x)
+		jacobian, err := u.LogVolume(x, blas32.General{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +38,7 @@ func TestBitsPerDim(t *testing.T) {
 			logPDF[2] = math.NaN()
 			bits, se, err := bitsPerDim(u, x, logPDF)
 			if want := 8 - gain/(d*math.Ln2); err != nil || math.Abs(bits-want) > 1e-9 || se > 1e-9 {
-				t.Errorf("%s: %g ± %g bits, want %g; error %v", fmt.Sprintf("%+v, gain %g", *u, gain), bits, se, want, err)
+				t.Errorf("%s: %g ± %g bits, want %g; error %v", fmt.Sprintf("%+v, gain %g", u, gain), bits, se, want, err)
 			}
 		}
 	}

@@ -190,20 +190,21 @@ func (r *Run) Resolve(name, value string) error {
 
 // SavePoints writes points in the units of learning as NAME.npy in the data's,
 // and NAME.csv where these came from a table.
-func (r *Run) SavePoints(name string, u *units.Units, z blas32.General) error {
-	x, err := u.Data(z)
+func (r *Run) SavePoints(name string, u units.Units, f units.Form, z blas32.General) error {
+	x, err := u.Data(z, nil)
 	if err != nil {
 		return err
 	}
-	return r.SaveRows(name, u, u.Columns, x)
+	return r.SaveRows(name, f, f.Columns, x)
 }
 
-// SaveRows writes rows under a header.
-func (r *Run) SaveRows(name string, u *units.Units, header []string, x blas32.General) error {
+// SaveRows writes rows as NAME.npy, and under a header as NAME.csv where the data
+// came from a table.
+func (r *Run) SaveRows(name string, f units.Form, header []string, x blas32.General) error {
 	if err := data.WriteNPY(r.Path(name+".npy"), x); err != nil {
 		return fmt.Errorf("%s.npy: %w", name, err)
 	}
-	if !u.Table {
+	if !f.Table {
 		return nil
 	}
 	if err := data.WriteCSV(r.Path(name+".csv"), header, x); err != nil {

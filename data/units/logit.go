@@ -3,58 +3,15 @@ package units
 import (
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Transform maps pixels in [0, 1] to data units, the coordinates in which a
-// potential is learned, pixel by pixel.
-type Transform interface {
-	// Forward writes the data units of the (n, d) batch pixels, in [0, 1], into
-	// dst, of the same shape; dst may be pixels. With rng it first dequantises,
-	// x̃ = (255x + u)/256 with u uniform on [0, 1), so that grey levels have a
-	// density; with a nil rng x̃ = x.
-	Forward(dst, pixels blas32.General, rng *rand.Rand) error
-
-	// Inverse writes the pixels of the (n, d) batch x of data units into dst,
-	// clipped to [0, 1]; dst may be x. Dequantisation is not undone.
-	Inverse(dst, x blas32.General) error
-
-	// LogDetJacobian writes Σ_k log |dx_k/dx̃_k| of each row of the (n, d) batch
-	// x of data units, as Forward wrote them, into dst, of length n. With q the
-	// density of x and 256 grey levels, bits per dimension are
-	// 8 − (log q(x) + Σ_k log |dx_k/dx̃_k|) / (d·log 2).
-	LogDetJacobian(dst []float64, x blas32.General) error
-}
-
-var (
-	_ Transform = Linear{}
-	_ Transform = Logit{}
-)
-
-// Linear is the identity: data units are pixels.
-type Linear struct{}
-
-// Forward implements Transform.
-func (Linear) Forward(dst, pixels blas32.General, rng *rand.Rand) error {
-	return forward(dst, pixels, rng, func(x float64) float64 { return x })
-}
-
-// Inverse implements Transform.
-func (Linear) Inverse(dst, x blas32.General) error {
-	return inverse(dst, x, func(x float64) float64 { return x })
-}
-
-// LogDetJacobian implements Transform.
-func (Linear) LogDetJacobian(dst []float64, x blas32.General) error {
-	return logDet(dst, x, func(float64) float64 { return 0 })
-}
-
-// Logit is x = s·logit(α + (1−2α)x̃), under which whatever is generated lands in
-// the range of pixels (L. Dinh, J. Sohl-Dickstein, S. Bengio, Density estimation
+// Logit maps pixels in [0, 1], pixel by pixel, to x = s·logit(α + (1−2α)x̃), so that
+// whatever is generated lands in the range of pixels (L. Dinh, J. Sohl-Dickstein, S. Bengio, Density estimation
 // using Real NVP, 2017, §4.1).
 type Logit struct {
 	// Alpha is α, in (0, ½); 0 means 0.05.
@@ -64,8 +21,10 @@ type Logit struct {
 	Scale float64
 }
 
-// Forward implements Transform.
-func (t Logit) Forward(dst, pixels blas32.General, rng *rand.Rand) error {
+// Forward writes the logits of the (n, d) batch pixels, in [0, 1], into dst, of the
+// same shape; dst may be pixels. With rng it first dequantises, x̃ = (255x + u)/256
+// with u uniform on [0, 1), so that grey levels have a density; with a nil rng x̃ = x.
+func (t Logit) Forward(dst, pixels blas32.General, rng *random.Stream) error {
 	alpha, scale, err := t.parameters()
 	if err != nil {
 		return err
@@ -76,7 +35,8 @@ func (t Logit) Forward(dst, pixels blas32.General, rng *rand.Rand) error {
 	})
 }
 
-// Inverse implements Transform.
+// Inverse writes the pixels of the (n, d) batch x of logits into dst, clipped to
+// [0, 1]; dst may be x. Dequantisation is not undone.
 func (t Logit) Inverse(dst, x blas32.General) error {
 	alpha, scale, err := t.parameters()
 	if err != nil {
@@ -87,7 +47,9 @@ func (t Logit) Inverse(dst, x blas32.General) error {
 	})
 }
 
-// LogDetJacobian implements Transform.
+// LogDetJacobian writes Σ_k log |dx_k/dx̃_k| of each row of the (n, d) batch x of
+// logits into dst, of length n. With q the density of x and 256 grey levels, bits per
+// dimension are 8 − (log q(x) + Σ_k log |dx_k/dx̃_k|) / (d·log 2).
 func (t Logit) LogDetJacobian(dst []float64, x blas32.General) error {
 	alpha, scale, err := t.parameters()
 	if err != nil {
@@ -119,7 +81,7 @@ func (t Logit) parameters() (alpha, scale float64, err error) {
 	return alpha, scale, nil
 }
 
-func forward(dst, pixels blas32.General, rng *rand.Rand, f func(x float64) float64) error {
+func forward(dst, pixels blas32.General, rng *random.Stream, f func(x float64) float64) error {
 	if err := batch.CheckSameShape("dst", dst, "pixels", pixels); err != nil {
 		return fmt.Errorf("transform pixels: %w", err)
 	}

@@ -2,18 +2,17 @@ package units
 
 import (
 	"math"
-	rand "math/rand/v2"
 	"strings"
 	"testing"
 
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"pgregory.net/rapid"
 )
 
-var transforms = map[string]Transform{
-	"linear":       Linear{},
+var transforms = map[string]Logit{
 	"logit":        Logit{},
 	"scaled logit": Logit{Alpha: 1e-3, Scale: .3},
 }
@@ -77,7 +76,11 @@ func TestDequantisation(t *testing.T) {
 		pixels.Data[k] = float32(k%256) / 255
 	}
 	noisy := batch.New(1, 2000)
-	if err := (Linear{}).Forward(noisy, pixels, rand.New(rand.NewPCG(1, 2))); err != nil {
+	err := Logit{}.Forward(noisy, pixels, random.New(1, "levels", 0))
+	if err == nil {
+		err = Logit{}.Inverse(noisy, noisy)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	var mean float64
@@ -135,10 +138,10 @@ func TestTransformRefuses(t *testing.T) {
 		want string
 	}{
 		"pixel":      {Logit{}.Forward(good, bad, nil), "row 1, column 1 is 1.5; it must be in [0, 1]"},
-		"NaN":        {Linear{}.Forward(good, nan, nil), "row 0, column 0 is NaN"},
+		"NaN":        {Logit{}.Forward(good, nan, nil), "row 0, column 0 is NaN"},
 		"shape":      {Logit{}.Forward(batch.New(2, 2), good, nil), "dst has shape (2, 2), pixels has (2, 3)"},
 		"short data": {Logit{}.Inverse(good, short), "x: 4 values; the shape (2, 3) with stride 3 needs 6"},
-		"stride":     {Linear{}.Inverse(blas32.General{Rows: 2, Cols: 3}, good), "dst: the stride 0"},
+		"stride":     {Logit{}.Inverse(blas32.General{Rows: 2, Cols: 3}, good), "dst: the stride 0"},
 		"alpha":      {Logit{Alpha: .5}.Forward(good, good, nil), "Alpha is 0.5; it must be in (0, 0.5)"},
 		"scale":      {Logit{Scale: -1}.Inverse(good, good), "Scale is -1; it must be positive"},
 		"log det":    {Logit{}.LogDetJacobian(make([]float64, 3), good), "dst has length 3; x has 2 rows"},
