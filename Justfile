@@ -12,14 +12,14 @@ test:
     go test ./...
 
 race:
-    go test -race -short ./graph/... ./solvers ./layers ./losses
+    go test -race -short ./graph/... ./solvers/... ./layers ./losses
 
 lint:
     go vet ./...
     go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 bench:
-    go test -run '^$' -bench . ./graph/... ./solvers
+    go test -run '^$' -bench . ./graph/... ./solvers/...
 
 # retrain the network in whose features digits are compared
 classifier:
@@ -28,3 +28,10 @@ classifier:
 # rewrite the committed assembly
 generate:
     go generate ./graph/kernel ./graph/blas
+
+# give the module another path, such as example.org/you/cmf, and build it
+rename path:
+    go mod edit -module {{path}}
+    grep -rlZ --include='*.go' 'cmf/' . | xargs -0 perl -pi -e 's|(?<![\w./])cmf/(?=[a-z])|{{path}}/|g'
+    gofmt -w data experiments graph layers losses solvers
+    go build ./...
