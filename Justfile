@@ -12,14 +12,14 @@ test:
     go test ./...
 
 race:
-    go test -race -short ./graph/... ./solvers ./layers ./losses
+    go test -race -short ./graph/... ./solvers/... ./layers ./losses
 
 lint:
     go vet ./...
-    go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+    go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 
 bench:
-    go test -run '^$' -bench . ./graph/... ./solvers
+    go test -run '^$' -bench . ./graph/... ./solvers/...
 
 # retrain the network in whose features digits are compared
 classifier:
@@ -27,4 +27,4 @@ classifier:
 
 # rewrite the committed assembly
 generate:
-    go generate ./graph/kernel ./graph/blas
+    go generate ./graph/...
