@@ -16,7 +16,7 @@ race:
 
 lint:
     go vet ./...
-    go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+    go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 
 bench:
     go test -run '^$' -bench . ./graph/... ./solvers/...
@@ -27,7 +27,7 @@ classifier:
 
 # rewrite the committed assembly
 generate:
-    go generate ./graph/kernel ./graph/blas
+    go generate ./graph/...
 
 # give the module another path, such as example.org/you/cmf, and build it
 rename path:

@@ -6,7 +6,7 @@
 //
 // What they are made of lies below, each package of the next:
 //
-//	picture, sweep  what experiments on pictures share; ablations
+//	picture, sweep  what experiments on pictures share, and picture/inpaint; ablations
 //	fit             trains a potential; the model that comes of it, drawn from, saved, loaded
 //	run             an experiment as a command: its configuration, its folder, its progress
 //	report          report.json, index.html, metrics.jsonl, TensorBoard

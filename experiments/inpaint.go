@@ -9,8 +9,8 @@ import (
 	"cmf/experiments/config"
 	"cmf/experiments/figure"
 	"cmf/experiments/picture"
+	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
-	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -39,7 +39,7 @@ func (c *InpaintConfig) Validate() error {
 		return err
 	}
 	for _, name := range c.holes() {
-		if err := config.OneOf("CMF_HOLES", name, picture.HoleNames...); err != nil {
+		if err := config.OneOf("CMF_HOLES", name, inpaint.HoleNames...); err != nil {
 			return err
 		}
 	}
@@ -81,37 +81,38 @@ var Inpaint = run.Definition[InpaintConfig]{
 }
 
 func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
-	p, err := openPrior(ctx, r, c)
+	p, origin, err := openPrior(ctx, r, c)
 	if err != nil || p == nil {
 		return err
 	}
-	r.Report.Notes = append(r.Report.Notes, "Holes are filled by "+p.describe+".",
+	r.Report.Notes = append(r.Report.Notes, "Holes are filled by "+origin+".",
 		"PSNR pools the squared error of all hidden pixels, in [0, 1], of all digits; SSIM is the mean over hidden pixels. psnr, ssim and accuracy are those of the mean completion, over the states of a digit's chains; psnr_draw, ssim_draw and accuracy_draw those of single draws. The baseline is the Gaussian conditional mean, fitted in pixels or in the model's units, whichever has the higher PSNR.",
 		"Method A samples the model's own posterior. Method B is exact for Gaussians only: where ∇²w varies much, its draws drift from that posterior with the steps, most of all where single pixels are hidden among seen ones.")
-	judge, err := newInpaintJudge(p, c.Digits)
+	judge, err := inpaint.NewJudge(p, c.Digits)
 	if err != nil {
 		return err
 	}
-	observed, err := p.digits.Units.Learning(judge.truth)
+	observed, err := p.Digits.Units.Learning(judge.Truth)
 	if err != nil {
 		return err
 	}
+	options := inpaint.Options{Draws: c.Draws, Noise: c.Noise, Trajectories: c.Trajectories, Leaps: c.Leaps, Deviation: c.Deviation, Clamped: c.Clamped}
 	kept := blas32.General{Cols: picture.Pixels, Stride: picture.Pixels}
 	for _, name := range c.holes() {
-		h := picture.NewHole(name, c.Seed)
+		h := inpaint.NewHole(name, c.Seed)
 		r.Progress.Log.Info("filling", "hole", name, "digits", c.Digits, "draws", c.Draws)
-		shown, err := judge.references(r, p, h, observed)
+		shown, err := judge.References(r, p, h, observed)
 		if err != nil {
 			return err
 		}
 		for _, m := range []struct {
 			name, label string
-			draw        drawFills
+			fill        inpaint.Method
 		}{
-			{"posterior", "posterior (A)", fillByPosterior},
-			{"clamped", "clamped (B)", fillByClamping},
+			{"posterior", "posterior (A)", inpaint.ByPosterior},
+			{"clamped", "clamped (B)", inpaint.ByClamping},
 		} {
-			f, err := m.draw(ctx, p, h, observed, c, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(picture.HoleNames, name))))
+			f, err := m.fill(ctx, p, h, observed, options, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(inpaint.HoleNames, name))))
 			if ctx.Err() != nil {
 				r.Report.Stopped = "interrupted while filling the hole " + name
 				return nil
@@ -119,38 +120,24 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 			if err != nil {
 				return fmt.Errorf("filling the hole %s by the method %s: %w", name, m.name, err)
 			}
-			mean := keepObserved(f.mean(c.Digits), judge.truth, h)
-			draws := keepObserved(f.draws, judge.truth, h)
-			if err := judge.measure(r, h, m.name, mean, draws, f); err != nil {
+			mean := inpaint.KeepObserved(f.Mean(c.Digits), judge.Truth, h)
+			draws := inpaint.KeepObserved(f.Draws, judge.Truth, h)
+			if err := judge.Measure(r, h, m.name, mean, draws, f); err != nil {
 				return err
 			}
-			shown.add(m.label+": mean", mean, 1)
-			shown.add("draws", draws, c.Draws)
+			shown.Add(m.label+": mean", mean, 1)
+			shown.Add("draws", draws, c.Draws)
 			if m.name == "posterior" {
 				kept.Rows, kept.Data = kept.Rows+draws.Rows, append(kept.Data, draws.Data...)
 			}
 		}
 		file := "inpaint_" + name + ".png"
-		if err := figure.DrawTiles(r.Path(file), shown.grids...); err != nil {
+		if err := figure.DrawTiles(r.Path(file), shown.Grids...); err != nil {
 			return err
 		}
 		r.AddFigure(file, "Hole "+name+": held-out digits; what is seen of them; completions by the reference methods; mean and single draws of methods A and B.")
-		judge.headline(r, h)
+		judge.Headline(r, h)
 	}
-	r.Page.Summary = "Digits completed by " + p.describe + "."
+	r.Page.Summary = "Digits completed by " + origin + "."
 	return r.SaveSamples(kept)
-}
-
-// keepObserved puts the observed pixels of the truth back into completions, each
-// row of which belongs to a digit, in their order.
-func keepObserved(x, truth blas32.General, h picture.Hole) blas32.General {
-	each := x.Rows / truth.Rows
-	for i := range x.Rows {
-		for k, seen := range h.Observed {
-			if seen {
-				batch.Row(x, i)[k] = batch.Row(truth, i/each)[k]
-			}
-		}
-	}
-	return x
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -15,9 +14,6 @@ import (
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/solvers/batch"
-	"cmf/solvers/random"
-
-	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // seconds configures a run of seconds, without data and without a network.
@@ -133,75 +129,5 @@ func TestInpaintBadInput(t *testing.T) {
 				t.Errorf("error %v, want one that says %q", err, c.want)
 			}
 		})
-	}
-}
-
-func TestHoles(t *testing.T) {
-	for name, want := range map[string][2]int{"half": {392, 392}, "centre": {196, 196}, "random": {340, 444}, "scribble": {80, 400}} {
-		h := picture.NewHole(name, 3)
-		if n := len(h.Hidden()); n < want[0] || n > want[1] {
-			t.Errorf("the hole %s has %d pixels, want %d to %d", name, n, want[0], want[1])
-		}
-	}
-	if h := picture.NewHole("centre", 3); h.Observed[14*picture.Side+14] || !h.Observed[6*picture.Side+14] || !h.Observed[14*picture.Side+21] || h.Observed[20*picture.Side+20] {
-		t.Error("the hole in the centre is elsewhere")
-	}
-}
-
-// PSNR of a known error, SSIM of a picture with itself, its negative and a
-// constant, and the deviation of known draws.
-func TestInpaintMetrics(t *testing.T) {
-	truth := batch.New(2, picture.Pixels)
-	random.New(1, "picture", 0).Normals(truth.Data)
-	for i, v := range truth.Data {
-		truth.Data[i] = .5 + .2*max(-2, min(2, v))
-	}
-	hidden := picture.NewHole("centre", 1).Hidden()
-	off, negative, flat := batch.New(2, picture.Pixels), batch.New(2, picture.Pixels), batch.New(2, picture.Pixels)
-	for i, v := range truth.Data {
-		off.Data[i], negative.Data[i], flat.Data[i] = v+.1, 1-v, .5
-	}
-	if got := picture.HolePSNR(truth, off, hidden); math.Abs(got-20) > 1e-4 {
-		t.Errorf("an error of .1 gives %g dB, want 20", got)
-	}
-	if got := picture.HoleSSIM(truth, truth, hidden); math.Abs(got-1) > 1e-9 {
-		t.Errorf("SSIM with itself %g, want 1", got)
-	}
-	if got := picture.HoleSSIM(truth, negative, hidden); got > -.8 {
-		t.Errorf("SSIM with the negative %g, want near −1", got)
-	}
-	if got := picture.HoleSSIM(truth, flat, hidden); math.Abs(got) > .1 {
-		t.Errorf("SSIM with a constant %g, want near 0", got)
-	}
-	// Draws ±.3 about anything have the unbiased deviation .3·√2.
-	draws := batch.New(4, picture.Pixels)
-	for i := range draws.Rows {
-		for k := range picture.Pixels {
-			batch.Row(draws, i)[k] = batch.Row(truth, i/2)[k] + .3*float32(1-2*(i%2))
-		}
-	}
-	if got := picture.Diversity(draws, 2, hidden); math.Abs(got-.3*math.Sqrt2) > 1e-6 {
-		t.Errorf("diversity %g, want %g", got, .3*math.Sqrt2)
-	}
-	if got := picture.Diversity(blas32.General{Rows: 4, Cols: picture.Pixels, Stride: 0, Data: batch.Row(truth, 0)}, 2, hidden); got > 1e-6 {
-		t.Errorf("diversity of equal draws %g", got)
-	}
-}
-
-// Each digit to complete comes with its own label.
-func TestInpaintLabels(t *testing.T) {
-	set := images.StandIn(1, 1000, 500)
-	j, err := newInpaintJudge(&prior{digits: &picture.DigitData{Set: set}}, 60)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, label := range j.labels {
-		found := false
-		for k := range set.Test.Rows {
-			found = found || set.TestLabels[k] == label && slices.Equal(batch.Row(set.Test, k), batch.Row(j.truth, i))
-		}
-		if !found {
-			t.Fatalf("digit %d has not the label %d", i, label)
-		}
 	}
 }

@@ -21,9 +21,9 @@ import (
 // planned is an ablation up to the plan of its cells.
 type planned struct{ run.Experiment }
 
-func (planned) name() string { return "ablation" }
+func (planned) Command() string { return "ablation" }
 
-func (planned) load([]string, io.Writer) ([]config.Setting, error) {
+func (planned) Settings([]string, io.Writer) ([]config.Setting, error) {
 	few := ToyAblation
 	few.Sets, few.Variants, few.Seeds = few.Sets[:1], few.Variants[:2], 1
 	return few.Settings(nil, io.Discard)

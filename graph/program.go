@@ -107,7 +107,8 @@ func (s *Scope) Compile(outputs map[string]*gorgonia.Node) (*Program, error) {
 		p.in[n.Name()] = matrixOf(n.Value().(*tensor.Dense))
 	}
 	if tape.Load() {
-		return p, p.useTape(s, names, outputs)
+		p.useTape(s, names, outputs)
+		return p, nil
 	}
 	nodes := make([]*gorgonia.Node, len(names))
 	for i, name := range names {
@@ -126,7 +127,7 @@ func (s *Scope) Compile(outputs map[string]*gorgonia.Node) (*Program, error) {
 
 // useTape runs the graph on Gorgonia's TapeMachine. That machine writes over
 // inputs, weights among them, so every run gets copies.
-func (p *Program) useTape(s *Scope, names []string, outputs map[string]*gorgonia.Node) error {
+func (p *Program) useTape(s *Scope, names []string, outputs map[string]*gorgonia.Node) {
 	sources := make(map[*gorgonia.Node]*tensor.Dense)
 	// It runs every node of the graph, those that no output needs too.
 	for _, n := range s.g.AllNodes() {
@@ -163,7 +164,6 @@ func (p *Program) useTape(s *Scope, names []string, outputs map[string]*gorgonia
 		}
 		return nil
 	}
-	return nil
 }
 
 func matrixOf(t *tensor.Dense) Matrix {

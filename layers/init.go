@@ -63,7 +63,7 @@ type Start struct {
 // Init initialises the float32 network m on data of shape (n, d), n ≥ 2: a
 // sample of ρ, or of any law over which the hinges are to spread.
 func (o Start) Init(m *ICNN, data blas32.General, rng *random.Stream) error {
-	o = o.withDefaults(data)
+	o = o.withDefaults()
 	switch d := m.Dim(); {
 	case m.Float64:
 		return errors.New("layers: initialisation needs a float32 network")
@@ -91,7 +91,7 @@ func (o Start) Init(m *ICNN, data blas32.General, rng *random.Stream) error {
 	return o.matchMean(m, data)
 }
 
-func (o Start) withDefaults(data blas32.General) Start {
+func (o Start) withDefaults() Start {
 	set := func(v *float64, zero float64) {
 		if *v == 0 {
 			*v = zero

@@ -108,8 +108,8 @@ func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, he
 	if d.Baseline, err = exact.FitGaussian(d.Train, 1e-4); err != nil {
 		return nil, err
 	}
-	d.Law, err = smooth(d.Train, d.Baseline, c.Noise, core.Seed)
-	return d, err
+	d.Law = smooth(d.Train, d.Baseline, c.Noise, core.Seed)
+	return d, nil
 }
 
 // Dequantised are pictures in the model's units, their grey levels spread.
@@ -196,16 +196,16 @@ func loadDigits(ctx context.Context, r *run.Run, c *config.Core, train, heldOut 
 // smooth adds N(0, noise²) to every pixel of x in place and to the Gaussian
 // fitted to it. A pixel that is black or white in nearly all digits has next to
 // no variance; the map would spend its curvature there, on what the eye cannot see.
-func smooth(x blas32.General, fit *exact.Gaussian, noise float64, seed uint64) (*exact.Gaussian, error) {
+func smooth(x blas32.General, fit *exact.Gaussian, noise float64, seed uint64) *exact.Gaussian {
 	if noise == 0 {
-		return fit, nil
+		return fit
 	}
 	AddNoise(x, noise, random.New(seed, "smoothing", 0))
 	values := make([]float64, len(fit.Values))
 	for k, v := range fit.Values {
 		values[k] = v + noise*noise
 	}
-	return &exact.Gaussian{Mean: fit.Mean, Values: values, Vectors: fit.Vectors}, nil
+	return &exact.Gaussian{Mean: fit.Mean, Values: values, Vectors: fit.Vectors}
 }
 
 // AddNoise adds N(0, noise²) to every entry of x.

@@ -66,13 +66,13 @@ func (s *kernels[T]) column(p *sum[T], t *Term[T], w *workspace[T], at part, j i
 			first = at.i1 - 16
 		}
 		s.dots(t.K, &t.A[first*t.LDA], ld, &b[0], sums)
-		c, new := p.c[i*p.ldc+j:], sums[i-first:][:rows]
+		c, added := p.c[i*p.ldc+j:], sums[i-first:][:rows]
 		if beta == 0 && p.alpha == 1 && offset == 0 {
-			for r, sum := range new {
+			for r, sum := range added {
 				c[r*p.ldc] = sum
 			}
 		} else {
-			for r, sum := range new {
+			for r, sum := range added {
 				sum = p.alpha*sum + offset
 				if beta != 0 {
 					sum += beta * kernel.Flush(c[r*p.ldc])

@@ -1,4 +1,4 @@
-package experiments
+package inpaint
 
 import (
 	"math"
@@ -14,18 +14,19 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// inpaintJudge measures completions of held-out digits.
-type inpaintJudge struct {
-	truth      blas32.General // (n, 784), pixels
+// Judge measures completions of held-out digits.
+type Judge struct {
+	Truth      blas32.General // (n, 784), pixels
 	labels     []uint8
 	classifier *picture.Classifier
 	inPixels   *exact.Gaussian // fitted to training pixels
 	train      blas32.General
 }
 
-func newInpaintJudge(p *prior, n int) (*inpaintJudge, error) {
-	set := p.digits.Set
-	j := &inpaintJudge{truth: picture.Spread(set.Test, n), train: set.Train}
+// NewJudge judges completions of n held-out digits, spread over the test set.
+func NewJudge(p *Prior, n int) (*Judge, error) {
+	set := p.Digits.Set
+	j := &Judge{Truth: picture.Spread(set.Test, n), train: set.Train}
 	for _, k := range picture.SpreadRows(set.Test.Rows, n) {
 		j.labels = append(j.labels, set.TestLabels[k])
 	}
@@ -37,20 +38,20 @@ func newInpaintJudge(p *prior, n int) (*inpaintJudge, error) {
 	return j, err
 }
 
-// inpaintPicture is the figure of one hole, growing to the right.
-type inpaintPicture struct{ grids []figure.Tiles }
+// Figure is the figure of one hole, growing to the right.
+type Figure struct{ Grids []figure.Tiles }
 
-// add puts the first digits' completions, columns of each, into the figure.
-func (p *inpaintPicture) add(title string, x blas32.General, columns int) {
-	const shown = 12
-	p.grids = append(p.grids, figure.Tiles{Title: title, Pixels: batch.Rows(x, 0, min(shown*columns, x.Rows)), Height: picture.Side, Width: picture.Side, Columns: columns, Scale: 2})
+// Add puts the first digits' completions, columns of each, into the figure.
+func (p *Figure) Add(title string, x blas32.General, columns int) {
+	const digits = 12
+	p.Grids = append(p.Grids, figure.Tiles{Title: title, Pixels: batch.Rows(x, 0, min(digits*columns, x.Rows)), Height: side, Width: side, Columns: columns, Scale: 2})
 }
 
-// references fills a hole without the model: by the mean of training digits, by
+// References fills a hole without the model: by the mean of training digits, by
 // the one nearest in what is observed, and by Gaussian conditional means.
-func (j *inpaintJudge) references(r *run.Run, p *prior, h picture.Hole, observed blas32.General) (*inpaintPicture, error) {
-	n := j.truth.Rows
-	average, seen := batch.New(n, picture.Pixels), keepObserved(batch.New(n, picture.Pixels), j.truth, h)
+func (j *Judge) References(r *run.Run, p *Prior, h Hole, observed blas32.General) (*Figure, error) {
+	n := j.Truth.Rows
+	average, seen := batch.New(n, picture.Pixels), KeepObserved(batch.New(n, picture.Pixels), j.Truth, h)
 	mean := batch.Means(j.train)
 	for i := range average.Data {
 		average.Data[i] = float32(mean[i%picture.Pixels])
@@ -59,24 +60,24 @@ func (j *inpaintJudge) references(r *run.Run, p *prior, h picture.Hole, observed
 	if err != nil {
 		return nil, err
 	}
-	inPixels, err := conditionalMean(j.inPixels, j.truth, h)
+	inPixels, err := conditionalMean(j.inPixels, j.Truth, h)
 	if err != nil {
 		return nil, err
 	}
 	for i, v := range inPixels.Data {
 		inPixels.Data[i] = min(1, max(0, v))
 	}
-	inUnits, err := conditionalMean(p.digits.Baseline, observed, h)
+	inUnits, err := conditionalMean(p.Digits.Baseline, observed, h)
 	if err == nil {
-		inUnits, err = p.digits.Pixels(inUnits)
+		inUnits, err = p.Digits.Pixels(inUnits)
 	}
 	if err != nil {
 		return nil, err
 	}
-	picture := new(inpaintPicture)
-	picture.add("digit", j.truth, 1)
-	picture.add("seen", greyHole(seen, h), 1)
-	floor, err := j.classifier.Accuracy(j.truth, j.labels)
+	shown := new(Figure)
+	shown.Add("digit", j.Truth, 1)
+	shown.Add("seen", greyHole(seen, h), 1)
+	floor, err := j.classifier.Accuracy(j.Truth, j.labels)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (j *inpaintJudge) references(r *run.Run, p *prior, h picture.Hole, observed
 		{"gaussian_units", "", inUnits, true},
 		{"gaussian_pixels", "Gaussian", inPixels, true},
 	} {
-		x := keepObserved(m.x, j.truth, h)
+		x := KeepObserved(m.x, j.Truth, h)
 		numbers, err := j.numbers(h, x, x)
 		if err != nil {
 			return nil, err
@@ -108,18 +109,18 @@ func (j *inpaintJudge) references(r *run.Run, p *prior, h picture.Hole, observed
 			}
 		}
 		if m.title != "" {
-			picture.add(m.title, x, 1)
+			shown.Add(m.title, x, 1)
 		}
 	}
 	for _, method := range []string{"posterior", "clamped"} {
 		r.Report.Floor[h.Name+"."+method+".accuracy"], r.Report.Floor[h.Name+"."+method+".accuracy_draw"] = floor, floor
 	}
-	return picture, nil
+	return shown, nil
 }
 
 // nearest completes each digit by the training digit nearest to it in what is
 // observed.
-func (j *inpaintJudge) nearest(h picture.Hole) (blas32.General, error) {
+func (j *Judge) nearest(h Hole) (blas32.General, error) {
 	masked := func(x blas32.General) blas32.General {
 		out := batch.New(x.Rows, x.Cols)
 		for i := range x.Rows {
@@ -131,11 +132,11 @@ func (j *inpaintJudge) nearest(h picture.Hole) (blas32.General, error) {
 		}
 		return out
 	}
-	_, index, err := metric.NearestDistance(masked(j.truth), masked(j.train))
+	_, index, err := metric.NearestDistance(masked(j.Truth), masked(j.train))
 	if err != nil {
 		return blas32.General{}, err
 	}
-	out := batch.New(j.truth.Rows, picture.Pixels)
+	out := batch.New(j.Truth.Rows, picture.Pixels)
 	for i, k := range index {
 		copy(batch.Row(out, i), batch.Row(j.train, k))
 	}
@@ -144,7 +145,7 @@ func (j *inpaintJudge) nearest(h picture.Hole) (blas32.General, error) {
 
 // conditionalMean is a copy of x with the hole filled by its mean under a law
 // given the rest.
-func conditionalMean(law *exact.Gaussian, x blas32.General, h picture.Hole) (blas32.General, error) {
+func conditionalMean(law *exact.Gaussian, x blas32.General, h Hole) (blas32.General, error) {
 	given, err := law.Given(h.Observed)
 	if err != nil {
 		return blas32.General{}, err
@@ -155,7 +156,7 @@ func conditionalMean(law *exact.Gaussian, x blas32.General, h picture.Hole) (bla
 }
 
 // greyHole paints the hole grey.
-func greyHole(x blas32.General, h picture.Hole) blas32.General {
+func greyHole(x blas32.General, h Hole) blas32.General {
 	for i := range x.Rows {
 		for _, k := range h.Hidden() {
 			batch.Row(x, i)[k] = .5
@@ -166,12 +167,12 @@ func greyHole(x blas32.General, h picture.Hole) blas32.General {
 
 // numbers measures completions: the mean of each digit, (n, 784), and its draws,
 // (n·m, 784); where there is one each, they may be the same.
-func (j *inpaintJudge) numbers(h picture.Hole, mean, draws blas32.General) (report.Numbers, error) {
-	n := j.truth.Rows
+func (j *Judge) numbers(h Hole, mean, draws blas32.General) (report.Numbers, error) {
+	n := j.Truth.Rows
 	each := draws.Rows / n
 	truths, labels := batch.New(draws.Rows, picture.Pixels), make([]uint8, draws.Rows)
 	for i := range draws.Rows {
-		copy(batch.Row(truths, i), batch.Row(j.truth, i/each))
+		copy(batch.Row(truths, i), batch.Row(j.Truth, i/each))
 		labels[i] = j.labels[i/each]
 	}
 	ofMean, err := j.classifier.Accuracy(mean, j.labels)
@@ -184,21 +185,21 @@ func (j *inpaintJudge) numbers(h picture.Hole, mean, draws blas32.General) (repo
 	}
 	hidden := h.Hidden()
 	return report.Numbers{
-		"psnr": picture.HolePSNR(j.truth, mean, hidden), "psnr_draw": picture.HolePSNR(truths, draws, hidden),
-		"ssim": picture.HoleSSIM(j.truth, mean, hidden), "ssim_draw": picture.HoleSSIM(truths, draws, hidden),
+		"psnr": PSNR(j.Truth, mean, hidden), "psnr_draw": PSNR(truths, draws, hidden),
+		"ssim": SSIM(j.Truth, mean, hidden), "ssim_draw": SSIM(truths, draws, hidden),
 		"accuracy": ofMean, "accuracy_draw": ofDraws,
 	}, nil
 }
 
-// measure reports a method's completions.
-func (j *inpaintJudge) measure(r *run.Run, h picture.Hole, method string, mean, draws blas32.General, f fills) error {
+// Measure reports a method's completions.
+func (j *Judge) Measure(r *run.Run, h Hole, method string, mean, draws blas32.General, f Fills) error {
 	numbers, err := j.numbers(h, mean, draws)
 	if err != nil {
 		return err
 	}
-	numbers["diversity"] = picture.Diversity(draws, draws.Rows/j.truth.Rows, h.Hidden())
+	numbers["diversity"] = Diversity(draws, draws.Rows/j.Truth.Rows, h.Hidden())
 	numbers["acceptance"], numbers["unconverged_share"] = f.acceptance, f.missed
-	if numbers["r_hat"], err = f.rHat(j.truth.Rows); err != nil {
+	if numbers["r_hat"], err = f.rHat(j.Truth.Rows); err != nil {
 		return err
 	}
 	for metric, v := range numbers {
@@ -207,8 +208,8 @@ func (j *inpaintJudge) measure(r *run.Run, h picture.Hole, method string, mean, 
 	return nil
 }
 
-// headline puts a hole's main numbers on the page.
-func (j *inpaintJudge) headline(r *run.Run, h picture.Hole) {
+// Headline puts a hole's main numbers on the page.
+func (j *Judge) Headline(r *run.Run, h Hole) {
 	for _, m := range []struct{ name, label string }{{"posterior", "A, posterior"}, {"clamped", "B, clamped"}} {
 		key := h.Name + "." + m.name + "."
 		r.Page.Headline = append(r.Page.Headline,
@@ -219,4 +220,18 @@ func (j *inpaintJudge) headline(r *run.Run, h picture.Hole) {
 			report.Headline{Metric: key + "accuracy_draw", Label: "— on single draws (baseline: on the mean)", Goal: report.Higher},
 			report.Headline{Metric: key + "diversity", Label: "— standard deviation over draws", Goal: report.Higher})
 	}
+}
+
+// KeepObserved puts the observed pixels of the truth back into completions, each
+// row of which belongs to a digit, in their order.
+func KeepObserved(x, truth blas32.General, h Hole) blas32.General {
+	each := x.Rows / truth.Rows
+	for i := range x.Rows {
+		for k, seen := range h.Observed {
+			if seen {
+				batch.Row(x, i)[k] = batch.Row(truth, i/each)[k]
+			}
+		}
+	}
+	return x
 }

@@ -1,4 +1,4 @@
-package picture
+package inpaint
 
 import (
 	"math"
@@ -8,9 +8,9 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// HolePSNR is −10·log₁₀ of the mean squared error over the hidden pixels of all
+// PSNR is −10·log₁₀ of the mean squared error over the hidden pixels of all
 // rows, in dB, for pixels in [0, 1].
-func HolePSNR(truth, x blas32.General, hidden []int) float64 {
+func PSNR(truth, x blas32.General, hidden []int) float64 {
 	var sum float64
 	for i := range truth.Rows {
 		a, b := batch.Row(truth, i), batch.Row(x, i)
@@ -22,16 +22,16 @@ func HolePSNR(truth, x blas32.General, hidden []int) float64 {
 	return -10 * math.Log10(sum/float64(truth.Rows*len(hidden)))
 }
 
-// HoleSSIM is the mean over rows and hidden pixels of the structural similarity
+// SSIM is the mean over rows and hidden pixels of the structural similarity
 // of 28×28 pictures in [0, 1], in windows of 7×7 pixels about each, cut at the
 // edges, with the constants .01² and .03². Z. Wang, A. C. Bovik, H. R. Sheikh,
 // E. P. Simoncelli, "Image Quality Assessment", IEEE Trans. Image Process. 13(4),
 // 2004, 600–612.
-func HoleSSIM(truth, x blas32.General, hidden []int) float64 {
+func SSIM(truth, x blas32.General, hidden []int) float64 {
 	var sum float64
 	for i := range truth.Rows {
 		for _, k := range hidden {
-			sum += similarity(batch.Row(truth, i), batch.Row(x, i), k/Side, k%Side)
+			sum += similarity(batch.Row(truth, i), batch.Row(x, i), k/side, k%side)
 		}
 	}
 	return sum / float64(truth.Rows*len(hidden))
@@ -41,9 +41,9 @@ func HoleSSIM(truth, x blas32.General, hidden []int) float64 {
 func similarity(a, b []float32, i, j int) float64 {
 	const reach, c1, c2 = 3, .01 * .01, .03 * .03
 	var n, sa, sb, saa, sbb, sab float64
-	for y := max(0, i-reach); y <= min(Side-1, i+reach); y++ {
-		for x := max(0, j-reach); x <= min(Side-1, j+reach); x++ {
-			p, q := float64(a[y*Side+x]), float64(b[y*Side+x])
+	for y := max(0, i-reach); y <= min(side-1, i+reach); y++ {
+		for x := max(0, j-reach); x <= min(side-1, j+reach); x++ {
+			p, q := float64(a[y*side+x]), float64(b[y*side+x])
 			n++
 			sa, sb, saa, sbb, sab = sa+p, sb+q, saa+p*p, sbb+q*q, sab+p*q
 		}

@@ -1,0 +1,2 @@
+// Package figure draws pictures: scatters, curves, heat maps, tiles, animations.
+package figure

@@ -1,0 +1,60 @@
+package fit_test
+
+import (
+	"bytes"
+	"math"
+	"runtime"
+	"testing"
+
+	"cmf/experiments/internal/plane"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+)
+
+// The losses of short runs are those of the past, so that no change of numbers goes
+// unseen. Who changes them on purpose puts in those that the test prints.
+func TestGoldenCurves(t *testing.T) {
+	// On amd64 the instruction sets and the three sources of products agree to some
+	// 1e-5 after 30 steps. Other processors may fuse and order sums otherwise.
+	tolerance := 1e-4
+	if runtime.GOARCH != "amd64" {
+		tolerance = 1e-3
+	}
+	for _, c := range []struct {
+		name       string
+		definition run.Definition[plane.Config]
+		variables  map[string]string
+		want       []float64 // the loss at steps 1, 10, 20, 30
+	}{
+		{"CMFGen, dual", plane.Moons, nil, []float64{1.91878, 1.686857, 1.483022, 1.483887}},
+		{"CMFGen, pairs by ULA and L-BFGS", plane.Moons, map[string]string{"CMF_LOSS": "pairs", "CMF_SAMPLER": "ula", "CMF_CONJUGATE": "lbfgs"}, []float64{1.347168, 1.059678, .3497639, .4024761}},
+		{"CMFGen, enot", plane.Moons, map[string]string{"CMF_LOSS": "dual+0.1*enot"}, []float64{1.927729, 1.690664, 1.482661, 1.495568}},
+		{"CMFGen, likelihood", plane.Moons, map[string]string{"CMF_LOSS": "likelihood"}, []float64{.8357971, .2197821, -.3803114, -.7428871}},
+		{"CMFGen, Sinkhorn", plane.Moons, map[string]string{"CMF_LOSS": "dual+0.1*sinkhorn"}, []float64{2.010529, 1.748103, 1.410797, 1.586143}},
+		{"CMFMA, monge-ampere", valley, nil, []float64{3.504395, 3.242392, 1.526293, 9.90166}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("CMF_OUT", t.TempDir())
+			t.Setenv("CMF_STEPS", "30")
+			for name, value := range c.variables {
+				t.Setenv(name, value)
+			}
+			r, err := run.Execute(t.Context(), c.definition, nil, new(bytes.Buffer))
+			if err != nil {
+				t.Fatal(err)
+			}
+			curves, err := report.ReadMetricsLog(r.Folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			loss := curves["loss"].Y
+			got := []float64{loss[0], loss[9], loss[19], loss[29]}
+			for k, want := range c.want {
+				if math.Abs(got[k]-want) > tolerance*math.Abs(want) {
+					t.Fatalf("losses %.7g, want %.7g within %g of each", got, c.want, tolerance)
+				}
+			}
+			t.Logf("losses %.7g", got)
+		})
+	}
+}

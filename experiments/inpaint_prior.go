@@ -1,0 +1,67 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"cmf/data/units"
+	"cmf/experiments/fit"
+	"cmf/experiments/picture"
+	"cmf/experiments/picture/inpaint"
+	"cmf/experiments/run"
+)
+
+// openPrior reads the potential of CMF_CHECKPOINT, or learns one, and says where it
+// comes from; nil if learning was interrupted.
+func openPrior(ctx context.Context, r *run.Run, c *InpaintConfig) (p *inpaint.Prior, origin string, err error) {
+	model, err := c.saved()
+	if err != nil {
+		return nil, "", fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
+	}
+	var of *units.Pixels
+	if model != nil {
+		u := model.Units().(units.Pixels) // saved has seen to it
+		of = &u
+	}
+	digits, err := c.Open(ctx, r, &c.Core, max(2000, c.Digits), of)
+	if err != nil {
+		return nil, "", err
+	}
+	if model != nil {
+		origin = fmt.Sprintf("the potential of %s, trained for %d steps", c.Checkpoint, model.State.Step)
+		p, err = inpaint.NewPrior(digits, model)
+		return p, origin, err
+	}
+	problem, err := c.Problem(&c.Core, digits)
+	if err != nil {
+		return nil, "", err
+	}
+	if model, err = fit.Fit(ctx, r, &c.Core, problem); err != nil || !model.Finished {
+		return nil, "", err
+	}
+	origin = fmt.Sprintf("a potential trained for %d steps in this run", model.State.Step)
+	p, err = inpaint.NewPrior(digits, model)
+	return p, origin, err
+}
+
+// saved is the model of CMF_CHECKPOINT, nil without one; what its units and its
+// noise depend on is read into c.
+func (c *InpaintConfig) saved() (*fit.Model, error) {
+	if c.Checkpoint == "" {
+		return nil, nil
+	}
+	m, err := fit.LoadModel(c.Checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	u, ok := m.Units().(units.Pixels)
+	if m.Evaluator.Dim() != picture.Pixels || !ok {
+		return nil, fmt.Errorf("it is of the experiment %s, with points of %d coordinates; one of the experiment mnist is needed", m.Origin.Experiment, m.Evaluator.Dim())
+	}
+	c.Alpha, c.Source = u.Alpha, m.Origin.Config["CMF_SOURCE"]
+	if c.Noise, err = strconv.ParseFloat(m.Origin.Config["CMF_NOISE"], 64); err != nil {
+		return nil, fmt.Errorf("its CMF_NOISE: %w", err)
+	}
+	return m, c.Validate()
+}

@@ -1,0 +1,193 @@
+package inpaint
+
+import (
+	"context"
+	"errors"
+
+	"cmf/experiments/picture"
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/exact"
+	"cmf/solvers/order"
+	"cmf/solvers/posterior"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// tolerance is the relative residual of the conjugates between steps. A
+// coarser one is felt in the misfit, and costs acceptance.
+const tolerance = 1e-3
+
+// Options say how completions are drawn.
+type Options struct {
+	Draws        int     // completions of each picture by each method
+	Noise        float64 // deviation of the smoothing noise that the model was trained with
+	Trajectories int     // of ByPosterior; a third are warm-up
+	Leaps        int     // gradients of a trajectory
+	Deviation    float64 // of the error with which ByPosterior sees pixels, in the model's units
+	Clamped      int     // steps of ByClamping; a third are warm-up
+}
+
+// Method draws completions of the observed pictures, (n, 784) in the model's units,
+// whose holes hold anything.
+type Method func(ctx context.Context, p *Prior, h Hole, observed blas32.General, o Options, rng *random.Stream) (Fills, error)
+
+// start repeats the observed pictures for their draws, adds the smoothing noise
+// that the model was trained with, and fills the hole by a draw of the Gaussian
+// fit's conditional law.
+func (p *Prior) start(h Hole, observed blas32.General, o Options, rng *random.Stream) (targets, x blas32.General, law *exact.Conditional, err error) {
+	if law, err = p.Digits.Law.Given(h.Observed); err != nil {
+		return targets, x, nil, err
+	}
+	targets, x = batch.New(observed.Rows*o.Draws, picture.Pixels), batch.New(observed.Rows*o.Draws, picture.Pixels)
+	rng.Normals(x.Data)
+	for i := range x.Rows {
+		from := batch.Row(observed, i/o.Draws)
+		copy(batch.Row(targets, i), from)
+		for k, v := range from {
+			batch.Row(x, i)[k] = v + float32(o.Noise)*batch.Row(x, i)[k]
+		}
+	}
+	return targets, x, law, law.Draw(x, rng)
+}
+
+// ByPosterior samples the noise y behind a picture from its posterior; see
+// posterior.Noise.
+func ByPosterior(ctx context.Context, p *Prior, h Hole, observed blas32.General, o Options, rng *random.Stream) (Fills, error) {
+	targets, x, _, err := p.start(h, observed, o, rng)
+	if err != nil {
+		return Fills{}, err
+	}
+	y := batch.New(x.Rows, x.Cols)
+	if err := p.w.Eval(x, nil, y); err != nil {
+		return Fills{}, err
+	}
+	chains, err := sampling.NewChains(y)
+	if err != nil {
+		return Fills{}, err
+	}
+	target := &posterior.Noise{
+		Potential: p.w, Noise: p.noise, Observed: targets, Mask: h.Observed, Deviation: o.Deviation,
+		Conjugate: &conjugate.LBFGS{Tolerance: tolerance}, Hessian: conjugate.HessianSolver{Tolerance: .02},
+		Preconditioner: p.preconditioner, Points: x,
+	}
+	sampler := sampling.Hamiltonian{Leaps: o.Leaps}
+	if sampler.Preconditioner, err = posterior.Preconditioner(p.ofNoise, p.atData, h.Observed, o.Deviation); err != nil {
+		return Fills{}, err
+	}
+	out := newFills(x.Rows, h)
+	solved := batch.New(x.Rows, x.Cols)
+	for t := range o.Trajectories {
+		if ctx.Err() != nil {
+			return Fills{}, ctx.Err()
+		}
+		acceptance, err := sampler.Run(target, chains, 1, rng)
+		if err != nil {
+			return Fills{}, err
+		}
+		out.acceptance += acceptance / float64(o.Trajectories)
+		if t < o.Trajectories/3 {
+			continue
+		}
+		// A trajectory that was rejected has left its own end in Points.
+		copy(solved.Data, target.Points.Data)
+		if _, err := target.Conjugate.Solve(p.w, chains.Y, solved, p.preconditioner); err != nil {
+			return Fills{}, err
+		}
+		if err := out.add(p, solved); err != nil {
+			return Fills{}, err
+		}
+	}
+	out.missed = float64(target.Unconverged) / float64(x.Rows*(o.Trajectories*o.Leaps+1))
+	return out, nil
+}
+
+// ByClamping alternates Langevin steps on the noise with putting the observed
+// pixels back; see posterior.Clamped.
+func ByClamping(ctx context.Context, p *Prior, h Hole, observed blas32.General, o Options, rng *random.Stream) (Fills, error) {
+	targets, x, law, err := p.start(h, observed, o, rng)
+	if err != nil {
+		return Fills{}, err
+	}
+	loop := &posterior.Clamped{
+		Potential: p.w, Noise: p.noise, Observed: targets, Mask: h.Observed,
+		Sampler: sampling.Langevin{Adjusted: true, Step: .1, Runaway: 1e9, Decay: .3},
+		From:    2 * o.Noise, To: o.Noise,
+		Conjugate: &conjugate.LBFGS{Tolerance: tolerance}, Preconditioner: p.preconditioner,
+	}
+	if loop.Sampler.Preconditioner, err = law.ClampedPreconditioner(p.atData); err != nil {
+		return Fills{}, err
+	}
+	out := newFills(x.Rows, h)
+	out.acceptance, err = loop.Run(x, o.Clamped, rng, func(t int) error {
+		if t < o.Clamped/3 {
+			return ctx.Err()
+		}
+		return errors.Join(ctx.Err(), out.add(p, x))
+	})
+	out.missed = float64(loop.Unconverged) / float64(x.Rows*o.Clamped)
+	return out, err
+}
+
+// Fills are completed pictures in pixels: draw k of picture i is row i·draws+k.
+type Fills struct {
+	Draws      blas32.General // the last state of each chain, (n·draws, 784)
+	sum        blas32.General // of the states after the first third of its steps
+	count      int            // of states in sum
+	traces     [][]float64    // of each chain: the mean of the hole in those states
+	hidden     []int          // pixels of the hole
+	acceptance float64
+	missed     float64 // share of conjugate solves that did not converge
+}
+
+func newFills(chains int, h Hole) Fills {
+	return Fills{sum: batch.New(chains, picture.Pixels), traces: make([][]float64, chains), hidden: h.Hidden()}
+}
+
+// add takes a state of all chains, (n·draws, d) in the model's units.
+func (f *Fills) add(p *Prior, x blas32.General) (err error) {
+	if f.Draws, err = p.Digits.Pixels(x); err != nil {
+		return err
+	}
+	f.count++
+	for i := range x.Rows {
+		var mean float64
+		for k, v := range batch.Row(f.Draws, i) {
+			batch.Row(f.sum, i)[k] += v
+		}
+		for _, k := range f.hidden {
+			mean += float64(batch.Row(f.Draws, i)[k]) / float64(len(f.hidden))
+		}
+		f.traces[i] = append(f.traces[i], mean)
+	}
+	return nil
+}
+
+// Mean is the mean completion of each of n pictures, over the states of all its
+// chains.
+func (f *Fills) Mean(n int) blas32.General {
+	out := batch.New(n, picture.Pixels)
+	each := f.sum.Rows / n
+	for i := range f.sum.Rows {
+		for k, v := range batch.Row(f.sum, i) {
+			batch.Row(out, i/each)[k] += v / float32(each*f.count)
+		}
+	}
+	return out
+}
+
+// rHat is the median over n pictures of R̂ between the chains of one, of the mean
+// of the hole.
+func (f *Fills) rHat(n int) (float64, error) {
+	each := len(f.traces) / n
+	values := make([]float64, n)
+	for i := range values {
+		var err error
+		if values[i], err = sampling.SplitRHat(f.traces[i*each : (i+1)*each]); err != nil {
+			return 0, err
+		}
+	}
+	return order.Select(values, n/2), nil
+}

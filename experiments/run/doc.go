@@ -1,0 +1,3 @@
+// Package run makes an experiment a command: it reads the configuration, opens the
+// folder of results, shows the progress, and writes the report.
+package run
