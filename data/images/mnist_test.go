@@ -116,7 +116,7 @@ func TestMNISTDamaged(t *testing.T) {
 	}
 }
 
-// realMNIST is the real set, where it lies.
+// realMNIST reads the real set, or skips the test where it is absent.
 func realMNIST(t *testing.T) *Digits {
 	t.Helper()
 	for _, dir := range []string{os.Getenv("CMF_DATA_DIR"), filepath.Join("..", "..", "shared", "data")} {
