@@ -58,7 +58,7 @@ const negligible = 25
 // reachOf is a radius beyond which every shell has a negligible mass.
 func reachOf(e solvers.Energy) (radius float64, err error) {
 	const first, last = -10, 20 // shells of radius 2ᵏ
-	const leastFall = .05       // of ℓ from the last shell but one to the last
+	const leastFall = .05       // of ℓ, from the second-last shell to the last
 	s, err := newShells(e)
 	if err != nil {
 		return 0, err

@@ -164,8 +164,8 @@ func (q *Quadrature) take(energy []float32) error {
 	return nil
 }
 
-// support is the least box of cells that holds all but a negligible mass, with a
-// margin of one cell.
+// support is the smallest box of cells that holds all but a negligible mass,
+// with a margin of one cell.
 func (q *Quadrature) support() solvers.Box {
 	d := len(q.Box.Lower)
 	peak := math.Inf(-1)

@@ -147,8 +147,8 @@ func stockExpressions(t testing.TB) map[string]func(s *Scope, x, y *gorgonia.Nod
 
 var tapeFails = []string{"Mean", "Sum of all", "Slice", "Concat"}
 
-// Stock operations, alone and amid ours: the plan, Gorgonia's TapeMachine and
-// central differences agree on value, gradient and second derivative.
+// Stock operations, alone and mixed with ours: the plan, Gorgonia's TapeMachine
+// and central differences agree on value, gradient and second derivative.
 func TestStockOps(t *testing.T) {
 	for name, declare := range stockExpressions(t) {
 		t.Run(name, func(t *testing.T) {

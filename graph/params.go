@@ -15,7 +15,7 @@ import (
 )
 
 // Param is a named matrix of weights. Its values live in one plain slice that
-// never moves: whatever writes there is seen by every Program that uses it.
+// never moves: every Program that uses it sees what is written there.
 type Param struct {
 	Name       string
 	Rows, Cols int

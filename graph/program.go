@@ -125,7 +125,7 @@ func (s *Scope) Compile(outputs map[string]*gorgonia.Node) (*Program, error) {
 }
 
 // useTape runs the graph on Gorgonia's TapeMachine. That machine writes over
-// inputs and weights, so every run gets copies.
+// inputs, weights among them, so every run gets copies.
 func (p *Program) useTape(s *Scope, names []string, outputs map[string]*gorgonia.Node) error {
 	sources := make(map[*gorgonia.Node]*tensor.Dense)
 	// It runs every node of the graph, also those that no output needs.

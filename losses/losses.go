@@ -3,8 +3,8 @@
 // "dual+0.1*pairs".
 //
 // Parse reads a sum, and NewObjective compiles it for a potential and a batch
-// size. A term of one's own is a type that satisfies Term, handed to Parse; see
-// the example of Term.
+// size. Parse also takes your own terms: any type that satisfies Term. See the
+// example of Term.
 package losses
 
 import (

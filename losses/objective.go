@@ -131,9 +131,8 @@ func (o *Objective) Inputs() []string { return o.inputs }
 func (o *Objective) Weights() []optim.Weight { return o.weights }
 
 // Gradient computes the loss of the given batches, and its gradient in every
-// weight. terms holds the value of each term by name, before its factor, until
-// the next Gradient. LikelihoodCG is logged there under the name of its
-// surrogate.
+// weight. terms holds the value of each term by name, before its factor, until the
+// next Gradient; the surrogate of LikelihoodCG is called so.
 func (o *Objective) Gradient(batches map[string]blas32.General) (loss float64, terms map[string]float64, err error) {
 	for _, name := range o.inputs {
 		in, b := o.program.In(name), batches[name]

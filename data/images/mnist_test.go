@@ -116,7 +116,7 @@ func TestMNISTDamaged(t *testing.T) {
 	}
 }
 
-// realMNIST reads the real set, or skips the test where it is absent.
+// realMNIST is the real set, where it lies.
 func realMNIST(t *testing.T) *Digits {
 	t.Helper()
 	for _, dir := range []string{os.Getenv("CMF_DATA_DIR"), filepath.Join("..", "..", "shared", "data")} {

@@ -106,8 +106,8 @@ func NearestDistance(gen, train blas32.General) (distance []float64, index []int
 			}
 		}
 	})
-	// The expansion |a|²+|b|²−2⟨a,b⟩ finds the row, but loses digits of a small
-	// distance, so that is computed again.
+	// The expansion |a|²+|b|²−2⟨a,b⟩ finds the row, but loses the digits of a
+	// small distance: that is computed again.
 	distance = make([]float64, gen.Rows)
 	for i, j := range index {
 		distance[i] = math.NaN()
