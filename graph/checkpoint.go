@@ -124,7 +124,7 @@ func LoadCheckpoint(path string) (*Checkpoint, error) {
 	// A device or a pipe might have no end.
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a file; name a checkpoint.safetensors", path)
+		err = fmt.Errorf("%s is not a regular file; name a checkpoint.safetensors", path)
 	}
 	var data []byte
 	if err == nil {
