@@ -38,9 +38,9 @@ func ReadCSV(path string) (blas32.General, error) {
 	return m, nil
 }
 
-// WriteCSV writes the (n, d) batch x as a table, one line to a row, under a header
-// unless it is nil. Numbers have the digits that read back as the same float32. The
-// file appears only when it is whole.
+// WriteCSV writes the (n, d) batch x as a table, one line to a row, under a
+// header unless it is nil. Numbers have enough digits to read back as the same
+// float32. The file appears only when it is whole.
 func WriteCSV(path string, header []string, x blas32.General) error {
 	return file.Write(path, func(w io.Writer) error {
 		out := csv.NewWriter(w)
@@ -65,13 +65,13 @@ func WriteCSV(path string, header []string, x blas32.General) error {
 
 func decodeCSV(file io.Reader) (m blas32.General, err error) {
 	in := bufio.NewReader(&lineReader{r: file, line: 1})
-	const mark = "\ufeff" // spreadsheets begin with it
+	const mark = "\ufeff" // spreadsheets begin a file with it
 	if start, _ := in.Peek(len(mark)); string(start) == mark {
 		in.Discard(len(mark))
 	}
 	r := csv.NewReader(in)
 	r.Comment, r.FieldsPerRecord, r.ReuseRecord, r.TrimLeadingSpace = '#', -1, true, true
-	columns, from := 0, 0 // as many as in line from, the first
+	columns, from := 0, 0 // the number of columns in the first line, and that line
 	for {
 		record, err := r.Read()
 		if err == io.EOF {
@@ -97,14 +97,14 @@ func decodeCSV(file io.Reader) (m blas32.General, err error) {
 			v, err := strconv.ParseFloat(strings.TrimSpace(text), 32)
 			if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
 				line, _ := r.FieldPos(k)
-				return m, fmt.Errorf("line %d, column %d: %q is not a finite number; allowed are numbers parted by commas, such as 1.5,-2e3", line, k+1, clipped(text))
+				return m, fmt.Errorf("line %d, column %d: %q is not a finite number; allowed are numbers separated by commas, such as 1.5,-2e3", line, k+1, clipped(text))
 			}
 			m.Data = append(m.Data, float32(v))
 		}
 		m.Rows++
 	}
 	if m.Rows == 0 {
-		return m, errors.New("it holds no row of numbers; needed is one to a line, parted by commas")
+		return m, errors.New("it holds no row of numbers; give one row per line, numbers separated by commas")
 	}
 	m.Cols, m.Stride = columns, columns
 	return m, nil
@@ -123,7 +123,7 @@ func clipped(text string) string {
 	return text
 }
 
-// maxCSVLine bounds what is held of a line: 16 MiB, of a million numbers.
+// maxCSVLine is the largest length of a line: 16 MiB, about a million numbers.
 const maxCSVLine = 16 << 20
 
 // lineReader refuses lines beyond maxCSVLine, which encoding/csv would hold whole.

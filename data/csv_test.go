@@ -60,7 +60,7 @@ func TestReadCSVRefuses(t *testing.T) {
 	}
 }
 
-// What is written with all digits comes back.
+// Numbers written with all digits come back.
 func TestReadCSVRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "points.csv")
 	rapid.Check(t, func(t *rapid.T) {

@@ -31,13 +31,13 @@ type Energy struct {
 	Draw func(n int, rng *random.Stream) blas32.General
 
 	dim int
-	at  func(grad, x []float64) float64 // a nil grad is not wanted
+	at  func(grad, x []float64) float64 // grad may be nil
 }
 
 var _ solvers.Energy = (*Energy)(nil)
 
-// NewEnergy is the energy of that name; an unknown name is an error that lists
-// the known ones.
+// NewEnergy returns the energy of that name; an unknown name is an error that
+// lists the known ones.
 func NewEnergy(name string) (*Energy, error) {
 	for _, e := range energies {
 		if e.name == name {
@@ -61,9 +61,10 @@ func EnergyNames() []string {
 	return names
 }
 
-// EnergyFunc is a user's energy on ℝᵈ, d = dim: value is E(x), gradient writes
-// ∇E(x) into grad; a nil gradient stands for central differences, two values to a
-// coordinate. x belongs to the caller. FindBox finds a Box.
+// EnergyFunc makes an energy on ℝᵈ, d = dim, from functions of the user: value
+// is E(x), and gradient writes ∇E(x) into grad. A nil gradient stands for
+// central differences, two values per coordinate. The functions must not keep
+// or change x. FindBox finds a Box.
 func EnergyFunc(dim int, value func(x mat.Vector) float64, gradient func(grad *mat.VecDense, x mat.Vector)) (*Energy, error) {
 	switch {
 	case dim < 1:
@@ -93,7 +94,7 @@ func EnergyFunc(dim int, value func(x mat.Vector) float64, gradient func(grad *m
 // Dim is d.
 func (e *Energy) Dim() int { return e.dim }
 
-// Eval writes E(x_i) and ∇E(x_i), each where wanted.
+// Eval writes E(x_i) to value and ∇E(x_i) to grad, each unless it is empty.
 func (e *Energy) Eval(x blas32.General, value []float32, grad blas32.General) error {
 	if err := checkEval(e, x, value, grad); err != nil {
 		return err

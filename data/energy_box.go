@@ -13,23 +13,24 @@ import (
 	"gonum.org/v1/gonum/floats"
 )
 
-// CheckIntegrable says, as an error, when ∫e^{−E} diverges: with the mean over
+// CheckIntegrable returns an error if ∫e^{−E} diverges. With the mean over
 // directions u of the sphere,
 //
 //	ℓ(r) = log mean_u e^{−E(ru)} + d·log r,
 //
-// the mass to a unit of log r, must fall in the end; it is followed up to r = 10⁶.
-// Directions are a thousand and the one of least energy, searched for at each
-// radius, so that a narrow valley to infinity is found in most cases.
+// is the log of the mass per unit of log r. It must fall in the end, and is
+// followed up to r = 10⁶. The directions are a thousand fixed ones and the one
+// of least energy, which is searched for at each radius, so that a narrow
+// valley to infinity is found in most cases.
 func CheckIntegrable(e solvers.Energy) error {
 	_, err := reachOf(e)
 	return err
 }
 
-// FindBox is a box outside of which e^{−E} has a negligible mass: in up to two
-// dimensions it fits closely, beyond it is a cube about 0. Modes that are narrow
-// and far apart may escape it: give the box where it is known. An E that is not
-// integrable is an error.
+// FindBox returns a box outside of which e^{−E} has a negligible mass. In up to
+// two dimensions it fits closely; in more it is a cube about 0. It may miss
+// modes that are narrow and far apart: give the box where it is known. An E
+// that is not integrable is an error.
 func FindBox(e solvers.Energy) (solvers.Box, error) {
 	const rounds, cells = 6, 153
 	reach, err := reachOf(e)
@@ -51,13 +52,13 @@ func FindBox(e solvers.Energy) (solvers.Box, error) {
 	return box, nil
 }
 
-// negligible is how far below its largest value a log density counts for nothing.
+// negligible is how far below its largest value a log density is neglected.
 const negligible = 25
 
 // reachOf is a radius beyond which every shell has a negligible mass.
 func reachOf(e solvers.Energy) (radius float64, err error) {
 	const first, last = -10, 20 // shells of radius 2ᵏ
-	const leastFall = .05       // of ℓ from the last shell but one to the last
+	const leastFall = .05       // of ℓ, from the second-last shell to the last
 	s, err := newShells(e)
 	if err != nil {
 		return 0, err
@@ -73,11 +74,11 @@ func reachOf(e solvers.Energy) (radius float64, err error) {
 		best = max(best, l)
 	}
 	if math.IsInf(best, -1) {
-		return 0, errors.New("the energy is +Inf or not a number wherever it was looked at, up to |x| = 10⁶; e^{−E} has no mass to be found")
+		return 0, errors.New("the energy is +Inf or not a number wherever it was evaluated, up to |x| = 10⁶; no mass of e^{−E} was found")
 	}
 	n := len(mass)
 	if !math.IsInf(mass[n-1], -1) && !(mass[n-1] < mass[n-2]-leastFall) {
-		return 0, fmt.Errorf("e^{−E} is not integrable on ℝ^%d: towards the direction %.3g the energy is %.3g at |x| = 10⁶, and the mass of shells does not fall in the end; "+
+		return 0, fmt.Errorf("e^{−E} is not integrable on ℝ^%d: in the direction %.3g the energy is %.3g at |x| = 10⁶, and the mass of shells does not fall for large |x|; "+
 			"E must grow faster than %d·log|x| in every direction: add a term that confines it, such as |x|²/200", e.Dim(), s.steepest, s.lowest, e.Dim())
 	}
 	k := n

@@ -8,7 +8,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// An energy of one's own: a double well, without a gradient.
+// A user's own energy: a double well, without a gradient.
 func ExampleEnergyFunc() {
 	well, err := data.EnergyFunc(2, func(x mat.Vector) float64 {
 		a, b := x.AtVec(0), x.AtVec(1)

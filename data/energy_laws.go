@@ -54,10 +54,10 @@ func GaussianEnergy(law *exact.Gaussian) *Energy {
 	return e
 }
 
-// MixtureEnergy is −log Σ_k Weight_k·N(x; Mean_k, SD_k²·I), so that LogZ is 0, of
-// at least one component; weights are divided by their sum. Energies and slopes
-// are to fit into float32: weights may be 0 to 10¹², deviations 10⁻⁶ to 10⁶, and
-// coordinates of the means −10⁶ to 10⁶.
+// MixtureEnergy is −log Σ_k Weight_k·N(x; Mean_k, SD_k²·I), for at least one
+// component. Weights are divided by their sum, so LogZ is 0. Energies and
+// slopes must fit into float32: weights may be 0 to 10¹², deviations 10⁻⁶ to
+// 10⁶, and coordinates of the means −10⁶ to 10⁶.
 func MixtureEnergy(parts ...Normal) (*Energy, error) {
 	const reach = 6
 	if len(parts) == 0 || len(parts[0].Mean) == 0 {
@@ -127,9 +127,9 @@ func mixtureEnergy(parts []Normal, total float64, grad, x []float64) float64 {
 	return -all
 }
 
-// ParseMixture is the MixtureEnergy written as components parted by semicolons,
-// each a weight, d coordinates of the mean and a standard deviation:
-// "0.5,-1,0,0.6;0.5,1,0,0.6".
+// ParseMixture reads a MixtureEnergy from text. Components are separated by
+// semicolons; each is a weight, d coordinates of the mean and a standard
+// deviation: "0.5,-1,0,0.6;0.5,1,0,0.6".
 func ParseMixture(text string) (*Energy, error) {
 	var parts []Normal
 	for part := range strings.SplitSeq(text, ";") {
@@ -150,10 +150,10 @@ func ParseMixture(text string) (*Energy, error) {
 	return MixtureEnergy(parts...)
 }
 
-// ProductEnergy is the energy of the law of Q·x with independent x_k ~ laws_k, at
-// least one; LogZ is 0. The rotation Q is drawn from rng as NewProduct draws it,
-// so that equal streams make an energy and its truth; nil leaves the axes as they
-// are.
+// ProductEnergy is the energy of the law of Q·x with independent x_k ~ laws_k,
+// at least one; LogZ is 0. The rotation Q is drawn from rng in the same way as
+// by NewProduct, so equal streams give an energy and the problem with its true
+// potential. With a nil rng the axes stay as they are.
 func ProductEnergy(laws []*line.Mixture, rng *random.Stream) (*Energy, error) {
 	const reach = 6
 	p, err := NewProduct(make([]Line, len(laws)), rng)

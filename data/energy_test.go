@@ -88,7 +88,7 @@ func TestEnergyGradients(t *testing.T) {
 	}
 }
 
-// Without a gradient of the user's, central differences serve.
+// Central differences replace a gradient that the user does not give.
 func TestEnergyFuncDifferences(t *testing.T) {
 	e, err := EnergyFunc(2, quartic, nil)
 	if err != nil {
@@ -111,7 +111,7 @@ func TestEnergyFuncDifferences(t *testing.T) {
 	}
 }
 
-// Stein's identity E[∇E·(x − c)ᵀ] = I, and E[∇E] = 0, of points drawn.
+// Stein's identity E[∇E·(x − c)ᵀ] = I, and E[∇E] = 0, for the points drawn.
 func checkStein(t *testing.T, e *Energy, x blas32.General) {
 	t.Helper()
 	g := batch.New(x.Rows, x.Cols)
@@ -161,8 +161,9 @@ func TestEnergyDraw(t *testing.T) {
 	}
 }
 
-// With equal streams the energy of a product is that of the problem: the points of
-// one, through the gradient of the other's potential, are Gibbs factors of it.
+// With equal streams ProductEnergy and NewProduct have the same law: points
+// drawn for the energy, mapped by the gradient of the problem's potential,
+// follow its Gibbs factor.
 func TestProductEnergyHasTheProblemsTruth(t *testing.T) {
 	laws := rotatedLaws(t)
 	axes := make([]Line, len(laws))

@@ -31,7 +31,7 @@ func FuzzCSV(f *testing.F) {
 	})
 }
 
-// FuzzMixture reads a mixture's text; one that is taken has a proper box, finite
+// FuzzMixture reads a mixture's text. An accepted one has a proper box, finite
 // points and a finite energy at them.
 func FuzzMixture(f *testing.F) {
 	for _, text := range []string{"0.5,-1,0,0.6;0.5,1,0,0.6", "1,0,1", "1,NaN,1", "1e308,0,1;1e308,1,1", "1,1e308,1e308", "1,0,1e-300", "0,0,1", ";", "1,2"} {
@@ -61,7 +61,8 @@ func FuzzMixture(f *testing.F) {
 	})
 }
 
-// FuzzNames looks up sets and energies: one has the name, or the error lists all.
+// FuzzNames looks up sets and energies: either one has the name, or the error
+// lists all names.
 func FuzzNames(f *testing.F) {
 	for _, name := range append(ToyNames(), EnergyNames()...) {
 		f.Add(name)

@@ -28,9 +28,9 @@ func WriteNPY(path string, m blas32.General) error {
 	return nil
 }
 
-// encodeNPY writes format 1.0 of NumPy's numpy.lib.format; npyio's own writer
-// takes two-dimensional arrays only as float64 or as nested slices, of which it
-// inspects each element by reflection.
+// encodeNPY writes format 1.0 of NumPy's numpy.lib.format. npyio's own writer
+// takes two-dimensional arrays only as float64, or as nested slices whose
+// elements it inspects by reflection.
 func encodeNPY(w io.Writer, m blas32.General) error {
 	out := bufio.NewWriterSize(w, 1<<16)
 	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", m.Rows, m.Cols)
@@ -121,7 +121,7 @@ func decodeNPY(r *bufio.Reader, size int64) (blas32.General, error) {
 }
 
 // readNPYHeader leaves parsing to npyio, which indexes into a malformed header
-// without looking: its panic is turned into an error.
+// without checks. Its panic is turned into an error.
 func readNPYHeader(r io.Reader) (header npy.Header, err error) {
 	defer func() {
 		if p := recover(); p != nil {

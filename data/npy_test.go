@@ -43,8 +43,8 @@ func TestNPYRoundTrip(t *testing.T) {
 	}
 }
 
-// The file is laid out as numpy.save does it, and npyio reads the same values
-// from it.
+// The file has the layout of numpy.save, and npyio reads the same values from
+// it.
 func TestWriteNPYIsNumPy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "samples.npy")
 	strided := blas32.General{Rows: 2, Cols: 2, Stride: 3, Data: []float32{1, 2, 99, 3, 4, 99}}

@@ -25,8 +25,8 @@ type Problem interface {
 	Sample(n int, rng *random.Stream) (blas32.General, error)
 }
 
-// Line is a convex potential w on ℝ that is solved for, with its Gibbs factor;
-// *solvers.LinePotential is one.
+// Line is a convex potential w on ℝ with its Gibbs factor. *line.Potential is
+// one.
 type Line interface {
 	Value(x float64) float64             // w(x)
 	Slope(x float64) float64             // w′(x)
@@ -41,9 +41,9 @@ type Product struct {
 	rotation blas64.General // Q, (d, d)
 }
 
-// NewProduct takes the potentials w_i of ρ_i, at least one, and draws a rotation
-// Q, uniform over the orthogonal matrices, from rng; nil leaves the axes as they
-// are.
+// NewProduct takes the potentials w_i of ρ_i, at least one, and draws a
+// rotation Q from rng, uniform over the orthogonal matrices. With a nil rng the
+// axes stay as they are.
 func NewProduct(axes []Line, rng *random.Stream) (*Product, error) {
 	d := len(axes)
 	if d == 0 {
@@ -193,8 +193,8 @@ func checkEval(w potential.Potential, x blas32.General, value []float32, grad bl
 	return batch.Check("points", x)
 }
 
-// randomRotation is the Q of a QR decomposition of normal numbers, its signs
-// drawn too, which makes it uniform over the orthogonal matrices.
+// randomRotation is the Q of a QR decomposition of normal numbers. Its signs
+// are drawn too, which makes it uniform over the orthogonal matrices.
 func randomRotation(d int, rng *random.Stream) blas64.General {
 	a := mat.NewDense(d, d, nil)
 	a.Apply(func(int, int, float64) float64 { return rng.NormFloat64() }, a)

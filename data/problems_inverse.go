@@ -16,8 +16,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Inverse is the inverse construction: ρ is whatever law a random strictly
-// convex potential stands for,
+// Inverse is the inverse construction: w is a random strictly convex potential,
+// and ρ is the law that belongs to it,
 //
 //	w(x) = ½xᵀHx + Σ_k s_k·softplus(a_k·x + b_k),  ρ = ∇w*♯𝔓_w.
 type Inverse struct {
@@ -27,9 +27,9 @@ type Inverse struct {
 	metric *potential.Preconditioner
 }
 
-// NewInverse draws w on ℝᵈ with so many hinges, d and hinges at least 1. Half of
-// its mean curvature, about 1 along each axis, is H, with eigenvalues from ¼ to 1;
-// the hinges bend within about a unit.
+// NewInverse draws w on ℝᵈ with the given number of hinges; d and hinges must
+// be at least 1. The mean curvature is about 1 along each axis. Half of it is
+// H, with eigenvalues from ¼ to 1; the hinges bend within about a unit.
 func NewInverse(d, hinges int, rng *random.Stream) (*Inverse, error) {
 	if d < 1 || hinges < 1 {
 		return nil, fmt.Errorf("inverse problem on ℝ^%d with %d hinges; both must be at least 1", d, hinges)
@@ -124,10 +124,10 @@ func (w *Inverse) Eval(x blas32.General, value []float32, grad blas32.General) e
 	return nil
 }
 
-// Sample draws n points of ρ: the states of up to 1000 chains of MALA, every
-// tenth after 300 to forget their start and settle their step, through ∇w* to
-// the precision of float32. Points of one chain, n/1000 rows apart, are a little
-// alike.
+// Sample draws n points of ρ. Up to 1000 chains of MALA first take 300 steps to
+// forget their start and settle their step. Then every tenth state is mapped
+// through ∇w*, to the precision of float32. Points of one chain, n/1000 rows
+// apart, are slightly correlated.
 func (w *Inverse) Sample(n int, rng *random.Stream) (blas32.General, error) {
 	const most, settle, thin = 1000, 300, 10
 	d := w.Dim()

@@ -32,7 +32,7 @@ func (l normalLine) GibbsQuantile(level float64) float64 {
 	return distuv.Normal{Mu: l.c(), Sigma: math.Pow(l.v, 1./6)}.Quantile(level)
 }
 
-var _ Line = (*line.Potential)(nil) // what the axes are as a rule
+var _ Line = (*line.Potential)(nil) // the usual kind of axis
 
 // A product of normal laws is a Gaussian, rotated or not.
 func TestProductOfNormals(t *testing.T) {
@@ -124,8 +124,8 @@ func mixtureLine(t *testing.T) Line {
 	return mixture
 }
 
-// What makes the truth true: y = ∇w(x) is a sample of e^{−w}, so that
-// E∇w(y) = 0 and E⟨y, ∇w(y)⟩ = d; ∇w is the gradient of w.
+// The known potentials are true: y = ∇w(x) is a sample of e^{−w}, so E∇w(y) = 0
+// and E⟨y, ∇w(y)⟩ = d; and ∇w is the gradient of w.
 func TestProblemsAreSolved(t *testing.T) {
 	mixture := mixtureLine(t)
 	product, err := NewProduct([]Line{mixture, mixture, normalLine{1, 4}}, random.New(1, "rotation", 0))
@@ -166,7 +166,8 @@ func TestProblemsAreSolved(t *testing.T) {
 			virial += inner / n
 			spread += inner * inner / n
 		}
-		// Samples of chains are a little alike: twice the error of independent ones.
+		// Samples of chains are slightly correlated: allow twice the error of
+		// independent ones.
 		if se := 2 * math.Sqrt((spread-virial*virial)/n); math.Abs(virial-float64(d)) > 4*se {
 			t.Errorf("%s: E⟨y, ∇w(y)⟩ = %v ± %v, want %d", name, virial, se, d)
 		}
@@ -179,8 +180,8 @@ func TestProblemsAreSolved(t *testing.T) {
 	}
 }
 
-// checkSlopes holds differences of w along random directions to ∇w, at a few of
-// the points x where it is g.
+// checkSlopes compares differences of w along random directions with ∇w, at a
+// few of the points x; g is ∇w(x).
 func checkSlopes(t *testing.T, name string, w Problem, x, g blas32.General) {
 	t.Helper()
 	rng := random.New(4, name, 0)

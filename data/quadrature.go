@@ -30,8 +30,8 @@ type Quadrature struct {
 	// fastest; −Inf where there is no mass.
 	LogDensity []float64
 
-	// Edge is the share of the mass in the cells along the edge of the box, small
-	// where the box holds all.
+	// Edge is the share of the mass in the cells along the edge of the box. It
+	// is small where the box holds all of the mass.
 	Edge float64
 
 	// NaNs and Infs count the cells at whose centre E is NaN or +Inf; they are given
@@ -71,7 +71,8 @@ func NewQuadrature(e solvers.Energy, box solvers.Box, cells int) (*Quadrature, e
 	return q, nil
 }
 
-// Centres are those of the cells, (Cells^d, d), as LogDensity counts them.
+// Centres returns the centres of the cells, (Cells^d, d), in the order of
+// LogDensity.
 func (q *Quadrature) Centres() blas32.General {
 	x := batch.New(q.size(), len(q.Box.Lower))
 	for i := range x.Rows {
@@ -89,7 +90,7 @@ func (q *Quadrature) Sample(n int, rng *random.Stream) blas32.General {
 	all := q.cumulated[len(q.cumulated)-1]
 	for i := range x.Rows {
 		level := all * rng.Float64()
-		// The first cell beyond the level, which one without mass never is.
+		// The first cell beyond the level: a cell without mass is never taken.
 		cell := sort.Search(len(q.cumulated)-1, func(k int) bool { return q.cumulated[k] > level })
 		for j, k := range q.cell(cell) {
 			batch.Row(x, i)[j] = float32(q.Box.Lower[j] + (float64(k)+rng.Float64())*q.width(j))
@@ -98,8 +99,9 @@ func (q *Quadrature) Sample(n int, rng *random.Stream) blas32.General {
 	return x
 }
 
-// KL is ∫ρ·log(ρ/q) over the box, from the log densities of q at the centres. It is
-// +Inf where q has no mass in a cell in which ρ has, and NaN where log q is.
+// KL is ∫ρ·log(ρ/q) over the box, from the log densities of q at the centres.
+// It is +Inf if q has no mass in a cell where ρ has mass, and NaN if a log q is
+// NaN there.
 func (q *Quadrature) KL(logq []float64) (float64, error) {
 	if len(logq) != len(q.LogDensity) {
 		return 0, fmt.Errorf("quadrature: %d log densities for %d cells; they must agree", len(logq), len(q.LogDensity))
@@ -162,8 +164,8 @@ func (q *Quadrature) take(energy []float32) error {
 	return nil
 }
 
-// support is the least box of cells that holds all but a negligible mass, with a
-// margin of one cell.
+// support is the smallest box of cells that holds all but a negligible mass,
+// with a margin of one cell.
 func (q *Quadrature) support() solvers.Box {
 	d := len(q.Box.Lower)
 	peak := math.Inf(-1)
@@ -190,10 +192,10 @@ func (q *Quadrature) size() int {
 	return q.Cells * q.Cells
 }
 
-// cell is the number of cell i along each axis.
+// cell returns the index of cell i along each axis.
 func (q *Quadrature) cell(i int) []int { return []int{i % q.Cells, i / q.Cells}[:len(q.Box.Lower)] }
 
-// width is that of a cell along axis j.
+// width is the width of a cell along axis j.
 func (q *Quadrature) width(j int) float64 {
 	return (q.Box.Upper[j] - q.Box.Lower[j]) / float64(q.Cells)
 }
@@ -214,7 +216,7 @@ func checkBox(b solvers.Box, d int) error {
 	}
 	for j := range d {
 		if !(b.Lower[j] < b.Upper[j]) || math.IsInf(b.Upper[j]-b.Lower[j], 0) {
-			return fmt.Errorf("the box runs from %g to %g along coordinate %d; the ends must be finite and rise", b.Lower[j], b.Upper[j], j)
+			return fmt.Errorf("the box runs from %g to %g along coordinate %d; the ends must be finite, the lower one first", b.Lower[j], b.Upper[j], j)
 		}
 	}
 	return nil

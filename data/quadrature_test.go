@@ -31,8 +31,8 @@ func quadrature(t *testing.T, e *Energy, box solvers.Box, cells int) *Quadrature
 	return q
 }
 
-// log Z is that of the closed form, and of a box twice as wide; the box that is
-// found does as well as the one that is given.
+// log Z is that of the closed form, also over a box twice as wide, and over the
+// box that FindBox finds.
 func TestQuadratureLogZ(t *testing.T) {
 	for _, e := range allEnergies(t) {
 		if e.Dim() > 2 || e.Box.Lower == nil {
@@ -63,7 +63,7 @@ func TestQuadratureLogZ(t *testing.T) {
 	}
 }
 
-// A kink slows the rule down, and Change says so.
+// A kink makes the rule less accurate, and Change shows it.
 func TestQuadratureLaplace(t *testing.T) {
 	e := function(t, 1, func(x mat.Vector) float64 { return math.Abs(x.AtVec(0)) })
 	q := quadrature(t, e, solvers.Box{Lower: []float64{-30}, Upper: []float64{30}}, 0)
@@ -103,8 +103,8 @@ func TestQuadratureKL(t *testing.T) {
 	}
 }
 
-// Half of the plane is not a number, or of infinite energy: the other half is
-// integrated, and the cells are counted.
+// On half of the plane the energy is NaN or +Inf: the other half is integrated,
+// and the cells of this half are counted.
 func TestQuadratureSurvivesHoles(t *testing.T) {
 	law := GaussianEnergy(exact.StandardGaussian(2))
 	for _, hole := range []float64{math.NaN(), math.Inf(1)} {
@@ -195,7 +195,7 @@ func TestCheckIntegrable(t *testing.T) {
 	}
 }
 
-// In more dimensions the box is a cube that holds all.
+// In more than two dimensions the box is a cube that holds all of the mass.
 func TestFindBoxInSpace(t *testing.T) {
 	for _, e := range allEnergies(t) {
 		if e.Dim() < 3 {

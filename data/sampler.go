@@ -61,15 +61,15 @@ func (e *Epochs) Next(dst blas32.General) error {
 	return nil
 }
 
-// State is all that Next depends on besides the data, for a checkpoint.
+// State is what Next depends on besides the data, for a checkpoint.
 func (e *Epochs) State() []byte {
 	state := binary.LittleEndian.AppendUint64(nil, uint64(len(e.order)))
 	state = binary.LittleEndian.AppendUint64(state, uint64(e.next))
 	return append(state, e.before...)
 }
 
-// Restore goes on from a State of epochs over the same data. On an error e is
-// as before.
+// Restore continues from a State of Epochs over the same data. On an error e is
+// unchanged.
 func (e *Epochs) Restore(state []byte) error {
 	if len(state) < 16 {
 		return fmt.Errorf("restore epochs: the state has %d bytes; it must have more than 16", len(state))

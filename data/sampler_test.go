@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// numbered is a (n, 2) size whose row i is (i, −i).
+// numbered is an (n, 2) batch whose row i is (i, −i).
 func numbered(n int) blas32.General {
 	m := batch.New(n, 2)
 	for i := range n {
@@ -21,7 +21,7 @@ func numbered(n int) blas32.General {
 	return m
 }
 
-// Whatever the size size, any n rows from the start of an epoch are the whole
+// For any size of minibatch, n rows from the start of an epoch are the whole
 // data, each row once.
 func TestEpochsDealEachRowOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -75,8 +75,8 @@ func TestEpochsShuffle(t *testing.T) {
 	}
 }
 
-// Minibatches after Restore are those after State, on an Epochs that stood
-// elsewhere, in another epoch, under another seed.
+// After Restore come the minibatches that followed State, even if the Epochs
+// were at another place of another epoch, with another seed.
 func TestEpochsRestore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		data := numbered(7)

@@ -18,8 +18,8 @@ type Set struct {
 	support func(x, y float64) bool
 }
 
-// Toy is the toy set of that name; an unknown name is an error that lists the
-// known ones.
+// Toy returns the toy set of that name; an unknown name is an error that lists
+// the known ones.
 func Toy(name string) (Set, error) {
 	for _, s := range toys {
 		if s.name == name {
@@ -51,10 +51,10 @@ func (s Set) Sample(rng *rand.Rand, n int) blas32.General {
 	return points
 }
 
-// InSupport tells whether (x, y) is within four standard deviations of the
+// InSupport reports whether (x, y) is within four standard deviations of the
 // set's noise from its noise-free curve (or in its area, for a set without
-// noise): true for at least 99.9 % of the set's own points. The share of
-// generated points for which it is false is their off-support mass.
+// noise). This is true for at least 99.9 % of the set's own points. The
+// off-support mass of generated points is the share for which it is false.
 func (s Set) InSupport(x, y float64) bool { return s.support(x, y) }
 
 // supportWidth is the reach of InSupport in standard deviations: a Gaussian in
@@ -66,7 +66,7 @@ var toys = []Set{
 	curves("circles", .08, 2, func(arm int, t float64) (x, y float64) {
 		return circle(1.6-.8*float64(arm), t)
 	}),
-	// Two half circles that hold each other.
+	// Two interlocking half circles.
 	curves("moons", .1, 2, func(arm int, t float64) (x, y float64) {
 		y, x = math.Sincos(math.Pi * t)
 		if arm == 1 {
@@ -137,7 +137,7 @@ func curves(name string, sd float64, arms int, f func(arm int, t float64) (x, y 
 	}
 }
 
-// squaredDistance is that of (x, y) from the segment ab.
+// squaredDistance is the squared distance of (x, y) from the segment ab.
 func squaredDistance(x, y float64, a, b [2]float64) float64 {
 	dx, dy := b[0]-a[0], b[1]-a[1]
 	x, y = x-a[0], y-a[1]
@@ -149,9 +149,10 @@ func squaredDistance(x, y float64, a, b [2]float64) float64 {
 	return x*x + y*y
 }
 
-// pinwheel is arms Gaussians along rays, mean radius r, with standard deviations
-// along and across, turned by rate·eʳ radians at radius r (M. J. Johnson et al.,
-// Composing graphical models with neural networks, 2016).
+// pinwheel has arms Gaussians along rays, with mean radius radius and standard
+// deviations along and across the ray. Points at radius r are turned by rate·eʳ
+// radians (M. J. Johnson et al., Composing graphical models with neural
+// networks, 2016).
 func pinwheel(name string, arms int, radius, along, across, rate float64) Set {
 	const turn = 2 * math.Pi
 	return Set{
@@ -197,8 +198,8 @@ func checkerboard(name string) Set {
 	}
 }
 
-// blobAndRing is half a dense Gaussian at 0 and half a ring about it, with noise,
-// of far lower density.
+// blobAndRing is half a dense Gaussian at 0 and half a noisy ring about it, of
+// far lower density.
 func blobAndRing(name string, blobSD, radius, ringSD float64) Set {
 	return Set{
 		name: name,

@@ -50,8 +50,8 @@ func TestToySets(t *testing.T) {
 	}
 }
 
-// The support has gaps where the set has them, and a share of the square that
-// is neither none nor all of it.
+// The support has gaps where the set has them, and covers some of the square
+// but not all.
 func TestToySupportHasGaps(t *testing.T) {
 	gaps := map[string][2]float64{
 		"circles": {0, 0}, "moons": {0, 1.6}, "s-curve": {.7, .9}, "8gaussians": {0, 0}, "pinwheel": {1.9, -1.9},

@@ -23,8 +23,8 @@ type Tensor struct {
 	F64   []float64
 }
 
-// General is a float32 array of shape (n, d) as a batch in its memory; an empty one
-// where the array is another.
+// General returns a float32 array of shape (n, d) as a batch that shares its
+// memory, and an empty batch for any other array.
 func (t Tensor) General() blas32.General {
 	if len(t.Shape) != 2 || t.F32 == nil {
 		return blas32.General{}
@@ -44,13 +44,13 @@ func NewCheckpoint() *Checkpoint {
 	return &Checkpoint{Tensors: make(map[string]Tensor), Texts: make(map[string]string)}
 }
 
-// Put adds a float32 array. It keeps data: save before that changes.
+// Put adds a float32 array. It keeps data itself: save before data changes.
 func (c *Checkpoint) Put(name string, data []float32, shape ...int) {
 	c.Tensors[name] = Tensor{Shape: shape, F32: data}
 }
 
-// Get copies the named float32 array into dst, or says what is missing or has
-// another size.
+// Get copies the named float32 array into dst. An array that is missing, or has
+// another type or size, is an error.
 func (c *Checkpoint) Get(name string, dst []float32) error {
 	t, ok := c.Tensors[name]
 	if !ok {
@@ -63,16 +63,17 @@ func (c *Checkpoint) Get(name string, dst []float32) error {
 	return nil
 }
 
-// PutParams adds every weight. It keeps their memory: save before an update.
+// PutParams adds every weight. It keeps their memory: save before the weights
+// change.
 func (c *Checkpoint) PutParams(ps *Params) {
 	for _, p := range ps.list {
 		c.Tensors[weightKey(p)] = Tensor{Shape: []int{p.Rows, p.Cols}, F32: p.f32, F64: p.f64}
 	}
 }
 
-// GetParams loads every weight, or none: a missing weight, a further one or one
-// of another shape is an error, for then the checkpoint is of another
-// architecture.
+// GetParams loads every weight, or none on an error. It is an error if a weight
+// is missing, has another shape or is not the model's: the checkpoint is then
+// of another architecture.
 func (c *Checkpoint) GetParams(ps *Params) error {
 	known := make(map[string]bool)
 	for _, p := range ps.list {
@@ -123,7 +124,7 @@ func LoadCheckpoint(path string) (*Checkpoint, error) {
 	// A device or a pipe might have no end.
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no file; name a checkpoint.safetensors", path)
+		err = fmt.Errorf("%s is not a regular file; name a checkpoint.safetensors", path)
 	}
 	var data []byte
 	if err == nil {
@@ -139,8 +140,8 @@ func LoadCheckpoint(path string) (*Checkpoint, error) {
 	return c, nil
 }
 
-// Marshal is the checkpoint in safetensors format. Names and texts must be valid
-// UTF-8, as its header is JSON.
+// Marshal returns the checkpoint in safetensors format. Names and texts must be
+// valid UTF-8, because the format's header is JSON.
 func (c *Checkpoint) Marshal() ([]byte, error) {
 	for name, text := range c.Texts {
 		if !utf8.ValidString(name) || !utf8.ValidString(text) {

@@ -35,7 +35,7 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.safetensors")
 	for _, dtype := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		ps := model(t, dtype, "second", 4, 1)
-		// Numbers that only keep their bits if nothing computes with them.
+		// These numbers keep their bits only if nothing computes with them.
 		odd32 := []uint32{0x7fc12345, 0xff800001, 0x80000000, 1, 0x7f800000}
 		odd64 := []uint64{0x7ff8dead_beef1234, 0xfff0000000000001, 1 << 63, 1, 0x7ff0000000000000}
 		w := ps.ByName("first")
@@ -156,7 +156,7 @@ func TestSave(t *testing.T) {
 		t.Errorf("file mode %v, want -rw-r--r--", info.Mode())
 	}
 
-	// Each of these fails, leaves the former file and no other.
+	// Each of these must fail, keep the former file and leave no other.
 	bad := map[string]*Checkpoint{}
 	for name, change := range map[string]func(c *Checkpoint){
 		"shape":    func(c *Checkpoint) { c.Put("b", []float32{1, 2, 3}, 2, 2) },
@@ -197,7 +197,7 @@ func TestSave(t *testing.T) {
 	}
 }
 
-// damaged are files that are no checkpoint.
+// damaged returns files that are not checkpoints.
 func damaged(t testing.TB) map[string][]byte {
 	t.Helper()
 	c := NewCheckpoint()
@@ -257,8 +257,8 @@ func TestDamagedCheckpoints(t *testing.T) {
 	}
 }
 
-// Whatever the bytes, ParseCheckpoint returns an error or a checkpoint whose
-// shapes fit its data and that is written and read again unchanged.
+// For any bytes ParseCheckpoint returns an error, or a checkpoint whose shapes
+// fit its data. Writing that and reading it again changes nothing.
 func FuzzParseCheckpoint(f *testing.F) {
 	for _, data := range damaged(f) {
 		f.Add(data)

@@ -79,7 +79,7 @@ func newParams(t testing.TB, dtype tensor.Dtype) *Params {
 	return ps
 }
 
-// must is a stock node or a failed test.
+// must returns a stock node, or fails the test.
 func must(t testing.TB) func(n *gorgonia.Node, err error) *gorgonia.Node {
 	return func(n *gorgonia.Node, err error) *gorgonia.Node {
 		t.Helper()

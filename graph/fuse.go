@@ -8,16 +8,17 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// instruction computes one node, as a rule from its operands. Four kinds spare
-// an intermediate result:
-//   - with products set it is their sum, and base's where that is set: one pass
-//     over its memory; reads lists base and then their factors;
-//   - with fold set it is a sum whose operand fold is accumulated straight into
-//     it; reads then lists base and fold's operands;
-//   - with twin set it computes that too: node is the softplus and twin the
-//     sigmoid of one operand, or the other way round;
-//   - with tiles set it is the sum over the tiles of that product, whose
-//     operands reads lists.
+// instruction computes one node. As a rule it reads the node's operands; four
+// kinds avoid an intermediate result:
+//   - with products set, the node is the sum of these products, plus base where
+//     that is set. It takes one pass over the node's memory; reads lists base
+//     and then the factors;
+//   - with fold set, the node is a sum whose operand fold is accumulated
+//     straight into it; reads lists base and then the operands of fold;
+//   - with twin set, twin is computed too: node is the softplus and twin the
+//     sigmoid of the same operand, or the other way round;
+//   - with tiles set, the node is the sum over the tiles of the product tiles;
+//     reads lists the operands of that product.
 type instruction struct {
 	node     *gorgonia.Node
 	base     *gorgonia.Node
@@ -51,7 +52,7 @@ type fuser struct {
 	sources map[*gorgonia.Node]*gorgonia.Node // of the tiles that are never laid out
 }
 
-// fuse lists the instructions for nodes in order, of which those pinned must be
+// fuse lists the instructions for nodes, in order. Pinned nodes must be
 // computed as they are.
 func fuse(order gorgonia.Nodes, pinned map[*gorgonia.Node]bool) []instruction {
 	f := fuser{pinned, make(map[*gorgonia.Node]gorgonia.Nodes), make(map[*gorgonia.Node]*gorgonia.Node)}
@@ -117,8 +118,8 @@ func fuse(order gorgonia.Nodes, pinned map[*gorgonia.Node]bool) []instruction {
 	return kept
 }
 
-// join makes the sum in, of two operands, one sum of products with at most one
-// base, and returns the operands that it takes over, or nil for none.
+// join turns in, a sum of two operands, into one sum of products with at most
+// one base. It returns the operands that become part of it, nil for none.
 func (f *fuser) join(in *instruction, program []instruction, at map[*gorgonia.Node]int) (taken gorgonia.Nodes) {
 	x, y := in.reads[0], in.reads[1]
 	part := func(c *gorgonia.Node) (p instruction, ok bool) {
@@ -153,14 +154,14 @@ func (f *fuser) join(in *instruction, program []instruction, at map[*gorgonia.No
 	return taken
 }
 
-// readByBlocks reports whether all that read the tiles n are elementwise, so
-// that they can read its source once for each tile.
+// readByBlocks reports whether all nodes that read the tiles n are elementwise:
+// they can then read the source of n once for each tile.
 func (f *fuser) readByBlocks(n *gorgonia.Node) bool {
 	if children(n)[0].Shape()[0] == 1 {
-		return false // a row would pass for one that is repeated
+		return false // a source of one row would be taken for a repeated row
 	}
 	for _, u := range f.users[n] {
-		// A sum may have its operand as the base of an accumulation.
+		// A sum may take its operand as the base of an accumulation.
 		o, ok := u.Op().(*op.Op)
 		if !ok || !o.InPlace() || o.Arity() < 2 || op.AddOp(o) || !u.Shape().Eq(n.Shape()) {
 			return false
@@ -188,8 +189,8 @@ func (f *fuser) operands(n *gorgonia.Node) gorgonia.Nodes {
 
 type binder[T kernel.Float] func(o *op.Op, out op.Matrix[T], in []op.Matrix[T]) func()
 
-// tiled binds an operation that may read operands with less rows than the result
-// in place of tiles of them: once for each tile.
+// tiled binds an operation. An operand with fewer rows than the result stands
+// for tiles of it, and is read once for each tile.
 func tiled[T kernel.Float](bind binder[T], o *op.Op, out op.Matrix[T], in []op.Matrix[T]) func() {
 	k := 1
 	if o.InPlace() {
@@ -213,8 +214,8 @@ func tiled[T kernel.Float](bind binder[T], o *op.Op, out op.Matrix[T], in []op.M
 	}
 }
 
-// summed binds the sum over the tiles of an elementwise operation whose result
-// would have the given rows.
+// summed binds the sum over the tiles of an elementwise operation. The
+// operation's own result would have the given rows.
 func summed[T kernel.Float](o *op.Op, rows int, out op.Matrix[T], in []op.Matrix[T]) func() {
 	blocks := make([]func(), rows/out.Rows)
 	for j := range blocks {
@@ -239,8 +240,8 @@ func blocksOf[T kernel.Float](in []op.Matrix[T], j, k, rows int) []op.Matrix[T] 
 	return parts
 }
 
-// block is the j-th of k blocks of rows of m, or m if it has not that many rows
-// and is the same in every block.
+// block returns the j-th of k blocks of the rows of m. A matrix that does not
+// have the given rows is the same in every block, and is returned whole.
 func block[T kernel.Float](m op.Matrix[T], j, k, rows int) op.Matrix[T] {
 	if m.Rows != rows {
 		return m

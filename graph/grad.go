@@ -13,9 +13,8 @@ import (
 var stockMu sync.Mutex
 
 // Grad declares ∂(Σ y)/∂x for each x of wrt by reverse mode over SymDiff, in
-// y's own graph. It may be called any number of times, on results of itself
-// too: each call only adds nodes. Where y does not depend on x the result is
-// nil.
+// y's own graph. It may be called any number of times, also on its own results:
+// each call only adds nodes. Where y does not depend on x the result is nil.
 func (s *Scope) Grad(y *gorgonia.Node, wrt ...*gorgonia.Node) []*gorgonia.Node {
 	if s.Err != nil {
 		return make([]*gorgonia.Node, len(wrt))

@@ -11,7 +11,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// On one graph: Σ x⁴ three times over, for two losses that share nodes.
+// One graph has three derivatives of Σ x⁴, and two losses that share nodes.
 func TestGradManyTimes(t *testing.T) {
 	s := NewScope(tensor.Float64)
 	x, z := s.Input("x", 1, 3), s.Input("z", 1, 3)
@@ -69,7 +69,7 @@ func TestGradErrors(t *testing.T) {
 		x := s.Input("x", 2, 2)
 		gs := s.Grad(c.y(s, x), x, x)
 		if name == "no derivative" {
-			// A comparison depends on x nowhere that counts.
+			// The derivative of a comparison is 0 wherever it exists.
 			if s.Err != nil || gs[0] != nil {
 				t.Errorf("%s: %v, %v; want nil without an error", name, gs, s.Err)
 			}
@@ -84,8 +84,9 @@ func TestGradErrors(t *testing.T) {
 // stockExpressions are built of Gorgonia's own operations mixed with ours, on
 // positive (3, 4) matrices x and y; the result is a matrix.
 //
-// TapeMachine fails where a gradient passes between a scalar and a matrix, and
-// computes the derivative of Slice onto what its buffer held: tapeFails.
+// TapeMachine fails where a gradient passes between a scalar and a matrix. It
+// adds the derivative of Slice to what the buffer held. tapeFails lists both
+// cases.
 func stockExpressions(t testing.TB) map[string]func(s *Scope, x, y *gorgonia.Node) *gorgonia.Node {
 	is := must(t)
 	type node = gorgonia.Node
@@ -146,8 +147,8 @@ func stockExpressions(t testing.TB) map[string]func(s *Scope, x, y *gorgonia.Nod
 
 var tapeFails = []string{"Mean", "Sum of all", "Slice", "Concat"}
 
-// Stock operations, alone and amid ours: the plan, Gorgonia's TapeMachine and
-// central differences agree on value, gradient and second derivative.
+// Stock operations, alone and mixed with ours: the plan, Gorgonia's TapeMachine
+// and central differences agree on value, gradient and second derivative.
 func TestStockOps(t *testing.T) {
 	for name, declare := range stockExpressions(t) {
 		t.Run(name, func(t *testing.T) {
@@ -205,8 +206,8 @@ func TestStockOps(t *testing.T) {
 	}
 }
 
-// relativeError compares one output, the gradient of another in an input, with
-// central differences.
+// relativeError compares the output gradient, which is the gradient of the
+// output loss in an input, with central differences.
 func relativeError(t *testing.T, p *Program, input, loss, gradient string) (worst float64) {
 	t.Helper()
 	run(t, p)

@@ -12,17 +12,18 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Machine is a gorgonia.VM that plans once and runs many times: what the outputs
-// need, and nothing else; buffers shared by liveness; results written over dead
-// operands; sums of products in one pass; softplus and sigmoid of one operand
-// computed together; tiles read where their source lies. Threads share stages of
-// instructions, by rows where each row of a batch goes its own way. It never
+// Machine is a gorgonia.VM that plans once and runs many times. It computes
+// only what the outputs need. Buffers are reused as soon as nobody reads their
+// contents again, also for the result that is being computed. Sums of products
+// take one pass, softplus and sigmoid of one operand are computed together, and
+// tiles are read from their source. Threads share stages of instructions, by
+// rows where the rows of a batch do not depend on each other. The machine never
 // writes an input. Outputs stay valid until the next run.
 type Machine struct {
 	steps        []func() error
 	bound        []binding
 	bytes        int
-	computations int // that a run makes
+	computations int // per run
 }
 
 // binding remembers the memory that the plan reads for an input.
@@ -33,8 +34,8 @@ type binding struct {
 
 var _ gorgonia.VM = (*Machine)(nil)
 
-// NewMachine plans the computation of outputs, of one graph and one element
-// type. Every input must have a value bound, whose memory the plan keeps.
+// NewMachine plans the computation of outputs, all of one graph and one element
+// type. Every input must have a value bound; the plan keeps its memory.
 func NewMachine(outputs ...*gorgonia.Node) (*Machine, error) {
 	if len(outputs) == 0 {
 		return nil, errors.New("graph: a machine without outputs")
@@ -79,15 +80,15 @@ type planner[T kernel.Float] struct {
 	last    map[*gorgonia.Node]int // index of the instruction that reads it last
 	buffer  map[*gorgonia.Node]int
 	inPlace map[*gorgonia.Node]bool
-	sizes   []int // of each buffer
-	free    []int // buffers
+	sizes   []int // size of each buffer
+	free    []int // free buffers
 	slabs   [][]T
 	input   map[*gorgonia.Node][]T
 
 	computations int // bound so far
 
-	// In a stage on rows threads are at different instructions at a time: a
-	// buffer may be used anew within it only for rows of the same length.
+	// In a stage on rows the threads may be at different instructions at the
+	// same time: there a buffer may be reused only for rows of the same length.
 	stage  int
 	usedIn map[int]int // stage in which a buffer was last taken or freed
 	cols   map[int]int // length of its rows there
@@ -228,7 +229,7 @@ func (p *planner[T]) emit(in instruction, at span) []func() {
 		}
 		return ms
 	}
-	// start copies a base to where it is added to.
+	// start copies the base into the result, for the rest to be added to it.
 	start := func() []func() {
 		if p.inPlace[in.node] {
 			return nil

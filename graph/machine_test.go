@@ -82,7 +82,8 @@ func TestFolding(t *testing.T) {
 			return nodes{"o": s.Add(z, s.Mul(z, y))}
 		},
 	} {
-		// A product of large matrices does not survive the loss of its operands.
+		// With large matrices a product goes wrong if its operands are
+		// overwritten.
 		for _, c := range []struct {
 			dtype     tensor.Dtype
 			n         int
@@ -109,7 +110,7 @@ func TestFolding(t *testing.T) {
 	}
 }
 
-// Softplus and sigmoid together, and tiles that are never laid out.
+// Softplus and sigmoid are computed together, and tiles are never laid out.
 func TestFusing(t *testing.T) {
 	type node = gorgonia.Node
 	for name, c := range map[string]struct {
@@ -196,7 +197,7 @@ func TestFusing(t *testing.T) {
 	}
 }
 
-// A folded product leaves no buffer of its own behind.
+// A folded product needs no buffer of its own.
 func TestFoldingSavesMemory(t *testing.T) {
 	s := NewScope(tensor.Float32)
 	x, w := s.Input("x", 8, 8), s.Input("w", 8, 8)
@@ -240,7 +241,7 @@ func TestOutputs(t *testing.T) {
 		}
 	}
 	if !p.Has("x") || p.Has("y") {
-		t.Error("Has does not tell x, an input, from y, which is none")
+		t.Error("Has must be true for the input x and false for y, which is not an input")
 	}
 	w.Set(0, 7)
 	run(t, p)
@@ -249,8 +250,8 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
-// Gorgonia's TapeMachine writes a weight through Reshape; neither of ours may,
-// nor may an operation that works in place on its operand.
+// Gorgonia's TapeMachine writes a weight through Reshape. Programs must not, on
+// either machine, nor may an operation that works in place on its operand.
 func TestWeightsAreNeverWritten(t *testing.T) {
 	is := must(t)
 	for _, machine := range Machines {
@@ -316,7 +317,7 @@ func TestMachinesShareAScope(t *testing.T) {
 	}
 }
 
-// destructive is Tanh as an operation of a user who computes in the operand.
+// destructive is Tanh as a user might write it: it computes in the operand.
 type destructive struct{ *op.Op }
 
 func (destructive) OverwritesInput() int { return 0 }

@@ -9,7 +9,7 @@ import (
 )
 
 // assign chooses the buffer of an instruction's result and reports whether it
-// is that of an operand, then frees the operands that die here.
+// is an operand's buffer. Then it frees the operands that die here.
 func (p *planner[T]) assign(i int, in instruction, st stage) (inPlace bool) {
 	target := p.reusable(i, in, st)
 	if target != nil {
@@ -35,7 +35,8 @@ func (p *planner[T]) assign(i int, in instruction, st stage) (inPlace bool) {
 	return target != nil
 }
 
-// reusable finds an operand that dies here and in whose memory the result may lie.
+// reusable finds an operand that dies here and can give its memory to the
+// result.
 func (p *planner[T]) reusable(i int, in instruction, st stage) *gorgonia.Node {
 	candidates := in.reads
 	if in.fold != nil || in.products != nil {
@@ -75,8 +76,8 @@ func (st *stage) shared(r *gorgonia.Node) bool {
 }
 
 // take returns the smallest free buffer that is large enough for n, or the
-// largest one grown, or a new one. Of equals it is the one freed last, which may
-// still be in a cache.
+// largest one grown, or a new one. Among equals it takes the one freed last,
+// which may still be in a cache.
 func (p *planner[T]) take(n *gorgonia.Node, st stage) int {
 	size, cols := max(1, n.Shape().TotalSize()), 0
 	if st.rows > 0 {

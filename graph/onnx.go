@@ -19,7 +19,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The version of the format. Every operator that onnxGraph uses is of this set.
+// The version of the format. The operator set contains every operator that
+// onnxGraph uses.
 const (
 	onnxFormat    = 7  // IR version, of ONNX 1.8
 	onnxOperators = 13 // opset
@@ -31,13 +32,13 @@ const (
 	onnxInt64 = 7
 )
 
-// WriteONNX writes the computation of the named outputs, with the present values
-// of the weights, as a model for other runtimes; in float32, for they compute
-// little in float64. The inputs must be declared with one row: rows are the dynamic
-// dimension N of the model, in which a row of an output is a function of that row
-// of the inputs. Names of weights become identifiers as in C. An operation between
-// rows, an output that depends on no input, and an operation without a counterpart
-// are errors.
+// WriteONNX writes the computation of the named outputs, with the present
+// values of the weights, as a model for other runtimes. Numbers are float32:
+// other runtimes support few operations in float64. The inputs must be declared
+// with one row. The model's dimension N is the number of rows; each row of an
+// output is a function of the same row of the inputs. Names of weights become
+// identifiers as in C. An operation between rows, an output that depends on no
+// input, and an operation without a counterpart are errors.
 //
 // Reference: onnx.ai/onnx/repo-docs/IR.html; opset 13.
 func (s *Scope) WriteONNX(w io.Writer, outputs map[string]*gorgonia.Node) error {
@@ -94,7 +95,7 @@ func (s *Scope) WriteONNX(w io.Writer, outputs map[string]*gorgonia.Node) error 
 	return err
 }
 
-// onnxGraph is a GraphProto as it grows.
+// onnxGraph is a GraphProto under construction.
 type onnxGraph struct {
 	message wire.Message
 	values  map[*gorgonia.Node]onnxValue
@@ -138,7 +139,7 @@ func (g *onnxGraph) batch(name string, cols int) wire.Message {
 	return wire.Message{}.Text(1, name).Bytes(2, wire.Message{}.Bytes(1, matrix))
 }
 
-// leaf adds a weight, or a constant if its name is empty.
+// leaf adds a weight, or a constant if weight is empty.
 func (g *onnxGraph) leaf(n *gorgonia.Node, weight string) {
 	if weight == "" {
 		weight = n.Name()
@@ -210,7 +211,7 @@ func (g *onnxGraph) operation(n *gorgonia.Node) error {
 	case "SigmoidGrad2": // (1−2s)·g·u
 		slope := g.apply("Sub", g.scalar(1), g.apply("Mul", g.scalar(2), in[0]))
 		name = g.apply("Mul", g.apply("Mul", slope, in[1]), in[2])
-	case "Convolution": // of weights: as the matrix that it is
+	case "Convolution": // of weights: written as its matrix
 		if operands[0].Op() != nil || batched {
 			return fmt.Errorf("graph: %s of something other than a weight has no counterpart in ONNX", call)
 		}

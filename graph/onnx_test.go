@@ -9,8 +9,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// What cannot be a function of each row alone, or has no operator, is refused. That
-// models compute the right numbers is tested in layers, by another program.
+// Outputs that are not functions of each row alone, and operations without a
+// counterpart, are refused. Another program tests in layers that models compute
+// the right numbers.
 func TestWriteONNXRefuses(t *testing.T) {
 	type node = gorgonia.Node
 	for name, c := range map[string]struct {

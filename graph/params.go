@@ -15,13 +15,13 @@ import (
 )
 
 // Param is a named matrix of weights. Its values live in one plain slice that
-// never moves: whatever writes there is seen by every Program that uses it.
+// never moves: every Program that uses it sees what is written there.
 type Param struct {
 	Name       string
 	Rows, Cols int
 
-	// NonNegative marks a weight on which convexity rests: it is projected onto
-	// ≥ 0 after every optimiser step.
+	// NonNegative marks a weight that convexity needs to be ≥ 0: it is
+	// projected onto ≥ 0 after every optimiser step.
 	NonNegative bool
 
 	// Frozen marks a constant of the model: saved with it, never trained.
@@ -67,7 +67,7 @@ func (p *Param) Fill(f func(i int) float64) {
 	}
 }
 
-// Project clamps a NonNegative weight at 0 from below.
+// Project sets negative values of a NonNegative weight to 0.
 func (p *Param) Project() {
 	if !p.NonNegative {
 		return
@@ -77,7 +77,7 @@ func (p *Param) Project() {
 	}
 }
 
-// header is a tensor of its own over the shared values, as every machine needs:
+// header is a new tensor over the shared values. Every machine needs its own:
 // two machines must not share a *tensor.Dense.
 func (p *Param) header() *tensor.Dense { return header(p.Rows, p.Cols, p.f32, p.f64) }
 
@@ -104,8 +104,8 @@ func NewParams(dtype tensor.Dtype) (*Params, error) {
 	return &Params{dtype: dtype}, nil
 }
 
-// New adds a zero weight of the given shape. Names must be unique: a repeated
-// one panics, for it is a mistake in the model's own code.
+// New adds a zero weight of the given shape. A repeated name panics, because it
+// is a mistake in the model's own code.
 func (ps *Params) New(name string, rows, cols int) *Param {
 	if ps.ByName(name) != nil {
 		panic("graph: a second weight named " + name)

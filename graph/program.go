@@ -19,7 +19,7 @@ type Matrix struct {
 	F64        []float64
 }
 
-// General is the matrix as BLAS takes it; only of float32.
+// General is the matrix as BLAS takes it. The matrix must be float32.
 func (m Matrix) General() blas32.General {
 	return blas32.General{Rows: m.Rows, Cols: m.Cols, Stride: m.Cols, Data: m.F32}
 }
@@ -129,7 +129,7 @@ func (s *Scope) Compile(outputs map[string]*gorgonia.Node) (*Program, error) {
 // inputs, weights among them, so every run gets copies.
 func (p *Program) useTape(s *Scope, names []string, outputs map[string]*gorgonia.Node) {
 	sources := make(map[*gorgonia.Node]*tensor.Dense)
-	// It runs every node of the graph, those that no output needs too.
+	// It runs every node of the graph, also those that no output needs.
 	for _, n := range s.g.AllNodes() {
 		if t, ok := n.Value().(*tensor.Dense); ok && n.Op() == nil {
 			sources[n] = t

@@ -20,7 +20,7 @@ type garden struct {
 	rt    *rapid.T
 	stock bool // with Gorgonia's own operations
 	nodes []*gorgonia.Node
-	bound map[*gorgonia.Node]float64 // on the magnitude of the elements
+	bound map[*gorgonia.Node]float64 // largest magnitude of the elements
 }
 
 func newGarden(rt *rapid.T, dtype tensor.Dtype, ps *Params) *garden {
@@ -38,7 +38,7 @@ func newGarden(rt *rapid.T, dtype tensor.Dtype, ps *Params) *garden {
 	return g
 }
 
-// plant keeps a node unless its elements might grow beyond reason.
+// plant keeps a node unless its elements might become too large.
 func (g *garden) plant(n *gorgonia.Node, bound float64) {
 	if n == nil || g.Err != nil {
 		g.rt.Fatalf("growing a graph: %v", g.Err)
@@ -192,8 +192,8 @@ func (g *garden) outputs(withGradient bool) nodes {
 	return out
 }
 
-// reference computes a node with its operation's Do alone: new memory for every
-// result, and copies for every operand.
+// reference computes a node by calling only Do of its operation, with new
+// memory for every result and copies of every operand.
 func reference(t testing.TB, n *gorgonia.Node, known map[*gorgonia.Node]gorgonia.Value) gorgonia.Value {
 	if v, ok := known[n]; ok {
 		return v
@@ -233,7 +233,7 @@ func eagerThreads() (end func()) {
 }
 
 // Buffers, in-place results, folded products and threads never change what a
-// graph computes, on either machine; and no run writes an input or a weight, or
+// graph computes, on either machine. No run writes an input or a weight, or
 // sees what another run left.
 func TestRandomGraphs(t *testing.T) {
 	var folds int

@@ -12,21 +12,23 @@ import (
 type stage struct {
 	instructions []instruction
 
-	// rows, where positive, is the number of rows of every result; a row of one
-	// needs the same row alone of other results of the stage, so that threads
-	// can go through all instructions with rows of their own. Otherwise no
-	// instruction needs another, and each can be done by a thread of its own.
+	// rows, where positive, is the number of rows of every result. A row of a
+	// result needs only the same row of other results of the stage, so each
+	// thread can take its own rows through all instructions. Where rows is 0,
+	// the instructions do not need each other, and each can be done by its own
+	// thread.
 	rows int
 
-	whole map[*gorgonia.Node]bool // what an instruction on rows reads in full
+	whole map[*gorgonia.Node]bool // nodes that instructions on rows read in full
 }
 
 // fewestRows is the least number of rows for which a stage on rows is made.
 var fewestRows = 64
 
-// schedule orders a program by stages: as many instructions on rows as possible,
-// then all others that are ready, in turns. A lone thread does best to use each
-// result as soon as it is there: its stages are the instructions one by one.
+// schedule orders a program by stages. These take turns: as many instructions
+// on rows as possible, then all others that are ready. With one thread every
+// instruction is a stage of its own, so that each result is used as soon as it
+// is there.
 func schedule(program []instruction, threads int) []stage {
 	var stages []stage
 	if threads == 1 {
@@ -76,8 +78,8 @@ func nextOnRows(program []instruction, made map[*gorgonia.Node]bool) (s stage, r
 	return s, rest
 }
 
-// nextReady takes the instructions of which all that they read is made, but for
-// those that may become part of a stage on rows, and marks what they make.
+// nextReady takes the instructions whose operands are all made, except those
+// that may become part of a stage on rows, and marks what they make.
 func nextReady(program []instruction, made map[*gorgonia.Node]bool) (s stage, rest []instruction) {
 	for _, in := range program {
 		_, _, onRows := in.onRows()
@@ -95,8 +97,8 @@ func nextReady(program []instruction, made map[*gorgonia.Node]bool) (s stage, re
 	return s, rest
 }
 
-// onRows reports whether every row of the result needs one row only of what the
-// instruction reads, but for what it needs the whole of, which it lists.
+// onRows reports whether every row of the result needs only one row of each
+// operand. Operands that it needs in full are allowed too: whole lists them.
 func (in *instruction) onRows() (rows int, whole gorgonia.Nodes, ok bool) {
 	if in.node.Op() == nil || len(in.node.Shape()) != 2 || in.tiles != nil {
 		return 0, nil, false

@@ -10,9 +10,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A batch goes through a network and back in one stage on rows; the gradients in
-// the weights, which are sums over rows, follow side by side. A lone thread has
-// no use for stages.
+// A batch goes through a network and back in one stage on rows. The gradients
+// in the weights, which are sums over rows, follow side by side. With one
+// thread there are no such stages.
 func TestSchedule(t *testing.T) {
 	s := NewScope(tensor.Float32)
 	ps := newParams(t, tensor.Float32)
@@ -31,7 +31,8 @@ func TestSchedule(t *testing.T) {
 	for _, st := range stages {
 		rows, sizes = append(rows, st.rows), append(sizes, len(st.instructions))
 	}
-	// Inputs; the products, softplus with sigmoid, and what goes back; gradients.
+	// Three stages: inputs; the products, softplus, sigmoid and the way back;
+	// gradients.
 	if !slices.Equal(rows, []int{0, 2 * fewestRows, 0}) || sizes[2] != 2 {
 		t.Errorf("stages of %v instructions on %v rows; want inputs, one stage on %d rows, and two gradients", sizes, rows, 2*fewestRows)
 	}
@@ -86,15 +87,15 @@ func TestThreadsChangeNothing(t *testing.T) {
 	}
 }
 
-// What another thread may still read in full is not written over, though a
-// result of the same shape could lie there. Within a call of Parallel the parts
-// of a stage run one after another, which is the worst of all orders.
+// A matrix that another thread may still read in full is not written over, even
+// where a result has its shape. Within a call of Parallel the parts of a stage
+// run one after another, which is the worst order.
 func TestStagesSpareWhatIsReadInFull(t *testing.T) {
 	defer eagerThreads()()
 	const n = 6
 	s := NewScope(tensor.Float64)
 	x := s.Input("x", n, n)
-	z := s.MatMul(x, true, x, false) // of no stage on rows
+	z := s.MatMul(x, true, x, false) // in no stage on rows
 	p := compile(t, s, nodes{"o": s.Add(s.Exp(s.MatMul(x, false, z, false)), s.Tanh(z))})
 	fill(p.In("x"), 1)
 	kernel.SetThreads(1)

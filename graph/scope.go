@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Scope declares one expression graph over shared weights. Its methods (those
-// of op.Builder among them) keep the first error; Compile returns it.
+// Scope declares one expression graph over shared weights. Its methods, also
+// those of op.Builder, keep the first error; Compile returns it.
 type Scope struct {
 	op.Builder
 
@@ -56,8 +56,8 @@ func (s *Scope) Param(p *Param) *gorgonia.Node {
 	if n, ok := s.params[p]; ok {
 		return n
 	}
-	// The number keeps weights of two models, equal in name and shape, from
-	// becoming one node.
+	// The number keeps weights of two models apart where names and shapes are
+	// equal.
 	n := s.bound(fmt.Sprintf("weight %d %s", len(s.params), p.Name), p.header())
 	s.params[p] = n
 	return n
@@ -91,7 +91,7 @@ func (s *Scope) fresh(rows, cols int) *tensor.Dense {
 
 func (s *Scope) bound(name string, t *tensor.Dense) *gorgonia.Node {
 	n := gorgonia.NewMatrix(s.g, t.Dtype(), gorgonia.WithShape(t.Shape()...), gorgonia.WithName(name), gorgonia.WithValue(t))
-	// Gorgonia answers an equal name and shape with the former node.
+	// For an equal name and shape Gorgonia returns the earlier node.
 	if n.Value() != gorgonia.Value(t) && s.Err == nil {
 		s.Err = fmt.Errorf("graph: a second leaf named %q of shape %v", name, t.Shape())
 	}

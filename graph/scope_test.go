@@ -78,7 +78,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// In and Out panic on a name that is a mistake in the caller's code.
+// In and Out panic on an unknown name: it is a mistake in the caller's code.
 func TestUnknownNamesPanic(t *testing.T) {
 	s := NewScope(tensor.Float64)
 	p := compile(t, s, nodes{"o": s.Input("x", 1, 1)})

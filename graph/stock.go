@@ -9,9 +9,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// stock runs one of Gorgonia's own Ops, or a user's: on headers made for this
-// run, since Reshape and others write into them, and on copies of operands
-// that the Op overwrites.
+// stock runs an Op of Gorgonia or of a user. The Op gets headers made for this
+// run, because Reshape and others write into them, and copies of the operands
+// that it overwrites.
 func (p *planner[T]) stock(in instruction, out op.Matrix[T]) func() error {
 	o, reads := in.node.Op(), in.reads
 	return func() error {

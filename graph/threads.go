@@ -12,15 +12,16 @@ import (
 
 // Costs in ns, as instruction.cost estimates them.
 var (
-	worthwhile = 10e3  // for a second thread to be called
-	large      = 200e3 // for an instruction to be shared by threads itself
+	worthwhile = 10e3  // least cost for which a second thread is called
+	large      = 200e3 // least cost for which threads share one instruction
 )
 
-// span is the rows [lo, hi) of a stage on rows; the zero span is all of every
-// matrix.
+// span is the rows [lo, hi) of a stage on rows. The zero span means all rows of
+// every matrix.
 type span struct{ lo, hi, of int }
 
-// cut is the span's part of a matrix of as many rows as the stage has.
+// cut returns the span's rows of m, or all of m if m does not have as many rows
+// as the stage.
 func cut[T kernel.Float](s span, m op.Matrix[T]) op.Matrix[T] {
 	if s.of == 0 || m.Rows != s.of {
 		return m
@@ -39,14 +40,14 @@ func inTurn(fs []func()) func() {
 	}
 }
 
-// worthSharing reports whether several threads may pay for work of the cost that
-// has so many parts.
+// worthSharing reports whether several threads may be faster for work that has
+// the given number of parts and cost.
 func worthSharing(parts int, cost float64) bool {
 	return parts > 1 && cost >= worthwhile && blas.Splits()
 }
 
-// share does work in parts on several threads, or alone on one, whichever has
-// lately been faster.
+// share does work on several threads with body, or on one with alone, whichever
+// was faster lately.
 func share(c *kernel.Choice, parts int, body func(lo, hi int), alone func()) {
 	start, shared := time.Now(), c.Shared()
 	if shared {
@@ -57,7 +58,7 @@ func share(c *kernel.Choice, parts int, body func(lo, hi int), alone func()) {
 	c.Took(shared, time.Since(start))
 }
 
-// rowStage runs a stage on rows, each thread on rows of its own.
+// rowStage runs a stage on rows: each thread does its own rows.
 type rowStage struct {
 	rows  int
 	cost  float64
@@ -95,7 +96,7 @@ func (s *rowStage) run() error {
 	return nil
 }
 
-// tasks are small instructions of which none needs another.
+// tasks are small instructions that do not need each other.
 type tasks struct {
 	list []task
 	cost float64
@@ -117,7 +118,7 @@ func (t *tasks) add(f func(), cost float64) {
 }
 
 func (t *tasks) prepare() func() error {
-	// Whoever is done takes the next, the longest first.
+	// A thread that is done takes the next task, the longest first.
 	slices.SortStableFunc(t.list, func(a, b task) int {
 		switch {
 		case a.cost > b.cost:

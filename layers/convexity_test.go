@@ -19,7 +19,7 @@ import (
 // and ∇w is monotone, ⟨∇w(x) − ∇w(y), x − y⟩ ≥ μ‖x − y‖², with μ = min s where the
 // quadratic is along the axes, and 0 elsewhere.
 func TestConvexity(t *testing.T) {
-	const n = 8 // segments to a network
+	const n = 8 // segments per network
 	rapid.Check(t, func(rt *rapid.T) {
 		d := rapid.IntRange(1, 4).Draw(rt, "d")
 		var filters []Convolution

@@ -12,31 +12,33 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Convolution is a hidden layer whose weights are those of Filters squares of
-// Size×Size, Stride apart, over the picture below it: the pixels in the first
-// such layer, the responses of the layer below in the others. Its skip from the
-// pixels sees what its squares see through the layers between. Each response has
-// a bias of its own.
+// Convolution is a hidden layer of Filters filters on squares of Size×Size. The
+// squares lie Stride apart on the picture below: the pixels for the first such
+// layer, the responses of the layer below for the others. The skip from the
+// pixels sees the pixels that reach each square through the layers between.
+// Each response has its own bias.
 type Convolution struct{ Filters, Size, Stride int }
 
-// Widths are those of all hidden layers: the positions times the filters of each
-// convolution, then Hidden. Convolutions that do not fit are an error.
+// Widths returns the widths of all hidden layers: positions times filters of
+// each convolution, then Hidden. Convolutions that do not fit are an error.
 func (a Architecture) Widths() ([]int, error) {
 	_, widths, err := a.convolve()
 	return append(widths, a.Hidden...), err
 }
 
-// Shapes are those of the weights of a hidden layer: of B, W and b, or of the
-// filters in place of B and W. Weigh is {0, 0} in the first layer.
+// Shapes are the shapes of the weights B, W and b of a hidden layer. In a
+// convolution the filters take the place of B and W. Weigh is {0, 0} in the
+// first layer.
 type Shapes struct{ Skip, Weigh, Bias [2]int }
 
-// Shapes are those of all hidden layers.
+// Shapes returns the shapes of the weights of all hidden layers.
 func (a Architecture) Shapes() ([]Shapes, error) {
 	_, shapes, err := a.layout()
 	return shapes, err
 }
 
-// layout is the windows of the convolutions, and the shapes of all hidden layers.
+// layout returns the windows of the convolutions, and the shapes of all hidden
+// layers.
 func (a Architecture) layout() (over []windows, shapes []Shapes, err error) {
 	over, widths, err := a.convolve()
 	widths = append(widths, a.Hidden...)
@@ -57,8 +59,8 @@ func (a Architecture) layout() (over []windows, shapes []Shapes, err error) {
 	return over, shapes, err
 }
 
-// windows are those of a layer: over the pixels, and over the layer below if
-// that is convolutional too.
+// windows are the windows of a layer: skip over the pixels, and weigh over the
+// layer below if that is convolutional too.
 type windows struct{ skip, weigh *op.Window }
 
 // convolve lays the convolutions over the picture and returns their windows and
@@ -69,7 +71,7 @@ func (a Architecture) convolve() (over []windows, widths []int, err error) {
 	}
 	pixels := op.Window{Height: a.Picture[0], Width: a.Picture[1], Channels: a.Picture[2], Size: 1, Stride: 1}
 	if pixels.Check() != nil || pixels.Inputs() != a.Dim {
-		return nil, nil, fmt.Errorf("layers: pictures of %d×%d×%d numbers on ℝ^%d", a.Picture[0], a.Picture[1], a.Picture[2], a.Dim)
+		return nil, nil, fmt.Errorf("layers: pictures of %d×%d×%d numbers do not fit ℝ^%d", a.Picture[0], a.Picture[1], a.Picture[2], a.Dim)
 	}
 	below, skip := pixels, pixels
 	for l, c := range a.Convolutions {
@@ -104,7 +106,8 @@ func matrixNode(s *graph.Scope, p *graph.Param, over *op.Window) *gorgonia.Node 
 	return s.Convolution(*over, s.Param(p))
 }
 
-// matrixOf is matrixNode's value: p's own memory where it is no convolution.
+// matrixOf is the value of matrixNode: p's own memory where p is not a
+// convolution.
 func matrixOf(p *graph.Param, over *op.Window) blas32.General {
 	m := paramMatrix(p)
 	if over == nil {
@@ -114,8 +117,9 @@ func matrixOf(p *graph.Param, over *op.Window) blas32.General {
 	return blas32.General{Rows: c.Rows, Cols: c.Cols, Stride: c.Cols, Data: c.Data}
 }
 
-// patches fills the filters κ with unit differences of squares of two points: the
-// longest of a few, for most squares of a picture may hold its ground alone.
+// patches fills each filter of κ with the difference of two points within one
+// square, scaled to length 1. It takes the longest of a few differences,
+// because most squares of a picture may show only the background.
 func patches(kappa blas32.General, w op.Window, data blas32.General, rng *random.Stream) {
 	const tries = 8
 	down, across := w.Positions()

@@ -11,8 +11,8 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// convolved has two convolutional layers and a dense one over pictures of 4×3×2,
-// the squares of the second being 3×3 pixels.
+// convolved has two convolutional layers and a dense one over pictures of
+// 4×3×2. The squares of the second convolution see 3×3 pixels.
 func convolved() Architecture {
 	return Architecture{
 		Dim: 24, Picture: [3]int{4, 3, 2}, Convolutions: []Convolution{{3, 2, 1}, {2, 2, 1}}, Hidden: []int{5},
@@ -66,7 +66,7 @@ func TestConvolutionsAreTiedWeights(t *testing.T) {
 	}
 }
 
-// The filters' gradients of a loss of second derivatives.
+// The gradient, in the filters, of a loss with second derivatives.
 func TestConvolutionFiniteDifferences(t *testing.T) {
 	a := convolved()
 	a.Dim, a.Picture, a.Rank, a.Float64 = 12, [3]int{4, 3, 1}, 0, true
@@ -84,7 +84,8 @@ func TestConvolutionFiniteDifferences(t *testing.T) {
 	}
 }
 
-// The first filters are squares of the data's pictures, spread alike over it.
+// The first filters come from squares of the data's pictures, and all vary
+// equally over the data.
 func TestFirstFilters(t *testing.T) {
 	law := law(t, 24, false)
 	m, data := started(t, Architecture{Picture: [3]int{4, 3, 2}, Convolutions: []Convolution{{5, 2, 1}}, Full: true}, Start{Law: law, Spread: 3}, 2000)

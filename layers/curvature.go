@@ -16,7 +16,8 @@ import (
 
 // Curvature estimates the mean Hessian of a float32 ICNN over a batch, to
 // precondition samplers and conjugate solves. It is exact for one hidden layer
-// without quadratic skips, with knots or without. Deeper, the mean of
+// without quadratic skips, with knots or without. For deeper networks the mean
+// of
 //
 //	H = Σ_l J_lᵀ·diag(γ_l ⊙ σ″(a_l))·J_l + Σ_l diag(d_l·δ_l) + Σ_l,r A_r·diag(δ_l)·A_rᵀ + ∇²Q
 //
@@ -34,10 +35,10 @@ func NewCurvature(m *ICNN) (*Curvature, error) {
 	return &Curvature{m: m, programs: make(map[int]*graph.Program)}, nil
 }
 
-// MeanHessian is the estimate over the rows of x.
+// MeanHessian returns the estimate for the rows of x, at least one.
 func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 	if x.Rows < 1 || x.Cols != c.m.Dim() {
-		return nil, fmt.Errorf("layers: mean Hessian over points of shape (%d, %d) on ℝ^%d", x.Rows, x.Cols, c.m.Dim())
+		return nil, fmt.Errorf("layers: mean Hessian over points of shape (%d, %d); it needs at least one point of ℝ^%d", x.Rows, x.Cols, c.m.Dim())
 	}
 	p, err := c.program(x.Rows)
 	if err != nil {

@@ -47,7 +47,7 @@ func curvature(t testing.TB, m *ICNN, x blas32.General) *mat.SymDense {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A second call finds its program, and gives the same.
+	// A second call finds the compiled program, and gives the same.
 	again, err := c.MeanHessian(x)
 	if err != nil || !mat.Equal(h, again) {
 		t.Errorf("a second call differs (error %v)", err)
@@ -102,7 +102,8 @@ func TestMeanHessianAtAPoint(t *testing.T) {
 	}
 }
 
-// Deeper, over different points, it is an estimate: positive definite, and near.
+// For deeper networks and different points it is an estimate: positive
+// definite, and close.
 func TestMeanHessianDeep(t *testing.T) {
 	const d = 4
 	m := single(t, Architecture{Dim: d, Hidden: []int{8, 6}, Rotated: true})

@@ -44,7 +44,7 @@ func NewEnergy(dim int, declare func(s *graph.Scope, x *gorgonia.Node) *gorgonia
 // Dim is d.
 func (e *Energy) Dim() int { return e.evaluator.Dim() }
 
-// Eval writes E(x_i) and ∇E(x_i), each where wanted.
+// Eval writes E(x_i) to value and ∇E(x_i) to grad, each unless it is empty.
 func (e *Energy) Eval(x blas32.General, value []float32, grad blas32.General) error {
 	return e.evaluator.Eval(x, value, grad)
 }
@@ -52,8 +52,8 @@ func (e *Energy) Eval(x blas32.General, value []float32, grad blas32.General) er
 // HessVec writes ∇²E(x_i)·v_i.
 func (e *Energy) HessVec(x, v, hv blas32.General) error { return e.evaluator.HessVec(x, v, hv) }
 
-// declared is a function without weights as an Evaluator takes it, but that it need
-// not be convex.
+// declared is a function without weights in the form that an Evaluator takes.
+// It need not be convex.
 type declared struct {
 	dim    int
 	params *graph.Params // none

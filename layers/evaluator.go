@@ -13,8 +13,9 @@ import (
 )
 
 // Evaluator evaluates a float32 potential on batches of any size: it satisfies
-// solvers.Curved. Programs are compiled when a size is first met; a batch is cut
-// into pieces, the last padded to the next size, so that few sizes occur.
+// potential.Curved. A batch is cut into pieces, and the last piece is padded to
+// the next size, so that few sizes occur. A program is compiled when its size
+// first occurs.
 type Evaluator struct {
 	w        Potential
 	programs map[programKey]*graph.Program
@@ -35,7 +36,7 @@ const (
 	hessVec  work = "Hessian-vector product"
 )
 
-// Piece is the largest number of rows evaluated at once; sizes are multiples of
+// piece is the largest number of rows evaluated at once; sizes are multiples of
 // piece/16.
 const piece = 512
 
@@ -50,7 +51,7 @@ func NewEvaluator(w Potential) (*Evaluator, error) {
 // Dim is d.
 func (e *Evaluator) Dim() int { return e.w.Dim() }
 
-// Eval writes w(x_i) and ∇w(x_i), each where wanted.
+// Eval writes w(x_i) to val and ∇w(x_i) to grad, each unless it is empty.
 func (e *Evaluator) Eval(x blas32.General, val []float32, grad blas32.General) error {
 	what := both
 	switch {
@@ -93,8 +94,8 @@ func (e *Evaluator) each(what work, x blas32.General, done func(p *graph.Program
 	return e.eachWith(what, x, func(*graph.Program, int, int) {}, done)
 }
 
-// eachWith runs a program on every piece of x; fill adds further inputs, done
-// takes the outputs.
+// eachWith runs a program on every piece of x. fill sets further inputs, and
+// done takes the outputs.
 func (e *Evaluator) eachWith(what work, x blas32.General, fill, done func(p *graph.Program, lo, hi int)) error {
 	if x.Cols != e.Dim() {
 		return fmt.Errorf("layers: points of %d coordinates for a potential on ℝ^%d", x.Cols, e.Dim())

@@ -70,8 +70,8 @@ func differ(a, b []float32) float64 {
 	return worst / scale
 }
 
-// A batch of any size gives what its rows give one by one, with all sizes on one
-// evaluator, so that the padding of one batch is the rest of another.
+// A batch of any size gives what its rows give one by one. All sizes share one
+// evaluator, so the padding of a batch holds what the batch before left.
 func TestEvaluatorSizes(t *testing.T) {
 	const d = 3
 	m := single(t, Architecture{Dim: d, Hidden: []int{6, 5}, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true})
@@ -117,7 +117,7 @@ func TestEvaluatorSizes(t *testing.T) {
 					}
 				}
 			}
-			// One of the two alone.
+			// The value alone, and the gradient alone.
 			only, alone := make([]float32, n), batch.New(n, d)
 			if err := e.Eval(x, only, blas32.General{}); err != nil {
 				t.Fatal(err)

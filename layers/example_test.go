@@ -12,8 +12,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Bowl is a potential of one's own, w(x) = ½a·‖x‖² + softplus(x·b), convex while
-// a ≥ 0.
+// Bowl is a potential that a user might add, w(x) = ½a·‖x‖² + softplus(x·b),
+// convex while a ≥ 0.
 type Bowl struct {
 	params *graph.Params
 	a, b   *graph.Param // (1, 1) and (d, 1)
@@ -53,7 +53,8 @@ func (w *Bowl) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Nod
 	return s.Add(s.Mul(v, s.Param(w.a)), s.MatMul(bent, false, s.Param(w.b), true))
 }
 
-// Three declarations make a potential that solvers, losses and evaluation take.
+// Three declarations make a potential that solvers, losses and evaluators
+// accept.
 func ExamplePotential() {
 	w, err := NewBowl(2)
 	if err != nil {

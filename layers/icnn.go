@@ -16,8 +16,8 @@ type Architecture struct {
 	// Dim is d, at least 1.
 	Dim int
 
-	// Hidden are the widths h_1 … h_L, at least one layer with those of
-	// Convolutions, each at least 1.
+	// Hidden are the widths of the dense hidden layers, each at least 1. There
+	// must be at least one hidden layer, dense or convolutional.
 	Hidden []int
 
 	// Picture is the height, width and channels of a point as a picture, row-major
@@ -56,8 +56,8 @@ type Architecture struct {
 //	K(x) = Σ_k Σ_j c_kj·softplus(s_kj·x_j + b_kj)
 //
 // It is convex while W, c, d and t are ≥ 0, and strongly convex with modulus
-// min s. Rows are points: B_l is (d, h_l), W_l (h_{l−1}, h_l); those of convolutional
-// layers are the matrices of op.Convolution.
+// min s. Rows are points. B_l is (d, h_l) and W_l (h_{l−1}, h_l); in
+// convolutional layers they are the matrices of op.Convolution.
 //
 // Reference: Amos, Xu, Kolter, "Input Convex Neural Networks", ICML 2017.
 type ICNN struct {
@@ -84,7 +84,7 @@ type Layer struct {
 	Diag  *graph.Param   // d, (d, h); nil without DiagonalSkips
 	Ranks []*graph.Param // A_r, (d, h) each
 
-	over windows // where B and W are convolutions, whose filters are then the weights
+	over windows // where B and W are convolutions; the weights are then their filters
 }
 
 func (l Layer) skip(s *graph.Scope) *gorgonia.Node  { return matrixNode(s, l.Skip, l.over.skip) }
@@ -164,7 +164,7 @@ func (m *ICNN) Dim() int { return m.Architecture.Dim }
 // Params are the weights.
 func (m *ICNN) Params() *graph.Params { return m.params }
 
-// Project clamps every weight on which convexity rests at 0 from below.
+// Project sets the negative values of all NonNegative weights to 0.
 func (m *ICNN) Project() {
 	for _, p := range m.params.All() {
 		p.Project()
@@ -187,7 +187,7 @@ func (m *ICNN) Value(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 	return s.Add(w, s.MatMul(x, false, s.Param(m.Linear), true))
 }
 
-// Gradient declares ∇w(x), shape (n, d), as a network of its own:
+// Gradient declares ∇w(x), shape (n, d), as an explicit network:
 //
 //	δ_L = c ⊙ σ(a_L),  δ_{l−1} = (δ_l·W_lᵀ) ⊙ σ(a_{l−1})
 //	∇w = Σ_l [δ_l·B_lᵀ + x ⊙ (δ_l·d_lᵀ) + Σ_r (δ_l ⊙ x·A_r)·A_rᵀ] + ∇Q + ∇K

@@ -16,7 +16,7 @@ import (
 // Start initialises an ICNN near the closed form of a Gaussian: its outer
 // quadratic is a share of ½(x−c)ᵀΣ^{-1/3}(x−c), and the network's hinges
 // provide the rest of the curvature, on average over the data. A quadratic at
-// full strength would be a floor under the curvature, and training could then
+// full strength would bound the curvature from below, and training could then
 // only contract.
 type Start struct {
 	// Law is the Gaussian.
@@ -26,13 +26,14 @@ type Start struct {
 	// ½(x−m)ᵀΣ^{-1/2}(x−m): the baseline without a Gibbs factor.
 	Gaussian bool
 
-	// Carry is s where the noise is carried by Σˢ; see solvers.Carried. The closed
-	// form is then w(x) = ½(x−c)ᵀΣ^{-(1−2s)/3}(x−c). Gaussian has none.
+	// Carry is s where the noise is carried by Σˢ; see potential.Carried. The
+	// closed form is then w(x) = ½(x−c)ᵀΣ^{-(1−2s)/3}(x−c). With Gaussian it is
+	// ignored.
 	Carry float64
 
-	// Share of the Gaussian's curvature that the quadratic provides, in (0, 1].
-	// 0 means .2. With 1 the network starts silent and the Gibbs factor is
-	// exactly that of the closed form.
+	// Share is the part of the Gaussian's curvature that the quadratic
+	// provides, in (0, 1]. 0 means .2. With 1 the hinges start without effect,
+	// and the Gibbs factor is exactly that of the closed form.
 	Share float64
 
 	// Fixed is the fraction of the quadratic that is not trained: the modulus of
@@ -43,9 +44,10 @@ type Start struct {
 	// 0 means 4.
 	Spread float64
 
-	// MinDeviation is a floor under the deviation of the data along a unit
-	// direction, so that one that hardly varies does not get enormous weights.
-	// 0 means .3 of the root mean square deviation of a coordinate.
+	// MinDeviation is the least deviation that the data is taken to have along
+	// a unit direction, so that a direction with almost no variation does not
+	// get enormous weights. 0 means .3 of the root mean square deviation of a
+	// coordinate.
 	MinDeviation float64
 
 	// Balanced makes the learning rate of every array of hidden and output weights
@@ -113,7 +115,7 @@ func (o Start) withDefaults() Start {
 	return o
 }
 
-// whiteDirections draws Σ^{-1/2}ξ, normalised.
+// whiteDirections draws Σ^{-1/2}ξ, ξ ~ N(0, I), scaled to length 1.
 func (o Start) whiteDirections(b blas32.General, _ int, rng *random.Stream) {
 	root := o.Law.Power(-.5)
 	d, h := b.Rows, b.Cols
@@ -154,7 +156,7 @@ func (o Start) placeHinges(m *ICNN, data blas32.General, rng *random.Stream) {
 		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, data, matrixOf(layer.Skip, layer.over.skip), 0, a)
 		scaleColumns(skip, o.normalise(a, skip.Cols, o.MinDeviation))
 		if l > 0 {
-			// The layer below and the input have an equal say.
+			// The layer below and the input contribute equally.
 			w := paramMatrix(layer.Weigh)
 			for i := range w.Data {
 				w.Data[i] = rng.Float32() * rng.Float32()
@@ -186,10 +188,10 @@ func (o Start) placeHinges(m *ICNN, data blas32.General, rng *random.Stream) {
 	}
 }
 
-// normalise scales the columns of a to standard deviation Spread and returns the
-// factors of the first kinds columns. Every kinds-th column is of one filter, with
-// one factor by the root mean square of their deviations; this counts as least at
-// least.
+// normalise scales the columns of a to standard deviation Spread. Every
+// kinds-th column belongs to the same filter; these columns share one factor,
+// from the root mean square of their deviations or, if that is smaller, from
+// least. It returns the factors of the first kinds columns.
 func (o Start) normalise(a blas32.General, kinds int, least float64) []float32 {
 	variance := make([]float64, kinds)
 	n := float64(a.Rows)
@@ -218,7 +220,7 @@ func (o Start) exponent() float64 {
 	return (1 - 2*o.Carry) / 3
 }
 
-// center is where the closed form has its least value.
+// center is the minimiser of the closed form.
 func (o Start) center() []float64 {
 	if o.Gaussian {
 		return o.Law.Mean
@@ -227,8 +229,8 @@ func (o Start) center() []float64 {
 }
 
 // Particles returns n draws y of the noise of the closed form with their
-// conjugates under it: y ~ N(c, Σ^{1/3}) and Σ^{1/3}y + c, what Carry makes of
-// them, or y ~ N(0, I) and Σ^{1/2}y + m.
+// conjugates under it: y ~ N(c, Σ^{1/3}) and Σ^{1/3}y + c, both changed by
+// Carry where that is set; with Gaussian y ~ N(0, I) and Σ^{1/2}y + m.
 func (o Start) Particles(n int, rng *random.Stream) (y, conjugates blas32.General) {
 	d := o.Law.Dim()
 	if o.Gaussian {

@@ -11,8 +11,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// balance sets the quadratic, and scales the output so that the network brings
-// tr(Σ^{1/3}·E∇²net) = (1−Share)·d.
+// balance sets the quadratic, and scales the output so that the network
+// contributes tr(Σ^{1/3}·E∇²net) = (1−Share)·d.
 func (o Start) balance(m *ICNN, data blas32.General) error {
 	d := m.Dim()
 	for i := range m.Out.Float32s() {
@@ -86,7 +86,7 @@ func (o Start) balance(m *ICNN, data blas32.General) error {
 }
 
 // balanceRates sets the factor on the learning rate of each array of weights to
-// their root mean square; arrays of zeros keep 1.
+// the root mean square of the array; arrays of zeros keep 1.
 func balanceRates(m *ICNN) {
 	weights := []*graph.Param{m.Out, m.Share}
 	for _, layer := range m.Layers {
@@ -104,8 +104,8 @@ func balanceRates(m *ICNN) {
 	}
 }
 
-// matchMean sets the linear part so that ∇w takes the data to points of the mean
-// that the noise has.
+// matchMean sets the linear part so that the image of the data under ∇w has the
+// mean of the noise.
 func (o Start) matchMean(m *ICNN, data blas32.General) error {
 	if o.Share == 1 {
 		return nil

@@ -49,7 +49,7 @@ func started(t testing.TB, a Architecture, o Start, n int) (*ICNN, blas32.Genera
 	return m, data
 }
 
-// affine gives P·(x − c) for every row.
+// affine computes P·(x − c) for every row.
 func affine(x blas32.General, p *mat.SymDense, c []float64) blas32.General {
 	y := batch.New(x.Rows, x.Cols)
 	for i := range x.Rows {
@@ -64,8 +64,8 @@ func affine(x blas32.General, p *mat.SymDense, c []float64) blas32.General {
 	return y
 }
 
-// forms are the architectures that Start meets, with laws that a quadratic of
-// each can hold.
+// forms are architectures for Start, each with a law that its quadratic can
+// represent.
 func forms(t testing.TB) map[string]struct {
 	a   Architecture
 	law *exact.Gaussian
@@ -108,7 +108,8 @@ func TestStartAtTheClosedForm(t *testing.T) {
 			if e := differ(grad.Data, affine(data, f.law.Power(-exponent), center).Data); e > 2e-6 {
 				t.Errorf("%s, baseline %t: ∇w has relative error %.2g; want ≤ 2e-6", name, baseline, e)
 			}
-			// The trained parts at 0 leave a quarter of the least curvature at least.
+			// With the trained parts at 0 the curvature is still a quarter of
+			// the least one.
 			for _, p := range m.Params().Trained() {
 				p.Fill(func(int) float64 { return 0 })
 			}
@@ -124,7 +125,7 @@ func TestStartAtTheClosedForm(t *testing.T) {
 	}
 }
 
-// With a smaller share the network's hinges bring the rest of the curvature over
+// With a smaller share the network's hinges give the rest of the curvature over
 // the data, tr(Σ^{1/3}·E∇²w) = d, and the mean of ∇w is c.
 func TestStartBalance(t *testing.T) {
 	for name, f := range forms(t) {
@@ -197,8 +198,8 @@ func TestStartPlacesHinges(t *testing.T) {
 	}
 }
 
-// A direction along which the data hardly varies gets no enormous weights, and
-// the directions may be the caller's.
+// A direction with almost no variation of the data gets no enormous weights,
+// and the caller may choose the directions.
 func TestStartMinDeviation(t *testing.T) {
 	g, err := exact.NewGaussian(make([]float64, 2), mat.NewDiagDense(2, []float64{1e-8, 2}))
 	if err != nil {
@@ -284,8 +285,9 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
-// With Balanced, the first step of Adam changes every array of hidden and output
-// weights by one fraction of its size; weights that start at 0 step as ever.
+// With Balanced, the first step of Adam changes every array of hidden and
+// output weights by the same fraction of its size. Weights that start at 0 step
+// as without Balanced.
 func TestStartBalanced(t *testing.T) {
 	g := law(t, 2, false)
 	for _, share := range []float64{.1, 1} {

@@ -51,9 +51,9 @@ func (k Knot) curvature(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 	return s.Mul(s.Mul(sigma, s.Affine(-1, sigma, 1)), s.Mul(s.Param(k.Weight), s.Mul(slope, slope)))
 }
 
-// placeKnots spreads the knots of each coordinate evenly over the range of the
-// data, each as wide as its share of it, and gives them the curvature
-// share·precision_j on average over the data.
+// placeKnots spreads the knots of each coordinate j evenly over the range of
+// the data, each as wide as its part of the range. Their mean curvature over
+// the data is share·precision_j.
 func (m *ICNN) placeKnots(data blas32.General, share float64, precision []float64, least float64) {
 	kernel.Parallel(m.Dim(), 1, func(from, to int) {
 		column, work := make([]float32, data.Rows), make([]float32, data.Rows)
@@ -67,8 +67,8 @@ func (m *ICNN) placeKnots(data blas32.General, share float64, precision []float6
 	})
 }
 
-// placeKnotsOf places the knots of coordinate j, of which column are the values in
-// rising order, for the mean curvature given.
+// placeKnotsOf places the knots of coordinate j for the given mean curvature.
+// column holds the values of the coordinate in rising order.
 func (m *ICNN) placeKnotsOf(j int, column []float32, mean, least float64) {
 	lo, hi := float64(column[len(column)/200]), float64(column[len(column)-1-len(column)/200])
 	width := max(hi-lo, least)

@@ -28,7 +28,7 @@ type request struct {
 	X     array  `json:"x"`
 }
 
-// onnxruntime answers requests by an implementation that is not ours. The test
+// onnxruntime answers requests with an independent implementation. The test
 // skips where Node.js does not find onnxruntime-node in the folder NODE_PATH.
 func onnxruntime(t *testing.T, requests []request) []map[string]array {
 	t.Helper()
@@ -136,8 +136,8 @@ func arrayOf(m graph.Matrix) array {
 	return a
 }
 
-// near says by how much a row differs, as a vector, if by more than 1e-5 of its
-// length.
+// near returns an error if a row differs, as a vector, by more than 1e-5 of its
+// length; the error says by how much.
 func (a array) near(want graph.Matrix) error {
 	if len(a.Dims) != 2 || a.Dims[0] != want.Rows || a.Dims[1] != want.Cols {
 		return fmt.Errorf("has shape %v, want (%d, %d)", a.Dims, want.Rows, want.Cols)

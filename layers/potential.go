@@ -3,7 +3,7 @@
 //
 // NewICNN makes the network that all experiments learn, Start fills its weights
 // near a Gaussian's closed form, and NewEvaluator gives w, ∇w and ∇²w·v on
-// batches. A potential of one's own is a type that satisfies Potential; see its
+// batches. Any type that satisfies Potential is a potential too; see its
 // example.
 package layers
 
@@ -30,9 +30,9 @@ type Potential interface {
 	// Gradient declares ∇w(x_i), shape (n, d).
 	Gradient(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node
 
-	// HessVec declares ∇²w(x_i)·v for k directions at each point: v has shape
-	// (k·n, d), block j holding the j-th direction of every point, and so has
-	// the result.
+	// HessVec declares ∇²w(x_i)·v for k directions at each point. v has shape
+	// (k·n, d), and its block j holds the j-th direction of every point. The
+	// result is laid out in the same way.
 	HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Node
 }
 

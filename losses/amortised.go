@@ -17,13 +17,15 @@ import (
 //	L = Σ_j m_j·‖h(y_j) − x̂_j‖²
 //	h(y) = y·A + b + softplus(softplus(y·U + u)·V + v)·C
 //
-// with mask weights m. h, not w, depends on its weights, and its predictions
-// start the conjugate solves in place of the particles' last solutions: the
-// solves stay exact, and h may only shorten them. It is meant beside a term that
-// trains w, as dual+amortised; Adam makes its factor all but irrelevant.
+// with mask weights m. L depends on the weights of h and not on those of w. The
+// predictions of h replace the particles' last solutions as starts of the
+// conjugate solves: the solves stay exact, and h can only shorten them. Use it
+// beside a term that trains w, as in dual+amortised; with Adam its factor
+// hardly matters.
 //
 // Amos, "On amortizing convex conjugates for optimal transport", ICLR 2023,
-// section 3.2.2, regresses so and fine-tunes the prediction by a solver.
+// section 3.2.2, uses this regression and fine-tunes the prediction with a
+// solver.
 type Amortised struct {
 	// Width of both hidden layers; 0 means max(64, 2d).
 	Width int

@@ -15,17 +15,17 @@ const expectile = .99
 //	L = Σ_j m_j·ℓ_τ(⟨x_j,y_j⟩ − w(x_j) − w*(y_j)),  w*(y_j) = ⟨x̂_j,y_j⟩ − w(x̂_j)
 //	ℓ_τ(δ) = |τ − 1[δ < 0]|·δ²,  τ = .99
 //
-// over independent pairs of data x_j and Gibbs samples y_j, with mask weights m.
-// δ > 0 violates Fenchel–Young: the conjugate was solved short, and w(x_j) is
-// raised at once. δ < 0 is the gap that every pair but (x̂, y) has; its small
-// weight draws the potentials close, which keeps them from drifting where no
-// pair binds, and biases them. It is meant beside dual, as dual+enot; the
-// authors' factors are .3 to 1.
+// over independent pairs of data x_j and Gibbs samples y_j, with mask weights
+// m. δ > 0 violates Fenchel–Young: the conjugate solve stopped too early, and
+// w(x_j) is raised at once. δ < 0 is the gap that every pair other than (x̂, y)
+// has. Its small weight draws the potentials close, which keeps them from
+// drifting where no pair binds them, but also biases them. Use it beside dual,
+// as in dual+enot; the authors' factors are .3 to 1.
 //
 // Buzun, Bobrin, Dylov, "ENOT: Expectile Regularization for Fast and Accurate
 // Training of Neural Optimal Transport", NeurIPS 2024. They write two terms,
 // each with one potential held fixed; with x̂ fixed the sum of their gradients
-// is that of L.
+// is the gradient of L.
 type ENOT struct{}
 
 // Name is "enot".

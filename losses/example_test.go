@@ -28,7 +28,7 @@ func ExampleParse() {
 	// losses: factor "-1" in "dual+-1*pairs"; give a positive number, as in dual+0.1*pairs
 }
 
-// Slope is a term of one's own: the mean of ‖∇w(x_i)‖².
+// Slope is a term that a user might add: the mean of ‖∇w(x_i)‖².
 type Slope struct{}
 
 func (Slope) Name() string     { return "slope" }
@@ -37,8 +37,8 @@ func (Slope) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gor
 	return s.Mean(s.SumCols(s.Square(w.Gradient(s, batch(losses.Data)))))
 }
 
-// A further term is any type that satisfies Term; Parse takes it beside the
-// known ones, and its gradient comes with it.
+// A further term is any type that satisfies Term. Parse takes it in addition to
+// the known ones, and its gradient comes with it.
 func ExampleTerm() {
 	w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: []int{1}})
 	if err != nil {

@@ -89,7 +89,7 @@ func TestGradients(t *testing.T) {
 	}
 }
 
-// straighten weakens all in m that grows faster than its hinges.
+// straighten weakens everything in m that grows faster than its hinges.
 func straighten(m *layers.ICNN) {
 	for _, layer := range m.Layers {
 		for _, p := range append(layer.Ranks, layer.Diag, m.Root, m.Share, m.Floor) {
@@ -215,8 +215,8 @@ func TestDual(t *testing.T) {
 	}
 }
 
-// The value of pairs is the mean squared distance of ∇w(x_i) from y_σ(i), by an
-// evaluation of the gradient apart.
+// The value of pairs is the mean squared distance of ∇w(x_i) from y_σ(i), by a
+// separate evaluation of the gradient.
 func TestPairs(t *testing.T) {
 	const n = 4
 	m := potential(t, true)
@@ -251,7 +251,7 @@ func TestPairs(t *testing.T) {
 	}
 }
 
-// A row of weight 0 has no say.
+// A row of weight 0 has no effect.
 func TestMask(t *testing.T) {
 	const n = 6
 	m := potential(t, true)

@@ -13,17 +13,17 @@ import (
 //	L = Σ_i relu(a_i − b_i)² / Σ_i a_i²,  Δ_i = x_i − x̄
 //	a_i = ⟨∇w(x_i) − ∇w(x̄), Δ_i⟩,  b_i = ⟨∇w(x̄ + κΔ_i) − ∇w(x_i), Δ_i⟩/(κ−1),  κ = 1.5
 //
-// a_i/‖Δ_i‖² is the mean radial curvature of w from x̄ to x_i, b_i/‖Δ_i‖² that
-// from x_i to half as far again; L is dimensionless, 0 for any quadratic, and
-// weighs a point by the square of a_i, that is, mostly the outermost ones.
+// a_i/‖Δ_i‖² is the mean radial curvature of w from x̄ to x_i, and b_i/‖Δ_i‖²
+// is its mean from x_i to half as far again. L is dimensionless, and 0 for any
+// quadratic. It weighs points by a_i², so mostly the outermost ones count.
 //
-// The reason: no data says how w grows beyond it. Each hinge is straight there,
-// so that curvature falls back to the outer quadratic's, a fraction of it; the
-// tails of 𝔓_w widen, and ∇w*, with the inverse curvature, throws their samples
-// far out. By −log ρ ~ |x|^r ⇒ w ~ |x|^p, p(p−1) = r, the curvature of w is
-// constant along a ray for Gaussian tails and grows for lighter ones; only its
-// fall is charged. Heavier tails than a Gaussian's make it fall by right:
-// there this term is a bias.
+// The reason: the data does not say how w grows beyond it. The hinges are
+// straight there, so the curvature falls to that of the outer quadratic, a
+// fraction of it. The tails of 𝔓_w widen, and ∇w*, whose slope is the inverse
+// curvature, throws their samples far out. As −log ρ ~ |x|^r implies w ~ |x|^p
+// with p(p−1) = r, the curvature of w along a ray is constant for Gaussian
+// tails and grows for lighter ones; L charges only its fall. For heavier tails
+// than a Gaussian's the curvature should fall, and this term is a bias.
 type Growth struct{}
 
 // beyond is κ of Growth.

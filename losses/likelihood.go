@@ -12,14 +12,14 @@ import (
 //
 //	L = mean_i [w(∇w(x_i)) − log det ∇²w(x_i)] − mean_j w(y_j)
 //
-// with y_j ~ 𝔓_w. Its gradient in θ is that of the mean negative log-likelihood,
-// for ∂log Z_w = −E[∂w(y)]; its value lacks log Z_w and bears −mean_j w(y_j)
-// instead, so it is no likelihood.
+// with y_j ~ 𝔓_w. Its gradient in θ is the gradient of the mean negative
+// log-likelihood, because ∂log Z_w = −E[∂w(y)]. Its value is not a likelihood:
+// it has −mean_j w(y_j) in place of log Z_w.
 //
-// The log-determinants are exact: d Hessian–vector products a point and a
+// The log-determinants are exact: d Hessian–vector products per point and a
 // Cholesky factorisation, for d up to some dozens. Cordero-Erausquin and
-// Klartag, "Moment measures", J. Funct. Anal. 268(12), 2015, has the equation of
-// moment measures; this is its conjugate form.
+// Klartag, "Moment measures", J. Funct. Anal. 268(12), 2015, has the equation
+// of moment measures; this is its conjugate form.
 type Likelihood struct{}
 
 // Name is "likelihood".
@@ -39,14 +39,14 @@ func (Likelihood) Declare(s *graph.Scope, w layers.Potential, batch func(string)
 //
 // with probes v_i of independent signs and u_i = ∇²w(x_i)⁻¹v_i solved by
 // conjugate gradients, both held fixed. Its gradient in θ is an unbiased
-// estimate of Likelihood's, for ∂log det H = tr(H⁻¹∂H) = E⟨u, ∂H·v⟩, up to what
-// the solves leave. Its value is a surrogate that says nothing of the
-// likelihood: ⟨u, H·v⟩ is ‖v‖² = d wherever the solve is exact. It is therefore
+// estimate of Likelihood's, up to the residuals of the solves, because ∂log det
+// H = tr(H⁻¹∂H) = E⟨u, ∂H·v⟩. Its value is a surrogate that says nothing about
+// the likelihood: ⟨u, H·v⟩ is ‖v‖² = d wherever the solve is exact. So it is
 // logged as "likelihood-cg-surrogate".
 //
-// Up to 32 dimensions it has been seen to learn as Likelihood does. On pictures
-// of 784 pixels it did not converge alone at the learning rate that suits Dual;
-// there take it beside that, by a small factor.
+// In up to 32 dimensions it was seen to learn as Likelihood does. On pictures
+// of 784 pixels it did not converge alone at the learning rate that suits Dual:
+// there use it beside Dual, with a small factor.
 //
 // Huang, Chen, Tsirigotis, Courville, "Convex Potential Flows: Universal
 // Probability Distributions with Optimal Transport and Convex Optimization",

@@ -3,8 +3,8 @@
 // "dual+0.1*pairs".
 //
 // Parse reads a sum, and NewObjective compiles it for a potential and a batch
-// size. A term of one's own is a type that satisfies Term, handed to Parse; see
-// the example of Term.
+// size. Parse also takes your own terms: any type that satisfies Term. See the
+// example of Term.
 package losses
 
 import (
@@ -68,8 +68,8 @@ type Weighted struct {
 type Sum []Weighted
 
 // Parse reads a sum of terms, each with an optional factor: "dual",
-// "dual+0.1*pairs". Terms given in extra are known besides those of Known, whose
-// names they must not bear.
+// "dual+0.1*pairs". It also knows the terms in extra; their names must differ
+// from those of Known.
 func Parse(spec string, extra ...Term) (Sum, error) {
 	terms := Known()
 	for _, t := range extra {

@@ -69,7 +69,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// A further term that bears another's name would never be found.
+// A further term with the name of another would never be found.
 func TestParseRefusesTakenNames(t *testing.T) {
 	for _, extra := range [][]Term{{impostor("pairs")}, {curl{}, curl{}}} {
 		if sum, err := Parse("dual", extra...); err == nil || !strings.Contains(err.Error(), extra[0].Name()) {
@@ -78,7 +78,7 @@ func TestParseRefusesTakenNames(t *testing.T) {
 	}
 }
 
-// impostor bears any name.
+// impostor is a term of any name.
 type impostor string
 
 func (i impostor) Name() string   { return string(i) }

@@ -12,11 +12,11 @@ import (
 //
 //	L = ‖mean_i g_i − mean_j y_j‖² + ‖Cov(g) − Cov(y)‖²_F,  g_i = ∇w(x_i)
 //
-// with covariances of divisor n, y held fixed. Both vanish where ∇w♯ρ = 𝔓_w. It
-// ties the two laws by few numbers, for the first steps or beside dual; the
-// noise of Cov(g), whose squared norm exceeds that of its mean by a share of
-// about d/n for like eigenvalues, draws ∇w inwards by half of it, so batches
-// should be well above d.
+// with covariances of divisor n, y held fixed. Both summands vanish where ∇w♯ρ
+// = 𝔓_w. They compare the two laws by few numbers: use the term for the first
+// steps, or beside dual. Batches should be much larger than d: the noise of
+// Cov(g) raises its squared norm by a share of about d/n for like eigenvalues,
+// and that draws ∇w inwards by half this share.
 type Moments struct{}
 
 // Name is "moments".

@@ -17,9 +17,9 @@ import (
 //
 //	L = Σ_i m_i·(r_i − r̄)²,  r̄ = Σ_i m_i·r_i
 //
-// whichever law the points follow. Under that of the model it is the
-// log-variance divergence: Richter, Boustati, Nüsken, Ruiz, Akyildiz, "VarGrad: A
-// Low-Variance Gradient Estimator for Variational Inference", NeurIPS 2020.
+// whichever law the points follow. If they follow the model's law, it is the
+// log-variance divergence: Richter, Boustati, Nüsken, Ruiz, Akyildiz, "VarGrad:
+// A Low-Variance Gradient Estimator for Variational Inference", NeurIPS 2020.
 type MongeAmpere struct{}
 
 // Name is "monge-ampere".
@@ -40,7 +40,8 @@ func (MongeAmpere) Declare(s *graph.Scope, w layers.Potential, batch func(string
 //
 //	L = Σ_i m_i·(r_i − κ)²
 //
-// whose optimum is the same, approached more slowly by as long as κ takes.
+// The optimum is the same. It is approached more slowly, by the time that κ
+// takes.
 type MongeAmpereConstant struct{ params *graph.Params }
 
 var _ Parametric = MongeAmpereConstant{}
@@ -57,8 +58,8 @@ func (MongeAmpereConstant) Bind(w layers.Potential) (Parametric, error) {
 	if err != nil {
 		return nil, err
 	}
-	// One number must cross a distance that Adam takes in steps of the learning
-	// rate, while weights change by fractions.
+	// κ must cross a distance in steps of the learning rate, while weights need
+	// only change by fractions.
 	ps.New("monge-ampere.constant", 1, 1).Rate = 10
 	return MongeAmpereConstant{ps}, nil
 }
@@ -77,8 +78,8 @@ func (t MongeAmpereConstant) Declare(s *graph.Scope, w layers.Potential, batch f
 //
 //	L = Σ_i m_i·‖∇r(x_i)‖²,  ∇r = ∇E − ∇[w∘∇w − log det ∇²w]
 //
-// It knows no constant. It does not see how much mass lies in modes between
-// which there are no points: there r may differ by a constant.
+// It needs no constant. It does not see how mass is divided among modes with no
+// points between them: there r may differ by a constant.
 type MongeAmpereGradient struct{}
 
 // Name is "monge-ampere-gradient".
@@ -99,7 +100,7 @@ func (MongeAmpereGradient) Declare(s *graph.Scope, w layers.Potential, batch fun
 }
 
 // minusLogDensity declares w(∇w(x_i)) − log det ∇²w(x_i), (n, 1): −log q_w(x_i)
-// but for log Z_w.
+// without log Z_w.
 func minusLogDensity(s *graph.Scope, w layers.Potential, x *gorgonia.Node) *gorgonia.Node {
 	return s.Sub(w.Value(s, w.Gradient(s, x)), s.LogDet(w.Dim(), layers.Hessian(s, w, x)))
 }

@@ -13,15 +13,15 @@ import (
 //
 //	L = Σ_l ‖relu(−W_l)‖²
 //
-// and its factor is its strength. Where it is part of a loss, W_l may pass below
-// 0, and w is convex only as nearly as the penalty keeps them from it: the
-// checks of convexity that a run reports say how nearly. The output weights, the
-// quadratic's and those of quadratic skips stay projected: a negative one would
-// make w concave along a direction at once, even unbounded below, and then
-// neither 𝔓_w nor w* is defined.
+// and its factor is its strength. In a loss with this term W_l may fall below
+// 0, and w is only nearly convex: the checks of convexity that a run reports
+// say how nearly. The output weights, the quadratic's and those of quadratic
+// skips stay projected: a negative one would at once make w concave along a
+// direction, even unbounded below, and then neither 𝔓_w nor w* is defined.
 //
-// Makkuva, Taghvaei, Oh, Lee, "Optimal transport mapping via input convex neural
-// networks", ICML 2020, section 4, relax the conjugate's network so.
+// Makkuva, Taghvaei, Oh, Lee, "Optimal transport mapping via input convex
+// neural networks", ICML 2020, section 4, relax the conjugate's network in this
+// way.
 type Penalty struct{}
 
 // Name is "penalty".

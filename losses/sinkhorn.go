@@ -12,10 +12,10 @@ import (
 //
 //	L = mean_i ‖∇w(x_i) − ȳ_i‖²,  ȳ_i = Σ_j P_ij·y_j / Σ_j P_ij
 //
-// ȳ averages over several partners, so that it varies less with the batch than
-// Pairs' and lies further in: entropy shrinks it towards the mean. Pooladian and
-// Niles-Weed, "Entropic estimation of optimal transport maps", arXiv
-// 2109.12004, 2021, study this estimate of the Monge map.
+// ȳ averages over several partners, so it varies less with the batch than the
+// partners in Pairs. It lies further in: entropy shrinks it towards the mean.
+// Pooladian and Niles-Weed, "Entropic estimation of optimal transport maps",
+// arXiv 2109.12004, 2021, study this estimate of the Monge map.
 type Sinkhorn struct{}
 
 // Name is "sinkhorn".

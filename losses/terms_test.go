@@ -87,8 +87,8 @@ func TestLikelihoodOfGaussian(t *testing.T) {
 	}
 }
 
-// Over all signs v, with u = H⁻¹v, the surrogate's gradient is the likelihood's,
-// and its value is off by the log-determinant less d.
+// Over all signs v, with u = H⁻¹v, the surrogate's gradient is the
+// likelihood's, and its value differs by the log-determinant minus d.
 func TestLikelihoodCG(t *testing.T) {
 	const d, n = 3, 8
 	m := network(t, d, true)
@@ -180,8 +180,9 @@ func TestENOT(t *testing.T) {
 	near(t, "the gradient", slope, .5*.01*2*-2*(.5*9-.5*1)+.5*.99*2*2*(0-.5*4))
 }
 
-// The loss is 0 where the image of the data has the moments of y, |a|² where it
-// is shifted by a, and that of the covariances where it is twice as wide.
+// The loss is 0 where the image of the data has the moments of y, and |a|²
+// where the image is shifted by a. Where it is twice as wide, the loss is that
+// of the covariances.
 func TestMoments(t *testing.T) {
 	const n, d = 6, 3
 	m := potential(t, true)
@@ -206,8 +207,8 @@ func TestMoments(t *testing.T) {
 	near(t, "the loss at variances 4 and 1", value(t, q), 9)
 }
 
-// A quadratic grows as it should; a softplus, straight beyond the data, does
-// not, by the amount of the formula; a quadratic beside it helps.
+// A quadratic grows as it should. A softplus is straight beyond the data and
+// does not, by the amount of the formula; a quadratic added to it helps.
 func TestGrowth(t *testing.T) {
 	q := compiled(t, quadratic(t, .3, 5), Growth{}, 4)
 	fill(q, sum(t, "growth"))
@@ -235,8 +236,8 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// The penalty counts what is negative in W_l alone, and frees W_l alone from
-// the projection.
+// The penalty counts the negative entries of W_l alone, and frees W_l alone
+// from the projection.
 func TestPenalty(t *testing.T) {
 	m := potential(t, true)
 	m.Out.Set(0, -7)

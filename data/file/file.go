@@ -10,12 +10,13 @@ import (
 	"strings"
 )
 
-// temporary ends the names of files that are being written, which begin with a dot.
+// temporary ends the names of files that are being written; these names begin
+// with a dot.
 const temporary = ".cmf-part"
 
-// Write writes the file path by write, into a temporary file of the same folder that
-// takes the name path once it is whole and on the disk. After an error the file is as
-// it was, and the temporary one is gone.
+// Write lets write fill a temporary file in the same folder, and renames it to
+// path once it is whole and on the disk. After an error the file at path is as
+// it was, and the temporary file is gone.
 func Write(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*"+temporary)
 	if err != nil {
@@ -30,14 +31,15 @@ func Write(path string, write func(io.Writer) error) (err error) {
 	if err := write(f); err != nil {
 		return err
 	}
-	// Temporary files are private; results are for whoever may read the folder.
+	// Temporary files are private, but results are for everyone who may read
+	// the folder.
 	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
 }
 
-// RemoveTemporary removes from folder what a killed process was writing.
+// RemoveTemporary removes from folder the temporary files of a killed process.
 func RemoveTemporary(folder string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {

@@ -27,8 +27,8 @@ func (c canvas) paint(with colour, s shape) {
 	const block = 8
 	for i := 0; i < c.side; i += block {
 		for j := 0; j < c.side; j += block {
-			// Most shapes are small: a block whose middle is far off is passed over,
-			// with room for distances that are approximate.
+			// Most shapes are small: a block is skipped if its middle is far
+			// off. The margin allows for distances that are approximate.
 			if half := float64(c.side) / 2; half*s((float64(j)+block/2)/half-1, (float64(i)+block/2)/half-1) > 3*block {
 				continue
 			}

@@ -27,21 +27,22 @@ type Pictures struct {
 	// red, green and blue planes, each row by row, in [0, 1].
 	Train, Test blas32.General
 
-	// StandIn tells that the pictures were drawn by Faces.
+	// StandIn is true for pictures drawn by Faces.
 	StandIn bool
 }
 
-// ErrNoCartoons is the error of Cartoons when the set is neither on disk nor to
-// be had from the network, so that a caller may go on with Faces.
+// ErrNoCartoons is the error of Cartoons when the set is neither on disk nor
+// available from the network. A caller may then use Faces.
 var ErrNoCartoons = errors.New("the Cartoon Set is absent")
 
 // CartoonOptions says where the Cartoon Set lies and how it is read.
 type CartoonOptions struct {
-	// Dir is the folder of data sets, the Cartoon Set being in its subfolder
-	// cartoon. Empty: cmf under the user's cache folder (os.UserCacheDir).
+	// Dir is the folder of data sets; the Cartoon Set is in its subfolder
+	// cartoon. An empty Dir means cmf under the user's cache folder
+	// (os.UserCacheDir).
 	Dir string
 
-	// Side is that of the pictures, in pixels; 0 means 32.
+	// Side is the side of a picture in pixels; 0 means 32.
 	Side int
 
 	// Limit is the largest number of pictures read; 0 means all.
@@ -50,7 +51,7 @@ type CartoonOptions struct {
 	// Offline forbids downloading.
 	Offline bool
 
-	// Log is told of downloads. Nil: nobody is.
+	// Log reports downloads; nil means no report.
 	Log *slog.Logger
 
 	// urls replaces cartoonURLs in tests.
@@ -61,8 +62,8 @@ const cartoonArchive = "cartoonset10k.tgz"
 
 var cartoonURLs = []string{"https://storage.googleapis.com/cartoonset_public_files/" + cartoonArchive}
 
-// cartoonCrop is the central share of a picture's side that is kept: what
-// surrounds the faces of the Cartoon Set is empty.
+// cartoonCrop is the share of a picture's side that is kept, in the middle:
+// around the faces the Cartoon Set is empty.
 const cartoonCrop = .8
 
 // Cartoons reads the faces of Google's Cartoon Set (CC BY 4.0; 500×500 PNG,
@@ -71,10 +72,10 @@ const cartoonCrop = .8
 // below, in the order of their paths. Where there is neither, it first downloads
 // the archive, of about 450 MB. Every tenth picture is held out.
 //
-// Pictures are laid on white, cut to their middle, and reduced by averaging
-// areas. The archive is read in memory: nothing of it is written anywhere. No
-// checksum of it is published; what was downloaded has its SHA-256 recorded in
-// cartoonset10k.tgz.sha256 beside it, against which it is held from then on.
+// Pictures are put on white, cut to their middle, and reduced by averaging
+// areas. The archive is read in memory: nothing from it is written to disk. Its
+// publisher gives no checksum, so the SHA-256 of the download is recorded
+// beside it in cartoonset10k.tgz.sha256, and checked from then on.
 //
 // An absent set is an error for which errors.Is(err, ErrNoCartoons) holds; a
 // damaged one is another error, which names the file and the entry.
@@ -143,7 +144,8 @@ func (o CartoonOptions) fetch(ctx context.Context, archive string) error {
 	return os.WriteFile(archive+".sha256", []byte(sum+"  "+cartoonArchive+"\n"), 0o644)
 }
 
-// checkRecorded holds a file against the sum recorded beside it, if there is one.
+// checkRecorded checks a file against the sum recorded beside it, if there is
+// one.
 func checkRecorded(path string) error {
 	text, err := os.ReadFile(path + ".sha256")
 	if errors.Is(err, os.ErrNotExist) {
@@ -176,7 +178,7 @@ func sumOfFile(path string) (string, error) {
 	return sum, nil
 }
 
-// splitPictures holds every tenth picture out.
+// splitPictures holds out every tenth picture.
 func splitPictures(name string, side int, all blas32.General) *Pictures {
 	held := all.Rows / 10
 	p := &Pictures{Name: name, Side: side, Train: batch.New(all.Rows-held, all.Cols), Test: batch.New(held, all.Cols)}

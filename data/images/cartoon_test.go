@@ -75,7 +75,7 @@ func tgz(t testing.TB, entries ...entry) []byte {
 	return zipped(t, out.Bytes())
 }
 
-// greys are n archive entries whose pictures are ever lighter.
+// greys are n archive entries, each picture lighter than the one before.
 func greys(t *testing.T, n int) (entries []entry) {
 	for k := range n {
 		entries = append(entries, entry{name: fmt.Sprintf("set/%02d.png", n-k), content: plain(t, color.Gray{uint8(10 * k)})})
@@ -113,7 +113,7 @@ func TestCartoonsFromArchive(t *testing.T) {
 	if err != nil || few.Train.Rows+few.Test.Rows != 3 {
 		t.Errorf("with a limit of 3: %+v, error %v", few, err)
 	}
-	// Nothing of the archive lies anywhere.
+	// Nothing from the archive was written to disk.
 	if files, _ := filepath.Glob(filepath.Join(dir, "*", "*")); len(files) != 1 {
 		t.Errorf("the folder holds %v", files)
 	}
@@ -162,7 +162,8 @@ func TestCartoonsAbsent(t *testing.T) {
 	}
 }
 
-// What was downloaded is recorded, and another content under its name refused.
+// The sum of a download is recorded, and other content under its name is
+// refused.
 func TestCartoonsDownloadIsHeldToItsSum(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(tgz(t, greys(t, 10)...))
@@ -187,7 +188,7 @@ func TestCartoonsDownloadIsHeldToItsSum(t *testing.T) {
 	}
 }
 
-// Hostile and damaged files are refused by name, and cost no memory.
+// Hostile and damaged files give an error that names them, and cost no memory.
 func TestCartoonsRefuseDamage(t *testing.T) {
 	huge := plain(t, color.White)
 	// A header that claims 60 000 × 60 000 pixels, with its checksum put right.
@@ -257,7 +258,7 @@ func TestReducePNG(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Red, green, blue, and white where nothing is.
+	// Red, green, blue, and white where the picture is empty.
 	want := []float32{1, 0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 1}
 	for k, v := range got {
 		if math.Abs(float64(v-want[k])) > 1e-6 {
@@ -274,7 +275,7 @@ func TestReducePNG(t *testing.T) {
 	}
 }
 
-// The originals at hand look like faces on white.
+// The real pictures look like faces on white.
 func TestRealCartoons(t *testing.T) {
 	p, err := realCartoons(t)
 	if err != nil {

@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// Fetch downloads a file to path from the first of the mirrors urls that gives
-// content of the SHA-256 sum (in hexadecimal; "" for a file without a
-// published one, which is then not checked).
+// Fetch downloads a file to path from the first mirror of urls whose content
+// has the SHA-256 sum (in hexadecimal). An empty sum, for a file without a
+// published one, is not checked.
 //
-// What has arrived is kept as path.part and resumed, by the next mirror or the
-// next call; path itself appears only when it is whole. A mirror that does not
-// answer within 4 s, or pauses for 30 s, is given up. The error lists what
-// went wrong with each mirror. Two processes must not fetch one path at once.
-// A nil client means http.DefaultClient.
+// Content that has arrived is kept as path.part, and the next mirror or the
+// next call resumes it; path itself appears only when it is whole. A mirror
+// that does not answer within 4 s, or pauses for 30 s, is abandoned. The error
+// lists what went wrong with each mirror. Two processes must not fetch the same
+// path at once. A nil client means http.DefaultClient.
 func Fetch(ctx context.Context, client *http.Client, urls []string, sum, path string) error {
 	if client == nil {
 		client = http.DefaultClient
@@ -30,15 +30,16 @@ func Fetch(ctx context.Context, client *http.Client, urls []string, sum, path st
 	return download{client: client, sum: sum, part: path + ".part", answer: 4 * time.Second, pause: 30 * time.Second}.to(ctx, urls, path)
 }
 
-// download is one file on its way: answer bounds the wait for a mirror's
-// header, pause that for each read of its body.
+// download is the download of one file. answer bounds the wait for a mirror's
+// header, pause the wait at each read of its body.
 type download struct {
 	client        *http.Client
 	sum, part     string
 	answer, pause time.Duration
 }
 
-// errStale is a failure that may come from what an earlier download left.
+// errStale marks a failure that may come from the part that an earlier download
+// left.
 var errStale = errors.New("the resumed part does not fit")
 
 func (d download) to(ctx context.Context, urls []string, path string) error {
@@ -68,8 +69,8 @@ func (d download) to(ctx context.Context, urls []string, path string) error {
 	return fmt.Errorf("download %s: %w", path, errors.Join(failures...))
 }
 
-// from completes the part with the content of one mirror and checks its sum; a
-// part that fails the check is removed.
+// from completes the part with the content of one mirror and checks its sum. A
+// part with a wrong sum is removed.
 func (d download) from(ctx context.Context, url string) error {
 	file, err := os.OpenFile(d.part, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -94,7 +95,7 @@ func (d download) from(ctx context.Context, url string) error {
 	return errors.Join(file.Sync(), file.Close())
 }
 
-// receive appends the content of url from offset on to file.
+// receive appends the content of url to file, starting at offset.
 func (d download) receive(ctx context.Context, url string, file *os.File, offset int64) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -106,8 +107,8 @@ func (d download) receive(ctx context.Context, url string, file *os.File, offset
 	if err != nil {
 		return err
 	}
-	// Without this a server may pass the archive off as gzipped transport, and
-	// the client would unpack it.
+	// Without this a server may declare the archive's own gzip as an encoding
+	// for transport, and the client would unpack it.
 	request.Header.Set("Accept-Encoding", "identity")
 	if offset > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
@@ -151,8 +152,8 @@ func (d download) receive(ctx context.Context, url string, file *os.File, offset
 	return nil
 }
 
-// drop removes a part that is wrong for the given reason; where its first
-// offset bytes came from an earlier download the reason is errStale too.
+// drop removes a part that is wrong for the given reason. If its first bytes,
+// offset of them, came from an earlier download, the reason is errStale too.
 func (d download) drop(offset int64, reason error) error {
 	if err := os.Remove(d.part); err != nil {
 		return errors.Join(reason, err)
@@ -163,7 +164,7 @@ func (d download) drop(offset int64, reason error) error {
 	return reason
 }
 
-// because is the reason for which ctx was cancelled, where it was, else err.
+// because returns the reason why ctx was cancelled, or err if it was not.
 func because(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause

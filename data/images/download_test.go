@@ -19,8 +19,8 @@ var archive = bytes.Repeat([]byte("conjugate moment measures "), 4000)
 
 func archiveSum() string { return fmt.Sprintf("%x", sha256.Sum256(archive)) }
 
-// mirror serves the archive, whole and resumable, and notes the Range headers
-// that it was asked with.
+// mirror serves the archive, whole and resumable, and records the Range headers
+// of its requests.
 func mirror(t *testing.T, content []byte, ranges *[]string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -92,8 +92,8 @@ func TestFetchResumes(t *testing.T) {
 	}
 }
 
-// A part that is no part of the file is thrown away, and the file fetched from
-// the start.
+// A part that does not belong to the file is removed, and the file is fetched
+// from the start.
 func TestFetchDropsWrongPart(t *testing.T) {
 	for name, part := range map[string][]byte{
 		"whole":     archive,
@@ -110,8 +110,8 @@ func TestFetchDropsWrongPart(t *testing.T) {
 	}
 }
 
-// A mirror that sends the whole file in answer to a Range replaces the part,
-// shorter or longer, whether or not a sum would have told.
+// A mirror that answers a Range with the whole file replaces the part. The part
+// may be shorter or longer than the file, and a sum may be known or not.
 func TestFetchFromMirrorWithoutRange(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive) }))
 	defer server.Close()
@@ -127,7 +127,8 @@ func TestFetchFromMirrorWithoutRange(t *testing.T) {
 	}
 }
 
-// A mirror that answers a Range with another one does not corrupt the part.
+// A mirror that answers a Range with a different range does not corrupt the
+// part.
 func TestFetchFromMirrorWithWrongRange(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(archive)-1, len(archive)))

@@ -10,12 +10,13 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Faces draws cartoon faces in the manner of the Cartoon Set, side × side pixels,
-// for when that is not to be had: faces of several shapes, with their own skin,
-// hair, eyes, brows and mouth, some with glasses or a beard, on plain grounds.
+// Faces draws cartoon faces in the manner of the Cartoon Set, side × side
+// pixels, for machines without that set. The faces have several shapes, with
+// their own skin, hair, eyes, brows and mouth, some with glasses or a beard, on
+// plain grounds.
 //
-// Every picture has its own random stream, so that picture i of a split is the
-// same for one seed whatever the counts; negative counts stand for 0.
+// Every picture has its own random stream: picture i of a split is the same for
+// one seed, whatever the counts. Negative counts stand for 0.
 func Faces(seed uint64, side, train, test int) *Pictures {
 	p := &Pictures{Name: "drawn faces (stand-in for the Cartoon Set)", Side: max(1, side), StandIn: true}
 	p.Train = drawFaces(seed, 0, p.Side, max(0, train))
@@ -47,7 +48,7 @@ func rgb(code uint32) colour {
 	return colour{float64(code>>16) / 255, float64(code>>8&0xff) / 255, float64(code&0xff) / 255}
 }
 
-// mixed is a with the share t of b.
+// mixed is the colour a with a share t of b.
 func (a colour) mixed(b colour, t float64) colour {
 	for k := range a {
 		a[k] += t * (b[k] - a[k])
@@ -64,7 +65,7 @@ var (
 	lipColor = rgb(0x9c3b3b)
 )
 
-// The ways of wearing hair and glasses.
+// Styles of hair and glasses.
 const (
 	bald = iota
 	short
@@ -154,7 +155,7 @@ func (f *face) draw(c canvas) {
 	c.paint(colour{1, 1, 1}, both(ellipse(f.x, f.y+.345, .13, .35*f.smile), below(f.y+.345)))
 }
 
-// backHair is what the head covers.
+// backHair paints the hair behind the head.
 func (f *face) backHair(c canvas, top float64) {
 	dark := f.hair.mixed(colour{}, .15)
 	switch f.style {
@@ -171,7 +172,7 @@ func (f *face) backHair(c canvas, top float64) {
 	}
 }
 
-// frontHair is what covers the head.
+// frontHair paints the hair in front of the head.
 func (f *face) frontHair(c canvas, top float64) {
 	if f.style == bald {
 		return

@@ -23,8 +23,8 @@ func TestFacesAreRepeatable(t *testing.T) {
 	}
 }
 
-// Faces differ in colour and form everywhere but in their corners, where only the
-// ground does.
+// Faces differ in colour and form everywhere except in the corners, where only
+// the ground differs.
 func TestFacesVary(t *testing.T) {
 	p := Faces(1, 32, 400, 0)
 	sd := func(k int) float64 {

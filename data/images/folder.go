@@ -14,12 +14,13 @@ import (
 )
 
 // ReadPNGs reads the PNG files of a folder, not those below it, in the order of
-// their names, as a batch of pixels in [0, 1], one picture to a row: (n, H·W) if
-// all of them are grey, else (n, 3·H·W), the red, green and blue planes one after
-// another. Transparent pixels are laid on white.
+// their names, as a batch of pixels in [0, 1], one picture to a row: (n, H·W)
+// if all of them are grey, else (n, 3·H·W), the red, green and blue planes one
+// after another. Transparent pixels are put on white.
 //
-// A file that is damaged, too large (4 MiB, 2048 pixels each way) or of another
-// size than the first, or a folder without any PNG, is an error that names it.
+// Errors are a folder without any PNG, and a file that is damaged, too large (4
+// MiB, 2048 pixels each way) or of another size than the first. They name the
+// folder or file.
 func ReadPNGs(folder string) (pictures blas32.General, height, width int, err error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -63,7 +64,7 @@ func ReadPNGs(folder string) (pictures blas32.General, height, width int, err er
 	return pictures, height, width, nil
 }
 
-// readPNG decodes a file after its size is known to be within bounds.
+// readPNG checks that the size of a file is within bounds, and decodes it.
 func readPNG(path string) (image.Image, error) {
 	info, err := os.Stat(path)
 	if err != nil {

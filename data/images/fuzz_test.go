@@ -13,8 +13,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// FuzzPNGs puts a file beside a good one, into a folder and through the
-// reduction to a given size.
+// FuzzPNGs reads a file in a folder beside a good one, and also reduces it to a
+// given size.
 func FuzzPNGs(f *testing.F) {
 	grey, palette := image.NewGray16(image.Rect(0, 0, 3, 2)), image.NewPaletted(image.Rect(0, 0, 3, 2), color.Palette{color.White, color.NRGBA{9, 8, 7, 6}})
 	for _, picture := range []image.Image{grey, palette, image.NewNRGBA64(image.Rect(0, 0, 2, 3)), image.NewGray(image.Rect(0, 0, 3, 2))} {
@@ -39,8 +39,8 @@ func FuzzPNGs(f *testing.F) {
 	})
 }
 
-// FuzzCartoonArchive reads a tar archive, gzipped here unless it comes so, and
-// looks whether anything of it was written.
+// FuzzCartoonArchive reads a tar archive, gzipped here if it is not already,
+// and checks that nothing from it was written.
 func FuzzCartoonArchive(f *testing.F) {
 	good := plain(f, color.White)
 	for _, entries := range [][]entry{

@@ -20,8 +20,8 @@ const (
 // maxIDXBytes bounds the body of an IDX file: 256 MiB, five times MNIST's.
 const maxIDXBytes = 256 << 20
 
-// readIDX reads an IDX file of unsigned bytes, gzipped or plain (told by its
-// first two bytes): its dimensions, the count first, and its body.
+// readIDX reads an IDX file of unsigned bytes, gzipped or plain (its first two
+// bytes tell which). It returns the dimensions, the count first, and the body.
 func readIDX(path string, magic uint32) (dims []int, body []uint8, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -53,9 +53,9 @@ func decodeIDX(r io.Reader, magic uint32) (dims []int, body []uint8, err error) 
 	for _, n := range dims {
 		size *= n
 	}
-	// ReadAll grows with what is really there, so that a short file with a
-	// large count costs nothing; one byte more than the size tells a trailer,
-	// and reaching the end makes gzip check its sum.
+	// ReadAll allocates only for bytes that are there, so a short file with a
+	// large count costs nothing. Reading one byte more than the size detects a
+	// trailer, and reaching the end makes gzip check its sum.
 	body, err = io.ReadAll(io.LimitReader(r, int64(size)+1))
 	switch {
 	case len(body) < size && (err == nil || errors.Is(err, io.ErrUnexpectedEOF)):
@@ -68,8 +68,8 @@ func decodeIDX(r io.Reader, magic uint32) (dims []int, body []uint8, err error) 
 	return dims, body, nil
 }
 
-// decodeIDXHeader reads the magic number and the dimensions, whose product it
-// holds to maxIDXBytes.
+// decodeIDXHeader reads the magic number and the dimensions. Their product may
+// be at most maxIDXBytes.
 func decodeIDXHeader(r io.Reader, magic uint32) (dims []int, err error) {
 	var word uint32
 	if err := binary.Read(r, binary.BigEndian, &word); err != nil {
@@ -99,7 +99,7 @@ func readLabels(path string, n int) ([]uint8, error) {
 		return nil, err
 	}
 	if dims[0] != n {
-		return nil, fmt.Errorf("IDX file %s: count is %d; its images number %d", path, dims[0], n)
+		return nil, fmt.Errorf("IDX file %s: count is %d; there are %d images", path, dims[0], n)
 	}
 	for i, label := range labels {
 		if label > 9 {

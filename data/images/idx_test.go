@@ -90,7 +90,7 @@ func TestReadLabelsRefuses(t *testing.T) {
 		t.Errorf("got error %v, want one with %q and the path", err, want)
 	}
 	_, err = readLabels(path, 4)
-	if want := "count is 3; its images number 4"; err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+	if want := "count is 3; there are 4 images"; err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 		t.Errorf("got error %v, want one with %q and the path", err, want)
 	}
 }

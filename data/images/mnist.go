@@ -29,24 +29,24 @@ type Digits struct {
 	// TrainLabels and TestLabels hold the digit 0 to 9 of each row.
 	TrainLabels, TestLabels []uint8
 
-	// StandIn tells that the digits were drawn by StandIn.
+	// StandIn is true for digits drawn by StandIn.
 	StandIn bool
 }
 
-// ErrNoMNIST is the error of MNIST when the set is neither on disk nor to be
-// had from the network, so that a caller may go on with StandIn.
+// ErrNoMNIST is the error of MNIST when the set is neither on disk nor
+// available from the network. A caller may then use StandIn.
 var ErrNoMNIST = errors.New("MNIST is absent")
 
-// MNISTOptions says where MNIST lies.
+// MNISTOptions says where MNIST is.
 type MNISTOptions struct {
-	// Dir is the folder of data sets, MNIST being in its subfolder mnist.
-	// Empty: cmf under the user's cache folder (os.UserCacheDir).
+	// Dir is the folder of data sets; MNIST is in its subfolder mnist. An empty
+	// Dir means cmf under the user's cache folder (os.UserCacheDir).
 	Dir string
 
 	// Offline forbids downloading what is missing.
 	Offline bool
 
-	// Log is told of downloads. Nil: nobody is.
+	// Log reports downloads; nil means no report.
 	Log *slog.Logger
 
 	// mirrors replaces mnistMirrors in tests.
@@ -68,8 +68,8 @@ var mnistFiles = [4]struct{ name, sum string }{
 }
 
 // MNIST reads the 60 000 + 10 000 handwritten digits of LeCun, Cortes and
-// Burges, 28×28, from the folder mnist of o.Dir, gzipped or plain, and first
-// downloads there what is missing.
+// Burges, 28×28, from the folder mnist of o.Dir, gzipped or plain. Missing
+// files are first downloaded to this folder.
 //
 // A set that stays incomplete is an error for which errors.Is(err, ErrNoMNIST)
 // holds; a file that is there but damaged is another error, which names it.
@@ -105,7 +105,8 @@ func MNIST(ctx context.Context, o MNISTOptions) (*Digits, error) {
 	return images, nil
 }
 
-// find is the path of one file of the set, downloaded if it has to be.
+// find returns the path of one file of the set, and downloads it first if it is
+// missing.
 func (o MNISTOptions) find(ctx context.Context, name, sum string) (string, error) {
 	plain := filepath.Join(o.Dir, "mnist", name)
 	zipped := plain + ".gz"

@@ -30,8 +30,8 @@ const (
 	maxArchiveBytes = 16 << 30
 )
 
-// pngReader reads PNG files as pictures of side × side pixels, see reducePNG;
-// limit is the largest number of them, 0 for all.
+// pngReader reads PNG files as pictures of side × side pixels, see reducePNG.
+// limit is the largest number of pictures, 0 for all.
 type pngReader struct {
 	side  int
 	crop  float64
@@ -44,8 +44,8 @@ var errEnough = errors.New("enough pictures")
 // folder reads the PNG files in a folder and below, in the order of their paths;
 // a folder that does not exist has none.
 func (r pngReader) folder(ctx context.Context, root string) (blas32.General, error) {
-	// WalkDir follows no links, so that nothing outside the folder is read; the
-	// folder itself may be one.
+	// WalkDir follows no links, so nothing outside the folder is read; the
+	// folder itself may be a link.
 	resolved, err := filepath.EvalSymlinks(root)
 	if errors.Is(err, os.ErrNotExist) {
 		return blas32.General{}, nil
@@ -119,14 +119,15 @@ func (r pngReader) archive(ctx context.Context, path string) (blas32.General, er
 	return all, err
 }
 
-// isPNG goes by the name; names with a leading dot are what archivers leave.
+// isPNG judges by the name. Archivers leave files with a leading dot; these do
+// not count.
 func isPNG(name string) bool {
 	base := filepath.Base(name)
 	return strings.EqualFold(filepath.Ext(base), ".png") && !strings.HasPrefix(base, ".")
 }
 
-// decodeAll decodes on all cores what list gives it one by one, in that order.
-// The error is that of the first entry at fault.
+// decodeAll decodes on all cores the files that list passes to each, and keeps
+// their order. The error is that of the first faulty entry.
 func (r pngReader) decodeAll(ctx context.Context, from string, list func(each func(name string, content []byte) error) error) (blas32.General, error) {
 	type job struct {
 		index   int

@@ -11,9 +11,9 @@ import (
 // maxPNGSide bounds the pixels decoded: 2048×2048, 16 MiB as RGBA.
 const maxPNGSide = 2048
 
-// reducePNG decodes a PNG, lays it on white, cuts it to a central square of crop
-// times its shorter side, and averages that over side × side areas: the red,
-// green and blue planes of the result, in [0, 1].
+// reducePNG decodes a PNG, puts it on white, cuts it to a central square of
+// crop times its shorter side, and averages the square over side × side areas.
+// It returns the red, green and blue planes of the result, in [0, 1].
 func reducePNG(content []byte, side int, crop float64) ([]float32, error) {
 	// The size is checked in the header, before pixels are allocated.
 	header, err := png.DecodeConfig(bytes.NewReader(content))
@@ -30,8 +30,8 @@ func reducePNG(content []byte, side int, crop float64) ([]float32, error) {
 	return areaAverage(picture, side, crop), nil
 }
 
-// areaAverage reduces the middle of a picture; pixels at the edges of an area
-// count by the share of them within it.
+// areaAverage reduces the middle of a picture. A pixel at the edge of an area
+// counts by the share of it that is within the area.
 func areaAverage(picture image.Image, side int, crop float64) []float32 {
 	bounds := picture.Bounds()
 	edge := crop * float64(min(bounds.Dx(), bounds.Dy()))
@@ -64,8 +64,8 @@ func areaAverage(picture image.Image, side int, crop float64) []float32 {
 
 // onWhite gives the colours of a picture over a white ground, in [0, 1].
 func onWhite(picture image.Image) func(x, y int) [3]float64 {
-	// 8 bits with transparency is what the Cartoon Set has; going through the
-	// colour interfaces takes several times as long.
+	// The Cartoon Set has 8 bits with transparency; going through the colour
+	// interfaces takes several times as long.
 	if n, ok := picture.(*image.NRGBA); ok {
 		return func(x, y int) (colour [3]float64) {
 			p := n.Pix[n.PixOffset(x, y):][:4]

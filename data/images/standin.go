@@ -18,12 +18,12 @@ const (
 	digitBox  = 20
 )
 
-// StandIn draws digits 0 to 9 in the look of MNIST, 28×28, for when MNIST is
-// not to be had: train and test images (0 for a negative number), labels drawn
+// StandIn draws digits 0 to 9 in the look of MNIST, 28×28, for machines without
+// MNIST: train and test images (0 for a negative number), labels drawn
 // uniformly.
 //
-// Every image has its own random stream, so that image i of a split is the
-// same for one seed whatever the counts.
+// Every image has its own random stream: image i of a split is the same for one
+// seed, whatever the counts.
 func StandIn(seed uint64, train, test int) *Digits {
 	images := &Digits{Name: "drawn digits (stand-in for MNIST)", Rows: digitSide, Cols: digitSide, StandIn: true}
 	images.Train, images.TrainLabels = drawDigits(seed, 0, max(0, train))
@@ -75,9 +75,9 @@ func drawDigit(pixels []float32, digit int, rng *rand.Rand) {
 	}
 }
 
-// trace turns strokes into pen lines in the unit square by Catmull–Rom splines
+// trace turns strokes into pen lines in the unit square, by Catmull–Rom splines
 // through their points (E. Catmull, R. Rom, A class of local interpolating
-// splines, 1974), the ends doubled.
+// splines, 1974) with the end points doubled.
 func trace(strokes []stroke) [][]vertex {
 	const steps = 8
 	var lines [][]vertex
@@ -86,7 +86,7 @@ func trace(strokes []stroke) [][]vertex {
 		var line []vertex
 		for i := range len(s) - 1 {
 			a, b, c, d := at(i-1), at(i), at(i+1), at(i+2)
-			// A closed stroke goes on smoothly over its seam.
+			// A closed stroke continues smoothly over its seam.
 			if s[0] == s[len(s)-1] {
 				if i == 0 {
 					a = at(len(s) - 2)
@@ -113,9 +113,9 @@ func catmullRom(a, b, c, d, t float64) float64 {
 	return b + t/2*(c-a+t*(2*a-5*b+4*c-d+t*(3*(b-c)+d-a)))
 }
 
-// hand is one writer's way of moving the pen: an affine map after a smooth
-// random displacement, a sum of plane waves, so that strokes that meet still
-// meet.
+// hand is one writer's way of moving the pen: first a smooth random
+// displacement, a sum of plane waves, then an affine map. Strokes that meet
+// still meet.
 type hand struct {
 	waves              [6]wave
 	aspect, slant      float64
@@ -156,8 +156,8 @@ func clippedNormal(rng *rand.Rand) float64 {
 	return min(max(rng.NormFloat64(), -2.5), 2.5)
 }
 
-// move takes a point of the unit square to where this hand puts it, and sets
-// the pen's width there.
+// move moves a point of the unit square to the place where this hand draws it,
+// and sets the pen's width there.
 func (h *hand) move(v *vertex) {
 	x, y := v.x, v.y
 	for _, w := range h.waves {
@@ -191,8 +191,8 @@ func fit(lines [][]vertex, rng *rand.Rand) {
 		}
 	}
 	scale := (digitBox - width) / max(high[0]-low[0], high[1]-low[1])
-	// Pixel i is centred at i. MNIST was shifted by whole pixels, which leaves
-	// up to half a pixel.
+	// The centre of pixel i is at i. MNIST was shifted by whole pixels, which
+	// leaves up to half a pixel.
 	x0 := (digitSide-1)/2. + rng.Float64() - .5 - scale*mx/mass
 	y0 := (digitSide-1)/2. + rng.Float64() - .5 - scale*my/mass
 	for _, line := range lines {
@@ -203,8 +203,8 @@ func fit(lines [][]vertex, rng *rand.Rand) {
 	}
 }
 
-// ink draws the pen's way from a to b: full within its radius, and falling to
-// nothing over soft pixels about its edge.
+// ink draws the pen line from a to b: full within its radius, fading to nothing
+// over soft pixels about its edge.
 func ink(pixels []float32, a, b vertex, soft float64) {
 	reach := max(a.r, b.r) + soft/2
 	x1, x2 := pixelRange(min(a.x, b.x)-reach, max(a.x, b.x)+reach)
@@ -224,7 +224,7 @@ func ink(pixels []float32, a, b vertex, soft float64) {
 	}
 }
 
-// pixelRange is the pixels from low to high, cut to the image.
+// pixelRange returns the pixels from low to high that lie within the image.
 func pixelRange(low, high float64) (first, last int) {
 	return max(0, int(math.Ceil(low))), min(digitSide-1, int(math.Floor(high)))
 }

@@ -7,22 +7,25 @@ import (
 	"fmt"
 )
 
-// Form says what the data's points are: rows of a table, pictures, or neither.
+// Form says what the data's points are: rows of a table, pictures, or neither
+// of these.
 type Form struct {
 	// Columns name the coordinates of a table, nil where it has no names.
 	Columns []string
 
-	// Table tells that points came from a table, and are to be written as one too.
+	// Table is true for points that came from a table; they are written as a
+	// table too.
 	Table bool
 
-	// Height and Width are those of pictures: d is H·W grey values or 3·H·W of colour.
+	// Height and Width are the size of pictures in pixels: d is H·W grey values
+	// or 3·H·W of colour.
 	Height, Width int
 }
 
-// Picture tells that points are pictures.
+// Picture reports whether points are pictures.
 func (f Form) Picture() bool { return f.Height > 0 }
 
-// Name is that of coordinate j, counted from 0.
+// Name is the name of coordinate j, counted from 0.
 func (f Form) Name(j int) string {
 	if f.Columns != nil {
 		return f.Columns[j]
@@ -41,8 +44,8 @@ func (f Form) Check(d int) error {
 	return nil
 }
 
-// stored is how a checkpoint holds units and form. The arrays of Principal are kept
-// beside it.
+// stored is the form in which a checkpoint holds units and form. The arrays of
+// Principal are kept beside it.
 type stored struct {
 	Center        []float64 `json:",omitempty"`
 	Scale         []float64 `json:",omitempty"`
@@ -52,8 +55,8 @@ type stored struct {
 	Table         bool      `json:",omitempty"`
 }
 
-// Marshal writes units, but for the arrays of Principal, and the form as JSON; null
-// where u is nil.
+// Marshal writes units and form as JSON, without the arrays of Principal. The
+// text is null where u is nil.
 func Marshal(u Units, f Form) ([]byte, error) {
 	s := stored{Height: f.Height, Width: f.Width, Columns: f.Columns, Table: f.Table}
 	switch u := u.(type) {
@@ -71,8 +74,8 @@ func Marshal(u Units, f Form) ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// Unmarshal reads what Marshal wrote. p has the arrays of Principal, nil where there
-// are none, and receives its α.
+// Unmarshal reads what Marshal wrote. p holds the arrays of Principal and
+// receives its α; it is nil where there are none.
 func Unmarshal(text []byte, p *Principal) (Units, Form, error) {
 	var s *stored
 	d := json.NewDecoder(bytes.NewReader(text))

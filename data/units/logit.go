@@ -10,9 +10,9 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Logit maps pixels in [0, 1], pixel by pixel, to x = s·logit(α + (1−2α)x̃), so that
-// whatever is generated lands in the range of pixels (L. Dinh, J. Sohl-Dickstein, S. Bengio, Density estimation
-// using Real NVP, 2017, §4.1).
+// Logit maps pixels in [0, 1], pixel by pixel, to x = s·logit(α + (1−2α)x̃), so
+// that every generated x gives pixels within their range (L. Dinh, J.
+// Sohl-Dickstein, S. Bengio, Density estimation using Real NVP, 2017, §4.1).
 type Logit struct {
 	// Alpha is α, in (0, ½); 0 means 0.05.
 	Alpha float64

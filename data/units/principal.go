@@ -13,18 +13,18 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Principal are units of pictures of which only the leading principal directions are
-// learned. The logits are m + V·z + r with r ⊥ V: z are the coordinates along the
-// first Learned columns of V, and all others are normal and independent of z. A
-// rotation keeps the units of the logits, and a conjugate moment potential of
-// independent parts is the sum of theirs.
+// Principal are units of pictures in which only the leading principal
+// directions are learned. The logits are m + V·z + r with r ⊥ V. z are the
+// coordinates along the first Learned columns of V; all others are normal and
+// independent of z. A rotation keeps the units of the logits, and a conjugate
+// moment potential of independent parts is the sum of their potentials.
 type Principal struct {
 	Alpha   float64        // α of the logits, between 0 and ½
 	Mean    []float64      // m, in logits
 	Vectors blas32.General // V, (d, K), orthonormal columns, falling variances
 	Values  []float64      // variances along them
-	Rest    float64        // mean variance of the directions beyond
-	Learned int            // of the directions, the first, by a network
+	Rest    float64        // mean variance along all other directions
+	Learned int            // number of directions that a network learns, the first ones
 }
 
 // Dim implements Units.
@@ -50,7 +50,7 @@ func (p *Principal) Data(z blas32.General, rng *random.Stream) (blas32.General, 
 	return p.Pictures(p.Lift(z, 1./2, rng))
 }
 
-// Pictures takes centred logits, (n, d), to pixels.
+// Pictures converts centred logits, (n, d), to pixels.
 func (p *Principal) Pictures(centred blas32.General) (blas32.General, error) {
 	x := p.restored(centred)
 	return x, Logit{Alpha: p.Alpha}.Inverse(x, x)
@@ -68,7 +68,8 @@ func (p *Principal) Learning(x blas32.General) (blas32.General, error) {
 	return p.Coordinates(batch.Shifted(logits, p.Mean), p.Learned), nil
 }
 
-// LogVolume implements Units; it needs x, for what z leaves open.
+// LogVolume implements Units. It needs x for the coordinates that z leaves
+// open.
 func (p *Principal) LogVolume(z, x blas32.General) ([]float64, error) {
 	if x.Rows != z.Rows || x.Cols != len(p.Mean) {
 		return nil, fmt.Errorf("a density of pictures of %d values takes the pictures themselves: there are %d points and (%d, %d) pictures", len(p.Mean), z.Rows, x.Rows, x.Cols)
@@ -93,11 +94,11 @@ func (p *Principal) LogVolume(z, x blas32.General) ([]float64, error) {
 func NewPrincipal(x blas32.General, k int, rng *random.Stream) (*Principal, error) {
 	n, d := x.Rows, x.Cols
 	if k < 1 || k >= min(n, d) {
-		return nil, fmt.Errorf("%d principal directions of %d points of dimension %d; fewer are needed than of either", k, n, d)
+		return nil, fmt.Errorf("%d principal directions of %d points of dimension %d; there must be fewer directions than points and than dimensions", k, n, d)
 	}
 	mean := batch.Means(x)
 	x = batch.Shifted(x, mean)
-	// Directions beyond k take up what the last ones would lack.
+	// A few more directions make the last of the k accurate.
 	wide := min(k+10, n, d)
 	basis, along := batch.New(d, wide), batch.New(n, wide)
 	rng.Normals(basis.Data)
@@ -131,9 +132,9 @@ func NewPrincipal(x blas32.General, k int, rng *random.Stream) (*Principal, erro
 	return p, nil
 }
 
-// orthonormalise replaces the columns of a, no more than rows, by an orthonormal
-// basis of their span: the Q of its Householder factorisation. (mat.QR would form
-// all of a square Q.)
+// orthonormalise replaces the columns of a, at most as many as rows, by an
+// orthonormal basis of their span: the Q of its Householder factorisation.
+// (mat.QR would form all of a square Q.)
 func orthonormalise(a blas32.General) {
 	wide := mat.NewDense(a.Rows, a.Cols, nil)
 	for i := range a.Rows {
@@ -155,8 +156,8 @@ func orthonormalise(a blas32.General) {
 	}
 }
 
-// Coordinates are those of centred points x − m, (n, d), along the first k
-// directions, (n, k).
+// Coordinates returns the coordinates, (n, k), of centred points x − m, (n, d),
+// along the first k directions.
 func (p *Principal) Coordinates(centred blas32.General, k int) blas32.General {
 	z := batch.New(centred.Rows, k)
 	v := p.Vectors
@@ -165,11 +166,12 @@ func (p *Principal) Coordinates(centred blas32.General, k int) blas32.General {
 	return z
 }
 
-// Lift is V·z + …, (n, d), for coordinates z along the first directions, (n, k),
-// and independent normal ones of variances λ^{2·power} along all others: power ½
-// for the Gaussian ρ of the remainder, 1/6 for its Gibbs factor. Two streams of
-// one state give a noise and the picture ∇w*(y) that belongs to it. Without a
-// stream all others are 0.
+// Lift returns V·z + …, (n, d), for coordinates z, (n, k), along the first
+// directions. Along all others it draws independent normal coordinates of
+// variances λ^{2·power}: power is ½ for the Gaussian ρ of the remainder, 1/6
+// for its Gibbs factor. Two streams of the same state give a noise y and the
+// picture ∇w*(y) that belongs to it. Without a stream all other coordinates are
+// 0.
 func (p *Principal) Lift(z blas32.General, power float64, rng *random.Stream) blas32.General {
 	n, d, k := z.Rows, p.Vectors.Rows, p.Vectors.Cols
 	out, along := batch.New(n, d), batch.New(n, k)
@@ -192,8 +194,9 @@ func (p *Principal) Lift(z blas32.General, power float64, rng *random.Stream) bl
 	return out
 }
 
-// logRest is the log density of the coordinates that are not learned, all but the
-// first, normal and independent, at centred points x − m, (n, d).
+// logRest is the log density, at centred points x − m, (n, d), of the
+// coordinates that are not learned: all after the first Learned ones, normal
+// and independent.
 func (p *Principal) logRest(centred blas32.General) []float64 {
 	beyond := p.Vectors.Rows - len(p.Values)
 	constant := -float64(beyond) / 2 * math.Log(2*math.Pi*p.Rest)

@@ -48,9 +48,9 @@ func TestPrincipalDirections(t *testing.T) {
 	}
 }
 
-// Lifted from exact coordinates, points have the covariance of the data but for the
-// remainder's, which is isotropic; and ∇w*(y) = Σ^{1/3}y holds between a lifted
-// noise and its picture.
+// Points lifted from exact coordinates have the covariance of the data, except
+// that the remainder is isotropic. Between a lifted noise and its picture
+// ∇w*(y) = Σ^{1/3}y holds.
 func TestPrincipalLift(t *testing.T) {
 	const n, k, all = 20_000, 3, 6
 	x, _ := skewed(t, n)

@@ -1,7 +1,7 @@
-// Package units takes points between the units in which a model is learned and those
-// of the data. Affine ones are for tables, Pixels for pictures, and Principal for
-// pictures of which only the leading directions are learned. Form says how points of
-// the data are stored and shown.
+// Package units converts points between the units in which a model is learned
+// and those of the data: Affine for tables, Pixels for pictures, and Principal
+// for pictures in which only the leading directions are learned. Form says how
+// points of the data are stored and shown.
 package units
 
 import (
@@ -14,7 +14,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Units change points between those of learning, z, and those of the data, x.
+// Units convert points between the units of learning, z, and those of the data,
+// x.
 type Units interface {
 	// Dim is the dimension of x for z of dimension d.
 	Dim(d int) int
@@ -22,17 +23,18 @@ type Units interface {
 	// Check says what is wrong with the units for z of dimension d.
 	Check(d int) error
 
-	// Data takes z, (n, d), to x. Coordinates of x that z leaves open are drawn, or
-	// have their mean where rng is nil.
+	// Data converts z, (n, d), to x. Coordinates of x that z leaves open are
+	// drawn, or have their mean where rng is nil.
 	Data(z blas32.General, rng *random.Stream) (x blas32.General, err error)
 
-	// Learning takes x to z. It is an error where x has no z, as a grey value
-	// beyond [0, 1] has none.
+	// Learning converts x to z. It is an error where x has no z, for example a
+	// grey value outside of [0, 1].
 	Learning(x blas32.General) (z blas32.General, err error)
 
-	// LogVolume is what a log density lacks at each row of z to be one at the same
-	// row of x: log |det ∂z/∂x|, and the log density of what z leaves open, in
-	// nats. Only units that leave something open read x.
+	// LogVolume is added to the log density at each row of z to give the log
+	// density at the same row of x, in nats: log |det ∂z/∂x| plus the log
+	// density of what z leaves open. Only units that leave something open read
+	// x.
 	LogVolume(z, x blas32.General) ([]float64, error)
 }
 
@@ -124,7 +126,7 @@ func (u Pixels) Data(z blas32.General, _ *random.Stream) (blas32.General, error)
 // Learning implements Units. Pixels are not dequantised.
 func (u Pixels) Learning(x blas32.General) (blas32.General, error) { return u.Dequantised(x, nil) }
 
-// Dequantised takes pictures x to z, their grey levels spread by rng as by
+// Dequantised converts pictures x to z. rng spreads their grey levels as in
 // Logit.Forward.
 func (u Pixels) Dequantised(x blas32.General, rng *random.Stream) (blas32.General, error) {
 	z := batch.New(x.Rows, x.Cols)
@@ -148,7 +150,8 @@ func (u Pixels) logits(z blas32.General) (blas32.General, error) {
 	return each(z, u.Center, func(j int, v float64) float64 { return v + u.Center[j] })
 }
 
-// each is a copy of x with every coordinate that has a centre changed.
+// each returns a copy of x with change applied to every coordinate that has a
+// centre.
 func each(x blas32.General, center []float64, change func(j int, v float64) float64) (blas32.General, error) {
 	out := batch.New(x.Rows, x.Cols)
 	if center != nil && x.Cols != len(center) {

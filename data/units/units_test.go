@@ -13,8 +13,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Points come back from the units of learning, and the volume is that of the
-// change of units by finite differences.
+// Points come back from the units of learning, and the volume agrees with
+// finite differences of the change of units.
 func TestUnits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := rapid.IntRange(1, 4).Draw(t, "d")

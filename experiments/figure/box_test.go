@@ -9,7 +9,8 @@ import (
 	"cmf/solvers/random"
 )
 
-// Axes follow the columns' own units, be they small or far from 0.
+// Axes follow the units of each column, even if its values are small or far
+// from 0.
 func TestBoxOfColumnsInAnyUnits(t *testing.T) {
 	rng := random.New(1, "points", 0)
 	points := batch.New(1000, 2)

@@ -33,7 +33,7 @@ type Series struct {
 	X, Y []float64
 }
 
-// Function is a real function with the name that a legend gives it.
+// Function is a real function with its name in the legend.
 type Function struct {
 	Name string
 	F    func(x float64) float64
@@ -63,12 +63,12 @@ type Scene struct {
 
 	Clouds []Cloud
 
-	// Axes are those of x and y, named; nil for plain ones.
+	// Axes name the axes x and y and their units; nil for plain axes.
 	Axes []Axis
 }
 
-// Axis is one along which points z lie, marked in the units Center + Scale·z; a Scale
-// of 0 leaves z as it is.
+// Axis is an axis for points z that is marked in the units Center + Scale·z;
+// with a Scale of 0 it is marked in z.
 type Axis struct {
 	Name          string
 	Center, Scale float64
@@ -170,8 +170,8 @@ func DrawHistogram(path string, axes Axes, samples []float32, bins int, densitie
 }
 
 // DrawScenes writes a PNG with scenes side by side, up to four to a row, all
-// over one box and with equal units on both axes. The zero box holds the middle
-// 99.8 % of the points of all clouds in each coordinate, and a margin.
+// over one box and with equal units on both axes. The zero box stands for the
+// middle 99.8 % of the points of all clouds in each coordinate, with a margin.
 func DrawScenes(path string, box Box, scenes ...Scene) error {
 	for _, s := range scenes {
 		for _, c := range s.Clouds {
@@ -221,7 +221,7 @@ func DrawScenes(path string, box Box, scenes ...Scene) error {
 	if len(known) < 2 {
 		legend = NewLegend()
 	}
-	// The frame is what a title and the labels of the ticks take of a panel.
+	// The frame is the part of a panel that the title and the tick labels take.
 	const edge, frame = 2.6 * vg.Inch, .5 * vg.Inch
 	ratio := min(4, max(.25, (box.MaxY-box.MinY)/(box.MaxX-box.MinX)))
 	height := (vg.Length(ratio)*(edge-frame) + frame) * vg.Length(len(panels))
@@ -252,7 +252,7 @@ func addField(p *plot.Plot, s Scene, box Box) error {
 	}
 	slices.Sort(levels)
 	if len(levels) == 0 || levels[0] == levels[len(levels)-1] {
-		return nil // nothing to tell apart
+		return nil // a constant field has no contours
 	}
 	if s.Heat {
 		h := plotter.NewHeatMap(l, shades(256))
@@ -290,7 +290,8 @@ func (l lattice) Y(r int) float64 {
 	return l.box.MinY + (l.box.MaxY-l.box.MinY)*float64(r)/float64(l.n-1)
 }
 
-// shades runs from white to a dark blue in so many steps.
+// shades is a palette from white to a dark blue, with the given number of
+// steps.
 type shades int
 
 func (n shades) Colors() []color.Color {

@@ -20,8 +20,8 @@ import (
 	"gonum.org/v1/plot/plotter"
 )
 
-// Gallery is where the figures of the tests go: CMF_TEST_FIGURES, to look at them, or a
-// temporary folder.
+// gallery is the folder for the figures of the tests: CMF_TEST_FIGURES, to look
+// at them, or a temporary folder.
 func gallery(t *testing.T) string {
 	if dir := os.Getenv("CMF_TEST_FIGURES"); dir != "" {
 		return dir
@@ -174,7 +174,7 @@ func TestDrawScenesKeepsCirclesRound(t *testing.T) {
 			}
 		}
 		b := img.Bounds()
-		edge := image.NewRGBA(image.Rect(0, 0, b.Dx(), 2)) // nothing is cut off at the top or the bottom
+		edge := image.NewRGBA(image.Rect(0, 0, b.Dx(), 2)) // to check that nothing is cut off at the top or the bottom
 		for x := range b.Dx() {
 			edge.Set(x, 0, img.At(x, 0))
 			edge.Set(x, 1, img.At(x, b.Dy()-1))

@@ -17,8 +17,8 @@ import (
 	"gonum.org/v1/plot/font"
 )
 
-// Film is an animation of two clouds side by side, noise on the left and what it
-// is mapped to on the right, there over the data.
+// Film is an animation of two clouds side by side: the noise on the left, and
+// its image on the right over the data.
 type Film struct {
 	box    Box
 	data   blas32.General
@@ -28,9 +28,9 @@ type Film struct {
 }
 
 const (
-	FilmSteps = 150 // of a run at which a frame may be due
-	filmEdge  = 400 // of a panel, in pixels
-	filmTitle = 34  // height of the line above
+	FilmSteps = 150 // how many times See is called in a run
+	filmEdge  = 400 // edge of a panel, in pixels
+	filmTitle = 34  // height of the title line
 	filmDots  = 2500
 )
 
@@ -43,17 +43,19 @@ var filmColours = color.Palette{
 	color.NRGBA{0xa0, 0xa4, 0xad, 0xff}, color.NRGBA{0x60, 0x65, 0x70, 0xff}, ink,
 }
 
-const dataColour, noiseColour, imageColour = 1, 2, 5 // the first of each
+const dataColour, noiseColour, imageColour = 1, 2, 5 // the first colour of each
 
-// NewFilm films what happens within the box, over points of the data.
+// NewFilm returns an animation of the given box, with the points of data under
+// the image.
 func NewFilm(box Box, data blas32.General) *Film {
-	// Both panels are square and of one scale.
+	// Both panels are square and have the same scale.
 	half := max(box.MaxX-box.MinX, box.MaxY-box.MinY) / 2
 	x, y := (box.MinX+box.MaxX)/2, (box.MinY+box.MaxY)/2
 	return &Film{box: Box{x - half, x + half, y - half, y + half}, data: data}
 }
 
-// See takes a frame, at steps ever farther apart.
+// See takes a frame if one is due: the distance between frames grows with the
+// step.
 func (f *Film) See(step int, noise, mapped blas32.General) {
 	if step < f.next {
 		return
@@ -77,8 +79,8 @@ func (f *Film) Take(title string, noise, mapped blas32.General) {
 	f.frames.Image, f.frames.Delay = append(f.frames.Image, frame), append(f.frames.Delay, 20)
 }
 
-// scatter draws points as squares of two pixels, in the first of so many colours
-// or, where they heap up, the following ones.
+// scatter draws points as squares of two pixels, in the colour first. Where
+// points overlap it uses the following colours, depths in all.
 func (f *Film) scatter(frame *image.Paletted, left int, points blas32.General, first uint8, depths int) {
 	for i := range min(points.Rows, filmDots) {
 		p := batch.Row(points, i)
@@ -98,7 +100,8 @@ func (f *Film) scatter(frame *image.Paletted, left int, points blas32.General, f
 	}
 }
 
-// Write writes the animation, which rests on its last frame before it repeats.
+// Write writes the animation. It stays on its last frame for a while before it
+// repeats.
 func (f *Film) Write(path string) error {
 	if n := len(f.frames.Delay); n > 0 {
 		f.frames.Delay[n-1] = 300

@@ -11,8 +11,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// A point falls on its pixel in the panel of its kind, over the data, and heaps
-// darken.
+// A point is drawn at its pixel in its own panel, over the data, and
+// overlapping points are darker.
 func TestFilm(t *testing.T) {
 	at := func(points ...float32) blas32.General {
 		return blas32.General{Rows: len(points) / 2, Cols: 2, Stride: 2, Data: points}
@@ -54,7 +54,7 @@ func TestFilm(t *testing.T) {
 	}
 }
 
-// Frames come ever more rarely.
+// The distance between frames grows.
 func TestFilmSteps(t *testing.T) {
 	film := NewFilm(Box{-1, 1, -1, 1}, batch.New(1, 2))
 	for step := 20; step <= 3000; step += 20 {

@@ -24,21 +24,23 @@ import (
 type Tiles struct {
 	Title string
 
-	// Pixels holds an image to a row: (n, H·W) grey values, or (n, 3·H·W) with
+	// Pixels holds one image to a row: (n, H·W) grey values, or (n, 3·H·W) with
 	// the red, green and blue planes one after another. 0 is black and 1 full
-	// brightness; values beyond are clamped, and NaN is drawn in magenta.
+	// brightness; values outside are clamped, and NaN is drawn in magenta.
 	Pixels blas32.General
 
-	// Height and Width are those of one image, in pixels. Both must be set.
+	// Height and Width are the size of one image in pixels. Both must be set.
 	Height, Width int
 
-	// Columns is the number of images side by side; 0 for a grid about square.
+	// Columns is the number of images side by side; 0 makes the grid nearly
+	// square.
 	Columns int
 
-	// Scale is the edge of an image's pixel in the picture; 0 for 3.
+	// Scale is the edge of an image's pixel, in pixels of the figure; 0 means
+	// 3.
 	Scale int
 
-	// Padding is the room between images in pixels of the picture; 0 for 2.
+	// Padding is the space between images, in pixels of the figure; 0 means 2.
 	Padding int
 }
 

@@ -10,8 +10,9 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// DrawPairs draws k × k panels: the histogram of every coordinate on the diagonal,
-// the first cloud over pairs of them below it, the last above.
+// DrawPairs draws k × k panels: the histogram of every coordinate on the
+// diagonal, pairs of coordinates of the first cloud below it, of the last cloud
+// above it.
 func DrawPairs(path string, names []string, clouds []Cloud) error {
 	k := len(names)
 	legend := NewLegend()
@@ -40,7 +41,7 @@ func DrawPairs(path string, names []string, clouds []Cloud) error {
 				p.Y.Label.Text, p.Y.Tick.Marker = names[i], fewTicks{}
 			}
 			at := Box{box[j].MinX, box[j].MaxX, box[i].MinX, box[i].MaxX}
-			p.Y.Max = 0 // of a histogram, until it has one
+			p.Y.Max = 0 // for a histogram, until it is drawn
 			shownCloud := len(clouds) - 1
 			if j < i {
 				shownCloud = 0
@@ -71,7 +72,8 @@ func DrawPairs(path string, names []string, clouds []Cloud) error {
 	return Render(path, edge*vg.Length(k), edge*vg.Length(k), panels, legend, nil)
 }
 
-// unlabelled are the ticks of fewTicks alone: the row or the column has labels.
+// unlabelled are the ticks of fewTicks without labels: another panel of the row
+// or column has them.
 type unlabelled struct{}
 
 func (unlabelled) Ticks(low, high float64) []plot.Tick {
@@ -82,7 +84,7 @@ func (unlabelled) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// fewTicks are labels at the ends and the middle of what plainTicks has.
+// fewTicks are plainTicks with labels only at the ends and in the middle.
 type fewTicks struct{}
 
 func (fewTicks) Ticks(low, high float64) []plot.Tick {
@@ -135,7 +137,7 @@ func label(p *plot.Plot, axes []Axis) {
 	}
 }
 
-// unitTicks are the few ticks of center + scale·z at their z.
+// unitTicks are fewTicks for the values center + scale·z, each at its z.
 type unitTicks struct{ center, scale float64 }
 
 func (u unitTicks) Ticks(low, high float64) []plot.Tick {

@@ -17,14 +17,14 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 )
 
-// Unpadded hides a plotter's glyph boxes, for which gonum/plot would narrow one
-// panel more than the next.
+// Unpadded hides a plotter's glyph boxes. For these gonum/plot would narrow
+// some panels more than others.
 type Unpadded struct{ plot.Plotter }
 
 // Render draws rows of panels, and a legend to their right when it has entries,
 // at 192 dots per inch: twice the resolution of a page. With a box, the data
-// area of each panel takes its proportions; without, all are of one size, and
-// labels hang out of the tiles.
+// area of each panel has the proportions of the box. Without one, all panels
+// have the same size, and labels extend beyond the tiles.
 func Render(path string, width, height vg.Length, panels [][]*plot.Plot, legend plot.Legend, box *Box) (err error) {
 	defer func() {
 		// gonum/plot panics on what it cannot draw.
@@ -59,7 +59,7 @@ func Render(path string, width, height vg.Length, panels [][]*plot.Plot, legend 
 	}
 	for i, line := range panels {
 		for j, p := range line {
-			p.BackgroundColor = nil // it would cover what hangs out of the last panel
+			p.BackgroundColor = nil // it would cover the labels of the panel before
 			tile := tiles.At(area, j, i)
 			if box != nil {
 				p.Draw(proportioned(tile, p, *box))
@@ -81,8 +81,8 @@ func Render(path string, width, height vg.Length, panels [][]*plot.Plot, legend 
 	})
 }
 
-// frame is what titles and labels take of a canvas: Min to the left and below,
-// Max to the right and above.
+// frame is the space that titles and labels take on a canvas: Min to the left
+// and below, Max to the right and above.
 func frame(p *plot.Plot, c draw.Canvas) (f vg.Rectangle) {
 	inner := p.DataCanvas(c)
 	f.Min, f.Max = inner.Min.Sub(c.Min), c.Max.Sub(inner.Max)
@@ -149,7 +149,7 @@ func NewPlot(axes Axes) *plot.Plot {
 	return p
 }
 
-// plainTicks are gonum/plot's ticks without closing zeros: 2.5 and 0, not 2.50
+// plainTicks are gonum/plot's ticks without trailing zeros: 2.5 and 0, not 2.50
 // and 0.00.
 type plainTicks struct{}
 

@@ -18,7 +18,7 @@ import (
 // rows of x (n, d) and y (m, d), in data units.
 //
 // It is the unbiased U-statistic: the averages within x and within y leave out
-// a row's distance to itself, so that the mean over samples of one law is 0 and
+// a row's distance to itself. So the mean over samples of one law is 0, and
 // single values may be negative. Each batch needs two rows. It is NaN where a
 // row is not finite.
 //
@@ -28,7 +28,8 @@ func EnergyDistance(x, y blas32.General) (float64, error) {
 	if err := checkPair(x, y, 2); err != nil {
 		return 0, fmt.Errorf("energy distance: %w", err)
 	}
-	// Distances do not change with the origin, and round least about the mean.
+	// Distances do not change with the origin, and rounding is least with the
+	// mean as origin.
 	mean := batch.Means(x)
 	x, y = batch.Shifted(x, mean), batch.Shifted(y, mean)
 	n, m := float64(x.Rows), float64(y.Rows)
@@ -138,8 +139,9 @@ func W2Line(x, y blas32.General) (float64, error) {
 // optimal assignment; n = 2048 takes about a tenth of a second. It is NaN where a
 // row is not finite.
 //
-// Between samples of one law it is not 0 but a floor, of order n^{−1/d} for d > 4:
-// compare it with the same number of rows of the data.
+// Between samples of one law it is not 0 but of order n^{−1/d} for d > 4:
+// compare it with its floor, the distance to the same number of rows of the
+// data.
 func ExactW2(x, y blas32.General) (float64, error) {
 	return ofFinite("exact W2", x, y, func() (float64, error) {
 		if x.Rows != y.Rows {
@@ -156,8 +158,8 @@ func ExactW2(x, y blas32.General) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		// Distances in cost are differences of larger numbers; those of the pairs
-		// are taken afresh.
+		// Distances in cost are differences of larger numbers, so the distances
+		// of the pairs are computed again.
 		var sum float64
 		for i, j := range a.Match {
 			sum += float64(kernel.SqDist(batch.Row(x, i), batch.Row(y, j)))
@@ -166,18 +168,18 @@ func ExactW2(x, y blas32.General) (float64, error) {
 	})
 }
 
-// SinkhornDivergence is S_ε = OT_ε(x, y) − ½OT_ε(x, x) − ½OT_ε(y, y) between the
-// rows of x (n, d) and y (m, d) for squared distances, at ε = .05 of the mean one
-// between x and y; in squared data units. It is NaN where a row is not finite. See
-// solvers.Sinkhorn.Divergence.
+// SinkhornDivergence is S_ε = OT_ε(x, y) − ½OT_ε(x, x) − ½OT_ε(y, y) between
+// the rows of x (n, d) and y (m, d) for squared distances, in squared data
+// units. ε is .05 of the mean squared distance between x and y. It is NaN where
+// a row is not finite. See transport.Sinkhorn.Divergence.
 func SinkhornDivergence(x, y blas32.General) (float64, error) {
 	return ofFinite("the Sinkhorn divergence", x, y, func() (float64, error) {
 		return (&transport.Sinkhorn{Epsilon: .05}).Divergence(x, y)
 	})
 }
 
-// ofFinite is the distance between x and y that of computes, or NaN where a row is
-// not finite.
+// ofFinite returns the distance between x and y that of computes, or NaN where
+// a row is not finite.
 func ofFinite(name string, x, y blas32.General, of func() (float64, error)) (float64, error) {
 	if err := checkPair(x, y, 1); err != nil {
 		return 0, fmt.Errorf("%s: %w", name, err)
@@ -209,7 +211,7 @@ func checkPair(x, y blas32.General, least int) error {
 func CheckBatch(name string, x blas32.General, least int) error {
 	switch {
 	case x.Rows < least || x.Cols < 1:
-		return fmt.Errorf("%s has shape (%d, %d); it needs at least %d batch.Row(s) and 1 column", name, x.Rows, x.Cols, least)
+		return fmt.Errorf("%s has shape (%d, %d); it needs at least %d row(s) and 1 column", name, x.Rows, x.Cols, least)
 	case x.Stride < x.Cols || len(x.Data) < (x.Rows-1)*x.Stride+x.Cols:
 		return fmt.Errorf("%s of shape (%d, %d) has stride %d and %d values; they do not hold it", name, x.Rows, x.Cols, x.Stride, len(x.Data))
 	}

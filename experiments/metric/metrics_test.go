@@ -66,7 +66,8 @@ func TestNearestNeighbourAccuracy(t *testing.T) {
 		t.Errorf("accuracy of overlapping laws = %g, want between those of one law and of distant laws", shifted)
 	}
 	x := exptest.Normal(600, 4, 0, 1, 3)
-	// A clump amid a wide law: the clump's neighbours are its own, the wide law's too few.
+	// A clump within a wide law: rows of the clump have neighbours of their own
+	// kind, rows of the wide law have few.
 	own, others, err := NearestNeighbourShares(exptest.Normal(600, 100, 0, .3, 1), exptest.Normal(600, 100, 0, 1, 2))
 	if err != nil {
 		t.Fatal(err)

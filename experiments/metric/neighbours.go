@@ -22,7 +22,8 @@ const tile = 512
 // law; 1 where they are far apart; and below 0.5 where rows of one are copies
 // of rows of the other. It is NaN where a row is not finite.
 //
-// It is the mean of NearestNeighbourShares, which see for how it can deceive.
+// It is the mean of NearestNeighbourShares, whose comment says how this mean
+// can mislead.
 //
 // D. Lopez-Paz, M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
 func NearestNeighbourAccuracy(x, y blas32.General) (float64, error) {
@@ -31,11 +32,12 @@ func NearestNeighbourAccuracy(x, y blas32.General) (float64, error) {
 }
 
 // NearestNeighbourShares are the shares of rows of x, and of y, whose nearest
-// other row is of their own kind; both near 0.5 where x and y follow one law.
+// other row is of their own kind. Both are near 0.5 where x and y follow one
+// law.
 //
-// Their mean deceives where they differ: rows of x that are all close to the
-// middle of the data are each other's neighbours and everybody's, so that the
-// share of x is near 1 and that of y near 0.
+// Their mean misleads where the shares differ. If all rows of x are close to
+// the middle of the data, they are the nearest neighbours of each other and of
+// all rows of y: the share of x is then near 1 and the share of y near 0.
 func NearestNeighbourShares(x, y blas32.General) (ofX, ofY float64, err error) {
 	if err := checkPair(x, y, 1); err != nil {
 		return 0, 0, fmt.Errorf("nearest-neighbour accuracy: %w", err)

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// BenchmarkGemm has the products of a potential of width 512 on 256 points of
-// dimension 784, of one of width 64 on 1024 points of dimension 2, and small
-// ones; m×n×k.
+// BenchmarkGemm measures m×n×k products: those of a potential of width 512 on
+// 256 points of dimension 784, those of a potential of width 64 on 1024 points
+// of dimension 2, and small ones.
 func BenchmarkGemm(b *testing.B) {
 	shapes := [][3]int{
 		{256, 512, 784}, {256, 784, 512}, {784, 512, 256}, {512, 512, 256},

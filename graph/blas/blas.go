@@ -4,9 +4,9 @@
 //
 // All matrices are row-major with a leading dimension (stride) that is counted
 // in elements, as everywhere in gonum. Large products are split over goroutines
-// by kernel.Parallel, at places that depend on the shape and the number of
-// threads only. Native takes its sums in one order, whatever the split; OpenBLAS
-// and gonum repeat themselves where the number of threads is the same and
+// by kernel.Parallel, at places that depend only on the shape and the number of
+// threads. Native takes its sums in one order, whatever the split. OpenBLAS and
+// gonum repeat their results only if the number of threads is the same and
 // products do not run side by side.
 package blas
 
@@ -35,8 +35,8 @@ type BLAS interface {
 // Backend describes the implementation in use.
 type Backend struct {
 	Name    string // openblas, native or gonum
-	Version string // the library's own words, or the kernels chosen for this processor
-	Threads int    // parts into which one product is split at most, unless by gonum
+	Version string // as the library gives it, or the kernels chosen for this processor
+	Threads int    // largest number of parts of one product; gonum chooses its own
 }
 
 // opener makes an implementation and says what it is.
@@ -53,17 +53,18 @@ var backends = map[string]opener{
 var current BLAS = native{}
 
 // Use makes the named backend the implementation of Gemm, of gonum's blas32 and
-// blas64 (hence of mat and lapack), and of Implementation, with the given
+// blas64 (and so of mat and lapack), and of Implementation, with the given
 // number of threads; 0 threads means one for each processor that Go may use.
 //
-// Names are openblas, native, gonum, and auto: native where it has kernels for
-// this processor, for there it is at least as fast; elsewhere openblas if the
-// library is found, and native if not. An unknown name, a negative number of
-// threads and an absent library are errors that leave everything as it was.
-// gonum's own products pick their number of threads themselves.
+// Names are openblas, native, gonum, and auto. auto is native where that has
+// kernels for this processor, because there it is at least as fast; elsewhere
+// it is openblas if the library is found, and native if not. An unknown name, a
+// negative number of threads and an absent library are errors that leave
+// everything as it was. gonum chooses the number of threads of its own products
+// itself.
 //
-// Call Use at the start of a program: it must not run beside a product. Without
-// it Gemm is native and gonum keeps its own products.
+// Call Use at the start of a program: it must not run at the same time as a
+// product. Without a call, Gemm is native and gonum keeps its own products.
 func Use(name string, threads int) (Backend, error) {
 	if threads < 0 {
 		return Backend{}, fmt.Errorf("blas: %d threads; want a positive number, or 0 for one per processor", threads)
@@ -106,8 +107,8 @@ func automatic() string {
 // gorgonia.Use takes.
 func Implementation() BLAS { return current }
 
-// Splits reports whether products may be split, and run beside others, in any
-// way without a change of any bit.
+// Splits reports whether products give the same bits however they are split,
+// and whatever runs beside them.
 func Splits() bool {
 	_, ours := current.(native)
 	return ours
@@ -120,8 +121,8 @@ func openGonum() (BLAS, string, error) { return gonum.Implementation{}, "pure Go
 // row-major, and C must overlap neither A nor B. With β = 0, C is written
 // without being read, so it may hold NaN. It does not allocate.
 //
-// Shapes are the caller's to check: a stride smaller than a row, or a slice
-// shorter than its matrix, panics as gonum does.
+// The caller checks shapes: a stride smaller than a row, or a slice shorter
+// than its matrix, panics as in gonum.
 func Gemm[T float32 | float64](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
 	switch a := any(a).(type) {
 	case []float32:

@@ -85,7 +85,7 @@ func (p product[T]) run() {
 	Gemm(p.transA, p.transB, p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc)
 }
 
-// bound is what rounding may do to one element of p, where its factors are
+// bound is how far rounding may change one element of p when its factors are
 // standard normal.
 func (p product[T]) bound() float64 {
 	epsilon := 0x1p-23
@@ -95,8 +95,8 @@ func (p product[T]) bound() float64 {
 	return 16 * epsilon * (math.Sqrt(float64(p.k))*math.Abs(float64(p.alpha)) + math.Abs(float64(p.beta)) + 1) * 4
 }
 
-// check runs p and compares all of C, the gaps between its rows included, with
-// the naive product.
+// check runs p and compares all of C, also the gaps between its rows, with the
+// naive product.
 func check[T float](t rapid.TB, p product[T]) {
 	t.Helper()
 	want := naive(p)
@@ -175,8 +175,8 @@ func TestUse(t *testing.T) {
 	}
 }
 
-// TestAuto: auto is native where that has assembly or the library is absent, and
-// openblas else.
+// TestAuto: auto is native where that has assembly or the library is absent,
+// otherwise openblas.
 func TestAuto(t *testing.T) {
 	use(t, "gonum", 1)
 	open, name := backends["openblas"], kernels32.name
@@ -197,8 +197,8 @@ func TestAuto(t *testing.T) {
 	}
 }
 
-// TestCholesky drives the backends through gonum's mat: A = LLᵀ gives log det A
-// = 2 Σ log Lᵢᵢ.
+// TestCholesky uses the backends through gonum's mat: A = LLᵀ gives log det A =
+// 2 Σ log Lᵢᵢ.
 func TestCholesky(t *testing.T) {
 	const n = 150
 	r := rand.New(rand.NewPCG(8, 1))

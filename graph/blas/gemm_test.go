@@ -46,7 +46,8 @@ func TestGemmShapes(t *testing.T) {
 	})
 }
 
-// TestGemmBlocks crosses every limit of blocking and of splitting.
+// TestGemmBlocks has sizes on both sides of every limit of blocking and
+// splitting.
 func TestGemmBlocks(t *testing.T) {
 	everyBackend(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(2, 1))

@@ -11,10 +11,10 @@ import (
 // F. G. Van Zee and R. A. van de Geijn, "BLIS: A framework for rapidly
 // instantiating BLAS functionality", ACM TOMS 41 (2015), 14:1–14:33.
 //
-// B is packed into panels as wide as a tile of C; all tiles below each other are
-// then one call of a micro-kernel, which reads A where it lies, or, for Aᵀ, from
-// a copy, tile after tile. A whole product takes the same sums in the same order
-// however it is split.
+// B is packed into panels as wide as a tile of C. One call of a micro-kernel
+// then computes all tiles below each other. It reads A in place or, for Aᵀ,
+// from a copy that holds tile after tile. A whole product takes the same sums
+// in the same order however it is split.
 type native struct{ gonum.Implementation }
 
 func openNative() (BLAS, string, error) { return native{}, kernels32.name, nil }
@@ -47,10 +47,10 @@ var (
 	serial64 = kernels64.multiply
 )
 
-// segment is the part of a sum's term that a micro-kernel adds in one go: the
-// element (i, l) of A, i < rows of a tile, l < k, is a[i·rowStride +
-// l·colStride], those of the tiles below begin tileStride elements apart each,
-// and so do the rows of the panel of B by bStride.
+// segment is the part of a sum's term that a micro-kernel adds in one go. The
+// element (i, l) of A, for i < rows of a tile and l < k, is a[i·rowStride +
+// l·colStride]. The elements of the next tile below begin tileStride elements
+// later. The rows of the panel of B are bStride elements apart.
 type segment[T float] struct {
 	k          int
 	a          *T
@@ -61,32 +61,32 @@ type segment[T float] struct {
 	bStride    int
 }
 
-// micro computes the first cols columns of tiles C ← α·Σ A·B + bias + β·C below
-// each other, each of as many rows as it was made for, over count segments, of
-// which the argument is the first one's k. Panels of B must be as wide as a tile
-// even where cols is less. tiles, count, k and cols are positive; bias may be
-// nil.
+// micro computes the first cols columns of tiles C ← α·Σ A·B + bias + β·C that
+// lie below each other. It is made for tiles of a fixed number of rows. The sum
+// is over count segments, and the argument segments points to the k of the
+// first. Panels of B must be as wide as a tile even where cols is less. tiles,
+// count, k and cols are positive; bias may be nil.
 type micro[T float] func(tiles int, segments *int, count int, c *T, ldc, cols int, alpha, beta T, bias *T)
 
 // panel is one width in which B can be packed.
 type panel[T float] struct {
 	width  int
 	micros []micro[T] // for each of kernels.heights
-	// pack copies k rows of B of cols ≤ width elements, with zeros behind.
+	// pack copies k rows of B, each of cols ≤ width elements followed by zeros.
 	pack func(dst, src *T, ld, k, cols int)
 }
 
 // kernels are the micro-kernels for one processor.
 type kernels[T float] struct {
 	name    string
-	heights []int      // rows of the tiles, falling to 1
+	heights []int      // rows of the tiles, from many to 1
 	panels  []panel[T] // widest first
-	// transpose packs side rows of Bᵀ, blocks·side elements of each, into as
-	// many columns of a panel. It may be nil.
+	// transpose packs side rows of Bᵀ, each of blocks·side elements, into side
+	// columns of a panel. It may be nil.
 	transpose func(dst *T, width int, src *T, ld, blocks int)
 	side      int
-	// dots are the products of 16 rows of A, ld elements apart, with a vector b,
-	// all of k elements. It may be nil.
+	// dots are the products of 16 rows of A, ld elements apart, with a vector
+	// b, each of k elements. It may be nil.
 	dots       func(k int, a *T, ld int, b *T, sums *[16]T)
 	workspaces sync.Pool // of *workspace[T]
 }
@@ -103,7 +103,7 @@ type block[T float] struct {
 	term *Term[T]
 	l, k int // the rows [l, l + k) of op(B)
 
-	panels  []T  // that of column j, counted from the pass's first, begins at j·k
+	panels  []T  // the panel of column j, counted from the pass's first, begins at j·k
 	inPlace bool // whole panels are read from B itself
 
 	a []T // tiles of Aᵀ, or nil
@@ -111,18 +111,19 @@ type block[T float] struct {
 
 const (
 	// A pass over C adds at most depth products to each element. It takes at
-	// most breadth columns of B, a multiple of every width, and height rows of A
-	// at a time: they are to stay in the second-level cache together.
+	// most breadth columns of B, a multiple of every width, and height rows of
+	// A at a time: together they should stay in the second-level cache.
 	depth   = 320
 	breadth = 768
 	height  = 480
 
-	// shallow is the size of a factor B, in bytes, that stays in the first-level
-	// cache as it is, so that packing it would only cost.
+	// shallow is the size in bytes up to which a factor B stays in the
+	// first-level cache without packing.
 	shallow = 24 << 10
 
-	// farApart is the length of the rows of a factor A that enters transposed
-	// from which on it is copied: there each of its rows is on a page of its own.
+	// farApart is a number of elements. A transposed factor A is copied if its
+	// rows are at least this long, because each row is then on another page of
+	// memory.
 	farApart = 600
 )
 
@@ -150,9 +151,9 @@ func (s *kernels[T]) workspace() *workspace[T] {
 	return new(workspace[T])
 }
 
-// gather takes blocks of terms, from the row l of the term t on, into one pass,
-// and returns where the next begins. Blocks of a term are of equal depth: a
-// shallow last one would be all overhead.
+// gather takes blocks of terms into one pass, from row l of term t on, and
+// returns where the next pass begins. The blocks of a term have equal depth: a
+// shallow last block would be mostly overhead.
 func (w *workspace[T]) gather(p *sum[T], t, l int) (blocks []block[T], nextTerm, nextRow int) {
 	for total := 0; t < len(p.terms) && len(blocks) < MaxTerms; {
 		term := &p.terms[t]
@@ -232,7 +233,8 @@ func (s *kernels[T]) tiles(p *sum[T], w *workspace[T], blocks []block[T], panel 
 	}
 }
 
-// panel is the narrowest panel that takes cols columns, or the widest.
+// panel is the narrowest panel that has room for cols columns, or else the
+// widest panel.
 func (s *kernels[T]) panel(cols int) *panel[T] {
 	best := &s.panels[0]
 	for i := range s.panels {

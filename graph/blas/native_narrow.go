@@ -8,7 +8,7 @@ import "cmf/graph/kernel"
 // columns of B are faster than tiles.
 const narrowCols = 4
 
-// narrow reports whether multiplyNarrow is for p.
+// narrow reports whether multiplyNarrow should compute p.
 func (s *kernels[T]) narrow(p *sum[T]) bool {
 	if s.dots == nil || p.n > narrowCols {
 		return false
@@ -21,7 +21,7 @@ func (s *kernels[T]) narrow(p *sum[T]) bool {
 	return true
 }
 
-// multiplyNarrow takes every element of C as the products of a row of A and a
+// multiplyNarrow computes every element of C from products of a row of A and a
 // column of B, for 16 rows of A at once.
 func (s *kernels[T]) multiplyNarrow(p *sum[T], at part) {
 	w := s.workspace()
@@ -56,8 +56,9 @@ func (s *kernels[T]) column(p *sum[T], t *Term[T], w *workspace[T], at part, j i
 		b = column
 	}
 	for i := at.i0; i < at.i1; {
-		// The last rows are taken once more, or, if there are fewer than 16
-		// at all, each 16 times: a sum must not depend on where C is split.
+		// dots always takes 16 rows, so that a sum does not depend on where C
+		// is split. The last call takes some rows for a second time; a part of
+		// fewer than 16 rows takes each row 16 times.
 		first, ld, rows := i, t.LDA, min(16, at.i1-i)
 		switch {
 		case at.i1-at.i0 < 16:
@@ -84,8 +85,9 @@ func (s *kernels[T]) column(p *sum[T], t *Term[T], w *workspace[T], at part, j i
 	}
 }
 
-// turned is p with a single column of C, and Aᵀ to begin with, as the product
-// with a single row: B then lies as it is read.
+// turned returns the product p with its factors exchanged if C is one column
+// and A enters transposed. Then C is one row, and B lies in memory in the order
+// in which it is read.
 func turned[T float](p product[T]) product[T] {
 	if p.n != 1 || p.ldc != 1 || !p.transA {
 		return p

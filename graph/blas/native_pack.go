@@ -26,8 +26,8 @@ func (s *kernels[T]) layOut(p *sum[T], w *workspace[T], blocks []block[T], j, n,
 func (s *kernels[T]) wide() *panel[T] { return s.panel(s.heights[0]) }
 
 // copyTransposed copies the rows [i, i + m) of op(A) = Aᵀ, as far as they fill
-// tiles of the largest height: rows of A, and so the columns of a tile, are too
-// far apart for the caches.
+// tiles of the largest height. The rows of A are the columns of a tile, and
+// they are too far apart for the caches.
 func (s *kernels[T]) copyTransposed(w *workspace[T], blocks []block[T], i, m, n int) {
 	rows, wide := s.heights[0], s.wide()
 	count, size := m/rows, 0
@@ -54,8 +54,8 @@ func (s *kernels[T]) copyTransposed(w *workspace[T], blocks []block[T], i, m, n 
 	}
 }
 
-// pack packs the (k, n) block of op(B) that starts at (l, j), panel by panel, or
-// only what of it is no whole panel.
+// pack packs the (k, n) block of op(B) that starts at (l, j), panel by panel.
+// With remainder set it packs only the last columns, which do not fill a panel.
 func (s *kernels[T]) pack(packed []T, t *Term[T], l, j, k, n int, remainder bool) {
 	for done := 0; done < n; {
 		panel := s.panel(n - done)
@@ -73,8 +73,8 @@ func (s *kernels[T]) pack(packed []T, t *Term[T], l, j, k, n int, remainder bool
 }
 
 // packColumns packs a panel whose columns are the first k elements of the rows
-// of src. Columns past cols keep what the buffer held: a micro-kernel stores
-// nothing of them.
+// of src. Columns past cols keep what the buffer held: a micro-kernel stores no
+// results from them.
 func (s *kernels[T]) packColumns(dst []T, width int, src []T, ld, k, cols int) {
 	j, whole := 0, 0
 	if s.transpose != nil {

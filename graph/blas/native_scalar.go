@@ -28,12 +28,12 @@ func micro4x4[T float](tiles int, segments *int, count int, c *T, ldc, cols int,
 	}
 }
 
-// segmentsAt are the segments of which the first one's k is given.
+// segmentsAt returns count segments, given the address of the first one's k.
 func segmentsAt[T float](first *int, count int) []segment[T] {
 	return unsafe.Slice((*segment[T])(unsafe.Pointer(first)), count)
 }
 
-// add4x4 names its sums one by one: an array would not stay in registers.
+// add4x4 has a variable for each sum: an array would not stay in registers.
 func add4x4[T float](sums *[4][4]T, g *segment[T], tile int) {
 	as := unsafe.Slice(g.a, tile*g.tileStride+3*g.rowStride+(g.k-1)*g.colStride+1)[tile*g.tileStride:]
 	bs := unsafe.Slice(g.b, (g.k-1)*g.bStride+4)
@@ -88,7 +88,7 @@ func micro1x4[T float](tiles int, segments *int, count int, c *T, ldc, cols int,
 	}
 }
 
-// update writes α·t + bias + β·c into c, which β = 0 does not read.
+// update writes α·t + bias + β·C into c. With β = 0 it does not read c.
 func update[T float](c []T, t *[4]T, alpha, beta T, bias *T) {
 	for j := range c {
 		sum := alpha * t[j]

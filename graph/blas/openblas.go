@@ -35,8 +35,8 @@ type symbols struct {
 	multiply64 func(*sum[float64], part)
 }
 
-// opened is the library once found: it is opened once and never closed, for
-// its threads outlive a dlclose.
+// opened opens the library once. It is never closed, because its threads would
+// outlive a dlclose.
 var opened = sync.OnceValues(func() (openBLAS, error) { return openLibrary(libraries[runtime.GOOS]) })
 
 // openLibrary opens the first of the named libraries that is there.
@@ -67,7 +67,8 @@ func register(handle uintptr) (openBLAS, error) {
 		}
 		*to = address
 	}
-	// The threads are ours: a product that is split twice fights itself.
+	// We split products over threads ourselves: a product that is split twice
+	// is slower.
 	purego.SyscallN(setThreads, 1)
 	var config func() string
 	purego.RegisterFunc(&config, getConfig)

@@ -7,33 +7,34 @@ import (
 	"gonum.org/v1/gonum/blas/gonum"
 )
 
-// openBLAS is gonum's implementation with the routines that carry the weight
-// replaced by OpenBLAS.
+// openBLAS is gonum's implementation with the most expensive routines replaced
+// by OpenBLAS.
 //
 // OpenBLAS is called as Fortran: every argument is a pointer, which suits
 // purego.SyscallN, and storage is column-major, in which a row-major matrix is
-// its own transpose. Hence C = op(A)op(B) is asked for as Cᵀ = op(B)ᵀop(A)ᵀ,
-// triangles swap names, and left becomes right.
+// its own transpose. So C = op(A)op(B) is computed as Cᵀ = op(B)ᵀop(A)ᵀ, upper
+// and lower triangles change names, and left becomes right.
 //
-// Wrong arguments go to gonum, which panics in its own words; small and narrow
-// sizes stay with native and gonum, which pay no foreign call and pack less.
+// Wrong arguments go to gonum, which panics with its own message. Small and
+// narrow sizes stay with native and gonum, which need no foreign call and pack
+// less.
 type openBLAS struct {
 	gonum.Implementation
 	*symbols
 	config string
 }
 
-// narrowGemm is the number of rows, columns or terms of a sum up to which a
-// product is bound by memory, so that OpenBLAS, which copies both factors, loses
-// against native by more than half.
+// narrowGemm is the number of rows, columns or terms of a sum up to which
+// memory limits a product. OpenBLAS copies both factors, and is then slower
+// than native by more than half.
 const narrowGemm = 64
 
 func small[T float](p *product[T]) bool {
 	return p.work() < smallGemm || min(p.m, p.n, p.k) <= narrowGemm
 }
 
-// The multiply–adds below which a foreign call loses against gonum; smallGemm is
-// that against native.
+// Below these numbers of multiply–adds a foreign call is slower than gonum;
+// smallGemm is the limit for native.
 const (
 	smallGemv       = 4 << 10
 	smallTriangular = 8 << 10
@@ -138,8 +139,8 @@ func syrkHolds[T float](ul blas.Uplo, t blas.Transpose, n, k int, a []T, lda int
 		fits(n, k, lda, ldc)
 }
 
-// triangularForeign tells whether a product or solution with a triangular
-// matrix is right, and large enough, for a foreign call.
+// triangularForeign reports whether a product or solve with a triangular matrix
+// has valid arguments, and is large enough, for a foreign call.
 func triangularForeign[T float](s blas.Side, ul blas.Uplo, tA blas.Transpose, d blas.Diag, m, n int, a []T, lda int, b []T, ldb int) bool {
 	order := m
 	if s == blas.Right {

@@ -42,7 +42,7 @@ func (x *arguments[T]) call(address uintptr, pool *sync.Pool, pointers ...unsafe
 	pool.Put(x)
 }
 
-// gemm asks for Cᵀ ← α·op(B)ᵀ·op(A)ᵀ + β·Cᵀ.
+// gemm requests Cᵀ ← α·op(B)ᵀ·op(A)ᵀ + β·Cᵀ.
 func gemm[T float](address uintptr, pool *sync.Pool, p product[T]) {
 	x := pool.Get().(*arguments[T])
 	x.transA, x.transB = letter(p.transB), letter(p.transA)
@@ -62,7 +62,7 @@ func gemm[T float](address uintptr, pool *sync.Pool, p product[T]) {
 // gemv asks for y ← α·op(Aᵀ)ᵀ·x + β·y, where A has shape (m, n).
 func gemv[T float](address uintptr, pool *sync.Pool, trans bool, m, n int, alpha T, a []T, lda int, v []T, incV int, beta T, y []T, incY int) {
 	if beta == 0 {
-		// Some versions scale instead, and keep a NaN.
+		// Some versions multiply y by β = 0, which keeps a NaN.
 		rows := m
 		if trans {
 			rows = n
@@ -149,7 +149,7 @@ func otherSide(s blas.Side) byte {
 	return 'L'
 }
 
-// fits tells whether every n is a Fortran integer.
+// fits reports whether every n fits a Fortran integer.
 func fits(ns ...int) bool {
 	for _, n := range ns {
 		if n < math.MinInt32 || n > math.MaxInt32 {

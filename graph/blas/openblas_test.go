@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/gonum/blas/gonum"
 )
 
-// TestRoutines holds the other routines of a backend against gonum's.
+// TestRoutines compares the other routines of a backend with gonum's.
 func TestRoutines(t *testing.T) {
 	use(t, "openblas", 1)
 	const m, n, pad = 90, 61, 3
@@ -37,7 +37,8 @@ func TestRoutines(t *testing.T) {
 	}
 	var g gonum.Implementation
 	o := Implementation()
-	// compare runs a routine of both on copies of its output.
+	// compare runs a routine of the backend and of gonum, each on a copy of its
+	// output.
 	compare := func(name string, size int, s32 func(b BLAS, out []float32), s64 func(b BLAS, out []float64)) {
 		t.Helper()
 		got32, got64 := values(size)

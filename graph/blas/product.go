@@ -23,8 +23,8 @@ type product[T float] struct {
 	ldc            int
 }
 
-// newProduct reports ok = false for arguments that gonum would answer with a
-// panic; nothing unchecked may reach foreign code or assembly.
+// newProduct reports ok = false for arguments on which gonum would panic. Only
+// checked arguments may reach foreign code or assembly.
 func newProduct[T float](tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) (p product[T], ok bool) {
 	p = product[T]{
 		transA: tA != blas.NoTrans, transB: tB != blas.NoTrans,
@@ -41,7 +41,7 @@ func isTranspose(t blas.Transpose) bool {
 	return t == blas.NoTrans || t == blas.Trans || t == blas.ConjTrans
 }
 
-// holds tells whether data with stride ld is large enough for a matrix whose
+// holds reports whether data with stride ld is large enough for a matrix whose
 // op has shape (rows, cols).
 func holds[T float](data []T, ld, rows, cols int, trans bool) bool {
 	if trans {
@@ -56,7 +56,7 @@ func holds[T float](data []T, ld, rows, cols int, trans bool) bool {
 // work is the number of multiply–adds.
 func (p *product[T]) work() int { return p.m * p.n * p.k }
 
-// rows is the part of p that makes the rows [lo, hi) of C.
+// rows is the part of p that computes the rows [lo, hi) of C.
 func (p product[T]) rows(lo, hi int) product[T] {
 	if p.transA {
 		p.a = p.a[lo:]
@@ -68,7 +68,7 @@ func (p product[T]) rows(lo, hi int) product[T] {
 	return p
 }
 
-// cols is the part of p that makes the columns [lo, hi) of C.
+// cols is the part of p that computes the columns [lo, hi) of C.
 func (p product[T]) cols(lo, hi int) product[T] {
 	if p.transB {
 		p.b = p.b[lo*p.ldb:]
@@ -80,7 +80,7 @@ func (p product[T]) cols(lo, hi int) product[T] {
 	return p
 }
 
-// scale is the product without the product: C ← β·C.
+// scale computes C ← β·C, for k = 0 or α = 0.
 func (p *product[T]) scale() {
 	if p.beta == 1 {
 		return

@@ -7,8 +7,8 @@ import (
 	"cmf/graph/kernel"
 )
 
-// Term is one product op(A)·op(B) of a [Sum]: op(A) has the rows of C, op(B) its
-// columns, and K is the size between them.
+// Term is one product op(A)·op(B) of a [Sum]. op(A) has as many rows as C,
+// op(B) as many columns as C, and K is the size that is summed over.
 type Term[T float32 | float64] struct {
 	TransA, TransB bool
 	K              int
@@ -19,17 +19,17 @@ type Term[T float32 | float64] struct {
 }
 
 // Sum computes C ← bias + Σ op(A)·op(B), or adds that to C where add is set. A
-// bias of n elements is added to every row; nil stands for none. C is written in
-// one pass where the sizes between the factors are small, and must overlap none
-// of what is read. Without add it is not read, so it may hold NaN.
+// bias of n elements is added to every row; nil stands for none. C is written
+// in one pass where every K is small, and must not overlap what is read.
+// Without add C is not read, so it may hold NaN.
 //
-// Shapes are the caller's to check, as with [Gemm]; like it, Sum does not
-// allocate after the first call.
+// The caller checks shapes, as with [Gemm]. Sum does not allocate after the
+// first call.
 func Sum[T float32 | float64](m, n int, terms []Term[T], bias []T, add bool, c []T, ldc int) {
 	if len(terms) == 0 {
 		panic("blas: a sum without terms")
 	}
-	// A lone product may be turned for speed.
+	// A product alone goes to Gemm, which may turn it for speed.
 	if _, ours := current.(native); ours && len(terms) <= MaxTerms && (len(terms) > 1 || bias != nil) {
 		switch c := any(c).(type) {
 		case []float32:
@@ -93,7 +93,7 @@ func sumNative[T float](m, n int, terms []Term[T], bias []T, add bool, c []T, ld
 	for i := range terms {
 		t := &terms[i]
 		if !holds(t.A, t.LDA, m, t.K, t.TransA) || !holds(t.B, t.LDB, t.K, n, t.TransB) || t.K < 1 {
-			panic(fmt.Sprintf("blas: term %d of a sum of shape (%d, %d): factors with %d and %d elements, strides %d and %d, for %d between them", i, m, n, len(t.A), len(t.B), t.LDA, t.LDB, t.K))
+			panic(fmt.Sprintf("blas: term %d of a sum of shape (%d, %d): factors of %d and %d elements with strides %d and %d do not fit K = %d", i, m, n, len(t.A), len(t.B), t.LDA, t.LDB, t.K))
 		}
 	}
 	if !holds(c, ldc, m, n, false) || bias != nil && len(bias) < n {
@@ -108,8 +108,8 @@ func sumNative[T float](m, n int, terms []Term[T], bias []T, add bool, c []T, ld
 	pool.Put(s)
 }
 
-// multiply runs p through serial, in parts of C where it is large, as a sum of
-// one term.
+// multiply runs p through serial as a sum of one term, in parts of C where C is
+// large.
 func multiply[T float](p product[T], pool *sync.Pool, serial func(*sum[T], part)) {
 	if p.m == 0 || p.n == 0 {
 		return
@@ -136,8 +136,8 @@ func (s *sum[T]) product(at part) product[T] {
 }
 
 const (
-	// serialWork is the number of multiply–adds, some 8 µs of them, below
-	// which a second goroutine comes too late to help.
+	// serialWork is the number of multiply–adds (about 8 µs) below which a
+	// second goroutine comes too late to help.
 	serialWork = 1 << 20
 
 	// A product is split at multiples of these rows or columns of C, which are
@@ -145,12 +145,11 @@ const (
 	rowUnit, colUnit = 12, 32
 )
 
-// split is a sum on its way through kernel.Parallel. It is pooled, with its
-// method value made once, because a fresh closure would be an allocation for
-// every product.
+// split is a sum that kernel.Parallel runs. It is pooled, with its method value
+// made once, because a fresh closure would be an allocation for every product.
 type split[T float] struct {
 	sum[T]
-	only   [1]Term[T] // of a product
+	only   [1]Term[T] // the term of a product
 	serial func(*sum[T], part)
 	byRows bool
 	body   func(lo, hi int)
@@ -177,7 +176,7 @@ func (s *split[T]) run(serial func(*sum[T], part)) {
 	}
 	s.serial = serial
 	rows, cols := (s.m+rowUnit-1)/rowUnit, (s.n+colUnit-1)/colUnit
-	// Columns for preference: then no two goroutines pack the same part of B.
+	// Columns are preferred: then no two goroutines pack the same part of B.
 	s.byRows = cols < 4*threads && cols < rows
 	if s.byRows {
 		kernel.Parallel(rows, 1, s.body)

@@ -8,7 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// sumCase is a sum of random products, and what it is element by element.
+// sumCase is a sum of random products, and its value computed element by
+// element.
 type sumCase[T float] struct {
 	m, n  int
 	terms []Term[T]

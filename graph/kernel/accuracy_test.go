@@ -147,8 +147,9 @@ func TestFloat64Functions(t *testing.T) {
 // same is equality under which NaN equals itself.
 func same(a, b float32) bool { return a == b || a != a && b != b }
 
-// errorUlp is |got − want| in units in the last place of float32, 0 where got
-// is the rounding of want, both are NaN, or got is 0 for what is subnormal.
+// errorUlp is |got − want| in units in the last place of float32. It is 0 where
+// got is want rounded, where both are NaN, and where got is 0 and want
+// subnormal.
 func errorUlp(got float32, want float64) float64 {
 	const ulp = 0x1p-23
 	if same(got, float32(want)) || got == 0 && math.Abs(want) < 0x1p-126*(1+ulp) {

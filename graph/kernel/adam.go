@@ -32,8 +32,8 @@ func Adam(p AdamStep, value, grad, m, v []float32) {
 	adamCalls.Put(c)
 }
 
-// adamCall is a call of Adam on its way through Parallel, pooled with its method
-// value so that it allocates nothing.
+// adamCall is a call of Adam that Parallel runs. It is pooled with its method
+// value, so that it allocates nothing.
 type adamCall struct {
 	AdamStep
 	value, grad, m, v []float32
@@ -55,8 +55,8 @@ func (c *adamCall) do(lo, hi int) {
 		c.LR/c.C1, 1/c.C2, c.Eps, floor)
 }
 
-// adam is the loop of Adam with its constants as the loop wants them, free of
-// divisions and branches: rest = 1 − beta, rate = lr/c1, scale2 = 1/c2.
+// adam is the loop of Adam, free of divisions and branches, with the constants
+// that it needs: rest = 1 − beta, rate = lr/c1, scale2 = 1/c2.
 func adam(value, grad, m, v []float32, beta1, rest1, beta2, rest2, rate, scale2, eps, floor float32) {
 	grad, m, v = grad[:len(value)], m[:len(value)], v[:len(value)]
 	for i, g := range grad {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// BenchmarkOperations reports ns per element on vectors of 16 KiB, which stay
-// in the first cache, so that it is the arithmetic that is measured.
+// BenchmarkOperations reports ns per element on vectors of 16 KiB. These stay
+// in the first-level cache, so that arithmetic is measured and not memory.
 func BenchmarkOperations(b *testing.B) {
 	const n = 4096
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -48,7 +48,7 @@ func BenchmarkOperations(b *testing.B) {
 	}
 }
 
-// BenchmarkTails reports ns per element where every argument is x: none may be
+// BenchmarkTails reports ns per element where every argument is x: no x may be
 // slower than another.
 func BenchmarkTails(b *testing.B) {
 	const n = 4096

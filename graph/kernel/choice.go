@@ -2,10 +2,10 @@ package kernel
 
 import "time"
 
-// Choice tells, for a piece of work that is done many times, whether several
-// threads or one have lately been faster at it: two hyper-threads of one core,
-// or a processor that others use too, may be slower than one alone. The zero
-// value is ready. Results must not depend on it.
+// Choice tells whether several threads or one were faster lately at a piece of
+// work that is done many times. Several may be slower than one: two
+// hyper-threads of one core, for example, or a processor that others use too.
+// The zero value is ready. Results of the work must not depend on the choice.
 type Choice struct {
 	took  [2]float64 // seconds lately, by one thread and by several; 0 if unknown
 	calls int        // since the slower was last tried
@@ -13,11 +13,11 @@ type Choice struct {
 }
 
 const (
-	// The slower way is tried again after as many calls as keep its cost below
-	// some 2 %.
+	// The slower way is tried again after so many calls that this costs less
+	// than some 2 %.
 	retryBase, retryMost = 50, 5000
 
-	// habit is the weight of former calls in what a way took lately.
+	// habit is the weight of former calls in the time of a way.
 	habit = .8
 )
 
@@ -38,7 +38,7 @@ func (c *Choice) Shared() bool {
 	return !shared
 }
 
-// Took says how long the work took, by several threads or by one.
+// Took records how long the work took, by several threads or by one.
 func (c *Choice) Took(shared bool, d time.Duration) {
 	way := 0
 	if shared {
@@ -49,7 +49,7 @@ func (c *Choice) Took(shared bool, d time.Duration) {
 		c.took[way] = seconds
 		return
 	}
-	// A call that was interrupted, or the first one, says little; a fast one says
-	// what the way can do.
+	// An interrupted call, or the first, says little; a fast one says what the
+	// way can do.
 	c.took[way] = min(seconds, habit*c.took[way]+(1-habit)*min(seconds, 2*c.took[way]))
 }

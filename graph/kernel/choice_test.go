@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// The faster way is taken nearly always, and a change of which it is is noticed.
+// The faster way is taken nearly always, also after the other one has become
+// the faster.
 func TestChoice(t *testing.T) {
 	var c Choice
 	for _, took := range [][2]time.Duration{{100, 60}, {100, 300}, {100, 95}, {100, 2000}, {1000, 600}} {

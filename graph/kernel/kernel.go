@@ -9,10 +9,11 @@
 //
 // No kernel computes with subnormal numbers or returns one: operands of less
 // than 2⁻¹²⁶ in size (2⁻¹⁰²² in float64) count as 0, and so do results. On some
-// processors an operation that meets one takes a hundred times as long, and the
-// tails of sharp hinges are full of them. The assembly sets the processor's
-// flush-to-zero for the length of a call, in which Go switches to no other
-// goroutine, and puts back what was set before; plain Go looks at each number.
+// processors an operation on a subnormal number takes a hundred times as long,
+// and the tails of sharp hinges are full of them. The assembly sets the
+// processor's flush-to-zero for the length of a call, in which Go switches to
+// no other goroutine, and then restores what was set before; plain Go looks at
+// each number.
 //
 // A destination may be the same slice as any input but must not overlap one
 // otherwise. The slices of one call have one length; anything else is a mistake

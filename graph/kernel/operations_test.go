@@ -37,8 +37,8 @@ func operations[T Float]() []operation[T] {
 	}
 }
 
-// Every length around the widths of the vectors, between guards that must stay
-// as they were.
+// Lengths on both sides of the vectors' widths, between guards that must not
+// change.
 func TestOperationsAtEveryLength(t *testing.T) {
 	eachPath(t, checkOperations[float32])
 	t.Run("float64", checkOperations[float64])

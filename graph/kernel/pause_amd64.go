@@ -1,5 +1,4 @@
 package kernel
 
-// pause lets some 100 ns pass without taking anything from a thread that shares
-// the core.
+// pause waits some 100 ns and takes nothing from a thread that shares the core.
 func pause()

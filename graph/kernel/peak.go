@@ -2,13 +2,13 @@ package kernel
 
 import "time"
 
-// PeakFLOPS measures in a tenth of a second how many float32 operations a
-// second one core can do at most: independent fused multiply–adds on registers,
-// of two operations a lane, with the instructions of [Features]. It is 0, for
-// unknown, where these are "generic".
+// PeakFLOPS measures in a tenth of a second the most float32 operations per
+// second that one core can do. It runs independent fused multiply–adds on
+// registers, two operations per lane, with the instructions of [Features]. It
+// is 0, for unknown, where these are "generic".
 //
-// The best of many short stretches counts, so that other processes lower it
-// only by running all the time.
+// It is the best of many short runs, so other processes lower it only if they
+// run all the time.
 func PeakFLOPS() float64 {
 	run, operations := multiplyAdds()
 	if run == nil {

@@ -2,8 +2,8 @@ package kernel
 
 //go:generate go -C asm run ./peak -pkg kernel -out ../peak_amd64.s -stubs ../peak_stubs_amd64.go
 
-// multiplyAdds is a loop of independent multiply–adds and the operations of one
-// round of it; nil where there is none.
+// multiplyAdds returns a loop of independent multiply–adds and the number of
+// operations in one round, or nil where there is no such loop.
 func multiplyAdds() (run func(n int), operations int) {
 	switch Features() {
 	case "avx512":

@@ -2,8 +2,8 @@ package kernel
 
 import "testing"
 
-// The peak is known with vector instructions only, and is what a core of today can
-// do.
+// The peak is known with vector instructions only. It lies in the range of
+// today's cores.
 func TestPeakFLOPS(t *testing.T) {
 	before := active
 	defer func() { active = before }()

@@ -7,7 +7,7 @@ import (
 )
 
 // SetThreads sets the number of parts that [Parallel] makes; n < 1 stands for
-// runtime.GOMAXPROCS(0), which is also where it starts.
+// runtime.GOMAXPROCS(0), which is also the number at the start.
 func SetThreads(n int) {
 	if n < 1 {
 		n = runtime.GOMAXPROCS(0)
@@ -23,10 +23,9 @@ func Threads() int { return int(threads.Load()) }
 // when all are done; a panic in one is raised again in the caller.
 //
 // The parts depend on n, grain and Threads() only. The caller and a standing
-// pool of workers share them; a call made while another is under way, from body
-// or from another goroutine, runs as body(0, n) in its caller. Nothing is
-// allocated by a call after the first, so a body built beforehand costs no
-// garbage.
+// pool of workers share them. A call made while another is running, from body
+// or from another goroutine, runs as body(0, n) in its caller. Only the first
+// call allocates, so a body built beforehand costs no garbage.
 func Parallel(n, grain int, body func(lo, hi int)) {
 	if n <= 0 {
 		return
@@ -46,20 +45,20 @@ var (
 
 func init() { SetThreads(0) }
 
-// pool shares the parts of one call at a time among its workers: the k-th of
-// them is offered the part k+1. What a worker has not taken by the time that the
-// caller is done with its own part, the caller does itself.
+// pool shares the parts of one call at a time among its workers: worker k is
+// offered part k+1. The caller does part 0, and then every part that no worker
+// has taken.
 type pool struct {
-	busy     sync.Mutex // held by the call under way
+	busy     sync.Mutex // held by the running call
 	workers  []*worker
-	patience int // looks of those who wait, before they sleep
+	patience int // how often those who wait look before they sleep
 
 	body     func(lo, hi int)
 	n, parts int
 	failure  atomic.Pointer[any] // the first panic of a body
 }
 
-// worker is a goroutine with what it and the caller tell each other.
+// worker is a goroutine and the state that it shares with the caller.
 type worker struct {
 	pool     *pool
 	part     int
@@ -77,9 +76,9 @@ const (
 	awaited // taken, and the caller sleeps until it is done
 )
 
-// patient is how often, for some 100 µs, a worker without a part and a caller
-// without results look again before they sleep: to be woken takes as long as a
-// product of middling size. Where threads outnumber processors nobody looks
+// patient is how often a worker without a part, or a caller without results,
+// looks again before it sleeps, in all some 100 µs. Waking takes as long as a
+// product of medium size. Where threads outnumber processors nobody looks
 // twice.
 const patient = 1000
 
@@ -139,14 +138,14 @@ func (w *worker) await(patience int) {
 	}
 }
 
-// work does the parts that the worker is offered, for ever.
+// work does the parts that the worker is offered, and never returns.
 func (w *worker) work() {
 	patience := patient
 	for {
 		if !w.take(patience) {
 			w.asleep.Store(true)
-			// An offer from before that was seen by nobody: the caller may or may
-			// not have seen the worker asleep.
+			// An offer made before Store may be unseen by the worker, and the
+			// caller may or may not have seen the worker asleep.
 			if w.state.Load() != offered || !w.asleep.CompareAndSwap(true, false) {
 				<-w.wake
 			}
@@ -160,7 +159,8 @@ func (w *worker) work() {
 	}
 }
 
-// take takes the part that is offered, or reports false after some looks.
+// take takes the part that is offered. It reports false if there is none after
+// patience further looks.
 func (w *worker) take(patience int) bool {
 	for range patience + 1 {
 		if w.state.Load() == offered && w.state.CompareAndSwap(offered, taken) {
@@ -175,7 +175,7 @@ func (w *worker) take(patience int) bool {
 func (p *pool) do(part int) {
 	defer func() {
 		if r := recover(); r != nil {
-			failure := r // apart from r, which would else be on the heap in every call
+			failure := r // a copy, so that r itself stays off the heap
 			p.failure.CompareAndSwap(nil, &failure)
 		}
 	}()

@@ -68,11 +68,12 @@ func log1pScalar(e float32) float32 {
 	return e + e2*q
 }
 
-// Signs of data are hard to predict, so that choices by sign are made on bits.
+// Signs of data are hard to predict, so choices by sign use bits and no
+// branches.
 
 func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
-// allSignBits is all ones for a negative x, else 0.
+// allSignBits is all ones for a negative x, otherwise 0.
 func allSignBits(x float32) uint32 { return uint32(int32(math.Float32bits(x)) >> 31) }
 
 // positivePart is max(x, 0), also 0 for a negative NaN.
@@ -80,15 +81,15 @@ func positivePart(x float32) float32 {
 	return math.Float32frombits(math.Float32bits(x) &^ allSignBits(x))
 }
 
-// sigmoidNumerator is e for negative x and else 1: with e = e^{−|x|} the
-// sigmoid is this over 1 + e.
+// sigmoidNumerator is e for negative x and 1 otherwise. With e = e^{−|x|} the
+// sigmoid is this number over 1 + e.
 func sigmoidNumerator(x, e float32) float32 {
 	one := math.Float32bits(1)
 	return math.Float32frombits(one ^ (one^math.Float32bits(e))&allSignBits(x))
 }
 
-// block is how many exponentials are computed ahead of what is done with them:
-// two short loops keep a processor busier than one long one.
+// block is how many exponentials are computed before they are used: two short
+// loops keep a processor busier than one long one.
 const block = 64
 
 // expBlock writes e^{−|x_i|} for the first items of x and returns how many.

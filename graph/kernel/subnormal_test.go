@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// edges are numbers about the smallest normal one, ones whose products and
-// squares are about it, and ordinary ones, of both signs.
+// edges are numbers of both signs: some near the smallest normal number, some
+// whose products and squares are near it, and ordinary ones.
 func edges[T Float]() []T {
 	least := T(0x1p-126)
 	if !isFloat32[T]() {
@@ -24,8 +24,8 @@ func edges[T Float]() []T {
 
 func subnormal[T Float](x T) bool { return x != 0 && Flush(x) == 0 }
 
-// No result is subnormal, and each is what it is with zeros for the operands
-// that are.
+// No result is subnormal, and each equals the result with zeros in place of
+// subnormal operands.
 func TestSubnormalsCountAsZero(t *testing.T) {
 	eachPath(t, checkSubnormals[float32])
 	t.Run("float64", checkSubnormals[float64])
@@ -56,7 +56,7 @@ func checkSubnormals[T Float](t *testing.T) {
 			}
 		}
 	}
-	// Sums of few elements, in which no other hides what became of one.
+	// Sums of few elements, so that no element hides another.
 	for i := 0; i < len(o); i += 2 {
 		x, y := []T{a[i], o[i]}, []T{b[i], a[i]}
 		for name, f := range map[string]func(x, y []T) T{
@@ -100,7 +100,7 @@ func TestSubnormalsInDsdot(t *testing.T) {
 	})
 }
 
-// What the assembly sets for itself ends with it.
+// The mode that the assembly sets ends with the call.
 func TestSubnormalsSurviveOutside(t *testing.T) {
 	x, y := make([]float32, 100), []float32{0x1p-126}
 	eachPath(t, func(t *testing.T) {

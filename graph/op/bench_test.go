@@ -10,7 +10,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// BenchmarkSquares has log-determinants and inverses of 1024 matrices.
+// BenchmarkSquares measures log-determinants and inverses of 1024 matrices.
 func BenchmarkSquares(b *testing.B) {
 	const n = 1024
 	for _, d := range []int{2, 8, 32} {
@@ -33,7 +33,7 @@ func BenchmarkSquares(b *testing.B) {
 	}
 }
 
-// BenchmarkBroadcast has a row added to batches of short and of long rows.
+// BenchmarkBroadcast adds a row to batches of short and of long rows.
 func BenchmarkBroadcast(b *testing.B) {
 	for _, shape := range [][2]int{{1024, 2}, {256, 512}} {
 		s := graph.NewScope(tensor.Float32)

@@ -9,7 +9,7 @@ import (
 )
 
 // Add declares x + y. An operand with one row or one column is repeated along
-// it, as in NumPy.
+// that axis, as in NumPy.
 func (b *Builder) Add(x, y *gorgonia.Node) *gorgonia.Node { return b.Apply(add, x, y) }
 
 // Sub declares x − y with the repetition of Add.
@@ -36,7 +36,8 @@ func (b *Builder) Mean(x *gorgonia.Node) *gorgonia.Node {
 	return b.Scale(1/float64(x.Shape().TotalSize()), s)
 }
 
-// Expand declares x repeated to (rows, cols) along every axis where it has one.
+// Expand declares x repeated to shape (rows, cols), along every axis where x
+// has size 1.
 func (b *Builder) Expand(rows, cols int, x *gorgonia.Node) *gorgonia.Node {
 	if b.matrices("Expand", x) && shapeOf(x) == (Shape{rows, cols}) {
 		return x
@@ -222,8 +223,8 @@ func mulRows[T kernel.Float](dst, x, y []T) {
 	}
 }
 
-// bindSumRows adds row after row, so that the result does not depend on the
-// number of threads, which share the columns.
+// bindSumRows adds row after row. Threads share the columns, so the result does
+// not depend on the number of threads.
 func bindSumRows[T kernel.Float](clearFirst bool) binder[T] {
 	return func(out Matrix[T], in []Matrix[T]) func() {
 		x := in[0]

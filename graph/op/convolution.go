@@ -8,9 +8,10 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Window slides over pictures of Height×Width×Channels numbers, row-major with
-// the channels of a pixel side by side, in squares of Size×Size pixels, Stride
-// pixels apart, all within the picture.
+// Window is a square of Size×Size pixels that slides over pictures of
+// Height×Width×Channels numbers. Its positions are Stride pixels apart, all
+// within the picture. Pictures are row-major, with the channels of a pixel side
+// by side.
 type Window struct{ Height, Width, Channels, Size, Stride int }
 
 // Check reports a window that does not fit its picture, or a side above 65536.
@@ -29,23 +30,23 @@ func (w Window) Positions() (down, across int) {
 	return (w.Height-w.Size)/w.Stride + 1, (w.Width-w.Size)/w.Stride + 1
 }
 
-// Inputs is the numbers that a picture holds.
+// Inputs is the number of values in a picture.
 func (w Window) Inputs() int { return w.Height * w.Width * w.Channels }
 
-// Taps is the numbers that a square holds.
+// Taps is the number of values in a square.
 func (w Window) Taps() int { return w.Size * w.Size * w.Channels }
 
-// Input is the number of the picture that a tap of the square at position (p, q)
-// falls on.
+// Input is the index, within the picture, of a tap of the square at position
+// (p, q).
 func (w Window) Input(tap, p, q int) int {
 	c, j, i := tap%w.Channels, tap/w.Channels%w.Size, tap/w.Channels/w.Size
 	return ((i+p*w.Stride)*w.Width+j+q*w.Stride)*w.Channels + c
 }
 
-// Convolution declares the (Inputs, P·F) matrix of a convolution with the F
-// columns of the (Taps, F) matrix κ at the P positions of the window, so that
-// x·M are the responses to the pictures in the rows of x, those of one position
-// side by side:
+// Convolution declares the (Inputs, P·F) matrix M of a convolution. The F
+// columns of the (Taps, F) matrix κ are the filters, and the window has P
+// positions. Then x·M holds the responses to the pictures in the rows of x,
+// with the F responses of one position side by side:
 //
 //	M[(i, j, c), (p, f)] = κ[(i−i_p, j−j_p, c), f] within the square at (i_p, j_p), else 0
 func (b *Builder) Convolution(w Window, kappa *gorgonia.Node) *gorgonia.Node {

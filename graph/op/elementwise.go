@@ -159,7 +159,7 @@ func bindUnary[T kernel.Float](f func(dst, x []T)) binder[T] {
 	}
 }
 
-// scalar makes an operation of a function that has no kernel of its own.
+// scalar makes an operation from a function that has no kernel of its own.
 func scalar(name string, f func(float64) float64, diff unaryDiff) *Op {
 	return unary(name,
 		func(dst, x []float32) {

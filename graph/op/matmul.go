@@ -9,7 +9,8 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// MatMul declares op(a)·op(b), where op transposes where asked.
+// MatMul declares op(x)·op(y), where op(x) is xᵀ if transX is set and x
+// otherwise; likewise for y.
 func (b *Builder) MatMul(x *gorgonia.Node, transX bool, y *gorgonia.Node, transY bool) *gorgonia.Node {
 	return b.Apply(matMul[index(transX)][index(transY)], x, y)
 }
@@ -102,8 +103,9 @@ func term[T kernel.Float](tx, ty bool, x, y Matrix[T]) blas.Term[T] {
 	return blas.Term[T]{TransA: tx, TransB: ty, K: k, A: x.Data, LDA: x.Cols, B: y.Data, LDB: y.Cols}
 }
 
-// BindSum returns the computation of a sum of products, onto a row that is
-// repeated, if any, or, with add, onto what out holds.
+// BindSum returns the computation of a sum of products. The sum is added to
+// row, repeated, where row is not nil, or to the contents of out where add is
+// set.
 func BindSum[T kernel.Float](out Matrix[T], terms []blas.Term[T], row []T, add bool) func() {
 	return func() { blas.Sum(out.Rows, out.Cols, terms, row, add, out.Data, out.Cols) }
 }

@@ -13,8 +13,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Gorgonia merges nodes whose operations hash alike: equal parameters must, and
-// no others.
+// Gorgonia merges nodes whose operations have the same hash: that must hold for
+// equal parameters, and for no others.
 func TestHash(t *testing.T) {
 	names := make(map[uint32]string)
 	collect := func(mayExist bool) {
@@ -132,7 +132,8 @@ func TestWrongShapes(t *testing.T) {
 	}
 }
 
-// What Gorgonia, or a user, hands to an operation directly is checked too.
+// Operands that Gorgonia or a user hands directly to an operation are checked
+// too.
 func TestDoOfWrongOperands(t *testing.T) {
 	s := graph.NewScope(tensor.Float64)
 	product := s.MatMul(s.Input("x", 2, 3), false, s.Input("y", 3, 2), false).Op().(*op.Op)

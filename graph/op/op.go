@@ -51,12 +51,12 @@ type Op struct {
 	// same shape.
 	inPlace bool
 
-	// onRows says that row i of the result needs row i alone of operands with as
-	// many rows; a product has it for its left factor.
+	// onRows says that row i of the result needs only row i of operands that
+	// have as many rows. For a product this concerns its left factor only.
 	onRows bool
 
-	// diff returns the gradient with respect to each operand, given that with
-	// respect to the result.
+	// diff returns the gradient with respect to each operand, given the
+	// gradient g with respect to the result.
 	diff func(b *Builder, in gorgonia.Nodes, out, g *gorgonia.Node) gorgonia.Nodes
 }
 
@@ -69,8 +69,8 @@ var (
 // the same shape.
 func (o *Op) InPlace() bool { return o.inPlace }
 
-// OnRows reports whether row i of o's result needs row i alone of operands with
-// as many rows, or, where o is a product, of its left factor.
+// OnRows reports whether row i of o's result needs only row i of operands that
+// have as many rows. For a product this concerns its left factor only.
 func OnRows(o gorgonia.Op) bool {
 	p, ok := o.(*Op)
 	return ok && (p.onRows || p.inPlace)
@@ -94,7 +94,7 @@ func (o *Op) BindAdd64(out Matrix[float64], in []Matrix[float64]) func() { retur
 // Arity is the number of operands.
 func (o *Op) Arity() int { return o.arity }
 
-// Type says that matrices of one element type go to a matrix of that type.
+// Type says that operands and result are matrices of one element type.
 func (o *Op) Type() hm.Type {
 	m := gorgonia.TensorType{Dims: 2, Of: hm.TypeVariable('a')}
 	ts := make([]hm.Type, o.arity+1)
@@ -190,7 +190,7 @@ func matrixOf[T kernel.Float](v gorgonia.Value) (Matrix[T], error) {
 	return Matrix[T]{v.Shape()[0], v.Shape()[1], data}, nil
 }
 
-// ReturnsPtr is true: the result is memory of its own.
+// ReturnsPtr is true: the result has memory of its own.
 func (o *Op) ReturnsPtr() bool { return true }
 
 // CallsExtern is false.

@@ -14,7 +14,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// matrix is what the naive references compute with.
+// matrix is the type with which the naive references compute.
 type matrix struct {
 	op.Shape
 	v []float64
@@ -30,7 +30,7 @@ func build(rows, cols int, f func(i, j int) float64) matrix {
 	return m
 }
 
-// at repeats a single row or column.
+// at is the element (i, j); a single row or column is repeated.
 func (m matrix) at(i, j int) float64 { return m.v[i%m.Shape[0]*m.Shape[1]+j%m.Shape[1]] }
 
 func (m matrix) oriented(trans bool) matrix {
@@ -307,7 +307,7 @@ func batchedSquares() (ops []operation) {
 			}
 			return 0
 		}
-		// X·Xᵀ + I is positive definite along every variation of X.
+		// X·Xᵀ + I stays positive definite when X is varied.
 		spd := func(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 			return s.Add(s.BatchMul(d, x, false, x, true), s.Constant("identities", n, d*d, eye))
 		}
@@ -357,7 +357,7 @@ func batchedSquares() (ops []operation) {
 	return ops
 }
 
-// declared is an operation in a graph of its own with inputs x0, x1, ….
+// declared declares an operation in a graph of its own, with inputs x0, x1, ….
 func declared(t testing.TB, o operation, dtype tensor.Dtype) (*graph.Scope, []*gorgonia.Node, *gorgonia.Node) {
 	t.Helper()
 	s := graph.NewScope(dtype)

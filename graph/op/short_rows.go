@@ -6,7 +6,7 @@ import "cmf/graph/kernel"
 // call for each row would cost more than its arithmetic.
 const chunk = 1024
 
-// repeated is an operand of one short row, written rows times behind each other.
+// repeated is an operand of one short row, stored rows times in succession.
 type repeated[T kernel.Float] struct {
 	first bool // it is x, not y
 	rows  int
@@ -54,7 +54,8 @@ func repeat[T kernel.Float](dst, src []T) {
 	}
 }
 
-// bindSumShortRows adds runs of rows to each other before the rows of their sum.
+// bindSumShortRows first adds blocks of several rows to each other, then the
+// rows of the resulting block.
 func bindSumShortRows[T kernel.Float](out, x Matrix[T], clearFirst bool) func() {
 	sums := make([]T, chunk/x.Cols*x.Cols)
 	return func() {

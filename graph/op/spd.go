@@ -16,7 +16,8 @@ func (b *Builder) LogDet(d int, h *gorgonia.Node) *gorgonia.Node { return b.Appl
 
 // InverseSPD declares the inverses of n symmetric positive definite matrices,
 // laid out as for LogDet. A row that is not positive definite gives NaN. Its
-// gradient, and LogDet's second, are those along symmetric variations of h.
+// gradient, and the second gradient of LogDet, assume that h varies
+// symmetrically.
 func (b *Builder) InverseSPD(d int, h *gorgonia.Node) *gorgonia.Node {
 	return b.Apply(inverseSPD(d), h)
 }
@@ -87,7 +88,7 @@ func squares(d int, in []Shape) error {
 
 func bindLogDet[T kernel.Float](d int) binder[T] {
 	return func(out Matrix[T], in []Matrix[T]) func() {
-		l := make([]float64, out.Rows*d*d) // a slab to each row: threads do not meet
+		l := make([]float64, out.Rows*d*d) // a slab per row: threads share none
 		return byRows(out.Rows, d*d*d, func(lo, hi int) {
 			for i := lo; i < hi; i++ {
 				f := l[i*d*d : (i+1)*d*d]
@@ -101,9 +102,9 @@ func bindLogDet[T kernel.Float](d int) binder[T] {
 	}
 }
 
-// logDiagonal is the logarithm of det L·Lᵀ for the triangular factor l: of
-// products as long as they cannot leave the range of float64, for a logarithm
-// costs more than the factorisation of a small matrix.
+// logDiagonal is log det L·Lᵀ for the triangular factor l. It takes logarithms
+// of products that stay within the range of float64, because a logarithm costs
+// more than the factorisation of a small matrix.
 func logDiagonal(l []float64, d int) (sum float64) {
 	product := 1.0
 	for k := range d {

@@ -51,7 +51,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// Rows too short to be worked on one by one.
+// Rows that are too short for one kernel call each.
 func TestShortRows(t *testing.T) {
 	type node = gorgonia.Node
 	for name, c := range map[string]struct {
@@ -93,7 +93,7 @@ func TestShortRows(t *testing.T) {
 	}
 }
 
-// A determinant may leave the range of float64, its logarithm does not.
+// A determinant may leave the range of float64; its logarithm does not.
 func TestLogDetOfExtremes(t *testing.T) {
 	const d = 4
 	s := graph.NewScope(tensor.Float64)
@@ -112,7 +112,7 @@ func TestLogDetOfExtremes(t *testing.T) {
 	}
 }
 
-// Gorgonia's own way in, Do, gives what a program gives.
+// Do, which Gorgonia calls, gives the same as a program.
 func TestDo(t *testing.T) {
 	var tried int
 	for _, o := range operations() {

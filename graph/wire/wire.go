@@ -1,5 +1,5 @@
-// Package wire encodes Protocol Buffers field by field, for the formats of other
-// programs of which only a few messages are needed.
+// Package wire encodes Protocol Buffers field by field. It serves formats of
+// other programs where only a few messages are needed.
 //
 // Reference: protobuf.dev/programming-guides/encoding.
 package wire
@@ -14,7 +14,7 @@ import (
 // that a message reads as one expression; a repeated field is added repeatedly.
 type Message []byte
 
-// Bytes adds a field of bytes, an embedded message among them.
+// Bytes adds a field of bytes, which may be an embedded message.
 func (m Message) Bytes(field int, v []byte) Message {
 	return protowire.AppendBytes(m.tag(field, protowire.BytesType), v)
 }

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The encodings of protobuf.dev/programming-guides/encoding, and those of the
-// fixed-width types in little-endian order.
+// The expected encodings are from protobuf.dev/programming-guides/encoding;
+// fixed-width types are little-endian.
 func TestMessageEncoding(t *testing.T) {
 	for name, c := range map[string]struct{ got, want []byte }{
 		"int":      {Message(nil).Int(1, 150), []byte{0x08, 0x96, 0x01}},

@@ -2,8 +2,8 @@
 // graph/blas runs it.
 //
 // A micro-kernel holds a tile of C, a few rows of one or two vectors, in
-// registers. For each l it adds the column l of A, one broadcast element to a
-// row, times the row l of a panel of B.
+// registers. For each l it adds column l of A, one broadcast element per row,
+// times row l of a panel of B.
 package main
 
 import (
@@ -160,8 +160,8 @@ func microKernel(p precision, v vectors, rows, n int) {
 	RET()
 }
 
-// flushSubnormals makes operands and results that are subnormal count as 0
-// until restore. Go preempts no assembly, so that no other code sees it.
+// flushSubnormals makes subnormal operands and results count as 0 until
+// restore. Go does not preempt assembly, so no other code is affected.
 func flushSubnormals() (restore func()) {
 	if flushing == nil {
 		m := ConstData("flushing", U32(0x1F80|1<<15|1<<6)) // the MXCSR of a new thread, with FTZ and DAZ
@@ -198,8 +198,8 @@ func packRows(p precision, v vectors, n int) {
 	RET()
 }
 
-// transpose writes the packing of part of a panel of B from columns of B: a
-// square block of one AVX vector a side at a time.
+// transpose writes the packing of part of a panel of B from columns of B, one
+// square block at a time. A side of the block is one AVX vector.
 func transpose(p precision) {
 	TEXT(p.letter+"transpose", NOSPLIT,
 		fmt.Sprintf("func(dst *%[1]s, width int, src *%[1]s, ld, blocks int)", p.name))
@@ -211,7 +211,8 @@ func transpose(p precision) {
 
 	Label("next")
 	for half := range 2 {
-		// Each vector holds half a row, and that of the row side/2 below.
+		// Each vector holds half of a row and half of the row that is side/2
+		// below it.
 		x := make([]reg.VecVirtual, side/2)
 		for i := range x {
 			x[i] = YMM()
@@ -232,7 +233,7 @@ func transpose(p precision) {
 	RET()
 }
 
-// dots writes the products of 16 rows of A with one vector b, all of k
+// dots writes the products of 16 rows of A with one vector b, each of k
 // elements, for single precision and AVX-512.
 func dots(p precision) {
 	const rows = 16
@@ -277,8 +278,8 @@ func dots(p precision) {
 	}
 
 	Label("fold")
-	// Each round adds the halves of vectors and joins two of them, until the
-	// last holds the 16 sums in order.
+	// Each round adds the halves of vectors and joins two vectors into one,
+	// until the last holds the 16 sums in order.
 	join := func(low, high func(x, y, z reg.VecVirtual)) {
 		for i := range len(acc) / 2 {
 			l, h := ZMM(), ZMM()

@@ -18,11 +18,11 @@ type precision struct {
 	moveMask  func(x, y, z Op)    // AVX2
 	multiply  func(...Op)
 	add       func(...Op)
-	fma       func(...Op) // the last += product of the others
+	fma       func(...Op) // adds the product of the other arguments to the last
 	compare   func(x, y Op)
 	// compareOne compares the bits of x with those of 1.
 	compareOne func(x Mem)
-	// transposed are the columns of half a block of rows.
+	// transposed returns the columns of half a block of rows.
 	transposed func([]reg.VecVirtual) []reg.VecVirtual
 }
 
@@ -69,14 +69,14 @@ func interleave(unpackLow, unpackHigh func(...Op), x, y reg.VecVirtual) (low, hi
 type vectors struct {
 	name     string
 	bytes    int
-	heights  []int // rows of a tile: what fills the registers, then for the last rows of C
+	heights  []int // rows of a tile: as many as fill the registers, then fewer, for the last rows of C
 	register func() reg.Register
 	zero     func() reg.Register
 	first    func(p precision, n int) part
 }
 
-// part loads and stores the parameter cols first elements of n vectors in a
-// row; load puts zeros in place of the others.
+// part loads and stores the first elements of n vectors in a row; the parameter
+// cols is their number. load puts zeros in place of the others.
 type part struct {
 	load  func(from Mem, i int, to Op)
 	store func(from Op, i int, to Mem)
@@ -116,7 +116,8 @@ var avx2 = vectors{
 		return z
 	},
 	first: func(p precision, n int) part {
-		// The table's lanes are set up to byte 64: start cols lanes before.
+		// In the table the lanes before byte 64 are set: start cols lanes
+		// before it.
 		table, cols := Mem{Base: GP64()}, stride("cols", p)
 		LEAQ(laneTable(), table.Base)
 		SUBQ(cols, table.Base)
@@ -146,7 +147,8 @@ func laneTable() Mem {
 	return *lanes
 }
 
-// rowAddresses reaches the rows of a matrix from one base for every six.
+// rowAddresses addresses the rows of a matrix, with one base register per six
+// rows.
 type rowAddresses struct {
 	bases            []reg.Register
 	one, three, five reg.Register // multiples of the row stride, in bytes
@@ -159,7 +161,7 @@ func rowsAt(base, rowStride string, rows int, p precision) rowAddresses {
 	return rowsFrom(Load(Param(base), GP64()), stride(rowStride, p), rows)
 }
 
-// rowsFrom reaches that many rows, one stride in bytes apart, from the first.
+// rowsFrom addresses that many rows from the first on, rowStride bytes apart.
 func rowsFrom(first, rowStride reg.Register, rows int) rowAddresses {
 	r := rowAddresses{one: rowStride, three: GP64(), five: GP64()}
 	LEAQ(Mem{Base: r.one, Index: r.one, Scale: 2}, r.three)

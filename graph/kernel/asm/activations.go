@@ -38,7 +38,8 @@ func activations(s instructionSet) {
 }
 
 // expMax bounds the argument of the exponential: beyond it the result is at its
-// limit, 0 (which it is below −126·log 2 already, being subnormal there) or Inf.
+// limit, 0 or Inf. It is 0 already below −126·log 2, where it would be
+// subnormal.
 const expMax = 104
 
 // ln2High + ln2Low = log 2; products of ln2High with the integers that occur are
@@ -70,7 +71,8 @@ func (s instructionSet) expNegAbs(x vector) vector {
 // log1p(e) = e + e²·Q(e) with a minimax polynomial of relative error 5·10⁻⁹;
 // the form keeps the relative accuracy for small e.
 func (s instructionSet) softplus(x, e vector) vector {
-	// Even and odd powers apart: one long chain would wait for itself.
+	// Even and odd powers are summed apart: in one long chain every term would
+	// wait for the one before.
 	log1p := s.mul(e, e)
 	q := s.polynomial(log1p, -0x1.ffffd2p-2, -0x1.ff23e6p-3, -0x1.3a435ep-3, -0x1.d6b08cp-5, -0x1.af49cep-9)
 	odd := s.polynomial(log1p, 0x1.554ddp-2, 0x1.934b54p-3, 0x1.b4ae08p-4, 0x1.4917cep-6)

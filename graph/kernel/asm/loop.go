@@ -6,23 +6,23 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// loop is a kernel in the making: a function over slices of one length.
+// loop is a kernel under construction: a function over slices of one length.
 type loop struct {
 	instructionSet
 	base  map[string]Register // of each slice
 	index Register            // of the first lane
 	left  Register            // elements from index on
-	mask  Register            // lanes in use in the last, partial vector; else nil
+	mask  Register            // lanes in use in the last, partial vector; nil in whole vectors
 	mode  Mem                 // the caller's MXCSR
 }
 
-// flushing is the MXCSR of a new thread with FTZ and DAZ: results that are
-// subnormal, and such operands, count as 0.
+// flushing is the MXCSR of a new thread with FTZ and DAZ: subnormal results and
+// operands count as 0.
 var flushing = ConstData("flushing", U32(0x1F80|1<<15|1<<6))
 
-// begin starts the function name with the given parameters, of which slices are
-// those of its loop. Subnormals are flushed until leave; Go preempts no
-// assembly, so that no other code sees it.
+// begin starts the function name with the given parameters; its loop goes over
+// those named in slices. Subnormals are flushed until leave. Go does not
+// preempt assembly, so no other code is affected.
 func begin(s instructionSet, name, signature, doc string, slices ...string) *loop {
 	TEXT(name+s.name, NOSPLIT, signature)
 	Doc(name + s.name + " " + doc)

@@ -1,6 +1,6 @@
 // Command asm writes the AVX2 and AVX-512 assembly of package kernel. It is a
-// module of its own, so that avo is no dependency of those who only use the
-// result; `go generate` in the parent folder runs it.
+// module of its own, so that users of the result do not depend on avo; `go
+// generate` in the parent folder runs it.
 //
 // Both instruction sets run one description of each kernel, operation by
 // operation, which is why their results agree bit for bit.

@@ -27,7 +27,7 @@ func reductions(s instructionSet) {
 }
 
 // dsdot emits the sum of products in double precision. Element i goes to
-// partial sum i mod 32, of which a register holds half of l.width.
+// partial sum i mod 32; a register holds l.width/2 of these.
 func dsdot(s instructionSet) {
 	const lanes = 32
 	l := begin(s, "dsdot", "func(a, b []float32) float64", "is Σ a·b, summed in float64.", "a", "b")
@@ -94,8 +94,9 @@ func dsdot(s instructionSet) {
 	l.leave()
 }
 
-// reduce emits the sum of a term, which accumulate adds to a total for the
-// vector at an offset from the index. Element i goes to partial sum i mod lanes.
+// reduce emits the sum of a term. accumulate adds the term to total, for the
+// vector at the given offset from the index. Element i goes to partial sum i
+// mod lanes.
 func (l *loop) reduce(accumulate func(total vector, offset int)) {
 	totals := make([]vector, lanes/l.width)
 	for j := range totals {

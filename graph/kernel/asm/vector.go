@@ -43,9 +43,9 @@ func word(bits uint32) Mem {
 	return m
 }
 
-// constant is c in every lane of a new register, the caller's to overwrite.
-// It is loaded at each use: that takes no arithmetic unit, and no register for
-// longer than needed.
+// constant is c in every lane of a new register, which the caller may
+// overwrite. It is loaded at each use: that takes no arithmetic unit, and no
+// register for longer than needed.
 func (s instructionSet) constant(c float32) vector { return s.bits(math.Float32bits(c)) }
 
 // bits is the word b in every lane of a new register.

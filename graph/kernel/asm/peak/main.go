@@ -1,6 +1,6 @@
-// Command peak writes loops of nothing but multiply–adds on registers, by which
-// package kernel measures what a core can do at most; go generate in
-// graph/kernel runs it.
+// Command peak writes loops that only do multiply–adds on registers. Package
+// kernel uses them to measure how much a core can do at most; go generate in
+// graph/kernel runs this command.
 package main
 
 import (
