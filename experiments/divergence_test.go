@@ -174,10 +174,10 @@ type nowhere struct{}
 
 func (nowhere) Name() string { return "nowhere" }
 
-func (nowhere) Inputs() []string { return []string{losses.Data} }
+func (nowhere) Inputs() []*solvers.Kind { return []*solvers.Kind{solvers.BatchData} }
 
-func (nowhere) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	return s.Log(s.Affine(-1, s.Mean(s.Square(w.Value(s, batch(losses.Data)))), -1))
+func (nowhere) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	return s.Log(s.Affine(-1, s.Mean(s.Square(w.Value(s, batch(solvers.BatchData)))), -1))
 }
 
 // A run that diverges says what to change, in its report too, and leaves its last

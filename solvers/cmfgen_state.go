@@ -10,7 +10,6 @@ import (
 	"cmf/solvers/potential"
 	"cmf/solvers/sampling"
 
-	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -97,9 +96,9 @@ func (s *CMFGenState) restart(w potential.Potential, index []int, info *sampling
 	return nil
 }
 
-// descend steps the weights along the gradient of the loss of the batches.
-func (s *CMFGenState) descend(o Objective, adam optim.Adam, batches map[string]blas32.General, info *CMFGenInfo) (err error) {
-	if info.Loss, info.Terms, err = o.Gradient(batches); err != nil {
+// descend steps the weights along the gradient of the loss of the batches made.
+func (s *CMFGenState) descend(o Objective, adam optim.Adam, info *CMFGenInfo) (err error) {
+	if info.Loss, info.Terms, err = o.Gradient(s.made.batches); err != nil {
 		return err
 	}
 	if err := s.checkLoss(info.Loss); err != nil {

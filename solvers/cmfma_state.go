@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"cmf/solvers/batch"
 	"cmf/solvers/order"
@@ -21,7 +22,9 @@ type CMFMAState struct {
 	Evaluations  int              // points at which E was evaluated so far
 
 	own, walk                   int            // points from the model and from the walkers
+	xhat                        blas32.General // the conjugates of the minibatch of the bank
 	points, energy, slope, mask blas32.General // the batch
+	sloped                      bool           // slope is of these points
 
 	usable   []int     // rows of the batch
 	energies []float32 // some of them, of which level takes the median
@@ -74,7 +77,7 @@ func NewCMFMAState(n int, shares Shares, model *CMFGenState, walkers blas32.Gene
 		return nil, fmt.Errorf("solvers: walkers of %d coordinates beside particles of %d", walkers.Cols, d)
 	}
 	s := &CMFMAState{
-		CMFGenState: model, own: own, walk: walk,
+		CMFGenState: model, own: own, walk: walk, xhat: batch.New(model.x.Rows, d),
 		points: batch.New(n, d), energy: batch.New(n, 1), slope: batch.New(n, d), mask: batch.New(n, 1),
 	}
 	if walk > 0 {
@@ -168,7 +171,7 @@ func (c *CMFMA) place() error {
 func (c *CMFMA) evaluate(info *CMFMAInfo) error {
 	s := c.State
 	var slope blas32.General
-	if needs(c.Objective, BatchSlope) {
+	if s.sloped = slices.Contains(c.Objective.Inputs(), BatchSlope); s.sloped {
 		slope = s.slope
 	}
 	if err := c.Energy.Eval(s.points, s.energy.Data, slope); err != nil {

@@ -29,6 +29,7 @@
 //	ρ, the data      the law that is learned: ρ = ∇w*♯e^{−w}
 //	energy E         minus a log density, up to a constant, where ρ has no points
 //	batch            an (n, d) matrix of float32, one point to a row
+//	kind             the declaration of a batch that a loss may read
 //	bank             the particles that a run keeps between iterations
 //	residual         ‖∇w(x) − y‖ over ‖y‖, of a conjugate that was solved for
 //	preconditioner   the matrix P that shapes the steps of a sampler or solver
