@@ -70,7 +70,7 @@ func moonsAt(t *testing.T, scale float64) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := moons.Sample(random.New(1, "points", 0).Rand, 2000)
+	x := moons.Sample(random.New(1, "points", 0), 2000)
 	for i := range x.Data {
 		x.Data[i] *= float32(scale)
 	}

@@ -3,13 +3,13 @@ package losses
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/solvers"
+	"cmf/solvers/random"
 
 	"gorgonia.org/gorgonia"
 )
@@ -25,7 +25,7 @@ func network(t testing.TB, d int, float64s bool) *layers.ICNN {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := rand.New(rand.NewPCG(1, 2))
+	r := random.Seeded(1, 2)
 	for _, p := range m.Params().All() {
 		p.Fill(func(int) float64 {
 			v := .4 * r.NormFloat64()
@@ -51,7 +51,7 @@ func sum(t testing.TB, spec string, extra ...Term) Sum {
 // fill draws the inputs of a loss; a mask has equal weights.
 func fill(p *graph.Program, sum Sum) {
 	for k, kind := range sum.Inputs() {
-		r := rand.New(rand.NewPCG(uint64(k), 9))
+		r := random.Seeded(uint64(k), 9)
 		in := p.In(kind.Name)
 		for i := range in.Rows * in.Cols {
 			v := r.NormFloat64()

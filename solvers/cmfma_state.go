@@ -105,7 +105,7 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	s.moved.Fresh = false
 	sampler := c.Sampler
 	sampler.Preconditioner = s.preconditioner
-	info.Langevin, err = sampler.Run(c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream.Rand)
+	info.Langevin, err = sampler.Run(c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream)
 	if info.RanAway = s.ranAway(info.Langevin, err, 10); info.RanAway {
 		from := s.Partners // any points will do; the walkers' are finite
 		if s.Walkers != nil {
@@ -138,7 +138,7 @@ func (c *CMFMA) moveWalkers(info *CMFMAInfo) (err error) {
 	steps := cmp.Or(c.Langevin, 2)
 	s.Evaluations += steps * s.Walkers.Y.Rows
 	// The step adapts from the chains' own.
-	info.Walkers, err = sampling.Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(c.Energy, s.Walkers, steps, s.Stream.Rand)
+	info.Walkers, err = sampling.Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(c.Energy, s.Walkers, steps, s.Stream)
 	if errors.Is(err, potential.ErrParticles) {
 		return fmt.Errorf("solvers: %w, nor at any walker", potential.ErrEnergy)
 	}

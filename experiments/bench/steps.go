@@ -114,7 +114,7 @@ func (b *bench) outer() (func() error, error) {
 	dual, err := b.train(losses.Dual{}, batches)
 	return func() error {
 		chains.Fresh = false
-		if _, err := langevin.Run(b.evaluator, chains, 10, b.stream.Rand); err != nil {
+		if _, err := langevin.Run(b.evaluator, chains, 10, b.stream); err != nil {
 			return err
 		}
 		copy(xhat.Data, b.x.Data)

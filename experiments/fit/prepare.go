@@ -94,7 +94,8 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		Guess:     m.objective.Guess(),
 		Langevin:  p.Langevin,
 	}
-	if m.epochs, err = data.NewEpochs(p.Train, newPCG(core.Seed, "minibatches")); err != nil {
+	seeds := random.New(core.Seed, "minibatches", 0)
+	if m.epochs, err = data.NewEpochs(p.Train, random.Seeded(seeds.Uint64(), seeds.Uint64())); err != nil {
 		return err
 	}
 	loop.Data = m.epochs

@@ -2,13 +2,13 @@ package conjugate
 
 import (
 	"math"
-	rand "math/rand/v2"
 	"strings"
 	"testing"
 
 	"cmf/solvers/batch"
 	"cmf/solvers/internal/problem"
 	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -18,7 +18,7 @@ import (
 // with a preconditioner in fewer products.
 func TestHessianSolver(t *testing.T) {
 	const n, d = 40, 12
-	rng := rand.New(rand.NewPCG(3, 1))
+	rng := random.Seeded(3, 1)
 	w := problem.NewHinges(d, 20, 100, 4, rng)
 	x, v, u := problem.NormalRows(n, d, 1, rng), problem.NormalRows(n, d, 1, rng), batch.New(n, d)
 	clear(batch.Row(v, 7)) // its solution is 0
@@ -74,7 +74,7 @@ func TestHessianSolver(t *testing.T) {
 // Rows that cannot be solved are told and do no harm to the others.
 func TestHessianSolverFailures(t *testing.T) {
 	const n, d = 4, 3
-	rng := rand.New(rand.NewPCG(3, 2))
+	rng := random.Seeded(3, 2)
 	w := problem.NewQuadratic(d, 10, rng)
 	x, v, u := problem.NormalRows(n, d, 1, rng), problem.NormalRows(n, d, 1, rng), batch.New(n, d)
 	batch.Row(v, 1)[2] = float32(math.NaN())

@@ -3,12 +3,12 @@ package density
 import (
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 	"strings"
 	"testing"
 
 	"cmf/solvers/batch"
 	"cmf/solvers/internal/problem"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -16,7 +16,7 @@ import (
 // Against Hessians in float64 of a potential whose Hessian varies.
 func TestLogDetOfHinges(t *testing.T) {
 	for _, d := range []int{1, 2, 3, 17, 130} {
-		rng := rand.New(rand.NewPCG(5, uint64(d)))
+		rng := random.Seeded(5, uint64(d))
 		w := problem.NewHinges(d, 3*d, 30, 2, rng)
 		x := problem.NormalRows(7, d, 2, rng)
 		got, failed, err := LogDetHessian(w, x)

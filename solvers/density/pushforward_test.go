@@ -3,7 +3,6 @@ package density
 import (
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 	"testing"
 
 	"cmf/solvers/batch"
@@ -132,7 +131,7 @@ func TestDensityOfAMixture(t *testing.T) {
 // q_w of an input-convex network in the plane has mass 1, with log Z_w by
 // annealing: only if map, determinant and constant agree.
 func TestDensityHasMassOne(t *testing.T) {
-	w := problem.NewHinges(2, 12, 4, 3, rand.New(rand.NewPCG(3, 4)))
+	w := problem.NewHinges(2, 12, 4, 3, random.Seeded(3, 4))
 	info, err := Annealing{}.LogZ(w, gibbsFit(t, w), random.New(1, "log Z", 0))
 	if err != nil {
 		t.Fatal(err)

@@ -74,7 +74,7 @@ func (c *Clamped) Run(x blas32.General, steps int, rng *random.Stream, after fun
 			return 0, err
 		}
 		c.chains.Fresh = false
-		info, err := c.Sampler.Run(noise, c.chains, 1, rng.Rand)
+		info, err := c.Sampler.Run(noise, c.chains, 1, rng)
 		if err != nil {
 			return 0, err
 		}

@@ -127,7 +127,7 @@ func TestConditionalGaussian(t *testing.T) {
 // The gradient of a posterior under hinges is that of its values.
 func TestPosteriorGradient(t *testing.T) {
 	const n, d, step = 4, 5, 1e-2
-	w := problem.NewHinges(d, 12, 10, 2, random.New(5, "hinges", 0).Rand)
+	w := problem.NewHinges(d, 12, 10, 2, random.New(5, "hinges", 0))
 	p := &Noise{
 		Potential: w, Mask: []bool{true, false, true, false, true}, Deviation: .5,
 		Observed: problem.NormalBatch(n, d, "observed"), Points: batch.New(n, d),
@@ -179,7 +179,7 @@ func TestPosteriorOfAGaussian(t *testing.T) {
 			return err
 		},
 		"Langevin": func(u *Noise, c *sampling.Chains) error {
-			_, err := sampling.Langevin{Adjusted: true, Preconditioner: preconditioner, Step: .5, Runaway: 1e9}.Run(u, c, 30, random.New(2, "sampler", 0).Rand)
+			_, err := sampling.Langevin{Adjusted: true, Preconditioner: preconditioner, Step: .5, Runaway: 1e9}.Run(u, c, 30, random.New(2, "sampler", 0))
 			return err
 		},
 	} {
