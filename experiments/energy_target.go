@@ -134,7 +134,7 @@ func (t *energyTarget) start(n int, rng *random.Stream) (blas32.General, error) 
 		if err != nil {
 			return x, fmt.Errorf("the energy in its box: %w", err)
 		}
-		usable := float64(len(energy) - weights.Failed)
+		usable := float64(len(energy) - weights.Failed())
 		if weights.Size*float64(len(energy)) >= min(float64(n)/8, usable/2) {
 			return batch.Gathered(x, weights.Resample(n, rng)), nil
 		}

@@ -69,11 +69,11 @@ func fillByPosterior(ctx context.Context, p *prior, h picture.Hole, observed bla
 		if ctx.Err() != nil {
 			return fills{}, ctx.Err()
 		}
-		acceptance, err := sampler.Run(target, chains, 1, rng)
+		move, err := sampler.Run(target, chains, 1, rng)
 		if err != nil {
 			return fills{}, err
 		}
-		out.acceptance += acceptance / float64(c.Trajectories)
+		out.acceptance += move.Acceptance / float64(c.Trajectories)
 		if t < c.Trajectories/3 {
 			continue
 		}
@@ -107,13 +107,13 @@ func fillByClamping(ctx context.Context, p *prior, h picture.Hole, observed blas
 		return fills{}, err
 	}
 	out := newFills(x.Rows, h)
-	out.acceptance, err = loop.Run(x, c.Clamped, rng, func(t int) error {
+	info, err := loop.Run(x, c.Clamped, rng, func(t int) error {
 		if t < c.Clamped/3 {
 			return ctx.Err()
 		}
 		return errors.Join(ctx.Err(), out.add(p, x))
 	})
-	out.missed = float64(loop.Unconverged) / float64(x.Rows*c.Clamped)
+	out.acceptance, out.missed = info.Acceptance, float64(info.Unconverged)/float64(x.Rows*c.Clamped)
 	return out, err
 }
 

@@ -33,7 +33,7 @@ var BatchSolved = &Kind{Name: "solved", CMFGen: func(c *CMFGen, dst blas32.Gener
 	if err != nil {
 		return err
 	}
-	c.Log("probes_unsolved", float64(solve.Unsolved))
+	c.Log("probes_unsolved", float64(solve.Unsolved()))
 	for i := range dst.Rows {
 		if !batch.Finite(batch.Norm(batch.Row(dst, i))) {
 			clear(batch.Row(probe, i))

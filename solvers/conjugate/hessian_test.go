@@ -2,6 +2,7 @@ package conjugate
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,8 +43,8 @@ func TestHessianSolver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info.Unsolved != 0 {
-			t.Errorf("%d rows unsolved after %d products", info.Unsolved, info.Products)
+		if info.Unsolved() != 0 {
+			t.Errorf("%d rows unsolved after %d products", info.Unsolved(), info.Products)
 		}
 		products = append(products, info.Products)
 		for i := range n {
@@ -98,16 +99,16 @@ func TestHessianSolverFailures(t *testing.T) {
 			t.Errorf("row %d: residual %g, reported as %g", i, got, want)
 		}
 	}
-	if info.Unsolved != 1 {
-		t.Errorf("%d rows unsolved, want 1", info.Unsolved)
+	if good := potential.Converged; !slices.Equal(info.Status, []potential.Status{good, potential.NotFinite, good, good}) {
+		t.Errorf("status %v; want that row 1 alone is not finite", info.Status)
 	}
 	info, err = (&HessianSolver{Tolerance: 1e-6, MaxIterations: 1}).Solve(w, x, problem.NormalRows(n, d, 1, rng), u, nil)
-	if err != nil || info.Unsolved != n || info.Products != 1 {
-		t.Errorf("one product: %d rows unsolved after %d, error %v", info.Unsolved, info.Products, err)
+	if err != nil || info.Unsolved() != n || info.Status[0] != potential.MaxIterations || info.Products != 1 {
+		t.Errorf("one product: %d rows unsolved after %d, error %v", info.Unsolved(), info.Products, err)
 	}
 
-	if info, err := new(HessianSolver).Solve(flatland{w}, x, problem.NormalRows(n, d, 1, rng), u, nil); err != nil || info.Unsolved != n || batch.Norm(u.Data) != 0 {
-		t.Errorf("no curvature: %d rows unsolved, ‖u‖ = %g, error %v", info.Unsolved, batch.Norm(u.Data), err)
+	if info, err := new(HessianSolver).Solve(flatland{w}, x, problem.NormalRows(n, d, 1, rng), u, nil); err != nil || info.Unsolved() != n || info.Status[0] != potential.Stalled || batch.Norm(u.Data) != 0 {
+		t.Errorf("no curvature: status %v, ‖u‖ = %g, error %v", info.Status, batch.Norm(u.Data), err)
 	}
 	for want, solve := range map[string]func() error{
 		"x has shape (4, 3), y (2, 3)": func() error { _, err := new(HessianSolver).Solve(w, x, batch.Rows(v, 0, 2), u, nil); return err },
