@@ -172,7 +172,7 @@ func (c *CMFGen) Step() (CMFGenInfo, error) {
 
 func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
 	s := c.State
-	if err := c.renewMetric(); err != nil {
+	if err := c.renewPreconditioner(); err != nil {
 		return err
 	}
 	index := s.minibatch()

@@ -26,9 +26,9 @@ func (c *CMFGen) noise() (potential.Potential, sampling.Langevin) {
 	return c.Noise, l
 }
 
-// renewMetric makes P = (mean ∇²w)⁻¹ over a minibatch of the data and one of
+// renewPreconditioner makes P = (mean ∇²w)⁻¹ over a minibatch of the data and one of
 // the last conjugates, every Renew iterations.
-func (c *CMFGen) renewMetric() error {
+func (c *CMFGen) renewPreconditioner() error {
 	s := c.State
 	if c.MeanHessian == nil || s.preconditioner != nil && s.Step%cmp.Or(c.Renew, 20) != 0 {
 		return nil

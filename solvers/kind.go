@@ -16,6 +16,11 @@ import (
 // each algorithm makes it. A term of a loss asks for a kind by its declaration, which
 // may lie anywhere: those below are only the ones that known terms need.
 //
+//	var blurred = &solvers.Kind{Name: "blurred", CMFGen: func(c *solvers.CMFGen, dst blas32.General) error {
+//		x, err := c.Batch(solvers.BatchData)
+//		…
+//	}}
+//
 // In an iteration a kind is made at most once, and only if the loss or another kind
 // asks for it. What a kind draws it draws from State.Stream, and it keeps nothing
 // between iterations but memory: then runs repeat and resume to the same bits.
@@ -58,6 +63,8 @@ func CheckCMFMA(kinds ...*Kind) error {
 	return check(kinds, "CMFMA", (*Kind).byCMFMA, "CMFGen", (*Kind).byCMFGen)
 }
 
+var errNilKind = errors.New("a kind of batch is nil; give a declaration such as solvers.BatchData")
+
 func (k *Kind) byCMFGen() bool { return k.CMFGen != nil }
 func (k *Kind) byCMFMA() bool  { return k.CMFMA != nil }
 
@@ -65,7 +72,9 @@ func check(kinds []*Kind, algorithm string, makes func(*Kind) bool, other string
 	for _, k := range kinds {
 		switch {
 		case k == nil:
-			return errors.New("a kind of batch is nil; give a declaration such as solvers.BatchData")
+			return errNilKind
+		case k.Columns < 0:
+			return fmt.Errorf("the batch %s has %d columns; they must be 1 or more, or 0 for d", k, k.Columns)
 		case makes(k):
 			continue
 		case !otherMakes(k):
@@ -85,12 +94,18 @@ func check(kinds []*Kind, algorithm string, makes func(*Kind) bool, other string
 // Batch is the batch of kind k in the iteration under way. It holds until the next
 // Step.
 func (c *CMFGen) Batch(k *Kind) (blas32.General, error) {
+	if k == nil {
+		return blas32.General{}, errNilKind
+	}
 	return produce(&c.State.made, k, k.CMFGen, c, c.State.x.Rows, c.State.x.Cols)
 }
 
 // Batch is the batch of kind k in the iteration under way. It holds until the next
 // Step.
 func (c *CMFMA) Batch(k *Kind) (blas32.General, error) {
+	if k == nil {
+		return blas32.General{}, errNilKind
+	}
 	return produce(&c.State.made, k, k.CMFMA, c, c.State.points.Rows, c.State.points.Cols)
 }
 
@@ -123,10 +138,10 @@ func (c *CMFMA) makeInputs() error {
 
 // Log puts a number of a kind of batch into the Numbers of the iteration. Its name
 // should begin with the kind's, so that no two are the same.
-func (c *CMFGen) Log(name string, v float64) { c.State.made.numbers[name] = v }
+func (c *CMFGen) Log(name string, v float64) { c.State.made.log(name, v) }
 
 // Log is CMFGen.Log for CMFMA.
-func (c *CMFMA) Log(name string, v float64) { c.State.made.numbers[name] = v }
+func (c *CMFMA) Log(name string, v float64) { c.State.made.log(name, v) }
 
 // made holds what an iteration has made, in memory that the next one uses anew.
 type made struct {
@@ -146,11 +161,20 @@ func (m *made) begin() (numbers map[string]float64) {
 	return m.numbers
 }
 
+func (m *made) log(name string, v float64) {
+	if m.numbers != nil {
+		m.numbers[name] = v
+	}
+}
+
 // produce lets the algorithm a fill the batch of kind k, (n, d) or (n, Columns), unless
 // the iteration has it.
 func produce[A any](m *made, k *Kind, fill func(a A, dst blas32.General) error, a A, n, d int) (blas32.General, error) {
 	if b, ok := m.batches[k]; ok {
 		return b, nil
+	}
+	if m.memory == nil {
+		return blas32.General{}, fmt.Errorf("solvers: the batch %s is made in a Step, and there was none", k)
 	}
 	switch {
 	case fill == nil:

@@ -64,6 +64,7 @@ func TestKindErrors(t *testing.T) {
 		`paired, barycentre, probe, solved; nothing makes`: {Name: "unmade"},
 		"the batch eager: solvers: the batch points":       {Name: "eager", CMFGen: func(c *CMFGen, _ blas32.General) error { _, err := c.Batch(BatchPoints); return err }},
 		"the batch snake is made from itself":              ring[0],
+		"has -1 columns":                                   {Name: "thin", Columns: -1, CMFGen: func(*CMFGen, blas32.General) error { return nil }},
 		"is nil":                                           nil,
 	} {
 		c, f := newLoop(t)
@@ -71,6 +72,10 @@ func TestKindErrors(t *testing.T) {
 		if _, err := c.Step(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("error %v; want one that says %q", err, name)
 		}
+	}
+	idle, _ := newLoop(t)
+	if _, err := idle.Batch(BatchData); err == nil || !strings.Contains(err.Error(), "in a Step") {
+		t.Errorf("a batch before the first step: %v", err)
 	}
 	c, _ := newCMFMA(t, 2, 16, Shares{}, normalEnergy{d: 2, v: 1})
 	steep := &Kind{Name: "steep", CMFMA: func(c *CMFMA, _ blas32.General) error { _, err := c.Batch(BatchSlope); return err }}
