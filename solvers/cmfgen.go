@@ -80,7 +80,7 @@ type CMFGen struct {
 	// Langevin steps each iteration; 0 means 5.
 	Langevin int
 
-	// MaxVirial is the LangevinInfo.Virial above which a minibatch has run away; 0
+	// MaxVirial is the Virial of sampling.Info above which a minibatch has run away; 0
 	// means 10. It is 1 at equilibrium.
 	MaxVirial float64
 
