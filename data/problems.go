@@ -147,7 +147,7 @@ func (r Radial) Sample(n int, rng *random.Stream) (blas32.General, error) {
 	}
 	x := batch.New(max(0, n), r.D)
 	rng.Normals(x.Data)
-	power := distuv.Gamma{Alpha: float64(r.D) / r.P, Beta: 1, Src: rng.Rand}
+	power := distuv.Gamma{Alpha: float64(r.D) / r.P, Beta: 1, Src: rng}
 	for i := range x.Rows {
 		// |y|^p = p·Γ, and |x| = |∇w*(y)| = |y|^{1/(p−1)}.
 		scaleTo(batch.Row(x, i), batch.Row(x, i), norm(batch.Row(x, i)), math.Pow(r.P*power.Rand(), 1/(r.P*(r.P-1))))

@@ -144,7 +144,7 @@ func (w *Inverse) Sample(n int, rng *random.Stream) (blas32.General, error) {
 	sampler := sampling.Langevin{Adjusted: true, Step: .5, Preconditioner: w.metric, Decay: .6}
 	steps := settle
 	for done := 0; done < n; done += start.Rows {
-		if _, err := sampler.Run(w, chains, steps, rng.Rand); err != nil {
+		if _, err := sampler.Run(w, chains, steps, rng); err != nil {
 			return x, fmt.Errorf("inverse problem: sampling: %w", err)
 		}
 		sampler.Freeze, steps = true, thin

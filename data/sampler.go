@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	rand "math/rand/v2"
 
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -16,25 +16,25 @@ import (
 // that it may be larger than the data. It is not safe for concurrent use.
 type Epochs struct {
 	data   blas32.General
-	pcg    *rand.PCG
+	stream *random.Stream
 	order  []int
 	next   int
-	before []byte // the state of pcg from which order was shuffled
+	before []byte // the state of stream from which order was shuffled
 }
 
-// NewEpochs deals the (n, d) batch data, n ≥ 1, in the order that pcg gives.
-// Both are kept: data must not change, and pcg must serve nothing else.
-func NewEpochs(data blas32.General, pcg *rand.PCG) (*Epochs, error) {
+// NewEpochs deals the (n, d) batch data, n ≥ 1, in the order that stream gives.
+// Both are kept: data must not change, and stream must serve nothing else.
+func NewEpochs(data blas32.General, stream *random.Stream) (*Epochs, error) {
 	if err := batch.Check("data", data); err != nil {
 		return nil, fmt.Errorf("epochs: %w", err)
 	}
-	if pcg == nil {
-		return nil, errors.New("epochs: pcg is nil; it must be a random source")
+	if stream == nil {
+		return nil, errors.New("epochs: stream is nil; it must be a stream of random numbers")
 	}
 	if data.Rows == 0 {
 		return nil, errors.New("epochs: data has no rows; it must have at least 1")
 	}
-	e := &Epochs{data: data, pcg: pcg, order: make([]int, data.Rows)}
+	e := &Epochs{data: data, stream: stream, order: make([]int, data.Rows)}
 	if err := e.shuffle(); err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (e *Epochs) Restore(state []byte) error {
 	if next > rows {
 		return fmt.Errorf("restore epochs: the state is at row %d; it must be 0 to %d", next, rows)
 	}
-	if err := e.pcg.UnmarshalBinary(state[16:]); err != nil {
+	if err := e.stream.UnmarshalBinary(state[16:]); err != nil {
 		return fmt.Errorf("restore epochs: %w", err)
 	}
 	if err := e.shuffle(); err != nil {
@@ -92,16 +92,16 @@ func (e *Epochs) Restore(state []byte) error {
 }
 
 // shuffle begins an epoch. It starts from the natural order, so that the state
-// of pcg alone determines it.
+// of stream alone determines it.
 func (e *Epochs) shuffle() error {
-	before, err := e.pcg.MarshalBinary()
+	before, err := e.stream.MarshalBinary()
 	if err != nil {
 		return fmt.Errorf("shuffle epoch: %w", err)
 	}
 	for i := range e.order {
 		e.order[i] = i
 	}
-	rand.New(e.pcg).Shuffle(len(e.order), func(i, j int) {
+	e.stream.Shuffle(len(e.order), func(i, j int) {
 		e.order[i], e.order[j] = e.order[j], e.order[i]
 	})
 	e.before, e.next = before, 0

@@ -1,12 +1,12 @@
 package data
 
 import (
-	rand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"pgregory.net/rapid"
@@ -28,7 +28,7 @@ func TestEpochsDealEachRowOnce(t *testing.T) {
 		n := rapid.IntRange(1, 12).Draw(t, "rows")
 		size := rapid.IntRange(1, 30).Draw(t, "batch")
 		data := numbered(n)
-		epochs, err := NewEpochs(data, rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		epochs, err := NewEpochs(data, random.Seeded(rapid.Uint64().Draw(t, "seed"), 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestEpochsDealEachRowOnce(t *testing.T) {
 
 func TestEpochsShuffle(t *testing.T) {
 	data, dst := numbered(100), batch.New(100, 2)
-	epochs, err := NewEpochs(data, rand.NewPCG(1, 2))
+	epochs, err := NewEpochs(data, random.Seeded(1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,11 +87,11 @@ func TestEpochsRestore(t *testing.T) {
 			}
 			return dst.Data
 		}
-		a, err := NewEpochs(data, rand.NewPCG(1, 2))
+		a, err := NewEpochs(data, random.Seeded(1, 2))
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := NewEpochs(data, rand.NewPCG(3, 4))
+		b, err := NewEpochs(data, random.Seeded(3, 4))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,17 +109,17 @@ func TestEpochsRestore(t *testing.T) {
 }
 
 func TestEpochsRefuse(t *testing.T) {
-	if _, err := NewEpochs(batch.New(0, 2), rand.NewPCG(1, 2)); err == nil {
+	if _, err := NewEpochs(batch.New(0, 2), random.Seeded(1, 2)); err == nil {
 		t.Error("data without rows passed")
 	}
 	if _, err := NewEpochs(batch.New(3, 2), nil); err == nil {
 		t.Error("a missing random source passed")
 	}
-	epochs, err := NewEpochs(batch.New(3, 2), rand.NewPCG(1, 2))
+	epochs, err := NewEpochs(batch.New(3, 2), random.Seeded(1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := NewEpochs(batch.New(4, 2), rand.NewPCG(1, 2))
+	other, err := NewEpochs(batch.New(4, 2), random.Seeded(1, 2))
 	if err != nil {
 		t.Fatal(err)
 	}

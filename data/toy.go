@@ -3,10 +3,10 @@ package data
 import (
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 	"strings"
 
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -14,7 +14,7 @@ import (
 // Set is a two-dimensional toy measure, centred, within about [−2, 2]².
 type Set struct {
 	name    string
-	draw    func(rng *rand.Rand) (x, y float64)
+	draw    func(rng *random.Stream) (x, y float64)
 	support func(x, y float64) bool
 }
 
@@ -42,7 +42,7 @@ func ToyNames() []string {
 func (s Set) Name() string { return s.name }
 
 // Sample draws n independent points as an (n, 2) batch (none for n < 0).
-func (s Set) Sample(rng *rand.Rand, n int) blas32.General {
+func (s Set) Sample(rng *random.Stream, n int) blas32.General {
 	points := batch.New(max(0, n), 2)
 	for i := range points.Rows {
 		x, y := s.draw(rng)
@@ -120,7 +120,7 @@ func curves(name string, sd float64, arms int, f func(arm int, t float64) (x, y 
 	}
 	return Set{
 		name: name,
-		draw: func(rng *rand.Rand) (x, y float64) {
+		draw: func(rng *random.Stream) (x, y float64) {
 			x, y = f(rng.IntN(arms), rng.Float64())
 			return x + sd*rng.NormFloat64(), y + sd*rng.NormFloat64()
 		},
@@ -157,7 +157,7 @@ func pinwheel(name string, arms int, radius, along, across, rate float64) Set {
 	const turn = 2 * math.Pi
 	return Set{
 		name: name,
-		draw: func(rng *rand.Rand) (x, y float64) {
+		draw: func(rng *random.Stream) (x, y float64) {
 			u, v := radius+along*rng.NormFloat64(), across*rng.NormFloat64()
 			sin, cos := math.Sincos(turn*float64(rng.IntN(arms))/float64(arms) + rate*math.Exp(math.Hypot(u, v)))
 			return cos*u - sin*v, sin*u + cos*v
@@ -180,7 +180,7 @@ func pinwheel(name string, arms int, radius, along, across, rate float64) Set {
 func checkerboard(name string) Set {
 	return Set{
 		name: name,
-		draw: func(rng *rand.Rand) (x, y float64) {
+		draw: func(rng *random.Stream) (x, y float64) {
 			column, pair := rng.IntN(4), rng.IntN(2)
 			return float64(column-2) + rng.Float64(), float64(2*pair+column%2-2) + rng.Float64()
 		},
@@ -203,7 +203,7 @@ func checkerboard(name string) Set {
 func blobAndRing(name string, blobSD, radius, ringSD float64) Set {
 	return Set{
 		name: name,
-		draw: func(rng *rand.Rand) (x, y float64) {
+		draw: func(rng *random.Stream) (x, y float64) {
 			if rng.IntN(2) == 0 {
 				return blobSD * rng.NormFloat64(), blobSD * rng.NormFloat64()
 			}

@@ -2,12 +2,12 @@ package data
 
 import (
 	"math"
-	rand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 )
 
 func TestToySets(t *testing.T) {
@@ -17,7 +17,7 @@ func TestToySets(t *testing.T) {
 		if err != nil || set.Name() != name {
 			t.Fatalf("Toy(%q) is %q with error %v", name, set.Name(), err)
 		}
-		points := set.Sample(rand.New(rand.NewPCG(1, 2)), n)
+		points := set.Sample(random.Seeded(1, 2), n)
 		var inside, mean, square [2]float64
 		for i := range n {
 			p := batch.Row(points, i)
@@ -43,7 +43,7 @@ func TestToySets(t *testing.T) {
 				t.Errorf("%s: coordinate %d has standard deviation %.3f, want 0.5 to 1.4", name, k, sd)
 			}
 		}
-		again := set.Sample(rand.New(rand.NewPCG(1, 2)), 100)
+		again := set.Sample(random.Seeded(1, 2), 100)
 		if !slices.Equal(again.Data, points.Data[:200]) {
 			t.Errorf("%s: one seed gives two samples", name)
 		}
@@ -57,7 +57,7 @@ func TestToySupportHasGaps(t *testing.T) {
 		"circles": {0, 0}, "moons": {0, 1.6}, "s-curve": {.7, .9}, "8gaussians": {0, 0}, "pinwheel": {1.9, -1.9},
 		"spirals": {-1.9, 1.9}, "swissroll": {-.2, .2}, "checkerboard": {.5, -.5}, "rings": {0, 0}, "two-densities": {.8, .8},
 	}
-	rng := rand.New(rand.NewPCG(3, 4))
+	rng := random.Seeded(3, 4)
 	for _, name := range ToyNames() {
 		set, err := Toy(name)
 		if err != nil {
@@ -102,7 +102,7 @@ func TestToyUnknown(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), strings.Join(ToyNames(), ", ")) {
 		t.Errorf("got error %v, want the list of sets", err)
 	}
-	if set, err := Toy("moons"); err != nil || set.Sample(rand.New(rand.NewPCG(1, 2)), -1).Rows != 0 {
+	if set, err := Toy("moons"); err != nil || set.Sample(random.Seeded(1, 2), -1).Rows != 0 {
 		t.Errorf("a sample of −1 points is not empty (%v)", err)
 	}
 }

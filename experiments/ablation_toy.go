@@ -56,5 +56,5 @@ func toyPoints(set string) blas32.General {
 	if err != nil {
 		return blas32.General{}
 	}
-	return s.Sample(random.New(1, "picture", 0).Rand, sweep.PictureDots)
+	return s.Sample(random.New(1, "picture", 0), sweep.PictureDots)
 }

@@ -70,7 +70,7 @@ func moonsAt(t *testing.T, scale float64) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := moons.Sample(random.New(1, "points", 0).Rand, 2000)
+	x := moons.Sample(random.New(1, "points", 0), 2000)
 	for i := range x.Data {
 		x.Data[i] *= float32(scale)
 	}
@@ -174,10 +174,10 @@ type nowhere struct{}
 
 func (nowhere) Name() string { return "nowhere" }
 
-func (nowhere) Inputs() []string { return []string{losses.Data} }
+func (nowhere) Inputs() []*solvers.Kind { return []*solvers.Kind{solvers.BatchData} }
 
-func (nowhere) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	return s.Log(s.Affine(-1, s.Mean(s.Square(w.Value(s, batch(losses.Data)))), -1))
+func (nowhere) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	return s.Log(s.Affine(-1, s.Mean(s.Square(w.Value(s, batch(solvers.BatchData)))), -1))
 }
 
 // A run that diverges says what to change, in its report too, and leaves its last

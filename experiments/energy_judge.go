@@ -56,7 +56,7 @@ func (t *energyTarget) judge(r *run.Run, c *EnergyConfig, m *fit.Model) (*energy
 		r.Note("The largest importance weights have the tail shape %.2f: above 0.7 effective sample size and log Z may err by more than they say.", weights.Tail)
 	}
 	metrics["residual_sd"] = residual
-	metrics["ess"], metrics["weights_failed"], metrics["weights_tail"] = weights.Size, float64(weights.Failed), weights.Tail
+	metrics["ess"], metrics["weights_failed"], metrics["weights_tail"] = weights.Size, float64(weights.Failed()), weights.Tail
 	metrics["log_z"], metrics["log_z_se"] = weights.LogZ, math.Hypot(weights.Error, metrics["gibbs_log_z_se"])
 	if !math.IsNaN(t.logZ) {
 		metrics["log_z_error"] = math.Abs(weights.LogZ - t.logZ)

@@ -107,7 +107,7 @@ func (t *energyTarget) explore(n, evaluations int, rng *random.Stream) (explored
 	_, cov := batch.Moments(start)
 	sampler := sampling.Langevin{Adjusted: true, Step: .1 * mat.Trace(cov) / float64(start.Cols), Decay: .6}
 	steps := max(1, evaluations/n-startTries)
-	if _, err := sampler.Run(t.energy, chains, steps, rng.Rand); err != nil {
+	if _, err := sampler.Run(t.energy, chains, steps, rng); err != nil {
 		return explored{}, fmt.Errorf("MALA on the energy: %w", err)
 	}
 	return explored{chains.Y, n * (startTries + steps)}, nil
@@ -134,7 +134,7 @@ func (t *energyTarget) start(n int, rng *random.Stream) (blas32.General, error) 
 		if err != nil {
 			return x, fmt.Errorf("the energy in its box: %w", err)
 		}
-		usable := float64(len(energy) - weights.Failed)
+		usable := float64(len(energy) - weights.Failed())
 		if weights.Size*float64(len(energy)) >= min(float64(n)/8, usable/2) {
 			return batch.Gathered(x, weights.Resample(n, rng)), nil
 		}

@@ -63,7 +63,7 @@ func ExampleLoadModel() {
 		if err != nil {
 			return err
 		}
-		fresh := moons.Sample(random.New(7, "moons", 0).Rand, 1000)
+		fresh := moons.Sample(random.New(7, "moons", 0), 1000)
 		logPDF, info, err := model.LogPDF(fresh, random.New(7, "log Z", 0))
 		if err != nil {
 			return err

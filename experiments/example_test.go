@@ -30,7 +30,7 @@ var Moons = run.Definition[MoonsConfig]{
 		if err != nil {
 			return err
 		}
-		points := moons.Sample(random.New(c.Seed, "moons", 0).Rand, 20000)
+		points := moons.Sample(random.New(c.Seed, "moons", 0), 20000)
 		law, err := exact.FitGaussian(points, 0)
 		if err != nil {
 			return err

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	rand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +23,7 @@ import (
 	"cmf/experiments/internal/exptest"
 	"cmf/experiments/report"
 	"cmf/graph"
+	"cmf/solvers/random"
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
@@ -90,7 +90,7 @@ func TestKilledRunsGoOn(t *testing.T) {
 			{terminate}, {impatient}, {kill, interrupt, killWrite},
 		}
 	}
-	rng := rand.New(rand.NewPCG(1, 2))
+	rng := random.Seeded(1, 2)
 	table := "| experiment | signal | metrics written | checkpoint at step | steps resumed | identical |\n|---|---|---:|---:|---:|---|\n"
 	for _, v := range victims {
 		v.build(t, folder)
@@ -172,7 +172,7 @@ type struck struct {
 
 // strikeAndResume ends the run once for each strike, each time it has gone on, and
 // lets it go on to its end: in a folder of its own where strikes are odd in number.
-func (v *victim) strikeAndResume(t *testing.T, rng *rand.Rand, out string, strikes []strike) struck {
+func (v *victim) strikeAndResume(t *testing.T, rng *random.Stream, out string, strikes []strike) struck {
 	t.Helper()
 	var result struck
 	last, resume := 0, ""
@@ -339,7 +339,7 @@ func numbersOf(t *testing.T, out string) map[string]report.Numbers {
 
 func writePoints(t *testing.T, path string) {
 	t.Helper()
-	rng := rand.New(rand.NewPCG(3, 4))
+	rng := random.Seeded(3, 4)
 	var text strings.Builder
 	for range 800 {
 		x := rng.NormFloat64()

@@ -72,7 +72,7 @@ func compareSamples(x, truth blas32.General, suffix string, into report.Numbers)
 	if into["energy_distance"+suffix], err = metric.EnergyDistance(x, truth); err != nil {
 		return err
 	}
-	if into["sliced_w2"+suffix], err = metric.SlicedW2(x, truth, 256, random.New(1, "directions", 0).Rand); err != nil {
+	if into["sliced_w2"+suffix], err = metric.SlicedW2(x, truth, 256, random.New(1, "directions", 0)); err != nil {
 		return err
 	}
 	if into["w2"+suffix], err = metric.ExactW2(x, truth); err != nil {

@@ -147,7 +147,7 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 func (p *planar) watch(film *figure.Film) func(m *fit.Model) (report.Numbers, error) {
 	return func(m *fit.Model) (report.Numbers, error) {
 		film.See(m.State.Step, m.State.Bank.Y, m.State.Partners)
-		v, err := metric.SlicedW2(p.original(m.State.Partners), p.held[0].truth, 32, random.New(1, "watch", 0).Rand)
+		v, err := metric.SlicedW2(p.original(m.State.Partners), p.held[0].truth, 32, random.New(1, "watch", 0))
 		return report.Numbers{"sliced_w2": v}, err
 	}
 }
@@ -204,7 +204,7 @@ func distances(x, truth blas32.General) (report.Numbers, error) {
 		{"w2", metric.ExactW2},
 		{"energy_distance", metric.EnergyDistance},
 		{"sliced_w2", func(x, y blas32.General) (float64, error) {
-			return metric.SlicedW2(x, y, 256, random.New(1, "directions", 0).Rand)
+			return metric.SlicedW2(x, y, 256, random.New(1, "directions", 0))
 		}},
 		{"sinkhorn", metric.SinkhornDivergence},
 		{"nn_accuracy", metric.NearestNeighbourAccuracy},

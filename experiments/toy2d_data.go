@@ -44,7 +44,7 @@ func loadPlane(c *Toy2DConfig) (*planar, error) {
 		return nil, fmt.Errorf("%w, or a file .npy or .csv", err)
 	}
 	draw := func(purpose string, index, n int) blas32.General {
-		return set.Sample(random.New(c.Seed, purpose, uint64(index)).Rand, n)
+		return set.Sample(random.New(c.Seed, purpose, uint64(index)), n)
 	}
 	p := &planar{name: set.Name(), train: draw("points", 0, c.Points), support: set.InSupport, scale: 1}
 	for k := range c.Repeats {

@@ -2,10 +2,10 @@ package layers
 
 import (
 	"math"
-	"math/rand/v2"
 	"testing"
 
 	"cmf/graph"
+	"cmf/solvers/random"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -37,7 +37,7 @@ func TestConvexity(t *testing.T) {
 			Full:          rapid.Bool().Draw(rt, "full"),
 			Float64:       true,
 		})
-		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
+		r := random.Seeded(rapid.Uint64().Draw(rt, "seed"), 1)
 		scale := rapid.Float64Range(.1, 2).Draw(rt, "scale")
 		for _, p := range m.Params().All() {
 			p.Fill(func(int) float64 { return scale * r.NormFloat64() })

@@ -3,7 +3,6 @@ package layers
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"cmf/graph"
 	"cmf/solvers/batch"
 	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -42,7 +42,7 @@ func evaluator(t testing.TB, m *ICNN) *Evaluator {
 // normals is an (n, d) batch of N(0, 1) whose rows lie pad floats apart, with
 // NaN between them.
 func normals(seed uint64, n, d, pad int) blas32.General {
-	r := rand.New(rand.NewPCG(seed, 13))
+	r := random.Seeded(seed, 13)
 	b := blas32.General{Rows: n, Cols: d, Stride: d + pad, Data: make([]float32, n*(d+pad))}
 	for i := range b.Data {
 		b.Data[i] = float32(math.NaN())

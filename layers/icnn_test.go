@@ -3,10 +3,10 @@ package layers
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"testing"
 
 	"cmf/graph"
+	"cmf/solvers/random"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -25,7 +25,7 @@ func full(t testing.TB, d int, hidden ...int) *ICNN {
 }
 
 func randomise(m *ICNN, seed uint64) {
-	r := rand.New(rand.NewPCG(seed, 7))
+	r := random.Seeded(seed, 7)
 	for _, p := range m.Params().All() {
 		p.Fill(func(int) float64 {
 			v := .4 * r.NormFloat64()
@@ -40,7 +40,7 @@ func randomise(m *ICNN, seed uint64) {
 func points(s *graph.Scope, n, d int) *gorgonia.Node { return s.Input("x", n, d) }
 
 func fillNormal(m graph.Matrix, seed uint64) {
-	r := rand.New(rand.NewPCG(seed, 3))
+	r := random.Seeded(seed, 3)
 	for i := range m.Rows * m.Cols {
 		v := r.NormFloat64()
 		if m.F32 != nil {

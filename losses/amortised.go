@@ -7,6 +7,7 @@ import (
 
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 	"cmf/solvers/random"
 
 	"gorgonia.org/gorgonia"
@@ -48,7 +49,9 @@ var _ Predictor = Amortised{}
 func (Amortised) Name() string { return "amortised" }
 
 // Inputs are the Gibbs samples, their conjugates and the mask.
-func (Amortised) Inputs() []string { return []string{Gibbs, Conjugate, Mask} }
+func (Amortised) Inputs() []*solvers.Kind {
+	return []*solvers.Kind{solvers.BatchGibbs, solvers.BatchConjugate, solvers.BatchMask}
+}
 
 // Bind gives h new weights: it starts as the identity, with the same hidden
 // weights in every run.
@@ -92,9 +95,9 @@ func (a Amortised) Params() *graph.Params {
 }
 
 // Declare declares L.
-func (a Amortised) Declare(s *graph.Scope, _ layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	r := s.Sub(a.Predict(s, batch(Gibbs)), batch(Conjugate))
-	return s.MatMul(batch(Mask), true, s.SumCols(s.Square(r)), false)
+func (a Amortised) Declare(s *graph.Scope, _ layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	r := s.Sub(a.Predict(s, batch(solvers.BatchGibbs)), batch(solvers.BatchConjugate))
+	return s.MatMul(batch(solvers.BatchMask), true, s.SumCols(s.Square(r)), false)
 }
 
 // Predict declares h(y), (n, d).

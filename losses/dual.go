@@ -3,6 +3,7 @@ package losses
 import (
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
@@ -19,12 +20,14 @@ type Dual struct{}
 func (Dual) Name() string { return "dual" }
 
 // Inputs are the data, the Gibbs samples, their conjugates and the mask.
-func (Dual) Inputs() []string { return []string{Data, Gibbs, Conjugate, Mask} }
+func (Dual) Inputs() []*solvers.Kind {
+	return []*solvers.Kind{solvers.BatchData, solvers.BatchGibbs, solvers.BatchConjugate, solvers.BatchMask}
+}
 
 // Declare declares L.
-func (Dual) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	xhat := batch(Conjugate)
-	inner := s.SumCols(s.Mul(xhat, batch(Gibbs)))
+func (Dual) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	xhat := batch(solvers.BatchConjugate)
+	inner := s.SumCols(s.Mul(xhat, batch(solvers.BatchGibbs)))
 	conjugate := s.Sub(inner, w.Value(s, xhat)) // w*(y_j)
-	return s.Add(s.Mean(w.Value(s, batch(Data))), s.MatMul(batch(Mask), true, conjugate, false))
+	return s.Add(s.Mean(w.Value(s, batch(solvers.BatchData))), s.MatMul(batch(solvers.BatchMask), true, conjugate, false))
 }

@@ -3,6 +3,7 @@ package losses
 import (
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
@@ -32,14 +33,16 @@ type ENOT struct{}
 func (ENOT) Name() string { return "enot" }
 
 // Inputs are the data, the Gibbs samples, their conjugates and the mask.
-func (ENOT) Inputs() []string { return []string{Data, Gibbs, Conjugate, Mask} }
+func (ENOT) Inputs() []*solvers.Kind {
+	return []*solvers.Kind{solvers.BatchData, solvers.BatchGibbs, solvers.BatchConjugate, solvers.BatchMask}
+}
 
 // Declare declares L.
-func (ENOT) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	x, y, xhat := batch(Data), batch(Gibbs), batch(Conjugate)
+func (ENOT) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	x, y, xhat := batch(solvers.BatchData), batch(solvers.BatchGibbs), batch(solvers.BatchConjugate)
 	inner := s.SumCols(s.Mul(s.Sub(x, xhat), y))
 	delta := s.Add(s.Sub(inner, w.Value(s, x)), w.Value(s, xhat))
 	over := s.Scale(expectile, s.Square(s.Relu(delta)))
 	under := s.Scale(1-expectile, s.Square(s.Relu(s.Scale(-1, delta))))
-	return s.MatMul(batch(Mask), true, s.Add(over, under), false)
+	return s.MatMul(batch(solvers.BatchMask), true, s.Add(over, under), false)
 }

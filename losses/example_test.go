@@ -7,6 +7,7 @@ import (
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/losses"
+	"cmf/solvers"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -31,10 +32,10 @@ func ExampleParse() {
 // Slope is a term that a user might add: the mean of ‖∇w(x_i)‖².
 type Slope struct{}
 
-func (Slope) Name() string     { return "slope" }
-func (Slope) Inputs() []string { return []string{losses.Data} }
-func (Slope) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	return s.Mean(s.SumCols(s.Square(w.Gradient(s, batch(losses.Data)))))
+func (Slope) Name() string            { return "slope" }
+func (Slope) Inputs() []*solvers.Kind { return []*solvers.Kind{solvers.BatchData} }
+func (Slope) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	return s.Mean(s.SumCols(s.Square(w.Gradient(s, batch(solvers.BatchData)))))
 }
 
 // A further term is any type that satisfies Term. Parse takes it in addition to
@@ -55,7 +56,7 @@ func ExampleTerm() {
 		log.Fatal(err)
 	}
 	x := blas32.General{Rows: 2, Cols: 2, Stride: 2, Data: []float32{1, 0, 0, 2}}
-	loss, terms, err := objective.Gradient(map[string]blas32.General{losses.Data: x})
+	loss, terms, err := objective.Gradient(map[*solvers.Kind]blas32.General{solvers.BatchData: x})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -3,12 +3,13 @@ package losses
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
+	"cmf/solvers/random"
 
 	"gorgonia.org/gorgonia"
 )
@@ -24,7 +25,7 @@ func network(t testing.TB, d int, float64s bool) *layers.ICNN {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := rand.New(rand.NewPCG(1, 2))
+	r := random.Seeded(1, 2)
 	for _, p := range m.Params().All() {
 		p.Fill(func(int) float64 {
 			v := .4 * r.NormFloat64()
@@ -49,12 +50,12 @@ func sum(t testing.TB, spec string, extra ...Term) Sum {
 
 // fill draws the inputs of a loss; a mask has equal weights.
 func fill(p *graph.Program, sum Sum) {
-	for k, name := range sum.Inputs() {
-		r := rand.New(rand.NewPCG(uint64(k), 9))
-		in := p.In(name)
+	for k, kind := range sum.Inputs() {
+		r := random.Seeded(uint64(k), 9)
+		in := p.In(kind.Name)
 		for i := range in.Rows * in.Cols {
 			v := r.NormFloat64()
-			if name == Mask {
+			if kind == solvers.BatchMask {
 				v = 1 / float64(in.Rows)
 			}
 			if in.F32 != nil {
@@ -171,7 +172,7 @@ func TestDual(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(p, sum)
-	p.In(Mask).F64[2] = 0
+	p.In(solvers.BatchMask.Name).F64[2] = 0
 	if err := p.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -187,9 +188,9 @@ func TestDual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copy(q.In("x").F64, p.In(Data).F64)
-	copy(q.In("xhat").F64, p.In(Conjugate).F64)
-	copy(q.In("mask").F64, p.In(Mask).F64)
+	copy(q.In("x").F64, p.In(solvers.BatchData.Name).F64)
+	copy(q.In("xhat").F64, p.In(solvers.BatchConjugate.Name).F64)
+	copy(q.In("mask").F64, p.In(solvers.BatchMask.Name).F64)
 	if err := q.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -206,9 +207,9 @@ func TestDual(t *testing.T) {
 		want += q.Out("data").At(i, 0) / n
 		inner := -q.Out("generated").At(i, 0)
 		for j := range 3 {
-			inner += p.In(Conjugate).At(i, j) * p.In(Gibbs).At(i, j)
+			inner += p.In(solvers.BatchConjugate.Name).At(i, j) * p.In(solvers.BatchGibbs.Name).At(i, j)
 		}
-		want += p.In(Mask).At(i, 0) * inner
+		want += p.In(solvers.BatchMask.Name).At(i, 0) * inner
 	}
 	if got := p.Out("loss").At(0, 0); math.Abs(got-want) > 1e-13 {
 		t.Errorf("loss %v, want %v", got, want)
@@ -235,14 +236,14 @@ func TestPairs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copy(q.In("x").F64, p.In(Data).F64)
+	copy(q.In("x").F64, p.In(solvers.BatchData.Name).F64)
 	if err := q.Run(); err != nil {
 		t.Fatal(err)
 	}
 	var want float64
 	for i := range n {
 		for j := range 3 {
-			r := q.Out("g").At(i, j) - p.In(Paired).At(i, j)
+			r := q.Out("g").At(i, j) - p.In(solvers.BatchPaired.Name).At(i, j)
 			want += r * r / n
 		}
 	}
@@ -261,7 +262,7 @@ func TestMask(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(p, sum)
-	mask := p.In(Mask).F64
+	mask := p.In(solvers.BatchMask.Name).F64
 	for i := range mask {
 		mask[i] = 1. / (n - 1)
 	}
@@ -278,8 +279,8 @@ func TestMask(t *testing.T) {
 	}
 	before := results()
 	for j := range 3 {
-		p.In(Conjugate).F64[3*3+j] = 50
-		p.In(Gibbs).F64[3*3+j] = -70
+		p.In(solvers.BatchConjugate.Name).F64[3*3+j] = 50
+		p.In(solvers.BatchGibbs.Name).F64[3*3+j] = -70
 	}
 	after := results()
 	for k := range before {

@@ -3,6 +3,7 @@ package losses
 import (
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
@@ -33,11 +34,11 @@ const beyond = 1.5
 func (Growth) Name() string { return "growth" }
 
 // Inputs are the data.
-func (Growth) Inputs() []string { return []string{Data} }
+func (Growth) Inputs() []*solvers.Kind { return []*solvers.Kind{solvers.BatchData} }
 
 // Declare declares L.
-func (Growth) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	x := batch(Data)
+func (Growth) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	x := batch(solvers.BatchData)
 	if s.Err != nil {
 		return nil
 	}

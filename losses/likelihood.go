@@ -3,6 +3,7 @@ package losses
 import (
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
@@ -26,11 +27,13 @@ type Likelihood struct{}
 func (Likelihood) Name() string { return "likelihood" }
 
 // Inputs are the data and the Gibbs samples.
-func (Likelihood) Inputs() []string { return []string{Data, Gibbs} }
+func (Likelihood) Inputs() []*solvers.Kind {
+	return []*solvers.Kind{solvers.BatchData, solvers.BatchGibbs}
+}
 
 // Declare declares L.
-func (Likelihood) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	return s.Sub(s.Mean(minusLogDensity(s, w, batch(Data))), s.Mean(w.Value(s, batch(Gibbs))))
+func (Likelihood) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	return s.Sub(s.Mean(minusLogDensity(s, w, batch(solvers.BatchData))), s.Mean(w.Value(s, batch(solvers.BatchGibbs))))
 }
 
 // LikelihoodCG is Likelihood in high dimension,
@@ -57,14 +60,16 @@ type LikelihoodCG struct{}
 func (LikelihoodCG) Name() string { return "likelihood-cg" }
 
 // Inputs are the data, the Gibbs samples, the probes and their solves.
-func (LikelihoodCG) Inputs() []string { return []string{Data, Gibbs, Probe, Solved} }
+func (LikelihoodCG) Inputs() []*solvers.Kind {
+	return []*solvers.Kind{solvers.BatchData, solvers.BatchGibbs, solvers.BatchProbe, solvers.BatchSolved}
+}
 
 // Declare declares L.
-func (LikelihoodCG) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	x := batch(Data)
-	trace := s.SumCols(s.Mul(batch(Solved), w.HessVec(s, x, batch(Probe), 1)))
+func (LikelihoodCG) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	x := batch(solvers.BatchData)
+	trace := s.SumCols(s.Mul(batch(solvers.BatchSolved), w.HessVec(s, x, batch(solvers.BatchProbe), 1)))
 	energy := s.Sub(w.Value(s, w.Gradient(s, x)), trace)
-	return s.Sub(s.Mean(energy), s.Mean(w.Value(s, batch(Gibbs))))
+	return s.Sub(s.Mean(energy), s.Mean(w.Value(s, batch(solvers.BatchGibbs))))
 }
 
 // logged is the name under which the value of a term is reported.

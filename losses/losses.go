@@ -1,5 +1,5 @@
 // Package losses declares the terms by which a potential is fitted, as graph
-// nodes over named batches, and sums of them read from a text such as
+// nodes over batches, and sums of them read from a text such as
 // "dual+0.1*pairs".
 //
 // Parse reads a sum, and NewObjective compiles it for a potential and a batch
@@ -20,33 +20,18 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// The batches that terms may read. All have shape (n, d) but Mask and
-// Energy, (n, 1).
-const (
-	Data       = solvers.BatchData       // x_i ~ ρ
-	Gibbs      = solvers.BatchGibbs      // y_j ~ 𝔓_w, held fixed
-	Conjugate  = solvers.BatchConjugate  // x̂_j = ∇w*(y_j), held fixed
-	Paired     = solvers.BatchPaired     // y_σ(i), the partner of x_i in a discrete optimal transport
-	Mask       = solvers.BatchMask       // weight of row j of Gibbs and Conjugate: 1/(usable rows), or 0
-	Barycentre = solvers.BatchBarycentre // ȳ_i, the mean partner of x_i in an entropic optimal transport
-	Probe      = solvers.BatchProbe      // v_i, independent signs
-	Solved     = solvers.BatchSolved     // u_i = ∇²w(x_i)⁻¹v_i, held fixed
-	Points     = solvers.BatchPoints     // x_i from anywhere, for a regression on an energy
-	Energy     = solvers.BatchEnergy     // E(x_i), clipped, at Points
-	Slope      = solvers.BatchSlope      // ∇E(x_i), clipped alike
-)
-
 // Term is one summand of a loss.
 type Term interface {
 	// Name is what a specification calls it.
 	Name() string
 
-	// Inputs are the batches that it reads.
-	Inputs() []string
+	// Inputs are the kinds of batches that it reads: of solvers.BatchData and so on,
+	// or declared beside the term.
+	Inputs() []*solvers.Kind
 
 	// Declare declares its value, shape (1, 1), for the potential w. batch gives
-	// the node of each of Inputs. Errors stay in the scope.
-	Declare(s *graph.Scope, w layers.Potential, batch func(name string) *gorgonia.Node) *gorgonia.Node
+	// the node of each of Inputs, which is held fixed. Errors stay in the scope.
+	Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node
 }
 
 // Known lists the terms that Parse understands.
@@ -118,12 +103,31 @@ func (l Sum) String() string {
 	return strings.Join(parts, "+")
 }
 
-// Inputs are the batches that any term reads, sorted.
-func (l Sum) Inputs() []string {
-	var names []string
+// Inputs are the kinds of batches that any term reads, sorted by name.
+func (l Sum) Inputs() []*solvers.Kind {
+	var kinds []*solvers.Kind
 	for _, w := range l {
-		names = append(names, w.Term.Inputs()...)
+		kinds = append(kinds, w.Term.Inputs()...)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	slices.SortFunc(kinds, func(a, b *solvers.Kind) int { return strings.Compare(a.Name, b.Name) })
+	return slices.Compact(kinds)
+}
+
+// checkInputs sees to it that every kind has a name of its own and a shape.
+func (l Sum) checkInputs() error {
+	named := make(map[string]*solvers.Kind)
+	for _, w := range l {
+		for _, k := range w.Term.Inputs() {
+			switch {
+			case k == nil:
+				return fmt.Errorf("term %q reads a nil kind of batch; give a declaration such as solvers.BatchData", w.Term.Name())
+			case k.Name == "" || k.Columns < 0:
+				return fmt.Errorf("term %q reads a batch %q of %d columns; it must have a name, and 1 column or more, or 0 for as many as the points", w.Term.Name(), k.Name, k.Columns)
+			case named[k.Name] != nil && named[k.Name] != k:
+				return fmt.Errorf("term %q reads a batch %q, which another term declares otherwise; give one of them another name", w.Term.Name(), k.Name)
+			}
+			named[k.Name] = k
+		}
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"github.com/google/go-cmp/cmp"
 	"gorgonia.org/gorgonia"
@@ -81,9 +82,9 @@ func TestParseRefusesTakenNames(t *testing.T) {
 // impostor is a term of any name.
 type impostor string
 
-func (i impostor) Name() string   { return string(i) }
-func (impostor) Inputs() []string { return nil }
-func (impostor) Declare(*graph.Scope, layers.Potential, func(string) *gorgonia.Node) *gorgonia.Node {
+func (i impostor) Name() string          { return string(i) }
+func (impostor) Inputs() []*solvers.Kind { return nil }
+func (impostor) Declare(*graph.Scope, layers.Potential, func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
 	return nil
 }
 
@@ -114,7 +115,7 @@ func TestInputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := sum.Inputs(), []string{Conjugate, Data, Gibbs, Mask, Paired}; !slices.Equal(got, want) {
+	if got, want := sum.Inputs(), []*solvers.Kind{solvers.BatchConjugate, solvers.BatchData, solvers.BatchGibbs, solvers.BatchMask, solvers.BatchPaired}; !slices.Equal(got, want) {
 		t.Errorf("inputs %v, want %v", got, want)
 	}
 }

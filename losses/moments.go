@@ -3,6 +3,7 @@ package losses
 import (
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
@@ -23,12 +24,14 @@ type Moments struct{}
 func (Moments) Name() string { return "moments" }
 
 // Inputs are the data and the Gibbs samples.
-func (Moments) Inputs() []string { return []string{Data, Gibbs} }
+func (Moments) Inputs() []*solvers.Kind {
+	return []*solvers.Kind{solvers.BatchData, solvers.BatchGibbs}
+}
 
 // Declare declares L.
-func (Moments) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	mean, cov := moments(s, w.Gradient(s, batch(Data)))
-	meanY, covY := moments(s, batch(Gibbs))
+func (Moments) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	mean, cov := moments(s, w.Gradient(s, batch(solvers.BatchData)))
+	meanY, covY := moments(s, batch(solvers.BatchGibbs))
 	return s.Add(s.Sum(s.Square(s.Sub(mean, meanY))), s.Sum(s.Square(s.Sub(cov, covY))))
 }
 

@@ -3,6 +3,7 @@ package losses
 import (
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
@@ -26,13 +27,15 @@ type MongeAmpere struct{}
 func (MongeAmpere) Name() string { return "monge-ampere" }
 
 // Inputs are the points, the energy there, and the rows' weights.
-func (MongeAmpere) Inputs() []string { return []string{Points, Energy, Mask} }
+func (MongeAmpere) Inputs() []*solvers.Kind {
+	return []*solvers.Kind{solvers.BatchPoints, solvers.BatchEnergy, solvers.BatchMask}
+}
 
 // Declare declares L.
-func (MongeAmpere) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	r := s.Sub(batch(Energy), minusLogDensity(s, w, batch(Points)))
-	mean := s.MatMul(batch(Mask), true, r, false)
-	return s.MatMul(batch(Mask), true, s.Square(s.Sub(r, mean)), false)
+func (MongeAmpere) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	r := s.Sub(batch(solvers.BatchEnergy), minusLogDensity(s, w, batch(solvers.BatchPoints)))
+	mean := s.MatMul(batch(solvers.BatchMask), true, r, false)
+	return s.MatMul(batch(solvers.BatchMask), true, s.Square(s.Sub(r, mean)), false)
 }
 
 // MongeAmpereConstant is MongeAmpere with a learned constant κ in place of the
@@ -50,7 +53,7 @@ var _ Parametric = MongeAmpereConstant{}
 func (MongeAmpereConstant) Name() string { return "monge-ampere-constant" }
 
 // Inputs are those of MongeAmpere.
-func (MongeAmpereConstant) Inputs() []string { return MongeAmpere{}.Inputs() }
+func (MongeAmpereConstant) Inputs() []*solvers.Kind { return MongeAmpere{}.Inputs() }
 
 // Bind gives the term its κ, 0 at first.
 func (MongeAmpereConstant) Bind(w layers.Potential) (Parametric, error) {
@@ -68,10 +71,10 @@ func (MongeAmpereConstant) Bind(w layers.Potential) (Parametric, error) {
 func (t MongeAmpereConstant) Params() *graph.Params { return t.params }
 
 // Declare declares L.
-func (t MongeAmpereConstant) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	r := s.Sub(batch(Energy), minusLogDensity(s, w, batch(Points)))
+func (t MongeAmpereConstant) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	r := s.Sub(batch(solvers.BatchEnergy), minusLogDensity(s, w, batch(solvers.BatchPoints)))
 	constant := s.Param(t.params.All()[0])
-	return s.MatMul(batch(Mask), true, s.Square(s.Sub(r, constant)), false)
+	return s.MatMul(batch(solvers.BatchMask), true, s.Square(s.Sub(r, constant)), false)
 }
 
 // MongeAmpereGradient asks that the residual be flat at every point,
@@ -86,17 +89,19 @@ type MongeAmpereGradient struct{}
 func (MongeAmpereGradient) Name() string { return "monge-ampere-gradient" }
 
 // Inputs are the points, the gradient of the energy there, and the rows' weights.
-func (MongeAmpereGradient) Inputs() []string { return []string{Points, Slope, Mask} }
+func (MongeAmpereGradient) Inputs() []*solvers.Kind {
+	return []*solvers.Kind{solvers.BatchPoints, solvers.BatchSlope, solvers.BatchMask}
+}
 
 // Declare declares L.
-func (MongeAmpereGradient) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	x := batch(Points)
+func (MongeAmpereGradient) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	x := batch(solvers.BatchPoints)
 	model := s.Grad(s.Sum(minusLogDensity(s, w, x)), x)
 	if s.Err != nil {
 		return nil
 	}
-	r := s.Sub(batch(Slope), model[0])
-	return s.MatMul(batch(Mask), true, s.SumCols(s.Square(r)), false)
+	r := s.Sub(batch(solvers.BatchSlope), model[0])
+	return s.MatMul(batch(solvers.BatchMask), true, s.SumCols(s.Square(r)), false)
 }
 
 // minusLogDensity declares w(∇w(x_i)) − log det ∇²w(x_i), (n, 1): −log q_w(x_i)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"cmf/layers"
+	"cmf/solvers"
 	"cmf/solvers/line"
 	"cmf/solvers/random"
 )
@@ -50,15 +51,15 @@ func TestMongeAmpereOfAGaussian(t *testing.T) {
 		x[i] = 5 * rng.NormFloat64()
 	}
 	inputs := map[string]func(i, k int) float64{
-		Mask:   equal(n),
-		Points: func(i, k int) float64 { return x[3*i+k] },
-		Energy: func(i, _ int) (e float64) {
+		solvers.BatchMask.Name:   equal(n),
+		solvers.BatchPoints.Name: func(i, k int) float64 { return x[3*i+k] },
+		solvers.BatchEnergy.Name: func(i, _ int) (e float64) {
 			for k, v := range variance {
 				e += (x[3*i+k] - mean[k]) * (x[3*i+k] - mean[k]) / (2 * v)
 			}
 			return e
 		},
-		Slope: func(i, k int) float64 { return (x[3*i+k] - mean[k]) / variance[k] },
+		solvers.BatchSlope.Name: func(i, k int) float64 { return (x[3*i+k] - mean[k]) / variance[k] },
 	}
 	of := func(names ...string) map[string]func(i, k int) float64 {
 		some := make(map[string]func(i, k int) float64)
@@ -67,17 +68,17 @@ func TestMongeAmpereOfAGaussian(t *testing.T) {
 		}
 		return some
 	}
-	if v := evaluate(t, m, MongeAmpere{}, n, of(Points, Energy, Mask)); !(v < 1e-20) {
+	if v := evaluate(t, m, MongeAmpere{}, n, of(solvers.BatchPoints.Name, solvers.BatchEnergy.Name, solvers.BatchMask.Name)); !(v < 1e-20) {
 		t.Errorf("variance of the residual %g, want 0", v)
 	}
-	if v := evaluate(t, m, MongeAmpereGradient{}, n, of(Points, Slope, Mask)); !(v < 1e-20) {
+	if v := evaluate(t, m, MongeAmpereGradient{}, n, of(solvers.BatchPoints.Name, solvers.BatchSlope.Name, solvers.BatchMask.Name)); !(v < 1e-20) {
 		t.Errorf("squared slope of the residual %g, want 0", v)
 	}
 	m.Share.Set(1, 1.1*m.Share.At(1))
-	if v := evaluate(t, m, MongeAmpere{}, n, of(Points, Energy, Mask)); !(v > 1) {
+	if v := evaluate(t, m, MongeAmpere{}, n, of(solvers.BatchPoints.Name, solvers.BatchEnergy.Name, solvers.BatchMask.Name)); !(v > 1) {
 		t.Errorf("variance of the residual %g off the solution", v)
 	}
-	if v := evaluate(t, m, MongeAmpereGradient{}, n, of(Points, Slope, Mask)); !(v > 1) {
+	if v := evaluate(t, m, MongeAmpereGradient{}, n, of(solvers.BatchPoints.Name, solvers.BatchSlope.Name, solvers.BatchMask.Name)); !(v > 1) {
 		t.Errorf("squared slope of the residual %g off the solution", v)
 	}
 }
@@ -96,8 +97,8 @@ func TestMongeAmpereOfAMixture(t *testing.T) {
 	const n = 201
 	x := func(i, _ int) float64 { return -3.2 + 6.4*float64(i)/(n-1) }
 	inputs := map[string]func(i, k int) float64{
-		Mask: equal(n), Points: x,
-		Energy: func(i, k int) float64 { return -rho.LogPDF(x(i, k)) },
+		solvers.BatchMask.Name: equal(n), solvers.BatchPoints.Name: x,
+		solvers.BatchEnergy.Name: func(i, k int) float64 { return -rho.LogPDF(x(i, k)) },
 	}
 	last := math.Inf(1)
 	for _, knots := range []int{50, 100, 200} {

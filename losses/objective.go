@@ -1,11 +1,13 @@
 package losses
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 	"cmf/solvers/optim"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -16,7 +18,7 @@ import (
 // Objective is a loss with its gradient in the weights of a potential, compiled
 // for one batch size. It satisfies solvers.Objective.
 type Objective struct {
-	inputs  []string
+	inputs  []*solvers.Kind
 	program *graph.Program
 	weights []optim.Weight
 	guess   *graph.Program // of a Predictor; nil without one
@@ -77,19 +79,18 @@ func Compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param
 }
 
 func compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param, error) {
+	if err := sum.checkInputs(); err != nil {
+		return nil, nil, err
+	}
 	s := graph.NewScope(w.Params().Dtype())
-	inputs := make(map[string]*gorgonia.Node)
-	for _, name := range sum.Inputs() {
-		cols := w.Dim()
-		if name == Mask || name == Energy {
-			cols = 1
-		}
-		inputs[name] = s.Input(name, n, cols)
+	inputs := make(map[*solvers.Kind]*gorgonia.Node)
+	for _, k := range sum.Inputs() {
+		inputs[k] = s.Input(k.Name, n, cmp.Or(k.Columns, w.Dim()))
 	}
 	outputs := make(map[string]*gorgonia.Node)
 	var loss *gorgonia.Node
 	for _, t := range sum {
-		v := t.Term.Declare(s, w, func(name string) *gorgonia.Node { return inputs[name] })
+		v := t.Term.Declare(s, w, func(k *solvers.Kind) *gorgonia.Node { return inputs[k] })
 		if s.Err != nil {
 			return nil, nil, fmt.Errorf("term %q: %w", t.Term.Name(), s.Err)
 		}
@@ -124,8 +125,8 @@ func compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param
 func gradient(p *graph.Param) string { return "gradient " + p.Name }
 func termValue(t Term) string        { return "term " + t.Name() }
 
-// Inputs are the batches that Gradient needs.
-func (o *Objective) Inputs() []string { return o.inputs }
+// Inputs are the kinds of batches that Gradient needs.
+func (o *Objective) Inputs() []*solvers.Kind { return o.inputs }
 
 // Weights are the trained weights; Gradient leaves their gradients in them.
 func (o *Objective) Weights() []optim.Weight { return o.weights }
@@ -133,11 +134,11 @@ func (o *Objective) Weights() []optim.Weight { return o.weights }
 // Gradient computes the loss of the given batches, and its gradient in every
 // weight. terms holds the value of each term by name, before its factor, until the
 // next Gradient; the surrogate of LikelihoodCG is called so.
-func (o *Objective) Gradient(batches map[string]blas32.General) (loss float64, terms map[string]float64, err error) {
-	for _, name := range o.inputs {
-		in, b := o.program.In(name), batches[name]
+func (o *Objective) Gradient(batches map[*solvers.Kind]blas32.General) (loss float64, terms map[string]float64, err error) {
+	for _, k := range o.inputs {
+		in, b := o.program.In(k.Name), batches[k]
 		if b.Rows != in.Rows || b.Cols != in.Cols {
-			return 0, nil, fmt.Errorf("losses: batch %q has shape (%d, %d); compiled for (%d, %d)", name, b.Rows, b.Cols, in.Rows, in.Cols)
+			return 0, nil, fmt.Errorf("losses: batch %q has shape (%d, %d); compiled for (%d, %d)", k.Name, b.Rows, b.Cols, in.Rows, in.Cols)
 		}
 		for i := range b.Rows {
 			copy(in.F32[i*in.Cols:(i+1)*in.Cols], b.Data[i*b.Stride:])

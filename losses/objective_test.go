@@ -1,6 +1,7 @@
 package losses
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"strings"
@@ -17,23 +18,20 @@ import (
 var _ solvers.Objective = (*Objective)(nil)
 
 // batches are rows of a wider matrix: the stride is not the width.
-func batches(sum Sum, n, d int) map[string]blas32.General {
-	bs := make(map[string]blas32.General)
-	for k, name := range sum.Inputs() {
-		cols := d
-		if name == Mask {
-			cols = 1
-		}
+func batches(sum Sum, n, d int) map[*solvers.Kind]blas32.General {
+	bs := make(map[*solvers.Kind]blas32.General)
+	for k, kind := range sum.Inputs() {
+		cols := cmp.Or(kind.Columns, d)
 		b := blas32.General{Rows: n, Cols: cols, Stride: cols + 2, Data: make([]float32, n*(cols+2))}
 		for i := range n {
 			for j := range cols + 2 {
 				b.Data[i*b.Stride+j] = float32(math.Sin(float64(1 + k + 5*i + 3*j)))
-				if name == Mask {
+				if kind == solvers.BatchMask {
 					b.Data[i*b.Stride+j] = 1 / float32(n)
 				}
 			}
 		}
-		bs[name] = b
+		bs[kind] = b
 	}
 	return bs
 }
@@ -56,8 +54,8 @@ func TestObjective(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range bs {
-		in := p.In(name)
+	for kind, b := range bs {
+		in := p.In(kind.Name)
 		for i := range n {
 			for j := range b.Cols {
 				in.F64[i*b.Cols+j] = float64(b.Data[i*b.Stride+j])
@@ -104,16 +102,24 @@ func TestObjectiveErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(bs map[string]blas32.General){
-		Data:      func(bs map[string]blas32.General) { delete(bs, Data) },
-		Gibbs:     func(bs map[string]blas32.General) { b := bs[Gibbs]; b.Rows = 3; bs[Gibbs] = b },
-		Conjugate: func(bs map[string]blas32.General) { b := bs[Conjugate]; b.Cols = 2; bs[Conjugate] = b },
-		Mask:      func(bs map[string]blas32.General) { bs[Mask] = bs[Data] },
+	for kind, change := range map[*solvers.Kind]func(bs map[*solvers.Kind]blas32.General){
+		solvers.BatchData: func(bs map[*solvers.Kind]blas32.General) { delete(bs, solvers.BatchData) },
+		solvers.BatchGibbs: func(bs map[*solvers.Kind]blas32.General) {
+			b := bs[solvers.BatchGibbs]
+			b.Rows = 3
+			bs[solvers.BatchGibbs] = b
+		},
+		solvers.BatchConjugate: func(bs map[*solvers.Kind]blas32.General) {
+			b := bs[solvers.BatchConjugate]
+			b.Cols = 2
+			bs[solvers.BatchConjugate] = b
+		},
+		solvers.BatchMask: func(bs map[*solvers.Kind]blas32.General) { bs[solvers.BatchMask] = bs[solvers.BatchData] },
 	} {
 		bs := batches(sum, 4, 3)
 		change(bs)
-		if _, _, err := o.Gradient(bs); err == nil || !strings.Contains(err.Error(), `"`+name+`"`) || !strings.Contains(err.Error(), "compiled for (4, ") {
-			t.Errorf("%s: error %v; want one that names it and the shape that is allowed", name, err)
+		if _, _, err := o.Gradient(bs); err == nil || !strings.Contains(err.Error(), `"`+kind.Name+`"`) || !strings.Contains(err.Error(), "compiled for (4, ") {
+			t.Errorf("%s: error %v; want one that names it and the shape that is allowed", kind, err)
 		}
 	}
 	if _, _, err := o.Gradient(batches(sum, 4, 3)); err != nil {
@@ -145,29 +151,29 @@ type faulty struct {
 	declare func(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node
 }
 
-func (faulty) Name() string     { return "faulty" }
-func (faulty) Inputs() []string { return []string{Data} }
-func (f faulty) Declare(s *graph.Scope, _ layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	return f.declare(s, batch(Data))
+func (faulty) Name() string            { return "faulty" }
+func (faulty) Inputs() []*solvers.Kind { return []*solvers.Kind{solvers.BatchData} }
+func (f faulty) Declare(s *graph.Scope, _ layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	return f.declare(s, batch(solvers.BatchData))
 }
 
 // greedy reads a batch that it does not name.
 type greedy struct{}
 
-func (greedy) Name() string     { return "greedy" }
-func (greedy) Inputs() []string { return []string{Data} }
-func (greedy) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	return s.Mean(w.Value(s, batch(Paired)))
+func (greedy) Name() string            { return "greedy" }
+func (greedy) Inputs() []*solvers.Kind { return []*solvers.Kind{solvers.BatchData} }
+func (greedy) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	return s.Mean(w.Value(s, batch(solvers.BatchPaired)))
 }
 
 // curl penalises strong curvature along one fixed direction; it goes through
 // HessVec and has a third derivative in its gradient.
 type curl struct{}
 
-func (curl) Name() string     { return "curl" }
-func (curl) Inputs() []string { return []string{Data} }
-func (curl) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	x := batch(Data)
+func (curl) Name() string            { return "curl" }
+func (curl) Inputs() []*solvers.Kind { return []*solvers.Kind{solvers.BatchData} }
+func (curl) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	x := batch(solvers.BatchData)
 	shape := x.Shape()
 	v := s.Constant("direction", shape[0], shape[1], func(_, j int) float64 { return float64(j + 1) })
 	return s.Mean(s.Log(s.SumCols(s.Mul(v, w.HessVec(s, x, v, 1)))))

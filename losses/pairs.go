@@ -3,6 +3,7 @@ package losses
 import (
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
@@ -19,10 +20,10 @@ type Pairs struct{}
 func (Pairs) Name() string { return "pairs" }
 
 // Inputs are the data and their partners.
-func (Pairs) Inputs() []string { return []string{Data, Paired} }
+func (Pairs) Inputs() []*solvers.Kind { return []*solvers.Kind{solvers.BatchData, solvers.BatchPaired} }
 
 // Declare declares L.
-func (Pairs) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	r := s.Sub(w.Gradient(s, batch(Data)), batch(Paired))
+func (Pairs) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	r := s.Sub(w.Gradient(s, batch(solvers.BatchData)), batch(solvers.BatchPaired))
 	return s.Mean(s.SumCols(s.Square(r)))
 }

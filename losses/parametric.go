@@ -5,6 +5,7 @@ import (
 
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -68,7 +69,7 @@ func (o *Objective) Guess() func(y, x blas32.General) error {
 		return nil
 	}
 	return func(y, x blas32.General) error {
-		in, out := o.guess.In(Gibbs).General(), o.guess.Out(Conjugate)
+		in, out := o.guess.In(solvers.BatchGibbs.Name).General(), o.guess.Out(solvers.BatchConjugate.Name)
 		for _, b := range []blas32.General{y, x} {
 			if b.Rows != in.Rows || b.Cols != in.Cols {
 				return fmt.Errorf("losses: predicting conjugates in batches of (%d, %d) and (%d, %d); compiled for (%d, %d)", y.Rows, y.Cols, x.Rows, x.Cols, in.Rows, in.Cols)
@@ -89,7 +90,7 @@ func (l Sum) predictor(w layers.Potential, n int) (*graph.Program, error) {
 	for _, t := range l {
 		if p, ok := t.Term.(Predictor); ok {
 			s := graph.NewScope(w.Params().Dtype())
-			return s.Compile(map[string]*gorgonia.Node{Conjugate: p.Predict(s, s.Input(Gibbs, n, w.Dim()))})
+			return s.Compile(map[string]*gorgonia.Node{solvers.BatchConjugate.Name: p.Predict(s, s.Input(solvers.BatchGibbs.Name, n, w.Dim()))})
 		}
 	}
 	return nil, nil

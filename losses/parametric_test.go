@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"cmf/graph"
+	"cmf/solvers"
 	"cmf/solvers/optim"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -23,14 +24,14 @@ func TestAmortised(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := batches(sum(t, "dual+amortised"), n, d)
-	y, x := in[Gibbs], blas32.General{Rows: n, Cols: d, Stride: d + 1, Data: make([]float32, n*(d+1))}
+	y, x := in[solvers.BatchGibbs], blas32.General{Rows: n, Cols: d, Stride: d + 1, Data: make([]float32, n*(d+1))}
 	guess := func() (distance float64) {
 		if err := o.Guess()(y, x); err != nil {
 			t.Fatal(err)
 		}
 		for i := range n {
 			for j := range d {
-				r := float64(x.Data[i*x.Stride+j] - in[Conjugate].Data[i*in[Conjugate].Stride+j])
+				r := float64(x.Data[i*x.Stride+j] - in[solvers.BatchConjugate].Data[i*in[solvers.BatchConjugate].Stride+j])
 				distance += r * r / n
 			}
 		}

@@ -5,6 +5,7 @@ import (
 
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
@@ -28,11 +29,11 @@ type Penalty struct{}
 func (Penalty) Name() string { return "penalty" }
 
 // Inputs are none.
-func (Penalty) Inputs() []string { return nil }
+func (Penalty) Inputs() []*solvers.Kind { return nil }
 
 // Declare declares L. A potential that is not an ICNN of at least two hidden
 // layers is an error: there is no W_l.
-func (p Penalty) Declare(s *graph.Scope, w layers.Potential, _ func(string) *gorgonia.Node) *gorgonia.Node {
+func (p Penalty) Declare(s *graph.Scope, w layers.Potential, _ func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
 	hidden := p.relaxes(w)
 	if len(hidden) == 0 && s.Err == nil {
 		s.Err = fmt.Errorf("losses: %T has no hidden weights W_l to penalise; an ICNN of two or more hidden layers has", w)

@@ -3,6 +3,7 @@ package losses
 import (
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
@@ -22,10 +23,12 @@ type Sinkhorn struct{}
 func (Sinkhorn) Name() string { return "sinkhorn" }
 
 // Inputs are the data and the barycentres of their partners.
-func (Sinkhorn) Inputs() []string { return []string{Data, Barycentre} }
+func (Sinkhorn) Inputs() []*solvers.Kind {
+	return []*solvers.Kind{solvers.BatchData, solvers.BatchBarycentre}
+}
 
 // Declare declares L.
-func (Sinkhorn) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	r := s.Sub(w.Gradient(s, batch(Data)), batch(Barycentre))
+func (Sinkhorn) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	r := s.Sub(w.Gradient(s, batch(solvers.BatchData)), batch(solvers.BatchBarycentre))
 	return s.Mean(s.SumCols(s.Square(r)))
 }

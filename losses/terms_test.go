@@ -8,6 +8,7 @@ import (
 
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/solvers"
 
 	"gorgonia.org/gorgonia"
 )
@@ -75,8 +76,8 @@ func TestLikelihoodOfGaussian(t *testing.T) {
 	for _, curvature := range []float64{truth, .5 * truth, 2 * truth} {
 		p := compiled(t, quadratic(t, curvature), Likelihood{}, 2)
 		sd := 1 / math.Sqrt(curvature)
-		fillIn(p, Data, sigma, -sigma)
-		fillIn(p, Gibbs, sd, -sd)
+		fillIn(p, solvers.BatchData.Name, sigma, -sigma)
+		fillIn(p, solvers.BatchGibbs.Name, sd, -sd)
 		cube := math.Pow(curvature, 3)
 		near(t, "the value", value(t, p), cube*sigma*sigma/2-math.Log(curvature)-.5)
 		slope := p.Out("gradient quadratic.share").At(0, 0)
@@ -102,15 +103,15 @@ func TestLikelihoodCG(t *testing.T) {
 	}
 	at := []float64{.3, -.8, .5}
 	for i := range n {
-		for _, in := range []graph.Matrix{exact.In(Data), surrogate.In(Data), h.In("x")} {
+		for _, in := range []graph.Matrix{exact.In(solvers.BatchData.Name), surrogate.In(solvers.BatchData.Name), h.In("x")} {
 			copy(in.F64[i*d:(i+1)*d], at)
 		}
 		for j := range d {
-			surrogate.In(Probe).F64[i*d+j] = float64(2*(i>>j&1) - 1)
-			exact.In(Gibbs).F64[i*d+j] = math.Sin(float64(i + 3*j))
+			surrogate.In(solvers.BatchProbe.Name).F64[i*d+j] = float64(2*(i>>j&1) - 1)
+			exact.In(solvers.BatchGibbs.Name).F64[i*d+j] = math.Sin(float64(i + 3*j))
 		}
 	}
-	copy(surrogate.In(Gibbs).F64, exact.In(Gibbs).F64)
+	copy(surrogate.In(solvers.BatchGibbs.Name).F64, exact.In(solvers.BatchGibbs.Name).F64)
 	if err := h.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -118,9 +119,9 @@ func TestLikelihoodCG(t *testing.T) {
 		for j := range d {
 			var u float64
 			for k := range d {
-				u += h.Out("inverse").At(i, j*d+k) * surrogate.In(Probe).At(i, k)
+				u += h.Out("inverse").At(i, j*d+k) * surrogate.In(solvers.BatchProbe.Name).At(i, k)
 			}
-			surrogate.In(Solved).F64[i*d+j] = u
+			surrogate.In(solvers.BatchSolved.Name).F64[i*d+j] = u
 		}
 	}
 	value(t, exact)
@@ -132,7 +133,7 @@ func TestLikelihoodCG(t *testing.T) {
 	}
 	_, g := potentialAt(t, m, at)
 	energy, _ := potentialAt(t, m, g)
-	noise, _ := potentialAt(t, m, exact.In(Gibbs).F64)
+	noise, _ := potentialAt(t, m, exact.In(solvers.BatchGibbs.Name).F64)
 	var mean float64
 	for _, w := range noise {
 		mean += w / n
@@ -161,8 +162,8 @@ func TestSinkhorn(t *testing.T) {
 	m := potential(t, true)
 	a, b := compiled(t, m, Sinkhorn{}, 4), compiled(t, m, Pairs{}, 4)
 	fill(a, sum(t, "sinkhorn"))
-	copy(b.In(Data).F64, a.In(Data).F64)
-	copy(b.In(Paired).F64, a.In(Barycentre).F64)
+	copy(b.In(solvers.BatchData.Name).F64, a.In(solvers.BatchData.Name).F64)
+	copy(b.In(solvers.BatchPaired.Name).F64, a.In(solvers.BatchBarycentre.Name).F64)
 	near(t, "the loss", value(t, a), value(t, b))
 }
 
@@ -170,10 +171,10 @@ func TestSinkhorn(t *testing.T) {
 // a smaller w*, and a pair that violates Fenchel–Young.
 func TestENOT(t *testing.T) {
 	p := compiled(t, quadratic(t, 1), ENOT{}, 3)
-	fillIn(p, Mask, .5, .5, 0)
-	fillIn(p, Data, 1, 2, 5)
-	fillIn(p, Gibbs, 3, 2, 7)
-	fillIn(p, Conjugate, 3, 0, -4)
+	fillIn(p, solvers.BatchMask.Name, .5, .5, 0)
+	fillIn(p, solvers.BatchData.Name, 1, 2, 5)
+	fillIn(p, solvers.BatchGibbs.Name, 3, 2, 7)
+	fillIn(p, solvers.BatchConjugate.Name, 3, 0, -4)
 	near(t, "the loss", value(t, p), .5*.01*2*2+.5*.99*2*2)
 	// The violation at x = 2 asks for a larger w there than at x̂ = 0.
 	slope := p.Out("gradient quadratic.share").At(0, 0)
@@ -188,22 +189,22 @@ func TestMoments(t *testing.T) {
 	m := potential(t, true)
 	p := compiled(t, m, Moments{}, n)
 	fill(p, sum(t, "moments"))
-	_, g := potentialAt(t, m, p.In(Data).F64)
-	copy(p.In(Gibbs).F64, g)
-	slices.Reverse(p.In(Gibbs).F64) // the rows in another order …
+	_, g := potentialAt(t, m, p.In(solvers.BatchData.Name).F64)
+	copy(p.In(solvers.BatchGibbs.Name).F64, g)
+	slices.Reverse(p.In(solvers.BatchGibbs.Name).F64) // the rows in another order …
 	for i := range n {
-		slices.Reverse(p.In(Gibbs).F64[i*d : (i+1)*d]) // … and no more
+		slices.Reverse(p.In(solvers.BatchGibbs.Name).F64[i*d : (i+1)*d]) // … and no more
 	}
 	near(t, "the loss at equal moments", value(t, p), 0)
 	for i := range n {
-		p.In(Gibbs).F64[i*d] += 3
-		p.In(Gibbs).F64[i*d+1] -= 4
+		p.In(solvers.BatchGibbs.Name).F64[i*d] += 3
+		p.In(solvers.BatchGibbs.Name).F64[i*d+1] -= 4
 	}
 	near(t, "the loss at a shift", value(t, p), 25)
 
 	q := compiled(t, quadratic(t, 2), Moments{}, 2)
-	fillIn(q, Data, 1, -1)
-	fillIn(q, Gibbs, 1, -1)
+	fillIn(q, solvers.BatchData.Name, 1, -1)
+	fillIn(q, solvers.BatchGibbs.Name, 1, -1)
 	near(t, "the loss at variances 4 and 1", value(t, q), 9)
 }
 
@@ -219,7 +220,7 @@ func TestGrowth(t *testing.T) {
 	m.Layers[0].Skip.Fill(func(int) float64 { return 2 })
 	p := compiled(t, m, Growth{}, 4)
 	points := []float64{-2, -1, 1, 2}
-	fillIn(p, Data, points...)
+	fillIn(p, solvers.BatchData.Name, points...)
 	slope := func(x float64) float64 { return 2 / (1 + math.Exp(-2*x)) }
 	var lack, scale float64
 	for _, x := range points {

@@ -16,30 +16,18 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Objective is a loss over named batches with its gradient in weights.
+// Objective is a loss over batches with its gradient in weights.
 type Objective interface {
-	// Inputs are the batches that Gradient needs, by the names BatchData and so on.
-	Inputs() []string
+	// Inputs are the kinds of batches that Gradient needs.
+	Inputs() []*Kind
 
 	// Weights are the trained weights; Gradient leaves their gradients there.
 	Weights() []optim.Weight
 
 	// Gradient is the loss and the value of each of its terms, a map that is its own
-	// and holds until the next call.
-	Gradient(batches map[string]blas32.General) (loss float64, terms map[string]float64, err error)
+	// and holds until the next call. batches has those of Inputs, and may have others.
+	Gradient(batches map[*Kind]blas32.General) (loss float64, terms map[string]float64, err error)
 }
-
-// The batches that CMFGen offers to an Objective, (n, d) each but the mask, (n, 1).
-const (
-	BatchData       = "data"       // x_i ~ ρ
-	BatchGibbs      = "gibbs"      // y_j ~ 𝔓_w
-	BatchConjugate  = "conjugate"  // x̂_j = ∇w*(y_j)
-	BatchMask       = "mask"       // 1/(usable rows) where x̂_j is usable, else 0
-	BatchPaired     = "paired"     // y_σ(i), by optimal assignment of y to x
-	BatchBarycentre = "barycentre" // Σ_j π_ij·y_j / Σ_j π_ij, π the entropic plan of Sinkhorn
-	BatchProbe      = "probe"      // v_i, independent signs
-	BatchSolved     = "solved"     // ∇²w(x_i)⁻¹v_i
-)
 
 // Source gives minibatches of ρ.
 type Source interface {
@@ -92,7 +80,7 @@ type CMFGen struct {
 	// Langevin steps each iteration; 0 means 5.
 	Langevin int
 
-	// MaxVirial is the LangevinInfo.Virial above which a minibatch has run away; 0
+	// MaxVirial is the Virial of sampling.Info above which a minibatch has run away; 0
 	// means 10. It is 1 at equilibrium.
 	MaxVirial float64
 
@@ -124,17 +112,17 @@ type CMFGenState struct {
 	Good     map[string][]float32 // the last good weights by name
 
 	preconditioner *potential.Preconditioner
-	index          []int                     // the rows of the minibatch of the bank
-	batches        map[string]blas32.General // what the loss asks for
+	index          []int           // the rows of the minibatch of the bank
+	moved          sampling.Chains // the minibatch of the bank
+	x              blas32.General  // the minibatch of the data
 
-	moved sampling.Chains // the minibatch of the bank
-	xhat  blas32.General  // its conjugates, (b, d)
-	mask  blas32.General  // 1/(usable rows) where x̂_j is usable, else 0: (b, 1)
-	x     blas32.General  // the minibatch of the data
+	info CMFGenInfo // of the iteration of CMFGen under way
+	made made       // its batches
 
-	// Where the loss asks for them, (b, d) each but the cost, (b, b).
-	guess, paired, barycentre, probe, solved, cost blas32.General
-	matching                                       transport.Matching
+	// Memory of kinds of batches.
+	guess    blas32.General // (b, d)
+	cost     blas32.General // (b, b)
+	matching transport.Matching
 }
 
 // NewCMFGenState starts from n particles y with guesses of their conjugates,
@@ -152,7 +140,7 @@ func NewCMFGenState(y, partners blas32.General, size int, stream *random.Stream)
 	}
 	s := &CMFGenState{
 		Bank: bank, Stream: stream, Partners: batch.New(y.Rows, y.Cols),
-		x: batch.New(size, y.Cols), xhat: batch.New(size, y.Cols), mask: batch.New(size, 1),
+		x: batch.New(size, y.Cols),
 	}
 	batch.Copy(s.Partners, partners)
 	return s, nil
@@ -165,26 +153,26 @@ type CMFGenInfo struct {
 	Adam      optim.AdamInfo
 	Langevin  sampling.Info
 	Conjugate conjugate.Info
-	Masked    int     // rows whose conjugate is not usable
-	Marginal  float64 // marginal error of the Sinkhorn plan; 0 without one
-	Unsolved  int     // probes whose solve did not converge
-	RanAway   bool    // the minibatch of the bank was put back on the data's image
-	Skipped   bool    // the batch went wrong
-	Restored  bool    // the weights are the last good ones again
+	Masked    int                // rows whose conjugate is not usable
+	Numbers   map[string]float64 // what kinds of batches log; holds until the next Step
+	RanAway   bool               // the minibatch of the bank was put back on the data's image
+	Skipped   bool               // the batch went wrong
+	Restored  bool               // the weights are the last good ones again
 }
 
 // Step makes one iteration. An error that wraps ErrDiverged leaves the last good
 // weights, from which other options may go on.
-func (c *CMFGen) Step() (info CMFGenInfo, err error) {
-	weights := c.Objective.Weights()
-	c.State.remember(weights)
-	err = c.State.settle(c.iterate(&info), c.Sampler, weights, &info)
-	return info, err
+func (c *CMFGen) Step() (CMFGenInfo, error) {
+	s, weights := c.State, c.Objective.Weights()
+	s.remember(weights)
+	s.info = CMFGenInfo{Numbers: s.made.begin()}
+	err := s.settle(c.iterate(&s.info), c.Sampler, weights, &s.info)
+	return s.info, err
 }
 
 func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
 	s := c.State
-	if err := c.renewMetric(); err != nil {
+	if err := c.renewPreconditioner(); err != nil {
 		return err
 	}
 	index := s.minibatch()
@@ -195,7 +183,7 @@ func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
 		return err
 	}
 	s.moved.Fresh = false
-	info.Langevin, err = sampler.Run(noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream.Rand)
+	info.Langevin, err = sampler.Run(noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream)
 	if info.RanAway = s.ranAway(info.Langevin, err, cmp.Or(c.MaxVirial, 10)); info.RanAway {
 		if err = c.Data.Next(s.x); err == nil {
 			err = s.restart(c.Potential, index, &info.Langevin)
@@ -214,11 +202,10 @@ func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
 	}
 
 	// 3. x̂ = ∇w*(y), and whatever else the loss asks for
-	batches, err := c.batches(index, info)
-	if err != nil {
+	if err := c.makeInputs(); err != nil {
 		return err
 	}
 
 	// 4. θ ← project(Adam(∇L))
-	return s.descend(c.Objective, c.Adam, batches, info)
+	return s.descend(c.Objective, c.Adam, info)
 }

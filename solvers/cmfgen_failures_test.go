@@ -22,14 +22,14 @@ type faulty struct {
 	*bowl
 	step   int
 	huge   bool // makes the loss 1e12
-	inputs []string
+	inputs []*Kind
 	fault  func(f *faulty, step int) (loss float64, err error) // nil error and a finite loss leave the bowl's
-	seen   map[string]blas32.General
+	seen   map[*Kind]blas32.General
 }
 
-func (f *faulty) Inputs() []string { return slices.Concat(f.bowl.Inputs(), f.inputs) }
+func (f *faulty) Inputs() []*Kind { return slices.Concat(f.bowl.Inputs(), f.inputs) }
 
-func (f *faulty) Gradient(in map[string]blas32.General) (float64, map[string]float64, error) {
+func (f *faulty) Gradient(in map[*Kind]blas32.General) (float64, map[string]float64, error) {
 	f.seen = in
 	loss, terms, err := f.bowl.Gradient(in)
 	f.step++

@@ -10,7 +10,6 @@ import (
 	"cmf/solvers/potential"
 	"cmf/solvers/sampling"
 
-	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -27,9 +26,9 @@ func (c *CMFGen) noise() (potential.Potential, sampling.Langevin) {
 	return c.Noise, l
 }
 
-// renewMetric makes P = (mean ∇²w)⁻¹ over a minibatch of the data and one of
+// renewPreconditioner makes P = (mean ∇²w)⁻¹ over a minibatch of the data and one of
 // the last conjugates, every Renew iterations.
-func (c *CMFGen) renewMetric() error {
+func (c *CMFGen) renewPreconditioner() error {
 	s := c.State
 	if c.MeanHessian == nil || s.preconditioner != nil && s.Step%cmp.Or(c.Renew, 20) != 0 {
 		return nil
@@ -97,9 +96,9 @@ func (s *CMFGenState) restart(w potential.Potential, index []int, info *sampling
 	return nil
 }
 
-// descend steps the weights along the gradient of the loss of the batches.
-func (s *CMFGenState) descend(o Objective, adam optim.Adam, batches map[string]blas32.General, info *CMFGenInfo) (err error) {
-	if info.Loss, info.Terms, err = o.Gradient(batches); err != nil {
+// descend steps the weights along the gradient of the loss of the batches made.
+func (s *CMFGenState) descend(o Objective, adam optim.Adam, info *CMFGenInfo) (err error) {
+	if info.Loss, info.Terms, err = o.Gradient(s.made.batches); err != nil {
 		return err
 	}
 	if err := s.checkLoss(info.Loss); err != nil {

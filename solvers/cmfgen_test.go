@@ -52,15 +52,15 @@ func (b *bowl) Eval(x blas32.General, value []float32, grad blas32.General) erro
 	return nil
 }
 
-func (b *bowl) Inputs() []string {
-	return []string{BatchData, BatchGibbs, BatchConjugate, BatchMask}
+func (b *bowl) Inputs() []*Kind {
+	return []*Kind{BatchData, BatchGibbs, BatchConjugate, BatchMask}
 }
 
 func (b *bowl) Weights() []optim.Weight {
 	return []optim.Weight{{Name: "s", Value: b.s, Grad: b.gs, NonNegative: true}, {Name: "c", Value: b.c, Grad: b.gc}}
 }
 
-func (b *bowl) Gradient(in map[string]blas32.General) (loss float64, terms map[string]float64, err error) {
+func (b *bowl) Gradient(in map[*Kind]blas32.General) (loss float64, terms map[string]float64, err error) {
 	clear(b.gs)
 	clear(b.gc)
 	add := func(x blas32.General, weight func(i int) float32) {
@@ -210,7 +210,7 @@ func TestRareRenewalOscillates(t *testing.T) {
 				for i, v := range y.Data {
 					xhat.Data[i] = b.c[0] + v/b.s[0]
 				}
-				if _, _, err := b.Gradient(map[string]blas32.General{BatchData: x, BatchConjugate: xhat, BatchMask: mask}); err != nil {
+				if _, _, err := b.Gradient(map[*Kind]blas32.General{BatchData: x, BatchConjugate: xhat, BatchMask: mask}); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := (optim.Adam{LR: .02}).Step(&state, b.Weights()); err != nil {

@@ -21,14 +21,6 @@ type Energy interface {
 	Eval(x blas32.General, value []float32, grad blas32.General) error
 }
 
-// The batches that CMFMA offers to an Objective besides BatchMask: there the
-// weights of the rows, 0 where the energy is not finite, of sum 1.
-const (
-	BatchPoints = "points" // x_i, (n, d)
-	BatchEnergy = "energy" // E(x_i), (n, 1), clipped beyond CMFMA.Cut
-	BatchSlope  = "slope"  // ∇E(x_i), (n, d), clipped alike
-)
-
 // CMFMA learns the potential w of the conjugate moment measure ρ = ∇w*♯𝔓_w from
 // the energy E of ρ ∝ e^{−E}, by regression on the Monge–Ampère equation: the
 // residual
@@ -86,6 +78,7 @@ type CMFMAInfo struct {
 func (c *CMFMA) Step() (info CMFMAInfo, err error) {
 	weights := c.Objective.Weights()
 	c.State.remember(weights)
+	info.Numbers = c.State.made.begin()
 	err = c.State.settle(c.iterate(&info), c.Sampler, weights, &info.CMFGenInfo)
 	return info, err
 }
@@ -100,15 +93,16 @@ func (c *CMFMA) iterate(info *CMFMAInfo) error {
 	if err := c.moveWalkers(info); err != nil {
 		return err
 	}
-	// 3. E(x)
+	// 3. E(x), and whatever else the loss asks for
 	if err := c.place(); err != nil {
 		return err
 	}
 	if err := c.evaluate(info); err != nil {
 		return err
 	}
+	if err := c.makeInputs(); err != nil {
+		return err
+	}
 	// 4. θ ← project(Adam(∇L))
-	batches := s.offered()
-	batches[BatchPoints], batches[BatchEnergy], batches[BatchSlope], batches[BatchMask] = s.points, s.energy, s.slope, s.mask
-	return s.descend(c.Objective, c.Adam, batches, &info.CMFGenInfo)
+	return s.descend(c.Objective, c.Adam, &info.CMFGenInfo)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"cmf/solvers/batch"
 	"cmf/solvers/order"
@@ -21,7 +22,9 @@ type CMFMAState struct {
 	Evaluations  int              // points at which E was evaluated so far
 
 	own, walk                   int            // points from the model and from the walkers
+	xhat                        blas32.General // the conjugates of the minibatch of the bank
 	points, energy, slope, mask blas32.General // the batch
+	sloped                      bool           // slope is of these points
 
 	usable   []int     // rows of the batch
 	energies []float32 // some of them, of which level takes the median
@@ -74,7 +77,7 @@ func NewCMFMAState(n int, shares Shares, model *CMFGenState, walkers blas32.Gene
 		return nil, fmt.Errorf("solvers: walkers of %d coordinates beside particles of %d", walkers.Cols, d)
 	}
 	s := &CMFMAState{
-		CMFGenState: model, own: own, walk: walk,
+		CMFGenState: model, own: own, walk: walk, xhat: batch.New(model.x.Rows, d),
 		points: batch.New(n, d), energy: batch.New(n, 1), slope: batch.New(n, d), mask: batch.New(n, 1),
 	}
 	if walk > 0 {
@@ -102,7 +105,7 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	s.moved.Fresh = false
 	sampler := c.Sampler
 	sampler.Preconditioner = s.preconditioner
-	info.Langevin, err = sampler.Run(c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream.Rand)
+	info.Langevin, err = sampler.Run(c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream)
 	if info.RanAway = s.ranAway(info.Langevin, err, 10); info.RanAway {
 		from := s.Partners // any points will do; the walkers' are finite
 		if s.Walkers != nil {
@@ -135,7 +138,7 @@ func (c *CMFMA) moveWalkers(info *CMFMAInfo) (err error) {
 	steps := cmp.Or(c.Langevin, 2)
 	s.Evaluations += steps * s.Walkers.Y.Rows
 	// The step adapts from the chains' own.
-	info.Walkers, err = sampling.Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(c.Energy, s.Walkers, steps, s.Stream.Rand)
+	info.Walkers, err = sampling.Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(c.Energy, s.Walkers, steps, s.Stream)
 	if errors.Is(err, potential.ErrParticles) {
 		return fmt.Errorf("solvers: %w, nor at any walker", potential.ErrEnergy)
 	}
@@ -168,7 +171,7 @@ func (c *CMFMA) place() error {
 func (c *CMFMA) evaluate(info *CMFMAInfo) error {
 	s := c.State
 	var slope blas32.General
-	if needs(c.Objective, BatchSlope) {
+	if s.sloped = slices.Contains(c.Objective.Inputs(), BatchSlope); s.sloped {
 		slope = s.slope
 	}
 	if err := c.Energy.Eval(s.points, s.energy.Data, slope); err != nil {

@@ -25,7 +25,7 @@ type dish struct {
 
 func (b *dish) Dim() int { return b.d }
 
-func (b *dish) Inputs() []string { return []string{BatchPoints, BatchEnergy, BatchMask} }
+func (b *dish) Inputs() []*Kind { return []*Kind{BatchPoints, BatchEnergy, BatchMask} }
 
 func (b *dish) Weights() []optim.Weight { return []optim.Weight{{Name: "a", Value: b.a, Grad: b.g}} }
 
@@ -46,7 +46,7 @@ func (b *dish) Eval(x blas32.General, value []float32, grad blas32.General) erro
 }
 
 // Gradient is that of the variance of r(x) = E(x) − ½a³|x|² + d·log a.
-func (b *dish) Gradient(in map[string]blas32.General) (float64, map[string]float64, error) {
+func (b *dish) Gradient(in map[*Kind]blas32.General) (float64, map[string]float64, error) {
 	x, e, m := in[BatchPoints], in[BatchEnergy], in[BatchMask]
 	a := float64(b.a[0])
 	r, dr := make([]float64, x.Rows), make([]float64, x.Rows)

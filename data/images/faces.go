@@ -1,11 +1,11 @@
 package images
 
 import (
-	rand "math/rand/v2"
 	"runtime"
 	"sync"
 
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -32,7 +32,7 @@ func drawFaces(seed, first uint64, side, n int) blas32.General {
 	for w := range workers {
 		group.Go(func() {
 			for i := w; i < n; i += workers {
-				rng := rand.New(rand.NewPCG(seed, first+uint64(i)))
+				rng := random.Seeded(seed, first+uint64(i))
 				newFace(rng).draw(canvas{batch.Row(pictures, i), side})
 			}
 		})
@@ -93,7 +93,7 @@ type face struct {
 	smile, volume                   float64
 }
 
-func newFace(rng *rand.Rand) *face {
+func newFace(rng *random.Stream) *face {
 	pick := func(palette []uint32, jitter float64) colour {
 		c := rgb(palette[rng.IntN(len(palette))])
 		tone := colour{rng.Float64(), rng.Float64(), rng.Float64()}

@@ -2,11 +2,11 @@ package images
 
 import (
 	"math"
-	rand "math/rand/v2"
 	"runtime"
 	"sync"
 
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -39,7 +39,7 @@ func drawDigits(seed, first uint64, n int) (pixels blas32.General, labels []uint
 	for w := range workers {
 		group.Go(func() {
 			for i := w; i < n; i += workers {
-				rng := rand.New(rand.NewPCG(seed, first+uint64(i)))
+				rng := random.Seeded(seed, first+uint64(i))
 				labels[i] = uint8(rng.IntN(10))
 				drawDigit(batch.Row(pixels, i), int(labels[i]), rng)
 			}
@@ -53,7 +53,7 @@ func drawDigits(seed, first uint64, n int) (pixels blas32.General, labels []uint
 type vertex struct{ x, y, r float64 }
 
 // drawDigit writes one digit into the 28×28 pixels, which must be 0.
-func drawDigit(pixels []float32, digit int, rng *rand.Rand) {
+func drawDigit(pixels []float32, digit int, rng *random.Stream) {
 	ways := skeletons[digit]
 	lines := trace(ways[rng.IntN(len(ways))])
 	hand := newHand(rng)
@@ -127,7 +127,7 @@ type hand struct {
 // wave displaces the point p by (dx, dy)·sin(⟨k, p⟩ + phase).
 type wave struct{ kx, ky, phase, dx, dy float64 }
 
-func newHand(rng *rand.Rand) *hand {
+func newHand(rng *random.Stream) *hand {
 	h := &hand{
 		aspect:    math.Exp(.16 * rng.NormFloat64()),
 		slant:     .2 + .22*clippedNormal(rng),
@@ -152,7 +152,7 @@ func newHand(rng *rand.Rand) *hand {
 }
 
 // clippedNormal is a standard normal number within ±2.5.
-func clippedNormal(rng *rand.Rand) float64 {
+func clippedNormal(rng *random.Stream) float64 {
 	return min(max(rng.NormFloat64(), -2.5), 2.5)
 }
 
@@ -173,7 +173,7 @@ func (h *hand) move(v *vertex) {
 
 // fit scales the lines into the box, ink included, and puts their centre of
 // mass near the middle of the image.
-func fit(lines [][]vertex, rng *rand.Rand) {
+func fit(lines [][]vertex, rng *random.Stream) {
 	low, high := [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{math.Inf(-1), math.Inf(-1)}
 	var mass, mx, my, width float64
 	for _, line := range lines {

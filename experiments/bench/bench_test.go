@@ -15,6 +15,7 @@ import (
 
 	"cmf/experiments/run"
 	"cmf/losses"
+	"cmf/solvers"
 	"cmf/solvers/batch"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,7 +55,7 @@ func TestBenchLogDetOfAQuadratic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copy(program.In(losses.Data).F32, b.x.Data)
+	copy(program.In(solvers.BatchData.Name).F32, b.x.Data)
 	if err := program.Run(); err != nil {
 		t.Fatal(err)
 	}

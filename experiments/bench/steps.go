@@ -7,6 +7,7 @@ import (
 	"cmf/graph/kernel"
 	"cmf/layers"
 	"cmf/losses"
+	"cmf/solvers"
 	"cmf/solvers/batch"
 	"cmf/solvers/optim"
 	"cmf/solvers/random"
@@ -85,19 +86,19 @@ func (b *bench) grad() (func() error, error) {
 
 // dual is a step of Adam on mean w(x) − mean w(x̂), with y for x̂.
 func (b *bench) dual() (func() error, error) {
-	return b.train(losses.Dual{}, map[string]blas32.General{
-		losses.Data: b.x, losses.Gibbs: b.y, losses.Conjugate: b.y, losses.Mask: b.mask(),
+	return b.train(losses.Dual{}, map[*solvers.Kind]blas32.General{
+		solvers.BatchData: b.x, solvers.BatchGibbs: b.y, solvers.BatchConjugate: b.y, solvers.BatchMask: b.mask(),
 	})
 }
 
 // pairs is a step of Adam on mean |∇w(x) − y|².
 func (b *bench) pairs() (func() error, error) {
-	return b.train(losses.Pairs{}, map[string]blas32.General{losses.Data: b.x, losses.Paired: b.y})
+	return b.train(losses.Pairs{}, map[*solvers.Kind]blas32.General{solvers.BatchData: b.x, solvers.BatchPaired: b.y})
 }
 
 // logdet is a step of Adam on Var[½|x|² − w(∇w(x)) + log det ∇²w(x)].
 func (b *bench) logdet() (func() error, error) {
-	return b.train(logDetVariance{}, map[string]blas32.General{losses.Data: b.x})
+	return b.train(logDetVariance{}, map[*solvers.Kind]blas32.General{solvers.BatchData: b.x})
 }
 
 // outer has the work of an iteration of CMFGen: ten Langevin steps, ten plain
@@ -109,11 +110,11 @@ func (b *bench) outer() (func() error, error) {
 	}
 	langevin := sampling.Langevin{Step: 1e-3, MaxCurvature: 1}
 	xhat, g := batch.New(b.x.Rows, b.x.Cols), batch.New(b.x.Rows, b.x.Cols)
-	batches := map[string]blas32.General{losses.Data: b.x, losses.Conjugate: xhat, losses.Mask: b.mask()}
+	batches := map[*solvers.Kind]blas32.General{solvers.BatchData: b.x, solvers.BatchConjugate: xhat, solvers.BatchMask: b.mask()}
 	dual, err := b.train(losses.Dual{}, batches)
 	return func() error {
 		chains.Fresh = false
-		if _, err := langevin.Run(b.evaluator, chains, 10, b.stream.Rand); err != nil {
+		if _, err := langevin.Run(b.evaluator, chains, 10, b.stream); err != nil {
 			return err
 		}
 		copy(xhat.Data, b.x.Data)
@@ -124,13 +125,13 @@ func (b *bench) outer() (func() error, error) {
 			kernel.Sub(g.Data, chains.Y.Data, g.Data)
 			kernel.Axpy(xhat.Data, .1, g.Data)
 		}
-		batches[losses.Gibbs] = chains.Y
+		batches[solvers.BatchGibbs] = chains.Y
 		return dual()
 	}, err
 }
 
 // train is a step of Adam on a term at the given batches, read at every step.
-func (b *bench) train(term losses.Term, batches map[string]blas32.General) (func() error, error) {
+func (b *bench) train(term losses.Term, batches map[*solvers.Kind]blas32.General) (func() error, error) {
 	program, trained, err := losses.Compile(b.w, losses.Sum{{Factor: 1, Term: term}}, b.x.Rows)
 	if err != nil {
 		return nil, err
@@ -142,8 +143,8 @@ func (b *bench) train(term losses.Term, batches map[string]blas32.General) (func
 		})
 	}
 	return func() error {
-		for name, batch := range batches {
-			copy(program.In(name).F32, batch.Data)
+		for kind, batch := range batches {
+			copy(program.In(kind.Name).F32, batch.Data)
 		}
 		if err := program.Run(); err != nil {
 			return err
@@ -168,10 +169,10 @@ type logDetVariance struct{}
 
 func (logDetVariance) Name() string { return "logdet" }
 
-func (logDetVariance) Inputs() []string { return []string{losses.Data} }
+func (logDetVariance) Inputs() []*solvers.Kind { return []*solvers.Kind{solvers.BatchData} }
 
-func (logDetVariance) Declare(s *graph.Scope, w layers.Potential, batch func(string) *gorgonia.Node) *gorgonia.Node {
-	x := batch(losses.Data)
+func (logDetVariance) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	x := batch(solvers.BatchData)
 	n := x.Shape()[0]
 	r := s.Scale(.5, s.SumCols(s.Square(x)))
 	r = s.Sub(r, w.Value(s, w.Gradient(s, x)))

@@ -92,7 +92,7 @@ func planePoints() (benchData, error) {
 	set, err := data.Toy("moons")
 	return benchData{
 		name:  set.Name(),
-		train: set.Sample(random.New(1, "points", 0).Rand, 100000),
+		train: set.Sample(random.New(1, "points", 0), 100000),
 		core:  config.Core{Batch: 512, LR: 5e-2, Conjugate: "bb"},
 		Problem: fit.Problem{
 			Start: layers.Start{Spread: 30}, Particles: 8192, Langevin: 5, Tolerance: 1e-3,

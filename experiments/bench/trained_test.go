@@ -13,6 +13,7 @@ import (
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/losses"
+	"cmf/solvers"
 	"cmf/solvers/batch"
 
 	"github.com/google/go-cmp/cmp"
@@ -158,9 +159,9 @@ func (b *bench) gradients(t *testing.T, work string) map[string][]float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	batches := map[string]blas32.General{losses.Data: b.x, losses.Gibbs: b.y, losses.Conjugate: b.y, losses.Paired: b.y, losses.Mask: b.mask()}
-	for _, name := range term.Inputs() {
-		copy(program.In(name).F32, batches[name].Data)
+	batches := map[*solvers.Kind]blas32.General{solvers.BatchData: b.x, solvers.BatchGibbs: b.y, solvers.BatchConjugate: b.y, solvers.BatchPaired: b.y, solvers.BatchMask: b.mask()}
+	for _, kind := range term.Inputs() {
+		copy(program.In(kind.Name).F32, batches[kind].Data)
 	}
 	if err := program.Run(); err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"image/color"
 	"image/png"
 	"math"
-	rand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"cmf/experiments/internal/exptest"
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"github.com/google/go-cmp/cmp"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -60,7 +60,7 @@ func count(img image.Image, c color.Color) (n int) {
 
 func circle(n int, seed uint64) blas32.General {
 	x := exptest.Normal(n, 2, 0, .07, seed)
-	rng := rand.New(rand.NewPCG(seed, 9))
+	rng := random.Seeded(seed, 9)
 	for i := range n {
 		s, c := math.Sincos(2 * math.Pi * rng.Float64())
 		radius := float32(1 + i%2)
@@ -155,7 +155,7 @@ func TestDrawScenes(t *testing.T) {
 
 func TestDrawScenesKeepsCirclesRound(t *testing.T) {
 	ring := exptest.Normal(40000, 2, 0, 0, 3)
-	rng := rand.New(rand.NewPCG(1, 1))
+	rng := random.Seeded(1, 1)
 	for i := range ring.Rows {
 		s, c := math.Sincos(2 * math.Pi * rng.Float64())
 		copy(batch.Row(ring, i), []float32{float32(c), float32(s)})

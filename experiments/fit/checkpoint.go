@@ -3,14 +3,12 @@ package fit
 import (
 	"encoding/hex"
 	"fmt"
-	rand "math/rand/v2"
 	"strconv"
 	"strings"
 
 	"cmf/graph"
 	"cmf/solvers/optim"
 	"cmf/solvers/potential"
-	"cmf/solvers/random"
 )
 
 // store writes all that evolves in a run: weights, optimiser, moving average,
@@ -233,10 +231,4 @@ func getMap(c *graph.Checkpoint, prefix string) map[string][]float32 {
 		}
 	}
 	return m
-}
-
-// newPCG is the generator of a named purpose.
-func newPCG(seed uint64, purpose string) *rand.PCG {
-	s := random.New(seed, purpose, 0)
-	return rand.NewPCG(s.Uint64(), s.Uint64())
 }

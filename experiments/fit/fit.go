@@ -59,6 +59,8 @@ type Problem struct {
 	// solvers.Carried. A Source that is not the Gibbs factor has none.
 	Carry mat.Symmetric
 
+	// Terms are known besides those of losses.Known. One that reads a new kind of
+	// batch brings its declaration; see solvers.Kind.
 	Terms []losses.Term
 
 	// Watch measures the model now and then; its numbers go into metrics.jsonl.

@@ -46,7 +46,7 @@ func (m *Model) Draw(n, steps int, rng *random.Stream) (*Draw, error) {
 		return nil, err
 	}
 	sampler := sampling.Langevin{Adjusted: true, Step: bank.Step, Preconditioner: m.noisePreconditioner()}
-	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
+	if _, err := sampler.Run(m.Noise, chains, steps/5, rng); err != nil {
 		return nil, fmt.Errorf("sampling: %w", err)
 	}
 	sampler.Freeze = true
@@ -55,7 +55,7 @@ func (m *Model) Draw(n, steps int, rng *random.Stream) (*Draw, error) {
 	restarted := 0
 	kept := max(8, steps-steps/5)
 	for range kept {
-		info, err := sampler.Run(m.Noise, chains, 1, rng.Rand)
+		info, err := sampler.Run(m.Noise, chains, 1, rng)
 		if err != nil {
 			return nil, fmt.Errorf("sampling: %w", err)
 		}

@@ -3,6 +3,7 @@ package fit
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"time"
@@ -61,12 +62,7 @@ func (t *tally) numbers(info stepInfo) report.Numbers {
 	for name, v := range info.Terms {
 		n["term_"+name] = v
 	}
-	if info.Marginal > 0 {
-		n["sinkhorn_marginal_error"] = info.Marginal
-	}
-	if _, ok := info.Terms["likelihood-cg-surrogate"]; ok {
-		n["probes_unsolved"] = float64(info.Unsolved)
-	}
+	maps.Copy(n, info.Numbers)
 	if v, ok := info.Terms["monge-ampere"]; ok {
 		n["residual_sd"] = math.Sqrt(v)
 		n["clipped"] = t.clipped

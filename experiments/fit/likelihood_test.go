@@ -44,8 +44,8 @@ func TestHeldOutDensityOfATrainedNetwork(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				train := set.Sample(random.New(1, "train", 0).Rand, 5000)
-				held := set.Sample(random.New(1, "held out", 0).Rand, 1000)
+				train := set.Sample(random.New(1, "train", 0), 5000)
+				held := set.Sample(random.New(1, "held out", 0), 1000)
 				law, err := exact.FitGaussian(train, 0)
 				if err != nil {
 					return err

@@ -24,7 +24,7 @@ func (m *Model) GibbsMoments(n, steps int, rng *random.Stream) ([]float64, *mat.
 		return nil, nil, err
 	}
 	sampler := sampling.Langevin{Adjusted: true, Step: m.State.Bank.Step, Preconditioner: m.noisePreconditioner()}
-	if _, err := sampler.Run(m.Noise, chains, steps/5, rng.Rand); err != nil {
+	if _, err := sampler.Run(m.Noise, chains, steps/5, rng); err != nil {
 		return nil, nil, fmt.Errorf("sampling: %w", err)
 	}
 	sampler.Freeze = true
@@ -32,7 +32,7 @@ func (m *Model) GibbsMoments(n, steps int, rng *random.Stream) ([]float64, *mat.
 	times := float64((steps - steps/5) / thin)
 	mean, square := make([]float64, bank.Cols), mat.NewSymDense(bank.Cols, nil)
 	for range int(times) {
-		if _, err := sampler.Run(m.Noise, chains, thin, rng.Rand); err != nil {
+		if _, err := sampler.Run(m.Noise, chains, thin, rng); err != nil {
 			return nil, nil, fmt.Errorf("sampling: %w", err)
 		}
 		now, cov := batch.Moments(chains.Y)

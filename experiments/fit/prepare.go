@@ -3,7 +3,6 @@ package fit
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"cmf/data"
 	"cmf/experiments/config"
@@ -66,16 +65,21 @@ func CheckLoss(c *config.Core, energy bool) error {
 	return err
 }
 
-// checkInputs sees to it that every batch which a loss reads is at hand.
+// checkInputs sees to it that the algorithm of the fit makes every batch that a loss
+// reads.
 func checkInputs(sum losses.Sum, energy bool) error {
-	ofEnergy := []string{losses.Points, losses.Energy, losses.Slope}
+	needs, here, elsewhere := "an energy, and this is a fit to samples", solvers.CheckCMFGen, solvers.CheckCMFMA
+	if energy {
+		needs, here, elsewhere = "samples, and this is a fit to an energy (monge-ampere needs none)", elsewhere, here
+	}
 	for _, t := range sum {
-		for _, name := range t.Term.Inputs() {
-			switch of := slices.Contains(ofEnergy, name); {
-			case of && !energy:
-				return fmt.Errorf("the term %s needs an energy, and this is a fit to samples", t.Term.Name())
-			case !of && energy && name != losses.Mask:
-				return fmt.Errorf("the term %s needs samples, and this is a fit to an energy; monge-ampere does not", t.Term.Name())
+		for _, kind := range t.Term.Inputs() {
+			err := here(kind)
+			switch {
+			case err != nil && elsewhere(kind) == nil:
+				return fmt.Errorf("the term %s needs %s: %w", t.Term.Name(), needs, err)
+			case err != nil:
+				return fmt.Errorf("the term %s: %w", t.Term.Name(), err)
 			}
 		}
 	}
@@ -90,7 +94,8 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		Guess:     m.objective.Guess(),
 		Langevin:  p.Langevin,
 	}
-	if m.epochs, err = data.NewEpochs(p.Train, newPCG(core.Seed, "minibatches")); err != nil {
+	seeds := random.New(core.Seed, "minibatches", 0)
+	if m.epochs, err = data.NewEpochs(p.Train, random.Seeded(seeds.Uint64(), seeds.Uint64())); err != nil {
 		return err
 	}
 	loop.Data = m.epochs

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 
 	"cmf/graph/kernel"
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 	"cmf/solvers/transport"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -118,7 +118,7 @@ func frechetGaussians(ma []float64, sa *mat.SymDense, mb []float64, sb *mat.SymD
 // y (m, d), over the given number of directions θ drawn uniformly from the unit
 // sphere; in data units. It is NaN where a row is not finite. See
 // solvers.SlicedW2.
-func SlicedW2(x, y blas32.General, directions int, rng *rand.Rand) (float64, error) {
+func SlicedW2(x, y blas32.General, directions int, rng *random.Stream) (float64, error) {
 	return ofFinite("sliced W2", x, y, func() (float64, error) { return transport.SlicedW2(x, y, directions, rng) })
 }
 

@@ -2,12 +2,12 @@ package metric
 
 import (
 	"math"
-	rand "math/rand/v2"
 	"strings"
 	"testing"
 
 	"cmf/experiments/internal/exptest"
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
@@ -172,7 +172,7 @@ func TestSinkhornDivergence(t *testing.T) {
 }
 
 func TestSlicedW2(t *testing.T) {
-	rng := func() *rand.Rand { return rand.New(rand.NewPCG(3, 1)) }
+	rng := func() *random.Stream { return random.Seeded(3, 1) }
 	x := exptest.Normal(500, 4, 0, 1, 1)
 	y := exptest.Normal(500, 4, 0, 1, 1)
 	for i := range y.Rows {
@@ -192,7 +192,7 @@ func TestMetricsGiveNaNForNaN(t *testing.T) {
 	for name, f := range map[string]func(x, y blas32.General) (float64, error){
 		"energy": EnergyDistance, "nearest": NearestNeighbourAccuracy, "Fréchet": FrechetDistance, "W2": W2Line,
 		"exact W2": ExactW2, "Sinkhorn": SinkhornDivergence,
-		"sliced": func(x, y blas32.General) (float64, error) { return SlicedW2(x, y, 3, rand.New(rand.NewPCG(1, 1))) },
+		"sliced": func(x, y blas32.General) (float64, error) { return SlicedW2(x, y, 3, random.Seeded(1, 1)) },
 	} {
 		for _, pair := range [][2]blas32.General{{x, y}, {y, x}} {
 			if v, err := f(pair[0], pair[1]); err != nil || !math.IsNaN(v) {
@@ -225,7 +225,7 @@ func TestMetricsRefuseShapes(t *testing.T) {
 				_, err := SinkhornDivergence(x, y)
 				return err
 			},
-			"sliced": func(x, y blas32.General) error { _, err := SlicedW2(x, y, 1, rand.New(rand.NewPCG(1, 1))); return err },
+			"sliced": func(x, y blas32.General) error { _, err := SlicedW2(x, y, 1, random.Seeded(1, 1)); return err },
 		} {
 			if err := f(c.x, c.y); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: error %v, want one that says %q", name, err, c.want)

@@ -28,7 +28,7 @@ func JudgeCartoons(r *run.Run, set *images.Pictures, model, gaussian blas32.Gene
 		}
 		var err error
 		// The same directions for all three.
-		if m.into["sliced_w2"], err = metric.SlicedW2(m.x, test, 256, random.New(seed, "sliced W2", 0).Rand); err != nil {
+		if m.into["sliced_w2"], err = metric.SlicedW2(m.x, test, 256, random.New(seed, "sliced W2", 0)); err != nil {
 			return err
 		}
 		// Training pictures are their own nearest ones.

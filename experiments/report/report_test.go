@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"cmf/experiments/figure"
 	"cmf/experiments/internal/exptest"
 	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -328,7 +328,7 @@ func gallery(t *testing.T) string {
 // circle are points about two circles.
 func circle(n int, seed uint64) blas32.General {
 	x := exptest.Normal(n, 2, 0, .07, seed)
-	rng := rand.New(rand.NewPCG(seed, 9))
+	rng := random.Seeded(seed, 9)
 	for i := range n {
 		s, c := math.Sincos(2 * math.Pi * rng.Float64())
 		radius := float32(1 + i%2)

@@ -88,7 +88,7 @@ func trainTiny(ctx context.Context, r *run.Run, c *tinyConfig, diary io.Writer) 
 	if err != nil {
 		return err
 	}
-	points := set.Sample(random.New(1, "points", 0).Rand, 500)
+	points := set.Sample(random.New(1, "points", 0), 500)
 	law, err := exact.FitGaussian(points, 0)
 	if err != nil {
 		return err

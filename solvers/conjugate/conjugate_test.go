@@ -3,12 +3,12 @@ package conjugate
 import (
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 	"testing"
 
 	"cmf/solvers/batch"
 	"cmf/solvers/internal/problem"
 	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"pgregory.net/rapid"
@@ -34,7 +34,7 @@ func mustSolve(tb testing.TB, c Solver, w potential.Potential, y, x blas32.Gener
 	return info
 }
 
-func fixedRand() *rand.Rand { return rand.New(rand.NewPCG(3, 5)) }
+func fixedRand() *random.Stream { return random.Seeded(3, 5) }
 
 // inverseHessian is P = ∇²w(c)⁻¹, at the centre of w's quadratic.
 func inverseHessian(tb testing.TB, w *problem.Hinges) *potential.Preconditioner {
@@ -154,7 +154,7 @@ func TestConjugateOfLogSumExp(t *testing.T) {
 func TestConjugateAcrossAKink(t *testing.T) {
 	for _, name := range conjugates {
 		for seed := range uint64(100) {
-			rng := rand.New(rand.NewPCG(seed, 0))
+			rng := random.Seeded(seed, 0)
 			w := problem.NewHinges(1, 3, 1, 10, rng)
 			y, x := problem.NormalRows(6, 1, 10, rng), problem.NormalRows(6, 1, 30, rng)
 			info := mustSolve(t, mustConjugate(t, name, 1e-3, 0), w, y, x, nil)
@@ -209,7 +209,7 @@ func TestConjugateProperties(t *testing.T) {
 		name := rapid.SampledFrom(conjugates).Draw(t, "solver")
 		d := rapid.IntRange(1, 8).Draw(t, "d")
 		n := rapid.IntRange(0, 6).Draw(t, "n")
-		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		rng := random.Seeded(rapid.Uint64().Draw(t, "seed"), 0)
 		w := problem.NewHinges(d, rapid.IntRange(0, 20).Draw(t, "hinges"), rapid.Float64Range(1, 30).Draw(t, "κ"),
 			rapid.Float64Range(0, 6).Draw(t, "sharp"), rng)
 		y := problem.NormalRows(n, d, rapid.Float64Range(0.01, 10).Draw(t, "size of y"), rng)

@@ -29,10 +29,13 @@ type HessianSolver struct {
 
 // HessianInfo tells how the solves of a batch of n rows went.
 type HessianInfo struct {
-	Residual []float32 // ‖v−Hu‖_P/‖v‖_P by the recurrence, NaN where v or H is not finite
-	Products int       // Hessian–vector products with the whole batch
-	Unsolved int       // rows above the tolerance
+	Status   []potential.Status // Stalled where w has no curvature along a direction
+	Residual []float32          // ‖v−Hu‖_P/‖v‖_P by the recurrence, NaN where v is not finite
+	Products int                // Hessian–vector products with the whole batch
 }
+
+// Unsolved counts the rows above the tolerance.
+func (h HessianInfo) Unsolved() int { return potential.Failed(h.Status) }
 
 // Solve writes u_i, of least energy ½⟨u,Hu⟩ − ⟨v,u⟩ among what was reached, into
 // the rows of u; all shapes are (n, d). A row in which v, or a product, is not
@@ -42,31 +45,46 @@ func (c *HessianSolver) Solve(w potential.Curved, x, v, u blas32.General, p *pot
 	if err := errors.Join(checkLimits(c.Tolerance, c.MaxIterations), checkSystem(w, v, x, p), checkSystem(w, v, u, p)); err != nil {
 		return HessianInfo{}, err
 	}
-	info := HessianInfo{Residual: make([]float32, x.Rows)}
-	c.start(v, u, p, &info)
+	info := HessianInfo{Status: make([]potential.Status, x.Rows), Residual: make([]float32, x.Rows)}
+	unsolved := c.start(v, u, p, &info)
 	tolerance := cmp.Or(c.Tolerance, 1e-3)
-	for limit := int(cmp.Or(float64(c.MaxIterations), float64(min(2*x.Cols, 200)))); info.Unsolved > 0 && info.Products < limit; {
+	for limit := int(cmp.Or(float64(c.MaxIterations), float64(min(2*x.Cols, 200)))); unsolved > 0 && info.Products < limit; {
 		if err := w.HessVec(x, c.q, c.hq); err != nil {
 			return HessianInfo{}, fmt.Errorf("conjugate: Hessian–vector product: %w", err)
 		}
 		info.Products++
 		for i, norm2 := range c.norm2 {
-			step := norm2 / batch.Inner(batch.Row(c.q, i), batch.Row(c.hq, i))
-			if norm2 > 0 && step > 0 && batch.Finite(step) {
+			if !(norm2 > 0) {
+				c.end(i)
+				continue
+			}
+			curvature := batch.Inner(batch.Row(c.q, i), batch.Row(c.hq, i))
+			step := norm2 / curvature
+			switch {
+			case step > 0 && batch.Finite(step):
 				batch.AddScaled(batch.Row(u, i), step, batch.Row(c.q, i))
 				batch.AddScaled(batch.Row(c.r, i), -step, batch.Row(c.hq, i))
-			} else {
+			case batch.Finite(curvature):
 				c.end(i)
+				info.Status[i] = potential.Stalled
+			default:
+				c.end(i)
+				info.Status[i] = potential.NotFinite
 			}
 		}
 		p.Apply(c.pr, c.r)
 		running := false
-		info.Unsolved = 0
+		unsolved = 0
 		for i := range c.norm2 {
 			c.turn(i, tolerance, &info)
 			running = running || c.norm2[i] > 0
-			if !(float64(info.Residual[i]) <= tolerance) {
-				info.Unsolved++
+			if float64(info.Residual[i]) <= tolerance {
+				info.Status[i] = potential.Converged
+				continue
+			}
+			unsolved++
+			if info.Status[i] == potential.Converged {
+				info.Status[i] = potential.MaxIterations
 			}
 		}
 		if !running {
@@ -76,8 +94,8 @@ func (c *HessianSolver) Solve(w potential.Curved, x, v, u blas32.General, p *pot
 	return info, nil
 }
 
-// start sets u to 0 and every direction to P·v.
-func (c *HessianSolver) start(v, u blas32.General, p *potential.Preconditioner, info *HessianInfo) {
+// start sets u to 0 and every direction to P·v, and counts the rows to solve.
+func (c *HessianSolver) start(v, u blas32.General, p *potential.Preconditioner, info *HessianInfo) (unsolved int) {
 	if n, d := v.Rows, v.Cols; c.r.Rows != n || c.r.Cols != d {
 		c.r, c.pr, c.q, c.hq = batch.New(n, d), batch.New(n, d), batch.New(n, d), batch.New(n, d)
 		c.norm2, c.first = make([]float64, n), make([]float64, n)
@@ -91,14 +109,15 @@ func (c *HessianSolver) start(v, u blas32.General, p *potential.Preconditioner, 
 		c.norm2[i], c.first[i] = norm2, norm2
 		switch {
 		case !batch.Finite(norm2):
-			info.Residual[i] = float32(math.NaN())
-			info.Unsolved++
+			info.Residual[i], info.Status[i] = float32(math.NaN()), potential.NotFinite
+			unsolved++
 			c.end(i)
 		case norm2 > 0:
-			info.Residual[i] = 1
-			info.Unsolved++
+			info.Residual[i], info.Status[i] = 1, potential.MaxIterations
+			unsolved++
 		}
 	}
+	return unsolved
 }
 
 // end takes row i out: a direction of 0 costs nothing and changes nothing.

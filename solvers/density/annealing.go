@@ -107,7 +107,7 @@ func (a Annealing) LogZ(w potential.Potential, reference *exact.Gaussian, rng *r
 			break
 		}
 		c.Step = at.step
-		move, err := sampler.Run(b, c, moves, rng.Rand)
+		move, err := sampler.Run(b, c, moves, rng)
 		if err != nil {
 			return AnnealingInfo{}, err
 		}
@@ -164,7 +164,7 @@ func layPath(w potential.Potential, reference *exact.Gaussian, n, moves int, rng
 		}
 		*c = drawn
 		b.beta, c.Fresh = next.beta, false
-		if _, err := sampler.Run(b, c, 2*moves, rng.Rand); err != nil {
+		if _, err := sampler.Run(b, c, 2*moves, rng); err != nil {
 			return fail(err)
 		}
 		next.step = c.Step

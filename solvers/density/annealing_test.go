@@ -3,7 +3,6 @@ package density
 import (
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 	"strings"
 	"testing"
 
@@ -102,7 +101,7 @@ func TestAnnealingFromTheGibbsFactor(t *testing.T) {
 // form; from references that fit, that are too narrow, too wide, or aside.
 func TestAnnealingIsHonest(t *testing.T) {
 	line := solved(t, mustMixture(t, line.Component{Weight: .5, Mean: -2, SD: .5}, line.Component{Weight: .5, Mean: 2, SD: .5}))
-	plane := problem.NewHinges(2, 12, 4, 3, rand.New(rand.NewPCG(3, 4)))
+	plane := problem.NewHinges(2, 12, 4, 3, random.Seeded(3, 4))
 	wide, narrow := exact.StandardGaussian(1), exact.StandardGaussian(1)
 	wide.Values[0], narrow.Values[0] = 9, .1
 	gaussian := randomLaw(t, 8).ConjugateMoment()

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"cmf/solvers/batch"
+	"cmf/solvers/potential"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/floats"
@@ -15,8 +16,8 @@ import (
 // Importance is a weighted sample: points x_i ~ q that stand for p ∝ e^{−E} by
 // weights ω_i ∝ e^{−E(x_i)}/q(x_i).
 type Importance struct {
-	Weights []float64 // ω_i, of sum 1
-	Failed  int       // rows of weight 0 because E or log q is not finite there
+	Weights []float64          // ω_i, of sum 1
+	Status  []potential.Status // NotFinite rows have weight 0, because E or log q is not finite there
 
 	// Size is the effective sample size as a share of n, (Σω)²/(nΣω²) in (0, 1].
 	Size float64
@@ -41,15 +42,15 @@ func NewImportance(energy []float32, logDensity []float64) (*Importance, error) 
 	if n != len(logDensity) {
 		return nil, fmt.Errorf("density: %d energies and %d log densities; they must agree", n, len(logDensity))
 	}
-	m := &Importance{Weights: make([]float64, n)}
+	m := &Importance{Weights: make([]float64, n), Status: make([]potential.Status, n)}
 	for i, e := range energy {
 		m.Weights[i] = -float64(e) - logDensity[i]
 		if !batch.Finite(m.Weights[i]) {
 			m.Weights[i] = math.Inf(-1)
-			m.Failed++
+			m.Status[i] = potential.NotFinite
 		}
 	}
-	if m.Failed == n {
+	if m.Failed() == n {
 		return nil, fmt.Errorf("density: at none of %d points are energy and log density finite", n)
 	}
 	m.Tail = paretoShape(m.Weights)
@@ -60,6 +61,9 @@ func NewImportance(energy []float32, logDensity []float64) (*Importance, error) 
 	}
 	return m, nil
 }
+
+// Failed counts the rows of weight 0 because E or log q is not finite there.
+func (m *Importance) Failed() int { return potential.Failed(m.Status) }
 
 // Resample returns the indices of n draws of the weighted sample, in increasing
 // order: the rows of nearly unweighted points. It is systematic: row i is drawn

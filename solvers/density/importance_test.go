@@ -8,6 +8,7 @@ import (
 
 	"cmf/solvers/exact"
 	"cmf/solvers/internal/problem"
+	"cmf/solvers/potential"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/floats"
@@ -61,7 +62,7 @@ func TestImportanceCountsWhatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Failed != 3 || !slices.Equal(w.Weights[1:3], []float64{0, 0}) || w.Weights[4] != 0 {
+	if w.Failed() != 3 || w.Status[0] != potential.Converged || w.Status[1] != potential.NotFinite || !slices.Equal(w.Weights[1:3], []float64{0, 0}) || w.Weights[4] != 0 {
 		t.Errorf("%+v", w)
 	}
 	problem.CloseTo(t, "size", w.Size, 2./5, 1e-12)

@@ -17,17 +17,17 @@ import (
 // that suits d up to about 1000. The determinant is taken in float64, in closed
 // form for d ≤ 2, else by Cholesky factors.
 //
-// A row whose Hessian is not finite, or not positive definite, gives NaN; failed
-// counts these.
-func LogDetHessian(w potential.Curved, x blas32.General) (logDet []float64, failed int, err error) {
+// A row whose Hessian is not finite, or not positive definite, gives NaN, and the
+// status says which.
+func LogDetHessian(w potential.Curved, x blas32.General) (logDet []float64, info Info, err error) {
 	n, d := x.Rows, x.Cols
 	if d != w.Dim() || d < 1 {
-		return nil, 0, fmt.Errorf("density: Hessians asked for at points with %d columns of a potential of dimension %d; they must agree", d, w.Dim())
+		return nil, Info{}, fmt.Errorf("density: Hessians asked for at points with %d columns of a potential of dimension %d; they must agree", d, w.Dim())
 	}
 	if err := batch.Check("the points of Hessians", x); err != nil {
-		return nil, 0, err
+		return nil, Info{}, err
 	}
-	logDet = make([]float64, n)
+	logDet, info.Status = make([]float64, n), make([]potential.Status, n)
 	group := min(n, max(4, 1024/d)) // enough products for a call, enough factors for every thread
 	at, axes, h := batch.New(group*d, d), batch.New(group*d, d), batch.New(group*d, d)
 	for r := range axes.Rows {
@@ -39,30 +39,23 @@ func LogDetHessian(w potential.Curved, x blas32.General) (logDet []float64, fail
 			copy(batch.Row(at, r), batch.Row(x, lo+r/d))
 		}
 		if err := w.HessVec(batch.Rows(at, 0, k*d), batch.Rows(axes, 0, k*d), batch.Rows(h, 0, k*d)); err != nil {
-			return nil, 0, fmt.Errorf("density: Hessian–vector products for determinants: %w", err)
+			return nil, Info{}, fmt.Errorf("density: Hessian–vector products for determinants: %w", err)
 		}
 		kernel.Parallel(k, max(1, 64/d), func(from, to int) {
 			for i := from; i < to; i++ {
-				logDet[lo+i] = logDetSPD(batch.Rows(h, i*d, (i+1)*d))
+				logDet[lo+i], info.Status[lo+i] = logDetSPD(batch.Rows(h, i*d, (i+1)*d))
 			}
 		})
 	}
-	for _, v := range logDet {
-		if math.IsNaN(v) {
-			failed++
-		}
-	}
-	return logDet, failed, nil
+	return logDet, info, nil
 }
 
 // logDetSPD is log det h, by the symmetric part of h, and NaN unless that is
 // positive definite.
-func logDetSPD(h blas32.General) float64 {
+func logDetSPD(h blas32.General) (float64, potential.Status) {
 	for i := range h.Rows {
-		for _, v := range batch.Row(h, i) {
-			if !batch.Finite(float64(v)) {
-				return math.NaN()
-			}
+		if !batch.AllFinite(batch.Row(h, i)) {
+			return math.NaN(), potential.NotFinite
 		}
 	}
 	at := func(i, j int) float64 { return (float64(batch.Row(h, i)[j]) + float64(batch.Row(h, j)[i])) / 2 }
@@ -71,7 +64,7 @@ func logDetSPD(h blas32.General) float64 {
 		return logPositive(at(0, 0))
 	case 2:
 		if !(at(0, 0) > 0) {
-			return math.NaN()
+			return math.NaN(), potential.NotConvex
 		}
 		return logPositive(at(0, 0)*at(1, 1) - at(0, 1)*at(0, 1))
 	default:
@@ -83,16 +76,16 @@ func logDetSPD(h blas32.General) float64 {
 		}
 		var chol mat.Cholesky
 		if !chol.Factorize(s) {
-			return math.NaN()
+			return math.NaN(), potential.NotConvex
 		}
-		return chol.LogDet()
+		return chol.LogDet(), potential.Converged
 	}
 }
 
 // logPositive is log v, NaN unless v is positive.
-func logPositive(v float64) float64 {
+func logPositive(v float64) (float64, potential.Status) {
 	if !(v > 0) {
-		return math.NaN()
+		return math.NaN(), potential.NotConvex
 	}
-	return math.Log(v)
+	return math.Log(v), potential.Converged
 }

@@ -3,12 +3,14 @@ package density
 import (
 	"fmt"
 	"math"
-	rand "math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"cmf/solvers/batch"
 	"cmf/solvers/internal/problem"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -16,12 +18,12 @@ import (
 // Against Hessians in float64 of a potential whose Hessian varies.
 func TestLogDetOfHinges(t *testing.T) {
 	for _, d := range []int{1, 2, 3, 17, 130} {
-		rng := rand.New(rand.NewPCG(5, uint64(d)))
+		rng := random.Seeded(5, uint64(d))
 		w := problem.NewHinges(d, 3*d, 30, 2, rng)
 		x := problem.NormalRows(7, d, 2, rng)
-		got, failed, err := LogDetHessian(w, x)
-		if err != nil || failed > 0 {
-			t.Fatalf("d = %d: %d rows failed, error %v", d, failed, err)
+		got, info, err := LogDetHessian(w, x)
+		if err != nil || info.Failed() > 0 {
+			t.Fatalf("d = %d: %d rows failed, error %v", d, info.Failed(), err)
 		}
 		for i, v := range got {
 			want, _ := mat.LogDet(w.Hessian(problem.Widened(batch.Row(x, i))))
@@ -35,9 +37,9 @@ func TestLogDetInHighDimension(t *testing.T) {
 	const d = 500
 	w := problem.RandomGaussian(t, d, 3)
 	x := problem.NormalBatch(2, d, "points")
-	got, failed, err := LogDetHessian(w, x)
-	if err != nil || failed > 0 {
-		t.Fatalf("%d rows failed, error %v", failed, err)
+	got, info, err := LogDetHessian(w, x)
+	if err != nil || info.Failed() > 0 {
+		t.Fatalf("%d rows failed, error %v", info.Failed(), err)
 	}
 	want, _ := mat.LogDet(w.H)
 	for i, v := range got {
@@ -61,9 +63,13 @@ func TestLogDetCountsWhatFails(t *testing.T) {
 		for j := range min(d, 2) {
 			batch.Row(x, 4)[j] = .1
 		}
-		got, failed, err := LogDetHessian(problem.DoubleWell{D: d}, x)
-		if err != nil || failed != 3 {
-			t.Fatalf("d = %d: %d rows failed, want 3; error %v", d, failed, err)
+		got, info, err := LogDetHessian(problem.DoubleWell{D: d}, x)
+		if err != nil || info.Failed() != 3 {
+			t.Fatalf("d = %d: %d rows failed, want 3; error %v", d, info.Failed(), err)
+		}
+		const good, flat, far = potential.Converged, potential.NotConvex, potential.NotFinite
+		if want := []potential.Status{good, flat, good, far, flat}; !slices.Equal(info.Status, want) {
+			t.Errorf("d = %d: status %v, want %v", d, info.Status, want)
 		}
 		for i, v := range got {
 			if i%2 == 0 && i < 4 {

@@ -27,31 +27,39 @@ type Pushforward struct {
 	LogZ float64
 }
 
-// LogPDF returns log q_w(x_i), in nats, for each row of x, (n, d). Rows at which
-// it is not finite are counted by failed: NaN where ∇²w is not positive definite.
-func (q Pushforward) LogPDF(x blas32.General) (logPDF []float64, failed int, err error) {
+// Info says of each row whether there is a density.
+type Info struct {
+	Status []potential.Status
+}
+
+// Failed counts the rows without one.
+func (i Info) Failed() int { return potential.Failed(i.Status) }
+
+// LogPDF returns log q_w(x_i), in nats, for each row of x, (n, d). A row at which it
+// is not finite has not converged: it is NaN where ∇²w is not positive definite.
+func (q Pushforward) LogPDF(x blas32.General) (logPDF []float64, info Info, err error) {
 	noise := q.Noise
 	if noise == nil {
 		noise = q.Potential
 	}
 	if noise.Dim() != q.Potential.Dim() {
-		return nil, 0, fmt.Errorf("density: noise of dimension %d under a potential of dimension %d; they must agree", noise.Dim(), q.Potential.Dim())
+		return nil, Info{}, fmt.Errorf("density: noise of dimension %d under a potential of dimension %d; they must agree", noise.Dim(), q.Potential.Dim())
 	}
-	if logPDF, _, err = LogDetHessian(q.Potential, x); err != nil {
-		return nil, 0, err
+	if logPDF, info, err = LogDetHessian(q.Potential, x); err != nil {
+		return nil, Info{}, err
 	}
 	y, value := batch.New(x.Rows, x.Cols), make([]float32, x.Rows)
 	if err := q.Potential.Eval(x, nil, y); err != nil {
-		return nil, 0, fmt.Errorf("density: gradients for a density: %w", err)
+		return nil, Info{}, fmt.Errorf("density: gradients for a density: %w", err)
 	}
 	if err := noise.Eval(y, value, blas32.General{}); err != nil {
-		return nil, 0, fmt.Errorf("density: energies of the noise for a density: %w", err)
+		return nil, Info{}, fmt.Errorf("density: energies of the noise for a density: %w", err)
 	}
 	for i := range logPDF {
 		logPDF[i] -= float64(value[i]) + q.LogZ
-		if !batch.Finite(logPDF[i]) {
-			failed++
+		if info.Status[i] == potential.Converged && !batch.Finite(logPDF[i]) {
+			info.Status[i] = potential.NotFinite
 		}
 	}
-	return logPDF, failed, nil
+	return logPDF, info, nil
 }

@@ -3,7 +3,6 @@ package density
 import (
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 	"testing"
 
 	"cmf/solvers/batch"
@@ -76,9 +75,9 @@ func TestDensityOfAGaussian(t *testing.T) {
 			laws[fmt.Sprintf("carried by Σ^%g", s)] = Pushforward{Potential: w, Noise: noise, LogZ: w.LogZ() + noise.LogDet()}
 		}
 		for name, q := range laws {
-			got, failed, err := q.LogPDF(x)
-			if err != nil || failed > 0 {
-				t.Fatalf("%s, d = %d: %d rows failed, error %v", name, d, failed, err)
+			got, rows, err := q.LogPDF(x)
+			if err != nil || rows.Failed() > 0 {
+				t.Fatalf("%s, d = %d: %d rows failed, error %v", name, d, rows.Failed(), err)
 			}
 			for i := range got {
 				problem.CloseTo(t, fmt.Sprintf("%s: log q in row %d at d = %d", name, i, d), got[i], want[i], 2e-5*float64(d+2))
@@ -119,9 +118,9 @@ func TestDensityOfAMixture(t *testing.T) {
 	rho := mustMixture(t, line.Component{Weight: .3, Mean: -2, SD: .5}, line.Component{Weight: .7, Mean: 1, SD: .8})
 	w := solved(t, rho)
 	x := rho.Sample(200, random.New(1, "points", 0))
-	got, failed, err := Pushforward{Potential: onLine{w}, LogZ: w.LogZ}.LogPDF(x)
-	if err != nil || failed > 0 {
-		t.Fatalf("%d rows failed, error %v", failed, err)
+	got, rows, err := Pushforward{Potential: onLine{w}, LogZ: w.LogZ}.LogPDF(x)
+	if err != nil || rows.Failed() > 0 {
+		t.Fatalf("%d rows failed, error %v", rows.Failed(), err)
 	}
 	for i, v := range got {
 		u := float64(batch.Row(x, i)[0])
@@ -132,7 +131,7 @@ func TestDensityOfAMixture(t *testing.T) {
 // q_w of an input-convex network in the plane has mass 1, with log Z_w by
 // annealing: only if map, determinant and constant agree.
 func TestDensityHasMassOne(t *testing.T) {
-	w := problem.NewHinges(2, 12, 4, 3, rand.New(rand.NewPCG(3, 4)))
+	w := problem.NewHinges(2, 12, 4, 3, random.Seeded(3, 4))
 	info, err := Annealing{}.LogZ(w, gibbsFit(t, w), random.New(1, "log Z", 0))
 	if err != nil {
 		t.Fatal(err)
@@ -144,9 +143,9 @@ func TestDensityHasMassOne(t *testing.T) {
 		batch.Row(grid, i)[0] = float32(-half + side*(float64(i%cells)+.5))
 		batch.Row(grid, i)[1] = float32(-half + side*(float64(i/cells)+.5))
 	}
-	logPDF, failed, err := Pushforward{Potential: w, LogZ: info.LogZ}.LogPDF(grid)
-	if err != nil || failed > 0 {
-		t.Fatalf("%d rows failed, error %v", failed, err)
+	logPDF, rows, err := Pushforward{Potential: w, LogZ: info.LogZ}.LogPDF(grid)
+	if err != nil || rows.Failed() > 0 {
+		t.Fatalf("%d rows failed, error %v", rows.Failed(), err)
 	}
 	var mass float64
 	for _, v := range logPDF {
@@ -164,8 +163,8 @@ func TestDensityRefuses(t *testing.T) {
 	if _, _, err := (Pushforward{Potential: problem.DoubleWell{D: 2}, Noise: potential.Normal{D: 3}}).LogPDF(batch.New(1, 2)); err == nil {
 		t.Error("noise of another dimension gave no error")
 	}
-	logPDF, failed, err := Pushforward{Potential: problem.DoubleWell{D: 2}}.LogPDF(batch.New(3, 2))
-	if err != nil || failed != 3 || !math.IsNaN(logPDF[0]) {
-		t.Errorf("where w is not convex: %v, %d failed, error %v", logPDF, failed, err)
+	logPDF, rows, err := Pushforward{Potential: problem.DoubleWell{D: 2}}.LogPDF(batch.New(3, 2))
+	if err != nil || rows.Failed() != 3 || rows.Status[0] != potential.NotConvex || !math.IsNaN(logPDF[0]) {
+		t.Errorf("where w is not convex: %v, status %v, error %v", logPDF, rows.Status, err)
 	}
 }

@@ -94,7 +94,7 @@ func conditionedGaussian(t *testing.T, d int, kappa float64, rng *random.Stream)
 	for i := range d {
 		lambda[i], mean[i] = math.Pow(kappa, float64(i)/float64(max(1, d-1))-.5), 3*rng.NormFloat64()
 	}
-	h := problem.RandomSPD(lambda, rng.Rand)
+	h := problem.RandomSPD(lambda, rng)
 	cov := mat.NewSymDense(d, nil)
 	for i := range d {
 		for j := i; j < d; j++ {
@@ -216,7 +216,7 @@ func at(t *testing.T, f func([]float64) (float64, []float64, error), x []float64
 func TestQuadraticOnBatches(t *testing.T) {
 	rng := random.New(1, "batches", 0)
 	w := conditionedGaussian(t, 7, 100, rng).ConjugateMoment()
-	x, v := problem.NormalRows(9, 7, 3, rng.Rand), problem.NormalRows(9, 7, 3, rng.Rand)
+	x, v := problem.NormalRows(9, 7, 3, rng), problem.NormalRows(9, 7, 3, rng)
 	value, grad, hv := make([]float32, 9), batch.New(9, 7), batch.New(9, 7)
 	if err := errors.Join(w.Eval(x, value, grad), w.HessVec(x, v, hv)); err != nil {
 		t.Fatal(err)

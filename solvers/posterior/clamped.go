@@ -43,18 +43,21 @@ type Clamped struct {
 	Conjugate      conjugate.Solver
 	Preconditioner *potential.Preconditioner
 
-	// Unconverged counts the conjugate solves that missed their tolerance.
-	Unconverged int
-
 	chains *sampling.Chains
 }
 
+// ClampedInfo describes one call of Clamped.Run.
+type ClampedInfo struct {
+	Acceptance  float64            // mean over the Langevin steps
+	Unconverged int                // conjugate solves that missed their tolerance, over all steps
+	Status      []potential.Status // of the last solve of each row; holds until the next Run
+}
+
 // Run takes steps steps from the points x, (n, d), in place, calling after, if
-// not nil, at the end of each; an error of after ends it. It returns the mean
-// acceptance of the Langevin steps.
-func (c *Clamped) Run(x blas32.General, steps int, rng *random.Stream, after func(step int) error) (acceptance float64, err error) {
+// not nil, at the end of each; an error of after ends it.
+func (c *Clamped) Run(x blas32.General, steps int, rng *random.Stream, after func(step int) error) (info ClampedInfo, err error) {
 	if err := c.check(x, steps); err != nil {
-		return 0, err
+		return info, err
 	}
 	noise := c.Noise
 	if noise == nil {
@@ -65,28 +68,29 @@ func (c *Clamped) Run(x blas32.General, steps int, rng *random.Stream, after fun
 	}
 	if c.chains == nil || c.chains.Y.Rows != x.Rows {
 		if c.chains, err = sampling.NewChains(x); err != nil {
-			return 0, err
+			return info, err
 		}
 	}
 	xi := make([]float32, x.Cols)
 	for t := range steps {
 		if err := c.Potential.Eval(x, nil, c.chains.Y); err != nil {
-			return 0, err
+			return info, err
 		}
 		c.chains.Fresh = false
-		info, err := c.Sampler.Run(noise, c.chains, 1, rng.Rand)
+		move, err := c.Sampler.Run(noise, c.chains, 1, rng)
 		if err != nil {
-			return 0, err
+			return info, err
 		}
-		acceptance += info.Acceptance / float64(steps)
+		info.Acceptance += move.Acceptance / float64(steps)
 		solved, err := c.Conjugate.Solve(c.Potential, c.chains.Y, x, c.Preconditioner)
 		if err != nil {
-			return 0, err
+			return info, err
 		}
+		info.Status = solved.Status
 		sigma := c.deviation(t, steps)
 		for i, status := range solved.Status {
 			if status != potential.Converged {
-				c.Unconverged++
+				info.Unconverged++
 			}
 			rng.Normals(xi)
 			to, o := batch.Row(x, i), batch.Row(c.Observed, i)
@@ -100,10 +104,10 @@ func (c *Clamped) Run(x blas32.General, steps int, rng *random.Stream, after fun
 			continue
 		}
 		if err := after(t); err != nil {
-			return 0, err
+			return info, err
 		}
 	}
-	return acceptance, nil
+	return info, nil
 }
 
 // deviation is σ_t, geometric from From to To where both are positive.

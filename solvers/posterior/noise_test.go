@@ -127,7 +127,7 @@ func TestConditionalGaussian(t *testing.T) {
 // The gradient of a posterior under hinges is that of its values.
 func TestPosteriorGradient(t *testing.T) {
 	const n, d, step = 4, 5, 1e-2
-	w := problem.NewHinges(d, 12, 10, 2, random.New(5, "hinges", 0).Rand)
+	w := problem.NewHinges(d, 12, 10, 2, random.New(5, "hinges", 0))
 	p := &Noise{
 		Potential: w, Mask: []bool{true, false, true, false, true}, Deviation: .5,
 		Observed: problem.NormalBatch(n, d, "observed"), Points: batch.New(n, d),
@@ -179,7 +179,7 @@ func TestPosteriorOfAGaussian(t *testing.T) {
 			return err
 		},
 		"Langevin": func(u *Noise, c *sampling.Chains) error {
-			_, err := sampling.Langevin{Adjusted: true, Preconditioner: preconditioner, Step: .5, Runaway: 1e9}.Run(u, c, 30, random.New(2, "sampler", 0).Rand)
+			_, err := sampling.Langevin{Adjusted: true, Preconditioner: preconditioner, Step: .5, Runaway: 1e9}.Run(u, c, 30, random.New(2, "sampler", 0))
 			return err
 		},
 	} {
@@ -209,14 +209,14 @@ func TestPosteriorOfAGaussian(t *testing.T) {
 func TestHamiltonianHasNoBias(t *testing.T) {
 	const n, lambda = 40_000, 2
 	c := problem.ChainsAt(t, n, 1, 1)
-	acceptance, err := sampling.Hamiltonian{Step: 1.6, Leaps: 2, Freeze: true}.Run(problem.ScalarEnergy{H: 1. / lambda, Q: 0}, c, 30, random.New(4, "trajectories", 0))
+	info, err := sampling.Hamiltonian{Step: 1.6, Leaps: 2, Freeze: true}.Run(problem.ScalarEnergy{H: 1. / lambda, Q: 0}, c, 30, random.New(4, "trajectories", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	problem.Within(t, "mean", problem.Moment(c, 1), 0, math.Sqrt(lambda/float64(n)))
 	problem.Within(t, "variance", problem.Moment(c, 2), lambda, lambda*math.Sqrt(2./n))
-	if acceptance < .5 || acceptance > .98 {
-		t.Errorf("the acceptance is %g: the test shows little", acceptance)
+	if a := info.Acceptance; a < .5 || a > .98 || info.Step != 1.6 {
+		t.Errorf("the acceptance is %g, the step %g: the test shows little", a, info.Step)
 	}
 	c.Fresh, batch.Row(c.Y, 7)[0] = false, float32(math.NaN())
 	if _, err := (sampling.Hamiltonian{}).Run(problem.ScalarEnergy{H: 1, Q: 0}, c, 1, random.New(4, "trajectories", 0)); err == nil || !strings.Contains(err.Error(), "particle 7") {
@@ -243,12 +243,12 @@ func TestClampedGaussian(t *testing.T) {
 		Sampler:   sampling.Langevin{Adjusted: true, Preconditioner: preconditioner, Step: .5, Runaway: 1e9},
 		Conjugate: &conjugate.LBFGS{Tolerance: 1e-5}}
 	steps := 0
-	acceptance, err := loop.Run(x, 30, random.New(6, "clamped", 0), func(int) error { steps++; return nil })
+	info, err := loop.Run(x, 30, random.New(6, "clamped", 0), func(int) error { steps++; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if steps != 30 || acceptance < .3 {
-		t.Errorf("%d steps with an acceptance of %g", steps, acceptance)
+	if steps != 30 || info.Acceptance < .3 || info.Unconverged > 0 || len(info.Status) != n {
+		t.Errorf("%d steps with an acceptance of %g; %d conjugates missed, %d rows have a status", steps, info.Acceptance, info.Unconverged, len(info.Status))
 	}
 	holds(t, x, p.hidden, mean, cov, n)
 	for i := range n {

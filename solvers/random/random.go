@@ -11,13 +11,16 @@ import (
 	rand "math/rand/v2"
 )
 
-// Stream is a seeded stream of random numbers whose state goes into a
-// checkpoint. It is used wherever a *rand.Rand is, as stream.Rand, and is not
+// Stream is a seeded stream of random numbers whose state goes into a checkpoint: a
+// rand.Rand, whose methods it has, with the generator behind it. It is the source of
+// all that draws in the module, and a rand.Source for what draws elsewhere. It is not
 // safe for concurrent use. The zero value only takes UnmarshalBinary.
 type Stream struct {
-	*rand.Rand
+	*generator
 	pcg *rand.PCG
 }
+
+type generator = rand.Rand
 
 // New returns the stream of a seed, a purpose such as "langevin", and an
 // index such as the number of a chain. The generator is PCG-DXSM (O'Neill,
@@ -30,17 +33,20 @@ func New(seed uint64, purpose string, index uint64) *Stream {
 	key = binary.BigEndian.AppendUint64(key, index)
 	key = append(key, purpose...)
 	sum := sha256.Sum256(key)
-	pcg := rand.NewPCG(binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16]))
-	return &Stream{Rand: rand.New(pcg), pcg: pcg}
+	return Seeded(binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16]))
 }
 
-// Normals fills dst with independent N(0, 1) numbers.
-func (s *Stream) Normals(dst []float32) { Normals(s.Rand, dst) }
+// Seeded returns the stream of a PCG-DXSM seeded by two words as they are, which New
+// takes from a hash.
+func Seeded(high, low uint64) *Stream {
+	pcg := rand.NewPCG(high, low)
+	return &Stream{generator: rand.New(pcg), pcg: pcg}
+}
 
 // MarshalBinary returns the state of the generator, 20 bytes.
 func (s *Stream) MarshalBinary() ([]byte, error) {
 	if s.pcg == nil {
-		return nil, fmt.Errorf("random: a zero Stream has no state; make it with NewStream")
+		return nil, fmt.Errorf("random: a zero Stream has no state; make it with New")
 	}
 	return s.pcg.MarshalBinary()
 }
@@ -52,7 +58,7 @@ func (s *Stream) UnmarshalBinary(state []byte) error {
 	if err := pcg.UnmarshalBinary(state); err != nil {
 		return fmt.Errorf("random: reading the state of a random stream: %w", err)
 	}
-	s.pcg, s.Rand = pcg, rand.New(pcg)
+	s.pcg, s.generator = pcg, rand.New(pcg)
 	return nil
 }
 
@@ -94,11 +100,11 @@ var ziggurat = func() (z [zigguratLayers]struct {
 // Normals fills dst with N(0, 1) numbers, two to a draw of 64 bits: a float32
 // has room for 24 random bits, which with the sign and the layer make 32, none
 // of them used twice.
-func Normals(rng *rand.Rand, dst []float32) {
+func (s *Stream) Normals(dst []float32) {
 	var bits uint64
 	for i := range dst {
 		if i&1 == 0 {
-			bits = rng.Uint64()
+			bits = s.Uint64()
 		} else {
 			bits >>= 32
 		}
@@ -106,7 +112,7 @@ func Normals(rng *rand.Rand, dst []float32) {
 		z := &ziggurat[layer]
 		dst[i] = float32(cell) * z.width
 		if max(cell, -cell) >= z.inside {
-			dst[i] = normalOutside(rng, layer, cell)
+			dst[i] = s.normalOutside(layer, cell)
 		}
 	}
 }
@@ -114,7 +120,7 @@ func Normals(rng *rand.Rand, dst []float32) {
 // normalOutside finishes the one draw in about eighty that falls outside a
 // layer's sure part. The conversions to float64 keep a compiler from fusing
 // products and sums, which would make the numbers depend on the machine.
-func normalOutside(rng *rand.Rand, layer uint64, cell int32) float32 {
+func (s *Stream) normalOutside(layer uint64, cell int32) float32 {
 	for {
 		z := &ziggurat[layer]
 		x := float64(float32(cell) * z.width)
@@ -122,23 +128,23 @@ func normalOutside(rng *rand.Rand, layer uint64, cell int32) float32 {
 			return float32(x)
 		}
 		if layer == 0 {
-			return float32(math.Copysign(normalTail(rng), x))
+			return float32(math.Copysign(s.normalTail(), x))
 		}
 		inner := ziggurat[layer-1].edge
-		height := z.edge + float64(rng.Float64()*(inner-z.edge))
+		height := z.edge + float64(s.Float64()*(inner-z.edge))
 		if height < math.Exp(float64(-x*x)/2) {
 			return float32(x)
 		}
-		bits := rng.Uint64()
+		bits := s.Uint64()
 		layer, cell = bits&(zigguratLayers-1), int32(bits)>>7
 	}
 }
 
 // normalTail draws |ξ| given |ξ| > tailStart (Marsaglia 1964).
-func normalTail(rng *rand.Rand) float64 {
+func (s *Stream) normalTail() float64 {
 	for {
-		x := -math.Log(1-rng.Float64()) / tailStart
-		y := -math.Log(1 - rng.Float64())
+		x := -math.Log(1-s.Float64()) / tailStart
+		y := -math.Log(1 - s.Float64())
 		if y+y > float64(x*x) {
 			return tailStart + x
 		}

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 
 	"cmf/solvers/batch"
 	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -189,7 +189,7 @@ func (c *Chains) accept(i int) {
 
 // restart puts each lost particle, in increasing order, on a healthy one drawn
 // at random.
-func (c *Chains) restart(lost []int, rng *rand.Rand, info *Info) error {
+func (c *Chains) restart(lost []int, rng *random.Stream, info *Info) error {
 	if len(lost) == 0 {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 
 	"cmf/solvers/batch"
 	"cmf/solvers/potential"
@@ -21,7 +20,7 @@ import (
 // The estimate approaches λmax at those rows from below: a step of 1/λmax leaves
 // a factor of two before ULA turns unstable. Rows without a finite answer are
 // passed over; it is an error if there is no other.
-func MaxCurvature(w potential.Potential, at blas32.General, p *potential.Preconditioner, iterations int, rng *rand.Rand) (float64, error) {
+func MaxCurvature(w potential.Potential, at blas32.General, p *potential.Preconditioner, iterations int, rng *random.Stream) (float64, error) {
 	n, d := at.Rows, at.Cols
 	if d != w.Dim() {
 		return 0, fmt.Errorf("sampling: curvature asked for at points with %d columns of a potential of dimension %d; they must agree", d, w.Dim())
@@ -37,7 +36,7 @@ func MaxCurvature(w potential.Potential, at blas32.General, p *potential.Precond
 		curved = &differenced{Potential: w}
 	}
 	v, lv, hlv := batch.New(n, d), batch.New(n, d), batch.New(n, d)
-	random.Normals(rng, v.Data)
+	rng.Normals(v.Data)
 	batch.NormaliseRows(v)
 	var lambda []float64
 	for range iterations {
@@ -61,7 +60,7 @@ func MaxCurvature(w potential.Potential, at blas32.General, p *potential.Precond
 }
 
 // curvature estimates λmax(P∇²w) at particles drawn at random.
-func (c *Chains) curvature(w potential.Potential, p *potential.Preconditioner, rng *rand.Rand) (float64, error) {
+func (c *Chains) curvature(w potential.Potential, p *potential.Preconditioner, rng *random.Stream) (float64, error) {
 	const points, iterations = 16, 10
 	at := batch.New(min(points, c.Y.Rows), c.Y.Cols)
 	for i := range at.Rows {

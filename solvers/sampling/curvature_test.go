@@ -45,7 +45,7 @@ func TestMaxCurvature(t *testing.T) {
 	for _, v := range general.Values(nil) {
 		preconditioned = max(preconditioned, real(v))
 	}
-	rng := random.New(1, "curvature", 0).Rand
+	rng := random.New(1, "curvature", 0)
 	for _, test := range []struct {
 		name string
 		w    potential.Potential

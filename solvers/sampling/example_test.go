@@ -18,7 +18,7 @@ func ExampleLangevin() {
 		log.Fatal(err)
 	}
 	mala := sampling.Langevin{Adjusted: true}
-	info, err := mala.Run(potential.Normal{D: 3}, chains, 50, random.New(1, "example", 0).Rand)
+	info, err := mala.Run(potential.Normal{D: 3}, chains, 50, random.New(1, "example", 0))
 	if err != nil {
 		log.Fatal(err)
 	}

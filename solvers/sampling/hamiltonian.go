@@ -41,21 +41,27 @@ type Hamiltonian struct {
 	Freeze bool
 }
 
-// Run takes steps trajectories from the state c, every row a chain of its own,
-// and returns their mean acceptance. A proposal that is not finite is rejected;
+// HamiltonianInfo describes one call of Hamiltonian.Run.
+type HamiltonianInfo struct {
+	Acceptance float64 // mean of min(1, α) over rows and trajectories
+	Step       float64 // ε at the end
+}
+
+// Run takes steps trajectories from the state c, every row a chain of its own.
+// A proposal that is not finite is rejected;
 // a start that is not finite is an error. After an error c is not fresh.
-func (h Hamiltonian) Run(v potential.Potential, c *Chains, steps int, rng *random.Stream) (acceptance float64, err error) {
+func (h Hamiltonian) Run(v potential.Potential, c *Chains, steps int, rng *random.Stream) (info HamiltonianInfo, err error) {
 	if err := h.check(v, c, steps); err != nil {
-		return 0, err
+		return info, err
 	}
 	if !c.Fresh {
 		if err := c.Refresh(v); err != nil {
-			return 0, err
+			return info, err
 		}
 	}
 	for i, e := range c.Value {
 		if !batch.Finite(float64(e)) || !batch.Finite(batch.Norm(batch.Row(c.Grad, i))) {
-			return 0, fmt.Errorf("sampling: the potential is not finite at particle %d, where a trajectory is to start", i)
+			return info, fmt.Errorf("sampling: the potential is not finite at particle %d, where a trajectory is to start", i)
 		}
 	}
 	defer func() { c.Fresh = err == nil }()
@@ -67,15 +73,16 @@ func (h Hamiltonian) Run(v potential.Potential, c *Chains, steps int, rng *rando
 	for range steps {
 		mean, err := h.trajectory(v, c, path, rng)
 		if err != nil {
-			return 0, err
+			return info, err
 		}
-		acceptance += mean / float64(steps)
+		info.Acceptance += mean / float64(steps)
 		if !h.Freeze {
 			c.Adaptations++
 			c.Step *= math.Exp(math.Pow(float64(c.Adaptations), -.5) * (mean - cmp.Or(h.Target, .7)))
 		}
 	}
-	return acceptance, nil
+	info.Step = c.Step
+	return info, nil
 }
 
 // trajectory proposes one trajectory and decides on it, row by row.

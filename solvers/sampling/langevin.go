@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 
 	"cmf/graph/kernel"
 	"cmf/solvers/batch"
@@ -97,7 +96,7 @@ type Info struct {
 // A particle that is not finite at the start, becomes so under ULA, or ends
 // over the energy limit is put back on a healthy one drawn at random. It is an
 // error if none is left; after an error c is not fresh.
-func (l Langevin) Run(w potential.Potential, c *Chains, steps int, rng *rand.Rand) (info Info, err error) {
+func (l Langevin) Run(w potential.Potential, c *Chains, steps int, rng *random.Stream) (info Info, err error) {
 	if err := l.check(w, c, steps); err != nil {
 		return info, err
 	}
@@ -144,9 +143,9 @@ func (l Langevin) Run(w potential.Potential, c *Chains, steps int, rng *rand.Ran
 }
 
 // propose draws z = √(2γ)ξ − γLᵀ∇w(y) and sets the proposals to y + Lz.
-func (l Langevin) propose(c *Chains, rng *rand.Rand) {
+func (l Langevin) propose(c *Chains, rng *random.Stream) {
 	gamma, scale := float32(c.Step), float32(math.Sqrt(2*c.Step))
-	random.Normals(rng, c.move.Data)
+	rng.Normals(c.move.Data)
 	kernel.Affine(c.move.Data, scale, c.move.Data, 0)
 	kernel.Axpy(c.move.Data, -gamma, c.pull.Data)
 	l.Preconditioner.Root(c.next.Y, c.move)
@@ -162,7 +161,7 @@ func (l Langevin) propose(c *Chains, rng *rand.Rand) {
 
 // decide moves each row to its proposal, under MALA with probability min(1, α),
 // and returns the mean of min(1, α).
-func (l Langevin) decide(c *Chains, rng *rand.Rand, info *Info) (float64, error) {
+func (l Langevin) decide(c *Chains, rng *random.Stream, info *Info) (float64, error) {
 	var sum float64
 	var lost []int
 	for i := range c.Y.Rows {
@@ -196,7 +195,7 @@ func (l Langevin) adapt(c *Chains, acceptance float64) {
 }
 
 // setStep gives the state its γ before the first step of a run.
-func (l Langevin) setStep(w potential.Potential, c *Chains, stale bool, rng *rand.Rand) error {
+func (l Langevin) setStep(w potential.Potential, c *Chains, stale bool, rng *random.Stream) error {
 	if c.Step > 0 && (l.Freeze || l.Adjusted) {
 		return nil
 	}

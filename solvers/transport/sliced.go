@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	rand "math/rand/v2"
 	"slices"
 
 	"cmf/graph/kernel"
@@ -27,7 +26,7 @@ const directionsAtOnce = 64
 // over directions θ drawn uniformly from the unit sphere. Rows that are not finite
 // are an error. N. Bonneel, J. Rabin, G. Peyré, H. Pfister, "Sliced and Radon
 // Wasserstein Barycenters of Measures", J. Math. Imaging Vis. 51, 2015, pages 22–45.
-func SlicedW2(x, y blas32.General, directions int, rng *rand.Rand) (float64, error) {
+func SlicedW2(x, y blas32.General, directions int, rng *random.Stream) (float64, error) {
 	if x.Rows < 1 || y.Rows < 1 || x.Cols < 1 || x.Cols != y.Cols {
 		return 0, fmt.Errorf("transport: sliced W2 of batches (%d, %d) and (%d, %d); neither may be empty and the widths must agree", x.Rows, x.Cols, y.Rows, y.Cols)
 	}
@@ -107,9 +106,9 @@ func quantileCost(x, y, work []float32) float64 {
 }
 
 // direction fills v with a uniform point of the unit sphere.
-func direction(v []float32, rng *rand.Rand) {
+func direction(v []float32, rng *random.Stream) {
 	for {
-		random.Normals(rng, v)
+		rng.Normals(v)
 		if s := math.Sqrt(batch.SumSquares(v)); s > 0 {
 			kernel.Affine(v, float32(1/s), v, 0)
 			return

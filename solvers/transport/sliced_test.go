@@ -65,7 +65,7 @@ func TestLineW2IsTheAssignmentOnALine(t *testing.T) {
 func TestSlicedW2(t *testing.T) {
 	distance := func(x, y blas32.General, directions int) float64 {
 		t.Helper()
-		d, err := SlicedW2(x, y, directions, random.New(3, "directions", 0).Rand)
+		d, err := SlicedW2(x, y, directions, random.New(3, "directions", 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,9 +96,9 @@ func TestSlicedW2(t *testing.T) {
 	}
 	x.Data[7] = float32(math.Inf(1))
 	for _, f := range []func() (float64, error){
-		func() (float64, error) { return SlicedW2(x, shifted, 3, random.New(3, "directions", 0).Rand) },
-		func() (float64, error) { return SlicedW2(shifted, shifted, 0, random.New(3, "directions", 0).Rand) },
-		func() (float64, error) { return SlicedW2(shifted, u, 3, random.New(3, "directions", 0).Rand) },
+		func() (float64, error) { return SlicedW2(x, shifted, 3, random.New(3, "directions", 0)) },
+		func() (float64, error) { return SlicedW2(shifted, shifted, 0, random.New(3, "directions", 0)) },
+		func() (float64, error) { return SlicedW2(shifted, u, 3, random.New(3, "directions", 0)) },
 	} {
 		if _, err := f(); err == nil {
 			t.Error("a point that is not finite, no direction or another width was taken")
@@ -109,7 +109,7 @@ func TestSlicedW2(t *testing.T) {
 func BenchmarkSlicedW2(b *testing.B) {
 	x, y := problem.NormalBatch(2048, 2, "x"), problem.NormalBatch(2048, 2, "y")
 	for b.Loop() {
-		if _, err := SlicedW2(x, y, 100, random.New(3, "directions", 0).Rand); err != nil {
+		if _, err := SlicedW2(x, y, 100, random.New(3, "directions", 0)); err != nil {
 			b.Fatal(err)
 		}
 	}

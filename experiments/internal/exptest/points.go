@@ -2,7 +2,8 @@ package exptest
 
 import (
 	"math"
-	rand "math/rand/v2"
+
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -13,7 +14,7 @@ func BatchOf(cols int, values ...float32) blas32.General {
 
 // Normal draws n rows of N(mean·1, sd²·I) in a matrix wider than its rows.
 func Normal(n, d int, mean, sd float64, seed uint64) blas32.General {
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := random.Seeded(seed, 0)
 	x := blas32.General{Rows: n, Cols: d, Stride: d + 3, Data: make([]float32, n*(d+3))}
 	for i := range x.Data {
 		x.Data[i] = float32(math.NaN())

@@ -29,7 +29,7 @@ var Moons = run.Definition[Config]{
 		if err != nil {
 			return err
 		}
-		points := set.Sample(random.New(c.Seed, "points", 0).Rand, 5000)
+		points := set.Sample(random.New(c.Seed, "points", 0), 5000)
 		law, err := exact.FitGaussian(points, 0)
 		if err != nil {
 			return err
@@ -52,7 +52,7 @@ var Moons = run.Definition[Config]{
 		for name, v := range draw.Checks {
 			r.Report.Metrics[name] = v
 		}
-		held := set.Sample(random.New(c.Seed, "held out", 0).Rand, 2000)
+		held := set.Sample(random.New(c.Seed, "held out", 0), 2000)
 		r.Report.Metrics["energy_distance"], err = metric.EnergyDistance(draw.Points, held)
 		return err
 	},

@@ -83,11 +83,11 @@ func ByPosterior(ctx context.Context, p *Prior, h Hole, observed blas32.General,
 		if ctx.Err() != nil {
 			return Fills{}, ctx.Err()
 		}
-		acceptance, err := sampler.Run(target, chains, 1, rng)
+		move, err := sampler.Run(target, chains, 1, rng)
 		if err != nil {
 			return Fills{}, err
 		}
-		out.acceptance += acceptance / float64(o.Trajectories)
+		out.acceptance += move.Acceptance / float64(o.Trajectories)
 		if t < o.Trajectories/3 {
 			continue
 		}
@@ -121,13 +121,13 @@ func ByClamping(ctx context.Context, p *Prior, h Hole, observed blas32.General, 
 		return Fills{}, err
 	}
 	out := newFills(x.Rows, h)
-	out.acceptance, err = loop.Run(x, o.Clamped, rng, func(t int) error {
+	info, err := loop.Run(x, o.Clamped, rng, func(t int) error {
 		if t < o.Clamped/3 {
 			return ctx.Err()
 		}
 		return errors.Join(ctx.Err(), out.add(p, x))
 	})
-	out.missed = float64(loop.Unconverged) / float64(x.Rows*o.Clamped)
+	out.acceptance, out.missed = info.Acceptance, float64(info.Unconverged)/float64(x.Rows*o.Clamped)
 	return out, err
 }
 

@@ -2,11 +2,11 @@ package problem
 
 import (
 	"math"
-	rand "math/rand/v2"
 	"slices"
 
 	"cmf/solvers/batch"
 	"cmf/solvers/potential"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -191,7 +191,7 @@ func (w *LogSumExp) Eval(x blas32.General, value []float32, grad blas32.General)
 }
 
 // NewQuadratic has eigenvalues from 1/√κ to √κ, equally far apart on a log scale.
-func NewQuadratic(d int, kappa float64, rng *rand.Rand) *Hinges {
+func NewQuadratic(d int, kappa float64, rng *random.Stream) *Hinges {
 	lambda := make([]float64, d)
 	for i := range lambda {
 		lambda[i] = math.Pow(kappa, float64(i)/float64(max(1, d-1))-0.5)
@@ -200,7 +200,7 @@ func NewQuadratic(d int, kappa float64, rng *rand.Rand) *Hinges {
 }
 
 // NewHinges adds k hinges to a quadratic, of slopes about sharp.
-func NewHinges(d, k int, kappa, sharp float64, rng *rand.Rand) *Hinges {
+func NewHinges(d, k int, kappa, sharp float64, rng *random.Stream) *Hinges {
 	w := NewQuadratic(d, kappa, rng)
 	w.A = batch.New(k, d)
 	for i := range w.A.Data {
@@ -215,7 +215,7 @@ func NewHinges(d, k int, kappa, sharp float64, rng *rand.Rand) *Hinges {
 }
 
 // RandomSPD is Q·diag(λ)·Qᵀ for a random orthogonal Q.
-func RandomSPD(lambda []float64, rng *rand.Rand) blas32.General {
+func RandomSPD(lambda []float64, rng *random.Stream) blas32.General {
 	d := len(lambda)
 	a := mat.NewDense(d, d, nil)
 	a.Apply(func(int, int, float64) float64 { return rng.NormFloat64() }, a)
@@ -249,10 +249,10 @@ func product(x, m blas32.General, t blas.Transpose, dst blas32.General) {
 
 func logistic(t float64) float64 { return 1 / (1 + math.Exp(-t)) }
 
-func NormalRow(d int, rng *rand.Rand) []float32 { return NormalRows(1, d, 1, rng).Data }
+func NormalRow(d int, rng *random.Stream) []float32 { return NormalRows(1, d, 1, rng).Data }
 
 // NormalRows is an (n, d) batch of N(0, size²) numbers.
-func NormalRows(n, d int, size float64, rng *rand.Rand) blas32.General {
+func NormalRows(n, d int, size float64, rng *random.Stream) blas32.General {
 	b := batch.New(n, d)
 	for i := range b.Data {
 		b.Data[i] = float32(size * rng.NormFloat64())

@@ -27,13 +27,13 @@ func (b *bowl) HessVec(_, v, hv blas32.General) error {
 // Probes are signs, differ from step to step, and are solved for.
 func TestCMFGenOffersProbes(t *testing.T) {
 	c, f := newLoop(t)
-	f.inputs = []string{BatchProbe, BatchSolved}
+	f.inputs = []*Kind{BatchProbe, BatchSolved}
 	f.s[0] = .25
 	var last []float32
 	for range 3 {
 		s := slices.Clone(f.s)
-		if info, err := c.Step(); err != nil || info.Unsolved != 0 {
-			t.Fatalf("%d probes unsolved, error %v", info.Unsolved, err)
+		if info, err := c.Step(); err != nil || info.Numbers["probes_unsolved"] != 0 {
+			t.Fatalf("%g probes unsolved, error %v", info.Numbers["probes_unsolved"], err)
 		}
 		probe, solved := f.seen[BatchProbe], f.seen[BatchSolved]
 		var sum float64
@@ -60,7 +60,7 @@ func TestCMFGenOffersProbes(t *testing.T) {
 // partners a permutation of y.
 func TestCMFGenOffersPartners(t *testing.T) {
 	c, f := newLoop(t)
-	f.inputs = []string{BatchBarycentre, BatchPaired}
+	f.inputs = []*Kind{BatchBarycentre, BatchPaired}
 	info, err := c.Step()
 	if err != nil {
 		t.Fatal(err)
@@ -74,8 +74,8 @@ func TestCMFGenOffersPartners(t *testing.T) {
 			t.Fatalf("entry %d of the barycentres is %v, want %v", i, v, want.Data[i])
 		}
 	}
-	if !(info.Marginal > 0 && info.Marginal < 2e-3) {
-		t.Errorf("the marginal error is %g", info.Marginal)
+	if marginal := info.Numbers["sinkhorn_marginal_error"]; !(marginal > 0 && marginal < 2e-3) {
+		t.Errorf("the marginal error is %g", marginal)
 	}
 	sorted := func(b blas32.General) []float32 { return slices.Sorted(slices.Values(b.Data)) }
 	if !slices.Equal(sorted(f.seen[BatchPaired]), sorted(f.seen[BatchGibbs])) {
