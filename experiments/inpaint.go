@@ -100,7 +100,7 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 	for _, name := range c.holes() {
 		h := picture.NewHole(name, c.Seed)
 		r.Progress.Log.Info("filling", "hole", name, "digits", c.Digits, "draws", c.Draws)
-		shown, err := judge.references(r, p, h, observed)
+		shown, err := judge.references(ctx, r, p, h, observed)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"context"
 	"math"
 
 	"cmf/experiments/figure"
@@ -48,14 +49,14 @@ func (p *inpaintPicture) add(title string, x blas32.General, columns int) {
 
 // references fills a hole without the model: by the mean of training digits, by
 // the one nearest in what is observed, and by Gaussian conditional means.
-func (j *inpaintJudge) references(r *run.Run, p *prior, h picture.Hole, observed blas32.General) (*inpaintPicture, error) {
+func (j *inpaintJudge) references(ctx context.Context, r *run.Run, p *prior, h picture.Hole, observed blas32.General) (*inpaintPicture, error) {
 	n := j.truth.Rows
 	average, seen := batch.New(n, picture.Pixels), keepObserved(batch.New(n, picture.Pixels), j.truth, h)
 	mean := batch.Means(j.train)
 	for i := range average.Data {
 		average.Data[i] = float32(mean[i%picture.Pixels])
 	}
-	nearest, err := j.nearest(h)
+	nearest, err := j.nearest(ctx, h)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func (j *inpaintJudge) references(r *run.Run, p *prior, h picture.Hole, observed
 
 // nearest completes each digit by the training digit nearest to it in what is
 // observed.
-func (j *inpaintJudge) nearest(h picture.Hole) (blas32.General, error) {
+func (j *inpaintJudge) nearest(ctx context.Context, h picture.Hole) (blas32.General, error) {
 	masked := func(x blas32.General) blas32.General {
 		out := batch.New(x.Rows, x.Cols)
 		for i := range x.Rows {
@@ -131,7 +132,7 @@ func (j *inpaintJudge) nearest(h picture.Hole) (blas32.General, error) {
 		}
 		return out
 	}
-	_, index, err := metric.NearestDistance(masked(j.truth), masked(j.train))
+	_, index, err := metric.NearestDistance(ctx, masked(j.truth), masked(j.train))
 	if err != nil {
 		return blas32.General{}, err
 	}

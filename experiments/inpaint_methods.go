@@ -2,7 +2,6 @@ package experiments
 
 import (
 	"context"
-	"errors"
 
 	"cmf/experiments/picture"
 	"cmf/solvers/batch"
@@ -66,10 +65,7 @@ func fillByPosterior(ctx context.Context, p *prior, h picture.Hole, observed bla
 	out := newFills(x.Rows, h)
 	solved := batch.New(x.Rows, x.Cols)
 	for t := range c.Trajectories {
-		if ctx.Err() != nil {
-			return fills{}, ctx.Err()
-		}
-		acceptance, err := sampler.Run(target, chains, 1, rng)
+		acceptance, err := sampler.Run(ctx, target, chains, 1, rng)
 		if err != nil {
 			return fills{}, err
 		}
@@ -79,7 +75,7 @@ func fillByPosterior(ctx context.Context, p *prior, h picture.Hole, observed bla
 		}
 		// A trajectory that was rejected has left its own end in Points.
 		copy(solved.Data, target.Points.Data)
-		if _, err := target.Conjugate.Solve(p.w, chains.Y, solved, p.preconditioner); err != nil {
+		if _, err := target.Conjugate.Solve(ctx, p.w, chains.Y, solved, p.preconditioner); err != nil {
 			return fills{}, err
 		}
 		if err := out.add(p, solved); err != nil {
@@ -107,11 +103,11 @@ func fillByClamping(ctx context.Context, p *prior, h picture.Hole, observed blas
 		return fills{}, err
 	}
 	out := newFills(x.Rows, h)
-	out.acceptance, err = loop.Run(x, c.Clamped, rng, func(t int) error {
+	out.acceptance, err = loop.Run(ctx, x, c.Clamped, rng, func(t int) error {
 		if t < c.Clamped/3 {
-			return ctx.Err()
+			return nil
 		}
-		return errors.Join(ctx.Err(), out.add(p, x))
+		return out.add(p, x)
 	})
 	out.missed = float64(loop.Unconverged) / float64(x.Rows*c.Clamped)
 	return out, err

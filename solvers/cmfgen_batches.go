@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,7 +73,7 @@ func (c *CMFGen) conjugates(index []int, info *CMFGenInfo) (err error) {
 			}
 		}
 	}
-	if info.Conjugate, err = c.Conjugate.Solve(c.Potential, s.moved.Y, s.xhat, s.preconditioner); err != nil {
+	if info.Conjugate, err = c.Conjugate.Solve(context.Background(), c.Potential, s.moved.Y, s.xhat, s.preconditioner); err != nil {
 		return err
 	}
 	batch.Scatter(s.Partners, s.xhat, index)

@@ -165,7 +165,7 @@ var bare = run.Definition[bareConfig]{
 		if err != nil {
 			return err
 		}
-		draw, err := model.Draw(10000, 200, random.New(c.Seed, "generation", 0))
+		draw, err := model.Draw(ctx, 10000, 200, random.New(c.Seed, "generation", 0))
 		if err != nil {
 			return err
 		}

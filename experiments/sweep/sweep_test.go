@@ -111,7 +111,7 @@ func trainTiny(ctx context.Context, r *run.Run, c *tinyConfig, diary io.Writer) 
 		return err
 	}
 	r.Report.Metrics["w2"] = .1
-	draw, err := m.Draw(64, 20, random.New(c.Seed, "generation", 0))
+	draw, err := m.Draw(ctx, 64, 20, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}

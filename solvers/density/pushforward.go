@@ -4,6 +4,7 @@
 package density
 
 import (
+	"context"
 	"fmt"
 
 	"cmf/solvers/batch"
@@ -28,8 +29,9 @@ type Pushforward struct {
 }
 
 // LogPDF returns log q_w(x_i), in nats, for each row of x, (n, d). Rows at which
-// it is not finite are counted by failed: NaN where ∇²w is not positive definite.
-func (q Pushforward) LogPDF(x blas32.General) (logPDF []float64, failed int, err error) {
+// it is not finite are counted by failed: NaN where ∇²w is not positive definite. The
+// end of ctx is an error; see LogDetHessian.
+func (q Pushforward) LogPDF(ctx context.Context, x blas32.General) (logPDF []float64, failed int, err error) {
 	noise := q.Noise
 	if noise == nil {
 		noise = q.Potential
@@ -37,7 +39,7 @@ func (q Pushforward) LogPDF(x blas32.General) (logPDF []float64, failed int, err
 	if noise.Dim() != q.Potential.Dim() {
 		return nil, 0, fmt.Errorf("density: noise of dimension %d under a potential of dimension %d; they must agree", noise.Dim(), q.Potential.Dim())
 	}
-	if logPDF, _, err = LogDetHessian(q.Potential, x); err != nil {
+	if logPDF, _, err = LogDetHessian(ctx, q.Potential, x); err != nil {
 		return nil, 0, err
 	}
 	y, value := batch.New(x.Rows, x.Cols), make([]float32, x.Rows)

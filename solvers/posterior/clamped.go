@@ -1,6 +1,7 @@
 package posterior
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -50,9 +51,9 @@ type Clamped struct {
 }
 
 // Run takes steps steps from the points x, (n, d), in place, calling after, if
-// not nil, at the end of each; an error of after ends it. It returns the mean
-// acceptance of the Langevin steps.
-func (c *Clamped) Run(x blas32.General, steps int, rng *random.Stream, after func(step int) error) (acceptance float64, err error) {
+// not nil, at the end of each; an error of after, or the end of ctx, ends it. It
+// returns the mean acceptance of the Langevin steps.
+func (c *Clamped) Run(ctx context.Context, x blas32.General, steps int, rng *random.Stream, after func(step int) error) (acceptance float64, err error) {
 	if err := c.check(x, steps); err != nil {
 		return 0, err
 	}
@@ -74,12 +75,12 @@ func (c *Clamped) Run(x blas32.General, steps int, rng *random.Stream, after fun
 			return 0, err
 		}
 		c.chains.Fresh = false
-		info, err := c.Sampler.Run(noise, c.chains, 1, rng.Rand)
+		info, err := c.Sampler.Run(ctx, noise, c.chains, 1, rng.Rand)
 		if err != nil {
 			return 0, err
 		}
 		acceptance += info.Acceptance / float64(steps)
-		solved, err := c.Conjugate.Solve(c.Potential, c.chains.Y, x, c.Preconditioner)
+		solved, err := c.Conjugate.Solve(ctx, c.Potential, c.chains.Y, x, c.Preconditioner)
 		if err != nil {
 			return 0, err
 		}

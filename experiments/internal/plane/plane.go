@@ -45,7 +45,7 @@ var Moons = run.Definition[Config]{
 		if err != nil || !model.Finished {
 			return err
 		}
-		draw, err := model.Draw(500, 100, random.New(c.Seed, "generation", 0))
+		draw, err := model.Draw(ctx, 500, 100, random.New(c.Seed, "generation", 0))
 		if err != nil {
 			return err
 		}
