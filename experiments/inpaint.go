@@ -112,10 +112,6 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 			{"clamped", "clamped (B)", fillByClamping},
 		} {
 			f, err := m.draw(ctx, p, h, observed, c, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(picture.HoleNames, name))))
-			if ctx.Err() != nil {
-				r.Report.Stopped = "interrupted while filling the hole " + name
-				return nil
-			}
 			if err != nil {
 				return fmt.Errorf("filling the hole %s by the method %s: %w", name, m.name, err)
 			}

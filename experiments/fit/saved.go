@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"cmf/data/units"
+	"cmf/experiments/report"
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/solvers"
@@ -128,7 +129,7 @@ func ModelOf(c *graph.Checkpoint) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{params: w.Params(), Origin: *o, Finished: true}
+	m := &Model{params: w.Params(), Origin: *o, Stop: report.Stop{Reason: report.Finished}, Finished: true}
 	if m.Evaluator, err = layers.NewEvaluator(w); err != nil {
 		return nil, err
 	}

@@ -63,6 +63,16 @@ type Config struct {
 	Dataset string `default:"moons" desc:"2-D set"`
 }
 
+// At is a hook that does something after a step.
+func At(step int, do func()) fit.Hook {
+	return fit.Hook{Step: func(l *fit.Loop) error {
+		if l.Step() == step {
+			do()
+		}
+		return nil
+	}}
+}
+
 func Run(t *testing.T, variables ...string) (*run.Run, error) {
 	t.Helper()
 	t.Setenv("CMF_OUT", t.TempDir())
