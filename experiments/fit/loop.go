@@ -37,7 +37,9 @@ func (l *Loop) Step() int { return l.Model.State.Step }
 // Halt asks training to end after this step, in words that say why, such as "the
 // distance to held-out points no longer falls". What follows training is made.
 func (l *Loop) Halt(why string) {
-	l.end(report.Halted, fmt.Sprintf("halted at step %d of %d: %s", l.Step(), l.Of, why))
+	if l.Step() < l.Of {
+		l.end(report.Halted, fmt.Sprintf("halted at step %d of %d: %s", l.Step(), l.Of, why))
+	}
 }
 
 // Stopped is how training ended; its Reason is empty while it goes on.

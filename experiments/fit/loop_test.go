@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -14,8 +15,11 @@ import (
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/exptest"
 	"cmf/experiments/internal/plane"
+	"cmf/experiments/metric"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -49,6 +53,15 @@ func TestHooksAreCalledInOrder(t *testing.T) {
 	want := []string{"a start 0", "b start 0", "a step 1", "a step 2", "a step 3", "b step 3", "a step 4", "a end 4finished", "b end 4finished"}
 	if diff := cmp.Diff(want, called); diff != "" {
 		t.Errorf("calls (−want +got):\n%s", diff)
+	}
+	late := fit.Hook{Step: func(l *fit.Loop) error {
+		if l.Step() == l.Of {
+			l.Halt("nothing is left to spare")
+		}
+		return nil
+	}}
+	if r, err := executePlane(t, late); err != nil || r.Report.Stop.Reason != report.Finished {
+		t.Errorf("halted at the last step: stop %+v, error %v", r.Report.Stop, err)
 	}
 	if want := (report.Stop{Reason: report.Finished, Step: 4, Of: 4}); r.Report.Stop != want {
 		t.Errorf("stop %+v, want %+v", r.Report.Stop, want)
@@ -138,6 +151,27 @@ func TestHookFails(t *testing.T) {
 			t.Errorf("the error %v does not name the checkpoint", err)
 		}
 	}
+}
+
+// A hook that halts training once the points of the bank come no nearer to held-out
+// ones for a thousand steps.
+func ExampleHook() {
+	held := exact.StandardGaussian(2).Sample(1000, random.New(1, "held out", 0))
+	nearest, at := math.Inf(1), 0
+	early := fit.Hook{Every: 100, Step: func(l *fit.Loop) error {
+		distance, err := metric.EnergyDistance(l.Model.State.Partners, held)
+		if err != nil {
+			return err
+		}
+		if distance < nearest {
+			nearest, at = distance, l.Step()
+		}
+		if l.Step()-at >= 1000 {
+			l.Halt("the energy distance no longer falls")
+		}
+		return nil
+	}}
+	_ = fit.Problem{Hooks: []fit.Hook{early}} // and what there is to learn
 }
 
 // CMF_MINUTES ends training, and what follows is made.
