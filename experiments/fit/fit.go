@@ -92,7 +92,8 @@ type Model struct {
 // Fit trains by CMFGen, or by CMFMA from an energy, until CMF_STEPS, CMF_MINUTES, a
 // hook or the end of the context ends it, logs, and leaves checkpoint.safetensors and,
 // for other runtimes, model.onnx: w and ∇w in the units of Train, with the averaged
-// weights. How it ended is the model's Stop and, unless it finished, the report's.
+// weights. How it ended is the model's Stop, and the report's unless an earlier fit of
+// the run ended early and this one did not.
 //
 // Before the first step, now and then, and at the end it writes the checkpoint and a
 // report that says how to go on: whenever the process is killed, CMF_RESUME goes on
@@ -154,8 +155,8 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if m.Stop.Reason == report.Interrupted {
 		m.Stop.Text = interruptedAt(r, m.State.Step, core.Steps)
 	}
-	if m.Stop.Reason != report.Finished || r.Report.Stop.Reason == "" {
-		r.Report.Stop = m.Stop
+	if was := r.Report.Stop.Reason; m.Stop.Reason != report.Finished || was == "" || was == report.Finished {
+		r.Report.Stop = m.Stop // an earlier fit that was ended early is not forgotten
 	}
 	if p.Decay > 0 && m.State.Step > 0 {
 		if err := m.average.Swap(m.objective.Weights()); err != nil {
