@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -144,7 +145,7 @@ func (w *Inverse) Sample(n int, rng *random.Stream) (blas32.General, error) {
 	sampler := sampling.Langevin{Adjusted: true, Step: .5, Preconditioner: w.metric, Decay: .6}
 	steps := settle
 	for done := 0; done < n; done += start.Rows {
-		if _, err := sampler.Run(w, chains, steps, rng); err != nil {
+		if _, err := sampler.Run(context.Background(), w, chains, steps, rng); err != nil {
 			return x, fmt.Errorf("inverse problem: sampling: %w", err)
 		}
 		sampler.Freeze, steps = true, thin
@@ -153,7 +154,7 @@ func (w *Inverse) Sample(n int, rng *random.Stream) (blas32.General, error) {
 	// ∇w is near (typical Hessian)·x.
 	w.metric.Apply(x, y)
 	solver := &conjugate.LBFGS{Tolerance: 1e-5, MaxIterations: 400}
-	info, err := solver.Solve(w, y, x, w.metric)
+	info, err := solver.Solve(context.Background(), w, y, x, w.metric)
 	if err != nil {
 		return x, fmt.Errorf("inverse problem: conjugates: %w", err)
 	}

@@ -118,7 +118,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 		return err
 	}
 	r.Progress.Log.Info("generating", "pictures", c.Samples)
-	draw, err := model.Draw(c.Samples, c.Mixing, random.New(c.Seed, "generation", 0))
+	draw, err := model.Draw(ctx, c.Samples, c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err != nil {
 		return err
 	}
-	if err := picture.JudgeCartoons(r, set, faces, gaussian, c.Seed); err != nil {
+	if err := picture.JudgeCartoons(ctx, r, set, faces, gaussian, c.Seed); err != nil {
 		return err
 	}
 	if err := r.SaveSamples(faces); err != nil {
@@ -148,7 +148,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err := picture.DrawCartoons(r, set, noise, faces, gaussian); err != nil || c.Source == "gaussian" {
 		return err
 	}
-	return picture.NoiseStudy{Gibbs: noise, Data: u.train, Pixels: u.Pictures, Tiles: picture.CartoonTiles(set.Side), Seed: c.Seed}.Report(r)
+	return picture.NoiseStudy{Gibbs: noise, Data: u.train, Pixels: u.Pictures, Tiles: picture.CartoonTiles(set.Side), Seed: c.Seed}.Report(ctx, r)
 }
 
 // loadCartoons reads the Cartoon Set or draws the stand-in, and says which.

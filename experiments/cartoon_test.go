@@ -62,7 +62,7 @@ func checkSavedCartoons(t *testing.T, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	draw, err := m.Draw(64, 20, random.New(1, "generation", 0))
+	draw, err := m.Draw(t.Context(), 64, 20, random.New(1, "generation", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func checkSavedCartoons(t *testing.T, folder string) {
 			t.Errorf("coordinate %d is %g, from its picture %g", k, v, back.Data[k])
 		}
 	}
-	logPDF, info, err := m.LogPDF(batch.Rows(pictures, 0, 4), random.New(1, "log Z", 0))
+	logPDF, info, err := m.LogPDF(t.Context(), batch.Rows(pictures, 0, 4), random.New(1, "log Z", 0))
 	if err != nil || !batch.AllFinite(logPDF) || !batch.AllFinite([]float64{info.LogZ}) {
 		t.Errorf("log densities %v with log Z %g, error %v", logPDF, info.LogZ, err)
 	}

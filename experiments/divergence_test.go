@@ -197,8 +197,8 @@ func TestDivergedRun(t *testing.T) {
 		if err := json.Unmarshal(text, &left); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(left.Stopped, report.Diverged) || !strings.Contains(left.Stopped, variable) || left.Metrics["train_restored_weights"] != 3 {
-			t.Errorf("the report says %q and metrics %v", left.Stopped, left.Metrics)
+		if left.Stop.Reason != report.Diverged || !strings.Contains(left.Stop.Text, variable) || left.Metrics["train_restored_weights"] != 3 {
+			t.Errorf("the report says %+v and metrics %v", left.Stop, left.Metrics)
 		}
 		for name, w := range exptest.LoadCheckpoint(t, folder).Tensors {
 			for _, v := range w.F32 {

@@ -7,7 +7,7 @@
 // What they are made of lies below, each package of the next:
 //
 //	picture, sweep  what experiments on pictures share, and picture/inpaint; ablations
-//	fit             trains a potential; the model that comes of it, drawn from, saved, loaded
+//	fit             trains a potential, with hooks beside its steps; the model that comes of it, drawn from, saved, loaded
 //	run             an experiment as a command: its configuration, its folder, its progress
 //	report          report.json, index.html, metrics.jsonl, TensorBoard
 //	figure          pictures

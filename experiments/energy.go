@@ -126,7 +126,7 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyConfig, e solvers.Ene
 	if err != nil || !model.Finished {
 		return err
 	}
-	found, err := t.judge(r, c, model)
+	found, err := t.judge(ctx, r, c, model)
 	if err != nil {
 		return err
 	}
@@ -134,5 +134,5 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyConfig, e solvers.Ene
 		return err
 	}
 	energyPage(r, t)
-	return t.drawFigure3(r, found)
+	return t.drawFigure3(ctx, r, found)
 }

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"context"
 	"math"
 
 	"cmf/experiments/figure"
@@ -31,12 +32,12 @@ func energyPage(r *run.Run, t *energyTarget) {
 }
 
 // drawFigure3 draws the paper's Figure 3 in the plane, and curves on the line.
-func (t *energyTarget) drawFigure3(r *run.Run, fit *energyFit) error {
+func (t *energyTarget) drawFigure3(ctx context.Context, r *run.Run, fit *energyFit) error {
 	switch t.energy.Dim() {
 	case 1:
-		return t.drawLine(r, fit)
+		return t.drawLine(ctx, r, fit)
 	case 2:
-		return t.drawPlane(r, fit)
+		return t.drawPlane(ctx, r, fit)
 	}
 	return nil
 }
@@ -44,10 +45,10 @@ func (t *energyTarget) drawFigure3(r *run.Run, fit *energyFit) error {
 // shown is how far above its least value an energy is drawn; beyond, all is white.
 const shown = 10
 
-func (t *energyTarget) drawPlane(r *run.Run, fit *energyFit) error {
+func (t *energyTarget) drawPlane(ctx context.Context, r *run.Run, fit *energyFit) error {
 	box := t.frame()
 	learned := func(x blas32.General, value []float32) error {
-		logq, _, err := fit.density.LogPDF(x)
+		logq, _, err := fit.density.LogPDF(ctx, x)
 		for i, l := range logq {
 			value[i] = float32(-l)
 		}
@@ -79,7 +80,7 @@ func (t *energyTarget) drawPlane(r *run.Run, fit *energyFit) error {
 }
 
 // drawLine draws both energies and w, and the samples' histogram.
-func (t *energyTarget) drawLine(r *run.Run, fit *energyFit) error {
+func (t *energyTarget) drawLine(ctx context.Context, r *run.Run, fit *energyFit) error {
 	b := t.frame()
 	const n = 801
 	x := batch.New(n, 1)
@@ -95,7 +96,7 @@ func (t *energyTarget) drawLine(r *run.Run, fit *energyFit) error {
 	if err := fit.density.Potential.Eval(x, w, blas32.General{}); err != nil {
 		return err
 	}
-	logq, _, err := fit.density.LogPDF(x)
+	logq, _, err := fit.density.LogPDF(ctx, x)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"context"
 	"math"
 
 	"cmf/data"
@@ -25,8 +26,8 @@ type energyFit struct {
 
 // judge measures the density, the weights and the points of a model against E, and
 // against exact points where there are any.
-func (t *energyTarget) judge(r *run.Run, c *EnergyConfig, m *fit.Model) (*energyFit, error) {
-	draw, err := m.Draw(c.Sets*c.Samples, c.Chain, random.New(c.Seed, "generation", 0))
+func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyConfig, m *fit.Model) (*energyFit, error) {
+	draw, err := m.Draw(ctx, c.Sets*c.Samples, c.Chain, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return nil, err
 	}
@@ -37,13 +38,13 @@ func (t *energyTarget) judge(r *run.Run, c *EnergyConfig, m *fit.Model) (*energy
 		}
 	}
 	fit := &energyFit{draw: draw, density: density.Pushforward{Potential: m.Evaluator}}
-	z, err := m.GibbsLogZ(c.Sets*c.Samples, random.New(c.Seed, "annealing", 0))
+	z, err := m.GibbsLogZ(ctx, c.Sets*c.Samples, random.New(c.Seed, "annealing", 0))
 	if err != nil {
 		return nil, err
 	}
 	fit.density.LogZ, metrics["gibbs_log_z"], metrics["gibbs_log_z_se"] = z.LogZ, z.LogZ, z.Error
 
-	residual, energy, logq, err := t.residual(fit.density, draw.Points)
+	residual, energy, logq, err := t.residual(ctx, fit.density, draw.Points)
 	if err != nil {
 		return nil, err
 	}
@@ -62,21 +63,21 @@ func (t *energyTarget) judge(r *run.Run, c *EnergyConfig, m *fit.Model) (*energy
 		metrics["log_z_error"] = math.Abs(weights.LogZ - t.logZ)
 	}
 	if t.grid != nil {
-		if metrics["kl_grid"], err = t.divergence(fit.density); err != nil {
+		if metrics["kl_grid"], err = t.divergence(ctx, fit.density); err != nil {
 			return nil, err
 		}
 	}
-	return fit, t.compare(r, c, fit)
+	return fit, t.compare(ctx, r, c, fit)
 }
 
 // residual is the standard deviation of E + log q_w over the rows of x at which it
 // is finite, with both parts.
-func (t *energyTarget) residual(q density.Pushforward, x blas32.General) (sd float64, energy []float32, logq []float64, err error) {
+func (t *energyTarget) residual(ctx context.Context, q density.Pushforward, x blas32.General) (sd float64, energy []float32, logq []float64, err error) {
 	energy = make([]float32, x.Rows)
 	if err := t.energy.Eval(x, energy, blas32.General{}); err != nil {
 		return 0, nil, nil, err
 	}
-	if logq, _, err = q.LogPDF(x); err != nil {
+	if logq, _, err = q.LogPDF(ctx, x); err != nil {
 		return 0, nil, nil, err
 	}
 	var finite []float64
@@ -90,7 +91,7 @@ func (t *energyTarget) residual(q density.Pushforward, x blas32.General) (sd flo
 
 // compare holds points against exact ones, those against each other being the
 // floor.
-func (t *energyTarget) compare(r *run.Run, c *EnergyConfig, fit *energyFit) error {
+func (t *energyTarget) compare(ctx context.Context, r *run.Run, c *EnergyConfig, fit *energyFit) error {
 	if t.sample == nil {
 		return nil
 	}
@@ -98,11 +99,11 @@ func (t *energyTarget) compare(r *run.Run, c *EnergyConfig, fit *energyFit) erro
 	exact := t.sample(n, random.New(c.Seed, "exact points", 0))
 	other := t.sample(n, random.New(c.Seed, "exact points", 1))
 	var err error
-	if r.Report.Metrics["residual_sd_exact"], _, _, err = t.residual(fit.density, exact); err != nil {
+	if r.Report.Metrics["residual_sd_exact"], _, _, err = t.residual(ctx, fit.density, exact); err != nil {
 		return err
 	}
 	// The baseline: as many chains as points, at as many evaluations as training.
-	walk, err := t.explore(c.Samples, int(r.Report.Metrics["energy_evaluations"]), random.New(c.Seed, "baseline", 0))
+	walk, err := t.explore(ctx, c.Samples, int(r.Report.Metrics["energy_evaluations"]), random.New(c.Seed, "baseline", 0))
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (t *energyTarget) compare(r *run.Run, c *EnergyConfig, fit *energyFit) erro
 		{r.Report.Metrics, "w2", fit.draw.Points}, {r.Report.Metrics, "w2_corrected", fit.corrected},
 		{r.Report.Floor, "w2", other}, {r.Report.Baseline, "w2", walk.points},
 	} {
-		if v.into[v.name], err = setsW2(v.points, exact, c.Samples); err != nil {
+		if v.into[v.name], err = setsW2(ctx, v.points, exact, c.Samples); err != nil {
 			return err
 		}
 	}
@@ -124,10 +125,13 @@ func (t *energyTarget) compare(r *run.Run, c *EnergyConfig, fit *energyFit) erro
 
 // setsW2 is the root mean square of ExactW2 over sets of n rows of x and of y; x may
 // have fewer sets, which then serve again.
-func setsW2(x, y blas32.General, n int) (float64, error) {
+func setsW2(ctx context.Context, x, y blas32.General, n int) (float64, error) {
 	var sum float64
 	sets := y.Rows / n
 	for k := range sets {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
 		i := k % (x.Rows / n) * n
 		v, err := metric.ExactW2(batch.Rows(x, i, i+n), batch.Rows(y, k*n, (k+1)*n))
 		if err != nil {
@@ -139,7 +143,7 @@ func setsW2(x, y blas32.General, n int) (float64, error) {
 }
 
 // divergence is KL(ρ‖q_w) by quadrature.
-func (t *energyTarget) divergence(q density.Pushforward) (float64, error) {
+func (t *energyTarget) divergence(ctx context.Context, q density.Pushforward) (float64, error) {
 	const negligible = 25 // below the largest log density
 	cells := 153
 	if t.energy.Dim() == 1 {
@@ -159,7 +163,7 @@ func (t *energyTarget) divergence(q density.Pushforward) (float64, error) {
 			held = append(held, i)
 		}
 	}
-	logq, _, err := q.LogPDF(batch.Gathered(grid.Centres(), held))
+	logq, _, err := q.LogPDF(ctx, batch.Gathered(grid.Centres(), held))
 	if err != nil {
 		return 0, err
 	}

@@ -68,7 +68,7 @@ func newEnergyTarget(r *run.Run, e solvers.Energy) (*energyTarget, error) {
 // E that knows no more than its box.
 func (t *energyTarget) fit(ctx context.Context, r *run.Run, core *config.Core, p fit.Problem) (*fit.Model, error) {
 	const points, evaluations = 2048, 100 * 2048
-	first, err := t.explore(points, evaluations, random.New(core.Seed, "exploration", 0))
+	first, err := t.explore(ctx, points, evaluations, random.New(core.Seed, "exploration", 0))
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ type explored struct {
 }
 
 // explore runs n chains so that E is evaluated at about so many points.
-func (t *energyTarget) explore(n, evaluations int, rng *random.Stream) (explored, error) {
+func (t *energyTarget) explore(ctx context.Context, n, evaluations int, rng *random.Stream) (explored, error) {
 	start, err := t.start(n, rng)
 	if err != nil {
 		return explored{}, err
@@ -107,7 +107,7 @@ func (t *energyTarget) explore(n, evaluations int, rng *random.Stream) (explored
 	_, cov := batch.Moments(start)
 	sampler := sampling.Langevin{Adjusted: true, Step: .1 * mat.Trace(cov) / float64(start.Cols), Decay: .6}
 	steps := max(1, evaluations/n-startTries)
-	if _, err := sampler.Run(t.energy, chains, steps, rng); err != nil {
+	if _, err := sampler.Run(ctx, t.energy, chains, steps, rng); err != nil {
 		return explored{}, fmt.Errorf("MALA on the energy: %w", err)
 	}
 	return explored{chains.Y, n * (startTries + steps)}, nil

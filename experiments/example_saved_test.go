@@ -44,16 +44,17 @@ func execute[T any](d run.Definition[T], use func(r *run.Run) error) error {
 func ExampleLoadModel() {
 	os.Setenv("CMF_STEPS", "150")
 	defer os.Unsetenv("CMF_STEPS")
+	ctx := context.Background()
 	err := execute(Moons, func(r *run.Run) error {
 		model, err := fit.LoadModel(filepath.Join(r.Folder, "checkpoint.safetensors"))
 		if err != nil {
 			return err
 		}
-		draw, err := model.Draw(500, 100, random.New(7, "generation", 0))
+		draw, err := model.Draw(ctx, 500, 100, random.New(7, "generation", 0))
 		if err != nil {
 			return err
 		}
-		again, err := model.Draw(500, 100, random.New(7, "generation", 0))
+		again, err := model.Draw(ctx, 500, 100, random.New(7, "generation", 0))
 		if err != nil {
 			return err
 		}
@@ -64,7 +65,7 @@ func ExampleLoadModel() {
 			return err
 		}
 		fresh := moons.Sample(random.New(7, "moons", 0), 1000)
-		logPDF, info, err := model.LogPDF(fresh, random.New(7, "log Z", 0))
+		logPDF, info, err := model.LogPDF(ctx, fresh, random.New(7, "log Z", 0))
 		if err != nil {
 			return err
 		}
@@ -122,11 +123,11 @@ var Valley = run.Definition[MoonsConfig]{
 		if err != nil || !model.Finished {
 			return err
 		}
-		draw, err := model.Draw(2000, 100, random.New(c.Seed, "generation", 0))
+		draw, err := model.Draw(ctx, 2000, 100, random.New(c.Seed, "generation", 0))
 		if err != nil {
 			return err
 		}
-		logPDF, _, err := model.LogPDF(draw.Points, random.New(c.Seed, "log Z", 0))
+		logPDF, _, err := model.LogPDF(ctx, draw.Points, random.New(c.Seed, "log Z", 0))
 		if err != nil {
 			return err
 		}

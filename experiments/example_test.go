@@ -45,7 +45,7 @@ var Moons = run.Definition[MoonsConfig]{
 		if err != nil || !model.Finished {
 			return err
 		}
-		draw, err := model.Draw(1000, 200, random.New(c.Seed, "generation", 0))
+		draw, err := model.Draw(ctx, 1000, 200, random.New(c.Seed, "generation", 0))
 		if err != nil {
 			return err
 		}

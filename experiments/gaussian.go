@@ -147,13 +147,13 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 	if metrics["cmfgen.uvp_percent"], err = metric.PotentialUVP(model.Evaluator, truth, held); err != nil {
 		return err
 	}
-	mean, cov, err := model.GibbsMoments(2000, c.Chain, random.New(c.Seed, "Gibbs factor", 0))
+	mean, cov, err := model.GibbsMoments(ctx, 2000, c.Chain, random.New(c.Seed, "Gibbs factor", 0))
 	if err != nil {
 		return err
 	}
 	metrics["cmfgen.gibbs_mean_error"] = floats.Distance(mean, gibbs.Mean, 2)
 	metrics["cmfgen.gibbs_cov_rel_error"] = relativeError(cov, gibbs.Power(1))
-	draw, err := model.Draw(4000, c.Chain, random.New(c.Seed, "generation", 0))
+	draw, err := model.Draw(ctx, 4000, c.Chain, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}

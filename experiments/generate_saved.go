@@ -42,7 +42,7 @@ var Generate = run.Definition[GenerateConfig]{
 	Do:      doGenerate,
 }
 
-func doGenerate(_ context.Context, r *run.Run, c *GenerateConfig) error {
+func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 	m, err := fit.LoadModel(c.Checkpoint)
 	if err != nil {
 		return fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
@@ -54,22 +54,22 @@ func doGenerate(_ context.Context, r *run.Run, c *GenerateConfig) error {
 		r.Note("The checkpoint names no units: points and densities are in those that the model was learned in.")
 	}
 	if c.Count > 0 {
-		if err := generate(r, m, c); err != nil {
+		if err := generate(ctx, r, m, c); err != nil {
 			return err
 		}
 	}
 	if c.Points == "" {
 		return nil
 	}
-	if err := evaluate(r, m, c); err != nil {
+	if err := evaluate(ctx, r, m, c); err != nil {
 		return fmt.Errorf("CMF_POINTS=%s: %w", c.Points, err)
 	}
 	return nil
 }
 
 // generate writes points and the Gibbs samples that they are the images of.
-func generate(r *run.Run, m *fit.Model, c *GenerateConfig) error {
-	draw, err := m.Draw(c.Count, c.Mixing, random.New(c.Seed, "generation", 0))
+func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
+	draw, err := m.Draw(ctx, c.Count, c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
@@ -91,14 +91,14 @@ func generate(r *run.Run, m *fit.Model, c *GenerateConfig) error {
 		r.AddFigure("points.png", "Histogram of generated points.")
 		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: form.Name(0), Y: "density"}, batch.Column(x, 0), 0)
 	case 2:
-		return drawPlane(r, m, draw, figure.Cloud{Name: "generated", Points: draw.Points})
+		return drawPlane(ctx, r, m, draw, figure.Cloud{Name: "generated", Points: draw.Points})
 	}
 	// In the data's units already.
 	return drawPoints(r, units.Affine{}, form, figure.Cloud{Name: "generated", Points: x})
 }
 
 // evaluate writes log densities and gradients at the points of CMF_POINTS.
-func evaluate(r *run.Run, m *fit.Model, c *GenerateConfig) error {
+func evaluate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
 	x, read, err := loadPoints(c.Points)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func evaluate(r *run.Run, m *fit.Model, c *GenerateConfig) error {
 	case read.Columns != nil && form.Columns != nil && !slices.Equal(read.Columns, form.Columns):
 		return fmt.Errorf("its columns are %q, and the model's %q; give them in that order", read.Columns, form.Columns)
 	}
-	l, z, err := m.DensityAt(x, random.New(c.Seed, "annealing", 0))
+	l, z, err := m.DensityAt(ctx, x, random.New(c.Seed, "annealing", 0))
 	if err != nil {
 		return err
 	}

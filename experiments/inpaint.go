@@ -101,7 +101,7 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 	for _, name := range c.holes() {
 		h := inpaint.NewHole(name, c.Seed)
 		r.Progress.Log.Info("filling", "hole", name, "digits", c.Digits, "draws", c.Draws)
-		shown, err := judge.References(r, p, h, observed)
+		shown, err := judge.References(ctx, r, p, h, observed)
 		if err != nil {
 			return err
 		}
@@ -113,10 +113,6 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 			{"clamped", "clamped (B)", inpaint.ByClamping},
 		} {
 			f, err := m.fill(ctx, p, h, observed, options, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(inpaint.HoleNames, name))))
-			if ctx.Err() != nil {
-				r.Report.Stopped = "interrupted while filling the hole " + name
-				return nil
-			}
 			if err != nil {
 				return fmt.Errorf("filling the hole %s by the method %s: %w", name, m.name, err)
 			}

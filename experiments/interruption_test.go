@@ -328,8 +328,8 @@ func numbersOf(t *testing.T, out string) map[string]report.Numbers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Stopped != "" {
-		t.Errorf("%s: stopped: %s", out, r.Stopped)
+	if r.Stop.Reason != report.Finished {
+		t.Errorf("%s: stopped: %+v", out, r.Stop)
 	}
 	for _, numbers := range []report.Numbers{r.Metrics, r.Floor, r.Baseline} {
 		maps.DeleteFunc(numbers, func(name string, v float64) bool { return strings.HasSuffix(name, "seconds") || v != v })

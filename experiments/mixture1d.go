@@ -173,7 +173,7 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, numbers)
-	draw, err := model.Draw(c.Samples, 100, random.New(c.Seed, "generation", 0))
+	draw, err := model.Draw(ctx, c.Samples, 100, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}

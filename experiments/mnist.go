@@ -78,7 +78,7 @@ func doMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 		return err
 	}
 	r.Progress.Log.Info("generating", "digits", c.Samples)
-	draw, err := model.Draw(c.Samples, c.Mixing, random.New(c.Seed, "generation", 0))
+	draw, err := model.Draw(ctx, c.Samples, c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func doMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 	if err != nil {
 		return err
 	}
-	if err := judge.Fill(r, generated, gaussian); err != nil {
+	if err := judge.Fill(ctx, r, generated, gaussian); err != nil {
 		return err
 	}
 	for name, v := range draw.Checks {
@@ -100,7 +100,7 @@ func doMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 		r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("The noise is y = Σˢz, z of the Gibbs factor, with the digits' covariance Σ and s = %g (CMF_CARRY): the plain method in the coordinates Σ^{s/2}x. Gibbs samples in figures and files are y.", c.Carry))
 	}
 	if c.Likelihood > 0 {
-		if err := picture.JudgeLikelihood(r, model, digits, c.Likelihood, c.Noise, c.Seed); err != nil {
+		if err := picture.JudgeLikelihood(ctx, r, model, digits, c.Likelihood, c.Noise, c.Seed); err != nil {
 			return err
 		}
 	}
@@ -113,5 +113,5 @@ func doMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 	if err := judge.DrawClasses(r, generated, gaussian); err != nil || c.Source == "gaussian" {
 		return err
 	}
-	return picture.NoiseStudy{Gibbs: draw.Gibbs, Data: digits.Train, Pixels: digits.Pixels, Tiles: picture.DigitTiles, Seed: c.Seed}.Report(r)
+	return picture.NoiseStudy{Gibbs: draw.Gibbs, Data: digits.Train, Pixels: digits.Pixels, Tiles: picture.DigitTiles, Seed: c.Seed}.Report(ctx, r)
 }

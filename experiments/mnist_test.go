@@ -13,6 +13,7 @@ import (
 
 	"cmf/data"
 	"cmf/experiments/fit"
+	"cmf/experiments/internal/plane"
 	"cmf/experiments/picture"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -122,18 +123,13 @@ func TestResumeIsExact(t *testing.T) {
 	}
 	part := small(t)
 	interrupted, cancel := context.WithCancel(t.Context())
-	fit.AfterStep = func(step int) {
-		if step == 7 {
-			cancel()
-		}
-	}
-	defer func() { fit.AfterStep = nil }()
-	r, _, err := execute(t, interrupted)
+	defer cancel()
+	r, _, err := execute(t, fit.WithHooks(interrupted, plane.At(7, cancel)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(r.Report.Stopped, "interrupted at step 7") {
-		t.Errorf("the report says %q", r.Report.Stopped)
+	if stop := r.Report.Stop; stop.Reason != report.Interrupted || stop.Step != 7 || !strings.Contains(stop.Text, "CMF_RESUME="+filepath.Join(part, "checkpoint.safetensors")) {
+		t.Errorf("the report says %+v", stop)
 	}
 	rest := small(t, "CMF_RESUME", filepath.Join(part, "checkpoint.safetensors"))
 	if _, _, err := execute(t, t.Context()); err != nil {

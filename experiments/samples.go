@@ -91,7 +91,7 @@ func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 	}
 	n := min(s.held.Rows, 2048, s.train.Rows)
 	r.Progress.Log.Info("generating", "points", max(c.Count, n))
-	draw, err := model.Draw(max(c.Count, n), c.Mixing, random.New(c.Seed, "generation", 0))
+	draw, err := model.Draw(ctx, max(c.Count, n), c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
@@ -101,13 +101,13 @@ func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 	}
 	gaussian := s.law.Sample(n, random.New(c.Seed, "Gaussian fit", 0))
 	r.Progress.Log.Info("judging", "held-out rows", n)
-	if err := s.judge(r, batch.Rows(draw.Points, 0, n), gaussian); err != nil {
+	if err := s.judge(ctx, r, batch.Rows(draw.Points, 0, n), gaussian); err != nil {
 		return err
 	}
-	if err := s.judgeDensity(r, model, c.Seed); err != nil {
+	if err := s.judgeDensity(ctx, r, model, c.Seed); err != nil {
 		return err
 	}
-	return s.draw(r, model, draw, gaussian)
+	return s.draw(ctx, r, model, draw, gaussian)
 }
 
 // limitSteps ends the default run on few rows after so many passes over them:

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -22,15 +23,15 @@ import (
 const shownPoints = 2000
 
 // draw draws held-out rows beside generated ones.
-func (s *pointSet) draw(r *run.Run, m *fit.Model, d *fit.Draw, gaussian blas32.General) error {
+func (s *pointSet) draw(ctx context.Context, r *run.Run, m *fit.Model, d *fit.Draw, gaussian blas32.General) error {
 	held := figure.Cloud{Name: "held out", Points: s.held}
 	generated := figure.Cloud{Name: "generated", Points: d.Points}
 	fit := figure.Cloud{Name: "Gaussian fit", Points: gaussian}
 	if s.train.Cols == 2 {
-		return drawPlane(r, m, d, held, generated, fit)
+		return drawPlane(ctx, r, m, d, held, generated, fit)
 	}
 	if s.train.Cols == 1 {
-		return drawLine(r, m, s.law, held, generated)
+		return drawLine(ctx, r, m, s.law, held, generated)
 	}
 	return drawPoints(r, s.units, s.form, held, generated, fit)
 }
@@ -50,7 +51,7 @@ func axesOf(m *fit.Model) []figure.Axis {
 
 // drawPlane draws clouds, the Gibbs factor and the density. Both axes are alike
 // in units of learning; but for the Gibbs factor they are labelled in the data's.
-func drawPlane(r *run.Run, m *fit.Model, d *fit.Draw, clouds ...figure.Cloud) error {
+func drawPlane(ctx context.Context, r *run.Run, m *fit.Model, d *fit.Draw, clouds ...figure.Cloud) error {
 	level := func(x blas32.General, value []float32) error { return m.Evaluator.Eval(x, value, blas32.General{}) }
 	axes := axesOf(m)
 	shown := clouds[0].Points.Rows
@@ -65,7 +66,7 @@ func drawPlane(r *run.Run, m *fit.Model, d *fit.Draw, clouds ...figure.Cloud) er
 	scenes = slices.Insert(scenes, 1, figure.Scene{Title: "w and its Gibbs factor", Axes: []figure.Axis{{Name: "units of learning"}, {Name: "units of learning"}}, Field: level, Clouds: []figure.Cloud{{Name: "Gibbs samples", Points: batch.First(d.Gibbs, shown)}}})
 	scenes = append(scenes, figure.Scene{Title: "density", Heat: true, Axes: axes, Field: func(x blas32.General, value []float32) error {
 		// Up to a constant: log Z is not needed.
-		logPDF, _, err := density.Pushforward{Potential: m.Evaluator, Noise: m.Noise}.LogPDF(x)
+		logPDF, _, err := density.Pushforward{Potential: m.Evaluator, Noise: m.Noise}.LogPDF(ctx, x)
 		if err != nil {
 			return err
 		}
@@ -84,7 +85,7 @@ func drawPlane(r *run.Run, m *fit.Model, d *fit.Draw, clouds ...figure.Cloud) er
 
 // drawLine draws histograms of held-out and generated points under the learned
 // density and the Gaussian's.
-func drawLine(r *run.Run, m *fit.Model, law *exact.Gaussian, held, generated figure.Cloud) error {
+func drawLine(ctx context.Context, r *run.Run, m *fit.Model, law *exact.Gaussian, held, generated figure.Cloud) error {
 	const n = 400
 	values := batch.Column(held.Points, 0)
 	low, high := float64(slices.Min(values)), float64(slices.Max(values))
@@ -96,7 +97,7 @@ func drawLine(r *run.Run, m *fit.Model, law *exact.Gaussian, held, generated fig
 	if err != nil {
 		return err
 	}
-	learned, err := m.Density(z, random.New(1, "figure", 0))
+	learned, err := m.Density(ctx, z, random.New(1, "figure", 0))
 	if err != nil {
 		return err
 	}

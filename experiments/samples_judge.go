@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -18,7 +19,7 @@ import (
 
 // judge compares generated points, those of the Gaussian fit and rows that were
 // learned from, the floor, with as many held-out rows; all in units of learning.
-func (s *pointSet) judge(r *run.Run, points, gaussian blas32.General) error {
+func (s *pointSet) judge(ctx context.Context, r *run.Run, points, gaussian blas32.General) error {
 	n := points.Rows
 	truth := batch.Rows(s.held, 0, n)
 	for _, m := range []struct {
@@ -29,7 +30,7 @@ func (s *pointSet) judge(r *run.Run, points, gaussian blas32.General) error {
 		{gaussian, r.Report.Baseline},
 		{batch.Rows(s.train, 0, n), r.Report.Floor},
 	} {
-		if err := s.compare(m.z, truth, m.into); err != nil {
+		if err := s.compare(ctx, m.z, truth, m.into); err != nil {
 			return err
 		}
 	}
@@ -51,7 +52,7 @@ func (s *pointSet) judge(r *run.Run, points, gaussian blas32.General) error {
 
 // compare measures points z against the truth in the data's units, and where
 // columns have scales of their own, in units of learning too.
-func (s *pointSet) compare(z, truth blas32.General, into report.Numbers) error {
+func (s *pointSet) compare(ctx context.Context, z, truth blas32.General, into report.Numbers) error {
 	x, err := s.units.Data(z, nil)
 	if err != nil {
 		return err
@@ -60,15 +61,18 @@ func (s *pointSet) compare(z, truth blas32.General, into report.Numbers) error {
 	if err != nil {
 		return err
 	}
-	if err := compareSamples(x, held, "", into); err != nil || !s.ownScales() {
+	if err := compareSamples(ctx, x, held, "", into); err != nil || !s.ownScales() {
 		return err
 	}
-	return compareSamples(z, truth, "_standard", into)
+	return compareSamples(ctx, z, truth, "_standard", into)
 }
 
 // compareSamples puts the distances between two samples of one size under their names
 // with a suffix.
-func compareSamples(x, truth blas32.General, suffix string, into report.Numbers) (err error) {
+func compareSamples(ctx context.Context, x, truth blas32.General, suffix string, into report.Numbers) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if into["energy_distance"+suffix], err = metric.EnergyDistance(x, truth); err != nil {
 		return err
 	}
@@ -96,13 +100,13 @@ func (s *pointSet) scales() []float64 {
 
 // judgeDensity reports the log-likelihood of held-out rows, and writes them with
 // their log densities.
-func (s *pointSet) judgeDensity(r *run.Run, m *fit.Model, seed uint64) error {
+func (s *pointSet) judgeDensity(ctx context.Context, r *run.Run, m *fit.Model, seed uint64) error {
 	d := s.held.Cols
 	// A log det takes d³ operations: seconds in all.
 	n := min(s.held.Rows, max(64, int(1e11/math.Pow(float64(d), 3))))
 	z := batch.Rows(s.held, 0, n)
 	r.Progress.Log.Info("densities", "held-out rows", n)
-	l, err := m.Density(z, random.New(seed, "annealing", 0))
+	l, err := m.Density(ctx, z, random.New(seed, "annealing", 0))
 	if err != nil {
 		return err
 	}

@@ -270,7 +270,7 @@ func TestLogPDFOnTheLine(t *testing.T) {
 	for i := range n {
 		x.Data[i] = float32(5000 + half*(2*(float64(i)+.5)/n-1))
 	}
-	logPDF, info, err := m.LogPDF(x, random.New(1, "log Z", 0))
+	logPDF, info, err := m.LogPDF(t.Context(), x, random.New(1, "log Z", 0))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func TestSavedCarry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	draw, err := m.Draw(64, 20, random.New(1, "generation", 0))
+	draw, err := m.Draw(t.Context(), 64, 20, random.New(1, "generation", 0))
 	if err != nil {
 		t.Fatal(err)
 	}

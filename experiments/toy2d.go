@@ -98,12 +98,12 @@ func doToy2D(ctx context.Context, r *run.Run, c *Toy2DConfig) error {
 		other = figure.Scene{Title: "from N(0, I)", Clouds: []figure.Cloud{{Name: "generated", Points: drawn.Points}}}
 	}
 	r.Progress.Log.Info("judging", "pairs of samples", len(p.held), "points", p.samples())
-	if err := p.judge(r, draw.Points, other.Clouds[0].Points); err != nil {
+	if err := p.judge(ctx, r, draw.Points, other.Clouds[0].Points); err != nil {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
 	other.Clouds[0].Points = batch.Rows(other.Clouds[0].Points, 0, p.samples())
-	return p.draw(r, model, draw, other, film)
+	return p.draw(ctx, r, model, draw, other, film)
 }
 
 // learn fits a network to the points and generates as many as are judged. The
@@ -138,7 +138,7 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 	if err != nil || !model.Finished {
 		return nil, nil, err
 	}
-	draw, err := model.Draw(len(p.held)*p.samples(), c.Mixing, random.New(c.Seed, "generation", 0))
+	draw, err := model.Draw(ctx, len(p.held)*p.samples(), c.Mixing, random.New(c.Seed, "generation", 0))
 	return model, draw, err
 }
 
@@ -154,7 +154,7 @@ func (p *planar) watch(film *figure.Film) func(m *fit.Model) (report.Numbers, er
 
 // judge measures generated points, those of the baseline, and the data's own
 // floor; all in the units of the data.
-func (p *planar) judge(r *run.Run, model, baseline blas32.General) error {
+func (p *planar) judge(ctx context.Context, r *run.Run, model, baseline blas32.General) error {
 	n := p.samples()
 	floor := batch.New(n*len(p.held), 2)
 	for k, pair := range p.held {
@@ -169,7 +169,7 @@ func (p *planar) judge(r *run.Run, model, baseline blas32.General) error {
 		{floor, r.Report.Floor},
 	} {
 		for k, pair := range p.held {
-			numbers, err := distances(batch.Rows(m.points, k*n, (k+1)*n), pair.truth)
+			numbers, err := distances(ctx, batch.Rows(m.points, k*n, (k+1)*n), pair.truth)
 			if err != nil {
 				return err
 			}
@@ -195,7 +195,7 @@ func (p *planar) judge(r *run.Run, model, baseline blas32.General) error {
 }
 
 // distances compares the sample x with the sample truth of the same size.
-func distances(x, truth blas32.General) (report.Numbers, error) {
+func distances(ctx context.Context, x, truth blas32.General) (report.Numbers, error) {
 	numbers := report.Numbers{}
 	for _, m := range []struct {
 		name string
@@ -209,6 +209,9 @@ func distances(x, truth blas32.General) (report.Numbers, error) {
 		{"sinkhorn", metric.SinkhornDivergence},
 		{"nn_accuracy", metric.NearestNeighbourAccuracy},
 	} {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		v, err := m.of(x, truth)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.name, err)

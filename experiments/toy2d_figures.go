@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -18,7 +19,7 @@ import (
 )
 
 // draw draws Figure 4's row, the map and the animation.
-func (p *planar) draw(r *run.Run, m *fit.Model, draw *fit.Draw, other figure.Scene, film *figure.Film) error {
+func (p *planar) draw(ctx context.Context, r *run.Run, m *fit.Model, draw *fit.Draw, other figure.Scene, film *figure.Film) error {
 	n := p.samples()
 	data, gibbs, points := p.learning(p.held[0].truth), batch.Rows(draw.Gibbs, 0, n), batch.Rows(draw.Points, 0, n)
 	level := func(x blas32.General, value []float32) error { return m.Evaluator.Eval(x, value, blas32.General{}) }
@@ -33,7 +34,7 @@ func (p *planar) draw(r *run.Run, m *fit.Model, draw *fit.Draw, other figure.Sce
 		return err
 	}
 	r.LeadFigure("figure4.png", "Figure 4: held-out data; level sets of the learned potential w with samples y of its Gibbs factor 𝔓_w ∝ e^{−w}; generated points ∇w*(y); the baseline's.")
-	if err := p.drawMap(r, m, box, data, draw); err != nil {
+	if err := p.drawMap(ctx, r, m, box, data, draw); err != nil {
 		return err
 	}
 	film.Take(fmt.Sprintf("iteration %d, averaged weights", m.State.Step), gibbs, points)
@@ -53,10 +54,10 @@ func (p *planar) draw(r *run.Run, m *fit.Model, draw *fit.Draw, other figure.Sce
 }
 
 // drawMap draws a square grid over the Gibbs samples, and its image under ∇w*.
-func (p *planar) drawMap(r *run.Run, m *fit.Model, box figure.Box, data blas32.General, draw *fit.Draw) error {
+func (p *planar) drawMap(ctx context.Context, r *run.Run, m *fit.Model, box figure.Box, data blas32.General, draw *fit.Draw) error {
 	const lines, points = 25, 240
 	y := gridLines(draw.Gibbs, lines, points)
-	_, near, err := metric.NearestDistance(y, draw.Gibbs)
+	_, near, err := metric.NearestDistance(ctx, y, draw.Gibbs)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (p *planar) drawMap(r *run.Run, m *fit.Model, box figure.Box, data blas32.G
 		copy(batch.Row(x, i), batch.Row(draw.Points, j))
 	}
 	conjugate := &conjugate.LBFGS{Tolerance: fit.DrawTolerance, MaxIterations: 400}
-	if _, err := conjugate.Solve(m.Evaluator, y, x, m.State.Preconditioner()); err != nil {
+	if _, err := conjugate.Solve(ctx, m.Evaluator, y, x, m.State.Preconditioner()); err != nil {
 		return fmt.Errorf("conjugates of the grid: %w", err)
 	}
 	var panels []*plot.Plot

@@ -2,6 +2,7 @@ package solvers
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 
 	"cmf/solvers/batch"
@@ -183,7 +184,7 @@ func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
 		return err
 	}
 	s.moved.Fresh = false
-	info.Langevin, err = sampler.Run(noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream)
+	info.Langevin, err = sampler.Run(context.Background(), noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream)
 	if info.RanAway = s.ranAway(info.Langevin, err, cmp.Or(c.MaxVirial, 10)); info.RanAway {
 		if err = c.Data.Next(s.x); err == nil {
 			err = s.restart(c.Potential, index, &info.Langevin)

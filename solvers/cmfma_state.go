@@ -2,6 +2,7 @@ package solvers
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -105,7 +106,7 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	s.moved.Fresh = false
 	sampler := c.Sampler
 	sampler.Preconditioner = s.preconditioner
-	info.Langevin, err = sampler.Run(c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream)
+	info.Langevin, err = sampler.Run(context.Background(), c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream)
 	if info.RanAway = s.ranAway(info.Langevin, err, 10); info.RanAway {
 		from := s.Partners // any points will do; the walkers' are finite
 		if s.Walkers != nil {
@@ -123,7 +124,7 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 		return err
 	}
 	batch.Gather(s.xhat, s.Partners, index)
-	if info.Conjugate, err = c.Conjugate.Solve(c.Potential, s.moved.Y, s.xhat, s.preconditioner); err != nil {
+	if info.Conjugate, err = c.Conjugate.Solve(context.Background(), c.Potential, s.moved.Y, s.xhat, s.preconditioner); err != nil {
 		return err
 	}
 	batch.Scatter(s.Partners, s.xhat, index)
@@ -138,7 +139,7 @@ func (c *CMFMA) moveWalkers(info *CMFMAInfo) (err error) {
 	steps := cmp.Or(c.Langevin, 2)
 	s.Evaluations += steps * s.Walkers.Y.Rows
 	// The step adapts from the chains' own.
-	info.Walkers, err = sampling.Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(c.Energy, s.Walkers, steps, s.Stream)
+	info.Walkers, err = sampling.Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(context.Background(), c.Energy, s.Walkers, steps, s.Stream)
 	if errors.Is(err, potential.ErrParticles) {
 		return fmt.Errorf("solvers: %w, nor at any walker", potential.ErrEnergy)
 	}

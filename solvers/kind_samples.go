@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -66,7 +67,7 @@ func (c *CMFGen) solveConjugates(xhat blas32.General) (err error) {
 			}
 		}
 	}
-	if info.Conjugate, err = c.Conjugate.Solve(c.Potential, y, xhat, s.preconditioner); err != nil {
+	if info.Conjugate, err = c.Conjugate.Solve(context.Background(), c.Potential, y, xhat, s.preconditioner); err != nil {
 		return err
 	}
 	batch.Scatter(s.Partners, xhat, s.index)

@@ -75,7 +75,7 @@ func doBench(ctx context.Context, r *run.Run, c *BenchConfig, out io.Writer) err
 	}
 	if err := steps(ctx, r, c, rates, table, out); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return ctx.Err() // rather than that a process was killed
 		}
 		return err
 	}
@@ -95,8 +95,8 @@ func doBench(ctx context.Context, r *run.Run, c *BenchConfig, out io.Writer) err
 	if err := table.write(r.Path("table.md")); err != nil {
 		return err
 	}
-	if !c.Sweep || c.Peer != "" || ctx.Err() != nil {
-		return nil
+	if !c.Sweep || c.Peer != "" {
+		return ctx.Err()
 	}
 	return sweep(ctx, r, c.Runs, rates.products)
 }

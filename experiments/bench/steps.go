@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"math"
 
 	"cmf/graph"
@@ -114,7 +115,7 @@ func (b *bench) outer() (func() error, error) {
 	dual, err := b.train(losses.Dual{}, batches)
 	return func() error {
 		chains.Fresh = false
-		if _, err := langevin.Run(b.evaluator, chains, 10, b.stream); err != nil {
+		if _, err := langevin.Run(context.Background(), b.evaluator, chains, 10, b.stream); err != nil {
 			return err
 		}
 		copy(xhat.Data, b.x.Data)

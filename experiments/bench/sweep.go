@@ -28,8 +28,8 @@ func sweep(ctx context.Context, r *run.Run, runs int, peak float64) error {
 		for _, work := range benchWorks[:2] {
 			time, share := figure.Series{Name: work.name}, figure.Series{Name: work.name}
 			for _, v := range axis.values {
-				if ctx.Err() != nil {
-					return nil
+				if err := ctx.Err(); err != nil {
+					return err
 				}
 				size := base
 				axis.set(&size, v)

@@ -2,11 +2,11 @@ package fit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"cmf/data"
@@ -63,6 +63,9 @@ type Problem struct {
 	// batch brings its declaration; see solvers.Kind.
 	Terms []losses.Term
 
+	// Hooks are called beside the steps of training, in their order.
+	Hooks []Hook
+
 	// Watch measures the model now and then; its numbers go into metrics.jsonl.
 	Watch      func(m *Model) (report.Numbers, error)
 	WatchEvery int
@@ -75,7 +78,8 @@ type Model struct {
 	State     *solvers.CMFGenState
 	Energy    *solvers.CMFMAState // nil for a fit to samples
 	Noise     potential.Potential // what the particles sample
-	Finished  bool                // false when the run was interrupted
+	Stop      report.Stop         // how training ended
+	Finished  bool                // Stop is no interrupt, and what follows training is to be done
 
 	Origin    origin
 	data      string // what the report says of it
@@ -87,16 +91,16 @@ type Model struct {
 	Step      func() (stepInfo, error)
 }
 
-// AfterStep lets tests interrupt at a step.
-var AfterStep func(step int)
-
-// Fit trains by CMFGen, or by CMFMA from an energy, until CMF_STEPS, CMF_MINUTES
-// or the end of the context, logs, and leaves checkpoint.safetensors and, for other
-// runtimes, model.onnx: w and ∇w in the units of Train, with the averaged weights.
+// Fit trains by CMFGen, or by CMFMA from an energy, until CMF_STEPS, CMF_MINUTES, a
+// hook or the end of the context ends it, logs, and leaves checkpoint.safetensors and,
+// for other runtimes, model.onnx: w and ∇w in the units of Train, with the averaged
+// weights. How it ended is the model's Stop, and the report's unless an earlier fit of
+// the run ended early and this one did not.
 //
 // Before the first step, now and then, and at the end it writes the checkpoint and a
 // report that says how to go on: whenever the process is killed, CMF_RESUME goes on
-// from there to the same bits, and metrics.jsonl to the same lines.
+// from there to the same bits, and metrics.jsonl to the same lines. An error of a step
+// or of a hook ends the fit by that error, which names the checkpoint.
 func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model, error) {
 	m, err := p.Prepare(core)
 	if err != nil {
@@ -123,12 +127,38 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	}
 	defer log.Close()
 	start := time.Now()
-	saver := &saver{begun: start, path: filepath.Join(folder, "checkpoint.safetensors"), of: core.Steps}
-	if err := m.train(ctx, r, core, p, log, saver); err != nil {
+	loop := &Loop{Model: m, Of: core.Steps}
+	saver := &saver{begun: start, path: filepath.Join(folder, "checkpoint.safetensors"), run: r, log: log}
+	loop.hooks = slices.Concat(
+		[]Hook{
+			averaging(p.Decay),
+			counting(),
+			showing(r, core),
+			logging(log),
+			watching(p, log),
+			deadline(core.Minutes),
+		},
+		p.Hooks,
+		hooksOf(ctx),
+		[]Hook{saver.hook()}, // last, so that a checkpoint has what the others did
+	)
+	err = loop.run(ctx)
+	m.Stop, m.Finished = loop.stop, loop.stop.Complete()
+	r.Report.Steps = m.State.Step
+	if m.Stop.Reason == report.Diverged && err == nil {
+		err = m.reportDiverged(loop.failure, r, core, p)
+	}
+	if err != nil {
 		if _, lost := os.Stat(saver.path); lost == nil && saver.step > 0 {
-			err = fmt.Errorf("%w; CMF_RESUME=%s goes on from step %d", err, r.Path("checkpoint.safetensors"), saver.step)
+			err = fmt.Errorf("%w; CMF_RESUME=%s goes on from step %d", err, r.Checkpoint, saver.step)
 		}
 		return nil, err
+	}
+	if m.Stop.Reason == report.Interrupted {
+		m.Stop.Text = interruptedAt(r, m.State.Step, core.Steps)
+	}
+	if was := r.Report.Stop.Reason; m.Stop.Reason != report.Finished || was == "" || was == report.Finished {
+		r.Report.Stop = m.Stop // an earlier fit that was ended early is not forgotten
 	}
 	if p.Decay > 0 && m.State.Step > 0 {
 		if err := m.average.Swap(m.objective.Weights()); err != nil {
@@ -139,11 +169,6 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err != nil {
 		return nil, fmt.Errorf("model.onnx: %w", err)
 	}
-	m.Finished = ctx.Err() == nil
-	if !m.Finished {
-		r.Report.Stopped = interruptedAt(r, m.State.Step, core.Steps)
-	}
-	r.Report.Steps = m.State.Step
 	if err := drawLearning(r, p.Name, m.Energy != nil); err != nil {
 		return nil, err
 	}
@@ -154,70 +179,6 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		r.Report.Metrics[p.Prefixed(name)] = v
 	}
 	return m, nil
-}
-
-// train makes the steps and keeps log and checkpoint.
-func (m *Model) train(ctx context.Context, r *run.Run, core *config.Core, p Problem, log *report.MetricsLog, saver *saver) error {
-	var deadline time.Time
-	if core.Minutes > 0 {
-		deadline = time.Now().Add(time.Duration(core.Minutes * float64(time.Minute)))
-	}
-	r.Progress = run.NewProgress(r.Out, run.ProgressOptions{Total: core.Steps, First: m.State.Step, Deadline: deadline})
-	var status run.Status
-	// A disk that is full is noticed before any work.
-	if err := saver.save(m, r, log); err != nil {
-		return err
-	}
-	for m.State.Step < core.Steps && ctx.Err() == nil {
-		if !deadline.IsZero() && time.Now().After(deadline) {
-			r.Report.Stopped = fmt.Sprintf("CMF_MINUTES=%g at step %d of %d: not repeatable", core.Minutes, m.State.Step, core.Steps)
-			break
-		}
-		info, err := m.Step()
-		if errors.Is(err, solvers.ErrDiverged) {
-			return m.diverged(err, r, core, p, log, saver)
-		}
-		if err != nil {
-			return fmt.Errorf("step %d: %w", m.State.Step+1, err)
-		}
-		if info.Restored {
-			m.average.Mean = nil // of weights that are gone
-			r.Note("At step %d of %d training went wrong again and again: back to the last good weights, at a lower learning rate.", m.State.Step, core.Steps)
-		}
-		if p.Decay > 0 {
-			if err := m.average.Update(m.objective.Weights()); err != nil {
-				return err
-			}
-		}
-		step := m.State.Step
-		if AfterStep != nil {
-			AfterStep(step)
-		}
-		m.tally.add(info)
-		status = run.Status{Loss: info.Loss, Residual: info.Conjugate.MaxResidual(), Acceptance: info.Langevin.Acceptance}
-		r.Progress.Step(step, status)
-		if step%max(1, core.Steps/200) == 0 || step == core.Steps {
-			if err := log.Append(step, m.tally.numbers(info)); err != nil {
-				return err
-			}
-		}
-		if p.Watch != nil && p.WatchEvery > 0 && step%p.WatchEvery == 0 && step < core.Steps {
-			numbers, err := p.Watch(m)
-			if err != nil {
-				return err
-			}
-			if err := log.Append(step, numbers); err != nil {
-				return err
-			}
-		}
-		if saver.due() {
-			if err := saver.save(m, r, log); err != nil {
-				return err
-			}
-		}
-	}
-	r.Progress.Finish(m.State.Step, status)
-	return saver.save(m, r, log)
 }
 
 // Prefixed is a metric of this fit among those of the run.

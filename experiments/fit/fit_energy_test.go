@@ -79,24 +79,23 @@ func TestFitToAnEnergy(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	fits := 0
-	fit.AfterStep = func(step int) {
-		if step == 1 {
-			fits++
-		}
-		if fits == 2 && step == 150 {
-			cancel()
-		}
+	inTheSecond := fit.Hook{
+		Start: func(*fit.Loop) error { fits++; return nil },
+		Step: func(l *fit.Loop) error {
+			if fits == 2 && l.Step() == 150 {
+				cancel()
+			}
+			return nil
+		},
 	}
-	defer func() { fit.AfterStep = nil }()
 	t.Setenv("CMF_OUT", t.TempDir())
-	half, err := run.Execute(ctx, valley, nil, &bytes.Buffer{})
+	half, err := run.Execute(fit.WithHooks(ctx, inTheSecond), valley, nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(half.Report.Stopped, "step 150") {
-		t.Fatalf("stopped: %q", half.Report.Stopped)
+	if stop := half.Report.Stop; stop.Reason != report.Interrupted || stop.Step != 150 {
+		t.Fatalf("stopped: %+v", stop)
 	}
-	fit.AfterStep = nil
 	t.Setenv("CMF_RESUME", half.Path("checkpoint.safetensors"))
 	t.Setenv("CMF_OUT", t.TempDir())
 	resumed, err := run.Execute(t.Context(), valley, nil, &bytes.Buffer{})

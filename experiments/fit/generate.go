@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -31,8 +32,8 @@ const DrawTolerance = 5e-4
 
 // Draw generates n points: chains that start at the bank are moved by steps of
 // MALA (the first fifth adapts the step, the rest is exact), then mapped by ∇w*
-// to high precision.
-func (m *Model) Draw(n, steps int, rng *random.Stream) (*Draw, error) {
+// to high precision. The end of ctx is an error, within a step.
+func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Draw, error) {
 	bank := m.State.Bank
 	d := bank.Y.Cols
 	y, x := batch.New(n, d), batch.New(n, d)
@@ -46,7 +47,7 @@ func (m *Model) Draw(n, steps int, rng *random.Stream) (*Draw, error) {
 		return nil, err
 	}
 	sampler := sampling.Langevin{Adjusted: true, Step: bank.Step, Preconditioner: m.noisePreconditioner()}
-	if _, err := sampler.Run(m.Noise, chains, steps/5, rng); err != nil {
+	if _, err := sampler.Run(ctx, m.Noise, chains, steps/5, rng); err != nil {
 		return nil, fmt.Errorf("sampling: %w", err)
 	}
 	sampler.Freeze = true
@@ -55,7 +56,7 @@ func (m *Model) Draw(n, steps int, rng *random.Stream) (*Draw, error) {
 	restarted := 0
 	kept := max(8, steps-steps/5)
 	for range kept {
-		info, err := sampler.Run(m.Noise, chains, 1, rng)
+		info, err := sampler.Run(ctx, m.Noise, chains, 1, rng)
 		if err != nil {
 			return nil, fmt.Errorf("sampling: %w", err)
 		}
@@ -66,7 +67,7 @@ func (m *Model) Draw(n, steps int, rng *random.Stream) (*Draw, error) {
 		}
 	}
 	conjugate := &conjugate.LBFGS{Tolerance: DrawTolerance, MaxIterations: 400}
-	info, err := conjugate.Solve(m.Evaluator, chains.Y, x, m.State.Preconditioner())
+	info, err := conjugate.Solve(ctx, m.Evaluator, chains.Y, x, m.State.Preconditioner())
 	if err != nil {
 		return nil, fmt.Errorf("conjugates: %w", err)
 	}

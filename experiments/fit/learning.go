@@ -84,21 +84,12 @@ func (t *tally) totals() report.Numbers {
 	}
 }
 
-// diverged ends a fit after solvers.ErrDiverged: the checkpoint has the last good
-// weights, and the report says, as the error does, what to change.
-func (m *Model) diverged(err error, r *run.Run, core *config.Core, p Problem, log *report.MetricsLog, saver *saver) error {
-	m.average.Mean = nil // of weights that are gone
-	if p.Decay > 0 {
-		if err := m.average.Update(m.objective.Weights()); err != nil {
-			return err
-		}
-	}
-	if err := saver.save(m, r, log); err != nil {
-		return err
-	}
-	err = fmt.Errorf("%s at step %d of %d: %w; %s", report.Diverged, m.State.Step+1, core.Steps, err, remedy(core, err))
-	r.Report.Steps, r.Report.Seconds = m.State.Step, time.Since(r.Started).Seconds()
-	r.Report.Stopped = fmt.Sprintf("%v; %s has the last good weights", err, saver.path)
+// reportDiverged reports a fit that solvers.ErrDiverged ended, whose checkpoint has the
+// last good weights: the report says, as the error does, what to change.
+func (m *Model) reportDiverged(err error, r *run.Run, core *config.Core, p Problem) error {
+	err = fmt.Errorf("diverged at step %d of %d: %w; %s", m.State.Step+1, core.Steps, err, remedy(core, err))
+	m.Stop.Text = fmt.Sprintf("%v; %s has the last good weights", err, r.Path(filepath.Join(p.Name, "checkpoint.safetensors")))
+	r.Report.Stop, r.Report.Seconds = m.Stop, time.Since(r.Started).Seconds()
 	for name, v := range m.tally.totals() {
 		r.Report.Metrics[p.Prefixed(name)] = v
 	}

@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -26,15 +27,15 @@ type likelihood struct {
 
 // HeldOutDensity evaluates log q_w(x) = −w(∇w(x)) + log det ∇²w(x) − log Z_w at
 // points, (n, d), in the units that the model was trained in. Only log Z_w is an
-// estimate; with the source N(0, I) it is known too.
-func HeldOutDensity(m *Model, points blas32.General, rng *random.Stream) (*likelihood, error) {
+// estimate; with the source N(0, I) it is known too. The end of ctx is an error.
+func HeldOutDensity(ctx context.Context, m *Model, points blas32.General, rng *random.Stream) (*likelihood, error) {
 	l := new(likelihood)
 	var err error
-	if l.LogZ, err = m.GibbsLogZ(points.Rows, rng); err != nil {
+	if l.LogZ, err = m.GibbsLogZ(ctx, points.Rows, rng); err != nil {
 		return nil, err
 	}
 	q := density.Pushforward{Potential: m.Evaluator, Noise: m.Noise, LogZ: l.LogZ.LogZ}
-	if l.LogPDF, _, err = q.LogPDF(points); err != nil {
+	if l.LogPDF, _, err = q.LogPDF(ctx, points); err != nil {
 		return nil, fmt.Errorf("density of held-out points: %w", err)
 	}
 	return l, nil
@@ -43,7 +44,7 @@ func HeldOutDensity(m *Model, points blas32.General, rng *random.Stream) (*likel
 // GibbsLogZ is the log normaliser of the noise, for densities at n points: known
 // for N(0, I); for the Gibbs factor log Z_w = log ∫e^{−w} by quadrature in up to
 // two dimensions, else by annealing.
-func (m *Model) GibbsLogZ(n int, rng *random.Stream) (info density.AnnealingInfo, err error) {
+func (m *Model) GibbsLogZ(ctx context.Context, n int, rng *random.Stream) (info density.AnnealingInfo, err error) {
 	d := m.Evaluator.Dim()
 	switch {
 	case m.Noise == potential.Potential(potential.Normal{D: d}):
@@ -56,7 +57,7 @@ func (m *Model) GibbsLogZ(n int, rng *random.Stream) (info density.AnnealingInfo
 			// log q varies by √(d/2) and more over points, log ω by ½: log Z is then the
 			// lesser uncertainty of a mean.
 			particles := min(4096, max(256, 8*n/d))
-			info, err = (density.Annealing{Particles: particles}).LogZ(m.Evaluator, reference, rng)
+			info, err = (density.Annealing{Particles: particles}).LogZ(ctx, m.Evaluator, reference, rng)
 		}
 	}
 	if err != nil {

@@ -59,7 +59,7 @@ func TestHeldOutDensityOfATrainedNetwork(t *testing.T) {
 					return err
 				}
 				grid, area := square(12, 480)
-				onGrid, err := HeldOutDensity(model, grid, random.New(1, "log Z", 0))
+				onGrid, err := HeldOutDensity(ctx, model, grid, random.New(1, "log Z", 0))
 				if err != nil {
 					return err
 				}
@@ -68,7 +68,7 @@ func TestHeldOutDensityOfATrainedNetwork(t *testing.T) {
 					mass += math.Exp(v) * area
 				}
 				r.Report.Metrics["mass"] = mass
-				atHeld, err := HeldOutDensity(model, held, random.New(1, "log Z", 1))
+				atHeld, err := HeldOutDensity(ctx, model, held, random.New(1, "log Z", 1))
 				if err != nil {
 					return err
 				}

@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"context"
 	"fmt"
 
 	"cmf/solvers/batch"
@@ -12,8 +13,8 @@ import (
 )
 
 // GibbsMoments are mean and covariance of the learned Gibbs factor over n chains
-// of MALA: a fifth of the steps adapts, the others count.
-func (m *Model) GibbsMoments(n, steps int, rng *random.Stream) ([]float64, *mat.SymDense, error) {
+// of MALA: a fifth of the steps adapts, the others count. The end of ctx is an error.
+func (m *Model) GibbsMoments(ctx context.Context, n, steps int, rng *random.Stream) ([]float64, *mat.SymDense, error) {
 	bank := m.State.Bank.Y
 	start := batch.New(n, bank.Cols)
 	for i := range n {
@@ -24,7 +25,7 @@ func (m *Model) GibbsMoments(n, steps int, rng *random.Stream) ([]float64, *mat.
 		return nil, nil, err
 	}
 	sampler := sampling.Langevin{Adjusted: true, Step: m.State.Bank.Step, Preconditioner: m.noisePreconditioner()}
-	if _, err := sampler.Run(m.Noise, chains, steps/5, rng); err != nil {
+	if _, err := sampler.Run(ctx, m.Noise, chains, steps/5, rng); err != nil {
 		return nil, nil, fmt.Errorf("sampling: %w", err)
 	}
 	sampler.Freeze = true
@@ -32,7 +33,7 @@ func (m *Model) GibbsMoments(n, steps int, rng *random.Stream) ([]float64, *mat.
 	times := float64((steps - steps/5) / thin)
 	mean, square := make([]float64, bank.Cols), mat.NewSymDense(bank.Cols, nil)
 	for range int(times) {
-		if _, err := sampler.Run(m.Noise, chains, thin, rng); err != nil {
+		if _, err := sampler.Run(ctx, m.Noise, chains, thin, rng); err != nil {
 			return nil, nil, fmt.Errorf("sampling: %w", err)
 		}
 		now, cov := batch.Moments(chains.Y)

@@ -20,11 +20,30 @@ import (
 
 // saver writes the checkpoint of a fit while it trains.
 type saver struct {
+	run          *run.Run
+	log          *report.MetricsLog
 	begun, saved time.Time
 	took         time.Duration // by the last checkpoint
 	path         string
 	step         int // of the last checkpoint
-	of           int // steps in all
+}
+
+// hook saves before the first step, so that a disk that is full is noticed before any
+// work, when it is due, and at the end.
+func (s *saver) hook() Hook {
+	return Hook{
+		Start: func(l *Loop) error {
+			s.run.Checkpoint = s.run.Path("checkpoint.safetensors")
+			return s.save(l)
+		},
+		Step: func(l *Loop) error {
+			if !s.due() {
+				return nil
+			}
+			return s.save(l)
+		},
+		End: s.save,
+	}
 }
 
 // due tells whether an abrupt end would lose too much: a twentieth of what was done
@@ -37,10 +56,10 @@ func (s *saver) due() bool {
 
 // save writes the checkpoint, and the report that a run leaves which is killed
 // before the next.
-func (s *saver) save(m *Model, r *run.Run, log *report.MetricsLog) error {
-	start := time.Now()
+func (s *saver) save(l *Loop) error {
+	start, m, r := time.Now(), l.Model, s.run
 	// The lines up to a checkpoint shall be there when it is.
-	if err := log.Sync(); err != nil {
+	if err := s.log.Sync(); err != nil {
 		return err
 	}
 	if err := m.store(s.path); err != nil {
@@ -49,7 +68,7 @@ func (s *saver) save(m *Model, r *run.Run, log *report.MetricsLog) error {
 	s.step = m.State.Step
 	partial := r.Report
 	partial.Steps, partial.Seconds = m.State.Step, time.Since(r.Started).Seconds()
-	partial.Stopped = interruptedAt(r, m.State.Step, s.of)
+	partial.Stop = report.Stop{Reason: report.Interrupted, Step: l.Step(), Of: l.Of, Text: interruptedAt(r, l.Step(), l.Of)}
 	if err := partial.Write(r.Folder); err != nil {
 		return err
 	}
@@ -59,7 +78,7 @@ func (s *saver) save(m *Model, r *run.Run, log *report.MetricsLog) error {
 
 // interruptedAt says where a run stopped that can go on.
 func interruptedAt(r *run.Run, step, of int) string {
-	return fmt.Sprintf("%s at step %d of %d; CMF_RESUME=%s goes on", report.Interrupted, step, of, r.Path("checkpoint.safetensors"))
+	return fmt.Sprintf("interrupted at step %d of %d; CMF_RESUME=%s goes on", step, of, r.Checkpoint)
 }
 
 // resume goes on from CMF_RESUME. A further fit of the run goes on from the

@@ -30,14 +30,8 @@ func interruptedPlane(t *testing.T, steps int) *run.Run {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	fit.AfterStep = func(step int) {
-		if step == steps {
-			cancel()
-		}
-	}
-	defer func() { fit.AfterStep = nil }()
 	t.Setenv("CMF_OUT", t.TempDir())
-	r, err := run.Execute(ctx, plane.Moons, nil, &bytes.Buffer{})
+	r, err := run.Execute(fit.WithHooks(ctx, plane.At(steps, cancel)), plane.Moons, nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,15 +151,12 @@ func TestLostFolder(t *testing.T) {
 	out := r.Folder
 	t.Setenv("CMF_OUT", out)
 	t.Setenv("CMF_RESUME", r.Path("checkpoint.safetensors"))
-	fit.AfterStep = func(step int) {
-		if step == 20 {
-			if err := os.RemoveAll(out); err != nil {
-				t.Error(err)
-			}
+	lose := plane.At(20, func() {
+		if err := os.RemoveAll(out); err != nil {
+			t.Error(err)
 		}
-	}
-	defer func() { fit.AfterStep = nil }()
-	_, err := run.Execute(t.Context(), plane.Moons, nil, &bytes.Buffer{})
+	})
+	_, err := run.Execute(fit.WithHooks(t.Context(), lose), plane.Moons, nil, &bytes.Buffer{})
 	if err == nil || !strings.Contains(err.Error(), filepath.Join(out, "checkpoint.safetensors")) || strings.Contains(err.Error(), "goes on") {
 		t.Errorf("error %v", err)
 	}

@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"cmf/data/units"
+	"cmf/experiments/report"
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/solvers"
@@ -127,7 +129,7 @@ func ModelOf(c *graph.Checkpoint) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{params: w.Params(), Origin: *o, Finished: true}
+	m := &Model{params: w.Params(), Origin: *o, Stop: report.Stop{Reason: report.Finished}, Finished: true}
 	if m.Evaluator, err = layers.NewEvaluator(w); err != nil {
 		return nil, err
 	}
@@ -247,9 +249,10 @@ func (m *Model) Form() units.Form { return m.Origin.Form }
 // z being x in the units of learning. It is NaN where ∇²w is not positive
 // definite. Only log Z_w is an estimate, by quadrature in up to two dimensions and
 // by annealing beyond; info has its error. Where z are the leading of all
-// coordinates, the normal density of the others is a factor too.
-func (m *Model) LogPDF(x blas32.General, rng *random.Stream) (logPDF []float64, info density.AnnealingInfo, err error) {
-	l, _, err := m.DensityAt(x, rng)
+// coordinates, the normal density of the others is a factor too. The end of ctx is an
+// error.
+func (m *Model) LogPDF(ctx context.Context, x blas32.General, rng *random.Stream) (logPDF []float64, info density.AnnealingInfo, err error) {
+	l, _, err := m.DensityAt(ctx, x, rng)
 	if err != nil {
 		return nil, info, err
 	}
@@ -258,21 +261,21 @@ func (m *Model) LogPDF(x blas32.General, rng *random.Stream) (logPDF []float64, 
 
 // DensityAt is the density at points x in the data's units, with these in the
 // units of learning.
-func (m *Model) DensityAt(x blas32.General, rng *random.Stream) (l *likelihood, z blas32.General, err error) {
+func (m *Model) DensityAt(ctx context.Context, x blas32.General, rng *random.Stream) (l *likelihood, z blas32.General, err error) {
 	if z, err = m.Units().Learning(x); err != nil {
 		return nil, z, err
 	}
-	l, err = m.density(z, x, rng)
+	l, err = m.density(ctx, z, x, rng)
 	return l, z, err
 }
 
 // Density is the density in the data's units at points z in those of learning.
-func (m *Model) Density(z blas32.General, rng *random.Stream) (*likelihood, error) {
-	return m.density(z, blas32.General{}, rng)
+func (m *Model) Density(ctx context.Context, z blas32.General, rng *random.Stream) (*likelihood, error) {
+	return m.density(ctx, z, blas32.General{}, rng)
 }
 
-func (m *Model) density(z, x blas32.General, rng *random.Stream) (*likelihood, error) {
-	l, err := HeldOutDensity(m, z, rng)
+func (m *Model) density(ctx context.Context, z, x blas32.General, rng *random.Stream) (*likelihood, error) {
+	l, err := HeldOutDensity(ctx, m, z, rng)
 	if err != nil {
 		return nil, err
 	}

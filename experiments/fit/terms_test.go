@@ -73,18 +73,11 @@ func TestTermsResumeExactly(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	fit.AfterStep = func(step int) {
-		if step == 7 {
-			cancel()
-		}
-	}
-	defer func() { fit.AfterStep = nil }()
 	t.Setenv("CMF_OUT", t.TempDir())
-	half, err := run.Execute(ctx, plane.Moons, nil, &bytes.Buffer{})
+	half, err := run.Execute(fit.WithHooks(ctx, plane.At(7, cancel)), plane.Moons, nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	fit.AfterStep = nil
 	file := half.Path("checkpoint.safetensors")
 	rest, err := plane.Run(t, append(variables, "CMF_RESUME", file)...)
 	if err != nil {
@@ -165,7 +158,7 @@ var bare = run.Definition[bareConfig]{
 		if err != nil {
 			return err
 		}
-		draw, err := model.Draw(10000, 200, random.New(c.Seed, "generation", 0))
+		draw, err := model.Draw(ctx, 10000, 200, random.New(c.Seed, "generation", 0))
 		if err != nil {
 			return err
 		}

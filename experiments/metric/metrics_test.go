@@ -83,7 +83,7 @@ func TestNearestDistanceAgainstBruteForce(t *testing.T) {
 	gen, train := exptest.Normal(600, 3, 1000, 1, 5), exptest.Normal(1100, 3, 1000, 1, 6)
 	copy(batch.Row(gen, 7), batch.Row(train, 901))
 	gen.Data[9*gen.Stride] = float32(math.NaN())
-	distance, index, err := NearestDistance(gen, train)
+	distance, index, err := NearestDistance(t.Context(), gen, train)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestMetricsRefuseShapes(t *testing.T) {
 		for name, f := range map[string]func(x, y blas32.General) error{
 			"energy":  func(x, y blas32.General) error { _, err := EnergyDistance(x, y); return err },
 			"nearest": func(x, y blas32.General) error { _, err := NearestNeighbourAccuracy(x, y); return err },
-			"train":   func(x, y blas32.General) error { _, _, err := NearestDistance(x, y); return err },
+			"train":   func(x, y blas32.General) error { _, _, err := NearestDistance(t.Context(), x, y); return err },
 			"Fréchet": func(x, y blas32.General) error { _, err := FrechetDistance(x, y); return err },
 			"W2":      func(x, y blas32.General) error { _, err := W2Line(x, y); return err },
 			"exact":   func(x, y blas32.General) error { _, err := ExactW2(x, y); return err },

@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -83,8 +84,9 @@ func NearestNeighbourShares(x, y blas32.General) (ofX, ofY float64, err error) {
 // the nearest row of train (m, d), in data units, and that row's index.
 //
 // Distances near 0, or well below those of held-out data, are memorisation. A
-// row of gen that is not finite has distance NaN and index −1.
-func NearestDistance(gen, train blas32.General) (distance []float64, index []int, err error) {
+// row of gen that is not finite has distance NaN and index −1. The end of ctx is an
+// error, within a block of rows.
+func NearestDistance(ctx context.Context, gen, train blas32.General) (distance []float64, index []int, err error) {
 	if err := checkPair(gen, train, 1); err != nil {
 		return nil, nil, fmt.Errorf("nearest distance: %w", err)
 	}
@@ -99,13 +101,18 @@ func NearestDistance(gen, train blas32.General) (distance []float64, index []int
 	for i := range best {
 		best[i], index[i] = float32(math.Inf(1)), -1
 	}
-	eachCross(g, t, func(i, j int, d2 []float32) {
-		for k, v := range d2 {
-			if v < best[i] {
-				best[i], index[i] = v, j+k
-			}
+	for i := 0; i < g.Rows; i += tile {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, fmt.Errorf("nearest distance: %w", err)
 		}
-	})
+		eachCross(batch.Rows(g, i, min(i+tile, g.Rows)), t, func(k, j int, d2 []float32) {
+			for l, v := range d2 {
+				if v < best[i+k] {
+					best[i+k], index[i+k] = v, j+l
+				}
+			}
+		})
+	}
 	// The expansion |a|²+|b|²−2⟨a,b⟩ finds the row, but loses the digits of a
 	// small distance: that is computed again.
 	distance = make([]float64, gen.Rows)

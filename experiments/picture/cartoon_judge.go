@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"context"
 	"fmt"
 
 	"cmf/data/images"
@@ -16,7 +17,7 @@ import (
 
 // JudgeCartoons measures model, Gaussian fit and the data's own floor against
 // held-out pictures.
-func JudgeCartoons(r *run.Run, set *images.Pictures, model, gaussian blas32.General, seed uint64) error {
+func JudgeCartoons(ctx context.Context, r *run.Run, set *images.Pictures, model, gaussian blas32.General, seed uint64) error {
 	n := model.Rows
 	test, train := Spread(set.Test, n), Spread(set.Train, n)
 	for _, m := range []struct {
@@ -32,7 +33,7 @@ func JudgeCartoons(r *run.Run, set *images.Pictures, model, gaussian blas32.Gene
 			return err
 		}
 		// Training pictures are their own nearest ones.
-		if m.into["nearest_training_distance"], err = meanNearest(m.remembered, set.Train); err != nil {
+		if m.into["nearest_training_distance"], err = meanNearest(ctx, m.remembered, set.Train); err != nil {
 			return err
 		}
 	}

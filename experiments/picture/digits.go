@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -43,7 +44,7 @@ func NewJudge(set *images.Digits, n int) (*judge, error) {
 }
 
 // Fill measures model, Gaussian fit and the data's own floor.
-func (j *judge) Fill(r *run.Run, model, gaussian blas32.General) error {
+func (j *judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.General) error {
 	// Training digits are their own nearest training digits: the floor of
 	// memorisation is the held-out ones'.
 	for _, m := range []struct {
@@ -58,7 +59,7 @@ func (j *judge) Fill(r *run.Run, model, gaussian blas32.General) error {
 			return err
 		}
 		var err error
-		if m.into["nearest_training_distance"], err = meanNearest(m.remembered, j.all); err != nil {
+		if m.into["nearest_training_distance"], err = meanNearest(ctx, m.remembered, j.all); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -26,7 +27,7 @@ type NoiseStudy struct {
 
 // Report saves gibbs.npy, measures how far either noise is from the data once it
 // has the data's mean and total variance, and draws both.
-func (s NoiseStudy) Report(r *run.Run) error {
+func (s NoiseStudy) Report(ctx context.Context, r *run.Run) error {
 	if err := data.WriteNPY(r.Path("gibbs.npy"), s.Gibbs); err != nil {
 		return fmt.Errorf("gibbs.npy: %w", err)
 	}
@@ -42,7 +43,10 @@ func (s NoiseStudy) Report(r *run.Run) error {
 		x    blas32.General
 		into report.Numbers
 	}{{gibbs, r.Report.Metrics}, {white, r.Report.Baseline}, {other, r.Report.Floor}} {
-		var err error
+		err := ctx.Err()
+		if err != nil {
+			return err
+		}
 		if m.into["noise_energy_distance"], err = metric.EnergyDistance(m.x, reference); err != nil {
 			return err
 		}

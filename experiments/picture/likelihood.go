@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -26,13 +27,13 @@ func (d *DigitData) heldOut(n int, noise float64, seed uint64) (blas32.General, 
 
 // JudgeLikelihood reports bits per dimension of n held-out digits, of the model
 // beside those of the Gaussian fitted to the same law.
-func JudgeLikelihood(r *run.Run, m *fit.Model, d *DigitData, n int, noise float64, seed uint64) error {
+func JudgeLikelihood(ctx context.Context, r *run.Run, m *fit.Model, d *DigitData, n int, noise float64, seed uint64) error {
 	points, err := d.heldOut(n, noise, seed)
 	if err != nil {
 		return err
 	}
 	r.Progress.Log.Info("likelihood", "digits", n)
-	l, err := fit.HeldOutDensity(m, points, random.New(seed, "annealing", 0))
+	l, err := fit.HeldOutDensity(ctx, m, points, random.New(seed, "annealing", 0))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"context"
 	"fmt"
 
 	"cmf/experiments/figure"
@@ -49,8 +50,8 @@ func comparePictures(x, held blas32.General, into report.Numbers) (err error) {
 }
 
 // meanNearest is the mean distance of pictures to the nearest of train.
-func meanNearest(x, train blas32.General) (float64, error) {
-	distances, _, err := metric.NearestDistance(x, train)
+func meanNearest(ctx context.Context, x, train blas32.General) (float64, error) {
+	distances, _, err := metric.NearestDistance(ctx, x, train)
 	if err != nil {
 		return 0, err
 	}

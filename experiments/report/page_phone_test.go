@@ -37,7 +37,7 @@ func TestPageFitsAPhone(t *testing.T) {
 		Headline: []Headline{{Metric: "w2", Label: word}, {Metric: "nn", Goal: Nearer, Target: 1. / 3}},
 		Figures:  []Figure{{"wide.png", word}},
 	}
-	p.Report.Notes, p.Report.Stopped, p.Report.Data, p.Report.Machine.CPU = []string{"https://" + word}, word, "/"+word, word
+	p.Report.Notes, p.Report.Stop.Text, p.Report.Data, p.Report.Machine.CPU = []string{"https://" + word}, word, "/"+word, word
 	if err := p.Write(folder); err != nil {
 		t.Fatal(err)
 	}

@@ -57,8 +57,8 @@ type Report struct {
 	Data       string            `json:"data"`
 	Machine    Machine           `json:"machine"`
 
-	// Stopped says why training ended before Steps were done; empty when it did not.
-	Stopped string `json:"stopped"`
+	// Stop is how the run ended.
+	Stop Stop `json:"stop"`
 
 	// Metrics are the model's; Floor those of data against data; Baseline those
 	// of the model that the method is compared with.

@@ -34,6 +34,7 @@ func toyReport() *Report {
 		Floor:    Numbers{"w2": .2203, "energy": .0009, "nn": .5},
 		Baseline: Numbers{"w2": .3519, "energy": math.Inf(1), "nn": .498, "ess": .95},
 		Truth:    map[string]any{"log_z": 1.5, "tail": []float64{1, math.NaN()}},
+		Stop:     Stop{Reason: Finished, Step: 2000, Of: 2000},
 	}
 }
 
@@ -66,7 +67,12 @@ func TestReportJSON(t *testing.T) {
     "blas": "OpenBLAS 0.3.26",
     "kernels": "avx2"
   },
-  "stopped": "",
+  "stop": {
+    "reason": "finished",
+    "step": 2000,
+    "of": 2000,
+    "text": ""
+  },
   "metrics": {
     "energy": 0.0021,
     "ess": 0.93,
@@ -94,7 +100,8 @@ func TestReportJSON(t *testing.T) {
     ]
   },
   "notes": [],
-  "nan_count": 3
+  "nan_count": 3,
+  "stopped": ""
 }
 `
 	if d := cmp.Diff(want, string(text)); d != "" {
@@ -110,6 +117,25 @@ func TestReportJSON(t *testing.T) {
 	}
 	if text, _ = os.ReadFile(filepath.Join(dir, "report.json")); strings.Count(string(text), "null") != 1 { // truth
 		t.Errorf("an empty report:\n%s", text)
+	}
+}
+
+// Reports say how they ended by a value, and those of earlier versions by a text.
+func TestReportOfAnEarlierVersion(t *testing.T) {
+	for text, want := range map[string]Stop{
+		`{"steps": 9, "stopped": ""}`: {Finished, 9, 0, ""},
+		`{"steps": 9, "stopped": "interrupted at step 9 of 20; CMF_RESUME=a goes on"}`:                         {Interrupted, 9, 0, "interrupted at step 9 of 20; CMF_RESUME=a goes on"},
+		`{"steps": 9, "stopped": "CMF_MINUTES=1 at step 9 of 20: not repeatable"}`:                             {Deadline, 9, 0, "CMF_MINUTES=1 at step 9 of 20: not repeatable"},
+		`{"steps": 9, "stopped": "diverged at step 10 of 20: try CMF_LR=1"}`:                                   {Diverged, 9, 0, "diverged at step 10 of 20: try CMF_LR=1"},
+		`{"steps": 9, "stop": {"reason": "halted", "step": 9, "of": 20, "text": "level"}, "stopped": "level"}`: {Halted, 9, 20, "level"},
+	} {
+		got := Report{Stop: Stop{Reason: Deadline}}
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got.Stop != want || got.Steps != 9 {
+			t.Errorf("%s is read as %+v, error %v", text, got.Stop, err)
+		}
+		if complete := got.Stop.Complete(); complete != (want.Reason != Interrupted && want.Reason != Diverged) {
+			t.Errorf("%s: complete %t", text, complete)
+		}
 	}
 }
 
@@ -226,7 +252,7 @@ func TestPage(t *testing.T) {
 			{Metric: "sliced_w2", Label: "sliced W₂"}, {Metric: "ess", Label: "effective sample size", Goal: Higher}},
 		Figures: []Figure{{"samples.png", "Held-out data, generated points ∇w*(y) & the Gibbs factor 𝔓_w that they come from."}},
 	}
-	p.Report.Stopped, p.Report.Notes = "CMF_MINUTES=3", []string{"The baseline had the same number of steps <and> the same network."}
+	p.Report.Stop.Text, p.Report.Notes = "CMF_MINUTES=3", []string{"The baseline had the same number of steps <and> the same network."}
 	if err := p.Report.Write(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +264,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"<h1>circles</h1>", "W₂ to held-out data", "Training stopped early: CMF_MINUTES=3", "3 numbers of this report are not finite", "1.09 × floor", "better than baseline",
+		"<h1>circles</h1>", "W₂ to held-out data", "Stopped early: CMF_MINUTES=3", "3 numbers of this report are not finite", "1.09 × floor", "better than baseline",
 		"worse than baseline", "not finite", "data:image/png;base64,iVBOR", "steps &lt;and&gt; the", "∇w*(y) &amp; the", "kantorovich_gap",
 		"CMF_PRESET=quick CMF_LOSS=&#39;dual&#43;0.1*pairs&#39; go run ./experiments/circles", "log scale", "OpenBLAS 0.3.26", "3m7s",
 	} {

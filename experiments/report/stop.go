@@ -1,7 +1,74 @@
 package report
 
-// Interrupted begins a report's account of why a run stopped when it can go on.
-const Interrupted = "interrupted"
+import (
+	"encoding/json"
+	"strings"
+)
 
-// Diverged begins a report's account of a run whose training went wrong for good.
-const Diverged = "diverged"
+// Reason is why a run ended.
+type Reason string
+
+// The reasons.
+const (
+	Finished    Reason = "finished"    // all its steps are made, and what follows them
+	Interrupted Reason = "interrupted" // its context ended; CMF_RESUME goes on
+	Deadline    Reason = "deadline"    // training took CMF_MINUTES; what follows is made
+	Halted      Reason = "halted"      // a hook ended training; what follows is made
+	Diverged    Reason = "diverged"    // training went wrong for good
+)
+
+// Stop is how a run ended: why, after which step of how many, and in words what to
+// do about it. The zero value is that of a run under way.
+type Stop struct {
+	Reason Reason `json:"reason"`
+	Step   int    `json:"step"`
+	Of     int    `json:"of"`
+	Text   string `json:"text"` // empty where it finished
+}
+
+// Complete tells whether the run came to its end, with fewer steps or with all: it was
+// neither interrupted nor did it diverge.
+func (s Stop) Complete() bool {
+	return s.Reason == Finished || s.Reason == Deadline || s.Reason == Halted
+}
+
+// plain is Report without its methods.
+type plain Report
+
+// MarshalJSON adds the field "stopped", the text alone, for readers of versions that
+// had no other.
+func (r Report) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		plain
+		Stopped string `json:"stopped"`
+	}{plain(r), r.Stop.Text})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, and reports of those versions.
+func (r *Report) UnmarshalJSON(data []byte) error {
+	in := struct {
+		*plain
+		Stopped string `json:"stopped"`
+	}{plain: (*plain)(r)}
+	r.Stop = Stop{}
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	if r.Stop.Reason == "" {
+		r.Stop = Stop{Reason: reasonIn(in.Stopped), Step: r.Steps, Text: in.Stopped}
+	}
+	return nil
+}
+
+// reasonIn is the reason that the text of an earlier version begins with.
+func reasonIn(text string) Reason {
+	switch {
+	case text == "":
+		return Finished
+	case strings.HasPrefix(text, "CMF_MINUTES"):
+		return Deadline
+	case strings.HasPrefix(text, "diverged"):
+		return Diverged
+	}
+	return Interrupted
+}

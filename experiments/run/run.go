@@ -36,7 +36,8 @@ type Definition[T any] struct {
 	Presets map[string]func(*T)
 
 	// Do carries the experiment out: it fills the run's report, figures and page.
-	// It stops early, without an error, when the context ends.
+	// It ends soon after the context does, by the context's error, or without one
+	// where the report says so already, as after an interrupted fit.
 	Do func(ctx context.Context, r *Run, c *T) error
 }
 
@@ -49,15 +50,22 @@ type Run struct {
 	Progress *Progress
 	Started  time.Time
 
+	// Checkpoint is the file that CMF_RESUME goes on from; empty before training.
+	Checkpoint string
+
 	settings []config.Setting
 	Out      io.Writer
 }
 
 // Main runs an experiment as a command does: the configuration from the
 // environment, the results in a folder, and a message instead of a stack trace.
-// An interrupt or a SIGTERM ends training after the step, writes a checkpoint and
-// the report; what follows training, whose checkpoint is written, runs to its end. A
-// second one ends the program at once, and loses no file either.
+//
+// An interrupt or a SIGTERM ends training after the step, and leaves a checkpoint
+// from which CMF_RESUME goes on. It ends what follows training, which is generation,
+// densities and figures, within about a second: the checkpoint is there by then, and
+// CMF_RESUME repeats what follows without training again. Either way the report says
+// so by its stop, the message says what to do, and no file is half-written. A second
+// interrupt ends the program at once, and loses no file either.
 func Main[T any](d Definition[T]) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() {
@@ -103,10 +111,27 @@ func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.
 	m := r.Report.Machine
 	r.Progress.Log.Info("start", "experiment", d.Name, "preset", core.Preset, "out", r.Folder,
 		"blas", m.BLAS, "kernels", m.Kernels, "threads", m.Threads, "vm", core.VM)
-	if err := d.Do(ctx, r, c); err != nil {
+	err = d.Do(ctx, r, c)
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
+		r.interrupted(core.Steps)
+	} else if err != nil {
 		return nil, err
 	}
 	return r, r.finish()
+}
+
+// interrupted says that the context ended before or after training, not in it.
+func (r *Run) interrupted(steps int) {
+	stop := report.Stop{Reason: report.Interrupted, Step: r.Report.Steps, Of: steps}
+	switch {
+	case r.Checkpoint == "":
+		stop.Text = "interrupted; the same command begins again"
+	case stop.Step < steps:
+		stop.Text = fmt.Sprintf("interrupted after training, which ended at step %d of %d; CMF_RESUME=%s goes on with both", stop.Step, steps, r.Checkpoint)
+	default:
+		stop.Text = fmt.Sprintf("interrupted after training; CMF_RESUME=%s repeats what follows without training again", r.Checkpoint)
+	}
+	r.Report.Stop = stop
 }
 
 // useMachine chooses products, threads and the machine that runs graphs.
@@ -134,6 +159,9 @@ func (r *Run) useMachine(core *config.Core) error {
 // finish writes the report, the page and the figures for TensorBoard.
 func (r *Run) finish() error {
 	r.Report.Seconds = time.Since(r.Started).Seconds()
+	if r.Report.Stop.Reason == "" {
+		r.Report.Stop.Reason = report.Finished
+	}
 	if err := r.Report.Write(r.Folder); err != nil {
 		return err
 	}
@@ -143,6 +171,9 @@ func (r *Run) finish() error {
 	}
 	if err := r.writeFigures(); err != nil {
 		return err
+	}
+	if text := r.Report.Stop.Text; text != "" {
+		r.Progress.Log.Warn(text)
 	}
 	r.Progress.Log.Info("done", "data", r.Report.Data, "seconds", int(r.Report.Seconds), "page", r.Path("index.html"))
 	return nil

@@ -51,12 +51,7 @@ func runCell(of run.Experiment, input io.Reader, out io.Writer) (exit int) {
 		_, _ = io.Copy(io.Discard, input)
 		stop()
 	}()
-	r, err := of.Execute(ctx, out)
-	if err == nil && ctx.Err() != nil && r.Report.Stopped == "" {
-		r.Report.Stopped = report.Interrupted
-		err = r.Report.Write(r.Folder)
-	}
-	if err != nil {
+	if _, err := of.Execute(ctx, out); err != nil {
 		fmt.Fprintf(out, "%s: %v\n", of.Command(), err)
 		return 1
 	}
@@ -216,7 +211,7 @@ func (c *cell) finished() bool {
 		return false
 	}
 	var r report.Report
-	if json.Unmarshal(text, &r) != nil || strings.HasPrefix(r.Stopped, report.Interrupted) || strings.HasPrefix(r.Stopped, report.Diverged) || !c.same(r.Config) {
+	if json.Unmarshal(text, &r) != nil || !r.Stop.Complete() || !c.same(r.Config) {
 		return false
 	}
 	c.report = &r

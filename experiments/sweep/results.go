@@ -75,8 +75,10 @@ func (p *plan) report(started time.Time, tables []table) *report.Report {
 			r.Machine = c.report.Machine
 		}
 	}
+	r.Stop = report.Stop{Reason: report.Finished, Step: len(p.cells) - left, Of: len(p.cells)}
 	if left > 0 {
-		r.Stopped = fmt.Sprintf("%s with %d of %d cells to run; %s goes on", report.Interrupted, left, len(p.cells), report.Command(p.Name, p.settings))
+		r.Stop.Reason = report.Interrupted
+		r.Stop.Text = fmt.Sprintf("interrupted with %d of %d cells to run; %s goes on", left, len(p.cells), report.Command(p.Name, p.settings))
 	}
 	return r
 }

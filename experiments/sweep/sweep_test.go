@@ -111,7 +111,7 @@ func trainTiny(ctx context.Context, r *run.Run, c *tinyConfig, diary io.Writer) 
 		return err
 	}
 	r.Report.Metrics["w2"] = .1
-	draw, err := m.Draw(64, 20, random.New(c.Seed, "generation", 0))
+	draw, err := m.Draw(ctx, 64, 20, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
@@ -168,8 +168,8 @@ func TestAblationTabulatesMeans(t *testing.T) {
 	if d := cmp.Diff(report.Numbers{"a.w2": .8, "a.w2.sd": .4, "b.w2": .8, "b.w2.sd": .4}, left.Baseline, near); d != "" {
 		t.Errorf("baseline (−want +got):\n%s", d)
 	}
-	if left.Stopped != "" || len(left.Notes) > 0 || left.NaNCount > 0 {
-		t.Errorf("stopped %q, notes %q, %d numbers not finite", left.Stopped, left.Notes, left.NaNCount)
+	if left.Stop.Reason != report.Finished || len(left.Notes) > 0 || left.NaNCount > 0 {
+		t.Errorf("stopped %v, notes %q, %d numbers not finite", left.Stop, left.Notes, left.NaNCount)
 	}
 
 	table, err := os.ReadFile(filepath.Join(folder, "ablation.md"))
@@ -291,8 +291,8 @@ func TestAblationGoesOnFromCheckpoints(t *testing.T) {
 	if d := cmp.Diff([]string{"train a 1 true", "train b 1 true"}, diary, cmpopts.SortSlices(strings.Compare)); d != "" {
 		t.Errorf("cells that ran after the interrupt (−want +got):\n%s", d)
 	}
-	if left.Stopped != "" || left.Metrics["trained.b.w2"] != .1 {
-		t.Errorf("after the interrupt: stopped %q, means %v", left.Stopped, left.Metrics)
+	if left.Stop.Reason != report.Finished || left.Metrics["trained.b.w2"] != .1 {
+		t.Errorf("after the interrupt: stopped %v, means %v", left.Stop, left.Metrics)
 	}
 	samples := filepath.Join("cells", "trained", "a", "1", "samples.npy")
 	want, err := os.ReadFile(filepath.Join(whole, samples))

@@ -2,6 +2,7 @@ package conjugate
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"cmf/solvers/batch"
@@ -36,13 +37,13 @@ type BarzilaiBorwein struct {
 var _ Solver = (*BarzilaiBorwein)(nil)
 
 // Solve implements Conjugate.
-func (b *BarzilaiBorwein) Solve(w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
+func (b *BarzilaiBorwein) Solve(ctx context.Context, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
 	l := lockstep{
 		tolerance: cmp.Or(b.Tolerance, 1e-3),
 		maxIter:   cmp.Or(b.MaxIterations, 300),
 		newSearch: func(d int) rowSearch { return &bbSearch{x: make([]float32, d), pr: make([]float32, d)} },
 	}
-	return l.solve(&b.ws, w, y, x, p)
+	return l.solve(ctx, &b.ws, w, y, x, p)
 }
 
 // bbSearch is a row's last accepted point x with P·r and ‖r‖²_P there, the step t

@@ -5,6 +5,7 @@
 package conjugate
 
 import (
+	"context"
 	"fmt"
 
 	"cmf/solvers/potential"
@@ -23,8 +24,9 @@ type Solver interface {
 	// is the identity. y and x must not overlap.
 	//
 	// Failing to converge is no error: it is the row's Status. An error means an
-	// option or a shape that is not allowed, or a failure of w itself.
-	Solve(w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error)
+	// option or a shape that is not allowed, a failure of w itself, or the end of ctx,
+	// which is noticed before each evaluation of w.
+	Solve(ctx context.Context, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error)
 }
 
 // New returns the conjugate solver called name: bb, lbfgs or newton. A

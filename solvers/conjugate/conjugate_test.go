@@ -1,6 +1,7 @@
 package conjugate
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"testing"
@@ -27,7 +28,7 @@ func mustConjugate(tb testing.TB, name string, tolerance float64, maxIter int) S
 
 func mustSolve(tb testing.TB, c Solver, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) Info {
 	tb.Helper()
-	info, err := c.Solve(w, y, x, p)
+	info, err := c.Solve(tb.Context(), w, y, x, p)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -218,7 +219,7 @@ func TestConjugateProperties(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		info, err := c.Solve(w, y, x, nil)
+		info, err := c.Solve(context.Background(), w, y, x, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

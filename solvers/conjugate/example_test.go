@@ -1,6 +1,7 @@
 package conjugate_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 
@@ -17,7 +18,7 @@ func ExampleBarzilaiBorwein() {
 	w := &exact.Quadratic{Center: []float64{1, 1}, Values: []float64{2, 4}, Vectors: mat.NewDense(2, 2, []float64{1, 0, 0, 1})}
 	y := blas32.General{Rows: 2, Cols: 2, Stride: 2, Data: []float32{2, 4, -2, 8}}
 	x := batch.New(2, 2) // the starting points; receives the solutions
-	info, err := (&conjugate.BarzilaiBorwein{Tolerance: 1e-5}).Solve(w, y, x, nil)
+	info, err := (&conjugate.BarzilaiBorwein{Tolerance: 1e-5}).Solve(context.Background(), w, y, x, nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package conjugate
 
 import (
 	"cmp"
+	"context"
 
 	"cmf/graph/kernel"
 	"cmf/solvers/batch"
@@ -35,13 +36,13 @@ type LBFGS struct {
 var _ Solver = (*LBFGS)(nil)
 
 // Solve implements Conjugate.
-func (b *LBFGS) Solve(w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
+func (b *LBFGS) Solve(ctx context.Context, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
 	l := lockstep{
 		tolerance: cmp.Or(b.Tolerance, 1e-3),
 		maxIter:   cmp.Or(b.MaxIterations, 200),
 		newSearch: newLBFGSSearch,
 	}
-	return l.solve(&b.ws, w, y, x, p)
+	return l.solve(ctx, &b.ws, w, y, x, p)
 }
 
 // lbfgsSearch is a row's line search from its last accepted point, the residual

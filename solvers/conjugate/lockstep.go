@@ -1,6 +1,7 @@
 package conjugate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -61,13 +62,16 @@ type workspace struct {
 	info     Info
 }
 
-func (l lockstep) solve(ws *workspace, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
+func (l lockstep) solve(ctx context.Context, ws *workspace, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
 	if err := errors.Join(checkLimits(l.tolerance, l.maxIter), checkSystem(w, y, x, p)); err != nil {
 		return Info{}, err
 	}
 	l.start(ws, y, x)
 	info := &ws.info
 	for k := 0; len(ws.active) > 0; k++ {
+		if err := ctx.Err(); err != nil {
+			return Info{}, fmt.Errorf("conjugate: %w", err)
+		}
 		n := len(ws.active)
 		at, r, pr := batch.Rows(ws.x, 0, n), batch.Rows(ws.r, 0, n), batch.Rows(ws.pr, 0, n)
 		if l.refine != nil {

@@ -2,6 +2,7 @@ package conjugate
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -41,7 +42,7 @@ type NewtonCG struct {
 var _ Solver = (*NewtonCG)(nil)
 
 // Solve implements Conjugate.
-func (b *NewtonCG) Solve(w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
+func (b *NewtonCG) Solve(ctx context.Context, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
 	curved, ok := w.(potential.Curved)
 	if !ok {
 		return Info{}, errors.New("conjugate: the conjugate solver newton needs Hessian–vector products, and the potential is not Curved; use lbfgs or bb")
@@ -54,7 +55,7 @@ func (b *NewtonCG) Solve(w potential.Potential, y, x blas32.General, p *potentia
 			return b.cg.solve(curved, p, active, x, info)
 		},
 	}
-	return l.solve(&b.ws, w, y, x, p)
+	return l.solve(ctx, &b.ws, w, y, x, p)
 }
 
 // newtonSearch is a row's line search from its last accepted point, and the

@@ -1,6 +1,7 @@
 package conjugate
 
 import (
+	"context"
 	"errors"
 	"math"
 	"slices"
@@ -250,7 +251,7 @@ func TestConjugateRefuses(t *testing.T) {
 		{"no Hessian", "not Curved", flat{w}, batch.New(2, 3), batch.New(2, 3), nil, &NewtonCG{}},
 		{"potential", "broken", broken{w}, batch.New(2, 3), batch.New(2, 3), nil, &NewtonCG{}},
 	} {
-		if _, err := c.with.Solve(c.w, c.y, c.x, c.p); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := c.with.Solve(context.Background(), c.w, c.y, c.x, c.p); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one that says %q", c.name, err, c.want)
 		}
 	}

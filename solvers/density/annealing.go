@@ -2,6 +2,7 @@ package density
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -65,8 +66,9 @@ type AnnealingInfo struct {
 // factor, such as N(c, Σ^{1/3}) or the Gaussian of a sample's mean and covariance:
 // the less they differ the fewer bridges there are. Where the particles of the
 // first pass show it to be too narrow it is widened, for from there the weights
-// would have a long tail that few particles show.
-func (a Annealing) LogZ(w potential.Potential, reference *exact.Gaussian, rng *random.Stream) (AnnealingInfo, error) {
+// would have a long tail that few particles show. The end of ctx, noticed before each
+// step of the particles, is an error.
+func (a Annealing) LogZ(ctx context.Context, w potential.Potential, reference *exact.Gaussian, rng *random.Stream) (AnnealingInfo, error) {
 	n, moves := int(cmp.Or(float64(a.Particles), 512)), int(cmp.Or(float64(a.Moves), 2))
 	variance, limit := cmp.Or(a.Variance, .25), int(cmp.Or(float64(a.MaxBridges), 2000))
 	switch {
@@ -76,13 +78,13 @@ func (a Annealing) LogZ(w potential.Potential, reference *exact.Gaussian, rng *r
 	case reference.Dim() != w.Dim():
 		return AnnealingInfo{}, fmt.Errorf("density: annealing from a Gaussian of dimension %d to a potential of dimension %d; they must agree", reference.Dim(), w.Dim())
 	}
-	path, arrived, err := layPath(w, reference, max(2, n/4), moves, rng)
+	path, arrived, err := layPath(ctx, w, reference, max(2, n/4), moves, rng)
 	if err != nil {
 		return AnnealingInfo{}, err
 	}
 	if wider := widened(reference, arrived); wider != reference {
 		reference = wider
-		if path, _, err = layPath(w, reference, max(2, n/4), moves, rng); err != nil {
+		if path, _, err = layPath(ctx, w, reference, max(2, n/4), moves, rng); err != nil {
 			return AnnealingInfo{}, err
 		}
 	}
@@ -107,7 +109,7 @@ func (a Annealing) LogZ(w potential.Potential, reference *exact.Gaussian, rng *r
 			break
 		}
 		c.Step = at.step
-		move, err := sampler.Run(b, c, moves, rng)
+		move, err := sampler.Run(ctx, b, c, moves, rng)
 		if err != nil {
 			return AnnealingInfo{}, err
 		}
@@ -130,7 +132,7 @@ type station struct {
 // layPath walks n particles from r to 𝔓_w, resampled at every bridge so that they
 // follow it, in steps of which each keeps the standard deviation of log ω at ½. It
 // returns the path, and where they arrive, in the coordinates of r.
-func layPath(w potential.Potential, reference *exact.Gaussian, n, moves int, rng *random.Stream) ([]station, blas32.General, error) {
+func layPath(ctx context.Context, w potential.Potential, reference *exact.Gaussian, n, moves int, rng *random.Stream) ([]station, blas32.General, error) {
 	fail := func(err error) ([]station, blas32.General, error) { return nil, blas32.General{}, err }
 	const spread, longest = .5, 10_000
 	b := newBridge(w, reference)
@@ -164,7 +166,7 @@ func layPath(w potential.Potential, reference *exact.Gaussian, n, moves int, rng
 		}
 		*c = drawn
 		b.beta, c.Fresh = next.beta, false
-		if _, err := sampler.Run(b, c, 2*moves, rng); err != nil {
+		if _, err := sampler.Run(ctx, b, c, 2*moves, rng); err != nil {
 			return fail(err)
 		}
 		next.step = c.Step

@@ -85,7 +85,7 @@ func (w quartics) Eval(x blas32.General, value []float32, grad blas32.General) e
 func TestAnnealingFromTheGibbsFactor(t *testing.T) {
 	for _, d := range []int{1, 8, 64} {
 		w := randomLaw(t, d).ConjugateMoment()
-		info, err := Annealing{Particles: 64}.LogZ(w, w.Gibbs(), random.New(1, "log Z", 0))
+		info, err := Annealing{Particles: 64}.LogZ(t.Context(), w, w.Gibbs(), random.New(1, "log Z", 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestAnnealingIsHonest(t *testing.T) {
 		var mean, squares, size float64
 		bridges := 0
 		for seed := range seeds {
-			info, err := c.a.LogZ(c.w, c.reference, random.New(uint64(seed), c.name, 0))
+			info, err := c.a.LogZ(t.Context(), c.w, c.reference, random.New(uint64(seed), c.name, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestAnnealingRefuses(t *testing.T) {
 		{"variance of -1", problem.DoubleWell{D: 2}, exact.StandardGaussian(2), Annealing{Variance: -1}},
 		{"must be finite", problem.Wall{Potential: problem.ScalarEnergy{H: 1, Q: 0}, At: 1}, exact.StandardGaussian(1), Annealing{}},
 	} {
-		if _, err := c.a.LogZ(c.w, c.reference, rng); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := c.a.LogZ(t.Context(), c.w, c.reference, rng); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want one with %q", err, c.want)
 		}
 	}

@@ -1,6 +1,7 @@
 package density
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -18,8 +19,8 @@ import (
 // form for d ≤ 2, else by Cholesky factors.
 //
 // A row whose Hessian is not finite, or not positive definite, gives NaN, and the
-// status says which.
-func LogDetHessian(w potential.Curved, x blas32.General) (logDet []float64, info Info, err error) {
+// status says which. The end of ctx, noticed before each group of rows, is an error.
+func LogDetHessian(ctx context.Context, w potential.Curved, x blas32.General) (logDet []float64, info Info, err error) {
 	n, d := x.Rows, x.Cols
 	if d != w.Dim() || d < 1 {
 		return nil, Info{}, fmt.Errorf("density: Hessians asked for at points with %d columns of a potential of dimension %d; they must agree", d, w.Dim())
@@ -34,6 +35,9 @@ func LogDetHessian(w potential.Curved, x blas32.General) (logDet []float64, info
 		batch.Row(axes, r)[r%d] = 1
 	}
 	for lo := 0; lo < n; lo += group {
+		if err := ctx.Err(); err != nil {
+			return nil, Info{}, fmt.Errorf("density: %w", err)
+		}
 		k := min(group, n-lo)
 		for r := range k * d {
 			copy(batch.Row(at, r), batch.Row(x, lo+r/d))

@@ -21,7 +21,7 @@ func TestLogDetOfHinges(t *testing.T) {
 		rng := random.Seeded(5, uint64(d))
 		w := problem.NewHinges(d, 3*d, 30, 2, rng)
 		x := problem.NormalRows(7, d, 2, rng)
-		got, info, err := LogDetHessian(w, x)
+		got, info, err := LogDetHessian(t.Context(), w, x)
 		if err != nil || info.Failed() > 0 {
 			t.Fatalf("d = %d: %d rows failed, error %v", d, info.Failed(), err)
 		}
@@ -37,7 +37,7 @@ func TestLogDetInHighDimension(t *testing.T) {
 	const d = 500
 	w := problem.RandomGaussian(t, d, 3)
 	x := problem.NormalBatch(2, d, "points")
-	got, info, err := LogDetHessian(w, x)
+	got, info, err := LogDetHessian(t.Context(), w, x)
 	if err != nil || info.Failed() > 0 {
 		t.Fatalf("%d rows failed, error %v", info.Failed(), err)
 	}
@@ -63,7 +63,7 @@ func TestLogDetCountsWhatFails(t *testing.T) {
 		for j := range min(d, 2) {
 			batch.Row(x, 4)[j] = .1
 		}
-		got, info, err := LogDetHessian(problem.DoubleWell{D: d}, x)
+		got, info, err := LogDetHessian(t.Context(), problem.DoubleWell{D: d}, x)
 		if err != nil || info.Failed() != 3 {
 			t.Fatalf("d = %d: %d rows failed, want 3; error %v", d, info.Failed(), err)
 		}
@@ -82,10 +82,10 @@ func TestLogDetCountsWhatFails(t *testing.T) {
 }
 
 func TestLogDetRefuses(t *testing.T) {
-	if _, _, err := LogDetHessian(problem.DoubleWell{D: 2}, batch.New(3, 4)); err == nil || !strings.Contains(err.Error(), "4 columns") {
+	if _, _, err := LogDetHessian(t.Context(), problem.DoubleWell{D: 2}, batch.New(3, 4)); err == nil || !strings.Contains(err.Error(), "4 columns") {
 		t.Errorf("points of another dimension gave the error %v", err)
 	}
-	if got, _, err := LogDetHessian(problem.DoubleWell{D: 2}, batch.New(0, 2)); err != nil || len(got) != 0 {
+	if got, _, err := LogDetHessian(t.Context(), problem.DoubleWell{D: 2}, batch.New(0, 2)); err != nil || len(got) != 0 {
 		t.Errorf("no points gave %v and the error %v", got, err)
 	}
 }

@@ -4,6 +4,7 @@
 package density
 
 import (
+	"context"
 	"fmt"
 
 	"cmf/solvers/batch"
@@ -36,8 +37,9 @@ type Info struct {
 func (i Info) Failed() int { return potential.Failed(i.Status) }
 
 // LogPDF returns log q_w(x_i), in nats, for each row of x, (n, d). A row at which it
-// is not finite has not converged: it is NaN where ∇²w is not positive definite.
-func (q Pushforward) LogPDF(x blas32.General) (logPDF []float64, info Info, err error) {
+// is not finite has not converged: it is NaN where ∇²w is not positive definite. The
+// end of ctx is an error; see LogDetHessian.
+func (q Pushforward) LogPDF(ctx context.Context, x blas32.General) (logPDF []float64, info Info, err error) {
 	noise := q.Noise
 	if noise == nil {
 		noise = q.Potential
@@ -45,7 +47,7 @@ func (q Pushforward) LogPDF(x blas32.General) (logPDF []float64, info Info, err 
 	if noise.Dim() != q.Potential.Dim() {
 		return nil, Info{}, fmt.Errorf("density: noise of dimension %d under a potential of dimension %d; they must agree", noise.Dim(), q.Potential.Dim())
 	}
-	if logPDF, info, err = LogDetHessian(q.Potential, x); err != nil {
+	if logPDF, info, err = LogDetHessian(ctx, q.Potential, x); err != nil {
 		return nil, Info{}, err
 	}
 	y, value := batch.New(x.Rows, x.Cols), make([]float32, x.Rows)

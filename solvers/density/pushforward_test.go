@@ -75,7 +75,7 @@ func TestDensityOfAGaussian(t *testing.T) {
 			laws[fmt.Sprintf("carried by Σ^%g", s)] = Pushforward{Potential: w, Noise: noise, LogZ: w.LogZ() + noise.LogDet()}
 		}
 		for name, q := range laws {
-			got, rows, err := q.LogPDF(x)
+			got, rows, err := q.LogPDF(t.Context(), x)
 			if err != nil || rows.Failed() > 0 {
 				t.Fatalf("%s, d = %d: %d rows failed, error %v", name, d, rows.Failed(), err)
 			}
@@ -118,7 +118,7 @@ func TestDensityOfAMixture(t *testing.T) {
 	rho := mustMixture(t, line.Component{Weight: .3, Mean: -2, SD: .5}, line.Component{Weight: .7, Mean: 1, SD: .8})
 	w := solved(t, rho)
 	x := rho.Sample(200, random.New(1, "points", 0))
-	got, rows, err := Pushforward{Potential: onLine{w}, LogZ: w.LogZ}.LogPDF(x)
+	got, rows, err := Pushforward{Potential: onLine{w}, LogZ: w.LogZ}.LogPDF(t.Context(), x)
 	if err != nil || rows.Failed() > 0 {
 		t.Fatalf("%d rows failed, error %v", rows.Failed(), err)
 	}
@@ -132,7 +132,7 @@ func TestDensityOfAMixture(t *testing.T) {
 // annealing: only if map, determinant and constant agree.
 func TestDensityHasMassOne(t *testing.T) {
 	w := problem.NewHinges(2, 12, 4, 3, random.Seeded(3, 4))
-	info, err := Annealing{}.LogZ(w, gibbsFit(t, w), random.New(1, "log Z", 0))
+	info, err := Annealing{}.LogZ(t.Context(), w, gibbsFit(t, w), random.New(1, "log Z", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestDensityHasMassOne(t *testing.T) {
 		batch.Row(grid, i)[0] = float32(-half + side*(float64(i%cells)+.5))
 		batch.Row(grid, i)[1] = float32(-half + side*(float64(i/cells)+.5))
 	}
-	logPDF, rows, err := Pushforward{Potential: w, LogZ: info.LogZ}.LogPDF(grid)
+	logPDF, rows, err := Pushforward{Potential: w, LogZ: info.LogZ}.LogPDF(t.Context(), grid)
 	if err != nil || rows.Failed() > 0 {
 		t.Fatalf("%d rows failed, error %v", rows.Failed(), err)
 	}
@@ -160,10 +160,10 @@ func TestDensityRefuses(t *testing.T) {
 	if _, err := g.LogPDF(batch.New(4, 2)); err == nil {
 		t.Error("points of another dimension under a Gaussian gave no error")
 	}
-	if _, _, err := (Pushforward{Potential: problem.DoubleWell{D: 2}, Noise: potential.Normal{D: 3}}).LogPDF(batch.New(1, 2)); err == nil {
+	if _, _, err := (Pushforward{Potential: problem.DoubleWell{D: 2}, Noise: potential.Normal{D: 3}}).LogPDF(t.Context(), batch.New(1, 2)); err == nil {
 		t.Error("noise of another dimension gave no error")
 	}
-	logPDF, rows, err := Pushforward{Potential: problem.DoubleWell{D: 2}}.LogPDF(batch.New(3, 2))
+	logPDF, rows, err := Pushforward{Potential: problem.DoubleWell{D: 2}}.LogPDF(t.Context(), batch.New(3, 2))
 	if err != nil || rows.Failed() != 3 || rows.Status[0] != potential.NotConvex || !math.IsNaN(logPDF[0]) {
 		t.Errorf("where w is not convex: %v, status %v, error %v", logPDF, rows.Status, err)
 	}

@@ -1,6 +1,7 @@
 package posterior
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -54,8 +55,8 @@ type ClampedInfo struct {
 }
 
 // Run takes steps steps from the points x, (n, d), in place, calling after, if
-// not nil, at the end of each; an error of after ends it.
-func (c *Clamped) Run(x blas32.General, steps int, rng *random.Stream, after func(step int) error) (info ClampedInfo, err error) {
+// not nil, at the end of each; an error of after, or the end of ctx, ends it.
+func (c *Clamped) Run(ctx context.Context, x blas32.General, steps int, rng *random.Stream, after func(step int) error) (info ClampedInfo, err error) {
 	if err := c.check(x, steps); err != nil {
 		return info, err
 	}
@@ -77,12 +78,12 @@ func (c *Clamped) Run(x blas32.General, steps int, rng *random.Stream, after fun
 			return info, err
 		}
 		c.chains.Fresh = false
-		move, err := c.Sampler.Run(noise, c.chains, 1, rng)
+		move, err := c.Sampler.Run(ctx, noise, c.chains, 1, rng)
 		if err != nil {
 			return info, err
 		}
 		info.Acceptance += move.Acceptance / float64(steps)
-		solved, err := c.Conjugate.Solve(c.Potential, c.chains.Y, x, c.Preconditioner)
+		solved, err := c.Conjugate.Solve(ctx, c.Potential, c.chains.Y, x, c.Preconditioner)
 		if err != nil {
 			return info, err
 		}

@@ -4,6 +4,7 @@
 package posterior
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -79,7 +80,7 @@ func (p *Noise) Eval(y blas32.General, value []float32, grad blas32.General) err
 	if p.Conjugate == nil {
 		p.Conjugate = &conjugate.LBFGS{}
 	}
-	info, err := p.Conjugate.Solve(p.Potential, y, p.Points, p.Preconditioner)
+	info, err := p.Conjugate.Solve(context.Background(), p.Potential, y, p.Points, p.Preconditioner)
 	if err != nil {
 		return err
 	}

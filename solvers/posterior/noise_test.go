@@ -1,6 +1,7 @@
 package posterior
 
 import (
+	"context"
 	"math"
 	"strings"
 	"testing"
@@ -175,11 +176,11 @@ func TestPosteriorOfAGaussian(t *testing.T) {
 	all := []int{0, 1, 2, 3, 4, 5}
 	for name, sample := range map[string]func(u *Noise, c *sampling.Chains) error{
 		"trajectories": func(u *Noise, c *sampling.Chains) error {
-			_, err := sampling.Hamiltonian{Preconditioner: preconditioner, Leaps: 4, Step: .4}.Run(u, c, 12, random.New(2, "sampler", 0))
+			_, err := sampling.Hamiltonian{Preconditioner: preconditioner, Leaps: 4, Step: .4}.Run(t.Context(), u, c, 12, random.New(2, "sampler", 0))
 			return err
 		},
 		"Langevin": func(u *Noise, c *sampling.Chains) error {
-			_, err := sampling.Langevin{Adjusted: true, Preconditioner: preconditioner, Step: .5, Runaway: 1e9}.Run(u, c, 30, random.New(2, "sampler", 0))
+			_, err := sampling.Langevin{Adjusted: true, Preconditioner: preconditioner, Step: .5, Runaway: 1e9}.Run(t.Context(), u, c, 30, random.New(2, "sampler", 0))
 			return err
 		},
 	} {
@@ -195,7 +196,7 @@ func TestPosteriorOfAGaussian(t *testing.T) {
 			}
 			// The last proposals are not the states: solve for those.
 			x := batch.New(n, 6)
-			if _, err := u.Conjugate.Solve(p.w, c.Y, x, nil); err != nil {
+			if _, err := u.Conjugate.Solve(context.Background(), p.w, c.Y, x, nil); err != nil {
 				t.Fatal(err)
 			}
 			holds(t, x, all, mean, cov, n)
@@ -209,7 +210,7 @@ func TestPosteriorOfAGaussian(t *testing.T) {
 func TestHamiltonianHasNoBias(t *testing.T) {
 	const n, lambda = 40_000, 2
 	c := problem.ChainsAt(t, n, 1, 1)
-	info, err := sampling.Hamiltonian{Step: 1.6, Leaps: 2, Freeze: true}.Run(problem.ScalarEnergy{H: 1. / lambda, Q: 0}, c, 30, random.New(4, "trajectories", 0))
+	info, err := sampling.Hamiltonian{Step: 1.6, Leaps: 2, Freeze: true}.Run(t.Context(), problem.ScalarEnergy{H: 1. / lambda, Q: 0}, c, 30, random.New(4, "trajectories", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func TestHamiltonianHasNoBias(t *testing.T) {
 		t.Errorf("the acceptance is %g, the step %g: the test shows little", a, info.Step)
 	}
 	c.Fresh, batch.Row(c.Y, 7)[0] = false, float32(math.NaN())
-	if _, err := (sampling.Hamiltonian{}).Run(problem.ScalarEnergy{H: 1, Q: 0}, c, 1, random.New(4, "trajectories", 0)); err == nil || !strings.Contains(err.Error(), "particle 7") {
+	if _, err := (sampling.Hamiltonian{}).Run(t.Context(), problem.ScalarEnergy{H: 1, Q: 0}, c, 1, random.New(4, "trajectories", 0)); err == nil || !strings.Contains(err.Error(), "particle 7") {
 		t.Errorf("a start that is not finite: error %v", err)
 	}
 }
@@ -243,7 +244,7 @@ func TestClampedGaussian(t *testing.T) {
 		Sampler:   sampling.Langevin{Adjusted: true, Preconditioner: preconditioner, Step: .5, Runaway: 1e9},
 		Conjugate: &conjugate.LBFGS{Tolerance: 1e-5}}
 	steps := 0
-	info, err := loop.Run(x, 30, random.New(6, "clamped", 0), func(int) error { steps++; return nil })
+	acceptance, err := loop.Run(t.Context(), x, 30, random.New(6, "clamped", 0), func(int) error { steps++; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +272,7 @@ func TestClampedAnneals(t *testing.T) {
 			t.Errorf("σ of step %d is %g, want %g", t0, got, want)
 		}
 	}
-	if _, err := loop.Run(x, 3, random.New(6, "annealed", 0), nil); err != nil {
+	if _, err := loop.Run(t.Context(), x, 3, random.New(6, "annealed", 0), nil); err != nil {
 		t.Fatal(err)
 	}
 	var squares float64
@@ -309,12 +310,12 @@ func TestInpaintingRefusesWrongShapes(t *testing.T) {
 			return c.Mean(batch.New(2, 4))
 		}(),
 		"0 steps": func() error {
-			_, err := (&Clamped{Potential: p.w, Observed: p.observed, Mask: p.mask}).Run(batch.New(3, 6), 0, random.New(1, "", 0), nil)
+			_, err := (&Clamped{Potential: p.w, Observed: p.observed, Mask: p.mask}).Run(t.Context(), batch.New(3, 6), 0, random.New(1, "", 0), nil)
 			return err
 		}(),
 		"-1 leaps": func() error {
 			c, _ := sampling.NewChains(batch.New(3, 6))
-			_, err := sampling.Hamiltonian{Leaps: -1}.Run(p.w, c, 1, random.New(1, "", 0))
+			_, err := sampling.Hamiltonian{Leaps: -1}.Run(t.Context(), p.w, c, 1, random.New(1, "", 0))
 			return err
 		}(),
 	} {

@@ -90,14 +90,14 @@ func TestCarriedIsAChangeOfCoordinates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	carried, _, err := density.Pushforward{Potential: w, Noise: noise, LogZ: noise.LogDet()}.LogPDF(x)
+	carried, _, err := density.Pushforward{Potential: w, Noise: noise, LogZ: noise.LogDet()}.LogPDF(t.Context(), x)
 	if err != nil {
 		t.Fatal(err)
 	}
 	there := batch.New(n, d)
 	batch.Multiply(there, x, batch.FromMatrix(g.Power(.25)))
 	// Z of the plain noise is det C^{1/2} times that of w, as is the change of volume.
-	plain, _, err := density.Pushforward{Potential: linked{w, batch.FromMatrix(g.Power(-.25))}}.LogPDF(there)
+	plain, _, err := density.Pushforward{Potential: linked{w, batch.FromMatrix(g.Power(-.25))}}.LogPDF(t.Context(), there)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func TestLangevinContinuesFromItsState(t *testing.T) {
 		l.Decay = .6
 		whole, rng := problem.ChainsAt(t, 30, 5, 0), random.New(4, "whole", 0)
 		advance := func(c *sampling.Chains, rng *random.Stream) {
-			if _, err := l.Run(w, c, 10, rng); err != nil {
+			if _, err := l.Run(t.Context(), w, c, 10, rng); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -65,7 +65,7 @@ func TestMaxCurvature(t *testing.T) {
 			t.Errorf("%s: λmax is %g after ten iterations, want most of %g", test.name, few, test.want)
 		}
 	}
-	if _, err := (sampling.Langevin{}).Run(problem.ScalarEnergy{H: 0, Q: 0}, problem.ChainsAt(t, 3, 1, 0), 1, rng); err == nil {
+	if _, err := (sampling.Langevin{}).Run(t.Context(), problem.ScalarEnergy{H: 0, Q: 0}, problem.ChainsAt(t, 3, 1, 0), 1, rng); err == nil {
 		t.Error("a flat potential gave a step")
 	}
 }

@@ -1,6 +1,7 @@
 package sampling_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 
@@ -18,7 +19,7 @@ func ExampleLangevin() {
 		log.Fatal(err)
 	}
 	mala := sampling.Langevin{Adjusted: true}
-	info, err := mala.Run(potential.Normal{D: 3}, chains, 50, random.New(1, "example", 0))
+	info, err := mala.Run(context.Background(), potential.Normal{D: 3}, chains, 50, random.New(1, "example", 0))
 	if err != nil {
 		log.Fatal(err)
 	}

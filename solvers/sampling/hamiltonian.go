@@ -2,6 +2,7 @@ package sampling
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -48,9 +49,10 @@ type HamiltonianInfo struct {
 }
 
 // Run takes steps trajectories from the state c, every row a chain of its own.
-// A proposal that is not finite is rejected;
-// a start that is not finite is an error. After an error c is not fresh.
-func (h Hamiltonian) Run(v potential.Potential, c *Chains, steps int, rng *random.Stream) (info HamiltonianInfo, err error) {
+// A proposal that is not finite is rejected. A start that is not finite is an error,
+// and so is the end of ctx, which is noticed before each leap. After an error c is not
+// fresh.
+func (h Hamiltonian) Run(ctx context.Context, v potential.Potential, c *Chains, steps int, rng *random.Stream) (info HamiltonianInfo, err error) {
 	if err := h.check(v, c, steps); err != nil {
 		return info, err
 	}
@@ -71,7 +73,7 @@ func (h Hamiltonian) Run(v potential.Potential, c *Chains, steps int, rng *rando
 	c.makeRoom()
 	path := batch.New(c.Y.Rows, c.Y.Cols)
 	for range steps {
-		mean, err := h.trajectory(v, c, path, rng)
+		mean, err := h.trajectory(ctx, v, c, path, rng)
 		if err != nil {
 			return info, err
 		}
@@ -86,7 +88,7 @@ func (h Hamiltonian) Run(v potential.Potential, c *Chains, steps int, rng *rando
 }
 
 // trajectory proposes one trajectory and decides on it, row by row.
-func (h Hamiltonian) trajectory(v potential.Potential, c *Chains, path blas32.General, rng *random.Stream) (acceptance float64, err error) {
+func (h Hamiltonian) trajectory(ctx context.Context, v potential.Potential, c *Chains, path blas32.General, rng *random.Stream) (acceptance float64, err error) {
 	// A step of random length keeps trajectories from closing on themselves.
 	epsilon := c.Step * (.8 + .4*rng.Float64())
 	momentum := c.move
@@ -100,6 +102,9 @@ func (h Hamiltonian) trajectory(v potential.Potential, c *Chains, path blas32.Ge
 	batch.AddScaled(momentum.Data, -epsilon/2, c.pull.Data)
 	leaps := int(cmp.Or(float64(h.Leaps), 6))
 	for k := range leaps {
+		if err := ctx.Err(); err != nil {
+			return 0, fmt.Errorf("sampling: %w", err)
+		}
 		h.Preconditioner.Root(path, momentum)
 		batch.AddScaled(c.next.Y.Data, epsilon, path.Data)
 		if err := v.Eval(c.next.Y, c.next.Value, c.next.Grad); err != nil {

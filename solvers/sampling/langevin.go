@@ -5,6 +5,7 @@ package sampling
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -95,8 +96,9 @@ type Info struct {
 //
 // A particle that is not finite at the start, becomes so under ULA, or ends
 // over the energy limit is put back on a healthy one drawn at random. It is an
-// error if none is left; after an error c is not fresh.
-func (l Langevin) Run(w potential.Potential, c *Chains, steps int, rng *random.Stream) (info Info, err error) {
+// error if none is left, and so is the end of ctx, which is noticed before each
+// step; after an error c is not fresh.
+func (l Langevin) Run(ctx context.Context, w potential.Potential, c *Chains, steps int, rng *random.Stream) (info Info, err error) {
 	if err := l.check(w, c, steps); err != nil {
 		return info, err
 	}
@@ -121,6 +123,9 @@ func (l Langevin) Run(w potential.Potential, c *Chains, steps int, rng *random.S
 	}
 
 	for range steps {
+		if err := ctx.Err(); err != nil {
+			return info, fmt.Errorf("sampling: %w", err)
+		}
 		l.propose(c, rng)
 		if err := w.Eval(c.next.Y, c.next.Value, c.next.Grad); err != nil {
 			return info, fmt.Errorf("sampling: evaluating the potential at a Langevin proposal: %w", err)

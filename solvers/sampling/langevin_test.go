@@ -160,7 +160,7 @@ func TestLangevinReplacesLostParticles(t *testing.T) {
 		}
 	}
 	c := problem.ChainsAt(t, n, 1, 3)
-	if _, err := (sampling.Langevin{Step: .1}).Run(walled, c, 1, random.New(1, "lost", 0)); err == nil || c.Fresh {
+	if _, err := (sampling.Langevin{Step: .1}).Run(t.Context(), walled, c, 1, random.New(1, "lost", 0)); err == nil || c.Fresh {
 		t.Errorf("all particles are lost, but the error is %v and fresh %t", err, c.Fresh)
 	}
 }
@@ -200,7 +200,7 @@ func TestLangevinRefuses(t *testing.T) {
 		"Target":         {sampling.Langevin{Target: 1}, problem.ChainsAt(t, 3, 1, 0), 1},
 		"values":         {sampling.Langevin{}, short, 1},
 	} {
-		if _, err := test.l.Run(problem.ScalarEnergy{H: 1, Q: 0}, test.c, test.steps, random.New(1, name, 0)); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := test.l.Run(t.Context(), problem.ScalarEnergy{H: 1, Q: 0}, test.c, test.steps, random.New(1, name, 0)); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s gave the error %v", name, err)
 		}
 	}
@@ -213,7 +213,7 @@ func BenchmarkLangevin(b *testing.B) {
 		rng := random.New(1, "benchmark", 0)
 		b.Run(fmt.Sprintf("256x%d", d), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := (sampling.Langevin{Adjusted: true, Step: .1}).Run(w, c, 10, rng); err != nil {
+				if _, err := (sampling.Langevin{Adjusted: true, Step: .1}).Run(b.Context(), w, c, 10, rng); err != nil {
 					b.Fatal(err)
 				}
 			}

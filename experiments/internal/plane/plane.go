@@ -45,7 +45,7 @@ var Moons = run.Definition[Config]{
 		if err != nil || !model.Finished {
 			return err
 		}
-		draw, err := model.Draw(500, 100, random.New(c.Seed, "generation", 0))
+		draw, err := model.Draw(ctx, 500, 100, random.New(c.Seed, "generation", 0))
 		if err != nil {
 			return err
 		}
@@ -61,6 +61,16 @@ var Moons = run.Definition[Config]{
 type Config struct {
 	config.Core
 	Dataset string `default:"moons" desc:"2-D set"`
+}
+
+// At is a hook that does something after a step.
+func At(step int, do func()) fit.Hook {
+	return fit.Hook{Step: func(l *fit.Loop) error {
+		if l.Step() == step {
+			do()
+		}
+		return nil
+	}}
 }
 
 func Run(t *testing.T, variables ...string) (*run.Run, error) {

@@ -1,6 +1,7 @@
 package inpaint
 
 import (
+	"context"
 	"math"
 
 	"cmf/experiments/figure"
@@ -49,14 +50,14 @@ func (p *Figure) Add(title string, x blas32.General, columns int) {
 
 // References fills a hole without the model: by the mean of training digits, by
 // the one nearest in what is observed, and by Gaussian conditional means.
-func (j *Judge) References(r *run.Run, p *Prior, h Hole, observed blas32.General) (*Figure, error) {
+func (j *Judge) References(ctx context.Context, r *run.Run, p *Prior, h Hole, observed blas32.General) (*Figure, error) {
 	n := j.Truth.Rows
 	average, seen := batch.New(n, picture.Pixels), KeepObserved(batch.New(n, picture.Pixels), j.Truth, h)
 	mean := batch.Means(j.train)
 	for i := range average.Data {
 		average.Data[i] = float32(mean[i%picture.Pixels])
 	}
-	nearest, err := j.nearest(h)
+	nearest, err := j.nearest(ctx, h)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (j *Judge) References(r *run.Run, p *Prior, h Hole, observed blas32.General
 
 // nearest completes each digit by the training digit nearest to it in what is
 // observed.
-func (j *Judge) nearest(h Hole) (blas32.General, error) {
+func (j *Judge) nearest(ctx context.Context, h Hole) (blas32.General, error) {
 	masked := func(x blas32.General) blas32.General {
 		out := batch.New(x.Rows, x.Cols)
 		for i := range x.Rows {
@@ -132,7 +133,7 @@ func (j *Judge) nearest(h Hole) (blas32.General, error) {
 		}
 		return out
 	}
-	_, index, err := metric.NearestDistance(masked(j.Truth), masked(j.train))
+	_, index, err := metric.NearestDistance(ctx, masked(j.Truth), masked(j.train))
 	if err != nil {
 		return blas32.General{}, err
 	}

@@ -2,7 +2,6 @@ package inpaint
 
 import (
 	"context"
-	"errors"
 
 	"cmf/experiments/picture"
 	"cmf/solvers/batch"
@@ -80,10 +79,7 @@ func ByPosterior(ctx context.Context, p *Prior, h Hole, observed blas32.General,
 	out := newFills(x.Rows, h)
 	solved := batch.New(x.Rows, x.Cols)
 	for t := range o.Trajectories {
-		if ctx.Err() != nil {
-			return Fills{}, ctx.Err()
-		}
-		move, err := sampler.Run(target, chains, 1, rng)
+		move, err := sampler.Run(ctx, target, chains, 1, rng)
 		if err != nil {
 			return Fills{}, err
 		}
@@ -93,7 +89,7 @@ func ByPosterior(ctx context.Context, p *Prior, h Hole, observed blas32.General,
 		}
 		// A trajectory that was rejected has left its own end in Points.
 		copy(solved.Data, target.Points.Data)
-		if _, err := target.Conjugate.Solve(p.w, chains.Y, solved, p.preconditioner); err != nil {
+		if _, err := target.Conjugate.Solve(ctx, p.w, chains.Y, solved, p.preconditioner); err != nil {
 			return Fills{}, err
 		}
 		if err := out.add(p, solved); err != nil {
@@ -121,11 +117,11 @@ func ByClamping(ctx context.Context, p *Prior, h Hole, observed blas32.General, 
 		return Fills{}, err
 	}
 	out := newFills(x.Rows, h)
-	info, err := loop.Run(x, o.Clamped, rng, func(t int) error {
+	info, err := loop.Run(ctx, x, o.Clamped, rng, func(t int) error {
 		if t < o.Clamped/3 {
-			return ctx.Err()
+			return nil
 		}
-		return errors.Join(ctx.Err(), out.add(p, x))
+		return out.add(p, x)
 	})
 	out.acceptance, out.missed = info.Acceptance, float64(info.Unconverged)/float64(x.Rows*o.Clamped)
 	return out, err

@@ -135,7 +135,7 @@ func ChainsAt(tb testing.TB, n, d int, y float32) *sampling.Chains {
 
 func Run(tb testing.TB, l sampling.Langevin, w potential.Potential, c *sampling.Chains, steps int) sampling.Info {
 	tb.Helper()
-	info, err := l.Run(w, c, steps, random.New(17, tb.Name(), 0))
+	info, err := l.Run(tb.Context(), w, c, steps, random.New(17, tb.Name(), 0))
 	if err != nil {
 		tb.Fatal(err)
 	}
