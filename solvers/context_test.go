@@ -64,7 +64,7 @@ func TestLongWorkEndsWithItsContext(t *testing.T) {
 	langevin := sampling.Langevin{Adjusted: true, Step: .1}
 	for name, work := range map[string]func(ctx context.Context, w potential.Curved) error{
 		"Langevin": func(ctx context.Context, w potential.Curved) error {
-			_, err := langevin.Run(ctx, w, chains(), 50, rng.Rand)
+			_, err := langevin.Run(ctx, w, chains(), 50, rng)
 			return err
 		},
 		"Hamiltonian": func(ctx context.Context, w potential.Curved) error {

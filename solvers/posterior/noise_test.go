@@ -244,7 +244,7 @@ func TestClampedGaussian(t *testing.T) {
 		Sampler:   sampling.Langevin{Adjusted: true, Preconditioner: preconditioner, Step: .5, Runaway: 1e9},
 		Conjugate: &conjugate.LBFGS{Tolerance: 1e-5}}
 	steps := 0
-	acceptance, err := loop.Run(t.Context(), x, 30, random.New(6, "clamped", 0), func(int) error { steps++; return nil })
+	info, err := loop.Run(t.Context(), x, 30, random.New(6, "clamped", 0), func(int) error { steps++; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
