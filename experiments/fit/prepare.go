@@ -166,10 +166,10 @@ func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
 // methods are the sampler, the conjugate solver and the optimiser of either
 // loop.
 func (p Problem) methods(core *config.Core) (sampler sampling.Langevin, solver conjugate.Solver, adam optim.Adam, err error) {
-	if sampler, err = sampling.NewLangevin(core.Sampler); err != nil {
+	if sampler, err = sampling.NewLangevin(sampling.Method(core.Sampler)); err != nil {
 		return sampler, nil, adam, fmt.Errorf("CMF_SAMPLER=%s: %w", core.Sampler, err)
 	}
-	if solver, err = conjugate.New(core.Conjugate, p.Tolerance, 60); err != nil {
+	if solver, err = conjugate.New(conjugate.Method(core.Conjugate), p.Tolerance, 60); err != nil {
 		return sampler, nil, adam, fmt.Errorf("CMF_CONJUGATE=%s: %w", core.Conjugate, err)
 	}
 	schedule, err := optim.NewSchedule("cosine", .05, max(core.Steps, 21), 20)
