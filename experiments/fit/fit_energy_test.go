@@ -58,8 +58,7 @@ var valley = run.Definition[plane.Config]{
 }
 
 func TestFitToAnEnergy(t *testing.T) {
-	t.Setenv("CMF_OUT", t.TempDir())
-	whole, err := run.Execute(t.Context(), valley, nil, &bytes.Buffer{})
+	whole, err := run.Execute(t.Context(), valley, config.Variables("CMF_OUT="+t.TempDir()), nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,8 +87,7 @@ func TestFitToAnEnergy(t *testing.T) {
 		}
 	}
 	defer func() { fit.AfterStep = nil }()
-	t.Setenv("CMF_OUT", t.TempDir())
-	half, err := run.Execute(ctx, valley, nil, &bytes.Buffer{})
+	half, err := run.Execute(ctx, valley, config.Variables("CMF_OUT="+t.TempDir()), nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,9 +95,8 @@ func TestFitToAnEnergy(t *testing.T) {
 		t.Fatalf("stopped: %q", half.Report.Stopped)
 	}
 	fit.AfterStep = nil
-	t.Setenv("CMF_RESUME", half.Path("checkpoint.safetensors"))
-	t.Setenv("CMF_OUT", t.TempDir())
-	resumed, err := run.Execute(t.Context(), valley, nil, &bytes.Buffer{})
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_RESUME="+half.Path("checkpoint.safetensors"))
+	resumed, err := run.Execute(t.Context(), valley, env, nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,12 +114,10 @@ func TestFitToAnEnergy(t *testing.T) {
 }
 
 func TestLossesThatAFitCannotFeed(t *testing.T) {
-	t.Setenv("CMF_OUT", t.TempDir())
-	t.Setenv("CMF_LOSS", "dual")
-	if _, err := run.Execute(t.Context(), valley, nil, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "CMF_LOSS=dual: the term dual needs samples") {
+	if _, err := run.Execute(t.Context(), valley, config.Variables("CMF_OUT="+t.TempDir(), "CMF_LOSS=dual"), nil, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "CMF_LOSS=dual: the term dual needs samples") {
 		t.Errorf("dual on an energy: error %v", err)
 	}
-	if _, err := plane.Run(t, "CMF_LOSS", "dual+monge-ampere"); err == nil || !strings.Contains(err.Error(), "the term monge-ampere needs an energy") {
+	if _, err := plane.Run(t, "CMF_LOSS=dual+monge-ampere"); err == nil || !strings.Contains(err.Error(), "the term monge-ampere needs an energy") {
 		t.Errorf("monge-ampere on samples: error %v", err)
 	}
 }

@@ -26,7 +26,8 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Start.Gaussian = core.Source == "gaussian"
+	p.Start.Gaussian = core.Source == config.SourceGaussian
+	p.Start.Law = startLaw(core.Init, p.Start.Law)
 	if err := p.Start.Init(p.Potential, p.Train, random.New(core.Seed, "initial weights", 0)); err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		loop.MeanHessian = m.Curvature.MeanHessian
 	}
 	switch {
-	case core.Source == "gaussian":
+	case core.Source == config.SourceGaussian:
 		loop.Noise = potential.Normal{D: p.Potential.Dim()}
 	case p.Carry != nil:
 		if loop.Noise, err = potential.NewCarried(m.Evaluator, p.Carry); err != nil {
@@ -124,7 +125,7 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 
 // learnEnergy sets up CMFMA.
 func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
-	if core.Source == "gaussian" {
+	if core.Source == config.SourceGaussian {
 		return fmt.Errorf("CMF_SOURCE=gaussian: a fit to an energy has the source gibbs")
 	}
 	loop := &solvers.CMFMA{
@@ -166,10 +167,10 @@ func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
 // methods are the sampler, the conjugate solver and the optimiser of either
 // loop.
 func (p Problem) methods(core *config.Core) (sampler sampling.Langevin, solver conjugate.Solver, adam optim.Adam, err error) {
-	if sampler, err = sampling.NewLangevin(sampling.Method(core.Sampler)); err != nil {
+	if sampler, err = sampling.NewLangevin(core.Sampler); err != nil {
 		return sampler, nil, adam, fmt.Errorf("CMF_SAMPLER=%s: %w", core.Sampler, err)
 	}
-	if solver, err = conjugate.New(conjugate.Method(core.Conjugate), p.Tolerance, 60); err != nil {
+	if solver, err = conjugate.New(core.Conjugate, p.Tolerance, 60); err != nil {
 		return sampler, nil, adam, fmt.Errorf("CMF_CONJUGATE=%s: %w", core.Conjugate, err)
 	}
 	schedule, err := optim.NewSchedule("cosine", .05, max(core.Steps, 21), 20)
@@ -183,9 +184,10 @@ func (p Problem) particles(core *config.Core, n int) (*solvers.CMFGenState, erro
 	return solvers.NewCMFGenState(y, partners, n, random.New(core.Seed, "Langevin", 0))
 }
 
-// StartLaw is the Gaussian at which the potential starts.
-func StartLaw(init string, law *exact.Gaussian) *exact.Gaussian {
-	if init == "identity" {
+// startLaw is the Gaussian at which the potential starts, of a problem whose data have
+// this law.
+func startLaw(init config.Init, law *exact.Gaussian) *exact.Gaussian {
+	if init == config.InitIdentity {
 		return exact.StandardGaussian(law.Dim())
 	}
 	return law
