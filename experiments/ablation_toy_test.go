@@ -4,15 +4,14 @@ import (
 	"io"
 	"testing"
 
+	"cmf/experiments/config"
 	"cmf/losses"
 )
 
 // Every cell of the ablation is a run of toy2d on its set, with a loss that reads.
 func TestToyAblationIsWellFormed(t *testing.T) {
 	for _, preset := range []string{"quick", "default", "paper"} {
-		t.Setenv("CMF_PRESET", preset)
-		t.Setenv("CMF_OUT", t.TempDir())
-		cells, err := ToyAblation.Cells(nil, io.Discard)
+		cells, err := ToyAblation.Cells(config.Variables("CMF_PRESET="+preset, "CMF_OUT="+t.TempDir()), nil, io.Discard)
 		if err != nil {
 			t.Errorf("%s: %v", preset, err)
 			continue

@@ -4,10 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/binary"
-	"errors"
-	"flag"
 	"fmt"
 	"image"
 	"image/color"
@@ -19,181 +16,94 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"cmf/data"
 	"cmf/experiments/config"
+	"cmf/experiments/internal/inputs"
 	"cmf/experiments/internal/plane"
 	"cmf/experiments/run"
-	"cmf/experiments/sweep"
 	"cmf/graph"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-var update = flag.Bool("update", false, "write the golden files of what is printed")
-
-// badInput is a wrong setting, or a wrong file under a right one.
-type badInput struct {
-	command   run.Experiment
-	what      string
-	variables string // without CMF_, parted by spaces
-	files     map[string][]byte
-}
-
-// Whatever is wrong with variables and files is told by one message that names the
-// variable, file or row and what is allowed, before anything is learned or left but
-// the settings. The table of messages is testdata/bad_inputs.md.
+// Whatever is wrong with variables and files is told before anything is learned, as
+// the table testdata/bad_inputs.md has it.
 func TestBadInputs(t *testing.T) {
 	source, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden := filepath.Join(source, "testdata", "bad_inputs.md")
 	t.Chdir(t.TempDir())
-	var table strings.Builder
-	table.WriteString("| command | what is wrong | variables | message |\n| --- | --- | --- | --- |\n")
-	for _, c := range badInputs(t) {
-		variables := map[string]string{"CMF_OUT": "out", "CMF_THREADS": "1"}
-		for word := range strings.FieldsSeq(c.variables) {
-			name, value, _ := strings.Cut(word, "=")
-			variables["CMF_"+name] = value
-		}
-		for path, content := range c.files {
-			writeBytes(t, path, content)
-		}
-		err := c.run(t, variables)
-		if err == nil {
-			t.Errorf("%s: %s passed", c.command.Command(), c.what)
-			err = errors.New("none")
-		}
-		message := err.Error()
-		named := false
-		for word := range strings.FieldsSeq(c.variables) {
-			name, _, _ := strings.Cut(word, "=")
-			named = named || strings.Contains(message, "CMF_"+name)
-		}
-		if !named {
-			t.Errorf("%s: %s: %q names no variable of %s", c.command.Command(), c.what, message, c.variables)
-		}
-		err = filepath.WalkDir("out", func(path string, entry os.DirEntry, err error) error {
-			if err == nil && !entry.IsDir() && entry.Name() != "config.env" {
-				t.Errorf("%s: %s: %s was left", c.command.Command(), c.what, path)
-			}
-			return nil
-		})
-		if err := os.RemoveAll("out"); err != nil {
-			t.Fatal(err)
-		}
-		for path := range c.files {
-			top, _, _ := strings.Cut(path, "/")
-			if err := os.RemoveAll(top); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", c.command.Command(), c.what, code(c.variables), code(message))
-	}
-	if *update {
-		writeBytes(t, golden, []byte(table.String()))
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	expected := strings.Split(string(want), "\n")
-	for k, line := range strings.Split(table.String(), "\n") {
-		if k >= len(expected) || line != expected[k] {
-			t.Errorf("line %d differs from %s (-update writes it):\n%s", k+1, golden, line)
-		}
-	}
+	inputs.TestBad(t, filepath.Join(source, "testdata", "bad_inputs.md"), badInputs(t)...)
 }
 
-// run is the command under these variables. Whatever is not refused within seconds
-// is interrupted, and passes.
-func (c badInput) run(t *testing.T, variables map[string]string) error {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	_, err := sweep.WithVariables(variables, func() ([]config.Setting, error) {
-		_, err := c.command.Execute(ctx, io.Discard)
-		return nil, err
-	})
-	return err
-}
-
-// code is a text as code in a cell of a table.
-func code(text string) string {
-	if len(text) > 400 {
-		text = text[:300] + " … " + text[len(text)-90:]
-	}
-	text = strings.NewReplacer("|", `\|`, "\n", " ⏎ ", "\x00", "␀").Replace(text)
-	return "`" + strings.ReplaceAll(text, "`", "'") + "`"
-}
-
-func badInputs(t *testing.T) []badInput {
+func badInputs(t *testing.T) []inputs.Bad {
 	t.Helper()
 	return slices.Concat(badSettings(), badArrays(), badTables(), badPictures(t), badDigits(), badArchives(t), badCheckpoints(t))
 }
 
-func badSettings() []badInput {
-	return []badInput{
-		{Gaussian, "a misspelt variable", "STEP=10", nil},
-		{Gaussian, "an unknown variable", "TEMPERATURE=1", nil},
-		{Gaussian, "an unknown preset", "PRESET=slow", nil},
-		{Gaussian, "a word for a number", "STEPS=many", nil},
-		{Gaussian, "a fraction of steps", "STEPS=1.5", nil},
-		{Gaussian, "a negative seed", "SEED=-1", nil},
-		{Gaussian, "a learning rate of 0", "LR=0", nil},
-		{Gaussian, "a learning rate that is no number", "LR=NaN", nil},
-		{Gaussian, "a learning rate without bounds", "LR=1e300", nil},
-		{Gaussian, "an immense batch", "BATCH=1000000000000", nil},
-		{Gaussian, "an immense layer", "HIDDEN=64,1000000000", nil},
-		{Gaussian, "layers of immense products", "HIDDEN=60000,60000", nil},
-		{Gaussian, "a batch too large for the layers", "HIDDEN=65536 BATCH=100000", nil},
-		{Gaussian, "an empty width", "HIDDEN=64,,64", nil},
-		{Gaussian, "no layer", "HIDDEN=", nil},
-		{Gaussian, "minutes that overflow", "MINUTES=1e12", nil},
-		{Gaussian, "too many threads", "THREADS=1000000", nil},
-		{Gaussian, "an unknown loss", "LOSS=dul", nil},
-		{Gaussian, "a factor that is no number", "LOSS=dual+x*pairs", nil},
-		{Gaussian, "a negative factor", "LOSS=dual+-1*pairs", nil},
-		{Gaussian, "a term twice", "LOSS=dual+dual", nil},
-		{Gaussian, "a term of energies for samples", "LOSS=monge-ampere", nil},
-		{Gaussian, "a source that contradicts the truth", "SOURCE=gaussian", nil},
-		{Gaussian, "an unknown sampler", "SAMPLER=hmc", nil},
-		{Gaussian, "an absent checkpoint", "RESUME=absent.safetensors", nil},
-		{Gaussian, "a folder for a checkpoint", "RESUME=/", nil},
-		{Gaussian, "a results folder that is a file", "OUT=file", map[string][]byte{"file": nil}},
-		{Gaussian, "a covariance that is not square", "COV=1,2;3", nil},
-		{Gaussian, "a covariance that is not symmetric", "COV=1,2;3,9", nil},
-		{Gaussian, "a covariance that is not definite", "COV=1,2;2,1", nil},
-		{Gaussian, "an immense covariance", "COV=1e300", nil},
-		{Gaussian, "a mean of another dimension", "MEAN=1,2,3", nil},
-		{Mixture1D, "a component without a deviation", "MIXTURE=1,0", nil},
-		{Mixture1D, "a deviation next to 0", "MIXTURE=1,0,1e-300", nil},
-		{Mixture1D, "weights of 0", "MIXTURE=0,0,1", nil},
-		{Mixture1D, "an empty list", "AT=", nil},
-		{Mixture1D, "a source that energies have not", "SOURCE=gaussian", nil},
-		{Energy, "an unknown energy", "ENERGY=moons", nil},
-		{Energy, "a loss of samples for an energy", "LOSS=dual", nil},
-		{Energy, "components of two dimensions", "MIXTURE=1,0,0,1;1,0,1", nil},
-		{Energy, "a mean at infinity", "MIXTURE=1,Inf,0,1", nil},
-		{Energy, "shares of nothing", "OWN=0 WALK=0 SPREAD=0", nil},
-		{Energy, "a negative share", "OWN=-1", nil},
-		{MNIST, "a bound of pixels beyond a half", "ALPHA=0.6", nil},
-		{MNIST, "a noise carried too far", "CARRY=0.6", nil},
-		{MNIST, "a likelihood of carried noise", "LOSS=dual+.1*likelihood-cg", nil},
-		{MNIST, "more convolutions than the picture holds", "FILTERS=8,8,8,8", nil},
-		{MNIST, "immensely many filters", "FILTERS=60000", nil},
-		{MNIST, "more digits than are held out", "SAMPLES=20000", nil},
-		{Inpaint, "an unknown hole", "HOLES=half,edge", nil},
-		{Cartoon, "more directions than pictures allow", "PICTURES=1000 SIDE=8 SAMPLES=64", nil},
-		{Cartoon, "more pictures than memory", "PICTURES=1000000000", nil},
-		{Samples, "no file", "DATA_FILE=", nil},
-		{Toy2D, "an unknown set", "DATASET=moon", nil},
+func bad(command run.Experiment, what, variables string, files map[string][]byte) inputs.Bad {
+	return inputs.Bad{Command: command, What: what, Variables: variables, Files: files}
+}
+
+func badSettings() []inputs.Bad {
+	return []inputs.Bad{
+		bad(Gaussian, "a misspelt variable", "STEP=10", nil),
+		bad(Gaussian, "an unknown variable", "TEMPERATURE=1", nil),
+		bad(Gaussian, "an unknown preset", "PRESET=slow", nil),
+		bad(Gaussian, "a word for a number", "STEPS=many", nil),
+		bad(Gaussian, "a fraction of steps", "STEPS=1.5", nil),
+		bad(Gaussian, "a negative seed", "SEED=-1", nil),
+		bad(Gaussian, "a learning rate of 0", "LR=0", nil),
+		bad(Gaussian, "a learning rate that is no number", "LR=NaN", nil),
+		bad(Gaussian, "a learning rate without bounds", "LR=1e300", nil),
+		bad(Gaussian, "an immense batch", "BATCH=1000000000000", nil),
+		bad(Gaussian, "an immense layer", "HIDDEN=64,1000000000", nil),
+		bad(Gaussian, "layers of immense products", "HIDDEN=60000,60000", nil),
+		bad(Gaussian, "a batch too large for the layers", "HIDDEN=65536 BATCH=100000", nil),
+		bad(Gaussian, "an empty width", "HIDDEN=64,,64", nil),
+		bad(Gaussian, "no layer", "HIDDEN=", nil),
+		bad(Gaussian, "minutes that overflow", "MINUTES=1e12", nil),
+		bad(Gaussian, "too many threads", "THREADS=1000000", nil),
+		bad(Gaussian, "an unknown loss", "LOSS=dul", nil),
+		bad(Gaussian, "a factor that is no number", "LOSS=dual+x*pairs", nil),
+		bad(Gaussian, "a negative factor", "LOSS=dual+-1*pairs", nil),
+		bad(Gaussian, "a term twice", "LOSS=dual+dual", nil),
+		bad(Gaussian, "a term of energies for samples", "LOSS=monge-ampere", nil),
+		bad(Gaussian, "a source that contradicts the truth", "SOURCE=gaussian", nil),
+		bad(Gaussian, "an unknown sampler", "SAMPLER=hmc", nil),
+		bad(Gaussian, "an absent checkpoint", "RESUME=absent.safetensors", nil),
+		bad(Gaussian, "a folder for a checkpoint", "RESUME=/", nil),
+		bad(Gaussian, "a results folder that is a file", "OUT=file", map[string][]byte{"file": nil}),
+		bad(Gaussian, "a covariance that is not square", "COV=1,2;3", nil),
+		bad(Gaussian, "a covariance that is not symmetric", "COV=1,2;3,9", nil),
+		bad(Gaussian, "a covariance that is not definite", "COV=1,2;2,1", nil),
+		bad(Gaussian, "an immense covariance", "COV=1e300", nil),
+		bad(Gaussian, "a mean of another dimension", "MEAN=1,2,3", nil),
+		bad(Mixture1D, "a component without a deviation", "MIXTURE=1,0", nil),
+		bad(Mixture1D, "a deviation next to 0", "MIXTURE=1,0,1e-300", nil),
+		bad(Mixture1D, "weights of 0", "MIXTURE=0,0,1", nil),
+		bad(Mixture1D, "an empty list", "AT=", nil),
+		bad(Mixture1D, "a source that energies have not", "SOURCE=gaussian", nil),
+		bad(Energy, "an unknown energy", "ENERGY=moons", nil),
+		bad(Energy, "a loss of samples for an energy", "LOSS=dual", nil),
+		bad(Energy, "components of two dimensions", "MIXTURE=1,0,0,1;1,0,1", nil),
+		bad(Energy, "a mean at infinity", "MIXTURE=1,Inf,0,1", nil),
+		bad(Energy, "shares of nothing", "OWN=0 WALK=0 SPREAD=0", nil),
+		bad(Energy, "a negative share", "OWN=-1", nil),
+		bad(MNIST, "a bound of pixels beyond a half", "ALPHA=0.6", nil),
+		bad(MNIST, "a noise carried too far", "CARRY=0.6", nil),
+		bad(MNIST, "a likelihood of carried noise", "LOSS=dual+.1*likelihood-cg", nil),
+		bad(MNIST, "more convolutions than the picture holds", "FILTERS=8,8,8,8", nil),
+		bad(MNIST, "immensely many filters", "FILTERS=60000", nil),
+		bad(MNIST, "more digits than are held out", "SAMPLES=20000", nil),
+		bad(Inpaint, "an unknown hole", "HOLES=half,edge", nil),
+		bad(Cartoon, "more directions than pictures allow", "PICTURES=1000 SIDE=8 SAMPLES=64", nil),
+		bad(Cartoon, "more pictures than memory", "PICTURES=1000000000", nil),
+		bad(Samples, "no file", "DATA_FILE=", nil),
+		bad(Toy2D, "an unknown set", "DATASET=moon", nil),
 	}
 }
 
@@ -215,16 +125,16 @@ func pointsFile(n, d int, at func(i, j int) float32) []byte {
 	return arrayFile("'<f4'", "False", fmt.Sprintf("(%d, %d)", n, d), body)
 }
 
-func badArrays() []badInput {
+func badArrays() []inputs.Bad {
 	noise := random.New(1, "noise", 0)
 	normal := func(int, int) float32 { return float32(noise.NormFloat64()) }
 	body := make([]byte, 1<<14)
-	of := func(what string, file []byte) badInput {
-		return badInput{Samples, what, "DATA_FILE=points.npy", map[string][]byte{"points.npy": file}}
+	of := func(what string, file []byte) inputs.Bad {
+		return bad(Samples, what, "DATA_FILE=points.npy", map[string][]byte{"points.npy": file})
 	}
-	return []badInput{
-		{Samples, "an absent file", "DATA_FILE=absent.npy", nil},
-		{Samples, "a file of another kind", "DATA_FILE=points.txt", map[string][]byte{"points.txt": []byte("1 2")}},
+	return []inputs.Bad{
+		bad(Samples, "an absent file", "DATA_FILE=absent.npy", nil),
+		bad(Samples, "a file of another kind", "DATA_FILE=points.txt", map[string][]byte{"points.txt": []byte("1 2")}),
 		of("an empty array file", nil),
 		of("text in an array file", []byte("1,2\n3,4\n")),
 		of("complex numbers", arrayFile("'<c8'", "False", "(512, 2)", body)),
@@ -258,16 +168,16 @@ func badArrays() []badInput {
 		of("values of 1e30", pointsFile(300, 2, func(i, j int) float32 { return 1e30 * (1 + normal(i, j)) })),
 		of("two values of 1e38", pointsFile(300, 1, func(i, _ int) float32 { return 3e38 * float32(i%2*2-1) })),
 		of("a column twice", pointsFile(300, 2, func(i, _ int) float32 { return float32(i*i%307) / 100 })),
-		{Toy2D, "three columns in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 3, normal)}},
-		{Toy2D, "few points in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(399, 2, normal)}},
-		{Toy2D, "NaN in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(i, j int) float32 { return float32(math.NaN()) })}},
-		{Toy2D, "one point many times in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(int, int) float32 { return 3 })}},
-		{Toy2D, "points on a line in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(i, j int) float32 { return float32(i * (1 - j)) })}},
-		{Toy2D, "points of 1e30 in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(i, j int) float32 { return 1e38 * normal(i, j) / 4 })}},
+		bad(Toy2D, "three columns in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 3, normal)}),
+		bad(Toy2D, "few points in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(399, 2, normal)}),
+		bad(Toy2D, "NaN in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(i, j int) float32 { return float32(math.NaN()) })}),
+		bad(Toy2D, "one point many times in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(int, int) float32 { return 3 })}),
+		bad(Toy2D, "points on a line in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(i, j int) float32 { return float32(i * (1 - j)) })}),
+		bad(Toy2D, "points of 1e30 in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(i, j int) float32 { return 1e38 * normal(i, j) / 4 })}),
 	}
 }
 
-func badTables() []badInput {
+func badTables() []inputs.Bad {
 	lines := func(n int, line func(i int) string) string {
 		var text strings.Builder
 		for i := range n {
@@ -284,10 +194,10 @@ func badTables() []badInput {
 			return good(i)
 		}
 	}
-	of := func(what, text string) badInput {
-		return badInput{Samples, what, "DATA_FILE=points.csv", map[string][]byte{"points.csv": []byte(text)}}
+	of := func(what, text string) inputs.Bad {
+		return bad(Samples, what, "DATA_FILE=points.csv", map[string][]byte{"points.csv": []byte(text)})
 	}
-	return []badInput{
+	return []inputs.Bad{
 		of("an empty table", ""),
 		of("a table of its header", "x,y\n"),
 		of("a row of more columns", "x,y\n"+lines(300, but(9, "1,2,3"))),
@@ -306,15 +216,15 @@ func badTables() []badInput {
 	}
 }
 
-func badPictures(t *testing.T) []badInput {
+func badPictures(t *testing.T) []inputs.Bad {
 	t.Helper()
-	of := func(what string, files map[string][]byte) badInput {
-		return badInput{Samples, what, "DATA_FILE=pictures", files}
+	of := func(what string, files map[string][]byte) inputs.Bad {
+		return bad(Samples, what, "DATA_FILE=pictures", files)
 	}
 	rect := image.Rect(0, 0, 4, 3)
 	grey, large := pngFile(t, image.NewGray(rect)), pngFile(t, image.NewGray(image.Rect(0, 0, 3000, 1)))
 	palette := image.NewPaletted(rect, color.Palette{color.Black, color.White})
-	return []badInput{
+	return []inputs.Bad{
 		of("an empty folder", map[string][]byte{"pictures/readme.txt": nil}),
 		of("pictures of two sizes", map[string][]byte{"pictures/a.png": grey, "pictures/b.png": pngFile(t, image.NewGray(image.Rect(0, 0, 3, 4)))}),
 		of("a cut picture", map[string][]byte{"pictures/a.png": grey, "pictures/b.png": grey[:50]}),
@@ -343,9 +253,9 @@ func idx(size int, words ...uint32) []byte {
 	return append(file, make([]byte, size)...)
 }
 
-func badDigits() []badInput {
+func badDigits() []inputs.Bad {
 	const images, labels = 0x803, 0x801
-	of := func(what, name string, file []byte) badInput {
+	of := func(what, name string, file []byte) inputs.Bad {
 		files := map[string][]byte{
 			"data/mnist/train-images-idx3-ubyte": idx(20*784, images, 20, 28, 28),
 			"data/mnist/train-labels-idx1-ubyte": idx(20, labels, 20),
@@ -353,10 +263,10 @@ func badDigits() []badInput {
 			"data/mnist/t10k-labels-idx1-ubyte":  idx(10, labels, 10),
 		}
 		files["data/mnist/"+name] = file
-		return badInput{MNIST, what, "DATA_DIR=data", files}
+		return bad(MNIST, what, "DATA_DIR=data", files)
 	}
-	return []badInput{
-		{MNIST, "a data folder that is a file", "DATA_DIR=file", map[string][]byte{"file": nil}},
+	return []inputs.Bad{
+		bad(MNIST, "a data folder that is a file", "DATA_DIR=file", map[string][]byte{"file": nil}),
 		of("labels for images", "train-images-idx3-ubyte", idx(20, labels, 20)),
 		of("cut images", "train-images-idx3-ubyte", idx(19*784, images, 20, 28, 28)),
 		of("an immense count of images", "train-images-idx3-ubyte", idx(784, images, 1<<31, 1<<31, 28)),
@@ -367,7 +277,7 @@ func badDigits() []badInput {
 	}
 }
 
-func badArchives(t *testing.T) []badInput {
+func badArchives(t *testing.T) []inputs.Bad {
 	t.Helper()
 	archive := func(headers ...tar.Header) []byte {
 		var out bytes.Buffer
@@ -389,30 +299,27 @@ func badArchives(t *testing.T) []badInput {
 		zip.Close()
 		return out.Bytes()
 	}
-	of := func(what string, file []byte) badInput {
-		return badInput{Cartoon, what, "DATA_DIR=data PRESET=quick", map[string][]byte{"data/cartoon/cartoonset10k.tgz": file}}
+	of := func(what string, file []byte) inputs.Bad {
+		return bad(Cartoon, what, "DATA_DIR=data PRESET=quick", map[string][]byte{"data/cartoon/cartoonset10k.tgz": file})
 	}
 	whole := archive(tar.Header{Name: "a.txt", Typeflag: tar.TypeReg})
-	return []badInput{
+	return []inputs.Bad{
 		of("no archive", []byte("no archive")),
 		of("a cut archive", whole[:len(whole)/2]),
 		of("an entry that climbs out", archive(tar.Header{Name: "../../../outside.png", Typeflag: tar.TypeReg})),
 		of("an entry at the root", archive(tar.Header{Name: "/outside.png", Typeflag: tar.TypeReg})),
 		of("links only", archive(tar.Header{Name: "a.png", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, tar.Header{Name: "b.png", Typeflag: tar.TypeLink, Linkname: "../outside"})),
-		{Cartoon, "another archive than was downloaded", "DATA_DIR=data PRESET=quick", map[string][]byte{
+		bad(Cartoon, "another archive than was downloaded", "DATA_DIR=data PRESET=quick", map[string][]byte{
 			"data/cartoon/cartoonset10k.tgz": whole, "data/cartoon/cartoonset10k.tgz.sha256": []byte("0123  cartoonset10k.tgz\n"),
-		}},
+		}),
 	}
 }
 
 // badCheckpoints damages the checkpoint of a short run in the plane.
-func badCheckpoints(t *testing.T) []badInput {
+func badCheckpoints(t *testing.T) []inputs.Bad {
 	t.Helper()
-	_, err := sweep.WithVariables(map[string]string{"CMF_OUT": "run", "CMF_STEPS": "2", "CMF_BATCH": "16", "CMF_HIDDEN": "4,4"}, func() ([]config.Setting, error) {
-		_, err := plane.Moons.Execute(t.Context(), io.Discard)
-		return nil, err
-	})
-	if err != nil {
+	env := config.Variables("CMF_OUT=run", "CMF_STEPS=2", "CMF_BATCH=16", "CMF_HIDDEN=4,4")
+	if _, err := plane.Moons.Execute(t.Context(), env, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	whole, err := os.ReadFile(filepath.Join("run", "checkpoint.safetensors"))
@@ -431,8 +338,8 @@ func badCheckpoints(t *testing.T) []badInput {
 		}
 		return file
 	}
-	of := func(what string, file []byte) badInput {
-		return badInput{Generate, what, "CHECKPOINT=model", map[string][]byte{"model": file}}
+	of := func(what string, file []byte) inputs.Bad {
+		return bad(Generate, what, "CHECKPOINT=model", map[string][]byte{"model": file})
 	}
 	architecture := func(text string) []byte {
 		return changed(func(c *graph.Checkpoint) { c.Texts["architecture"] = text })
@@ -444,14 +351,14 @@ func badCheckpoints(t *testing.T) []badInput {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resumed := func(what, variables string, file []byte) badInput {
-		return badInput{plane.Moons, what, "RESUME=model STEPS=4 " + variables, map[string][]byte{"model": file}}
+	resumed := func(what, variables string, file []byte) inputs.Bad {
+		return bad(plane.Moons, what, "RESUME=model STEPS=4 "+variables, map[string][]byte{"model": file})
 	}
-	return []badInput{
-		{Generate, "no checkpoint", "CHECKPOINT=", nil},
-		{Generate, "an absent checkpoint", "CHECKPOINT=absent", nil},
-		{Generate, "a folder for a checkpoint", "CHECKPOINT=/", nil},
-		{Generate, "a device for a checkpoint", "CHECKPOINT=/dev/zero", nil},
+	return []inputs.Bad{
+		bad(Generate, "no checkpoint", "CHECKPOINT=", nil),
+		bad(Generate, "an absent checkpoint", "CHECKPOINT=absent", nil),
+		bad(Generate, "a folder for a checkpoint", "CHECKPOINT=/", nil),
+		bad(Generate, "a device for a checkpoint", "CHECKPOINT=/dev/zero", nil),
 		of("text for a checkpoint", []byte("no checkpoint")),
 		of("a cut checkpoint", whole[:len(whole)-100]),
 		of("a checkpoint of no experiment", changed(func(c *graph.Checkpoint) { clear(c.Texts) })),
@@ -459,23 +366,13 @@ func badCheckpoints(t *testing.T) []badInput {
 		of("another network", architecture(`{"Dim":2,"Hidden":[4,5]}`)),
 		of("an immense network", architecture(`{"Dim":2,"Hidden":[4,1000000000],"Full":true}`)),
 		of("another dimension", architecture(`{"Dim":3,"Hidden":[4,4],"DiagonalSkips":true,"Rank":1}`)),
-		{Generate, "points of another dimension", "CHECKPOINT=model POINTS=three.npy COUNT=0", map[string][]byte{"model": whole, "three.npy": three}},
-		{Generate, "an absent file of points", "CHECKPOINT=model POINTS=absent.csv COUNT=0", map[string][]byte{"model": whole}},
-		{Generate, "more points than allowed", "CHECKPOINT=model COUNT=1000000000000", map[string][]byte{"model": whole}},
-		{Inpaint, "a checkpoint of no digits", "CHECKPOINT=model", map[string][]byte{"model": whole}},
-		{Inpaint, "a checkpoint to use and one to go on from", "CHECKPOINT=model RESUME=model", map[string][]byte{"model": whole}},
+		bad(Generate, "points of another dimension", "CHECKPOINT=model POINTS=three.npy COUNT=0", map[string][]byte{"model": whole, "three.npy": three}),
+		bad(Generate, "an absent file of points", "CHECKPOINT=model POINTS=absent.csv COUNT=0", map[string][]byte{"model": whole}),
+		bad(Generate, "more points than allowed", "CHECKPOINT=model COUNT=1000000000000", map[string][]byte{"model": whole}),
+		bad(Inpaint, "a checkpoint of no digits", "CHECKPOINT=model", map[string][]byte{"model": whole}),
+		bad(Inpaint, "a checkpoint to use and one to go on from", "CHECKPOINT=model RESUME=model", map[string][]byte{"model": whole}),
 		resumed("a run with another network", "BATCH=16 HIDDEN=4,5", whole),
 		resumed("a run with another batch", "BATCH=32 HIDDEN=4,4", whole),
 		resumed("a cut checkpoint to go on from", "BATCH=16 HIDDEN=4,4", whole[:100]),
-	}
-}
-
-func writeBytes(t *testing.T, path string, content []byte) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, content, 0o644); err != nil {
-		t.Fatal(err)
 	}
 }

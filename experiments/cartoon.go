@@ -14,6 +14,7 @@ import (
 	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
 	"cmf/solvers/exact"
 	"cmf/solvers/random"
 
@@ -24,38 +25,23 @@ import (
 // CartoonConfig configures the experiment cartoon.
 type CartoonConfig struct {
 	config.Core
-	Side       int     `default:"32" desc:"height and width of a picture in pixels; from 8 to 64"`
-	Components int     `default:"256" desc:"principal directions in which the potential is a network; it is a quadratic in all others"`
-	Alpha      float64 `default:"0.05" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
-	Knots      int     `default:"12" desc:"hinges on every principal direction, besides those of CMF_HIDDEN; from 0 to 64"`
-	Particles  int     `default:"512" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
-	Langevin   int     `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
-	Tolerance  float64 `default:"0.01" desc:"relative residual of the conjugates while training"`
-	Share      float64 `default:"0.95" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
-	Pictures   int     `default:"10000" desc:"pictures to read or, for the stand-in, to draw; a tenth is held out; at least 1000"`
-	Samples    int     `default:"1000" desc:"pictures to generate and to judge by"`
-	Mixing     int     `default:"1000" desc:"Langevin steps from the bank to the pictures that are generated"`
+	picture.Model
+	config.Generation
+	Side       int `default:"32" range:"8..64" desc:"height and width of a picture in pixels"`
+	Components int `default:"256" range:"2..3072" desc:"principal directions in which the potential is a network; it is a quadratic in all others"`
+	Pictures   int `default:"10000" range:"1000..100000" desc:"pictures to read or, for the stand-in, to draw; a tenth is held out"`
+	Samples    int `default:"1000" range:"64..10000" desc:"pictures to generate and to judge by"`
 }
 
-// Validate checks the experiment's own variables.
+// Validate checks the loss, and that there are pictures enough.
 func (c *CartoonConfig) Validate() error {
-	if err := fit.CheckLoss(&c.Core, false); err != nil {
-		return err
+	if most := min(3*c.Side*c.Side, c.Pictures) / 4; c.Components > most {
+		return fmt.Errorf("CMF_COMPONENTS=%d: allowed are 2 to %d, a quarter of the dimension 3·CMF_SIDE² and of CMF_PICTURES", c.Components, most)
 	}
-	return config.Allowed(
-		config.Want(c.Side >= 8 && c.Side <= 64, "SIDE", c.Side, "allowed are 8 to 64 pixels"),
-		config.Want(c.Pictures >= 1000 && c.Pictures <= 100000, "PICTURES", c.Pictures, "allowed are 1000 to 100000"),
-		config.Want(c.Components >= 2 && 2*c.Components <= min(3*c.Side*c.Side, c.Pictures)/2, "COMPONENTS", c.Components,
-			fmt.Sprintf("allowed are 2 to %d, a quarter of the dimension 3·CMF_SIDE² and of CMF_PICTURES", min(3*c.Side*c.Side, c.Pictures)/4)),
-		config.Want(c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"),
-		config.Want(c.Knots >= 0 && c.Knots <= 64, "KNOTS", c.Knots, "allowed are 0 to 64"),
-		config.Want(c.Particles >= 1 && c.Particles <= 100000, "PARTICLES", c.Particles, "allowed are 1 to 100000"),
-		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
-		config.Want(c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"),
-		config.Want(c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"),
-		config.Want(c.Samples >= 64 && c.Samples <= c.Pictures/10, "SAMPLES", c.Samples, "allowed are 64 to the tenth of CMF_PICTURES that is held out"),
-		config.Want(c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"),
-	)
+	if most := c.Pictures / 10; c.Samples > most {
+		return fmt.Errorf("CMF_SAMPLES=%d: allowed are 64 to %d, the tenth of CMF_PICTURES that is held out", c.Samples, most)
+	}
+	return fit.CheckLoss(&c.Core, false)
 }
 
 // Cartoon learns faces in colour, 32×32×3 = 3072 dimensions: CMFGen on the leading
@@ -70,7 +56,8 @@ var Cartoon = run.Definition[CartoonConfig]{
 		"default": func(c *CartoonConfig) {
 			// Every hinge adds curvature along the leading directions, where the quadratic
 			// soon is 0 and cannot take it back: with 1024 faces vary too little.
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, config.Widths{64}, 1e-2, "lbfgs"
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, config.Widths{64}, 1e-2, conjugate.ByLBFGS
+			c.Alpha, c.Share, c.Mixing = .05, .95, 1000
 		},
 		"paper": func(c *CartoonConfig) {
 			c.Steps, c.Batch, c.Components, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 768, 2048, config.Widths{1024, 1024}, 10, 1e-3
@@ -104,7 +91,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	potential.Root.Rate = .4 // the leading variances settle late
 	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential:    potential,
-		Start:        layers.Start{Law: fit.StartLaw(c.Init, law), Share: c.Share, Fixed: .1, Spread: 6, Directions: u.directions},
+		Start:        layers.Start{Law: law, Share: c.Share, Fixed: .1, Spread: 6, Directions: u.directions},
 		Train:        u.leading,
 		Units:        u.Principal,
 		Form:         units.Form{Height: set.Side, Width: set.Side},
@@ -127,7 +114,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	}
 	remainder := func() *random.Stream { return random.New(c.Seed, "remainder", 0) }
 	ofNoise := 1. / 6
-	if c.Source == "gaussian" {
+	if c.Source == config.SourceGaussian {
 		ofNoise = 0
 	}
 	noise := u.Lift(draw.Gibbs, ofNoise, remainder())
@@ -145,7 +132,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err := r.SaveSamples(faces); err != nil {
 		return err
 	}
-	if err := picture.DrawCartoons(r, set, noise, faces, gaussian); err != nil || c.Source == "gaussian" {
+	if err := picture.DrawCartoons(r, set, noise, faces, gaussian); err != nil || c.Source == config.SourceGaussian {
 		return err
 	}
 	return picture.NoiseStudy{Gibbs: noise, Data: u.train, Pixels: u.Pictures, Tiles: picture.CartoonTiles(set.Side), Seed: c.Seed}.Report(ctx, r)

@@ -18,9 +18,10 @@ import (
 
 // Without the Cartoon Set the stand-in is used, and said so; every output is there.
 func TestCartoonOnStandIn(t *testing.T) {
-	out := seconds(t, "CMF_SIDE", "12", "CMF_COMPONENTS", "24", "CMF_PICTURES", "1000", "CMF_STEPS", "60", "CMF_SAMPLES", "64", "CMF_MIXING", "20")
+	env := seconds(t, "CMF_SIDE=12", "CMF_COMPONENTS=24", "CMF_PICTURES=1000", "CMF_STEPS=60", "CMF_SAMPLES=64", "CMF_MIXING=20")
 	var log bytes.Buffer
-	r, err := run.Execute(t.Context(), Cartoon, nil, &log)
+	out := env["CMF_OUT"]
+	r, err := run.Execute(t.Context(), Cartoon, env, nil, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,13 +113,11 @@ func TestCartoonBadInput(t *testing.T) {
 		{"CMF_PICTURES", "10", "CMF_PICTURES=10"},
 		{"CMF_SAMPLES", "500", "CMF_SAMPLES=500"},
 	} {
-		seconds(t, "CMF_PICTURES", "3000", "CMF_SAMPLES", "64", c.name, c.value)
-		_, err := run.Execute(t.Context(), Cartoon, nil, new(bytes.Buffer))
+		env := seconds(t, "CMF_PICTURES=3000", "CMF_SAMPLES=64", c.name+"="+c.value)
+		_, err := run.Execute(t.Context(), Cartoon, env, nil, new(bytes.Buffer))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want one that says %q", err, c.want)
 		}
-		os.Unsetenv("CMF_SIDE")
-		os.Unsetenv("CMF_COMPONENTS")
 	}
 }
 

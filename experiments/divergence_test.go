@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"cmf/data"
+	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/exptest"
 	"cmf/experiments/internal/plane"
@@ -37,31 +39,27 @@ import (
 type extreme struct {
 	name   string
 	set    func(t *testing.T, scale float64) map[string]string
-	run    func(ctx context.Context) (*run.Run, error)
+	run    run.Experiment
 	metric string
 }
 
 var extremes = []extreme{
 	{"samples", func(t *testing.T, scale float64) map[string]string {
 		return map[string]string{"CMF_DATA_FILE": moonsAt(t, scale), "CMF_COUNT": "256", "CMF_MIXING": "20"}
-	}, executing(Samples), "w2"},
+	}, Samples, "w2"},
 	{"toy2d", func(t *testing.T, scale float64) map[string]string {
 		return map[string]string{"CMF_DATASET": moonsAt(t, scale), "CMF_SAMPLES": "128", "CMF_MIXING": "20"}
-	}, executing(Toy2D), "w2"},
+	}, Toy2D, "w2"},
 	{"gaussian", func(_ *testing.T, scale float64) map[string]string {
 		v := scale * scale
 		return map[string]string{"CMF_COV": fmt.Sprintf("%g,%g;%g,%g", 2*v, 1.2*v, 1.2*v, v), "CMF_POINTS": "2000", "CMF_CHAIN": "40"}
-	}, executing(Gaussian), "cmfgen.uvp_percent"},
+	}, Gaussian, "cmfgen.uvp_percent"},
 	{"energy", func(_ *testing.T, scale float64) map[string]string {
 		return map[string]string{"CMF_MIXTURE": fmt.Sprintf("1,%g,0,%g;1,%g,0,%g", -2*scale, scale/2, 2*scale, scale/2), "CMF_SAMPLES": "128", "CMF_CHAIN": "40"}
-	}, executing(Energy), "w2"},
+	}, Energy, "w2"},
 	{"mnist", func(t *testing.T, _ float64) map[string]string {
-		return map[string]string{"CMF_DATA_DIR": t.TempDir(), "HTTPS_PROXY": "http://127.0.0.1:1", "CMF_HIDDEN": "64", "CMF_TRAIN": "1000", "CMF_SAMPLES": "128", "CMF_MIXING": "20", "CMF_LIKELIHOOD": "0"}
-	}, executing(MNIST), "energy_distance"},
-}
-
-func executing[T any](d run.Definition[T]) func(context.Context) (*run.Run, error) {
-	return func(ctx context.Context) (*run.Run, error) { return run.Execute(ctx, d, nil, io.Discard) }
+		return map[string]string{"CMF_DATA_DIR": t.TempDir(), "CMF_HIDDEN": "64", "CMF_TRAIN": "1000", "CMF_SAMPLES": "128", "CMF_MIXING": "20", "CMF_LIKELIHOOD": "0"}
+	}, MNIST, "energy_distance"},
 }
 
 // moonsAt is a file of two moons at the scale.
@@ -86,17 +84,14 @@ func moonsAt(t *testing.T, scale float64) string {
 func (s extreme) at(t *testing.T, scale, lr float64, steps int) (end string) {
 	t.Helper()
 	t.Run(fmt.Sprintf("%s/scale %g/rate %g", s.name, scale, lr), func(t *testing.T) {
-		variables := map[string]string{
+		t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1") // nothing is downloaded
+		env := config.Environment{
 			"CMF_OUT": t.TempDir(), "CMF_PRESET": "quick", "CMF_LR": fmt.Sprint(lr), "CMF_STEPS": fmt.Sprint(steps),
 			"CMF_BATCH": "64", "CMF_HIDDEN": "16", "CMF_PARTICLES": "128", "CMF_THREADS": "1",
 		}
-		for _, more := range []map[string]string{variables, s.set(t, scale)} {
-			for name, v := range more {
-				t.Setenv(name, v)
-			}
-		}
+		maps.Copy(env, s.set(t, scale))
 		begun := time.Now()
-		r, err := s.run(t.Context())
+		r, err := s.run.Execute(t.Context(), env, io.Discard)
 		if took := time.Since(begun); took > 2*time.Minute {
 			t.Errorf("it took %v", took)
 		}
@@ -221,18 +216,13 @@ func TestDivergedRun(t *testing.T) {
 		return err
 	}
 	out := t.TempDir()
-	for name, v := range map[string]string{"CMF_OUT": out, "CMF_LOSS": "nowhere", "CMF_LR": "1", "CMF_STEPS": "200", "CMF_HIDDEN": "8"} {
-		t.Setenv(name, v)
-	}
-	checkpoint := ends(func() (*run.Run, error) { return run.Execute(t.Context(), definition, nil, io.Discard) }, out, potential.ErrLoss, "CMF_LR=0.1 instead of 1")
-	for name, v := range map[string]string{"CMF_OUT": t.TempDir(), "CMF_LOSS": "dual", "CMF_LR": "0.001", "CMF_RESUME": checkpoint} {
-		t.Setenv(name, v)
-	}
-	r, err := run.Execute(t.Context(), definition, nil, io.Discard)
+	env := config.Variables("CMF_OUT="+out, "CMF_LOSS=nowhere", "CMF_LR=1", "CMF_STEPS=200", "CMF_HIDDEN=8")
+	checkpoint := ends(func() (*run.Run, error) { return run.Execute(t.Context(), definition, env, nil, io.Discard) }, out, potential.ErrLoss, "CMF_LR=0.1 instead of 1")
+	env = env.With("CMF_OUT="+t.TempDir(), "CMF_LOSS=dual", "CMF_LR=0.001", "CMF_RESUME="+checkpoint)
+	r, err := run.Execute(t.Context(), definition, env, nil, io.Discard)
 	if err != nil || r.Report.Steps != 200 || r.Report.Metrics["train_restored_weights"] > 3 {
 		t.Fatalf("going on with other settings: error %v", err)
 	}
-	t.Setenv("CMF_RESUME", "")
 
 	calls := 0
 	energy := EnergyOf("failing", userEnergy(t, 3, func(x mat.Vector) float64 {
@@ -243,7 +233,7 @@ func TestDivergedRun(t *testing.T) {
 	}))
 	out = t.TempDir()
 	ends(func() (*run.Run, error) {
-		r, _, err := runEnergy(t, energy, "CMF_OUT", out, "CMF_LOSS", "monge-ampere", "CMF_HIDDEN", "8", "CMF_THREADS", "1")
+		r, _, err := runEnergy(t, energy, "CMF_OUT="+out, "CMF_LOSS=monge-ampere", "CMF_STEPS=200", "CMF_HIDDEN=8", "CMF_LR=0.001", "CMF_THREADS=1")
 		return r, err
 	}, out, potential.ErrEnergy, "CMF_ENERGY")
 }

@@ -15,24 +15,34 @@ import (
 
 // EnergyConfig configures the experiment energy.
 type EnergyConfig struct {
-	config.Core
-	Energy    string  `default:"two-moons" desc:"energy to learn: gaussian, two-gaussians, 8gaussians, banana, wave, two-moons, himmelblau or muller-brown"`
-	Mixture   string  `desc:"mixture of normals to learn instead, in any dimension: weight,coordinates of the mean,deviation of each component, separated by semicolons"`
-	Particles int     `default:"4096" desc:"particles in the bank; rounded up to a multiple of the model's points in a batch"`
-	Langevin  int     `default:"2" desc:"Langevin steps of particles and of walkers in each iteration"`
-	Own       float64 `default:"1" desc:"share of a batch that the model draws, in any unit"`
-	Walk      float64 `default:"1" desc:"share of a batch that walkers on the energy give, in any unit"`
-	Spread    float64 `default:"0.25" desc:"share of a batch spread evenly over the box of the energy, in any unit"`
-	Chain     int     `default:"300" desc:"Langevin steps of the chains that generate"`
-	Samples   int     `default:"2048" desc:"points in a set, by which exact distances judge"`
-	Sets      int     `default:"4" desc:"sets of points to generate"`
+	EnergyOfConfig
+	Energy  string `default:"two-moons" desc:"energy to learn: gaussian, two-gaussians, 8gaussians, banana, wave, two-moons, himmelblau or muller-brown"`
+	Mixture string `desc:"mixture of normals to learn instead, in any dimension: weight,coordinates of the mean,deviation of each component, separated by semicolons"`
 }
 
-// Validate checks the experiment's own variables.
+// Validate checks the energy.
 func (c *EnergyConfig) Validate() error {
-	if _, err := c.energy(); err != nil {
-		return err
-	}
+	_, err := c.energy()
+	return err
+}
+
+// EnergyOfConfig configures how an energy of any kind is learned and judged.
+type EnergyOfConfig struct {
+	config.Core
+	config.Bank
+	Own     float64 `default:"1" desc:"share of a batch that the model draws, in any unit"`
+	Walk    float64 `default:"1" desc:"share of a batch that walkers on the energy give, in any unit"`
+	Spread  float64 `default:"0.25" desc:"share of a batch spread evenly over the box of the energy, in any unit"`
+	Chain   int     `default:"300" range:"20..100000" desc:"Langevin steps of the chains that generate"`
+	Samples int     `default:"2048" range:"64..16384" desc:"points in a set, by which exact distances judge"`
+	Sets    int     `default:"4" range:"1..100" desc:"sets of points to generate"`
+}
+
+// Fixed is the source: an energy is learned with the Gibbs factor.
+func (c *EnergyOfConfig) Fixed() []string { return []string{"CMF_SOURCE"} }
+
+// Validate checks the shares and the loss.
+func (c *EnergyOfConfig) Validate() error {
 	// The solver takes shares of 0 for its own choice; here they are a mistake.
 	_, _, _, err := c.shares().Split(c.Batch)
 	if err == nil && c.shares() == (solvers.Shares{}) {
@@ -41,19 +51,7 @@ func (c *EnergyConfig) Validate() error {
 	if err != nil {
 		return fmt.Errorf("CMF_OWN=%g, CMF_WALK=%g, CMF_SPREAD=%g: %w", c.Own, c.Walk, c.Spread, err)
 	}
-	if err := config.OneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
-		return fmt.Errorf("%w: an energy is learned with the Gibbs factor", err)
-	}
-	if err := fit.CheckLoss(&c.Core, true); err != nil {
-		return err
-	}
-	return config.Allowed(
-		config.Want(c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"),
-		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
-		config.Want(c.Chain >= 20 && c.Chain <= 100000, "CHAIN", c.Chain, "allowed are 20 to 100000"),
-		config.Want(c.Samples >= 64 && c.Samples <= 16384, "SAMPLES", c.Samples, "allowed are 64 to 16384"),
-		config.Want(c.Sets >= 1 && c.Sets <= 100, "SETS", c.Sets, "allowed are 1 to 100"),
-	)
+	return fit.CheckLoss(&c.Core, true)
 }
 
 // energy is CMF_MIXTURE, or the energy named by CMF_ENERGY.
@@ -72,7 +70,7 @@ func (c *EnergyConfig) energy() (*data.Energy, error) {
 	return e, nil
 }
 
-func (c *EnergyConfig) shares() solvers.Shares {
+func (c *EnergyOfConfig) shares() solvers.Shares {
 	return solvers.Shares{Model: c.Own, Energy: c.Walk, Box: c.Spread}
 }
 
@@ -81,31 +79,37 @@ func (c *EnergyConfig) shares() solvers.Shares {
 var Energy = run.Definition[EnergyConfig]{
 	Name: "energy",
 	Presets: map[string]func(*EnergyConfig){
-		"quick": func(c *EnergyConfig) { c.Steps, c.Chain, c.Samples, c.Sets = 1500, 200, 1024, 1 },
-		"default": func(c *EnergyConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Loss = 4000, 512, config.Widths{64, 64}, 1e-2, "monge-ampere"
-		},
-		"paper": func(c *EnergyConfig) { c.Steps, c.Batch, c.Hidden = 50000, 1024, config.Widths{64, 64, 64, 64} },
+		"quick":   func(c *EnergyConfig) { energyPresets["quick"](&c.EnergyOfConfig) },
+		"default": func(c *EnergyConfig) { energyPresets["default"](&c.EnergyOfConfig) },
+		"paper":   func(c *EnergyConfig) { energyPresets["paper"](&c.EnergyOfConfig) },
 	},
 	Do: func(ctx context.Context, r *run.Run, c *EnergyConfig) error {
 		e, err := c.energy()
 		if err != nil {
 			return err
 		}
-		return learnEnergy(ctx, r, c, e)
+		return learnEnergy(ctx, r, &c.EnergyOfConfig, e)
 	},
 }
 
-// EnergyOf is the experiment Energy on an energy of one's own, under the name of
-// its folder of results; CMF_ENERGY and CMF_MIXTURE go unused.
-func EnergyOf(name string, e solvers.Energy) run.Definition[EnergyConfig] {
-	d := Energy
-	d.Name = name
-	d.Do = func(ctx context.Context, r *run.Run, c *EnergyConfig) error { return learnEnergy(ctx, r, c, e) }
-	return d
+var energyPresets = map[string]func(*EnergyOfConfig){
+	"quick": func(c *EnergyOfConfig) { c.Steps, c.Chain, c.Samples, c.Sets = 1500, 200, 1024, 1 },
+	"default": func(c *EnergyOfConfig) {
+		c.Steps, c.Batch, c.Hidden, c.LR, c.Loss, c.Langevin = 4000, 512, config.Widths{64, 64}, 1e-2, "monge-ampere", 2
+	},
+	"paper": func(c *EnergyOfConfig) { c.Steps, c.Batch, c.Hidden = 50000, 1024, config.Widths{64, 64, 64, 64} },
 }
 
-func learnEnergy(ctx context.Context, r *run.Run, c *EnergyConfig, e solvers.Energy) error {
+// EnergyOf is the experiment Energy on an energy of one's own, under the name of
+// its folder of results.
+func EnergyOf(name string, e solvers.Energy) run.Definition[EnergyOfConfig] {
+	return run.Definition[EnergyOfConfig]{
+		Name: name, Presets: energyPresets,
+		Do: func(ctx context.Context, r *run.Run, c *EnergyOfConfig) error { return learnEnergy(ctx, r, c, e) },
+	}
+}
+
+func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.Energy) error {
 	t, err := newEnergyTarget(r, e)
 	if err != nil {
 		return err

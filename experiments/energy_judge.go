@@ -26,7 +26,7 @@ type energyFit struct {
 
 // judge measures the density, the weights and the points of a model against E, and
 // against exact points where there are any.
-func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyConfig, m *fit.Model) (*energyFit, error) {
+func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyOfConfig, m *fit.Model) (*energyFit, error) {
 	draw, err := m.Draw(ctx, c.Sets*c.Samples, c.Chain, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (t *energyTarget) residual(ctx context.Context, q density.Pushforward, x bl
 
 // compare holds points against exact ones, those against each other being the
 // floor.
-func (t *energyTarget) compare(ctx context.Context, r *run.Run, c *EnergyConfig, fit *energyFit) error {
+func (t *energyTarget) compare(ctx context.Context, r *run.Run, c *EnergyOfConfig, fit *energyFit) error {
 	if t.sample == nil {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"strconv"
 	"testing"
 
 	"cmf/data"
@@ -62,14 +61,13 @@ var product = run.Definition[knownConfig]{
 // The map of a rotated product is learned from its energy. PRODUCT_STUDY=8, say,
 // tells of 4000 steps in that dimension.
 func TestEnergyOfRotatedProduct(t *testing.T) {
-	t.Setenv("CMF_OUT", t.TempDir())
+	env := config.Variables("CMF_OUT=" + t.TempDir())
 	bound := .5
 	if d := os.Getenv("PRODUCT_STUDY"); d != "" {
-		t.Setenv("CMF_DIM", d)
-		t.Setenv("CMF_STEPS", strconv.Itoa(4000))
+		env = env.With("CMF_DIM="+d, "CMF_STEPS=4000")
 		bound = 2
 	}
-	r, err := run.Execute(t.Context(), product, nil, new(bytes.Buffer))
+	r, err := run.Execute(t.Context(), product, env, nil, new(bytes.Buffer))
 	if err != nil {
 		t.Fatal(err)
 	}

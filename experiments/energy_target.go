@@ -76,7 +76,7 @@ func (t *energyTarget) fit(ctx context.Context, r *run.Run, core *config.Core, p
 	if err != nil {
 		return nil, err
 	}
-	p.Start.Law = fit.StartLaw(core.Init, law)
+	p.Start.Law = law
 	p.Train, p.Energy, p.Box = first.points, t.energy, t.box
 	p.Tolerance, p.Precondition = 1e-3, true
 	model, err := fit.Fit(ctx, r, core, p)

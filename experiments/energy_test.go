@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"bytes"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -20,19 +21,12 @@ import (
 )
 
 // runEnergy is a run of a few hundred steps.
-func runEnergy(t *testing.T, d run.Definition[EnergyConfig], variables ...string) (*run.Run, string, error) {
+func runEnergy[T any](t *testing.T, d run.Definition[T], variables ...string) (*run.Run, string, error) {
 	t.Helper()
-	for name, value := range map[string]string{
-		"CMF_OUT": t.TempDir(), "CMF_PRESET": "quick", "CMF_STEPS": "600", "CMF_BATCH": "256", "CMF_CHAIN": "100",
-		"CMF_SAMPLES": "512", "CMF_HIDDEN": "32,32", "CMF_LR": "0.02",
-	} {
-		t.Setenv(name, value)
-	}
-	for i := 0; i < len(variables); i += 2 {
-		t.Setenv(variables[i], variables[i+1])
-	}
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=600", "CMF_BATCH=256", "CMF_CHAIN=100",
+		"CMF_SAMPLES=512", "CMF_HIDDEN=32,32", "CMF_LR=0.02").With(variables...)
 	var log bytes.Buffer
-	r, err := run.Execute(t.Context(), d, nil, &log)
+	r, err := run.Execute(t.Context(), d, env, nil, &log)
 	return r, log.String(), err
 }
 
@@ -48,7 +42,7 @@ func userEnergy(t *testing.T, dim int, f func(x mat.Vector) float64) *data.Energ
 // On two modes the density, the constant, the points and the corrected points are
 // right, and all is on the page.
 func TestEnergy(t *testing.T) {
-	r, _, err := runEnergy(t, Energy, "CMF_ENERGY", "two-gaussians")
+	r, _, err := runEnergy(t, Energy, "CMF_ENERGY=two-gaussians")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +75,7 @@ func TestEnergy(t *testing.T) {
 
 // A mixture on the line is drawn as curves.
 func TestEnergyOnTheLine(t *testing.T) {
-	r, _, err := runEnergy(t, Energy, "CMF_MIXTURE", "0.5,-2,0.5;0.5,2,0.5")
+	r, _, err := runEnergy(t, Energy, "CMF_MIXTURE=0.5,-2,0.5;0.5,2,0.5")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,11 +174,11 @@ func TestEnergyBadInput(t *testing.T) {
 		{"CMF_OWN", "-1", "CMF_OWN=-1, CMF_WALK=1, CMF_SPREAD=0.25: "},
 		{"CMF_SAMPLES", "10", "CMF_SAMPLES=10: allowed are 64 to 16384"},
 		{"CMF_SETS", "0", "CMF_SETS=0: allowed are 1 to 100"},
-		{"CMF_SOURCE", "gaussian", "CMF_SOURCE=gaussian: "},
+		{"CMF_SOURCE", "gaussian", "CMF_SOURCE=gaussian: it is always gibbs here"},
 		{"CMF_LOSS", "dual", "the term dual needs samples"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			if _, _, err := runEnergy(t, Energy, c.name, c.value); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, _, err := runEnergy(t, Energy, c.name+"="+c.value); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
@@ -197,13 +191,13 @@ func TestEnergyBadInput(t *testing.T) {
 
 // The energies that the help names are those that there are.
 func TestEnergyHelpNamesAll(t *testing.T) {
-	fields, err := config.FieldsOf(new(EnergyConfig))
+	settings, err := Energy.Settings(nil, nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range fields {
+	for _, s := range settings {
 		for _, name := range data.EnergyNames() {
-			if f.Name == "CMF_ENERGY" && !strings.Contains(f.Meaning, name) {
+			if s.Name == "CMF_ENERGY" && !strings.Contains(s.Meaning, name) {
 				t.Errorf("the help on CMF_ENERGY does not name %s", name)
 			}
 		}

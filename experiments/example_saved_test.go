@@ -23,16 +23,14 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// execute runs an experiment into a folder that lives as long as use.
-func execute[T any](d run.Definition[T], use func(r *run.Run) error) error {
+// execute runs an experiment under variables into a folder that lives as long as use.
+func execute[T any](d run.Definition[T], use func(r *run.Run) error, variables ...string) error {
 	out, err := os.MkdirTemp("", d.Name)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(out)
-	os.Setenv("CMF_OUT", out)
-	defer os.Unsetenv("CMF_OUT")
-	r, err := run.Execute(context.Background(), d, nil, io.Discard)
+	r, err := run.Execute(context.Background(), d, config.Variables("CMF_OUT="+out).With(variables...), nil, io.Discard)
 	if err != nil {
 		return err
 	}
@@ -42,8 +40,6 @@ func execute[T any](d run.Definition[T], use func(r *run.Run) error) error {
 // The model of a run, fitted to two moons, is in its checkpoint: it generates, the
 // same points for the same seed, and has a density.
 func ExampleLoadModel() {
-	os.Setenv("CMF_STEPS", "150")
-	defer os.Unsetenv("CMF_STEPS")
 	ctx := context.Background()
 	err := execute(Moons, func(r *run.Run) error {
 		model, err := fit.LoadModel(filepath.Join(r.Folder, "checkpoint.safetensors"))
@@ -80,7 +76,7 @@ func ExampleLoadModel() {
 		fmt.Println("fresh points are more likely than under a Gaussian fit:", stat.Mean(logPDF, nil) > stat.Mean(gaussian, nil)+.1)
 		fmt.Println("log Z is known to 0.05 nats:", info.Error < .05)
 		return nil
-	})
+	}, "CMF_STEPS=150")
 	if err != nil {
 		fmt.Println(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"cmf/solvers/random"
 )
 
-// MoonsConfig adds nothing to the variables that all experiments share.
+// MoonsConfig adds nothing to the variables of every experiment that learns.
 type MoonsConfig struct{ config.Core }
 
 // Moons is an experiment of one's own: two moons learned from samples.
@@ -60,7 +60,7 @@ var Moons = run.Definition[MoonsConfig]{
 
 // An experiment of one's own is a value. Its command is one line:
 //
-//	func main() { experiments.Main(Moons) }
+//	func main() { run.Main(Moons) }
 func ExampleDefinition() {
 	out, err := os.MkdirTemp("", "moons")
 	if err != nil {
@@ -68,9 +68,7 @@ func ExampleDefinition() {
 		return
 	}
 	defer os.RemoveAll(out)
-	os.Setenv("CMF_OUT", out)
-	defer os.Unsetenv("CMF_OUT")
-	run, err := run.Execute(context.Background(), Moons, nil, io.Discard)
+	run, err := run.Execute(context.Background(), Moons, config.Variables("CMF_OUT="+out), nil, io.Discard)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -25,34 +25,26 @@ import (
 // GaussianConfig configures the experiment gaussian.
 type GaussianConfig struct {
 	config.Core
-	Cov       config.Matrix `default:"2,1.8;1.8,2" desc:"covariance of ρ, (d, d): numbers parted by commas, rows by semicolons"`
-	Mean      config.Vector `desc:"mean of ρ, d numbers parted by commas; when empty, zeros"`
-	Points    int           `default:"50000" desc:"points of ρ to learn from"`
-	Particles int           `default:"8192" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
-	Langevin  int           `default:"5" desc:"Langevin steps of a batch of particles in each iteration"`
-	Share     float64       `default:"1" desc:"share of the first potential's curvature that its quadratic has, the hinges the rest, in (0, 1]"`
-	Chain     int           `default:"500" desc:"Langevin steps of the chains that measure the learned Gibbs factor"`
+	config.Bank
+	Cov    config.Matrix `default:"2,1.8;1.8,2" desc:"covariance of ρ, (d, d): numbers parted by commas, rows by semicolons"`
+	Mean   config.Vector `desc:"mean of ρ, d numbers parted by commas; when empty, zeros"`
+	Points int           `default:"50000" range:"100..10000000" desc:"points of ρ to learn from"`
+	Share  float64       `default:"1" range:">0..1" desc:"share of the first potential's curvature that its quadratic has, the hinges the rest"`
+	Chain  int           `default:"500" range:"20..100000" desc:"Langevin steps of the chains that measure the learned Gibbs factor"`
 }
 
-// Validate checks the experiment's own variables.
+// Fixed is the source: the truth is that of the Gibbs factor.
+func (c *GaussianConfig) Fixed() []string { return []string{"CMF_SOURCE"} }
+
+// Validate checks the law and that its points are not too many.
 func (c *GaussianConfig) Validate() error {
 	if _, err := c.law(); err != nil {
 		return err
 	}
-	if err := config.OneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
-		return fmt.Errorf("%w: the truth is that of the Gibbs factor", err)
+	if most := 1 << 28 / len(c.Cov); c.Points > most {
+		return fmt.Errorf("CMF_POINTS=%d: allowed are 100 to %d, in %d dimensions", c.Points, most, len(c.Cov))
 	}
-	if err := fit.CheckLoss(&c.Core, false); err != nil {
-		return err
-	}
-	most := min(10_000_000, 1<<28/len(c.Cov))
-	return config.Allowed(
-		config.Want(c.Points >= 100 && c.Points <= most, "POINTS", c.Points, fmt.Sprintf("allowed are 100 to %d, in %d dimensions", most, len(c.Cov))),
-		config.Want(c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"),
-		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
-		config.Want(c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"),
-		config.Want(c.Chain >= 20 && c.Chain <= 100000, "CHAIN", c.Chain, "allowed are 20 to 100000"),
-	)
+	return fit.CheckLoss(&c.Core, false)
 }
 
 // law is N(CMF_MEAN, CMF_COV).
@@ -87,8 +79,10 @@ func (c *GaussianConfig) law() (*exact.Gaussian, error) {
 var Gaussian = run.Definition[GaussianConfig]{
 	Name: "gaussian",
 	Presets: map[string]func(*GaussianConfig){
-		"quick":   func(c *GaussianConfig) { c.Steps, c.Chain, c.LR = 500, 100, 3e-2 },
-		"default": func(c *GaussianConfig) { c.Steps, c.Hidden, c.LR, c.Init = 3000, config.Widths{64}, 2e-2, "identity" },
+		"quick": func(c *GaussianConfig) { c.Steps, c.Chain, c.LR = 500, 100, 3e-2 },
+		"default": func(c *GaussianConfig) {
+			c.Steps, c.Hidden, c.LR, c.Init, c.Particles = 3000, config.Widths{64}, 2e-2, config.InitIdentity, 8192
+		},
 		"paper": func(c *GaussianConfig) {
 			c.Steps, c.Batch, c.Hidden, c.LR = 20000, 1024, config.Widths{64, 64, 64, 64}, 2e-3
 		},
@@ -124,7 +118,7 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 	watch := centerWatch{center: gibbs.Mean, from: c.Steps / 2}
 	// A low floor, as Σ^{-1/3} may lie far below the identity, and soft hinges, as
 	// the map is linear and a kink would first be unlearned.
-	start := layers.Start{Law: fit.StartLaw(c.Init, law), Share: c.Share, Fixed: .02, Spread: 1}
+	start := layers.Start{Law: law, Share: c.Share, Fixed: .02, Spread: 1}
 	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential:    potential,
 		Start:        start,

@@ -32,13 +32,11 @@ func TestGaussianRefusesBadInput(t *testing.T) {
 		{"CMF_MEAN", "1,2,3", "give 2, or none"},
 		{"CMF_MEAN", "1,Inf", "not a finite number"},
 		{"CMF_MEAN", "1,", "not a finite number"},
-		{"CMF_SOURCE", "gaussian", "allowed are gibbs"},
 		{"CMF_POINTS", "10", "100 to 10000000"},
 		{"CMF_SHARE", "0", "up to 1"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			t.Setenv(c.name, c.value)
-			_, err := config.Load(new(GaussianConfig), Gaussian.Presets, nil, io.Discard)
+			_, err := Gaussian.Settings(config.Variables(c.name+"="+c.value), nil, io.Discard)
 			if err == nil || !strings.HasPrefix(err.Error(), c.name+"=") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %s=… and %q", err, c.name, c.want)
 			}
@@ -103,7 +101,7 @@ func TestGaussianFromIdentity(t *testing.T) {
 			if testing.Short() && name != "off centre" {
 				t.Skip("short")
 			}
-			r := runGaussian(t, "CMF_COV", c.cov, "CMF_MEAN", c.mean, "CMF_SHARE", c.share)
+			r := runGaussian(t, "CMF_COV="+c.cov, "CMF_MEAN="+c.mean, "CMF_SHARE="+c.share)
 			m := r.Report.Metrics
 			if uvp := m["cmfgen.uvp_percent"]; !(uvp < .5) {
 				t.Errorf("UVP %.3f %%", uvp)
@@ -129,12 +127,8 @@ func TestGaussianFromIdentity(t *testing.T) {
 
 func runGaussian(t *testing.T, variables ...string) *run.Run {
 	t.Helper()
-	t.Setenv("CMF_OUT", t.TempDir())
-	t.Setenv("CMF_PRESET", "quick")
-	for i := 0; i < len(variables); i += 2 {
-		t.Setenv(variables[i], variables[i+1])
-	}
-	r, err := run.Execute(t.Context(), Gaussian, nil, &bytes.Buffer{})
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick").With(variables...)
+	r, err := run.Execute(t.Context(), Gaussian, env, nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,29 +17,19 @@ import (
 
 // GenerateConfig configures the command generate.
 type GenerateConfig struct {
-	config.Core
-	Checkpoint string `desc:"checkpoint.safetensors of a run: the model to draw from"`
-	Count      int    `default:"10000" desc:"points to generate; 0 for none"`
-	Mixing     int    `default:"200" desc:"Langevin steps from the saved particles to the points that are generated"`
+	config.Command
+	config.Random
+	config.Generation
+	Checkpoint string `needed:"the checkpoint.safetensors of a run" desc:"checkpoint.safetensors of a run: the model to draw from"`
+	Count      int    `default:"10000" range:"0..1000000" desc:"points to generate; 0 for none"`
 	Points     string `desc:"points at which density and gradient are wanted, in the units of the data: a file .npy or .csv, or a folder of PNG pictures; when empty, none"`
-}
-
-// Validate checks the command's own variables.
-func (c *GenerateConfig) Validate() error {
-	return config.Allowed(
-		config.Want(c.Checkpoint != "", "CHECKPOINT", c.Checkpoint, "name the checkpoint.safetensors of a run"),
-		config.Want(c.Resume == "", "RESUME", c.Resume, "nothing is trained here; CMF_CHECKPOINT names the model"),
-		config.Want(c.Count >= 0 && c.Count <= maxCount, "COUNT", c.Count, "allowed are 0 to 1000000"),
-		config.Want(c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"),
-	)
 }
 
 // Generate draws from the model of a checkpoint and evaluates it at given points.
 // The same seed, count, mixing and threads give the same bits.
 var Generate = run.Definition[GenerateConfig]{
-	Name:    "generate",
-	Presets: map[string]func(*GenerateConfig){"default": func(c *GenerateConfig) { c.Steps = 0 }},
-	Do:      doGenerate,
+	Name: "generate",
+	Do:   doGenerate,
 }
 
 func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {

@@ -11,6 +11,7 @@ import (
 	"cmf/experiments/picture"
 	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
+	"cmf/solvers/conjugate"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -20,44 +21,42 @@ import (
 type InpaintConfig struct {
 	config.Core
 	picture.DigitModel
-	Checkpoint   string  `desc:"checkpoint of a run of mnist whose potential fills the holes; when empty, one is trained first"`
-	Digits       int     `default:"200" desc:"held-out digits to complete; from 2 to 2000"`
-	Draws        int     `default:"6" desc:"completions drawn of each digit by each method; from 2"`
-	Holes        string  `default:"half,centre,random,scribble" desc:"which parts are hidden: half, centre, random, scribble"`
-	Trajectories int     `default:"24" desc:"trajectories of method A, posterior sampling of the noise, from 6; a third are warm-up"`
-	Leaps        int     `default:"8" desc:"gradients of a trajectory; 1 for Langevin steps"`
-	Deviation    float64 `default:"1" desc:"deviation, in the model's units, of the error with which method A sees pixels"`
-	Clamped      int     `default:"60" desc:"steps of method B, from picture to noise and back, from 6; a third are warm-up"`
+	Checkpoint   string    `file:"a checkpoint.safetensors that a run left" desc:"checkpoint of a run of mnist whose potential fills the holes; when empty, one is trained first"`
+	Digits       int       `default:"200" range:"2..2000" desc:"held-out digits to complete"`
+	Draws        int       `default:"6" range:"2..1000" desc:"completions drawn of each digit by each method"`
+	Holes        holeNames `default:"half,centre,random,scribble" desc:"which parts are hidden: half, centre, random, scribble"`
+	Trajectories int       `default:"24" range:"6..100000" desc:"trajectories of method A, posterior sampling of the noise; a third are warm-up"`
+	Leaps        int       `default:"8" range:"1..1000" desc:"gradients of a trajectory; 1 for Langevin steps"`
+	Deviation    float64   `default:"1" range:"0.001..1000" desc:"deviation, in the model's units, of the error with which method A sees pixels"`
+	Clamped      int       `default:"60" range:"6..100000" desc:"steps of method B, from picture to noise and back; a third are warm-up"`
 }
 
-// Validate checks the experiment's own variables.
+// Validate checks that the loss suits the noise, and that one of two checkpoints is named.
 func (c *InpaintConfig) Validate() error {
-	if err := c.DigitModel.Validate(); err != nil {
-		return err
+	if c.Checkpoint != "" && c.Resume != "" {
+		return fmt.Errorf("CMF_RESUME=%s: nothing is trained beside CMF_CHECKPOINT; set one of the two", c.Resume)
 	}
-	if err := c.CheckNoise(&c.Core); err != nil {
-		return err
-	}
-	for _, name := range c.holes() {
-		if err := config.OneOf("CMF_HOLES", name, inpaint.HoleNames...); err != nil {
-			return err
-		}
-	}
-	if err := config.IsFile("CMF_CHECKPOINT", c.Checkpoint); err != nil {
-		return err
-	}
-	return config.Allowed(
-		config.Want(c.Checkpoint == "" || c.Resume == "", "RESUME", c.Resume, "nothing is trained beside CMF_CHECKPOINT; set one of the two"),
-		config.Want(c.Digits >= 2 && c.Digits <= 2000, "DIGITS", c.Digits, "allowed are 2 to 2000"),
-		config.Want(c.Draws >= 2 && c.Draws <= 1000, "DRAWS", c.Draws, "allowed are 2 to 1000"),
-		config.Want(c.Trajectories >= 6 && c.Trajectories <= 100000, "TRAJECTORIES", c.Trajectories, "allowed are 6 to 100000"),
-		config.Want(c.Leaps >= 1 && c.Leaps <= 1000, "LEAPS", c.Leaps, "allowed are 1 to 1000 gradients"),
-		config.Want(c.Deviation >= 1e-3 && c.Deviation <= 1e3, "DEVIATION", c.Deviation, "allowed are 0.001 to 1000"),
-		config.Want(c.Clamped >= 6 && c.Clamped <= 100000, "CLAMPED", c.Clamped, "allowed are 6 to 100000 steps"),
-	)
+	return c.CheckNoise(&c.Core)
 }
 
-func (c *InpaintConfig) holes() []string { return strings.Split(c.Holes, ",") }
+// holeNames is a list of holes, written half,centre.
+type holeNames []string
+
+// Decode reads names, for envconfig.
+func (h *holeNames) Decode(list string) error {
+	*h = nil
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.TrimSpace(name)
+		if !slices.Contains(inpaint.HoleNames, name) {
+			return fmt.Errorf("there is no hole %q; allowed are %s", name, strings.Join(inpaint.HoleNames, ", "))
+		}
+		*h = append(*h, name)
+	}
+	return nil
+}
+
+// String writes names as Decode reads them.
+func (h holeNames) String() string { return strings.Join(h, ",") }
 
 // Inpaint completes digits of which a part is hidden, by two methods that sample
 // what the potential allows there, against the Gaussian conditional mean.
@@ -68,7 +67,7 @@ var Inpaint = run.Definition[InpaintConfig]{
 			c.Steps, c.Hidden, c.Train, c.Digits, c.Draws, c.Trajectories, c.Leaps, c.Clamped = 300, config.Widths{512}, 20000, 24, 4, 8, 6, 24
 		},
 		"default": func(c *InpaintConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, config.Widths{1024}, 5e-3, "lbfgs"
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, config.Widths{1024}, 5e-3, conjugate.ByLBFGS
 			// A potential that bends less along single pixels completes digits better.
 			c.Knots, c.Noise, c.Share = 4, .5, .8
 		},
@@ -98,7 +97,7 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 	}
 	options := inpaint.Options{Draws: c.Draws, Noise: c.Noise, Trajectories: c.Trajectories, Leaps: c.Leaps, Deviation: c.Deviation, Clamped: c.Clamped}
 	kept := blas32.General{Cols: picture.Pixels, Stride: picture.Pixels}
-	for _, name := range c.holes() {
+	for _, name := range c.Holes {
 		h := inpaint.NewHole(name, c.Seed)
 		r.Progress.Log.Info("filling", "hole", name, "digits", c.Digits, "draws", c.Draws)
 		shown, err := judge.References(ctx, r, p, h, observed)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"cmf/data/units"
+	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/picture"
 	"cmf/experiments/picture/inpaint"
@@ -59,9 +60,9 @@ func (c *InpaintConfig) saved() (*fit.Model, error) {
 	if m.Evaluator.Dim() != picture.Pixels || !ok {
 		return nil, fmt.Errorf("it is of the experiment %s, with points of %d coordinates; one of the experiment mnist is needed", m.Origin.Experiment, m.Evaluator.Dim())
 	}
-	c.Alpha, c.Source = u.Alpha, m.Origin.Config["CMF_SOURCE"]
+	c.Alpha, c.Source = u.Alpha, m.Origin.Source()
 	if c.Noise, err = strconv.ParseFloat(m.Origin.Config["CMF_NOISE"], 64); err != nil {
 		return nil, fmt.Errorf("its CMF_NOISE: %w", err)
 	}
-	return m, c.Validate()
+	return m, config.Check(c)
 }

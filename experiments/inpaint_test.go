@@ -10,6 +10,7 @@ import (
 
 	"cmf/data"
 	"cmf/data/images"
+	"cmf/experiments/config"
 	"cmf/experiments/picture"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -17,26 +18,18 @@ import (
 )
 
 // seconds configures a run of seconds, without data and without a network.
-func seconds(t *testing.T, extra ...string) (out string) {
+func seconds(t *testing.T, extra ...string) config.Environment {
 	t.Helper()
-	out = t.TempDir()
-	all := append([]string{
-		"HTTPS_PROXY", "http://127.0.0.1:1", "CMF_OUT", out, "CMF_DATA_DIR", t.TempDir(), "CMF_PRESET", "quick",
-		"CMF_STEPS", "12", "CMF_BATCH", "32", "CMF_HIDDEN", "48", "CMF_PARTICLES", "64",
-	}, extra...)
-	for i := 0; i < len(all); i += 2 {
-		t.Setenv(all[i], all[i+1])
-	}
-	return out
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	return config.Variables("CMF_OUT="+t.TempDir(), "CMF_DATA_DIR="+t.TempDir(), "CMF_PRESET=quick",
+		"CMF_STEPS=12", "CMF_BATCH=32", "CMF_HIDDEN=48", "CMF_PARTICLES=64").With(extra...)
 }
 
 // paint configures such a run of inpaint.
-func paint(t *testing.T, extra ...string) (out string) {
+func paint(t *testing.T, extra ...string) config.Environment {
 	t.Helper()
-	return seconds(t, append([]string{
-		"CMF_TRAIN", "1000", "CMF_DIGITS", "6", "CMF_DRAWS", "2", "CMF_HOLES", "half,scribble",
-		"CMF_TRAJECTORIES", "6", "CMF_LEAPS", "2", "CMF_CLAMPED", "6",
-	}, extra...)...)
+	return seconds(t, "CMF_TRAIN=1000", "CMF_DIGITS=6", "CMF_DRAWS=2", "CMF_HOLES=half,scribble",
+		"CMF_TRAJECTORIES=6", "CMF_LEAPS=2", "CMF_CLAMPED=6").With(extra...)
 }
 
 // A run trains when it has no checkpoint; another fills by that run's checkpoint
@@ -46,15 +39,15 @@ func TestInpaintOnStandIn(t *testing.T) {
 		t.Skip("trains a potential")
 	}
 	var log bytes.Buffer
-	trained := paint(t, "CMF_HOLES", "scribble")
-	first, err := run.Execute(t.Context(), Inpaint, nil, &log)
+	trained := paint(t, "CMF_HOLES=scribble")
+	first, err := run.Execute(t.Context(), Inpaint, trained, nil, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkpoint := filepath.Join(trained, "checkpoint.safetensors")
+	checkpoint := filepath.Join(trained["CMF_OUT"], "checkpoint.safetensors")
 	// What the checkpoint was trained with overrides what is set.
-	filled := paint(t, "CMF_CHECKPOINT", checkpoint, "CMF_HIDDEN", "7", "CMF_ALPHA", "0.2", "CMF_HOLES", "half")
-	second, err := run.Execute(t.Context(), Inpaint, nil, &log)
+	filled := paint(t, "CMF_CHECKPOINT="+checkpoint, "CMF_HIDDEN=7", "CMF_ALPHA=0.2", "CMF_HOLES=half")
+	second, err := run.Execute(t.Context(), Inpaint, filled, nil, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +68,7 @@ func TestInpaintOnStandIn(t *testing.T) {
 		}
 		checkCompletions(t, &c.r.Report, c.hole)
 	}
-	x, err := data.ReadNPY(filepath.Join(filled, "samples.npy"))
+	x, err := data.ReadNPY(filepath.Join(filled["CMF_OUT"], "samples.npy"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +108,7 @@ func checkCompletions(t *testing.T, r *report.Report, hole string) {
 func TestInpaintBadInput(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "no.safetensors")
 	for _, c := range []struct{ name, value, want string }{
-		{"CMF_HOLES", "half,middle", "CMF_HOLES=middle"},
+		{"CMF_HOLES", "half,middle", `CMF_HOLES=half,middle: there is no hole "middle"; allowed are half, centre, random, scribble`},
 		{"CMF_DRAWS", "1", "CMF_DRAWS=1"},
 		{"CMF_TRAJECTORIES", "2", "CMF_TRAJECTORIES=2"},
 		{"CMF_DEVIATION", "0", "CMF_DEVIATION=0"},
@@ -123,8 +116,7 @@ func TestInpaintBadInput(t *testing.T) {
 		{"CMF_CHECKPOINT", missing, "CMF_CHECKPOINT=" + missing},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			paint(t, c.name, c.value)
-			_, err := run.Execute(t.Context(), Inpaint, nil, new(bytes.Buffer))
+			_, err := run.Execute(t.Context(), Inpaint, paint(t, c.name+"="+c.value), nil, new(bytes.Buffer))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one that says %q", err, c.want)
 			}

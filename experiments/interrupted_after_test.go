@@ -4,6 +4,7 @@ package experiments
 
 import (
 	"context"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"cmf/data"
+	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/exptest"
 	"cmf/experiments/report"
@@ -54,44 +56,41 @@ func TestInterruptsAfterTraining(t *testing.T) {
 	if err := data.WriteNPY(points, exact.StandardGaussian(3).Sample(400, random.New(1, "points", 0))); err != nil {
 		t.Fatal(err)
 	}
-	tiny := []string{"CMF_PRESET", "quick", "CMF_STEPS", "6", "CMF_BATCH", "32", "CMF_HIDDEN", "16", "CMF_PARTICLES", "64"}
+	tiny := []string{"CMF_PRESET=quick", "CMF_STEPS=6", "CMF_BATCH=32", "CMF_HIDDEN=16", "CMF_PARTICLES=64"}
 	saved := filepath.Join(t.TempDir(), "saved.safetensors") // by the experiment samples
 	often := []int{1, 4, 16, 64, 256, 1024}
 	for _, c := range []struct {
 		name      string
-		run       func(context.Context) (*run.Run, error)
+		run       run.Experiment
 		variables []string
 		at        []int  // the questions that are answered by an end
 		has, not  string // metrics in the report of the last interrupt: where it came
 	}{
-		{"samples", executing(Samples), slices.Concat(tiny, []string{"CMF_DATA_FILE", points, "CMF_COUNT", "256", "CMF_MIXING", "20"}), often, "", ""},
-		{"generate", executing(Generate), []string{"CMF_CHECKPOINT", saved, "CMF_COUNT", "256", "CMF_MIXING", "20", "CMF_POINTS", points}, often, "", ""},
-		{"toy2d", executing(Toy2D), slices.Concat(tiny, []string{"CMF_POINTS", "1000", "CMF_SAMPLES", "64", "CMF_MIXING", "20"}), often, "", ""},
-		{"gaussian", executing(Gaussian), slices.Concat(tiny, []string{"CMF_COV", "2,0,0;0,1,0;0,0,1", "CMF_POINTS", "500", "CMF_CHAIN", "20"}), often, "", ""},
-		{"energy", executing(Energy), slices.Concat(tiny, []string{"CMF_MIXTURE", "1,0,0,0,1;1,1,1,1,.5", "CMF_SAMPLES", "64", "CMF_CHAIN", "20"}), often, "", ""},
-		{"cartoon", executing(Cartoon), slices.Concat(tiny, []string{"CMF_SIDE", "8", "CMF_COMPONENTS", "12", "CMF_PICTURES", "1000", "CMF_SAMPLES", "64", "CMF_MIXING", "20"}), often, "", ""},
-		{"mixture1d", executing(Mixture1D), tiny, []int{30}, "cmfgen.uvp_percent", "r_hat"},
-		{"mnist", executing(MNIST), slices.Concat(tiny, []string{"CMF_TRAIN", "1000", "CMF_SAMPLES", "64", "CMF_MIXING", "20", "CMF_LIKELIHOOD", "4"}), []int{2, 150}, "frechet", "log_likelihood"},
-		{"inpaint", executing(Inpaint), slices.Concat(tiny, []string{"CMF_TRAIN", "1000", "CMF_DIGITS", "6", "CMF_DRAWS", "2", "CMF_HOLES", "half", "CMF_TRAJECTORIES", "6", "CMF_LEAPS", "2", "CMF_CLAMPED", "6"}), []int{5}, "half.nearest.psnr", "half.posterior.psnr"},
+		{"samples", Samples, slices.Concat(tiny, []string{"CMF_DATA_FILE=" + points, "CMF_COUNT=256", "CMF_MIXING=20"}), often, "", ""},
+		{"generate", Generate, []string{"CMF_CHECKPOINT=" + saved, "CMF_COUNT=256", "CMF_MIXING=20", "CMF_POINTS=" + points}, often, "", ""},
+		{"toy2d", Toy2D, slices.Concat(tiny, []string{"CMF_POINTS=1000", "CMF_SAMPLES=64", "CMF_MIXING=20"}), often, "", ""},
+		{"gaussian", Gaussian, slices.Concat(tiny, []string{"CMF_COV=2,0,0;0,1,0;0,0,1", "CMF_POINTS=500", "CMF_CHAIN=20"}), often, "", ""},
+		{"energy", Energy, slices.Concat(tiny, []string{"CMF_MIXTURE=1,0,0,0,1;1,1,1,1,.5", "CMF_SAMPLES=64", "CMF_CHAIN=20"}), often, "", ""},
+		{"cartoon", Cartoon, slices.Concat(tiny, []string{"CMF_SIDE=8", "CMF_COMPONENTS=12", "CMF_PICTURES=1000", "CMF_SAMPLES=64", "CMF_MIXING=20"}), often, "", ""},
+		{"mixture1d", Mixture1D, tiny, []int{30}, "cmfgen.uvp_percent", "r_hat"},
+		{"mnist", MNIST, slices.Concat(tiny, []string{"CMF_TRAIN=1000", "CMF_SAMPLES=64", "CMF_MIXING=20", "CMF_LIKELIHOOD=4"}), []int{2, 150}, "frechet", "log_likelihood"},
+		{"inpaint", Inpaint, slices.Concat(tiny, []string{"CMF_TRAIN=1000", "CMF_DIGITS=6", "CMF_DRAWS=2", "CMF_HOLES=half", "CMF_TRAJECTORIES=6", "CMF_LEAPS=2", "CMF_CLAMPED=6"}), []int{5}, "half.nearest.psnr", "half.posterior.psnr"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for i := 0; i < len(c.variables); i += 2 {
-				t.Setenv(c.variables[i], c.variables[i+1])
-			}
-			t.Setenv("CMF_DATA_DIR", t.TempDir())
+			env := config.Variables("CMF_DATA_DIR=" + t.TempDir()).With(c.variables...)
 			t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 			trained := c.name != "generate"
 			// goOn carries out what follows training until that many questions.
 			goOn := func(at int) (*run.Run, *fuse) {
-				t.Setenv("CMF_OUT", t.TempDir())
+				env["CMF_OUT"] = t.TempDir()
 				ctx := &fuse{Context: t.Context(), left: at, lit: !trained}
 				light := fit.Hook{End: func(*fit.Loop) error { ctx.lit = true; return nil }}
-				r, err := c.run(fit.WithHooks(ctx, light))
+				r, err := c.run.Execute(fit.WithHooks(ctx, light), env, io.Discard)
 				if err != nil {
 					t.Fatalf("ending at question %d: %v", at, err)
 				}
 				if trained {
-					t.Setenv("CMF_RESUME", r.Path("checkpoint.safetensors"))
+					env["CMF_RESUME"] = r.Path("checkpoint.safetensors")
 				}
 				checkLeft(t, r.Folder)
 				return r, ctx
@@ -126,7 +125,7 @@ func TestInterruptsAfterTraining(t *testing.T) {
 				return // the rest is slow
 			}
 			repeated, _ := goOn(1 << 40)
-			t.Setenv("CMF_RESUME", "")
+			delete(env, "CMF_RESUME")
 			whole, _ := goOn(1 << 40)
 			if diff := gocmp.Diff(numbersOf(t, whole.Folder), numbersOf(t, repeated.Folder)); diff != "" {
 				t.Errorf("what follows training differs when it is repeated:\n%s", diff)

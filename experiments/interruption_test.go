@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"cmf/experiments/config"
 	"cmf/experiments/internal/exptest"
 	"cmf/experiments/report"
 	"cmf/graph"
@@ -155,7 +156,7 @@ func (p *process) await(so func() bool) {
 func (v *victim) start(t *testing.T, out, resume string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.Command(v.command), ended: make(chan error, 1)}
-	p.Env = append(os.Environ(), append(v.variables, "CMF_THREADS=1", "CMF_OUT="+out, "CMF_RESUME="+resume)...)
+	p.Env = config.Variables("CMF_THREADS=1", "CMF_OUT="+out, "CMF_RESUME="+resume).With(v.variables...).Process()
 	p.Stderr = &p.said
 	if err := p.Start(); err != nil {
 		t.Fatal(err)

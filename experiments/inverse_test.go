@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"cmf/data"
@@ -72,7 +71,7 @@ var inverse = run.Definition[knownConfig]{
 		}
 		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*fit.Model, error) {
 			return fit.Fit(ctx, r, &c.Core, fit.Problem{
-				Potential: w, Start: layers.Start{Law: fit.StartLaw(c.Init, law), Share: .5, Fixed: .1}, Train: train,
+				Potential: w, Start: layers.Start{Law: law, Share: .5, Fixed: .1}, Train: train,
 				Particles: 4096, Tolerance: 1e-3, Decay: .995, Precondition: true,
 			})
 		})
@@ -81,11 +80,8 @@ var inverse = run.Definition[knownConfig]{
 
 func runInverse(t *testing.T, d, steps, seed int) *run.Run {
 	t.Helper()
-	t.Setenv("CMF_OUT", t.TempDir())
-	t.Setenv("CMF_DIM", strconv.Itoa(d))
-	t.Setenv("CMF_STEPS", strconv.Itoa(steps))
-	t.Setenv("CMF_SEED", strconv.Itoa(seed))
-	r, err := run.Execute(t.Context(), inverse, nil, &bytes.Buffer{})
+	env := config.Variables("CMF_OUT="+t.TempDir(), fmt.Sprintf("CMF_DIM=%d", d), fmt.Sprintf("CMF_STEPS=%d", steps), fmt.Sprintf("CMF_SEED=%d", seed))
+	r, err := run.Execute(t.Context(), inverse, env, nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}

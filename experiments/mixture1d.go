@@ -22,29 +22,18 @@ import (
 // Mixture1DConfig configures the experiment mixture1d.
 type Mixture1DConfig struct {
 	config.Core
-	Mixture   components `default:"0.5,-2,0.5;0.5,2,0.5" desc:"mixture of normals on the line: weight,mean,deviation of each component, separated by semicolons"`
-	At        places     `default:"-2,-1,0,0.5,1,2" desc:"points at which the report gives the exact slope w'"`
-	Points    int        `default:"100000" desc:"points of the mixture to train on"`
-	Particles int        `default:"4096" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
-	Langevin  int        `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
-	Samples   int        `default:"2000" desc:"points to generate"`
+	config.Bank
+	Mixture components `default:"0.5,-2,0.5;0.5,2,0.5" desc:"mixture of normals on the line: weight,mean,deviation of each component, separated by semicolons"`
+	At      places     `default:"-2,-1,0,0.5,1,2" desc:"points at which the report gives the exact slope w'"`
+	Points  int        `default:"100000" range:"100..10000000" desc:"points of the mixture to train on"`
+	Samples int        `default:"2000" range:"8..1000000" desc:"points to generate"`
 }
 
-// Validate checks the experiment's own variables.
-func (c *Mixture1DConfig) Validate() error {
-	if err := config.OneOf("CMF_SOURCE", c.Source, "gibbs"); err != nil {
-		return fmt.Errorf("%w: the truth is that of the Gibbs factor", err)
-	}
-	if err := fit.CheckLoss(&c.Core, false); err != nil {
-		return err
-	}
-	return config.Allowed(
-		config.Want(c.Points >= 100 && c.Points <= 10000000, "POINTS", c.Points, "allowed are 100 to 10000000"),
-		config.Want(c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"),
-		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
-		config.Want(c.Samples >= 8 && c.Samples <= maxCount, "SAMPLES", c.Samples, "allowed are 8 to 1000000"),
-	)
-}
+// Fixed is the source: the truth is that of the Gibbs factor.
+func (c *Mixture1DConfig) Fixed() []string { return []string{"CMF_SOURCE"} }
+
+// Validate checks the loss.
+func (c *Mixture1DConfig) Validate() error { return fit.CheckLoss(&c.Core, false) }
 
 // components are those of a mixture, written weight,mean,deviation;….
 type components []line.Component
@@ -52,7 +41,7 @@ type components []line.Component
 // Decode reads components, for envconfig, and refuses those that make no mixture.
 func (c *components) Decode(list string) error {
 	*c = nil
-	for part := range strings.SplitSeq(list, ";") {
+	for part := range strings.SplitSeq(strings.TrimSpace(list), ";") {
 		numbers, err := decodeNumbers(part)
 		if err == nil && len(numbers) != 3 {
 			err = fmt.Errorf("it has %d numbers", len(numbers))
@@ -122,7 +111,8 @@ var Mixture1D = run.Definition[Mixture1DConfig]{
 	Presets: map[string]func(*Mixture1DConfig){
 		"quick": func(c *Mixture1DConfig) { c.Steps, c.Batch, c.Points = 300, 512, 20000 },
 		"default": func(c *Mixture1DConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Init = 3000, 1024, config.Widths{64, 64}, 1e-2, "identity"
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Init = 3000, 1024, config.Widths{64, 64}, 1e-2, config.InitIdentity
+			c.Langevin = 3
 		},
 		"paper": func(c *Mixture1DConfig) { c.Steps, c.Hidden = 50000, config.Widths{64, 64, 64, 64} },
 	},
@@ -153,7 +143,7 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 	}
 	// The valley between two modes is flat, so that next to no curvature is fixed,
 	// and w′ climbs fast within a narrow mode, so that hinges are sharp.
-	start := layers.Start{Law: fit.StartLaw(c.Init, law), Share: .1, Fixed: .01, Spread: 12}
+	start := layers.Start{Law: law, Share: .1, Fixed: .01, Spread: 12}
 	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential:    potential,
 		Start:        start,

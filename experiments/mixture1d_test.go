@@ -9,19 +9,16 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 )
 
 func runMixture1D(t *testing.T, variables ...string) (*run.Run, string, error) {
 	t.Helper()
-	t.Setenv("CMF_OUT", t.TempDir())
-	t.Setenv("CMF_PRESET", "quick")
-	for i := 0; i < len(variables); i += 2 {
-		t.Setenv(variables[i], variables[i+1])
-	}
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick").With(variables...)
 	var log bytes.Buffer
-	r, err := run.Execute(t.Context(), Mixture1D, nil, &log)
+	r, err := run.Execute(t.Context(), Mixture1D, env, nil, &log)
 	return r, log.String(), err
 }
 
@@ -91,7 +88,7 @@ func TestMixture1D(t *testing.T) {
 
 // Weights that do not sum to one are normalised, and the run says so.
 func TestMixture1DNormalisesWeights(t *testing.T) {
-	r, log, err := runMixture1D(t, "CMF_MIXTURE", "2,-2,0.5; 2,2,0.5", "CMF_STEPS", "20", "CMF_AT", "2")
+	r, log, err := runMixture1D(t, "CMF_MIXTURE=2,-2,0.5; 2,2,0.5", "CMF_STEPS=20", "CMF_AT=2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +115,7 @@ func TestMixture1DBadInput(t *testing.T) {
 		{"CMF_LANGEVIN", "0", "CMF_LANGEVIN=0"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			if _, _, err := runMixture1D(t, c.name, c.value); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, _, err := runMixture1D(t, c.name+"="+c.value); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})

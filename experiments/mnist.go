@@ -8,6 +8,7 @@ import (
 	"cmf/experiments/fit"
 	"cmf/experiments/picture"
 	"cmf/experiments/run"
+	"cmf/solvers/conjugate"
 	"cmf/solvers/random"
 )
 
@@ -15,26 +16,13 @@ import (
 type MNISTConfig struct {
 	config.Core
 	picture.DigitModel
-	Samples int `default:"2000" desc:"digits to generate and to judge by"`
-	Mixing  int `default:"250" desc:"Langevin steps from the bank to the digits that are generated"`
-
-	Likelihood int `default:"256" desc:"held-out digits whose likelihood is computed; 0 for none"`
+	config.Generation
+	Samples    int `default:"2000" range:"64..10000" desc:"digits to generate and to judge by"`
+	Likelihood int `default:"256" range:"0|2..2000" desc:"held-out digits whose likelihood is computed; 0 for none"`
 }
 
-// Validate checks the experiment's own variables.
-func (c *MNISTConfig) Validate() error {
-	if err := c.DigitModel.Validate(); err != nil {
-		return err
-	}
-	if err := c.CheckNoise(&c.Core); err != nil {
-		return err
-	}
-	return config.Allowed(
-		config.Want(c.Samples >= 64 && c.Samples <= 10000, "SAMPLES", c.Samples, "allowed are 64 to 10000"),
-		config.Want(c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"),
-		config.Want(c.Likelihood == 0 || c.Likelihood >= 2 && c.Likelihood <= 2000, "LIKELIHOOD", c.Likelihood, "allowed are 0 (none) and 2 to 2000"),
-	)
-}
+// Validate checks that the loss suits the noise.
+func (c *MNISTConfig) Validate() error { return c.CheckNoise(&c.Core) }
 
 // MNIST is Figure 5's experiment on digits: CMFGen on 28×28 pictures in logit
 // units, against a Gaussian fit and the data's own floor.
@@ -45,7 +33,7 @@ var MNIST = run.Definition[MNISTConfig]{
 			c.Steps, c.Hidden, c.Train, c.Samples, c.Mixing, c.Likelihood = 500, config.Widths{512}, 20000, 1000, 60, 32
 		},
 		"default": func(c *MNISTConfig) {
-			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 4000, 128, config.Widths{1024}, 2e-2, "lbfgs"
+			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 4000, 128, config.Widths{1024}, 2e-2, conjugate.ByLBFGS
 			c.Mixing = 1000
 		},
 		"paper": func(c *MNISTConfig) {
@@ -96,7 +84,7 @@ func doMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 	for name, v := range draw.Checks {
 		r.Report.Metrics[name] = v
 	}
-	if problem.Carry != nil && c.Source != "gaussian" {
+	if problem.Carry != nil && c.Source != config.SourceGaussian {
 		r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("The noise is y = Σˢz, z of the Gibbs factor, with the digits' covariance Σ and s = %g (CMF_CARRY): the plain method in the coordinates Σ^{s/2}x. Gibbs samples in figures and files are y.", c.Carry))
 	}
 	if c.Likelihood > 0 {
@@ -110,7 +98,7 @@ func doMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 	if err := picture.DrawDigits(r, digits.Set, draw.Gibbs, generated, gaussian); err != nil {
 		return err
 	}
-	if err := judge.DrawClasses(r, generated, gaussian); err != nil || c.Source == "gaussian" {
+	if err := judge.DrawClasses(r, generated, gaussian); err != nil || c.Source == config.SourceGaussian {
 		return err
 	}
 	return picture.NoiseStudy{Gibbs: draw.Gibbs, Data: digits.Train, Pixels: digits.Pixels, Tiles: picture.DigitTiles, Seed: c.Seed}.Report(ctx, r)

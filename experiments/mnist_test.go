@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/plane"
 	"cmf/experiments/picture"
@@ -22,34 +23,28 @@ import (
 
 // small configures a run of seconds on the stand-in: the folder of data is
 // empty, and what would download goes to a port where nobody listens.
-func small(t *testing.T, extra ...string) string {
+func small(t *testing.T, extra ...string) config.Environment {
 	t.Helper()
-	out := t.TempDir()
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-	for name, value := range map[string]string{
-		"CMF_OUT": out, "CMF_DATA_DIR": t.TempDir(), "CMF_PRESET": "quick", "CMF_STEPS": "12", "CMF_BATCH": "32",
-		"CMF_HIDDEN": "48", "CMF_SAMPLES": "64", "CMF_TRAIN": "1000", "CMF_PARTICLES": "64", "CMF_MIXING": "20", "CMF_LIKELIHOOD": "0",
-	} {
-		t.Setenv(name, value)
-	}
-	for i := 0; i < len(extra); i += 2 {
-		t.Setenv(extra[i], extra[i+1])
-	}
-	return out
+	return config.Variables(
+		"CMF_OUT="+t.TempDir(), "CMF_DATA_DIR="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=12", "CMF_BATCH=32",
+		"CMF_HIDDEN=48", "CMF_SAMPLES=64", "CMF_TRAIN=1000", "CMF_PARTICLES=64", "CMF_MIXING=20", "CMF_LIKELIHOOD=0",
+	).With(extra...)
 }
 
-func execute(t *testing.T, ctx context.Context) (*run.Run, string, error) {
+func execute(t *testing.T, ctx context.Context, env config.Environment) (*run.Run, string, error) {
 	t.Helper()
 	var log bytes.Buffer
-	r, err := run.Execute(ctx, MNIST, nil, &log)
+	r, err := run.Execute(ctx, MNIST, env, nil, &log)
 	return r, log.String(), err
 }
 
 // Without MNIST and without a network the stand-in is used, and said so
 // everywhere; every output is there.
 func TestMNISTOnStandIn(t *testing.T) {
-	out := small(t, "CMF_LIKELIHOOD", "4", "CMF_SHARE", "1", "CMF_LR", "1e-9")
-	r, log, err := execute(t, t.Context())
+	env := small(t, "CMF_LIKELIHOOD=4", "CMF_SHARE=1", "CMF_LR=1e-9")
+	out := env["CMF_OUT"]
+	r, log, err := execute(t, t.Context(), env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,25 +112,24 @@ func TestResumeIsExact(t *testing.T) {
 		}
 		return c
 	}
-	whole := small(t)
-	if _, _, err := execute(t, t.Context()); err != nil {
+	whole, part := small(t), small(t)
+	if _, _, err := execute(t, t.Context(), whole); err != nil {
 		t.Fatal(err)
 	}
-	part := small(t)
 	interrupted, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	r, _, err := execute(t, fit.WithHooks(interrupted, plane.At(7, cancel)))
+	r, _, err := execute(t, fit.WithHooks(interrupted, plane.At(7, cancel)), part)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if stop := r.Report.Stop; stop.Reason != report.Interrupted || stop.Step != 7 || !strings.Contains(stop.Text, "CMF_RESUME="+filepath.Join(part, "checkpoint.safetensors")) {
+	if stop := r.Report.Stop; stop.Reason != report.Interrupted || stop.Step != 7 || !strings.Contains(stop.Text, "CMF_RESUME="+filepath.Join(part["CMF_OUT"], "checkpoint.safetensors")) {
 		t.Errorf("the report says %+v", stop)
 	}
-	rest := small(t, "CMF_RESUME", filepath.Join(part, "checkpoint.safetensors"))
-	if _, _, err := execute(t, t.Context()); err != nil {
+	rest := small(t, "CMF_RESUME="+filepath.Join(part["CMF_OUT"], "checkpoint.safetensors"))
+	if _, _, err := execute(t, t.Context(), rest); err != nil {
 		t.Fatal(err)
 	}
-	want, got := weights(whole), weights(rest)
+	want, got := weights(whole["CMF_OUT"]), weights(rest["CMF_OUT"])
 	for name, a := range want.Tensors {
 		b := got.Tensors[name]
 		if len(a.F32) != len(b.F32) {
@@ -173,11 +167,11 @@ func TestMNISTBadInput(t *testing.T) {
 		{"CMF_STEPZ", "3", "CMF_STEPS"},
 		{"CMF_LOSS", "duel", "known terms are dual, pairs"},
 		{"CMF_LOSS", "-1*dual", "positive number"},
-		{"CMF_LR", "-0.1", "CMF_LR=-0.1: the learning rate must be above 0, up to 10"},
+		{"CMF_LR", "-0.1", "CMF_LR=-0.1: allowed are numbers above 0, up to 10"},
 		{"CMF_HIDDEN", "64,x", `"x" is not a width`},
 		{"CMF_ALPHA", "0.7", "0.001 to 0.4"},
 		{"CMF_SHARE", "0", "CMF_SHARE=0"},
-		{"CMF_CARRY", "0.6", "CMF_CARRY=0.6: allowed are numbers from 0 to 0.5"},
+		{"CMF_CARRY", "0.6", "CMF_CARRY=0.6: allowed are 0 to 0.5"},
 		{"CMF_LOSS", "dual+.1*likelihood-cg", "CMF_CARRY must be 0"},
 		{"CMF_SAMPLES", "7", "64 to 10000"},
 		{"CMF_LIKELIHOOD", "1", "2 to 2000"},
@@ -188,8 +182,7 @@ func TestMNISTBadInput(t *testing.T) {
 		{"CMF_RESUME", file + "-absent", "no such file"},
 	} {
 		t.Run(fmt.Sprint(c.name, "=", filepath.Base(c.value)), func(t *testing.T) {
-			small(t, c.name, c.value)
-			_, _, err := execute(t, t.Context())
+			_, _, err := execute(t, t.Context(), small(t, c.name+"="+c.value))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v; want one with %q", err, c.want)
 			}
@@ -199,12 +192,12 @@ func TestMNISTBadInput(t *testing.T) {
 
 // A checkpoint of another architecture is refused by the weight that differs.
 func TestCheckpointOfAnotherArchitecture(t *testing.T) {
-	out := small(t, "CMF_STEPS", "1")
-	if _, _, err := execute(t, t.Context()); err != nil {
+	first := small(t, "CMF_STEPS=1")
+	if _, _, err := execute(t, t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	small(t, "CMF_HIDDEN", "32", "CMF_RESUME", filepath.Join(out, "checkpoint.safetensors"))
-	_, _, err := execute(t, t.Context())
+	other := small(t, "CMF_STEPS=1", "CMF_HIDDEN=32", "CMF_RESUME="+filepath.Join(first["CMF_OUT"], "checkpoint.safetensors"))
+	_, _, err := execute(t, t.Context(), other)
 	if err == nil || !strings.Contains(err.Error(), "another architecture") || !strings.Contains(err.Error(), "layer0") {
 		t.Errorf("error %v", err)
 	}

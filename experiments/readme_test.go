@@ -49,7 +49,7 @@ func TestREADMEVariables(t *testing.T) {
 	for _, usage := range []func(){
 		usageOf(t, &help, Cartoon), usageOf(t, &help, Energy), usageOf(t, &help, Gaussian), usageOf(t, &help, Generate),
 		usageOf(t, &help, Inpaint), usageOf(t, &help, MNIST), usageOf(t, &help, Mixture1D), usageOf(t, &help, Samples), usageOf(t, &help, Toy2D),
-		func() { ToyAblation.Execute(t.Context(), []string{"-h"}, &help) },
+		func() { ToyAblation.Execute(t.Context(), nil, []string{"-h"}, &help) },
 	} {
 		usage()
 	}
@@ -66,7 +66,7 @@ func TestREADMEVariables(t *testing.T) {
 }
 
 func usageOf[T any](t *testing.T, out io.Writer, d run.Definition[T]) func() {
-	return func() { run.Execute(t.Context(), d, []string{"-h"}, out) }
+	return func() { run.Execute(t.Context(), d, nil, []string{"-h"}, out) }
 }
 
 // README's commands are those that the project's checks run, the main one at its

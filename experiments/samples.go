@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"strconv"
 
 	"cmf/experiments/config"
@@ -20,41 +19,19 @@ import (
 // SamplesConfig configures the experiment samples.
 type SamplesConfig struct {
 	config.Core
-	DataFile  string  `split_words:"true" desc:"points to learn: a file .npy or .csv of n rows and d columns, or a folder of PNG pictures of one size"`
-	Holdout   float64 `default:"0.2" desc:"share of the rows that is held out and judged by, from 0.05 to 0.5"`
-	Scale     string  `default:"each" desc:"units of learning: each (every column over its own deviation) or common (all over one, as for coordinates in space)"`
-	Count     int     `default:"10000" desc:"points to generate"`
-	Particles int     `default:"4096" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
-	Langevin  int     `default:"4" desc:"Langevin steps of a batch of particles in each iteration"`
-	Spread    float64 `default:"0" desc:"sharpness of the first hinges: the deviation of each pre-activation over the data; 0 for one by dimension, else from 1 to 100"`
-	Mixing    int     `default:"200" desc:"Langevin steps from the bank to the points that are generated"`
-	Alpha     float64 `default:"0.005" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
-	Noise     float64 `default:"0.5" desc:"deviation of normal noise added to pixels in those units; from 0.05 to 5"`
+	config.Bank
+	config.Generation
+	config.Logit
+	DataFile string  `split_words:"true" needed:"a file .npy or .csv, or a folder of PNG pictures" desc:"points to learn: a file .npy or .csv of n rows and d columns, or a folder of PNG pictures of one size"`
+	Holdout  float64 `default:"0.2" range:"0.05..0.5" desc:"share of the rows that is held out and judged by"`
+	Scale    string  `default:"each" oneof:"each,common" desc:"units of learning: each (every column over its own deviation) or common (all over one, as for coordinates in space)"`
+	Count    int     `default:"10000" range:"1..1000000" desc:"points to generate"`
+	Spread   float64 `default:"0" range:"0|1..100" desc:"sharpness of the first hinges: the deviation of each pre-activation over the data; 0 for one by dimension"`
+	Noise    float64 `default:"0.5" range:"0.05..5" desc:"deviation of normal noise added to pixels in those units"`
 }
 
-// Validate checks the experiment's own variables.
-func (c *SamplesConfig) Validate() error {
-	if err := config.OneOf("CMF_SCALE", c.Scale, "each", "common"); err != nil {
-		return err
-	}
-	if err := fit.CheckLoss(&c.Core, false); err != nil {
-		return err
-	}
-	return config.Allowed(
-		config.Want(c.DataFile != "", "DATA_FILE", c.DataFile, "name a file .npy or .csv, or a folder of PNG pictures"),
-		config.Want(c.Holdout >= .05 && c.Holdout <= .5, "HOLDOUT", c.Holdout, "allowed are 0.05 to 0.5"),
-		config.Want(c.Count >= 1 && c.Count <= maxCount, "COUNT", c.Count, "allowed are 1 to 1000000"),
-		config.Want(c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"),
-		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
-		config.Want(c.Spread == 0 || c.Spread >= 1 && c.Spread <= 100, "SPREAD", c.Spread, "allowed are 0 (by dimension) and numbers from 1 to 100"),
-		config.Want(c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"),
-		config.Want(c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"),
-		config.Want(c.Noise >= .05 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0.05 to 5"),
-	)
-}
-
-// maxCount bounds the points that are generated at once.
-const maxCount = 1_000_000
+// Validate checks the loss.
+func (c *SamplesConfig) Validate() error { return fit.CheckLoss(&c.Core, false) }
 
 // Samples learns the law of a file's points by CMFGen, judges it by held-out
 // rows against a Gaussian fit and the data's own floor, and writes more points
@@ -64,7 +41,7 @@ var Samples = run.Definition[SamplesConfig]{
 	Presets: map[string]func(*SamplesConfig){
 		"quick": func(c *SamplesConfig) { c.Steps, c.Count, c.Mixing = 300, 2000, 100 },
 		"default": func(c *SamplesConfig) {
-			c.Steps, c.Batch, c.LR = 2000, 256, 3e-2
+			c.Steps, c.Batch, c.LR, c.Langevin = 2000, 256, 3e-2, 4
 			c.Hidden = nil // by dimension
 		},
 		"paper": func(c *SamplesConfig) { c.Steps, c.Batch = 20000, 1024 },
@@ -115,7 +92,7 @@ func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 func (c *SamplesConfig) limitSteps(r *run.Run, rows int) error {
 	const passes, least = 200, 200
 	steps := max(least, passes*rows/c.Batch)
-	if _, given := os.LookupEnv("CMF_STEPS"); given || c.Preset != "default" || steps >= c.Steps {
+	if r.Given("CMF_STEPS") || c.Preset != "default" || steps >= c.Steps {
 		return nil
 	}
 	r.Note("%d steps instead of %d, %d passes over the few rows; CMF_STEPS sets them.", steps, c.Steps, passes)
@@ -148,7 +125,7 @@ func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	// In few dimensions parts of the data may lie apart, which takes sharp hinges
 	// and little fixed curvature. In many a hinge sees a blurred projection, and the
 	// quadratic must find directions of little variance.
-	start := layers.Start{Law: fit.StartLaw(c.Init, s.law), Share: .1, Fixed: .05, Spread: 20, Balanced: true}
+	start := layers.Start{Law: s.law, Share: .1, Fixed: .05, Spread: 20, Balanced: true}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
 	switch {
 	case s.form.Height > 0:

@@ -38,9 +38,7 @@ func TestSamplesRefusesBadInput(t *testing.T) {
 		{"CMF_NOISE", "0", "0.05 to 5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv("CMF_DATA_FILE", "points.npy")
-			t.Setenv(c.name, c.value)
-			_, err := config.Load(new(SamplesConfig), Samples.Presets, nil, io.Discard)
+			_, err := Samples.Settings(config.Variables("CMF_DATA_FILE=points.npy", c.name+"="+c.value), nil, io.Discard)
 			if err == nil || !strings.HasPrefix(err.Error(), c.name+"=") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %s=… and %q", err, c.name, c.want)
 			}
@@ -94,9 +92,7 @@ func TestSamplesRefusesBadFiles(t *testing.T) {
 		csvFile(t, "a,b,c\n", 300, func(i int) string { return noise() + "," + noise() }):            "line 2 has 2 columns, line 1 has 3",
 		csvFile(t, "a\n", 300, func(i int) string { return fmt.Sprint(1e6 + .1*rng.NormFloat64()) }): "subtract a constant",
 	} {
-		t.Setenv("CMF_DATA_FILE", path)
-		t.Setenv("CMF_OUT", t.TempDir())
-		_, err := run.Execute(t.Context(), Samples, nil, io.Discard)
+		_, err := run.Execute(t.Context(), Samples, config.Variables("CMF_DATA_FILE="+path, "CMF_OUT="+t.TempDir()), nil, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "CMF_DATA_FILE="+path) {
 			t.Errorf("%s: %v; want %q", path, err, want)
 		}
@@ -144,14 +140,10 @@ func mixture(t *testing.T) (a, b *exact.Gaussian, logPDF func(x blas32.General) 
 	}
 }
 
-// run executes a definition with variables set.
+// mustRun executes a definition under variables such as CMF_STEPS=20.
 func mustRun[T any](t *testing.T, d run.Definition[T], variables ...string) *run.Run {
 	t.Helper()
-	t.Setenv("CMF_OUT", t.TempDir())
-	for i := 0; i < len(variables); i += 2 {
-		t.Setenv(variables[i], variables[i+1])
-	}
-	r, err := run.Execute(t.Context(), d, nil, io.Discard)
+	r, err := run.Execute(t.Context(), d, config.Variables("CMF_OUT="+t.TempDir()).With(variables...), nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +173,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 	if testing.Short() {
 		steps = "100"
 	}
-	r := mustRun(t, Samples, "CMF_DATA_FILE", path, "CMF_STEPS", steps, "CMF_COUNT", "1500", "CMF_MIXING", "100", "CMF_PARTICLES", "1024")
+	r := mustRun(t, Samples, "CMF_DATA_FILE="+path, "CMF_STEPS="+steps, "CMF_COUNT=1500", "CMF_MIXING=100", "CMF_PARTICLES=1024")
 	m, g, f := r.Report.Metrics, r.Report.Baseline, r.Report.Floor
 	for _, name := range []string{"energy_distance", "w2_standard", "sliced_w2_standard"} {
 		// Points that repeat those learned from would be far below the floor.
@@ -218,8 +210,8 @@ func TestSamplesAndGenerate(t *testing.T) {
 	if err != nil || !slices.Equal(again.Data, samples.Data) {
 		t.Errorf("samples.csv does not hold samples.npy: %v", err)
 	}
-	config, err := os.ReadFile(r.Path("config.env"))
-	if err != nil || !strings.Contains(string(config), "CMF_HIDDEN=128,128\n") {
+	recorded, err := os.ReadFile(r.Path("config.env"))
+	if err != nil || !strings.Contains(string(recorded), "CMF_HIDDEN=128,128\n") {
 		t.Errorf("config.env does not tell the network: %v", err)
 	}
 
@@ -227,10 +219,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 		x := batch.Row(held, i)
 		return fmt.Sprintf("%g,%g,%g", x[0], x[1], x[2])
 	})
-	for _, name := range []string{"CMF_DATA_FILE", "CMF_PARTICLES", "CMF_STEPS"} {
-		os.Unsetenv(name) // t.Setenv puts them back
-	}
-	saved := mustRun(t, Generate, "CMF_CHECKPOINT", r.Path("checkpoint.safetensors"), "CMF_POINTS", at)
+	saved := mustRun(t, Generate, "CMF_COUNT=1500", "CMF_MIXING=100", "CMF_CHECKPOINT="+r.Path("checkpoint.safetensors"), "CMF_POINTS="+at)
 	if got := readNPY(t, saved, "samples.npy"); !slices.Equal(got.Data, samples.Data) {
 		t.Error("the checkpoint does not give the points of its run")
 	}
@@ -238,8 +227,9 @@ func TestSamplesAndGenerate(t *testing.T) {
 	if y.Rows != held.Rows || y.Cols != 3 || slices.Equal(y.Data[:3], x.Data[:3]) {
 		t.Errorf("gradients.npy has shape (%d, %d)", y.Rows, y.Cols)
 	}
-	t.Setenv("CMF_POINTS", csvFile(t, "phase,speed,\"size, in m\"\n", 3, func(int) string { return "1,300,0.01" }))
-	if _, err := run.Execute(t.Context(), Generate, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "give them in that order") {
+	other := csvFile(t, "phase,speed,\"size, in m\"\n", 3, func(int) string { return "1,300,0.01" })
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_COUNT=0", "CMF_CHECKPOINT="+r.Path("checkpoint.safetensors"), "CMF_POINTS="+other)
+	if _, err := run.Execute(t.Context(), Generate, env, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "give them in that order") {
 		t.Errorf("columns in another order than the model's: %v", err)
 	}
 	for i, v := range readNPY(t, saved, "densities.npy").Data {
@@ -260,7 +250,7 @@ func TestLogPDFOnTheLine(t *testing.T) {
 	if err := data.WriteNPY(path, points); err != nil {
 		t.Fatal(err)
 	}
-	r := mustRun(t, Samples, "CMF_DATA_FILE", path, "CMF_STEPS", "100", "CMF_COUNT", "300", "CMF_MIXING", "50", "CMF_PARTICLES", "512")
+	r := mustRun(t, Samples, "CMF_DATA_FILE="+path, "CMF_STEPS=100", "CMF_COUNT=300", "CMF_MIXING=50", "CMF_PARTICLES=512")
 	m, err := fit.LoadModel(r.Path("checkpoint.safetensors"))
 	if err != nil {
 		t.Fatal(err)
@@ -305,7 +295,7 @@ func TestSamplesOfPictures(t *testing.T) {
 		}
 		file.Close()
 	}
-	r := mustRun(t, Samples, "CMF_DATA_FILE", folder, "CMF_STEPS", "40", "CMF_COUNT", "100", "CMF_MIXING", "40", "CMF_PARTICLES", "256", "CMF_BATCH", "128")
+	r := mustRun(t, Samples, "CMF_DATA_FILE="+folder, "CMF_STEPS=40", "CMF_COUNT=100", "CMF_MIXING=40", "CMF_PARTICLES=256", "CMF_BATCH=128")
 	x := readNPY(t, r, "samples.npy")
 	if x.Rows != 100 || x.Cols != 20 || slices.Min(x.Data) < 0 || slices.Max(x.Data) > 1 || slices.Max(x.Data) < .6 {
 		t.Errorf("pictures of shape (%d, %d), pixels from %g to %g", x.Rows, x.Cols, slices.Min(x.Data), slices.Max(x.Data))
@@ -313,11 +303,7 @@ func TestSamplesOfPictures(t *testing.T) {
 	if m := r.Report.Metrics["log_likelihood"]; math.IsNaN(m) || m < -10 {
 		t.Errorf("log likelihood %g nats of pixels in [0, 1]", m)
 	}
-	os.Unsetenv("CMF_DATA_FILE")
-	for _, name := range []string{"CMF_PARTICLES", "CMF_STEPS", "CMF_BATCH"} {
-		os.Unsetenv(name)
-	}
-	saved := mustRun(t, Generate, "CMF_CHECKPOINT", r.Path("checkpoint.safetensors"), "CMF_POINTS", folder)
+	saved := mustRun(t, Generate, "CMF_COUNT=100", "CMF_MIXING=40", "CMF_CHECKPOINT="+r.Path("checkpoint.safetensors"), "CMF_POINTS="+folder)
 	if got := readNPY(t, saved, "samples.npy"); !slices.Equal(got.Data, x.Data) {
 		t.Error("the checkpoint does not give the pictures of its run")
 	}
@@ -328,11 +314,10 @@ func TestSamplesOfPictures(t *testing.T) {
 
 // What is no model of an experiment is refused with what is wrong with it.
 func TestGenerateRefuses(t *testing.T) {
-	r, err := plane.Run(t, "CMF_STEPS", "2")
+	r, err := plane.Run(t, "CMF_STEPS=2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	os.Unsetenv("CMF_STEPS")
 	good := r.Path("checkpoint.safetensors")
 	changed := func(name string, change func(c *graph.Checkpoint)) string {
 		c, err := graph.LoadCheckpoint(good)
@@ -371,17 +356,13 @@ func TestGenerateRefuses(t *testing.T) {
 		changed("nan", func(c *graph.Checkpoint) { c.Tensors["weight.out"].F32[0] = float32(math.NaN()) }): `"weight.out" holds NaN`,
 		changed("bank", func(c *graph.Checkpoint) { delete(c.Tensors, "bank.y") }):                         "they must be (n, 2)",
 	} {
-		t.Setenv("CMF_CHECKPOINT", path)
-		t.Setenv("CMF_OUT", t.TempDir())
-		_, err := run.Execute(t.Context(), Generate, nil, io.Discard)
+		_, err := run.Execute(t.Context(), Generate, config.Variables("CMF_CHECKPOINT="+path, "CMF_OUT="+t.TempDir()), nil, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "CMF_CHECKPOINT="+path) {
 			t.Errorf("%s: %v; want %q", path, err, want)
 		}
 	}
-	t.Setenv("CMF_CHECKPOINT", good)
-	t.Setenv("CMF_COUNT", "0")
-	t.Setenv("CMF_POINTS", csvFile(t, "", 3, func(int) string { return "1,2,3" }))
-	if _, err := run.Execute(t.Context(), Generate, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "its rows have 3 coordinates, and the model 2") {
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_CHECKPOINT="+good, "CMF_COUNT=0", "CMF_POINTS="+csvFile(t, "", 3, func(int) string { return "1,2,3" }))
+	if _, err := run.Execute(t.Context(), Generate, env, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "its rows have 3 coordinates, and the model 2") {
 		t.Errorf("points of another dimension: %v", err)
 	}
 }

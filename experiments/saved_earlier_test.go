@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 
@@ -29,9 +30,9 @@ func TestEarlierCheckpointsDrawTheSame(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			folder := filepath.Join(saved, c.name)
-			out := earlier(t, "CMF_CHECKPOINT", filepath.Join(folder, "checkpoint.safetensors"),
-				"CMF_POINTS", filepath.Join(folder, c.points), "CMF_COUNT", c.count, "CMF_MIXING", "20")
-			if _, err := run.Execute(t.Context(), Generate, nil, new(bytes.Buffer)); err != nil {
+			env := earlier(t, "CMF_CHECKPOINT="+filepath.Join(folder, "checkpoint.safetensors"),
+				"CMF_POINTS="+filepath.Join(folder, c.points), "CMF_COUNT="+c.count, "CMF_MIXING=20")
+			if _, err := run.Execute(t.Context(), Generate, env, nil, new(bytes.Buffer)); err != nil {
 				t.Fatal(err)
 			}
 			for _, file := range []string{"samples.npy", "densities.npy", "gradients.npy"} {
@@ -39,7 +40,7 @@ func TestEarlierCheckpointsDrawTheSame(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := data.ReadNPY(filepath.Join(out, file))
+				got, err := data.ReadNPY(filepath.Join(env["CMF_OUT"], file))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -60,37 +61,34 @@ func TestEarlierCheckpointsDrawTheSame(t *testing.T) {
 func TestEarlierCheckpointsGoOn(t *testing.T) {
 	resume := func(name string) []string {
 		return []string{
-			"CMF_RESUME", filepath.Join(saved, name, "checkpoint.safetensors"), "CMF_PRESET", "quick", "CMF_STEPS", "8",
-			"CMF_BATCH", "32", "CMF_MIXING", "20", "CMF_THREADS", "1",
+			"CMF_RESUME=" + filepath.Join(saved, name, "checkpoint.safetensors"), "CMF_PRESET=quick", "CMF_STEPS=8",
+			"CMF_BATCH=32", "CMF_MIXING=20", "CMF_THREADS=1",
 		}
 	}
 	t.Run("samples", func(t *testing.T) {
-		earlier(t, append(resume("samples"), "CMF_DATA_FILE", filepath.Join(saved, "samples", "points.csv"), "CMF_COUNT", "64",
-			"CMF_PARTICLES", "64", "CMF_HIDDEN", "8,8")...)
-		r, err := run.Execute(t.Context(), Samples, nil, new(bytes.Buffer))
+		env := earlier(t, append(resume("samples"), "CMF_DATA_FILE="+filepath.Join(saved, "samples", "points.csv"), "CMF_COUNT=64",
+			"CMF_PARTICLES=64", "CMF_HIDDEN=8,8")...)
+		r, err := run.Execute(t.Context(), Samples, env, nil, new(bytes.Buffer))
 		checkResumed(t, r, err, 2.303497, 2.73309, 2.345627)
 	})
 	t.Run("cartoon", func(t *testing.T) {
-		earlier(t, append(resume("cartoon"), "CMF_DATA_DIR", t.TempDir(), "HTTPS_PROXY", "http://127.0.0.1:1", "CMF_SIDE", "8",
-			"CMF_COMPONENTS", "6", "CMF_KNOTS", "2", "CMF_PICTURES", "1000", "CMF_SAMPLES", "64", "CMF_PARTICLES", "32", "CMF_HIDDEN", "8")...)
-		r, err := run.Execute(t.Context(), Cartoon, nil, new(bytes.Buffer))
+		env := earlier(t, append(resume("cartoon"), "CMF_DATA_DIR="+t.TempDir(), "CMF_SIDE=8",
+			"CMF_COMPONENTS=6", "CMF_KNOTS=2", "CMF_PICTURES=1000", "CMF_SAMPLES=64", "CMF_PARTICLES=32", "CMF_HIDDEN=8")...)
+		r, err := run.Execute(t.Context(), Cartoon, env, nil, new(bytes.Buffer))
 		checkResumed(t, r, err, 28.66729, 22.29759, 27.32312)
 	})
 }
 
-// earlier sets variables for a run with the products of testdata/saved, where this
+// earlier are variables for a run with the products of testdata/saved, where this
 // processor has them.
-func earlier(t *testing.T, variables ...string) (out string) {
+func earlier(t *testing.T, variables ...string) config.Environment {
 	t.Helper()
-	out = t.TempDir()
-	t.Setenv("CMF_OUT", out)
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1") // nothing is downloaded
+	env := config.Variables("CMF_OUT=" + t.TempDir()).With(variables...)
 	if sameBits {
-		t.Setenv("CMF_BLAS", "native")
+		env["CMF_BLAS"] = "native"
 	}
-	for i := 0; i < len(variables); i += 2 {
-		t.Setenv(variables[i], variables[i+1])
-	}
-	return out
+	return env
 }
 
 // checkResumed compares the losses of the steps after a checkpoint's.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/run"
 	"cmf/graph"
@@ -17,14 +18,8 @@ import (
 // own, and of a Gaussian, which names no units.
 func savedModels(t testing.TB) (saved []*graph.Checkpoint) {
 	t.Helper()
-	t.Setenv("CMF_PRESET", "quick")
-	t.Setenv("CMF_STEPS", "2")
-	for _, run := range []func() (*run.Run, error){
-		func() (*run.Run, error) { return run.Execute(context.Background(), Toy2D, nil, io.Discard) },
-		func() (*run.Run, error) { return run.Execute(context.Background(), Gaussian, nil, io.Discard) },
-	} {
-		t.Setenv("CMF_OUT", t.TempDir())
-		r, err := run()
+	for _, d := range []run.Experiment{Toy2D, Gaussian} {
+		r, err := d.Execute(context.Background(), config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=2"), io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,8 +16,9 @@ import (
 // A saved model whose noise is carried draws what the run drew, to the same bits;
 // a matrix that carries nothing is refused by name.
 func TestSavedCarry(t *testing.T) {
-	out := small(t, "CMF_CARRY", "0.3")
-	if _, _, err := execute(t, t.Context()); err != nil {
+	env := small(t, "CMF_CARRY=0.3")
+	out := env["CMF_OUT"]
+	if _, _, err := execute(t, t.Context(), env); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(out, "checkpoint.safetensors")

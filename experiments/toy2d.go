@@ -23,35 +23,18 @@ import (
 // Toy2DConfig configures the experiment toy2d.
 type Toy2DConfig struct {
 	config.Core
-	Dataset   string  `default:"moons" desc:"circles, moons, s-curve, 8gaussians, pinwheel, spirals, swissroll, checkerboard, rings, two-densities, or a file .npy or .csv of two columns"`
-	Baseline  string  `default:"fit" desc:"what to compare with: fit (a Gaussian fitted to the points) or icnn (the same network with noise N(0, I), trained as long)"`
-	Points    int     `default:"100000" desc:"points of a named set to learn from"`
-	Particles int     `default:"8192" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
-	Langevin  int     `default:"5" desc:"Langevin steps of a batch of particles in each iteration"`
-	Spread    float64 `default:"30" desc:"sharpness of the first hinges: the deviation of each pre-activation over the data; from 1 to 100"`
-	Samples   int     `default:"2048" desc:"points to generate and to judge by, of each repeat"`
-	Repeats   int     `default:"3" desc:"pairs of samples over which metrics are averaged; fewer where a file has too few points"`
-	Mixing    int     `default:"200" desc:"Langevin steps from the bank to the points that are generated"`
+	config.Bank
+	config.Generation
+	Dataset  string  `default:"moons" desc:"circles, moons, s-curve, 8gaussians, pinwheel, spirals, swissroll, checkerboard, rings, two-densities, or a file .npy or .csv of two columns"`
+	Baseline string  `default:"fit" oneof:"fit,icnn" desc:"what to compare with: fit (a Gaussian fitted to the points) or icnn (the same network with noise N(0, I), trained as long)"`
+	Points   int     `default:"100000" range:"100..10000000" desc:"points of a named set to learn from"`
+	Spread   float64 `default:"30" range:"1..100" desc:"sharpness of the first hinges: the deviation of each pre-activation over the data"`
+	Samples  int     `default:"2048" range:"64..4096" desc:"points to generate and to judge by, of each repeat"`
+	Repeats  int     `default:"3" range:"1..20" desc:"pairs of samples over which metrics are averaged; fewer where a file has too few points"`
 }
 
-// Validate checks the experiment's own variables.
-func (c *Toy2DConfig) Validate() error {
-	if err := config.OneOf("CMF_BASELINE", c.Baseline, "fit", "icnn"); err != nil {
-		return err
-	}
-	if err := fit.CheckLoss(&c.Core, false); err != nil {
-		return err
-	}
-	return config.Allowed(
-		config.Want(c.Points >= 100 && c.Points <= 10000000, "POINTS", c.Points, "allowed are 100 to 10000000"),
-		config.Want(c.Particles >= 1 && c.Particles <= 1000000, "PARTICLES", c.Particles, "allowed are 1 to 1000000"),
-		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
-		config.Want(c.Spread >= 1 && c.Spread <= 100, "SPREAD", c.Spread, "allowed are numbers from 1 to 100"),
-		config.Want(c.Samples >= 64 && c.Samples <= 4096, "SAMPLES", c.Samples, "allowed are 64 to 4096"),
-		config.Want(c.Repeats >= 1 && c.Repeats <= 20, "REPEATS", c.Repeats, "allowed are 1 to 20"),
-		config.Want(c.Mixing >= 20 && c.Mixing <= 100000, "MIXING", c.Mixing, "allowed are 20 to 100000"),
-	)
-}
+// Validate checks the loss.
+func (c *Toy2DConfig) Validate() error { return fit.CheckLoss(&c.Core, false) }
 
 // Toy2D is Figure 4's experiment: CMFGen on points in the plane, against a
 // Gaussian fit, or a network with Gaussian noise, and the data's own floor.
@@ -62,7 +45,7 @@ var Toy2D = run.Definition[Toy2DConfig]{
 			c.Steps, c.LR, c.Hidden, c.Samples, c.Repeats, c.Mixing = 600, .1, config.Widths{64, 64}, 1024, 1, 100
 		},
 		"default": func(c *Toy2DConfig) {
-			c.Steps, c.Hidden, c.LR = 4000, config.Widths{64, 64, 64}, 5e-2
+			c.Steps, c.Hidden, c.LR, c.Particles = 4000, config.Widths{64, 64, 64}, 5e-2, 8192
 		},
 		"paper": func(c *Toy2DConfig) {
 			c.Steps, c.Batch, c.Hidden, c.LR = 50000, 1024, config.Widths{64, 64, 64, 64}, 2e-2
@@ -111,7 +94,7 @@ func doToy2D(ctx context.Context, r *run.Run, c *Toy2DConfig) error {
 func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exact.Gaussian, name string, film *figure.Film) (*fit.Model, *fit.Draw, error) {
 	core := c.Core
 	if name == "baseline" {
-		core.Source = "gaussian"
+		core.Source = config.SourceGaussian
 	}
 	w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden})
 	if err != nil {
@@ -122,7 +105,7 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 		Potential: w,
 		// Parts of the data that lie apart are torn by next to no curvature between
 		// them, so hardly any of it is fixed, and edges need sharp hinges.
-		Start:        layers.Start{Law: fit.StartLaw(c.Init, law), Share: .1, Fixed: .05, Spread: c.Spread, Balanced: true},
+		Start:        layers.Start{Law: law, Share: .1, Fixed: .05, Spread: c.Spread, Balanced: true},
 		Train:        p.train,
 		Units:        units.Affine{Center: p.center[:], Scale: []float64{p.scale, p.scale}},
 		Particles:    c.Particles,

@@ -126,11 +126,7 @@ func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 func studied(t *testing.T, setting map[string]string) (off float64, samples blas32.General) {
 	t.Helper()
 	t.Run(fmt.Sprint(setting), func(t *testing.T) {
-		t.Setenv("CMF_OUT", t.TempDir())
-		for name, v := range setting {
-			t.Setenv(name, v)
-		}
-		r, err := run.Execute(t.Context(), toyStudy, nil, io.Discard)
+		r, err := run.Execute(t.Context(), toyStudy, config.Environment(setting).With("CMF_OUT="+t.TempDir()), nil, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}

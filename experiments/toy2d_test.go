@@ -33,8 +33,7 @@ func TestToy2DRefusesBadInput(t *testing.T) {
 		{"CMF_MIXING", "1", "20 to 100000"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			t.Setenv(c.name, c.value)
-			_, err := config.Load(new(Toy2DConfig), Toy2D.Presets, nil, io.Discard)
+			_, err := Toy2D.Settings(config.Variables(c.name+"="+c.value), nil, io.Discard)
 			if err == nil || !strings.HasPrefix(err.Error(), c.name+"=") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %s=… and %q", err, c.name, c.want)
 			}
@@ -46,7 +45,7 @@ func TestToy2DRefusesBadInput(t *testing.T) {
 // learned is refused by name.
 func TestToy2DData(t *testing.T) {
 	var help bytes.Buffer
-	config.Load(new(Toy2DConfig), Toy2D.Presets, []string{"-h"}, &help)
+	Toy2D.Settings(nil, []string{"-h"}, &help)
 	for _, name := range data.ToyNames() {
 		if !strings.Contains(help.String(), name) {
 			t.Errorf("CMF_DATASET's description lacks %s", name)
@@ -78,10 +77,8 @@ func TestToy2DData(t *testing.T) {
 		npy:          "row 4",
 		"absent.npy": "no such file",
 	} {
-		t.Setenv("CMF_DATASET", set)
-		t.Setenv("CMF_OUT", t.TempDir())
-		t.Setenv("CMF_PRESET", "quick")
-		_, err := run.Execute(t.Context(), Toy2D, nil, io.Discard)
+		env := config.Variables("CMF_DATASET="+set, "CMF_OUT="+t.TempDir(), "CMF_PRESET=quick")
+		_, err := run.Execute(t.Context(), Toy2D, env, nil, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "CMF_DATASET=") {
 			t.Errorf("%s: %v; want %q", set, err, want)
 		}
@@ -136,12 +133,8 @@ func TestPlanarUnits(t *testing.T) {
 
 func runToy2D(t *testing.T, variables ...string) *run.Run {
 	t.Helper()
-	t.Setenv("CMF_OUT", t.TempDir())
-	t.Setenv("CMF_PRESET", "quick")
-	for i := 0; i < len(variables); i += 2 {
-		t.Setenv(variables[i], variables[i+1])
-	}
-	r, err := run.Execute(t.Context(), Toy2D, nil, io.Discard)
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick").With(variables...)
+	r, err := run.Execute(t.Context(), Toy2D, env, nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +147,7 @@ func TestToy2D(t *testing.T) {
 	if testing.Short() {
 		steps = "60"
 	}
-	r := runToy2D(t, "CMF_STEPS", steps, "CMF_SAMPLES", "512", "CMF_POINTS", "20000", "CMF_MIXING", "50")
+	r := runToy2D(t, "CMF_STEPS="+steps, "CMF_SAMPLES=512", "CMF_POINTS=20000", "CMF_MIXING=50")
 	text, err := os.ReadFile(filepath.Join(r.Folder, "report.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +203,7 @@ func TestToy2DFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := runToy2D(t, "CMF_DATASET", path, "CMF_BASELINE", "icnn", "CMF_STEPS", "80", "CMF_SAMPLES", "512", "CMF_PARTICLES", "2048")
+	r := runToy2D(t, "CMF_DATASET="+path, "CMF_BASELINE=icnn", "CMF_STEPS=80", "CMF_SAMPLES=512", "CMF_PARTICLES=2048")
 	m, b, f := r.Report.Metrics, r.Report.Baseline, r.Report.Floor
 	// A Gaussian fit is 143 away from a circle of radius 300.
 	if !(m["w2"] < 80 && b["w2"] < 80 && f["w2"] > 5) {

@@ -26,7 +26,7 @@ func (s same) Next(dst blas32.General) error {
 
 func TestStepAllocatesNothing(t *testing.T) {
 	const n, d = 32, 3
-	for _, name := range []string{"bb", "lbfgs"} {
+	for _, name := range []conjugate.Method{conjugate.ByBarzilaiBorwein, conjugate.ByLBFGS} {
 		w := potential(t, false)
 		objective, err := NewObjective(w, sum(t, "dual"), n)
 		if err != nil {

@@ -19,25 +19,17 @@ import (
 
 // BenchConfig configures bench.
 type BenchConfig struct {
-	config.Core
+	config.Command
+	config.Data
 	Cases   caseList `default:"all" desc:"what to time: all, or a list of SIZE or SIZE/WORK such as big/grad,small,small-trained"`
-	Runs    int      `default:"20" desc:"runs of a case, after three that do not count"`
-	Train   int      `default:"500" desc:"iterations of CMFGen before a trained case is timed"`
+	Runs    int      `default:"20" range:"1..1000000" desc:"runs of a case, after three that do not count"`
+	Train   int      `default:"500" range:"0..1000000" desc:"iterations of CMFGen before a trained case is timed"`
 	Weights string   `desc:"folder trained of an earlier run, whose weights trained cases take; when empty, they are trained"`
 	Kernels bool     `default:"true" desc:"time bare products and elementwise kernels on one thread too"`
 	Sweep   bool     `default:"true" desc:"time a step against batch, width, depth and dimension too"`
 
 	Peer   string `desc:"command of a program to be compared with, run as COMMAND CASE --threads N --runs K, for trained cases with --weights FOLDER too, which prints a JSON line with best_ms and median_ms; when empty, none"`
-	Rounds int    `default:"5" desc:"rounds of the comparison, in each of which both run once; the best counts"`
-}
-
-// Validate checks the experiment's own variables.
-func (c *BenchConfig) Validate() error {
-	return config.Allowed(
-		config.Want(c.Runs >= 1 && c.Runs <= 1000000, "RUNS", c.Runs, "allowed are 1 to 1000000"),
-		config.Want(c.Train >= 0 && c.Train <= 1000000, "TRAIN", c.Train, "allowed are 0 to 1000000"),
-		config.Want(c.Rounds >= 1 && c.Rounds <= 10000, "ROUNDS", c.Rounds, "allowed are 1 to 10000"),
-	)
+	Rounds int    `default:"5" range:"1..10000" desc:"rounds of the comparison, in each of which both run once; the best counts"`
 }
 
 // Bench times the steps of fitting a potential: its gradient, steps of Adam on

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/experiments/config"
 	"cmf/experiments/run"
 	"cmf/losses"
 	"cmf/solvers"
@@ -135,24 +136,19 @@ func TestBenchStepsDoNotAllocate(t *testing.T) {
 	}
 }
 
-// runBench runs the experiment with its lines in a buffer.
-func runBench(t *testing.T) (*run.Run, string, error) {
+// runBench runs the experiment under variables with its lines in a buffer.
+func runBench(t *testing.T, variables ...string) (*run.Run, string, error) {
 	t.Helper()
-	t.Setenv("CMF_OUT", t.TempDir())
 	var lines bytes.Buffer
 	d := Bench
 	d.Do = func(ctx context.Context, r *run.Run, c *BenchConfig) error { return doBench(ctx, r, c, &lines) }
-	r, err := run.Execute(t.Context(), d, nil, io.Discard)
+	r, err := run.Execute(t.Context(), d, config.Variables("CMF_OUT="+t.TempDir()).With(variables...), nil, io.Discard)
 	return r, lines.String(), err
 }
 
 func TestBench(t *testing.T) {
-	t.Setenv("CMF_CASES", "tiny/grad,tiny/dual,tiny-trained/dual")
-	t.Setenv("CMF_RUNS", "3")
-	t.Setenv("CMF_TRAIN", "5")
-	t.Setenv("CMF_KERNELS", fmt.Sprint(!testing.Short()))
-	t.Setenv("CMF_SWEEP", fmt.Sprint(!testing.Short()))
-	r, lines, err := runBench(t)
+	whole := fmt.Sprint(!testing.Short())
+	r, lines, err := runBench(t, "CMF_CASES=tiny/grad,tiny/dual,tiny-trained/dual", "CMF_RUNS=3", "CMF_TRAIN=5", "CMF_KERNELS="+whole, "CMF_SWEEP="+whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,10 +216,7 @@ echo '{"best_ms":'$((4 * $3))',"median_ms":9}'`)
 	before := self
 	self = func() (string, error) { return ours, nil }
 	defer func() { self = before }()
-	for name, v := range map[string]string{"CASES": "big/grad", "RUNS": "7", "ROUNDS": "2", "THREADS": "2", "BLAS": "native", "KERNELS": "false", "PEER": "sh " + peer} {
-		t.Setenv("CMF_"+name, v)
-	}
-	r, lines, err := runBench(t)
+	r, lines, err := runBench(t, "CMF_CASES=big/grad", "CMF_RUNS=7", "CMF_ROUNDS=2", "CMF_THREADS=2", "CMF_BLAS=native", "CMF_KERNELS=false", "CMF_PEER=sh "+peer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,14 +260,12 @@ func TestBenchPeerThatFails(t *testing.T) {
 	before := self
 	self = func() (string, error) { return ours, nil }
 	defer func() { self = before }()
-	t.Setenv("CMF_CASES", "big/grad")
 	for body, want := range map[string]string{
 		"echo no such module >&2; exit 3": "no such module",
 		"echo hello":                      "hello",
 		"echo '{}'":                       "no positive best_ms",
 	} {
-		t.Setenv("CMF_PEER", script(t, "peer", body))
-		if _, _, err := runBench(t); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "CMF_PEER") {
+		if _, _, err := runBench(t, "CMF_CASES=big/grad", "CMF_PEER="+script(t, "peer", body)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "CMF_PEER") {
 			t.Errorf("a peer that does %q: error %v; want one with %q", body, err, want)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"cmf/experiments/config"
 	"cmf/experiments/run"
 )
 
@@ -124,18 +125,18 @@ func runSelf(r *run.Run, ctx context.Context, c *BenchConfig, name string, threa
 		return result{}, err
 	}
 	defer os.RemoveAll(folder)
-	return runProcess(ctx, []string{program}, []string{
-		"CMF_CASES=" + name, fmt.Sprintf("CMF_RUNS=%d", c.Runs), fmt.Sprintf("CMF_THREADS=%d", threads),
-		"CMF_BLAS=" + c.BLAS, "CMF_OUT=" + folder, "CMF_SWEEP=false", "CMF_KERNELS=false", "CMF_PEER=",
-		"CMF_WEIGHTS=" + cmp.Or(c.Weights, r.Path("trained")),
-	})
+	return runProcess(ctx, []string{program}, config.Variables(
+		"CMF_CASES="+name, fmt.Sprintf("CMF_RUNS=%d", c.Runs), fmt.Sprintf("CMF_THREADS=%d", threads),
+		"CMF_BLAS="+c.BLAS, "CMF_VM="+c.VM, "CMF_OUT="+folder, "CMF_SWEEP=false", "CMF_KERNELS=false",
+		"CMF_WEIGHTS="+cmp.Or(c.Weights, r.Path("trained")),
+	).Process())
 }
 
-// runProcess runs a command, with variables added to the environment, and
-// reads the JSON line that it prints.
-func runProcess(ctx context.Context, command, variables []string) (result, error) {
+// runProcess runs a command in an environment, this process's own where that is nil,
+// and reads the JSON line that it prints.
+func runProcess(ctx context.Context, command, environment []string) (result, error) {
 	p := exec.CommandContext(ctx, command[0], command[1:]...)
-	p.Env = append(os.Environ(), variables...)
+	p.Env = environment
 	var complaint bytes.Buffer
 	p.Stderr = &complaint
 	printed, err := p.Output()

@@ -14,8 +14,10 @@ import (
 	"cmf/experiments/picture"
 	"cmf/layers"
 	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
 	"cmf/solvers/exact"
 	"cmf/solvers/random"
+	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -41,7 +43,7 @@ func (s benchSize) trained(ctx context.Context, set benchData, steps int) (*benc
 		return nil, err
 	}
 	p, core := set.Problem, set.core
-	core.Steps, core.Seed, core.Loss, core.Source, core.Sampler = trainedSteps, 1, "dual", "gibbs", "mala"
+	core.Steps, core.Seed, core.Loss, core.Source, core.Sampler = trainedSteps, 1, "dual", config.SourceGibbs, sampling.ByMALA
 	p.Potential, p.Train, p.Precondition = w, set.train, true
 	p.Particles = max(p.Particles, s.n)
 	if p.Start.Law, p.Start.Share, err = lawOfQuadratic(set.train); err != nil {
@@ -93,7 +95,7 @@ func planePoints() (benchData, error) {
 	return benchData{
 		name:  set.Name(),
 		train: set.Sample(random.New(1, "points", 0), 100000),
-		core:  config.Core{Batch: 512, LR: 5e-2, Conjugate: "bb"},
+		core:  config.Core{Batch: 512, LR: 5e-2, Conjugate: conjugate.ByBarzilaiBorwein},
 		Problem: fit.Problem{
 			Start: layers.Start{Spread: 30}, Particles: 8192, Langevin: 5, Tolerance: 1e-3,
 		},
@@ -122,7 +124,7 @@ func digitPoints(ctx context.Context, folder string, n int) (benchData, error) {
 	return benchData{
 		name:  set.Name,
 		train: x,
-		core:  config.Core{Batch: 128, LR: 2e-2, Conjugate: "lbfgs"},
+		core:  config.Core{Batch: 128, LR: 2e-2, Conjugate: conjugate.ByLBFGS},
 		Problem: fit.Problem{
 			Start: layers.Start{Spread: 6, Directions: picture.Strokes(x)}, Particles: 512, Langevin: 3, Tolerance: 1e-2,
 		},

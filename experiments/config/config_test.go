@@ -7,8 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"cmf/solvers/conjugate"
+	"cmf/solvers/sampling"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -16,12 +20,11 @@ import (
 
 type toyConfig struct {
 	Core
-	Set   string  `default:"moons" desc:"toy set: moons or circles"`
-	Noise float32 `default:"0.1" desc:"standard deviation of the noise"`
+	Data
+	Set   string  `default:"moons" oneof:"moons,circles" desc:"toy set"`
+	Noise float32 `default:"0.1" range:"0|0.05..<1" desc:"standard deviation of the noise"`
 	OwnLR bool    `split_words:"true" desc:"an example of two words"`
 }
-
-func (c *toyConfig) Validate() error { return OneOf("CMF_SET", c.Set, "moons", "circles") }
 
 var toyPresets = map[string]func(*toyConfig){
 	"quick":   func(c *toyConfig) { c.Steps, c.Hidden = 20, Widths{8, 8} },
@@ -29,38 +32,34 @@ var toyPresets = map[string]func(*toyConfig){
 	"paper":   func(c *toyConfig) { c.Steps, c.Batch = 50000, 1024 },
 }
 
-func loadToy(args ...string) (toyConfig, []Setting, error) {
+func loadToy(env Environment, args ...string) (toyConfig, []Setting, error) {
 	var c toyConfig
-	settings, err := Load(&c, toyPresets, args, io.Discard)
+	settings, err := Load(&c, toyPresets, env, args, io.Discard)
 	return c, settings, err
 }
 
 func TestLoadOrder(t *testing.T) {
-	t.Setenv("SEED", "9") // without the prefix: somebody else's
-	c, _, err := loadToy()
+	c, _, err := loadToy(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := toyConfig{Set: "moons", Noise: .05, Core: Core{
-		Preset: "default", Seed: 1, Steps: 1500, Batch: 512, Loss: "dual", Source: "gibbs", Init: "gaussian", Sampler: "mala",
-		Conjugate: "bb", Hidden: Widths{64, 64, 64, 64}, LR: 1e-3, VM: "plan", BLAS: "auto",
+		Command: Command{Preset: "default", VM: "plan", BLAS: "auto"}, Random: Random{Seed: 1},
+		Steps: 1500, Batch: 512, Loss: "dual", Source: SourceGibbs, Init: InitGaussian, Sampler: sampling.ByMALA,
+		Conjugate: conjugate.ByBarzilaiBorwein, Hidden: Widths{64, 64, 64, 64}, LR: 1e-3,
 	}}
 	if d := cmp.Diff(want, c); d != "" {
 		t.Errorf("defaults (−want +got):\n%s", d)
 	}
 
-	for name, value := range map[string]string{
-		"CMF_PRESET": "quick", "CMF_BATCH": "64", "CMF_HIDDEN": "32, 16", "CMF_OWN_LR": "true", "CMF_NOISE": "0.2",
-		"CMF_DATA_DIR": "/data", "CMF_SEED": "3", "CMF_LOSS": "dual+0.1*pairs", "CMF_MINUTES": "1.5", "CMF_OUT": "",
-	} {
-		t.Setenv(name, value)
-	}
-	c, settings, err := loadToy()
+	env := Variables("CMF_PRESET=quick", "CMF_BATCH=64", "CMF_HIDDEN=32, 16", "CMF_OWN_LR=true", "CMF_NOISE=0.2", "CMF_SAMPLER=ula",
+		"CMF_DATA_DIR=/a \"b\\c`\xff", "CMF_SEED=3", "CMF_LOSS=dual+0.1*pairs", "CMF_MINUTES=1.5", "CMF_OUT=")
+	c, settings, err := loadToy(env)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want.Preset, want.Steps, want.Batch, want.Hidden, want.OwnLR, want.Noise = "quick", 20, 64, Widths{32, 16}, true, .2
-	want.DataDir, want.Seed, want.Loss, want.Minutes = "/data", 3, "dual+0.1*pairs", 1.5
+	want.DataDir, want.Seed, want.Loss, want.Minutes, want.Sampler = "/a \"b\\c`\xff", 3, "dual+0.1*pairs", 1.5, sampling.ByULA
 	if d := cmp.Diff(want, c); d != "" {
 		t.Errorf("quick, with variables (−want +got):\n%s", d)
 	}
@@ -78,28 +77,35 @@ func TestLoadOrder(t *testing.T) {
 	}
 
 	// A variable set to what the default would be still overrides the preset.
-	t.Setenv("CMF_STEPS", "1500")
-	if c, _, err = loadToy(); err != nil || c.Steps != 1500 {
+	if c, _, err = loadToy(env.With("CMF_STEPS=1500")); err != nil || c.Steps != 1500 {
 		t.Errorf("CMF_STEPS=1500 under quick: %d steps, %v", c.Steps, err)
 	}
 }
 
 func TestLoadMessages(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
-		{"CMF_LR", "-1", "CMF_LR=-1: the learning rate must be above 0, up to 10"},
-		{"CMF_LR", "NaN", "CMF_LR=NaN: the learning rate must be above 0, up to 10"},
-		{"CMF_LR", "+Inf", "CMF_LR=+Inf: the learning rate must be above 0, up to 10"},
+		{"CMF_LR", "-1", "CMF_LR=-1: allowed are numbers above 0, up to 10"},
+		{"CMF_LR", "0", "CMF_LR=0: allowed are numbers above 0, up to 10"},
+		{"CMF_LR", "NaN", "CMF_LR=NaN: allowed are numbers above 0, up to 10"},
+		{"CMF_LR", "+Inf", "CMF_LR=+Inf: allowed are numbers above 0, up to 10"},
+		{"CMF_NOISE", "0.01", "CMF_NOISE=0.01: allowed are 0 and numbers from 0.05, below 1"},
+		{"CMF_NOISE", "1", "CMF_NOISE=1: allowed are 0 and numbers from 0.05, below 1"},
+		{"CMF_HIDDEN", "", "CMF_HIDDEN=: name at least one, such as 64,64,64,64"},
+		{"CMF_SAMPLER", "", "CMF_SAMPLER=: allowed are mala, ula"},
+		{"CMF_STEPS", "", "CMF_STEPS=: give a whole number"},
+		{"CMF_RESUME", "absent", "CMF_RESUME=absent: stat absent: no such file or directory; name a checkpoint.safetensors that a run left"},
+		{"CMF_RESUME", "/", "CMF_RESUME=/: it is no file; name a checkpoint.safetensors that a run left"},
 		{"CMF_LR", "fast", "CMF_LR=fast: give a number such as 0.001 or 1e-3"},
 		{"CMF_HIDDEN", "64,x", `CMF_HIDDEN=64,x: "x" is not a width; give positive whole numbers such as 64,64`},
 		{"CMF_HIDDEN", "64,,8", `CMF_HIDDEN=64,,8: "" is not a width; give positive whole numbers such as 64,64`},
 		{"CMF_HIDDEN", "0", `CMF_HIDDEN=0: "0" is not a width; give positive whole numbers such as 64,64`},
-		{"CMF_STEPS", "-1", "CMF_STEPS=-1: the number of steps must be 0 to 1000000000"},
+		{"CMF_STEPS", "-1", "CMF_STEPS=-1: allowed are 0 to 1000000000"},
 		{"CMF_STEPS", "ten", "CMF_STEPS=ten: give a whole number"},
 		{"CMF_STEPS", "99999999999999999999", "CMF_STEPS=99999999999999999999: give a whole number"},
-		{"CMF_BATCH", "1", "CMF_BATCH=1: a batch must have 2 to 1000000 points"},
+		{"CMF_BATCH", "1", "CMF_BATCH=1: allowed are 2 to 1000000"},
 		{"CMF_SEED", "-1", "CMF_SEED=-1: give a whole number, 0 or more"},
-		{"CMF_MINUTES", "-2", "CMF_MINUTES=-2: the minutes must be 0 (no limit) to 1000000"},
-		{"CMF_THREADS", "-1", "CMF_THREADS=-1: the threads must be 0 (all cores) to 1024"},
+		{"CMF_MINUTES", "-2", "CMF_MINUTES=-2: allowed are 0 to 1000000"},
+		{"CMF_THREADS", "-1", "CMF_THREADS=-1: allowed are 0 to 1024"},
 		{"CMF_LOSS", "", "CMF_LOSS=: name at least one loss term, such as dual"},
 		{"CMF_SOURCE", "noise", "CMF_SOURCE=noise: allowed are gibbs, gaussian"},
 		{"CMF_INIT", "zero", "CMF_INIT=zero: allowed are gaussian, identity"},
@@ -112,8 +118,7 @@ func TestLoadMessages(t *testing.T) {
 		{"CMF_OWN_LR", "perhaps", "CMF_OWN_LR=perhaps: give true or false"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			t.Setenv(c.name, c.value)
-			if _, _, err := loadToy(); err == nil || err.Error() != c.want {
+			if _, _, err := loadToy(Variables(c.name + "=" + c.value)); err == nil || err.Error() != c.want {
 				t.Errorf("error %q, want %q", fmt.Sprint(err), c.want)
 			}
 		})
@@ -122,46 +127,56 @@ func TestLoadMessages(t *testing.T) {
 
 func TestLoadUnknownNames(t *testing.T) {
 	for name, want := range map[string]string{
-		"CMF_STEP":                 "unknown variable CMF_STEP: did you mean CMF_STEPS? known are CMF_PRESET, CMF_OUT, CMF_DATA_DIR",
+		"CMF_STEP":                 "unknown variable CMF_STEP: did you mean CMF_STEPS? known are CMF_PRESET, CMF_OUT, CMF_VM",
 		"CMF_DATADIR":              "did you mean CMF_DATA_DIR? ",
 		"CMF_TEMPERATURE_OF_NOISE": "unknown variable CMF_TEMPERATURE_OF_NOISE: known are",
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv(name, "1")
-			if _, _, err := loadToy(); err == nil || !strings.Contains(err.Error(), want) {
+			if _, _, err := loadToy(Variables(name + "=1")); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("error %v, want one that says %q", err, want)
 			}
 		})
 	}
-	if _, _, err := loadToy("-steps=3"); err == nil || !strings.Contains(err.Error(), `unknown argument "-steps=3"`) {
+	if _, _, err := loadToy(nil, "-steps=3"); err == nil || !strings.Contains(err.Error(), `unknown argument "-steps=3"`) {
 		t.Errorf("an argument: %v", err)
 	}
 	var c toyConfig
-	t.Setenv("CMF_PRESET", "paper")
-	if _, err := Load(&c, map[string]func(*toyConfig){"quick": nil}, nil, io.Discard); err == nil || err.Error() != "CMF_PRESET=paper: allowed are quick, default" {
+	if _, err := Load(&c, map[string]func(*toyConfig){"quick": nil}, Variables("CMF_PRESET=paper"), nil, io.Discard); err == nil || err.Error() != "CMF_PRESET=paper: allowed are quick, default" {
 		t.Errorf("a preset that the experiment lacks: %v", err)
 	}
 	var alone struct{ Steps int }
-	if _, err := Load(&alone, nil, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "must embed config.Core") {
+	if _, err := Load(&alone, nil, nil, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "must embed config.Core") {
 		t.Errorf("no Core: %v", err)
 	}
-	t.Setenv("CMF_PRESET", "default")
 	var nested struct {
 		Core
 		Inner struct{ A, B int }
 	}
-	if _, err := Load(&nested, nil, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "plain values") {
+	if _, err := Load(&nested, nil, nil, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "plain values") {
 		t.Errorf("a nested struct: %v", err)
+	}
+	var twice struct {
+		Core
+		Seed int
+	}
+	if _, err := Load(&twice, nil, nil, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "two fields of the variable CMF_SEED") {
+		t.Errorf("a variable of two fields: %v", err)
+	}
+	var wrong struct {
+		Core
+		Share float64 `range:"0..one"`
+	}
+	if _, err := Load(&wrong, nil, nil, nil, io.Discard); err == nil || !strings.Contains(err.Error(), `range:"0..one" of Share`) {
+		t.Errorf("a range that is none: %v", err)
 	}
 }
 
 func TestLoadHelp(t *testing.T) {
-	t.Setenv("CMF_PRESET", "quick")
-	t.Setenv("CMF_LR", "wrong") // help is for those who got something wrong
+	env := Variables("CMF_PRESET=quick", "CMF_LR=wrong") // help is for those who got something wrong
 	for _, arg := range []string{"-h", "--help"} {
 		var out strings.Builder
 		var c toyConfig
-		if _, err := Load(&c, toyPresets, []string{arg}, &out); !errors.Is(err, flag.ErrHelp) {
+		if _, err := Load(&c, toyPresets, env, []string{arg}, &out); !errors.Is(err, flag.ErrHelp) {
 			t.Fatalf("%s: %v, want flag.ErrHelp", arg, err)
 		}
 		lines := map[string][]string{}
@@ -175,9 +190,68 @@ func TestLoadHelp(t *testing.T) {
 				t.Errorf("%s shows %q, want default %s", arg, got, value)
 			}
 		}
-		if testing.Verbose() {
-			t.Log("\n" + out.String())
+		for _, allowed := range []string{" 0 and numbers from 0.05, below 1 ", " moons, circles ", " quick, default, paper ", " mala, ula "} {
+			if !strings.Contains(out.String(), allowed) {
+				t.Errorf("%s does not tell that%sare allowed:\n%s", arg, allowed, &out)
+			}
 		}
+	}
+}
+
+// fixedConfig has the source of all experiments without a choice, and a group that
+// checks itself.
+type fixedConfig struct {
+	Core
+	Pair
+}
+
+func (fixedConfig) Fixed() []string { return []string{"CMF_SOURCE"} }
+
+type Pair struct{ Low, High int }
+
+func (p *Pair) Validate() error {
+	if p.Low > p.High {
+		return fmt.Errorf("CMF_LOW=%d: allowed are numbers up to CMF_HIGH, %d", p.Low, p.High)
+	}
+	return nil
+}
+
+func TestFixedVariablesAndGroups(t *testing.T) {
+	load := func(settings ...string) error {
+		_, err := Load(new(fixedConfig), nil, Variables(settings...), nil, io.Discard)
+		return err
+	}
+	if err := load("CMF_SOURCE=gibbs"); err == nil || !strings.Contains(err.Error(), "CMF_SOURCE=gibbs: it is always gibbs here") {
+		t.Errorf("a variable that is fixed: %v", err)
+	}
+	if err := load("CMF_LOW=3", "CMF_HIGH=2"); err == nil || err.Error() != "CMF_LOW=3: allowed are numbers up to CMF_HIGH, 2" {
+		t.Errorf("a group that refuses: %v", err)
+	}
+	if err := load("CMF_HIDDEN=65536", "CMF_BATCH=100000"); err == nil || !strings.Contains(err.Error(), "CMF_BATCH=100000: beside CMF_HIDDEN=65536") {
+		t.Errorf("a group beside another that refuses: %v", err)
+	}
+	if err := load("CMF_LOW=2", "CMF_HIGH=3"); err != nil {
+		t.Error(err)
+	}
+}
+
+// The process's environment is read and never changed, and a process that it starts
+// has the variables that it is given and no others.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("SEED", "9") // somebody else's
+	t.Setenv("CMF_STEPS", "a=b")
+	env := OS()
+	if _, ok := env["SEED"]; ok || env["CMF_STEPS"] != "a=b" {
+		t.Errorf("environment %v", env)
+	}
+	process := env.With("CMF_STEPS=3", "CMF_LOSS=").Process()
+	for _, want := range []string{"SEED=9", "CMF_STEPS=3", "CMF_LOSS="} {
+		if !slices.Contains(process, want) {
+			t.Errorf("the environment of a process lacks %s", want)
+		}
+	}
+	if slices.Contains(process, "CMF_STEPS=a=b") || env["CMF_STEPS"] != "a=b" || os.Getenv("CMF_STEPS") != "a=b" {
+		t.Errorf("the environment changed: %v", process)
 	}
 }
 

@@ -26,39 +26,11 @@ func OneOf(variable, value string, allowed ...string) error {
 	return fmt.Errorf("%s=%s: allowed are %s", variable, value, strings.Join(allowed, ", "))
 }
 
-// IsFile says what is wrong with a file that a variable names; one left empty
-// names none.
-func IsFile(variable, path string) error {
-	if path == "" {
-		return nil
-	}
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is no file")
-	}
-	if err != nil {
-		return fmt.Errorf("%s=%s: %w; name a checkpoint.safetensors that a run left", variable, path, err)
-	}
-	return nil
-}
-
-// PresetNames lists the presets from quick to paper, then others by name.
-func PresetNames[F any](presets map[string]F) []string {
-	known := slices.Sorted(maps.Keys(presets))
-	if !slices.Contains(known, "default") {
-		known = append(known, "default")
-	}
-	order := []string{"quick", "default", "paper"}
-	rank := func(name string) int { return (slices.Index(order, name) + len(order) + 1) % (len(order) + 1) }
-	slices.SortStableFunc(known, func(a, b string) int { return rank(a) - rank(b) })
-	return known
-}
-
-// Explained rewrites an error of envconfig: VARIABLE=VALUE: what is wanted.
-func Explained(err error) error {
+// explained rewrites an error of envconfig: VARIABLE=VALUE: what is wanted.
+func explained(err error, variable, value string) error {
 	parse, ok := errors.AsType[*envconfig.ParseError](err)
 	if !ok {
-		return err
+		return fmt.Errorf("%s=%s: %w", variable, value, err)
 	}
 	wanted := parse.Err.Error()
 	if errors.Is(parse.Err, strconv.ErrSyntax) || errors.Is(parse.Err, strconv.ErrRange) {
@@ -73,30 +45,36 @@ func Explained(err error) error {
 			wanted = "give true or false"
 		}
 	}
-	return fmt.Errorf("%s=%s: %s", parse.KeyName, parse.Value, wanted)
+	return fmt.Errorf("%s=%s: %s", variable, value, wanted)
 }
 
-// checkNames refuses a CMF_ variable that no field reads.
-func checkNames(spec any, fields []field) error {
-	err := envconfig.CheckDisallowed(Prefix, spec)
-	if err == nil {
-		return nil
-	}
-	// The name ends envconfig's message, which is all that it gives.
-	words := strings.Fields(err.Error())
-	unknown := words[len(words)-1]
-	near, least := "", len(unknown)/3+1
+// checkNames refuses a variable that no field reads.
+func checkNames(env Environment, fields []field) error {
 	var known []string
 	for _, f := range fields {
-		known = append(known, f.Name)
-		if d := editDistance(unknown, f.Name); d < least {
-			near, least = f.Name, d
+		if text, ok := env[f.name]; ok && f.fixed {
+			return fmt.Errorf("%s=%s: it is always %v here, and not to be set", f.name, text, f.value)
+		}
+		if !f.fixed {
+			known = append(known, f.name)
 		}
 	}
-	if near != "" {
-		near = fmt.Sprintf("did you mean %s? ", near)
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		near, least := "", len(name)/3+1
+		for _, k := range known {
+			if d := editDistance(name, k); d < least {
+				near, least = k, d
+			}
+		}
+		if near != "" {
+			near = fmt.Sprintf("did you mean %s? ", near)
+		}
+		return fmt.Errorf("unknown variable %s: %sknown are %s", name, near, strings.Join(known, ", "))
 	}
-	return fmt.Errorf("unknown variable %s: %sknown are %s", unknown, near, strings.Join(known, ", "))
+	return nil
 }
 
 // editDistance is the least number of letters to insert, delete or replace to
@@ -121,17 +99,22 @@ func editDistance(a, b string) int {
 	return last[len(b)]
 }
 
-func usage(out io.Writer, settings []Setting, preset string, presets []string) error {
-	fmt.Fprintf(out, "Variables and their defaults under CMF_PRESET=%s (known: %s).\nSet them before the command: CMF_SEED=7 go run ./experiments/NAME\n\n", preset, strings.Join(presets, ", "))
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "VARIABLE\tDEFAULT\tMEANING")
-	for _, s := range settings {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Name, cmp.Or(s.Default, "-"), s.Meaning)
-	}
-	if err := table.Flush(); err != nil {
+func usage(out io.Writer, settings []Setting, preset string) error {
+	fmt.Fprintf(out, "Variables and their defaults under CMF_PRESET=%s.\nSet them before the command: CMF_SEED=7 go run ./experiments/NAME\n\n", preset)
+	if err := WriteTable(out, settings); err != nil {
 		return err
 	}
 	return flag.ErrHelp
+}
+
+// WriteTable lists variables with their defaults, what is allowed and what they mean.
+func WriteTable(out io.Writer, settings []Setting) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "VARIABLE\tDEFAULT\tALLOWED\tMEANING")
+	for _, s := range settings {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", s.Name, cmp.Or(s.Default, "-"), cmp.Or(s.Allowed, "-"), s.Meaning)
+	}
+	return table.Flush()
 }
 
 // OpenOut makes the folder for a run's results, runs/EXPERIMENT/TIMESTAMP when
@@ -148,17 +131,4 @@ func OpenOut(dir, experiment string) (folder string, err error) {
 		return "", fmt.Errorf("CMF_OUT=%s: %w; name a folder that can be written", dir, err)
 	}
 	return dir, errors.Join(probe.Close(), os.Remove(probe.Name()))
-}
-
-// DataFolder is CMF_DATA_DIR, or cmf in the user's cache folder when that is
-// not set.
-func (c *Core) DataFolder() (string, error) {
-	if c.DataDir != "" {
-		return c.DataDir, nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("CMF_DATA_DIR is not set and there is no cache folder: %w", err)
-	}
-	return filepath.Join(cache, "cmf"), nil
 }

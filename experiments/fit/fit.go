@@ -34,7 +34,7 @@ type Problem struct {
 	Name string
 
 	Potential *layers.ICNN
-	Start     layers.Start   // how the potential and the bank begin
+	Start     layers.Start   // how the potential and the bank begin; CMF_INIT may put N(0, I) for its Law
 	Train     blas32.General // ρ, in the units of learning; with Energy, where hinges spread and walkers start
 
 	// Units are those of Train and Form what the data's points are, for the

@@ -58,8 +58,7 @@ var valley = run.Definition[plane.Config]{
 }
 
 func TestFitToAnEnergy(t *testing.T) {
-	t.Setenv("CMF_OUT", t.TempDir())
-	whole, err := run.Execute(t.Context(), valley, nil, &bytes.Buffer{})
+	whole, err := run.Execute(t.Context(), valley, config.Variables("CMF_OUT="+t.TempDir()), nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,17 +87,15 @@ func TestFitToAnEnergy(t *testing.T) {
 			return nil
 		},
 	}
-	t.Setenv("CMF_OUT", t.TempDir())
-	half, err := run.Execute(fit.WithHooks(ctx, inTheSecond), valley, nil, &bytes.Buffer{})
+	half, err := run.Execute(fit.WithHooks(ctx, inTheSecond), valley, config.Variables("CMF_OUT="+t.TempDir()), nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if stop := half.Report.Stop; stop.Reason != report.Interrupted || stop.Step != 150 {
 		t.Fatalf("stopped: %+v", stop)
 	}
-	t.Setenv("CMF_RESUME", half.Path("checkpoint.safetensors"))
-	t.Setenv("CMF_OUT", t.TempDir())
-	resumed, err := run.Execute(t.Context(), valley, nil, &bytes.Buffer{})
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_RESUME="+half.Path("checkpoint.safetensors"))
+	resumed, err := run.Execute(t.Context(), valley, env, nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,12 +113,10 @@ func TestFitToAnEnergy(t *testing.T) {
 }
 
 func TestLossesThatAFitCannotFeed(t *testing.T) {
-	t.Setenv("CMF_OUT", t.TempDir())
-	t.Setenv("CMF_LOSS", "dual")
-	if _, err := run.Execute(t.Context(), valley, nil, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "CMF_LOSS=dual: the term dual needs samples") {
+	if _, err := run.Execute(t.Context(), valley, config.Variables("CMF_OUT="+t.TempDir(), "CMF_LOSS=dual"), nil, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "CMF_LOSS=dual: the term dual needs samples") {
 		t.Errorf("dual on an energy: error %v", err)
 	}
-	if _, err := plane.Run(t, "CMF_LOSS", "dual+monge-ampere"); err == nil || !strings.Contains(err.Error(), "the term monge-ampere needs an energy") {
+	if _, err := plane.Run(t, "CMF_LOSS=dual+monge-ampere"); err == nil || !strings.Contains(err.Error(), "the term monge-ampere needs an energy") {
 		t.Errorf("monge-ampere on samples: error %v", err)
 	}
 }

@@ -14,17 +14,17 @@ import (
 func TestEveryChoiceFits(t *testing.T) {
 	for _, c := range [][]string{
 		{},
-		{"CMF_LOSS", "pairs"},
-		{"CMF_LOSS", "dual+0.1*pairs"},
-		{"CMF_SOURCE", "gaussian"},
-		{"CMF_INIT", "identity"},
-		{"CMF_SAMPLER", "ula"},
-		{"CMF_CONJUGATE", "lbfgs"},
-		{"CMF_CONJUGATE", "newton"},
-		{"CMF_BLAS", "gonum"},
-		{"CMF_THREADS", "1"},
+		{"CMF_LOSS=pairs"},
+		{"CMF_LOSS=dual+0.1*pairs"},
+		{"CMF_SOURCE=gaussian"},
+		{"CMF_INIT=identity"},
+		{"CMF_SAMPLER=ula"},
+		{"CMF_CONJUGATE=lbfgs"},
+		{"CMF_CONJUGATE=newton"},
+		{"CMF_BLAS=gonum"},
+		{"CMF_THREADS=1"},
 	} {
-		t.Run(strings.Join(c, "="), func(t *testing.T) {
+		t.Run(strings.Join(c, " "), func(t *testing.T) {
 			r, err := plane.Run(t, c...)
 			if err != nil {
 				t.Fatal(err)
@@ -49,7 +49,7 @@ func TestEveryChoiceFits(t *testing.T) {
 func TestTapeMachineTrainsAlike(t *testing.T) {
 	var losses [2][]float64
 	for i, vm := range []string{"plan", "tape"} {
-		r, err := plane.Run(t, "CMF_VM", vm, "CMF_STEPS", "10")
+		r, err := plane.Run(t, "CMF_VM="+vm, "CMF_STEPS=10")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +70,7 @@ func TestTapeMachineTrainsAlike(t *testing.T) {
 func TestRunsRepeat(t *testing.T) {
 	var loss []float64
 	for _, seed := range []string{"7", "7", "8"} {
-		r, err := plane.Run(t, "CMF_SEED", seed, "CMF_STEPS", "40")
+		r, err := plane.Run(t, "CMF_SEED="+seed, "CMF_STEPS=40")
 		if err != nil {
 			t.Fatal(err)
 		}

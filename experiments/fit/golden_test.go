@@ -2,10 +2,12 @@ package fit_test
 
 import (
 	"bytes"
+	"maps"
 	"math"
 	"runtime"
 	"testing"
 
+	"cmf/experiments/config"
 	"cmf/experiments/internal/plane"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -34,12 +36,9 @@ func TestGoldenCurves(t *testing.T) {
 		{"CMFMA, monge-ampere", valley, nil, []float64{3.504395, 3.242392, 1.526293, 9.90166}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv("CMF_OUT", t.TempDir())
-			t.Setenv("CMF_STEPS", "30")
-			for name, value := range c.variables {
-				t.Setenv(name, value)
-			}
-			r, err := run.Execute(t.Context(), c.definition, nil, new(bytes.Buffer))
+			env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_STEPS=30")
+			maps.Copy(env, c.variables)
+			r, err := run.Execute(t.Context(), c.definition, env, nil, new(bytes.Buffer))
 			if err != nil {
 				t.Fatal(err)
 			}

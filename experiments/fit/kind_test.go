@@ -82,11 +82,8 @@ var narrow = run.Definition[bareConfig]{
 func TestTermWithItsOwnBatch(t *testing.T) {
 	fitted := func(variables ...string) *run.Run {
 		t.Helper()
-		t.Setenv("CMF_OUT", t.TempDir())
-		for i := 0; i < len(variables); i += 2 {
-			t.Setenv(variables[i], variables[i+1])
-		}
-		r, err := run.Execute(t.Context(), narrow, nil, &bytes.Buffer{})
+		env := config.Variables("CMF_OUT=" + t.TempDir()).With(variables...)
+		r, err := run.Execute(t.Context(), narrow, env, nil, &bytes.Buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,15 +100,15 @@ func TestTermWithItsOwnBatch(t *testing.T) {
 		}
 		return curves[name].Y[len(curves[name].Y)-1]
 	}
-	whole := fitted("CMF_LOSS", "dual+10*steady")
+	whole := fitted("CMF_LOSS=dual+10*steady")
 	if v := last(whole, "blurred_variance"); math.Abs(v-1) > .5 {
 		t.Errorf("the blur has variance %g, want about 1", v)
 	}
-	idle := fitted("CMF_LOSS", "dual+1e-9*steady")
+	idle := fitted("CMF_LOSS=dual+1e-9*steady")
 	if with, without := last(whole, "term_steady"), last(idle, "term_steady"); !(with < .9*without) {
 		t.Errorf("the term is at %g where it is trained, at %g where it is not", with, without)
 	}
-	again := fitted("CMF_LOSS", "dual+10*steady")
+	again := fitted("CMF_LOSS=dual+10*steady")
 	want, got := exptest.LoadCheckpoint(t, whole.Folder), exptest.LoadCheckpoint(t, again.Folder)
 	delete(want.Texts, "config")
 	delete(got.Texts, "config")

@@ -13,7 +13,9 @@ import (
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/solvers"
+	"cmf/solvers/conjugate"
 	"cmf/solvers/potential"
+	"cmf/solvers/sampling"
 )
 
 // stepInfo describes an iteration of either outer loop; what is CMFMA's own
@@ -102,9 +104,9 @@ func remedy(c *config.Core, err error) string {
 	switch {
 	case errors.Is(err, potential.ErrEnergy):
 		return "check the energy, which must be finite where its law lives (CMF_ENERGY, CMF_MIXTURE)"
-	case errors.Is(err, potential.ErrParticles) && c.Sampler == "ula":
+	case errors.Is(err, potential.ErrParticles) && c.Sampler == sampling.ByULA:
 		return "try CMF_SAMPLER=mala instead of ula, or " + lower[len("try "):]
-	case errors.Is(err, potential.ErrConjugates) && c.Conjugate != "lbfgs":
+	case errors.Is(err, potential.ErrConjugates) && c.Conjugate != conjugate.ByLBFGS:
 		return fmt.Sprintf("%s, or CMF_CONJUGATE=lbfgs instead of %s", lower, c.Conjugate)
 	}
 	return lower + ", or give the data in units in which its deviation is near 1"

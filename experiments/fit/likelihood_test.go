@@ -78,9 +78,7 @@ func TestHeldOutDensityOfATrainedNetwork(t *testing.T) {
 				return err
 			},
 		}
-		t.Setenv("CMF_OUT", t.TempDir())
-		t.Setenv("CMF_SOURCE", source)
-		r, err := run.Execute(t.Context(), moons, nil, &bytes.Buffer{})
+		r, err := run.Execute(t.Context(), moons, config.Variables("CMF_OUT="+t.TempDir(), "CMF_SOURCE="+source), nil, &bytes.Buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}

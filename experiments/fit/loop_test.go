@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/exptest"
 	"cmf/experiments/internal/plane"
@@ -35,18 +36,18 @@ func recording(name string, every int, into *[]string) fit.Hook {
 	return fit.Hook{Every: every, Start: note("start"), Step: note("step"), End: note("end")}
 }
 
-// executePlane runs the small experiment with hooks.
-func executePlane(t *testing.T, hooks ...fit.Hook) (*run.Run, error) {
+// executePlane runs the small experiment in a new folder with hooks.
+func executePlane(t *testing.T, env config.Environment, hooks ...fit.Hook) (*run.Run, error) {
 	t.Helper()
-	t.Setenv("CMF_OUT", t.TempDir())
-	return run.Execute(fit.WithHooks(t.Context(), hooks...), plane.Moons, nil, &bytes.Buffer{})
+	env["CMF_OUT"] = t.TempDir()
+	return run.Execute(fit.WithHooks(t.Context(), hooks...), plane.Moons, env, nil, &bytes.Buffer{})
 }
 
 // Hooks are called in their order, each at its steps, those of a run that goes on too.
 func TestHooksAreCalledInOrder(t *testing.T) {
-	t.Setenv("CMF_STEPS", "4")
+	env := config.Variables("CMF_STEPS=4")
 	var called []string
-	r, err := executePlane(t, recording("a", 0, &called), recording("b", 3, &called))
+	r, err := executePlane(t, env, recording("a", 0, &called), recording("b", 3, &called))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,16 +61,16 @@ func TestHooksAreCalledInOrder(t *testing.T) {
 		}
 		return nil
 	}}
-	if r, err := executePlane(t, late); err != nil || r.Report.Stop.Reason != report.Finished {
+	if r, err := executePlane(t, env, late); err != nil || r.Report.Stop.Reason != report.Finished {
 		t.Errorf("halted at the last step: stop %+v, error %v", r.Report.Stop, err)
 	}
 	if want := (report.Stop{Reason: report.Finished, Step: 4, Of: 4}); r.Report.Stop != want {
 		t.Errorf("stop %+v, want %+v", r.Report.Stop, want)
 	}
-	t.Setenv("CMF_STEPS", "6")
-	t.Setenv("CMF_RESUME", r.Path("checkpoint.safetensors"))
+	env["CMF_STEPS"] = "6"
+	env["CMF_RESUME"] = r.Path("checkpoint.safetensors")
 	called = nil
-	if _, err := executePlane(t, recording("b", 3, &called)); err != nil {
+	if _, err := executePlane(t, env, recording("b", 3, &called)); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"b start 4", "b step 6", "b end 6finished"}, called); diff != "" {
@@ -80,14 +81,14 @@ func TestHooksAreCalledInOrder(t *testing.T) {
 // A hook halts training early; what follows is made, and a run that goes on makes the
 // other steps.
 func TestHookHaltsTraining(t *testing.T) {
-	t.Setenv("CMF_STEPS", "20")
+	env := config.Variables("CMF_STEPS=20")
 	level := fit.Hook{Every: 5, Step: func(l *fit.Loop) error {
 		l.Halt("the loss is level")
 		l.Halt("a second reason comes too late")
 		return nil
 	}}
 	var called []string
-	r, err := executePlane(t, level, recording("a", 5, &called))
+	r, err := executePlane(t, env, level, recording("a", 5, &called))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,17 +117,17 @@ func TestHookHaltsTraining(t *testing.T) {
 	if step := exptest.StepIn(t, r.Folder); step != 5 {
 		t.Errorf("the checkpoint is of step %d", step)
 	}
-	t.Setenv("CMF_RESUME", r.Path("checkpoint.safetensors"))
-	if rest, err := executePlane(t); err != nil || rest.Report.Stop != (report.Stop{Reason: report.Finished, Step: 20, Of: 20}) {
+	env["CMF_RESUME"] = r.Path("checkpoint.safetensors")
+	if rest, err := executePlane(t, env); err != nil || rest.Report.Stop != (report.Stop{Reason: report.Finished, Step: 20, Of: 20}) {
 		t.Errorf("going on: stop %+v, error %v", rest.Report.Stop, err)
 	}
 }
 
 // An error of a hook ends the run by that error, which names the checkpoint.
 func TestHookFails(t *testing.T) {
-	t.Setenv("CMF_STEPS", "10")
-	before := interruptedPlane(t, 4)
-	t.Setenv("CMF_RESUME", before.Path("checkpoint.safetensors"))
+	env := config.Variables("CMF_STEPS=10")
+	before := interruptedPlane(t, 4, "CMF_STEPS=10")
+	env["CMF_RESUME"] = before.Path("checkpoint.safetensors")
 	broken := errors.New("the hook broke")
 	fails := func(*fit.Loop) error { return broken }
 	for when, hook := range map[string]fit.Hook{
@@ -140,14 +141,14 @@ func TestHookFails(t *testing.T) {
 		" ": {End: fails},
 	} {
 		var called []string
-		_, err := executePlane(t, hook, recording("a", 5, &called))
+		_, err := executePlane(t, env, hook, recording("a", 5, &called))
 		if !errors.Is(err, broken) || !strings.HasPrefix(err.Error(), strings.TrimLeft(when, " ")+"the hook broke") {
 			t.Errorf("error %v", err)
 		}
 		if strings.Contains(strings.Join(called, " "), "end") {
 			t.Errorf("hooks were called after the error: %v", called)
 		}
-		if when != "" && !strings.Contains(err.Error(), "; CMF_RESUME="+os.Getenv("CMF_OUT")) {
+		if when != "" && !strings.Contains(err.Error(), "; CMF_RESUME="+env["CMF_OUT"]) {
 			t.Errorf("the error %v does not name the checkpoint", err)
 		}
 	}
@@ -176,9 +177,9 @@ func ExampleHook() {
 
 // CMF_MINUTES ends training, and what follows is made.
 func TestDeadline(t *testing.T) {
-	t.Setenv("CMF_STEPS", "1000000")
-	t.Setenv("CMF_MINUTES", "0.001")
-	r, err := executePlane(t)
+	env := config.Variables("CMF_STEPS=1000000")
+	env["CMF_MINUTES"] = "0.001"
+	r, err := executePlane(t, env)
 	if err != nil {
 		t.Fatal(err)
 	}

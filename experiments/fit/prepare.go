@@ -25,7 +25,8 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Start.Gaussian = core.Source == "gaussian"
+	p.Start.Gaussian = core.Source == config.SourceGaussian
+	p.Start.Law = startLaw(core.Init, p.Start.Law)
 	if err := p.Start.Init(p.Potential, p.Train, random.New(core.Seed, "initial weights", 0)); err != nil {
 		return nil, err
 	}
@@ -110,7 +111,7 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		loop.MeanHessian = m.Curvature.MeanHessian
 	}
 	switch {
-	case core.Source == "gaussian":
+	case core.Source == config.SourceGaussian:
 		loop.Noise = potential.Normal{D: p.Potential.Dim()}
 	case p.Carry != nil:
 		if loop.Noise, err = potential.NewCarried(m.Evaluator, p.Carry); err != nil {
@@ -129,7 +130,7 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 
 // learnEnergy sets up CMFMA.
 func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
-	if core.Source == "gaussian" {
+	if core.Source == config.SourceGaussian {
 		return fmt.Errorf("CMF_SOURCE=gaussian: a fit to an energy has the source gibbs")
 	}
 	loop := &solvers.CMFMA{
@@ -188,9 +189,10 @@ func (p Problem) particles(core *config.Core, n int) (*solvers.CMFGenState, erro
 	return solvers.NewCMFGenState(y, partners, n, random.New(core.Seed, "Langevin", 0))
 }
 
-// StartLaw is the Gaussian at which the potential starts.
-func StartLaw(init string, law *exact.Gaussian) *exact.Gaussian {
-	if init == "identity" {
+// startLaw is the Gaussian at which the potential starts, of a problem whose data have
+// this law.
+func startLaw(init config.Init, law *exact.Gaussian) *exact.Gaussian {
+	if init == config.InitIdentity {
 		return exact.StandardGaussian(law.Dim())
 	}
 	return law

@@ -33,7 +33,7 @@ type saver struct {
 func (s *saver) hook() Hook {
 	return Hook{
 		Start: func(l *Loop) error {
-			s.run.Checkpoint = s.run.Path("checkpoint.safetensors")
+			s.run.Checkpoint, s.run.Steps = s.run.Path("checkpoint.safetensors"), l.Of
 			return s.save(l)
 		},
 		Step: func(l *Loop) error {
@@ -120,11 +120,8 @@ func (m *Model) differences(c *graph.Checkpoint) (differing []string, err error)
 	}
 	for _, name := range slices.Sorted(maps.Keys(config)) {
 		here, ok := m.Origin.Config[name]
-		if name == "CMF_OUT" || name == "CMF_RESUME" || name == "CMF_DATA_DIR" || name == "CMF_MINUTES" || ok && here == config[name] {
-			continue
-		}
-		if !ok {
-			here = "unknown"
+		if name == "CMF_OUT" || name == "CMF_RESUME" || name == "CMF_DATA_DIR" || name == "CMF_MINUTES" || !ok || here == config[name] {
+			continue // a variable that is none here is of another experiment, which is told below, or does nothing
 		}
 		differing = append(differing, fmt.Sprintf("%s=%s (here %s)", name, config[name], cmp.Or(here, "empty")))
 	}

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/exptest"
 	"cmf/experiments/internal/plane"
@@ -25,13 +26,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// interruptedPlane is a run that was interrupted after some steps.
-func interruptedPlane(t *testing.T, steps int) *run.Run {
+// interruptedPlane is a run under variables that was interrupted after some steps.
+func interruptedPlane(t *testing.T, steps int, variables ...string) *run.Run {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	t.Setenv("CMF_OUT", t.TempDir())
-	r, err := run.Execute(fit.WithHooks(ctx, plane.At(steps, cancel)), plane.Moons, nil, &bytes.Buffer{})
+	r, err := run.Execute(fit.WithHooks(ctx, plane.At(steps, cancel)), plane.Moons, config.Variables("CMF_OUT="+t.TempDir()).With(variables...), nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,17 +60,14 @@ func filesOf(t *testing.T, folder string) map[string]string {
 // written before stays, nothing half-written does, and the run goes on once there is
 // room, to the same bits.
 func TestFullDisk(t *testing.T) {
-	t.Setenv("CMF_STEPS", "200")
-	whole, err := plane.Run(t)
+	whole, err := plane.Run(t, "CMF_STEPS=200")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := interruptedPlane(t, 12)
+	r := interruptedPlane(t, 12, "CMF_STEPS=200")
 	before := filesOf(t, r.Folder)
 	enough := len(filesOf(t, whole.Folder)["checkpoint.safetensors"]) + 1000 // for any checkpoint, and not for all metrics
 	file := r.Path("checkpoint.safetensors")
-	t.Setenv("CMF_OUT", r.Folder)
-	t.Setenv("CMF_RESUME", file)
 	for _, c := range []struct {
 		bytes int // that a file may have
 		want  []string
@@ -98,7 +95,7 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("%d bytes: the checkpoint went back", c.bytes)
 		}
 	}
-	if _, err := run.Execute(t.Context(), plane.Moons, nil, &bytes.Buffer{}); err != nil {
+	if _, err := run.Execute(t.Context(), plane.Moons, config.Variables("CMF_STEPS=200", "CMF_OUT="+r.Folder, "CMF_RESUME="+file), nil, &bytes.Buffer{}); err != nil {
 		t.Fatal(err)
 	}
 	want, got := exptest.LoadCheckpoint(t, whole.Folder), exptest.LoadCheckpoint(t, r.Folder)
@@ -133,30 +130,26 @@ func TestGoOnWithFileSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("CMF_STEPS", "200")
-	t.Setenv("CMF_OUT", folder)
-	t.Setenv("CMF_RESUME", filepath.Join(folder, "checkpoint.safetensors"))
+	env := config.Variables("CMF_STEPS=200", "CMF_OUT="+folder, "CMF_RESUME="+filepath.Join(folder, "checkpoint.safetensors"))
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: bytes}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run.Execute(t.Context(), plane.Moons, nil, io.Discard); err != nil {
+	if _, err := run.Execute(t.Context(), plane.Moons, env, nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // A run whose folder is removed ends by an error that names what it cannot write.
 func TestLostFolder(t *testing.T) {
-	t.Setenv("CMF_STEPS", "30")
-	r := interruptedPlane(t, 12)
+	r := interruptedPlane(t, 12, "CMF_STEPS=30")
 	out := r.Folder
-	t.Setenv("CMF_OUT", out)
-	t.Setenv("CMF_RESUME", r.Path("checkpoint.safetensors"))
+	env := config.Variables("CMF_STEPS=30", "CMF_OUT="+out, "CMF_RESUME="+r.Path("checkpoint.safetensors"))
 	lose := plane.At(20, func() {
 		if err := os.RemoveAll(out); err != nil {
 			t.Error(err)
 		}
 	})
-	_, err := run.Execute(fit.WithHooks(t.Context(), lose), plane.Moons, nil, &bytes.Buffer{})
+	_, err := run.Execute(fit.WithHooks(t.Context(), lose), plane.Moons, env, nil, &bytes.Buffer{})
 	if err == nil || !strings.Contains(err.Error(), filepath.Join(out, "checkpoint.safetensors")) || strings.Contains(err.Error(), "goes on") {
 		t.Errorf("error %v", err)
 	}
@@ -164,15 +157,14 @@ func TestLostFolder(t *testing.T) {
 
 // The counts that metrics.jsonl tells go on where they were.
 func TestTallyIsStored(t *testing.T) {
-	t.Setenv("CMF_STEPS", "12")
-	r := interruptedPlane(t, 6)
+	r := interruptedPlane(t, 6, "CMF_STEPS=12")
 	c := exptest.LoadCheckpoint(t, r.Folder)
 	c.Texts["tally.restarted"], c.Texts["tally.skipped"] = "7", "3"
 	file := filepath.Join(t.TempDir(), "checkpoint.safetensors") // no metrics beside it
 	if err := c.Save(file); err != nil {
 		t.Fatal(err)
 	}
-	rest, err := plane.Run(t, "CMF_RESUME", file)
+	rest, err := plane.Run(t, "CMF_STEPS=12", "CMF_RESUME="+file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,8 +186,7 @@ func TestTallyIsStored(t *testing.T) {
 // What is no checkpoint, or one of another run, is refused by a message that names
 // the difference; a difference that can be gone on with is noted.
 func TestResumeFromAnother(t *testing.T) {
-	t.Setenv("CMF_STEPS", "10")
-	r := interruptedPlane(t, 5)
+	r := interruptedPlane(t, 5, "CMF_STEPS=10")
 	file := r.Path("checkpoint.safetensors")
 	whole, err := os.ReadFile(file)
 	if err != nil {
@@ -205,7 +196,6 @@ func TestResumeFromAnother(t *testing.T) {
 	if err := os.WriteFile(torn, whole[:len(whole)*2/3], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("CMF_RESUME", file)
 	for _, c := range []struct {
 		name, value string
 		want        []string
@@ -215,7 +205,7 @@ func TestResumeFromAnother(t *testing.T) {
 		{"CMF_BATCH", "64", []string{`"bank.y"`, "CMF_BATCH=128 (here 64)"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := plane.Run(t, c.name, c.value)
+			_, err := plane.Run(t, "CMF_STEPS=10", "CMF_RESUME="+file, c.name+"="+c.value)
 			for _, want := range c.want {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("error %v; want one with %q", err, want)
@@ -223,7 +213,7 @@ func TestResumeFromAnother(t *testing.T) {
 			}
 		})
 	}
-	rest, err := plane.Run(t, "CMF_LR", "0.02")
+	rest, err := plane.Run(t, "CMF_STEPS=10", "CMF_RESUME="+file, "CMF_LR=0.02")
 	if err != nil {
 		t.Fatal(err)
 	}

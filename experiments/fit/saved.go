@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"cmf/data/units"
+	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/graph"
 	"cmf/layers"
@@ -30,6 +32,12 @@ type origin struct {
 	Units        units.Units // nil where the problem names none
 	Form         units.Form
 	Config       map[string]string
+}
+
+// Source is what the map takes to the data; the Gibbs factor, where the configuration
+// names none.
+func (o *origin) Source() config.Source {
+	return cmp.Or(config.Source(o.Config["CMF_SOURCE"]), config.SourceGibbs)
 }
 
 // put writes the origin into a checkpoint.
@@ -205,7 +213,7 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, erro
 
 // noiseOf is what the particles of a checkpoint sample.
 func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *origin) (potential.Potential, error) {
-	if o.Config["CMF_SOURCE"] == "gaussian" {
+	if o.Source() == config.SourceGaussian {
 		return potential.Normal{D: w.Dim()}, nil
 	}
 	t, ok := c.Tensors["carry"]

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"cmf/experiments/config"
 	"cmf/experiments/internal/plane"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -259,17 +260,15 @@ func TestRunLeavesEventsAndModel(t *testing.T) {
 		r.AddFigure("grey.png", "")
 		return os.WriteFile(r.Path("grey.png"), picture.Bytes(), 0o644)
 	}}
-	t.Setenv("CMF_OUT", t.TempDir())
-	t.Setenv("CMF_STEPS", "6")
-	r, err := run.Execute(t.Context(), drawn, nil, &bytes.Buffer{})
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_STEPS=6")
+	r, err := run.Execute(t.Context(), drawn, env, nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	// A run resumed at its end draws its figures again.
-	t.Setenv("CMF_RESUME", r.Path("checkpoint.safetensors"))
-	t.Setenv("CMF_STEPS", "8")
+	env = env.With("CMF_STEPS=8", "CMF_RESUME="+r.Path("checkpoint.safetensors"))
 	for range 2 {
-		if _, err := run.Execute(t.Context(), drawn, nil, &bytes.Buffer{}); err != nil {
+		if _, err := run.Execute(t.Context(), drawn, env, nil, &bytes.Buffer{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -40,7 +40,7 @@ func TestEveryTermFits(t *testing.T) {
 		{"dual+amortised", .005},
 	} {
 		t.Run(c.loss, func(t *testing.T) {
-			r, err := plane.Run(t, "CMF_LOSS", c.loss)
+			r, err := plane.Run(t, "CMF_LOSS="+c.loss)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,20 +66,19 @@ func TestEveryTermFits(t *testing.T) {
 // A term's own weights, the probes' stream and the failures of a run are in its
 // checkpoint: interrupted and resumed it ends with the same weights.
 func TestTermsResumeExactly(t *testing.T) {
-	variables := []string{"CMF_LOSS", "dual+amortised+0.1*likelihood-cg", "CMF_STEPS", "20"}
+	variables := []string{"CMF_LOSS=dual+amortised+0.1*likelihood-cg", "CMF_STEPS=20"}
 	whole, err := plane.Run(t, variables...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	t.Setenv("CMF_OUT", t.TempDir())
-	half, err := run.Execute(fit.WithHooks(ctx, plane.At(7, cancel)), plane.Moons, nil, &bytes.Buffer{})
+	half, err := run.Execute(fit.WithHooks(ctx, plane.At(7, cancel)), plane.Moons, config.Variables("CMF_OUT="+t.TempDir()).With(variables...), nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := half.Path("checkpoint.safetensors")
-	rest, err := plane.Run(t, append(variables, "CMF_RESUME", file)...)
+	rest, err := plane.Run(t, append(variables, "CMF_RESUME="+file)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,21 +92,21 @@ func TestTermsResumeExactly(t *testing.T) {
 		t.Errorf("the run differs after an interruption:\n%s", diff)
 	}
 
-	if _, err := plane.Run(t, "CMF_LOSS", "dual+amortised", "CMF_RESUME", whole.Path("checkpoint.safetensors")); err != nil {
+	if _, err := plane.Run(t, "CMF_LOSS=dual+amortised", "CMF_STEPS=20", "CMF_RESUME="+whole.Path("checkpoint.safetensors")); err != nil {
 		t.Errorf("resuming without a term that has no weights: %v", err)
 	}
-	plain, err := plane.Run(t, "CMF_LOSS", "dual", "CMF_STEPS", "3", "CMF_RESUME", "")
+	plain, err := plane.Run(t, "CMF_LOSS=dual", "CMF_STEPS=3")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := plane.Run(t, "CMF_LOSS", "dual+amortised", "CMF_RESUME", plain.Path("checkpoint.safetensors")); err == nil || !strings.Contains(err.Error(), "CMF_LOSS must be") {
+	if _, err := plane.Run(t, "CMF_LOSS=dual+amortised", "CMF_STEPS=3", "CMF_RESUME="+plain.Path("checkpoint.safetensors")); err == nil || !strings.Contains(err.Error(), "CMF_LOSS must be") {
 		t.Errorf("resuming with a term whose weights are not there: %v", err)
 	}
 }
 
 // What a run's failures left in the state survives the checkpoint.
 func TestFailuresAreStored(t *testing.T) {
-	r, err := plane.Run(t, "CMF_STEPS", "2")
+	r, err := plane.Run(t, "CMF_STEPS=2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +119,7 @@ func TestFailuresAreStored(t *testing.T) {
 	if err := c.Save(file); err != nil {
 		t.Fatal(err)
 	}
-	r, err = plane.Run(t, "CMF_STEPS", "4", "CMF_RESUME", file)
+	r, err = plane.Run(t, "CMF_STEPS=4", "CMF_RESUME="+file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,9 +184,7 @@ func TestGrowthHoldsTheTails(t *testing.T) {
 	}
 	far := make(map[string]float64)
 	for _, loss := range []string{"dual", "dual+growth"} {
-		t.Setenv("CMF_OUT", t.TempDir())
-		t.Setenv("CMF_LOSS", loss)
-		r, err := run.Execute(t.Context(), bare, nil, &bytes.Buffer{})
+		r, err := run.Execute(t.Context(), bare, config.Variables("CMF_OUT="+t.TempDir(), "CMF_LOSS="+loss), nil, &bytes.Buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 
 	"cmf/data/images"
 	"cmf/data/units"
@@ -24,36 +23,32 @@ import (
 
 const Side = 28
 
-// DigitModel configures how a potential is learned from digits.
-type DigitModel struct {
-	Alpha     float64       `default:"0.005" desc:"pixels p are learned as logit(α + (1−2α)p); from 0.001 to 0.4"`
-	Noise     float64       `default:"0.65" desc:"deviation of normal noise added in those units, which smooths the law of saturated pixels; from 0 to 5"`
-	Knots     int           `default:"12" desc:"hinges on every single pixel, besides those of CMF_HIDDEN; from 0 to 64"`
-	Filters   config.Widths `desc:"filters of convolutional layers below those of CMF_HIDDEN, over 5×5 pixels, then over 3×3 of the layer below, at stride 2; empty for none"`
-	Particles int           `default:"512" desc:"particles in the bank; rounded up to a multiple of CMF_BATCH"`
-	Langevin  int           `default:"3" desc:"Langevin steps of a batch of particles in each iteration"`
-	Tolerance float64       `default:"0.01" desc:"relative residual of the conjugates while training"`
-	Carry     float64       `default:"0.25" desc:"power s of the digits' covariance Σ by which the noise is carried: digits are ∇w*(Σˢz), z of the Gibbs factor; from 0, the plain method, to 0.5"`
-	Share     float64       `default:"0.75" desc:"share of the curvature that the quadratic has at first, in (0, 1]"`
-	Train     int           `default:"0" desc:"digits to train on; 0 for all"`
+// Model configures how a potential is learned from pictures.
+type Model struct {
+	config.Data
+	config.Logit
+	Knots     int     `default:"12" range:"0..64" desc:"hinges on every coordinate that is learned, besides those of CMF_HIDDEN"`
+	Particles int     `default:"512" range:"1..100000" desc:"particles in the bank; rounded up to whole batches"`
+	Langevin  int     `default:"3" range:"1..10000" desc:"Langevin steps of a batch of particles in each iteration"`
+	Tolerance float64 `default:"0.01" range:">0..<1" desc:"relative residual of the conjugates while training"`
+	Share     float64 `default:"0.75" range:">0..1" desc:"share of the curvature that the quadratic has at first"`
 }
 
-// Validate checks the model's variables.
+// DigitModel configures how a potential is learned from digits.
+type DigitModel struct {
+	Model
+	Noise   float64       `default:"0.65" range:"0..5" desc:"deviation of normal noise added to pixels in those units, which smooths the law of saturated ones"`
+	Filters config.Widths `desc:"filters of convolutional layers below those of CMF_HIDDEN, over 5×5 pixels, then over 3×3 of the layer below, at stride 2; empty for none"`
+	Carry   float64       `default:"0.25" range:"0..0.5" desc:"power s of the digits' covariance Σ by which the noise is carried: digits are ∇w*(Σˢz), z of the Gibbs factor; 0 for the plain method"`
+	Train   int           `default:"0" range:"0|1000..1000000" desc:"digits to train on; 0 for all"`
+}
+
+// Validate checks that the convolutions fit a digit.
 func (c *DigitModel) Validate() error {
 	if _, err := c.architecture(nil).Widths(); err != nil {
 		return fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
 	}
-	return config.Allowed(
-		config.Want(c.Alpha >= .001 && c.Alpha <= .4, "ALPHA", c.Alpha, "allowed are numbers from 0.001 to 0.4"),
-		config.Want(c.Noise >= 0 && c.Noise <= 5, "NOISE", c.Noise, "allowed are numbers from 0 to 5"),
-		config.Want(c.Knots >= 0 && c.Knots <= 64, "KNOTS", c.Knots, "allowed are 0 to 64"),
-		config.Want(c.Particles >= 1 && c.Particles <= 100000, "PARTICLES", c.Particles, "allowed are 1 to 100000"),
-		config.Want(c.Langevin >= 1 && c.Langevin <= 10000, "LANGEVIN", c.Langevin, "allowed are 1 to 10000 steps"),
-		config.Want(c.Tolerance > 0 && c.Tolerance < 1, "TOLERANCE", c.Tolerance, "allowed are numbers between 0 and 1"),
-		config.Want(c.Carry >= 0 && c.Carry <= .5, "CARRY", c.Carry, "allowed are numbers from 0 to 0.5"),
-		config.Want(c.Share > 0 && c.Share <= 1, "SHARE", c.Share, "allowed are numbers above 0, up to 1"),
-		config.Want(c.Train == 0 || c.Train >= 1000 && c.Train <= 1000000, "TRAIN", c.Train, "allowed are 0 (all digits) and 1000 to 1000000"),
-	)
+	return nil
 }
 
 // CheckNoise reads CMF_LOSS, whose terms of likelihood are of noise that nothing
@@ -66,7 +61,7 @@ func (c *DigitModel) CheckNoise(core *config.Core) error {
 	for _, t := range sum {
 		switch name := t.Term.Name(); t.Term.(type) {
 		case losses.Likelihood, losses.LikelihoodCG:
-			if core.Source == "gaussian" {
+			if core.Source == config.SourceGaussian {
 				return fmt.Errorf("CMF_LOSS=%s: the term %s is of the Gibbs factor; with it CMF_SOURCE must be gibbs", core.Loss, name)
 			}
 			if c.Carry != 0 {
@@ -89,7 +84,7 @@ type DigitData struct {
 // Open reads the digits, in the units of a model at hand, or else in their own; the
 // stand-in has at least so many held out.
 func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, heldOut int, u *units.Pixels) (*DigitData, error) {
-	set, err := loadDigits(ctx, r, core, c.Train, heldOut)
+	set, err := c.loadDigits(ctx, r, core, heldOut)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +149,7 @@ func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, erro
 	potential.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one
 	p := fit.Problem{
 		Potential:    potential,
-		Start:        layers.Start{Law: fit.StartLaw(core.Init, d.Law), Carry: c.Carry, Share: c.Share, Fixed: .1, Spread: 6, Directions: Strokes(d.Train)},
+		Start:        layers.Start{Law: d.Law, Carry: c.Carry, Share: c.Share, Fixed: .1, Spread: 6, Directions: Strokes(d.Train)},
 		Train:        d.Train,
 		Units:        d.Units,
 		Form:         units.Form{Height: Side, Width: Side},
@@ -171,22 +166,22 @@ func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, erro
 }
 
 // loadDigits finds MNIST or draws the stand-in, and says which.
-func loadDigits(ctx context.Context, r *run.Run, c *config.Core, train, heldOut int) (*images.Digits, error) {
+func (c *DigitModel) loadDigits(ctx context.Context, r *run.Run, core *config.Core, heldOut int) (*images.Digits, error) {
 	set, err := images.MNIST(ctx, images.MNISTOptions{Dir: c.DataDir, Log: r.Progress.Log})
 	switch {
 	case errors.Is(err, images.ErrNoMNIST):
 		r.Note("MNIST is not at hand: this run uses the built-in stand-in, digits drawn by the program. Its numbers are not those of MNIST. (%v)", err)
-		set = images.StandIn(c.Seed, cmp.Or(train, 20000), heldOut)
-		if _, given := os.LookupEnv("CMF_STEPS"); c.Preset == "default" && !given {
+		set = images.StandIn(core.Seed, cmp.Or(c.Train, 20000), heldOut)
+		if core.Preset == "default" && !r.Given("CMF_STEPS") {
 			const steps = 1000
-			r.Note("The stand-in is easier: %d steps instead of %d; CMF_STEPS sets them.", steps, c.Steps)
-			c.Steps = steps
+			r.Note("The stand-in is easier: %d steps instead of %d; CMF_STEPS sets them.", steps, core.Steps)
+			core.Steps = steps
 		}
 	case err != nil:
 		return nil, fmt.Errorf("CMF_DATA_DIR=%s: %w", c.DataDir, err)
 	}
-	if train > 0 && train < set.Train.Rows {
-		set.Train, set.TrainLabels = batch.Rows(set.Train, 0, train), set.TrainLabels[:train]
+	if c.Train > 0 && c.Train < set.Train.Rows {
+		set.Train, set.TrainLabels = batch.Rows(set.Train, 0, c.Train), set.TrainLabels[:c.Train]
 	}
 	r.Report.Data = fmt.Sprintf("%s, %d digits to train on, %d held out", set.Name, set.Train.Rows, set.Test.Rows)
 	r.Progress.Log.Info("data", "set", r.Report.Data)

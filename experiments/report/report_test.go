@@ -219,9 +219,8 @@ func TestThinnedKeepsSpikes(t *testing.T) {
 func TestPage(t *testing.T) {
 	dir := gallery(t)
 	var c struct{ config.Core }
-	t.Setenv("CMF_PRESET", "quick")
-	t.Setenv("CMF_LOSS", "dual+0.1*pairs")
-	settings, err := config.Load(&c, map[string]func(*struct{ config.Core }){"quick": nil}, nil, io.Discard)
+	env := config.Variables("CMF_PRESET=quick", "CMF_LOSS=dual+0.1*pairs")
+	settings, err := config.Load(&c, map[string]func(*struct{ config.Core }){"quick": nil}, env, nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

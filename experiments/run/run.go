@@ -27,7 +27,7 @@ import (
 )
 
 // Definition is an experiment as a value: what configures it and what it does.
-// T embeds Core.
+// T embeds config.Core or config.Command.
 type Definition[T any] struct {
 	// Name is the folder of the command and of the results.
 	Name string
@@ -50,9 +50,12 @@ type Run struct {
 	Progress *Progress
 	Started  time.Time
 
-	// Checkpoint is the file that CMF_RESUME goes on from; empty before training.
+	// Checkpoint is the file that CMF_RESUME goes on from after so many Steps of
+	// training; empty before it begins.
 	Checkpoint string
+	Steps      int
 
+	env      config.Environment
 	settings []config.Setting
 	Out      io.Writer
 }
@@ -72,7 +75,7 @@ func Main[T any](d Definition[T]) {
 		stop()
 		fmt.Fprintf(os.Stderr, "\n%s: interrupted; a second interrupt ends the program at once\n", d.Name)
 	})
-	_, err := Execute(ctx, d, os.Args[1:], os.Stderr)
+	_, err := Execute(ctx, d, config.OS(), os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
@@ -82,19 +85,20 @@ func Main[T any](d Definition[T]) {
 	}
 }
 
-// Execute runs an experiment with the given arguments and returns what it left.
-func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.Writer) (*Run, error) {
+// Execute runs an experiment under the variables of env, with the given arguments, and
+// returns what it left.
+func Execute[T any](ctx context.Context, d Definition[T], env config.Environment, args []string, out io.Writer) (*Run, error) {
 	c := new(T)
-	settings, err := config.Load(c, d.Presets, args, out)
+	settings, err := config.Load(c, d.Presets, env, args, out)
 	if err != nil {
 		return nil, err
 	}
-	core := any(c).(interface{ Shared() *config.Core }).Shared()
-	r := &Run{Started: time.Now(), settings: settings, Out: out}
-	if err := r.useMachine(core); err != nil {
+	command := any(c).(interface{ Shared() *config.Command }).Shared()
+	r := &Run{Started: time.Now(), env: env, settings: settings, Out: out}
+	if err := r.useMachine(command); err != nil {
 		return nil, err
 	}
-	if r.Folder, err = config.OpenOut(core.Out, d.Name); err != nil {
+	if r.Folder, err = config.OpenOut(command.Out, d.Name); err != nil {
 		return nil, err
 	}
 	r.Report.Experiment = d.Name
@@ -107,13 +111,13 @@ func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.
 	if err := report.WriteConfig(r.Folder, settings); err != nil {
 		return nil, err
 	}
-	r.Progress = NewProgress(out, ProgressOptions{Total: core.Steps})
+	r.Progress = NewProgress(out, ProgressOptions{})
 	m := r.Report.Machine
-	r.Progress.Log.Info("start", "experiment", d.Name, "preset", core.Preset, "out", r.Folder,
-		"blas", m.BLAS, "kernels", m.Kernels, "threads", m.Threads, "vm", core.VM)
+	r.Progress.Log.Info("start", "experiment", d.Name, "preset", command.Preset, "out", r.Folder,
+		"blas", m.BLAS, "kernels", m.Kernels, "threads", m.Threads, "vm", command.VM)
 	err = d.Do(ctx, r, c)
 	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
-		r.interrupted(core.Steps)
+		r.interrupted()
 	} else if err != nil {
 		return nil, err
 	}
@@ -121,13 +125,13 @@ func Execute[T any](ctx context.Context, d Definition[T], args []string, out io.
 }
 
 // interrupted says that the context ended before or after training, not in it.
-func (r *Run) interrupted(steps int) {
-	stop := report.Stop{Reason: report.Interrupted, Step: r.Report.Steps, Of: steps}
+func (r *Run) interrupted() {
+	stop := report.Stop{Reason: report.Interrupted, Step: r.Report.Steps, Of: r.Steps}
 	switch {
 	case r.Checkpoint == "":
 		stop.Text = "interrupted; the same command begins again"
-	case stop.Step < steps:
-		stop.Text = fmt.Sprintf("interrupted after training, which ended at step %d of %d; CMF_RESUME=%s goes on with both", stop.Step, steps, r.Checkpoint)
+	case stop.Step < stop.Of:
+		stop.Text = fmt.Sprintf("interrupted after training, which ended at step %d of %d; CMF_RESUME=%s goes on with both", stop.Step, stop.Of, r.Checkpoint)
 	default:
 		stop.Text = fmt.Sprintf("interrupted after training; CMF_RESUME=%s repeats what follows without training again", r.Checkpoint)
 	}
@@ -135,19 +139,19 @@ func (r *Run) interrupted(steps int) {
 }
 
 // useMachine chooses products, threads and the machine that runs graphs.
-func (r *Run) useMachine(core *config.Core) error {
-	threads := core.Threads
+func (r *Run) useMachine(c *config.Command) error {
+	threads := c.Threads
 	if threads == 0 {
 		threads = runtime.NumCPU()
 	}
-	backend, err := blas.Use(core.BLAS, threads)
+	backend, err := blas.Use(c.BLAS, threads)
 	if err != nil {
-		return fmt.Errorf("CMF_BLAS=%s: %w", core.BLAS, err)
+		return fmt.Errorf("CMF_BLAS=%s: %w", c.BLAS, err)
 	}
 	kernel.SetThreads(threads)
 	gorgonia.Use(blas.Implementation())
-	if err := graph.UseMachine(core.VM); err != nil {
-		return fmt.Errorf("CMF_VM=%s: %w", core.VM, err)
+	if err := graph.UseMachine(c.VM); err != nil {
+		return fmt.Errorf("CMF_VM=%s: %w", c.VM, err)
 	}
 	r.Report.Machine = report.ThisMachine()
 	r.Report.Machine.Threads = threads
@@ -177,6 +181,12 @@ func (r *Run) finish() error {
 	}
 	r.Progress.Log.Info("done", "data", r.Report.Data, "seconds", int(r.Report.Seconds), "page", r.Path("index.html"))
 	return nil
+}
+
+// Given tells whether a variable, by its full name, is set by the user.
+func (r *Run) Given(variable string) bool {
+	_, ok := r.env[variable]
+	return ok
 }
 
 // Path is a file in the run's folder.

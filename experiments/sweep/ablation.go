@@ -77,20 +77,21 @@ type Settings map[string]string
 // reported and leaves the others alone. An interrupt ends all cells, which leave
 // checkpoints; a second one ends the command without waiting for them.
 func MainAblation(a Ablation) {
-	if _, cell := os.LookupEnv(cellVariable); cell {
-		os.Exit(runCell(a.Of, os.Stdin, os.Stderr))
+	env := config.OS()
+	if _, cell := env[cellVariable]; cell {
+		os.Exit(runCell(a.Of, env, os.Stdin, os.Stderr))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() { <-ctx.Done(); stop() }()
-	if _, err := a.Execute(ctx, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+	if _, err := a.Execute(ctx, env, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", cmp.Or(a.Name, "ablation"), err)
 		os.Exit(1)
 	}
 }
 
 // Settings is the configuration of the plan, without its cells.
-func (a Ablation) Settings(args []string, out io.Writer) ([]config.Setting, error) {
-	p, err := a.plan(args, out)
+func (a Ablation) Settings(env config.Environment, args []string, out io.Writer) ([]config.Setting, error) {
+	p, err := a.plan(env, args, out)
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +106,8 @@ type Cell struct {
 }
 
 // Cells are the runs that Execute would make, in their order.
-func (a Ablation) Cells(args []string, out io.Writer) ([]Cell, error) {
-	p, err := a.plan(args, out)
+func (a Ablation) Cells(env config.Environment, args []string, out io.Writer) ([]Cell, error) {
+	p, err := a.plan(env, args, out)
 	if err != nil {
 		return nil, err
 	}
@@ -118,9 +119,9 @@ func (a Ablation) Cells(args []string, out io.Writer) ([]Cell, error) {
 }
 
 // Execute runs the cells that are not finished yet and writes the tables.
-func (a Ablation) Execute(ctx context.Context, args []string, out io.Writer) (*plan, error) {
+func (a Ablation) Execute(ctx context.Context, env config.Environment, args []string, out io.Writer) (*plan, error) {
 	started := time.Now()
-	p, err := a.plan(args, out)
+	p, err := a.plan(env, args, out)
 	if err != nil {
 		return nil, err
 	}

@@ -30,8 +30,8 @@ type cell struct {
 	Variant, Set string
 	Seed         uint64
 	folder       string
-	variables    map[string]string // those of its process
-	config       map[string]string // all of them, as its report shall have them
+	variables    config.Environment // of its process
+	config       map[string]string  // all variables, as its report shall have them
 
 	report  *report.Report // nil until it is finished
 	failure string
@@ -42,8 +42,9 @@ const cellVariable = "CMF_ABLATION_CELL"
 
 // runCell carries out the experiment in a process of its own until it is done or
 // input ends, as it does with the parent, however that ends.
-func runCell(of run.Experiment, input io.Reader, out io.Writer) (exit int) {
-	os.Unsetenv(cellVariable)
+func runCell(of run.Experiment, env config.Environment, input io.Reader, out io.Writer) (exit int) {
+	env = env.With()
+	delete(env, cellVariable)
 	// A terminal sends an interrupt to both; what it means is the parent's to say.
 	signal.Ignore(os.Interrupt)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -51,7 +52,7 @@ func runCell(of run.Experiment, input io.Reader, out io.Writer) (exit int) {
 		_, _ = io.Copy(io.Discard, input)
 		stop()
 	}()
-	if _, err := of.Execute(ctx, out); err != nil {
+	if _, err := of.Execute(ctx, env, out); err != nil {
 		fmt.Fprintf(out, "%s: %v\n", of.Command(), err)
 		return 1
 	}
@@ -127,8 +128,7 @@ func (c *cell) run(ctx context.Context, executable string) {
 	if ctx.Err() != nil {
 		return
 	}
-	variables := maps.Clone(c.variables)
-	variables[cellVariable] = "1"
+	variables := c.variables.With(cellVariable + "=1")
 	if c.resumable() {
 		variables["CMF_RESUME"] = c.path("checkpoint.safetensors")
 	} else if err := os.RemoveAll(c.folder); err != nil {
@@ -150,7 +150,7 @@ func (c *cell) run(ctx context.Context, executable string) {
 
 // process runs the executable until it ends by itself or, asked to when the
 // context ends, leaves a checkpoint. What it says is in log.txt.
-func (c *cell) process(ctx context.Context, executable string, variables map[string]string) error {
+func (c *cell) process(ctx context.Context, executable string, variables config.Environment) error {
 	if err := os.MkdirAll(c.folder, 0o755); err != nil {
 		return err
 	}
@@ -161,14 +161,7 @@ func (c *cell) process(ctx context.Context, executable string, variables map[str
 	defer log.Close()
 	command := exec.Command(executable)
 	command.Stdout, command.Stderr = log, log
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, config.Prefix+"_") {
-			command.Env = append(command.Env, v)
-		}
-	}
-	for name, value := range variables {
-		command.Env = append(command.Env, name+"="+value)
-	}
+	command.Env = variables.Process()
 	input, err := command.StdinPipe()
 	if err != nil {
 		return err

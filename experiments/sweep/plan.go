@@ -28,8 +28,8 @@ type plan struct {
 
 // plan reads the variables and the configuration of every cell, so that what is
 // wrong with any is said before the first one runs.
-func (a Ablation) plan(args []string, out io.Writer) (*plan, error) {
-	user, known := cmfVariables(), a.Variants
+func (a Ablation) plan(env config.Environment, args []string, out io.Writer) (*plan, error) {
+	user, known := env.With(), a.Variants
 	preset := cmp.Or(user["CMF_PRESET"], "default")
 	if err := config.OneOf("CMF_PRESET", preset, a.Of.PresetNames()...); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (a Ablation) plan(args []string, out io.Writer) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := a.Base.over(map[string]string{"CMF_PRESET": preset, "CMF_THREADS": "1"})
+	base := a.Base.over(config.Variables("CMF_PRESET="+preset, "CMF_THREADS=1"))
 	if slices.ContainsFunc(args, func(arg string) bool { return strings.TrimLeft(arg, "-") == "help" || arg == "-h" }) {
 		return nil, a.usage(args, out, own, base)
 	}
@@ -78,7 +78,7 @@ func (a Ablation) plan(args []string, out io.Writer) (*plan, error) {
 }
 
 // addCells lists the cells and loads the configuration of each.
-func (p *plan) addCells(shared map[string]string, first uint64) error {
+func (p *plan) addCells(shared config.Environment, first uint64) error {
 	const most = 10000
 	if n := p.Seeds * len(p.Variants) * len(p.columns()); n > most {
 		return fmt.Errorf("CMF_VARIANTS, CMF_DATASETS and CMF_SEEDS: %d cells; allowed are at most %d", n, most)
@@ -103,7 +103,7 @@ func (p *plan) addCells(shared map[string]string, first uint64) error {
 					}
 				}
 				c.variables = own.over(v.Settings.over(shared))
-				settings, err := WithVariables(c.variables, func() ([]config.Setting, error) { return p.Of.Settings(nil, io.Discard) })
+				settings, err := p.Of.Settings(c.variables, nil, io.Discard)
 				if err != nil {
 					return fmt.Errorf("CMF_VARIANTS: variant %q on %s: %w", v.Name, set, err)
 				}

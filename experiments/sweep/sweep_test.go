@@ -30,12 +30,12 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// The test binary is the command whose processes cells are. This comes before
-// TestMain, which clears the cell's variables.
-func init() {
-	if _, cell := os.LookupEnv(cellVariable); cell {
-		os.Exit(runCell(tiny, os.Stdin, os.Stderr))
+// The test binary is the command whose processes cells are.
+func TestMain(m *testing.M) {
+	if env := config.OS(); env[cellVariable] != "" {
+		os.Exit(runCell(tiny, env, os.Stdin, os.Stderr))
 	}
+	os.Exit(m.Run())
 }
 
 // ablationDiary names the file to which a cell adds a line when it begins.
@@ -132,10 +132,8 @@ var tinyAblation = Ablation{
 // diary of its cells.
 func runTiny(t *testing.T, ctx context.Context, a Ablation, folder string) (left report.Report, diary []string) {
 	t.Helper()
-	t.Setenv("CMF_OUT", folder)
-	t.Setenv("CMF_PARALLEL", "2")
 	t.Setenv(ablationDiary, filepath.Join(t.TempDir(), "diary"))
-	if _, err := a.Execute(ctx, nil, io.Discard); err != nil {
+	if _, err := a.Execute(ctx, config.Variables("CMF_OUT="+folder, "CMF_PARALLEL=2"), nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "report.json"))
@@ -274,11 +272,9 @@ func TestAblationGoesOnFromCheckpoints(t *testing.T) {
 			}
 		}
 	}()
-	t.Setenv("CMF_OUT", broken)
-	t.Setenv("CMF_PARALLEL", "2")
 	t.Setenv(ablationDiary, filepath.Join(t.TempDir(), "diary"))
 	diaryOf <- os.Getenv(ablationDiary)
-	if _, err := a.Execute(ctx, nil, io.Discard); err != nil {
+	if _, err := a.Execute(ctx, config.Variables("CMF_OUT="+broken, "CMF_PARALLEL=2"), nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(broken, "report.json"))
@@ -317,7 +313,7 @@ func TestAblationRefusesBeforeAnyCell(t *testing.T) {
 	variants := func(v ...Variant) Ablation { return with(func(a *Ablation) { a.Variants = v }) }
 	for name, c := range map[string]struct {
 		a         Ablation
-		variables map[string]string
+		variables config.Environment
 		want      []string
 	}{
 		"setting of a variant":  {variants(Variant{"ok", nil}, Variant{"typo", Settings{"BAIS": "1"}}), nil, []string{`variant "typo" on a`, "CMF_BAIS", "did you mean CMF_BLAS?"}},
@@ -325,24 +321,20 @@ func TestAblationRefusesBeforeAnyCell(t *testing.T) {
 		"setting of all":        {with(func(a *Ablation) { a.Base = Settings{"STEP": "2"} }), nil, []string{"base", "CMF_STEP", "CMF_STEPS"}},
 		"what the ablation set": {variants(Variant{"mine", Settings{"SEED": "4"}}), nil, []string{`variant "mine"`, "CMF_SEED"}},
 		"twice":                 {variants(Variant{"a b", nil}, Variant{"a-b", nil}), nil, []string{`"a-b"`, "twice"}},
-		"user's variable":       {tinyAblation, map[string]string{"CMF_BIAZ": "1"}, []string{"unknown variable CMF_BIAZ", "CMF_BIAS"}},
-		"user's value":          {tinyAblation, map[string]string{"CMF_SEEDS": "many"}, []string{"CMF_SEEDS=many: give a whole number"}},
-		"no seed":               {tinyAblation, map[string]string{"CMF_SEEDS": "0"}, []string{"CMF_SEEDS=0"}},
-		"unknown variant":       {tinyAblation, map[string]string{"CMF_VARIANTS": "plain; fancy"}, []string{`"fancy"`, "plain; biased"}},
-		"user's own variant":    {tinyAblation, map[string]string{"CMF_VARIANTS": "BAIS=2"}, []string{`variant "BAIS=2"`, "CMF_BAIS"}},
-		"metric":                {tinyAblation, map[string]string{"CMF_METRIC": "w3"}, []string{"CMF_METRIC=w3: allowed are w2, nn"}},
-		"preset":                {tinyAblation, map[string]string{"CMF_PRESET": "fast"}, []string{"CMF_PRESET=fast: allowed are quick, default"}},
-		"one data set":          {tinyAblation, map[string]string{"CMF_DATASET": "a"}, []string{"CMF_DATASET: ", "CMF_DATASETS"}},
-		"resume":                {tinyAblation, map[string]string{"CMF_RESUME": "x"}, []string{"CMF_RESUME", "CMF_OUT"}},
+		"user's variable":       {tinyAblation, config.Environment{"CMF_BIAZ": "1"}, []string{"unknown variable CMF_BIAZ", "CMF_BIAS"}},
+		"user's value":          {tinyAblation, config.Environment{"CMF_SEEDS": "many"}, []string{"CMF_SEEDS=many: give a whole number"}},
+		"no seed":               {tinyAblation, config.Environment{"CMF_SEEDS": "0"}, []string{"CMF_SEEDS=0"}},
+		"unknown variant":       {tinyAblation, config.Environment{"CMF_VARIANTS": "plain; fancy"}, []string{`"fancy"`, "plain; biased"}},
+		"user's own variant":    {tinyAblation, config.Environment{"CMF_VARIANTS": "BAIS=2"}, []string{`variant "BAIS=2"`, "CMF_BAIS"}},
+		"metric":                {tinyAblation, config.Environment{"CMF_METRIC": "w3"}, []string{"CMF_METRIC=w3: allowed are w2, nn"}},
+		"preset":                {tinyAblation, config.Environment{"CMF_PRESET": "fast"}, []string{"CMF_PRESET=fast: allowed are quick, default"}},
+		"one data set":          {tinyAblation, config.Environment{"CMF_DATASET": "a"}, []string{"CMF_DATASET: ", "CMF_DATASETS"}},
+		"resume":                {tinyAblation, config.Environment{"CMF_RESUME": "x"}, []string{"CMF_RESUME", "CMF_OUT"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
-			t.Setenv("CMF_OUT", folder)
 			t.Setenv(ablationDiary, filepath.Join(folder, "diary"))
-			for name, value := range c.variables {
-				t.Setenv(name, value)
-			}
-			_, err := c.a.Execute(t.Context(), nil, io.Discard)
+			_, err := c.a.Execute(t.Context(), c.variables.With("CMF_OUT="+folder), nil, io.Discard)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -359,14 +351,9 @@ func TestAblationRefusesBeforeAnyCell(t *testing.T) {
 }
 
 func TestAblationReadsTheUsersVariables(t *testing.T) {
-	t.Setenv("CMF_VARIANTS", "biased; CMF_BIAS=3 LR=0.5")
-	t.Setenv("CMF_DATASETS", "b")
-	t.Setenv("CMF_PRESET", "quick")
-	t.Setenv("CMF_METRIC", "nn")
-	t.Setenv("CMF_SEED", "5")
-	t.Setenv("CMF_STEPS", "7")
-	t.Setenv("CMF_OUT", t.TempDir())
-	p, err := tinyAblation.plan(nil, io.Discard)
+	env := config.Variables("CMF_VARIANTS=biased; CMF_BIAS=3 LR=0.5", "CMF_DATASETS=b", "CMF_PRESET=quick",
+		"CMF_METRIC=nn", "CMF_SEED=5", "CMF_STEPS=7", "CMF_OUT="+t.TempDir())
+	p, err := tinyAblation.plan(env, nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +382,7 @@ func TestAblationReadsTheUsersVariables(t *testing.T) {
 
 func TestAblationHelp(t *testing.T) {
 	var out strings.Builder
-	if _, err := tinyAblation.Execute(t.Context(), []string{"-h"}, &out); !errors.Is(err, flag.ErrHelp) {
+	if _, err := tinyAblation.Execute(t.Context(), nil, []string{"-h"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"CMF_VARIANTS  plain; biased", "a run of tiny with CMF_BATCH=16", "CMF_BIAS "} {

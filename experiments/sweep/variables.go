@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"cmf/experiments/config"
 	"cmf/experiments/report"
-
-	"github.com/kelseyhightower/envconfig"
 )
 
 // ablationConfig is what an ablation has variables for besides those of its
@@ -22,25 +18,24 @@ import (
 type ablationConfig struct {
 	Variants string `desc:"variants parted by semicolons: names of the table's, or settings of your own such as LOSS=dual+0.1*pairs LR=0.001"`
 	Datasets string `desc:"data sets parted by semicolons"`
-	Seeds    int    `desc:"seeds of each variant on each set, counted from CMF_SEED"`
+	Seeds    int    `range:"1..100" desc:"seeds of each variant on each set, counted from CMF_SEED"`
 	Metric   string `desc:"metric of the table that leads"`
-	Parallel int    `desc:"cells at once; 0 for as many as the cores hold"`
+	Parallel int    `range:"0..1024" desc:"cells at once; 0 for as many as the cores hold"`
 }
 
 // sharedSettings are those of the experiment that all cells have, their defaults
 // with the ablation's base.
-func (a *Ablation) sharedSettings(args []string, base, user map[string]string) ([]config.Setting, error) {
-	load := func() ([]config.Setting, error) { return a.Of.Settings(args, io.Discard) }
-	defaults, err := WithVariables(base, load)
+func (a *Ablation) sharedSettings(args []string, base, user config.Environment) ([]config.Setting, error) {
+	defaults, err := a.Of.Settings(base, args, io.Discard)
 	if err != nil {
 		return nil, fmt.Errorf("the ablation's base: %w", err)
 	}
 	if user["CMF_RESUME"] != "" {
 		return nil, errors.New("CMF_RESUME: an ablation goes on where CMF_OUT names its folder")
 	}
-	env := maps.Clone(base)
+	env := base.With()
 	maps.Copy(env, user)
-	settings, err := WithVariables(env, load)
+	settings, err := a.Of.Settings(env, args, io.Discard)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +50,7 @@ func (a *Ablation) sharedSettings(args []string, base, user map[string]string) (
 
 // readVariables takes the ablation's own variables from the user's, and returns
 // them as settings. The user may name any known variant, beyond the preset's too.
-func (a *Ablation) readVariables(user map[string]string, known []Variant) (settings []config.Setting, parallel int, err error) {
+func (a *Ablation) readVariables(user config.Environment, known []Variant) (settings []config.Setting, parallel int, err error) {
 	var metrics, variants []string
 	for _, m := range a.Metrics {
 		metrics = append(metrics, m.Metric)
@@ -67,16 +62,20 @@ func (a *Ablation) readVariables(user map[string]string, known []Variant) (setti
 		return nil, 0, fmt.Errorf("the ablation %s has %d variants and %d metrics; it needs one of each", a.Name, len(variants), len(metrics))
 	}
 	c := ablationConfig{strings.Join(variants, "; "), strings.Join(a.Sets, "; "), a.Seeds, metrics[0], 0}
-	if settings, err = c.read(user); err != nil {
+	if settings, err = config.Take(&c, user); err != nil {
 		return nil, 0, err
 	}
+	if err := config.Check(&c); err != nil {
+		return nil, 0, err
+	}
+	for i, s := range settings {
+		delete(user, s.Name)
+		if s.Name == "CMF_METRIC" {
+			settings[i].Meaning += ": " + strings.Join(metrics, ", ")
+		}
+	}
 	lead := slices.Index(metrics, c.Metric)
-	switch {
-	case c.Seeds < 1 || c.Seeds > 100:
-		return nil, 0, fmt.Errorf("CMF_SEEDS=%d: allowed are 1 to 100 seeds", c.Seeds)
-	case c.Parallel < 0 || c.Parallel > 1024:
-		return nil, 0, fmt.Errorf("CMF_PARALLEL=%d: the cells at once must be 0 (as many as the cores hold) to 1024", c.Parallel)
-	case lead < 0:
+	if lead < 0 {
 		return nil, 0, config.OneOf("CMF_METRIC", c.Metric, metrics...)
 	}
 	a.Seeds, a.Sets = c.Seeds, listed(c.Datasets)
@@ -88,32 +87,6 @@ func (a *Ablation) readVariables(user map[string]string, known []Variant) (setti
 		return nil, 0, fmt.Errorf("CMF_VARIANTS=%s: %w", c.Variants, err)
 	}
 	return settings, c.Parallel, nil
-}
-
-// read takes the variables of c from the user's; what c holds is their defaults.
-func (c *ablationConfig) read(user map[string]string) (settings []config.Setting, err error) {
-	var set ablationConfig
-	if err := envconfig.Process(config.Prefix, &set); err != nil {
-		return nil, config.Explained(err)
-	}
-	given, err := config.FieldsOf(&set)
-	if err != nil {
-		return nil, err
-	}
-	fields, err := config.FieldsOf(c)
-	if err != nil {
-		return nil, err
-	}
-	for i, f := range fields {
-		s := config.Setting{Name: f.Name, Default: fmt.Sprint(f.Value), Meaning: f.Meaning}
-		if _, ok := user[f.Name]; ok {
-			f.Value.Set(given[i].Value)
-			delete(user, f.Name)
-		}
-		s.Value = fmt.Sprint(f.Value)
-		settings = append(settings, s)
-	}
-	return settings, nil
 }
 
 // listed are the parts of a list parted by semicolons.
@@ -154,54 +127,18 @@ func chosen(list string, known []Variant) (variants []Variant, err error) {
 }
 
 // over is a copy of variables with the settings in place of their values.
-func (s Settings) over(variables map[string]string) map[string]string {
-	all := maps.Clone(variables)
+func (s Settings) over(variables config.Environment) config.Environment {
+	all := variables.With()
 	for name, value := range s {
 		all[config.Prefix+"_"+name] = value
 	}
 	return all
 }
 
-// cmfVariables are the environment's variables that begin with CMF_.
-func cmfVariables() map[string]string {
-	found := map[string]string{}
-	for _, v := range os.Environ() {
-		if name, value, _ := strings.Cut(v, "="); strings.HasPrefix(name, config.Prefix+"_") {
-			found[name] = value
-		}
-	}
-	return found
-}
-
-// WithVariables calls load with these CMF_ variables in place of the
-// environment's.
-func WithVariables(variables map[string]string, load func() ([]config.Setting, error)) ([]config.Setting, error) {
-	replace := func(from, to map[string]string) (err error) {
-		for name := range from {
-			err = errors.Join(err, os.Unsetenv(name))
-		}
-		for name, value := range to {
-			err = errors.Join(err, os.Setenv(name, value))
-		}
-		return err
-	}
-	was := cmfVariables()
-	if err := replace(was, variables); err != nil {
-		return nil, err
-	}
-	settings, err := load()
-	return settings, errors.Join(err, replace(variables, was))
-}
-
 // usage writes the ablation's variables and those of its cells.
-func (a *Ablation) usage(args []string, out io.Writer, own []config.Setting, base map[string]string) error {
+func (a *Ablation) usage(args []string, out io.Writer, own []config.Setting, base config.Environment) error {
 	fmt.Fprintf(out, "Variables of %s.\n\n", a.Name)
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "VARIABLE\tDEFAULT\tMEANING")
-	for _, s := range own {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Name, s.Default, s.Meaning)
-	}
-	if err := table.Flush(); err != nil {
+	if err := config.WriteTable(out, own); err != nil {
 		return err
 	}
 	var words []string
@@ -209,7 +146,7 @@ func (a *Ablation) usage(args []string, out io.Writer, own []config.Setting, bas
 		words = append(words, name+"="+report.Quoted(base[name]))
 	}
 	fmt.Fprintf(out, "\nEvery cell is a run of %s with %s\nunless you set these; the settings of its variant come before yours.\n\n", a.Of.Command(), strings.Join(words, " "))
-	_, err := WithVariables(map[string]string{"CMF_PRESET": base["CMF_PRESET"]}, func() ([]config.Setting, error) { return a.Of.Settings(args, out) })
+	_, err := a.Of.Settings(config.Variables("CMF_PRESET="+base["CMF_PRESET"]), args, out)
 	if err == nil {
 		return flag.ErrHelp
 	}

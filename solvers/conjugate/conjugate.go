@@ -7,6 +7,7 @@ package conjugate
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"cmf/solvers/potential"
 
@@ -29,21 +30,35 @@ type Solver interface {
 	Solve(ctx context.Context, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error)
 }
 
-// New returns the conjugate solver called name: bb, lbfgs or newton. A
-// tolerance or maxIter of 0 stands for that solver's default.
-func New(name string, tolerance float64, maxIter int) (Solver, error) {
+// Method names a Solver.
+type Method string
+
+const (
+	ByBarzilaiBorwein Method = "bb"
+	ByLBFGS           Method = "lbfgs"
+	ByNewtonCG        Method = "newton"
+)
+
+// Known lists the methods of which New makes solvers.
+func (Method) Known() []string {
+	return []string{string(ByBarzilaiBorwein), string(ByLBFGS), string(ByNewtonCG)}
+}
+
+// New returns the solver of a method. A tolerance or maxIter of 0 stands for that
+// solver's default.
+func New(method Method, tolerance float64, maxIter int) (Solver, error) {
 	if err := checkLimits(tolerance, maxIter); err != nil {
 		return nil, err
 	}
-	switch name {
-	case "bb":
+	switch method {
+	case ByBarzilaiBorwein:
 		return &BarzilaiBorwein{Tolerance: tolerance, MaxIterations: maxIter}, nil
-	case "lbfgs":
+	case ByLBFGS:
 		return &LBFGS{Tolerance: tolerance, MaxIterations: maxIter}, nil
-	case "newton":
+	case ByNewtonCG:
 		return &NewtonCG{Tolerance: tolerance, MaxIterations: maxIter}, nil
 	}
-	return nil, fmt.Errorf("conjugate: unknown conjugate solver %q; known are bb, lbfgs and newton", name)
+	return nil, fmt.Errorf("conjugate: unknown method %q; known are %s", method, strings.Join(method.Known(), ", "))
 }
 
 // Info tells how the solves of a batch of n rows went. The slices, of

@@ -15,11 +15,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-var conjugates = []string{"bb", "lbfgs", "newton"}
+var conjugates = []Method{ByBarzilaiBorwein, ByLBFGS, ByNewtonCG}
 
-func mustConjugate(tb testing.TB, name string, tolerance float64, maxIter int) Solver {
+func mustConjugate(tb testing.TB, method Method, tolerance float64, maxIter int) Solver {
 	tb.Helper()
-	c, err := New(name, tolerance, maxIter)
+	c, err := New(method, tolerance, maxIter)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestConjugateOfLogSumExp(t *testing.T) {
 	if err := w.Eval(truth, nil, y); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"bb", "lbfgs"} {
+	for _, name := range []Method{ByBarzilaiBorwein, ByLBFGS} {
 		x := problem.NormalRows(32, 5, 10, rng)
 		info := mustSolve(t, mustConjugate(t, name, 1e-5, 1000), w, y, x, nil)
 		if info.Converged() != 1 {
@@ -242,7 +242,7 @@ func TestConjugateProperties(t *testing.T) {
 
 // The limits are a tenth above what each solver takes today.
 func TestConjugateEffort(t *testing.T) {
-	for name, limit := range map[string]struct{ evaluations, products float64 }{
+	for name, limit := range map[Method]struct{ evaluations, products float64 }{
 		"bb": {71, 0}, "lbfgs": {46, 0}, "newton": {5.5, 64},
 	} {
 		rng := fixedRand()
@@ -261,7 +261,7 @@ func TestConjugateEffort(t *testing.T) {
 // and times the solver's own work at the size of 28×28 images.
 func BenchmarkConjugate(b *testing.B) {
 	for _, name := range conjugates {
-		b.Run(name+"/hinges", func(b *testing.B) {
+		b.Run(string(name)+"/hinges", func(b *testing.B) {
 			rng := fixedRand()
 			w := problem.NewHinges(100, 400, 30, 8, rng)
 			y, p := problem.NormalRows(64, 100, 3, rng), inverseHessian(b, w)
@@ -273,7 +273,7 @@ func BenchmarkConjugate(b *testing.B) {
 			b.ReportMetric(float64(info.Evaluations)/64, "evaluations/row")
 			b.ReportMetric(float64(info.Products)/64, "products/row")
 		})
-		b.Run(name+"/overhead", func(b *testing.B) {
+		b.Run(string(name)+"/overhead", func(b *testing.B) {
 			w := make(diagonal, 784)
 			for i := range w {
 				w[i] = float32(1 + i)

@@ -256,12 +256,12 @@ func TestConjugateRefuses(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		name      string
+		method    Method
 		tolerance float64
 		maxIter   int
 		want      string
-	}{{"adam", 0, 0, "bb, lbfgs and newton"}, {"bb", math.NaN(), 0, "tolerance"}, {"bb", 0, -1, "limit"}} {
-		if _, err := New(c.name, c.tolerance, c.maxIter); err == nil || !strings.Contains(err.Error(), c.want) {
+	}{{"adam", 0, 0, "bb, lbfgs, newton"}, {"bb", math.NaN(), 0, "tolerance"}, {"bb", 0, -1, "limit"}} {
+		if _, err := New(c.method, c.tolerance, c.maxIter); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v", c, err)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // Chains restored from a checkpoint go on bit for bit, and equal seeds agree.
 func TestLangevinContinuesFromItsState(t *testing.T) {
 	w := problem.RandomGaussian(t, 5, 1)
-	for _, name := range []string{"ula", "mala"} {
+	for _, name := range []sampling.Method{sampling.ByULA, sampling.ByMALA} {
 		l, err := sampling.NewLangevin(name)
 		if err != nil {
 			t.Fatal(err)
@@ -41,12 +41,12 @@ func TestLangevinContinuesFromItsState(t *testing.T) {
 		}
 		advance(whole, rng)
 		advance(saved, &resumed)
-		sameChains(t, name+" resumed", saved, whole)
+		sameChains(t, string(name)+" resumed", saved, whole)
 
 		again, rng := problem.ChainsAt(t, 30, 5, 0), random.New(4, "whole", 0)
 		advance(again, rng)
 		advance(again, rng)
-		sameChains(t, name+" repeated", again, whole)
+		sameChains(t, string(name)+" repeated", again, whole)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"cmf/graph/kernel"
 	"cmf/solvers/batch"
@@ -65,15 +66,26 @@ type Langevin struct {
 	Runaway float64
 }
 
-// NewLangevin returns the sampler called ula or mala, with zero options.
-func NewLangevin(name string) (Langevin, error) {
-	switch name {
-	case "ula":
+// Method names a sampler.
+type Method string
+
+const (
+	ByMALA Method = "mala" // Langevin steps with the Metropolis test
+	ByULA  Method = "ula"  // without
+)
+
+// Known lists the methods of which NewLangevin makes samplers.
+func (Method) Known() []string { return []string{string(ByMALA), string(ByULA)} }
+
+// NewLangevin returns the sampler of a method, with zero options.
+func NewLangevin(method Method) (Langevin, error) {
+	switch method {
+	case ByULA:
 		return Langevin{}, nil
-	case "mala":
+	case ByMALA:
 		return Langevin{Adjusted: true}, nil
 	}
-	return Langevin{}, fmt.Errorf("sampling: sampler %q is unknown; the known ones are ula and mala", name)
+	return Langevin{}, fmt.Errorf("sampling: unknown method %q; known are %s", method, strings.Join(method.Known(), ", "))
 }
 
 // Info describes one call of Langevin.Run.

@@ -179,7 +179,7 @@ func TestVirialOfABankThatRanAway(t *testing.T) {
 }
 
 func TestLangevinRefuses(t *testing.T) {
-	if _, err := sampling.NewLangevin("hmc"); err == nil || !strings.Contains(err.Error(), "ula and mala") {
+	if _, err := sampling.NewLangevin("hmc"); err == nil || !strings.Contains(err.Error(), "mala, ula") {
 		t.Errorf("an unknown sampler gave %v, want the known ones", err)
 	}
 	preconditioner, err := potential.DiagonalPreconditioner([]float64{1, 1})

@@ -1,3 +1,4 @@
+// Package exptest holds what the tests of several packages of experiments share.
 package exptest
 
 import (

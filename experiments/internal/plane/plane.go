@@ -39,7 +39,7 @@ var Moons = run.Definition[Config]{
 			return err
 		}
 		model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
-			Potential: w, Start: layers.Start{Law: fit.StartLaw(c.Init, law)}, Train: points,
+			Potential: w, Start: layers.Start{Law: law}, Train: points,
 			Precondition: true, Decay: .98, Terms: []losses.Term{},
 		})
 		if err != nil || !model.Finished {
@@ -73,11 +73,9 @@ func At(step int, do func()) fit.Hook {
 	}}
 }
 
+// Run runs Moons under variables such as CMF_STEPS=20.
 func Run(t *testing.T, variables ...string) (*run.Run, error) {
 	t.Helper()
-	t.Setenv("CMF_OUT", t.TempDir())
-	for i := 0; i < len(variables); i += 2 {
-		t.Setenv(variables[i], variables[i+1])
-	}
-	return run.Execute(t.Context(), Moons, nil, &bytes.Buffer{})
+	env := config.Variables("CMF_OUT=" + t.TempDir()).With(variables...)
+	return run.Execute(t.Context(), Moons, env, nil, &bytes.Buffer{})
 }

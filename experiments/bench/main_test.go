@@ -1,9 +1,0 @@
-package main
-
-import (
-	"testing"
-
-	"cmf/experiments/internal/exptest"
-)
-
-func TestMain(m *testing.M) { exptest.Main(m) }

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cmf/experiments/config"
+	"cmf/experiments/internal/inputs"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func FuzzVariables(f *testing.F) { inputs.FuzzVariables(f, inputs.Command{Experiment: Bench}) }
+
+func TestVariables(t *testing.T) { inputs.TestVariables(t, inputs.Command{Experiment: Bench}) }
+
+// Timing takes none of the variables of learning.
+func TestBenchVariables(t *testing.T) {
+	settings, err := Bench.Settings(config.Environment{}, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range settings {
+		names = append(names, strings.TrimPrefix(s.Name, "CMF_"))
+	}
+	if d := cmp.Diff("PRESET OUT VM BLAS THREADS DATA_DIR CASES RUNS TRAIN WEIGHTS KERNELS SWEEP PEER ROUNDS", strings.Join(names, " ")); d != "" {
+		t.Errorf("variables (−want +got):\n%s", d)
+	}
+}
+
+func TestBadInputs(t *testing.T) {
+	source, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	inputs.TestBad(t, filepath.Join(source, "testdata", "bad_inputs.md"),
+		inputs.Bad{Command: Bench, What: "an unknown case", Variables: "CASES=small/gard"},
+		inputs.Bad{Command: Bench, What: "an empty case", Variables: "CASES=small,"},
+		inputs.Bad{Command: Bench, What: "no run", Variables: "RUNS=0"},
+		inputs.Bad{Command: Bench, What: "a negative number of iterations", Variables: "TRAIN=-1"},
+		inputs.Bad{Command: Bench, What: "no round", Variables: "ROUNDS=0"},
+		inputs.Bad{Command: Bench, What: "a word for yes", Variables: "KERNELS=perhaps"},
+		inputs.Bad{Command: Bench, What: "an absent folder of weights", Variables: "CASES=tiny-trained/grad KERNELS=false SWEEP=false WEIGHTS=absent"},
+		inputs.Bad{Command: Bench, What: "a variable of learning", Variables: "STEPS=10"},
+	)
+}

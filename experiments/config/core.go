@@ -1,0 +1,82 @@
+// Package config reads what configures a command from variables CMF_…. A variable is
+// the field of a struct, and its tags are all that is said of it:
+//
+//	Steps int `default:"2000" range:"0..1000000000" desc:"outer iterations"`
+//
+//	default  the value of the tag, unless a preset has another
+//	range    0|2..2000: 0 and 2 to 2000; >0..<1: between 0 and 1
+//	oneof    plan,tape; a type that knows its values, as Source does, needs no tag
+//	needed   what to name, where it must not be empty
+//	file     what to name, where it must be a file unless it is empty
+//	desc     what it means
+//
+// A rule that relates two variables, or one and the data, is a method Validate() error
+// of the struct or of one that it embeds. A variable of a group that does nothing under a
+// command keeps its default there: the method Fixed() []string of its struct names it.
+package config
+
+import (
+	"cmf/solvers/conjugate"
+	"cmf/solvers/sampling"
+)
+
+// Command is the configuration that all commands share. The variable of a field is
+// CMF_ and its name in capitals.
+//
+// The tags carry no envconfig name: a field's name is enough.
+type Command struct {
+	Preset string `default:"default" desc:"scale of the run: quick (seconds), default (minutes on two cores) or paper (the paper's scale)"`
+	Out    string `desc:"folder for the run's results; when empty, runs/NAME/TIMESTAMP"`
+
+	VM      string `default:"plan" oneof:"plan,tape" desc:"how expression graphs run: plan (compiled once) or tape (Gorgonia's machine)"`
+	BLAS    string `default:"auto" oneof:"auto,openblas,native,gonum" desc:"matrix products"`
+	Threads int    `default:"0" range:"0..1024" desc:"threads; 0 for all cores"`
+}
+
+// Shared is the configuration that all commands share.
+func (c *Command) Shared() *Command { return c }
+
+// Core is the configuration of an experiment that learns a potential; its own struct
+// embeds Core and adds fields of its own.
+type Core struct {
+	Command
+	Random
+
+	Resume  string  `file:"a checkpoint.safetensors that a run left" desc:"checkpoint to go on from; when empty, a new run"`
+	Steps   int     `default:"2000" range:"0..1000000000" desc:"outer iterations"`
+	Batch   int     `default:"512" range:"2..1000000" desc:"points in a batch"`
+	Minutes float64 `default:"0" range:"0..1000000" desc:"stop training after this many minutes; 0 for no limit (a run so stopped is not repeatable)"`
+
+	Loss      string           `default:"dual" needed:"at least one loss term, such as dual" desc:"sum of loss terms, such as dual, pairs or dual+0.1*pairs"`
+	Source    Source           `default:"gibbs" desc:"source of the map: gibbs (the method) or gaussian (the baseline)"`
+	Init      Init             `default:"gaussian" desc:"first potential: gaussian (closed form for the data's mean and covariance) or identity"`
+	Sampler   sampling.Method  `default:"mala" desc:"Langevin sampler: mala (with the Metropolis test) or ula (without)"`
+	Conjugate conjugate.Method `default:"bb" desc:"conjugate solver: bb (Barzilai-Borwein), lbfgs or newton"`
+	Hidden    Widths           `default:"64,64,64,64" desc:"widths of the hidden layers"`
+	LR        float64          `default:"0.001" range:">0..10" desc:"learning rate of Adam"`
+}
+
+// Validate bounds what the network and its batches take.
+func (c *Core) Validate() error { return c.Hidden.Check(c.Batch) }
+
+// Source is what the map of an experiment takes to the data.
+type Source string
+
+const (
+	SourceGibbs    Source = "gibbs"    // the Gibbs factor of the potential: the method
+	SourceGaussian Source = "gaussian" // N(0, I): the baseline
+)
+
+// Known lists the sources.
+func (Source) Known() []string { return []string{string(SourceGibbs), string(SourceGaussian)} }
+
+// Init is the potential with which learning begins.
+type Init string
+
+const (
+	InitGaussian Init = "gaussian" // the closed form of the data's mean and covariance
+	InitIdentity Init = "identity" // ½|x|²
+)
+
+// Known lists the first potentials.
+func (Init) Known() []string { return []string{string(InitGaussian), string(InitIdentity)} }

@@ -1,0 +1,91 @@
+package experiments
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/internal/inputs"
+	"cmf/experiments/run"
+	"cmf/losses"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// planned is an ablation up to the plan of its cells.
+type planned struct{ run.Experiment }
+
+func (planned) Command() string { return "ablation" }
+
+func (planned) Settings(env config.Environment, args []string, out io.Writer) ([]config.Setting, error) {
+	few := ToyAblation
+	few.Sets, few.Variants, few.Seeds = few.Sets[:1], few.Variants[:2], 1
+	return few.Settings(env, args, out)
+}
+
+var commands = []inputs.Command{
+	{Experiment: Gaussian},
+	{Experiment: Mixture1D},
+	{Experiment: Energy},
+	{Experiment: Toy2D},
+	{Experiment: MNIST},
+	{Experiment: Inpaint},
+	{Experiment: Cartoon},
+	{Experiment: Samples, Needed: config.Variables("CMF_DATA_FILE=points.npy")},
+	{Experiment: Generate, Needed: config.Variables("CMF_CHECKPOINT=checkpoint.safetensors")},
+	{Experiment: planned{Toy2D}, Needed: config.Variables("CMF_OUT=out"), Plans: true},
+}
+
+func FuzzVariables(f *testing.F) {
+	f.Chdir(f.TempDir()) // where the ablation makes its folder
+	inputs.FuzzVariables(f, commands...)
+}
+
+func TestVariables(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, c := range commands {
+		if !c.Plans { // its refusals begin with the variant that they are of
+			inputs.TestVariables(t, c)
+		}
+	}
+}
+
+// Drawing from a model takes none of the variables of learning one.
+func TestGenerateVariables(t *testing.T) {
+	settings, err := Generate.Settings(config.Variables("CMF_CHECKPOINT=checkpoint.safetensors"), nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range settings {
+		names = append(names, strings.TrimPrefix(s.Name, "CMF_"))
+	}
+	if d := cmp.Diff("PRESET OUT VM BLAS THREADS SEED MIXING CHECKPOINT COUNT POINTS", strings.Join(names, " ")); d != "" {
+		t.Errorf("variables (−want +got):\n%s", d)
+	}
+}
+
+// FuzzLoss reads a loss: it reads as it is written, and as CMF_LOSS it is taken or
+// refused by name.
+func FuzzLoss(f *testing.F) {
+	for _, spec := range []string{"dual+0.1*pairs", "monge-ampere", "1e-320*dual", "Inf*dual", "0x1p3 * penalty", "dual+dual", "+", "1e+6*dual", "penalty"} {
+		f.Add(spec)
+	}
+	f.Fuzz(func(t *testing.T, spec string) {
+		sum, err := losses.Parse(spec)
+		if err == nil {
+			again, err := losses.Parse(sum.String())
+			if diff := cmp.Diff(sum, again); err != nil || diff != "" {
+				t.Errorf("%q is written %q: %v\n%s", spec, sum, err, diff)
+			}
+		}
+		for _, energy := range []bool{false, true} {
+			bad := fit.CheckLoss((&config.Core{Loss: spec}), energy)
+			if err != nil && bad == nil || bad != nil && !strings.HasPrefix(bad.Error(), "CMF_LOSS="+spec+": ") {
+				t.Errorf("%q: %v as a sum, %v as CMF_LOSS", spec, err, bad)
+			}
+		}
+	})
+}
