@@ -4,18 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
-	"time"
 
-	"cmf/data"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/exptest"
@@ -33,136 +28,6 @@ import (
 	"gonum.org/v1/gonum/mat"
 	"gorgonia.org/gorgonia"
 )
-
-// extreme is an experiment on a law of a given scale: what it sets, and the metric
-// that the table shows, over the floor where there is one.
-type extreme struct {
-	name   string
-	set    func(t *testing.T, scale float64) map[string]string
-	run    run.Experiment
-	metric string
-}
-
-var extremes = []extreme{
-	{"samples", func(t *testing.T, scale float64) map[string]string {
-		return map[string]string{"CMF_DATA_FILE": moonsAt(t, scale), "CMF_COUNT": "256", "CMF_MIXING": "20"}
-	}, Samples, "w2"},
-	{"toy2d", func(t *testing.T, scale float64) map[string]string {
-		return map[string]string{"CMF_DATASET": moonsAt(t, scale), "CMF_SAMPLES": "128", "CMF_MIXING": "20"}
-	}, Toy2D, "w2"},
-	{"gaussian", func(_ *testing.T, scale float64) map[string]string {
-		v := scale * scale
-		return map[string]string{"CMF_COV": fmt.Sprintf("%g,%g;%g,%g", 2*v, 1.2*v, 1.2*v, v), "CMF_POINTS": "2000", "CMF_CHAIN": "40"}
-	}, Gaussian, "cmfgen.uvp_percent"},
-	{"energy", func(_ *testing.T, scale float64) map[string]string {
-		return map[string]string{"CMF_MIXTURE": fmt.Sprintf("1,%g,0,%g;1,%g,0,%g", -2*scale, scale/2, 2*scale, scale/2), "CMF_SAMPLES": "128", "CMF_CHAIN": "40"}
-	}, Energy, "w2"},
-	{"mnist", func(t *testing.T, _ float64) map[string]string {
-		return map[string]string{"CMF_DATA_DIR": t.TempDir(), "CMF_HIDDEN": "64", "CMF_TRAIN": "1000", "CMF_SAMPLES": "128", "CMF_MIXING": "20", "CMF_LIKELIHOOD": "0"}
-	}, MNIST, "energy_distance"},
-}
-
-// moonsAt is a file of two moons at the scale.
-func moonsAt(t *testing.T, scale float64) string {
-	moons, err := data.Toy("moons")
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := moons.Sample(random.New(1, "points", 0), 2000)
-	for i := range x.Data {
-		x.Data[i] *= float32(scale)
-	}
-	path := filepath.Join(t.TempDir(), "moons.npy")
-	if err := data.WriteNPY(path, x); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// at runs a cell and says how it ended. A result that is not finite, a message that
-// names no variable and a run that takes too long fail the test.
-func (s extreme) at(t *testing.T, scale, lr float64, steps int) (end string) {
-	t.Helper()
-	t.Run(fmt.Sprintf("%s/scale %g/rate %g", s.name, scale, lr), func(t *testing.T) {
-		t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1") // nothing is downloaded
-		env := config.Environment{
-			"CMF_OUT": t.TempDir(), "CMF_PRESET": "quick", "CMF_LR": fmt.Sprint(lr), "CMF_STEPS": fmt.Sprint(steps),
-			"CMF_BATCH": "64", "CMF_HIDDEN": "16", "CMF_PARTICLES": "128", "CMF_THREADS": "1",
-		}
-		maps.Copy(env, s.set(t, scale))
-		begun := time.Now()
-		r, err := s.run.Execute(t.Context(), env, io.Discard)
-		if took := time.Since(begun); took > 2*time.Minute {
-			t.Errorf("it took %v", took)
-		}
-		if err != nil {
-			end = err.Error()
-			if !regexp.MustCompile(`CMF_(LR|SAMPLER|CONJUGATE|COV|MIXTURE|DATASET|DATA_FILE)`).MatchString(end) {
-				t.Errorf("the message names no variable to change: %s", end)
-			}
-			return
-		}
-		for name, v := range r.Report.Metrics {
-			// The shape of the weights' tail is NaN where few weights are above 0.
-			if (math.IsNaN(v) || math.IsInf(v, 0)) && name != "weights_tail" {
-				t.Errorf("%s is %g", name, v)
-			}
-		}
-		end = fmt.Sprintf("%.3g", r.Report.Metrics[s.metric])
-		if floor, ok := r.Report.Floor[s.metric]; ok {
-			end = fmt.Sprintf("%.3g", r.Report.Metrics[s.metric]/floor)
-		}
-		if n := r.Report.Metrics["train_restored_weights"]; n > 0 {
-			end += fmt.Sprintf(" (restored %g×)", n)
-		}
-	})
-	return end
-}
-
-// At the ends of what is allowed runs end in a result or in a message that says what
-// to change. With the folder DIVERGENCE_STUDY, learning rates by data scales as a table:
-// the metric over data against data (mnist: the energy distance over its floor), or
-// the message.
-func TestRatesAndScales(t *testing.T) {
-	folder := os.Getenv("DIVERGENCE_STUDY")
-	if folder == "" {
-		first := 0
-		if testing.Short() {
-			first = 1 // samples and toy2d read the same files
-		}
-		for _, s := range extremes[first:4] {
-			s.at(t, 1e3, 1, 15)
-		}
-		extremes[1].at(t, 1e-3, 1e-6, 15)
-		return
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	rates := []float64{1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1}
-	head := "| experiment | scale |"
-	for _, lr := range rates {
-		head += fmt.Sprintf(" %g |", lr)
-	}
-	table := head + "\n|---|---|" + strings.Repeat("---|", len(rates)) + "\n"
-	for _, s := range extremes {
-		scales := []float64{1e-3, 1e-2, 1e-1, 1, 1e1, 1e2, 1e3}
-		if s.name == "mnist" {
-			scales = []float64{1}
-		}
-		for _, scale := range scales {
-			table += fmt.Sprintf("| %s | %g |", s.name, scale)
-			for _, lr := range rates {
-				table += " " + s.at(t, scale, lr, 100) + " |"
-			}
-			table += "\n"
-			if err := os.WriteFile(filepath.Join(folder, "divergence.md"), []byte(table), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	t.Log("\n" + table)
-}
 
 // nowhere is a loss that is never finite, log(−1 − E[w(x)²]).
 type nowhere struct{}

@@ -118,7 +118,7 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	if err != nil {
 		return err
 	}
-	model, err := t.fit(ctx, r, &c.Core, fit.Problem{
+	model, err := t.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential: potential,
 		// Valleys between modes are flat, so that little curvature is fixed.
 		Start:     layers.Start{Share: .2, Fixed: .02},

@@ -33,7 +33,7 @@ func energyPage(r *run.Run, t *energyTarget) {
 
 // drawFigure3 draws the paper's Figure 3 in the plane, and curves on the line.
 func (t *energyTarget) drawFigure3(ctx context.Context, r *run.Run, fit *energyFit) error {
-	switch t.energy.Dim() {
+	switch t.Energy.Dim() {
 	case 1:
 		return t.drawLine(ctx, r, fit)
 	case 2:
@@ -54,7 +54,7 @@ func (t *energyTarget) drawPlane(ctx context.Context, r *run.Run, fit *energyFit
 		}
 		return err
 	}
-	target := valueOf(t.energy)
+	target := valueOf(t.Energy)
 	panel := func(name string, x blas32.General) figure.Scene {
 		x = batch.Rows(x, 0, min(x.Rows, 2000))
 		return figure.Scene{Title: name, Field: target, Clouds: []figure.Cloud{{Name: "samples", Points: x}}}
@@ -90,7 +90,7 @@ func (t *energyTarget) drawLine(ctx context.Context, r *run.Run, fit *energyFit)
 		x.Data[i] = float32(at[i])
 	}
 	energy, w := make([]float32, n), make([]float32, n)
-	if err := t.energy.Eval(x, energy, blas32.General{}); err != nil {
+	if err := t.Energy.Eval(x, energy, blas32.General{}); err != nil {
 		return err
 	}
 	if err := fit.density.Potential.Eval(x, w, blas32.General{}); err != nil {
@@ -138,7 +138,7 @@ func (t *energyTarget) frame() figure.Box {
 			held = append(held, i)
 		}
 	}
-	d := t.energy.Dim()
+	d := t.Energy.Dim()
 	x := batch.Gathered(t.grid.Centres(), held)
 	lo, hi := make([]float64, d), make([]float64, d)
 	for k := range d {

@@ -74,7 +74,7 @@ func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyOfConfig,
 // is finite, with both parts.
 func (t *energyTarget) residual(ctx context.Context, q density.Pushforward, x blas32.General) (sd float64, energy []float32, logq []float64, err error) {
 	energy = make([]float32, x.Rows)
-	if err := t.energy.Eval(x, energy, blas32.General{}); err != nil {
+	if err := t.Energy.Eval(x, energy, blas32.General{}); err != nil {
 		return 0, nil, nil, err
 	}
 	if logq, _, err = q.LogPDF(ctx, x); err != nil {
@@ -103,7 +103,7 @@ func (t *energyTarget) compare(ctx context.Context, r *run.Run, c *EnergyOfConfi
 		return err
 	}
 	// The baseline: as many chains as points, at as many evaluations as training.
-	walk, err := t.explore(ctx, c.Samples, int(r.Report.Metrics["energy_evaluations"]), random.New(c.Seed, "baseline", 0))
+	walk, err := t.Explore(ctx, c.Samples, int(r.Report.Metrics["energy_evaluations"]), random.New(c.Seed, "baseline", 0))
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (t *energyTarget) compare(ctx context.Context, r *run.Run, c *EnergyOfConfi
 		points blas32.General
 	}{
 		{r.Report.Metrics, "w2", fit.draw.Points}, {r.Report.Metrics, "w2_corrected", fit.corrected},
-		{r.Report.Floor, "w2", other}, {r.Report.Baseline, "w2", walk.points},
+		{r.Report.Floor, "w2", other}, {r.Report.Baseline, "w2", walk.Points},
 	} {
 		if v.into[v.name], err = setsW2(ctx, v.points, exact, c.Samples); err != nil {
 			return err
@@ -146,10 +146,10 @@ func setsW2(ctx context.Context, x, y blas32.General, n int) (float64, error) {
 func (t *energyTarget) divergence(ctx context.Context, q density.Pushforward) (float64, error) {
 	const negligible = 25 // below the largest log density
 	cells := 153
-	if t.energy.Dim() == 1 {
+	if t.Energy.Dim() == 1 {
 		cells = 1023
 	}
-	grid, err := data.NewQuadrature(t.energy, t.box, cells)
+	grid, err := data.NewQuadrature(t.Energy, t.Box, cells)
 	if err != nil {
 		return 0, err
 	}

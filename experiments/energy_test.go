@@ -12,10 +12,6 @@ import (
 	"cmf/data"
 	"cmf/experiments/config"
 	"cmf/experiments/run"
-	"cmf/solvers"
-	"cmf/solvers/batch"
-	"cmf/solvers/exact"
-	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -134,36 +130,6 @@ func TestEnergyWithHoles(t *testing.T) {
 	}
 	if len(r.Report.Notes) != 1 || !strings.Contains(r.Report.Notes[0], "not a number at") {
 		t.Errorf("notes %q", r.Report.Notes)
-	}
-}
-
-// In ten dimensions hardly a point of the box is in a mode: the start is tempered so
-// that it holds many points, low ones.
-func TestEnergyStart(t *testing.T) {
-	e := data.GaussianEnergy(exact.StandardGaussian(10))
-	target := &energyTarget{energy: e, box: e.Box}
-	const n = 512
-	x, err := target.start(n, random.New(1, "start", 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	distinct := map[float32]bool{}
-	var mean float64
-	for i := range n {
-		distinct[batch.Row(x, i)[0]] = true
-		for _, v := range batch.Row(x, i) {
-			mean += float64(v) * float64(v) / 2 / n
-		}
-	}
-	// A uniform point of the box has the mean energy 60.
-	if len(distinct) < n/16 || !(mean < 40) {
-		t.Errorf("%d distinct points of %d, of mean energy %.1f", len(distinct), n, mean)
-	}
-	_, err = (&energyTarget{energy: userEnergy(t, 2, func(mat.Vector) float64 { return math.NaN() }), box: solvers.Box{
-		Lower: []float64{0, 0}, Upper: []float64{1, 1},
-	}}).start(n, random.New(1, "start", 0))
-	if err == nil || !strings.Contains(err.Error(), "the energy in its box") {
-		t.Errorf("an energy that is nowhere a number: %v", err)
 	}
 }
 

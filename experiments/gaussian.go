@@ -178,7 +178,7 @@ func (c *GaussianConfig) learnEnergy(ctx context.Context, r *run.Run, shape laye
 		return nil, err
 	}
 	e := data.GaussianEnergy(law)
-	return (&energyTarget{energy: e, box: e.Box}).fit(ctx, r, &c.Core, fit.Problem{
+	return fit.Target{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
 		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Particles: c.Particles, Langevin: 2, Decay: .995,
 	})
 }

@@ -192,7 +192,7 @@ func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *run.Run, shape lay
 	if err != nil {
 		return nil, err
 	}
-	return (&energyTarget{energy: e, box: e.Box}).fit(ctx, r, &c.Core, fit.Problem{
+	return fit.Target{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
 		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Particles: c.Particles, Langevin: c.Langevin, Decay: .995,
 	})
 }

@@ -221,8 +221,11 @@ func TestFixedVariablesAndGroups(t *testing.T) {
 		_, err := Load(new(fixedConfig), nil, Variables(settings...), nil, io.Discard)
 		return err
 	}
-	if err := load("CMF_SOURCE=gibbs"); err == nil || !strings.Contains(err.Error(), "CMF_SOURCE=gibbs: it is always gibbs here") {
+	if err := load("CMF_SOURCE=gaussian"); err == nil || !strings.Contains(err.Error(), "CMF_SOURCE=gaussian: it is always gibbs here") {
 		t.Errorf("a variable that is fixed: %v", err)
+	}
+	if err := load("CMF_SOURCE=gibbs", "CMF_DATA_DIR=/data"); err != nil {
+		t.Errorf("a fixed variable at its value, and one for all commands: %v", err)
 	}
 	if err := load("CMF_LOW=3", "CMF_HIGH=2"); err == nil || err.Error() != "CMF_LOW=3: allowed are numbers up to CMF_HIGH, 2" {
 		t.Errorf("a group that refuses: %v", err)

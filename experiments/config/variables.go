@@ -48,19 +48,25 @@ func explained(err error, variable, value string) error {
 	return fmt.Errorf("%s=%s: %s", variable, value, wanted)
 }
 
-// checkNames refuses a variable that no field reads.
+// anywhere are variables of the computer rather than of a run, which users export once
+// for all commands: one that does not read them takes no notice.
+var anywhere = []string{Prefix + "_DATA_DIR"}
+
+// checkNames refuses a variable that no field reads, and one that is fixed here at
+// another value.
 func checkNames(env Environment, fields []field) error {
-	var known []string
+	known, read := []string{}, slices.Clone(anywhere)
 	for _, f := range fields {
-		if text, ok := env[f.name]; ok && f.fixed {
+		if text, ok := env[f.name]; ok && f.fixed && text != fmt.Sprint(f.value) {
 			return fmt.Errorf("%s=%s: it is always %v here, and not to be set", f.name, text, f.value)
 		}
 		if !f.fixed {
 			known = append(known, f.name)
 		}
+		read = append(read, f.name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if slices.Contains(known, name) {
+		if slices.Contains(read, name) {
 			continue
 		}
 		near, least := "", len(name)/3+1

@@ -71,7 +71,7 @@ func (p Page) Write(folder string) error {
 		Page
 		Time, Command string
 		Rows, Others  []tableRow
-		Figures       []picture
+		Figures       []Picture
 		Charts        []chart
 	}{Page: p, Command: Command(p.Report.Experiment, p.Settings)}
 	view.Time = time.Duration(p.Report.Seconds * float64(time.Second)).Round(time.Second).String()
@@ -86,7 +86,7 @@ func (p Page) Write(folder string) error {
 		}
 	}
 	for _, f := range p.Figures {
-		picture, err := newPicture(folder, f)
+		picture, err := NewPicture(folder, f)
 		if err != nil {
 			return fmt.Errorf("index.html: %w", err)
 		}
@@ -147,25 +147,26 @@ func ShownNumber(numbers Numbers, name string) string {
 	return strings.ReplaceAll(fmt.Sprintf("%.4g", v), "-", "−")
 }
 
-// picture is a figure inside the page; its size is half its pixels, which are
-// drawn at twice the resolution of a page.
-type picture struct {
+// Picture is a figure inside a page; its size is half its pixels, which are drawn at
+// twice the resolution of a page.
+type Picture struct {
 	Data          template.URL
 	Width, Height int
 	Caption       string
 }
 
-func newPicture(folder string, f Figure) (picture, error) {
+// NewPicture reads a figure of the folder.
+func NewPicture(folder string, f Figure) (Picture, error) {
 	file, err := os.ReadFile(filepath.Join(folder, f.File))
 	if err != nil {
-		return picture{}, err
+		return Picture{}, err
 	}
 	size, format, err := image.DecodeConfig(bytes.NewReader(file)) // png, or gif
 	if err != nil {
-		return picture{}, fmt.Errorf("figure %s: %w", f.File, err)
+		return Picture{}, fmt.Errorf("figure %s: %w", f.File, err)
 	}
 	data := template.URL("data:image/" + format + ";base64," + base64.StdEncoding.EncodeToString(file))
-	return picture{data, size.Width / 2, size.Height / 2, f.Caption}, nil
+	return Picture{data, size.Width / 2, size.Height / 2, f.Caption}, nil
 }
 
 // chart is a learning curve in the 300 × 100 units between the lines of the

@@ -189,4 +189,3 @@ func parted(cells []sweep.Cell) (scenes []figure.Scene, err error) {
 	}
 	return scenes, nil
 }
-

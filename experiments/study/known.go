@@ -8,7 +8,6 @@ import (
 	"context"
 
 	"cmf/data"
-	"cmf/experiments"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/metric"
@@ -25,7 +24,7 @@ import (
 // KnownConfig configures problems whose potential is known.
 type KnownConfig struct {
 	config.Core
-	Dim int `default:"2" desc:"dimension of the problem"`
+	Dim int `default:"2" range:"1..256" desc:"dimension of the problem"`
 }
 
 // Inverse learns a random potential w† back from samples of its measure
@@ -33,6 +32,7 @@ type KnownConfig struct {
 var Inverse = run.Definition[KnownConfig]{
 	Name: "inverse",
 	Presets: map[string]func(*KnownConfig){
+		"quick":   func(c *KnownConfig) { c.Steps = 200 },
 		"default": func(c *KnownConfig) { c.Steps, c.Hidden, c.LR = 1000, config.Widths{128}, 1e-2 },
 	},
 	Do: func(ctx context.Context, r *run.Run, c *KnownConfig) error {
@@ -54,7 +54,7 @@ var Inverse = run.Definition[KnownConfig]{
 		}
 		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*fit.Model, error) {
 			return fit.Fit(ctx, r, &c.Core, fit.Problem{
-				Potential: w, Start: layers.Start{Law: fit.StartLaw(c.Init, law), Share: .5, Fixed: .1}, Train: train,
+				Potential: w, Start: layers.Start{Law: law, Share: .5, Fixed: .1}, Train: train,
 				Particles: 4096, Tolerance: 1e-3, Decay: .995, Precondition: true,
 			})
 		})
@@ -66,6 +66,7 @@ var Inverse = run.Definition[KnownConfig]{
 var Product = run.Definition[KnownConfig]{
 	Name: "product",
 	Presets: map[string]func(*KnownConfig){
+		"quick":   func(c *KnownConfig) { c.Steps = 200 },
 		"default": func(c *KnownConfig) { c.Steps, c.Hidden, c.LR = 500, config.Widths{64, 64}, 1e-2 },
 	},
 	Do: func(ctx context.Context, r *run.Run, c *KnownConfig) error {
@@ -97,7 +98,7 @@ var Product = run.Definition[KnownConfig]{
 			return err
 		}
 		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*fit.Model, error) {
-			return (&experiments.EnergyTarget{Energy: e, Box: e.Box}).Fit(ctx, r, &c.Core, fit.Problem{
+			return fit.Target{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
 				Loss: "monge-ampere", Potential: w, Start: layers.Start{Share: .2, Fixed: .02}, Particles: 4096, Langevin: 2, Decay: .99,
 			})
 		})

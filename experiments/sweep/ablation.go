@@ -52,6 +52,10 @@ type Ablation struct {
 	// batch. nil for none at all.
 	Points func(set string) blas32.General
 
+	// Draw draws figures of one's own from all cells into the folder of the results, for
+	// the page; nil for none. It is called with what has finished, however much that is.
+	Draw func(folder string, cells []Cell) ([]report.Figure, error)
+
 	// Presets change a copy of the ablation, by name; Of has a preset of each.
 	Presets map[string]func(*Ablation)
 }
@@ -98,11 +102,16 @@ func (a Ablation) Settings(env config.Environment, args []string, out io.Writer)
 	return p.settings, nil
 }
 
-// Cell is one run of an ablation: its variant, its data, its seed and all its settings.
+// Cell is one run of an ablation: its variant, its data, its seed, its folder and all
+// its settings.
 type Cell struct {
 	Variant, Set string
 	Seed         uint64
+	Folder       string
 	Config       map[string]string
+
+	Report  *report.Report // nil until it has finished
+	Failure string         // why it has not; empty where it may still run
 }
 
 // Cells are the runs that Execute would make, in their order.
@@ -111,11 +120,7 @@ func (a Ablation) Cells(env config.Environment, args []string, out io.Writer) ([
 	if err != nil {
 		return nil, err
 	}
-	cells := make([]Cell, len(p.cells))
-	for i, c := range p.cells {
-		cells[i] = Cell{c.Variant, c.Set, c.Seed, c.config}
-	}
-	return cells, nil
+	return p.list(), nil
 }
 
 // Execute runs the cells that are not finished yet and writes the tables.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"html/template"
 	"image"
 	"image/color"
@@ -45,11 +46,15 @@ func (p *plan) writePage(r *report.Report, tables []table) error {
 		Lead                            leadTable
 		Others                          []table
 		OfName, Time, Command, Shared   string
+		Figures                         []report.Picture
 		Cells, Finished, Failed, AtOnce int
 	}{
 		Ablation: p.Ablation, Report: r, Lead: g, Others: tables[1:],
 		OfName: p.Of.Command(), Command: report.Command(p.Name, p.settings), Shared: p.Base.String(),
 		Cells: len(p.cells), Failed: len(r.Notes), AtOnce: p.parallel,
+	}
+	if view.Figures, err = p.draw(); err != nil {
+		return err
 	}
 	total := 0.0
 	for _, c := range p.cells {
@@ -60,6 +65,25 @@ func (p *plan) writePage(r *report.Report, tables []table) error {
 	}
 	view.Time = time.Duration(total * float64(time.Second)).Round(time.Second).String()
 	return file.Write(filepath.Join(p.folder, "index.html"), func(w io.Writer) error { return ablationTemplate.Execute(w, view) })
+}
+
+// draw draws the figures of the ablation's own.
+func (p *plan) draw() (pictures []report.Picture, err error) {
+	if p.Draw == nil {
+		return nil, nil
+	}
+	figures, err := p.Draw(p.folder, p.list())
+	if err != nil {
+		return nil, fmt.Errorf("its figures: %w", err)
+	}
+	for _, f := range figures {
+		picture, err := report.NewPicture(p.folder, f)
+		if err != nil {
+			return nil, err
+		}
+		pictures = append(pictures, picture)
+	}
+	return pictures, nil
 }
 
 // newLeadTable draws the points that the first finished seed of each variant has

@@ -132,3 +132,12 @@ func fileName(name string) string {
 		return '-'
 	}, name), ".")
 }
+
+// list are the cells as others see them.
+func (p *plan) list() []Cell {
+	cells := make([]Cell, len(p.cells))
+	for i, c := range p.cells {
+		cells[i] = Cell{Variant: c.Variant, Set: c.Set, Seed: c.Seed, Folder: c.folder, Config: c.config, Report: c.report, Failure: c.failure}
+	}
+	return cells
+}

@@ -16,11 +16,11 @@ var order = []string{
 	"graph/blas",
 	"graph/op",
 	"graph",
-	"experiments/internal/exptest",
 	"solvers/batch solvers/order solvers/random",
 	"solvers/potential",
 	"solvers/...",
 	"solvers",
+	"experiments/internal/exptest",
 	"data/units data/images",
 	"data",
 	"layers",
@@ -33,6 +33,7 @@ var order = []string{
 	"experiments/sweep experiments/picture",
 	"experiments/picture/inpaint experiments/internal/...",
 	"experiments",
+	"experiments/study",
 }
 
 // rank is the line of order that a package is on, and whether it may import others

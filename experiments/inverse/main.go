@@ -1,0 +1,9 @@
+// Command inverse learns random potentials back at rising budgets; -h lists its variables.
+package main
+
+import (
+	"cmf/experiments/study"
+	"cmf/experiments/sweep"
+)
+
+func main() { sweep.MainAblation(study.InverseBudgets) }
