@@ -23,7 +23,7 @@ var InverseBudgets = sweep.Ablation{
 		return drawBudgets(folder, "inverse.png", axes, cells, "The error of the learned map, mean over seeds, against the budget.")
 	},
 	Presets: map[string]func(*sweep.Ablation){
-		"quick": func(a *sweep.Ablation) { a.Variants, a.Sets, a.Seeds = budgets(50, 200), []string{"2"}, 1 },
+		"quick": func(a *sweep.Ablation) { a.Variants, a.Sets, a.Seeds = a.Variants[:2], a.Sets[:1], 1 },
 	},
 }
 
@@ -31,7 +31,7 @@ var InverseBudgets = sweep.Ablation{
 // budgets and dimensions.
 var ProductBudgets = sweep.Ablation{
 	Name: "product", Of: Product,
-	Variants: budgets(500, 4000),
+	Variants: budgets(250, 1000, 4000),
 	Sets:     []string{"2", "4", "8"}, Over: "DIM",
 	Baseline: "Gaussian with the same moments",
 	Metrics:  uvpAndTime,
@@ -40,7 +40,7 @@ var ProductBudgets = sweep.Ablation{
 		return drawBudgets(folder, "product.png", axes, cells, "The error of the map learned from the energy, mean over seeds, against the budget.")
 	},
 	Presets: map[string]func(*sweep.Ablation){
-		"quick": func(a *sweep.Ablation) { a.Variants, a.Sets, a.Seeds = budgets(50, 200), []string{"2"}, 1 },
+		"quick": func(a *sweep.Ablation) { a.Variants, a.Sets, a.Seeds = a.Variants[:2], a.Sets[:1], 1 },
 	},
 }
 
