@@ -297,3 +297,20 @@ func TestFiguresNeedTheirFolder(t *testing.T) {
 		t.Error("a missing folder: no error")
 	}
 }
+
+// A logarithmic axis has at least two labels, however little of a decade it spans.
+func TestLogTicksAreLabelled(t *testing.T) {
+	for want, span := range map[string][2]float64{
+		"0.01 0.1 1 10": {.01, 10}, "200 500 1000": {200, 1000}, "0.02 0.05": {.015, .06}, "1 2": {.9, 3}, "1e-05 0.0001": {1e-5, 1e-4},
+	} {
+		var labels []string
+		for _, tick := range (logTicks{}).Ticks(span[0], span[1]) {
+			if tick.Label != "" {
+				labels = append(labels, tick.Label)
+			}
+		}
+		if got := strings.Join(labels, " "); got != want {
+			t.Errorf("labels from %g to %g are %q, want %q", span[0], span[1], got, want)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"image/color"
 	"io"
+	"math"
+	"strconv"
 	"strings"
 
 	"cmf/data/file"
@@ -143,7 +145,7 @@ func NewPlot(axes Axes) *plot.Plot {
 		a.axis.LineStyle, a.axis.Tick.LineStyle = Stroke(ink, .5), Stroke(ink, .5)
 		a.axis.Tick.Length, a.axis.Padding, a.axis.Tick.Marker = 3, 0, plainTicks{}
 		if a.log {
-			a.axis.Scale, a.axis.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+			a.axis.Scale, a.axis.Tick.Marker = plot.LogScale{}, logTicks{}
 		}
 	}
 	return p
@@ -175,4 +177,26 @@ func NewLegend() plot.Legend {
 	l.Top, l.Left, l.ThumbnailWidth, l.Padding = true, true, 16, 3
 	l.TextStyle.Font, l.TextStyle.Color = sans(9.5), ink
 	return l
+}
+
+// logTicks mark 1 to 9 times powers of ten. They label the powers, and where fewer than
+// two of these are in sight, 2 and 5 times powers too.
+type logTicks struct{}
+
+func (logTicks) Ticks(low, high float64) (ticks []plot.Tick) {
+	const slack = 1e-9 // of a power that is an end of the axis
+	from, to := int(math.Floor(math.Log10(low)+slack)), int(math.Ceil(math.Log10(high)-slack))
+	powers := int(math.Floor(math.Log10(high)+slack)) - int(math.Ceil(math.Log10(low)-slack)) + 1
+	for k := from; k <= to; k++ {
+		for digit := 1; digit <= 9; digit++ {
+			t := plot.Tick{Value: float64(digit) * math.Pow10(k)}
+			if digit == 1 || powers < 2 && (digit == 2 || digit == 5) {
+				t.Label = strconv.FormatFloat(t.Value, 'g', -1, 32)
+			}
+			if t.Value >= low*(1-slack) && t.Value <= high*(1+slack) {
+				ticks = append(ticks, t)
+			}
+		}
+	}
+	return ticks
 }
