@@ -112,9 +112,14 @@ func drawBridges(folder string, cells []sweep.Cell) (drawn []report.Figure, err 
 	return append(drawn, report.Figure{File: "bridges_points.png", Caption: "Generated points on and off the support, at the smallest and the largest budget."}), nil
 }
 
-// panel is the mass off the support along an axis, a line for each set.
+// panel is the mass off the support along an axis, a line for each set. The first panel
+// of a row is named: it has the label of all and fills the legend.
 func (a axis) panel(sets []string, off map[string]map[string]float64, legend *plot.Legend, named bool) (*plot.Plot, error) {
-	p := figure.NewPlot(figure.Axes{X: a.name, Y: "share off the support", LogX: true, LogY: true})
+	axes := figure.Axes{X: a.name, LogX: true, LogY: true}
+	if named {
+		axes.Y = "share off the support"
+	}
+	p := figure.NewPlot(axes)
 	p.Y.Tick.Marker = plot.ConstantTicks{{Value: .01, Label: "0.01"}, {Value: .02, Label: "0.02"}, {Value: .05, Label: "0.05"}, {Value: .1, Label: "0.1"}, {Value: .2, Label: "0.2"}}
 	p.Add(figure.NewGrid())
 	var ticks plot.ConstantTicks
