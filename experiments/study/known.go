@@ -1,7 +1,8 @@
 // Package study holds experiments on the method itself: how well it finds a potential
-// that is known, what makes bridges between parts of the data thin, and where learning
-// ends in a message instead of a model. Each study is a sweep: its cells are runs of an
-// experiment, and its figure is drawn from all of them.
+// that is known, what makes bridges between parts of the data thin, where learning ends
+// in a message instead of a model, and whether runs that are killed go on to the same
+// bits. But for the last, a study is a sweep: its cells are runs of an experiment, and
+// its figure is drawn from all of them.
 package study
 
 import (
