@@ -29,7 +29,7 @@ func TestSinkhornTendsToTheAssignment(t *testing.T) {
 		if c.Status != potential.Converged || excess < -1e-3*best || excess > last {
 			t.Errorf("ε = %g: %v, cost %g over the assignment's, before %g", c.Epsilon, c.Status, excess, last)
 		}
-		// n log n bounds the entropy that ε can buy.
+		// The entropy can change the cost by at most ε·log n for each unit of mass.
 		if gap := c.Dual - best; gap < 0 || gap > c.Epsilon*math.Log(n)+1e-3*best {
 			t.Errorf("ε = %g: OT is %g over the assignment's", c.Epsilon, gap)
 		}
@@ -71,8 +71,8 @@ func TestSinkhornSatisfiesItsConditions(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		// With few points, two ways to split the mass may differ by what e^{−c/ε} of
-		// a small ε lets through; there it is enough to say so.
+		// With few points, two ways to split the mass may differ by as little as a small ε
+		// lets through, e^{−c/ε}; then it is enough that the status says so.
 		if c.Status == potential.Converged && c.MarginalError > 2e-5 || c.Status != potential.Converged && p.epsilon > .3 {
 			r.Fatalf("%v, marginal error %g after %d iterations", c.Status, c.MarginalError, c.Iterations)
 		}
