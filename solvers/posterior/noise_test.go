@@ -302,7 +302,7 @@ func TestInpaintingRefusesWrongShapes(t *testing.T) {
 			return u.Eval(batch.New(3, 6), value, blas32.General{})
 		}(),
 		"0 coordinates observed": func() error { _, err := p.law.Given(none); return err }(),
-		"5 marks":                func() error { _, err := p.law.Given(none[:5]); return err }(),
+		"observed has 5 entries": func() error { _, err := p.law.Given(none[:5]); return err }(),
 		"4 columns": func() error {
 			c, err := p.law.Given(p.mask)
 			if err != nil {

@@ -234,11 +234,11 @@ func TestSinkhornRefuses(t *testing.T) {
 		"the sum must be finite": func() (*Coupling, error) {
 			return new(Sinkhorn).Solve(cost, []float64{math.MaxFloat64, math.MaxFloat64}, nil)
 		},
-		"ε is -1":              func() (*Coupling, error) { return (&Sinkhorn{Epsilon: -1}).Solve(cost, nil, nil) },
-		"tolerance is 2":       func() (*Coupling, error) { return (&Sinkhorn{Tolerance: 2}).Solve(cost, nil, nil) },
-		"limit is -1":          func() (*Coupling, error) { return (&Sinkhorn{MaxIterations: -1}).Solve(cost, nil, nil) },
-		"widths must agree":    func() (*Coupling, error) { return new(Sinkhorn).Plan(batch.New(2, 2), batch.New(2, 3)) },
-		"neither may be empty": func() (*Coupling, error) { return new(Sinkhorn).Plan(batch.New(0, 2), batch.New(2, 2)) },
+		"ε is -1":                   func() (*Coupling, error) { return (&Sinkhorn{Epsilon: -1}).Solve(cost, nil, nil) },
+		"tolerance is 2":            func() (*Coupling, error) { return (&Sinkhorn{Tolerance: 2}).Solve(cost, nil, nil) },
+		"limit of iterations is -1": func() (*Coupling, error) { return (&Sinkhorn{MaxIterations: -1}).Solve(cost, nil, nil) },
+		"widths must agree":         func() (*Coupling, error) { return new(Sinkhorn).Plan(batch.New(2, 2), batch.New(2, 3)) },
+		"neither may be empty":      func() (*Coupling, error) { return new(Sinkhorn).Plan(batch.New(0, 2), batch.New(2, 2)) },
 		"do not go into shape": func() (*Coupling, error) {
 			return new(Sinkhorn).Barycentres(batch.New(2, 2), batch.New(3, 2), batch.New(4, 2))
 		},
