@@ -65,8 +65,8 @@ func (l *lineSearch) advance(t trial) bool {
 	return false
 }
 
-// secant is the zero of the chord of the slope over the bracket. While there is no hi, it
-// lies beyond lo. It is kept within sensible reach.
+// secant is the zero of the chord of the slope: over the bracket, or extrapolated beyond lo
+// while there is no hi. It is kept within sensible reach.
 func (l *lineSearch) secant() float64 {
 	if math.IsInf(l.hi, 1) {
 		grown := l.lo / (1 - l.atLo)

@@ -165,7 +165,7 @@ func TestGaussianIdentities(t *testing.T) {
 					t.Errorf("d = %d: the Gibbs factor of %s is off by %g", d, name, gap)
 				}
 			}
-			// The covariance of the push-forward is (AB)Aᵀ, for the map's matrix A and the Gibbs factor's covariance B.
+			// A push-forward has covariance (AB)Aᵀ, for the map's matrix A and the Gibbs factor's covariance B.
 			cov := g.Power(1)
 			pushed := push(w.Gibbs().Power(1), w.matrix(-1))
 			if !mat.EqualApprox(pushed, cov, tol) {
