@@ -29,8 +29,8 @@ type axis struct {
 }
 
 var bridgeAxes = []axis{
-	{"width of 2 layers", "HIDDEN", []float64{8, 16, 32, 64, 128}, func(v float64) string { return number(v) + "," + number(v) }},
-	{"depth at width 64", "HIDDEN", []float64{1, 2, 3, 4}, func(v float64) string { return strings.Repeat("64,", int(v)-1) + "64" }},
+	{"width, of 2 layers", "HIDDEN", []float64{8, 16, 32, 64, 128}, func(v float64) string { return number(v) + "," + number(v) }},
+	{"depth, of width 64", "HIDDEN", []float64{1, 2, 3, 4}, func(v float64) string { return strings.Repeat("64,", int(v)-1) + "64" }},
 	{"sharpness of first hinges", "SPREAD", []float64{3, 10, 30, 100}, number},
 	{"iterations", "STEPS", []float64{250, 500, 1000, 2000, 4000}, number},
 }
