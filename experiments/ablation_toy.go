@@ -9,8 +9,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// ToyAblation exchanges the parts of CMFGen one at a time, on sets of points in
-// the plane.
+// ToyAblation exchanges the parts of CMFGen one at a time, on sets of points in the plane.
 var ToyAblation = sweep.Ablation{
 	Of: Toy2D,
 	Variants: []sweep.Variant{
@@ -50,7 +49,7 @@ var ToyAblation = sweep.Ablation{
 	},
 }
 
-// toyPoints are points of a named set, for its picture; none for a file's.
+// toyPoints are points of a named set for its picture, or none if the set is a file.
 func toyPoints(set string) blas32.General {
 	s, err := data.Toy(set)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"cmf/losses"
 )
 
-// Every cell of the ablation is a run of toy2d on its set, with a loss that reads.
+// Every cell of the ablation is a run of toy2d on its set, with a loss that can be read.
 func TestToyAblationIsWellFormed(t *testing.T) {
 	for _, preset := range []string{"quick", "default", "paper"} {
 		cells, err := ToyAblation.Cells(config.Variables("CMF_PRESET="+preset, "CMF_OUT="+t.TempDir()), nil, io.Discard)

@@ -28,8 +28,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Whatever is wrong with variables and files is told before anything is learned, as
-// the table testdata/bad_inputs.md has it.
+// Any error in variables and files is reported before anything is learned. The messages are
+// in the table testdata/bad_inputs.md.
 func TestBadInputs(t *testing.T) {
 	source, err := os.Getwd()
 	if err != nil {
@@ -57,7 +57,7 @@ func badSettings() []inputs.Bad {
 		bad(Gaussian, "a fraction of steps", "STEPS=1.5", nil),
 		bad(Gaussian, "a negative seed", "SEED=-1", nil),
 		bad(Gaussian, "a learning rate of 0", "LR=0", nil),
-		bad(Gaussian, "a learning rate that is no number", "LR=NaN", nil),
+		bad(Gaussian, "a learning rate that is not a number", "LR=NaN", nil),
 		bad(Gaussian, "a learning rate without bounds", "LR=1e300", nil),
 		bad(Gaussian, "an immense batch", "BATCH=1000000000000", nil),
 		bad(Gaussian, "an immense layer", "HIDDEN=64,1000000000", nil),
@@ -68,7 +68,7 @@ func badSettings() []inputs.Bad {
 		bad(Gaussian, "minutes that overflow", "MINUTES=1e12", nil),
 		bad(Gaussian, "too many threads", "THREADS=1000000", nil),
 		bad(Gaussian, "an unknown loss", "LOSS=dul", nil),
-		bad(Gaussian, "a factor that is no number", "LOSS=dual+x*pairs", nil),
+		bad(Gaussian, "a factor that is not a number", "LOSS=dual+x*pairs", nil),
 		bad(Gaussian, "a negative factor", "LOSS=dual+-1*pairs", nil),
 		bad(Gaussian, "a term twice", "LOSS=dual+dual", nil),
 		bad(Gaussian, "a term of energies for samples", "LOSS=monge-ampere", nil),
@@ -86,7 +86,7 @@ func badSettings() []inputs.Bad {
 		bad(Mixture1D, "a deviation next to 0", "MIXTURE=1,0,1e-300", nil),
 		bad(Mixture1D, "weights of 0", "MIXTURE=0,0,1", nil),
 		bad(Mixture1D, "an empty list", "AT=", nil),
-		bad(Mixture1D, "a source that energies have not", "SOURCE=gaussian", nil),
+		bad(Mixture1D, "a source that an energy does not have", "SOURCE=gaussian", nil),
 		bad(Energy, "an unknown energy", "ENERGY=moons", nil),
 		bad(Energy, "a loss of samples for an energy", "LOSS=dual", nil),
 		bad(Energy, "components of two dimensions", "MIXTURE=1,0,0,1;1,0,1", nil),
@@ -114,7 +114,7 @@ func arrayFile(dtype, fortran, shape string, body []byte) []byte {
 	return append(append(file, header...), body...)
 }
 
-// pointsFile is an array file of the values of at.
+// pointsFile is an array file with the values of at.
 func pointsFile(n, d int, at func(i, j int) float32) []byte {
 	var body []byte
 	for i := range n {
@@ -199,7 +199,7 @@ func badTables() []inputs.Bad {
 	}
 	return []inputs.Bad{
 		of("an empty table", ""),
-		of("a table of its header", "x,y\n"),
+		of("a table with only a header", "x,y\n"),
 		of("a row of more columns", "x,y\n"+lines(300, but(9, "1,2,3"))),
 		of("a word", "x,y\n"+lines(300, but(9, "1,two"))),
 		of("an empty cell", "x,y\n"+lines(300, but(9, "1,"))),
@@ -209,7 +209,7 @@ func badTables() []inputs.Bad {
 		of("decimal commas", "x;y\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,5;%d,5", i, i) })),
 		of("an open quote", "x,y\n"+lines(300, but(9, `"1,2`))),
 		of("an immense line", "x,y\n1,"+strings.Repeat("2", 17<<20)),
-		of("zeros and bytes", "\x00\x01\x02\n\x00"),
+		of("zeros and other bytes", "\x00\x01\x02\n\x00"),
 		of("a constant column", "x,y\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,4", i) })),
 		of("small steps about a large number", "x\n"+lines(300, func(i int) string { return fmt.Sprint(1e7 + float64(i%3)) })),
 		of("two names for three columns", "x,y\n"+lines(300, func(i int) string { return good(i) + ",1" })),
@@ -309,7 +309,7 @@ func badArchives(t *testing.T) []inputs.Bad {
 		of("an entry that climbs out", archive(tar.Header{Name: "../../../outside.png", Typeflag: tar.TypeReg})),
 		of("an entry at the root", archive(tar.Header{Name: "/outside.png", Typeflag: tar.TypeReg})),
 		of("links only", archive(tar.Header{Name: "a.png", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, tar.Header{Name: "b.png", Typeflag: tar.TypeLink, Linkname: "../outside"})),
-		bad(Cartoon, "another archive than was downloaded", "DATA_DIR=data PRESET=quick", map[string][]byte{
+		bad(Cartoon, "an archive other than the downloaded one", "DATA_DIR=data PRESET=quick", map[string][]byte{
 			"data/cartoon/cartoonset10k.tgz": whole, "data/cartoon/cartoonset10k.tgz.sha256": []byte("0123  cartoonset10k.tgz\n"),
 		}),
 	}
@@ -361,7 +361,7 @@ func badCheckpoints(t *testing.T) []inputs.Bad {
 		bad(Generate, "a device for a checkpoint", "CHECKPOINT=/dev/zero", nil),
 		of("text for a checkpoint", []byte("no checkpoint")),
 		of("a cut checkpoint", whole[:len(whole)-100]),
-		of("a checkpoint of no experiment", changed(func(c *graph.Checkpoint) { clear(c.Texts) })),
+		of("a checkpoint that is not of an experiment", changed(func(c *graph.Checkpoint) { clear(c.Texts) })),
 		of("NaN in a weight", changed(func(c *graph.Checkpoint) { c.Tensors["weight.layer0.skip"].F32[0] = float32(math.NaN()) })),
 		of("another network", architecture(`{"Dim":2,"Hidden":[4,5]}`)),
 		of("an immense network", architecture(`{"Dim":2,"Hidden":[4,1000000000],"Full":true}`)),
@@ -369,7 +369,7 @@ func badCheckpoints(t *testing.T) []inputs.Bad {
 		bad(Generate, "points of another dimension", "CHECKPOINT=model POINTS=three.npy COUNT=0", map[string][]byte{"model": whole, "three.npy": three}),
 		bad(Generate, "an absent file of points", "CHECKPOINT=model POINTS=absent.csv COUNT=0", map[string][]byte{"model": whole}),
 		bad(Generate, "more points than allowed", "CHECKPOINT=model COUNT=1000000000000", map[string][]byte{"model": whole}),
-		bad(Inpaint, "a checkpoint of no digits", "CHECKPOINT=model", map[string][]byte{"model": whole}),
+		bad(Inpaint, "a checkpoint that is not of digits", "CHECKPOINT=model", map[string][]byte{"model": whole}),
 		bad(Inpaint, "a checkpoint to use and one to go on from", "CHECKPOINT=model RESUME=model", map[string][]byte{"model": whole}),
 		resumed("a run with another network", "BATCH=16 HIDDEN=4,5", whole),
 		resumed("a run with another batch", "BATCH=32 HIDDEN=4,4", whole),

@@ -28,12 +28,12 @@ type CartoonConfig struct {
 	picture.Model
 	config.Generation
 	Side       int `default:"32" range:"8..64" desc:"height and width of a picture in pixels"`
-	Components int `default:"256" range:"2..3072" desc:"principal directions in which the potential is a network; it is a quadratic in all others"`
-	Pictures   int `default:"10000" range:"1000..100000" desc:"pictures to read or, for the stand-in, to draw; a tenth is held out"`
-	Samples    int `default:"1000" range:"64..10000" desc:"pictures to generate and to judge by"`
+	Components int `default:"256" range:"2..3072" desc:"principal directions in which the potential is a network; in all others it is a quadratic"`
+	Pictures   int `default:"10000" range:"1000..100000" desc:"pictures to read, or to draw for the stand-in; a tenth is held out"`
+	Samples    int `default:"1000" range:"64..10000" desc:"pictures to generate and to judge"`
 }
 
-// Validate checks the loss, and that there are pictures enough.
+// Validate checks the loss, and that there are enough pictures.
 func (c *CartoonConfig) Validate() error {
 	if most := min(3*c.Side*c.Side, c.Pictures) / 4; c.Components > most {
 		return fmt.Errorf("CMF_COMPONENTS=%d: allowed are 2 to %d, a quarter of the dimension 3·CMF_SIDE² and of CMF_PICTURES", c.Components, most)
@@ -54,8 +54,8 @@ var Cartoon = run.Definition[CartoonConfig]{
 			c.Steps, c.Hidden, c.Components, c.Pictures, c.Samples, c.Mixing = 1500, config.Widths{64}, 128, 4000, 400, 400
 		},
 		"default": func(c *CartoonConfig) {
-			// Every hinge adds curvature along the leading directions, where the quadratic
-			// soon is 0 and cannot take it back: with 1024 faces vary too little.
+			// Every hinge adds curvature along the leading directions. There the quadratic is
+			// soon 0 and cannot take it back: with 1024 hinges faces vary too little.
 			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, config.Widths{64}, 1e-2, conjugate.ByLBFGS
 			c.Alpha, c.Share, c.Mixing = .05, .95, 1000
 		},
@@ -88,7 +88,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err != nil {
 		return err
 	}
-	potential.Root.Rate = .4 // the leading variances settle late
+	potential.Root.Rate = .4 // the leading variances converge late
 	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential:    potential,
 		Start:        layers.Start{Law: law, Share: c.Share, Fixed: .1, Spread: 6, Directions: u.directions},
@@ -138,18 +138,18 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	return picture.NoiseStudy{Gibbs: noise, Data: u.train, Pixels: u.Pictures, Tiles: picture.CartoonTiles(set.Side), Seed: c.Seed}.Report(ctx, r)
 }
 
-// loadCartoons reads the Cartoon Set or draws the stand-in, and says which.
+// loadCartoons reads the Cartoon Set or draws the stand-in, and notes which.
 func loadCartoons(ctx context.Context, r *run.Run, c *CartoonConfig) (*images.Pictures, error) {
 	set, err := images.Cartoons(ctx, images.CartoonOptions{
 		Dir: c.DataDir, Side: c.Side, Limit: c.Pictures, Offline: c.Preset == "quick", Log: r.Progress.Log,
 	})
 	switch {
 	case errors.Is(err, images.ErrNoCartoons):
-		r.Note("The Cartoon Set is not at hand: this run uses the built-in stand-in, faces drawn by the program. Its numbers are not those of the Cartoon Set. (%v)", err)
+		r.Note("The Cartoon Set is not available: this run uses the built-in stand-in, faces drawn by the program. Its numbers are not those of the Cartoon Set. (%v)", err)
 	case err != nil:
 		return nil, fmt.Errorf("CMF_DATA_DIR=%s: %w", c.DataDir, err)
 	case set.Train.Rows+set.Test.Rows < fewestCartoons || set.Test.Rows < c.Samples:
-		r.Note("The folder of the Cartoon Set holds only %d pictures, and %d are needed: this run uses the built-in stand-in, faces drawn by the program. Its numbers are not those of the Cartoon Set.",
+		r.Note("The folder of the Cartoon Set holds only %d pictures, but %d are needed: this run uses the built-in stand-in, faces drawn by the program. Its numbers are not those of the Cartoon Set.",
 			set.Train.Rows+set.Test.Rows, max(fewestCartoons, 10*c.Samples))
 		set = nil
 	}
@@ -161,14 +161,14 @@ func loadCartoons(ctx context.Context, r *run.Run, c *CartoonConfig) (*images.Pi
 	return set, nil
 }
 
-// cartoonUnits are pictures in a model's units: logits about their mean, turned to
-// principal directions.
+// cartoonUnits are pictures in a model's units: logits relative to their mean, in principal
+// coordinates.
 type cartoonUnits struct {
 	*units.Principal
 	side    int            // of a picture
-	train   blas32.General // logits less their mean, (n, d)
+	train   blas32.General // logits minus their mean, (n, d)
 	leading blas32.General // principal coordinates of train that the network learns, (n, k)
-	share   float64        // of the variance that they hold
+	share   float64        // share of the variance in the leading coordinates
 }
 
 func newCartoonUnits(set *images.Pictures, c *CartoonConfig) (*cartoonUnits, error) {
@@ -177,7 +177,7 @@ func newCartoonUnits(set *images.Pictures, c *CartoonConfig) (*cartoonUnits, err
 		return nil, err
 	}
 	var err error
-	// As many more directions keep their own variance in the closed form.
+	// Equally many further directions keep their own variance in the closed form.
 	if u.Principal, err = units.NewPrincipal(u.train, 2*c.Components, random.New(c.Seed, "principal directions", 0)); err != nil {
 		return nil, err
 	}
@@ -191,8 +191,8 @@ func newCartoonUnits(set *images.Pictures, c *CartoonConfig) (*cartoonUnits, err
 	return u, nil
 }
 
-// gaussian draws the Gaussian fit of all d centred logits: normal combinations of
-// the training pictures have exactly their covariance.
+// gaussian draws from the Gaussian fit of all d centred logits: random normal combinations
+// of the training pictures have exactly their covariance.
 func (u *cartoonUnits) gaussian(n int, rng *random.Stream) blas32.General {
 	m := u.train.Rows
 	weights, out := batch.New(n, m), batch.New(n, u.train.Cols)
@@ -201,8 +201,8 @@ func (u *cartoonUnits) gaussian(n int, rng *random.Stream) blas32.General {
 	return out
 }
 
-// directions directs hinges along principal directions, coloured patches,
-// differences of two pictures, and at random.
+// directions gives hinges the directions of principal components, coloured patches and
+// differences of two pictures, and random ones.
 func (u *cartoonUnits) directions(b blas32.General, _ int, rng *random.Stream) {
 	k, area := u.leading.Cols, u.side*u.side
 	v, patches := make([]float32, k), batch.New(1, 3*area)

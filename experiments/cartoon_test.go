@@ -16,7 +16,7 @@ import (
 	"cmf/solvers/random"
 )
 
-// Without the Cartoon Set the stand-in is used, and said so; every output is there.
+// Without the Cartoon Set the stand-in is used and the run says so; every output is there.
 func TestCartoonOnStandIn(t *testing.T) {
 	env := seconds(t, "CMF_SIDE=12", "CMF_COMPONENTS=24", "CMF_PICTURES=1000", "CMF_STEPS=60", "CMF_SAMPLES=64", "CMF_MIXING=20")
 	var log bytes.Buffer
@@ -55,7 +55,7 @@ func TestCartoonOnStandIn(t *testing.T) {
 	checkSavedCartoons(t, out)
 }
 
-// checkSavedCartoons holds a checkpoint to what the run left: its own draw gives the
+// checkSavedCartoons compares a checkpoint with what the run left: its own draw gives the
 // same pictures, and they have densities.
 func checkSavedCartoons(t *testing.T, folder string) {
 	t.Helper()
@@ -80,7 +80,7 @@ func checkSavedCartoons(t *testing.T, folder string) {
 			t.Fatalf("value %d of the pictures is %g, in the run it was %g", k, v, saved.Data[k])
 		}
 	}
-	near := batch.New(8, draw.Points.Cols) // about the mean no pixel is cut to [0, 1]
+	near := batch.New(8, draw.Points.Cols) // near the mean no pixel is cut to [0, 1]
 	for k := range near.Data {
 		near.Data[k] = draw.Points.Data[k] / 20
 	}
@@ -121,7 +121,7 @@ func TestCartoonBadInput(t *testing.T) {
 	}
 }
 
-// Normal combinations of the pictures have their covariance.
+// Random normal combinations of the pictures have the pictures' covariance.
 func TestGaussianOfPictures(t *testing.T) {
 	independent, mix, x := batch.New(500, 12), batch.New(12, 12), batch.New(500, 12)
 	random.New(1, "independent", 0).Normals(independent.Data)

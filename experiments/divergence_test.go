@@ -40,8 +40,8 @@ func (nowhere) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.K
 	return s.Log(s.Affine(-1, s.Mean(s.Square(w.Value(s, batch(solvers.BatchData)))), -1))
 }
 
-// A run that diverges says what to change, in its report too, and leaves its last
-// good weights, from which a run with other settings goes on.
+// A run that diverges says what to change, also in its report. It leaves its last good
+// weights, from which a run with other settings can go on.
 func TestDivergedRun(t *testing.T) {
 	ends := func(run func() (*run.Run, error), folder string, kind error, variable string) string {
 		t.Helper()

@@ -17,7 +17,7 @@ import (
 type EnergyConfig struct {
 	EnergyOfConfig
 	Energy  string `default:"two-moons" desc:"energy to learn: gaussian, two-gaussians, 8gaussians, banana, wave, two-moons, himmelblau or muller-brown"`
-	Mixture string `desc:"mixture of normals to learn instead, in any dimension: weight,coordinates of the mean,deviation of each component, separated by semicolons"`
+	Mixture string `desc:"mixture of normals to learn instead, in any dimension: weight,coordinates of the mean,standard deviation of each component, separated by semicolons"`
 }
 
 // Validate checks the energy.
@@ -26,24 +26,24 @@ func (c *EnergyConfig) Validate() error {
 	return err
 }
 
-// EnergyOfConfig configures how an energy of any kind is learned and judged.
+// EnergyOfConfig configures how any energy is learned and judged.
 type EnergyOfConfig struct {
 	config.Core
 	config.Bank
-	Own     float64 `default:"1" desc:"share of a batch that the model draws, in any unit"`
-	Walk    float64 `default:"1" desc:"share of a batch that walkers on the energy give, in any unit"`
-	Spread  float64 `default:"0.25" desc:"share of a batch spread evenly over the box of the energy, in any unit"`
-	Chain   int     `default:"300" range:"20..100000" desc:"Langevin steps of the chains that generate"`
-	Samples int     `default:"2048" range:"64..16384" desc:"points in a set, by which exact distances judge"`
+	Own     float64 `default:"1" desc:"share of a batch drawn from the model, in any unit"`
+	Walk    float64 `default:"1" desc:"share of a batch from walkers on the energy, in any unit"`
+	Spread  float64 `default:"0.25" desc:"share of a batch drawn uniformly from the box of the energy, in any unit"`
+	Chain   int     `default:"300" range:"20..100000" desc:"Langevin steps of the chains that generate points"`
+	Samples int     `default:"2048" range:"64..16384" desc:"points in each set, between which exact distances are computed"`
 	Sets    int     `default:"4" range:"1..100" desc:"sets of points to generate"`
 }
 
-// Fixed is the source: an energy is learned with the Gibbs factor.
+// Fixed names the source: an energy is always learned with the Gibbs factor.
 func (c *EnergyOfConfig) Fixed() []string { return []string{"CMF_SOURCE"} }
 
 // Validate checks the shares and the loss.
 func (c *EnergyOfConfig) Validate() error {
-	// The solver takes shares of 0 for its own choice; here they are a mistake.
+	// The solver would replace shares of 0 by its own choice; here they are an error.
 	_, _, _, err := c.shares().Split(c.Batch)
 	if err == nil && c.shares() == (solvers.Shares{}) {
 		err = errors.New("at least one share must be positive")
@@ -74,8 +74,8 @@ func (c *EnergyOfConfig) shares() solvers.Shares {
 	return solvers.Shares{Model: c.Own, Energy: c.Walk, Box: c.Spread}
 }
 
-// Energy is Figure 3's experiment: CMFMA on an energy, its density, weights and
-// samples held against quadrature, and against MALA at as many evaluations.
+// Energy is Figure 3's experiment: CMFMA on an energy. It compares the density, weights and
+// samples with quadrature, and with MALA at as many evaluations.
 var Energy = run.Definition[EnergyConfig]{
 	Name: "energy",
 	Presets: map[string]func(*EnergyConfig){
@@ -100,8 +100,8 @@ var energyPresets = map[string]func(*EnergyOfConfig){
 	"paper": func(c *EnergyOfConfig) { c.Steps, c.Batch, c.Hidden = 50000, 1024, config.Widths{64, 64, 64, 64} },
 }
 
-// EnergyOf is the experiment Energy on an energy of one's own, under the name of
-// its folder of results.
+// EnergyOf is the experiment Energy on your own energy; name is that of its folder of
+// results.
 func EnergyOf(name string, e solvers.Energy) run.Definition[EnergyOfConfig] {
 	return run.Definition[EnergyOfConfig]{
 		Name: name, Presets: energyPresets,
@@ -120,7 +120,7 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	}
 	model, err := t.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential: potential,
-		// Valleys between modes are flat, so that little curvature is fixed.
+		// Valleys between modes are flat, so little curvature is fixed.
 		Start:     layers.Start{Share: .2, Fixed: .02},
 		Shares:    c.shares(),
 		Particles: c.Particles,

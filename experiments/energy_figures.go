@@ -14,16 +14,16 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// energyPage says what the page leads with.
+// energyPage sets the summary and the headlines of the page.
 func energyPage(r *run.Run, t *energyTarget) {
-	residual := "residual_sd_exact" // that over the model's points may be a single far one's
+	residual := "residual_sd_exact" // over the model's points it may come from a single distant point
 	if t.sample == nil {
 		residual = "residual_sd"
 	}
 	r.Page.Summary = "The energy " + t.name + ", the conjugate moment potential that CMFMA learns from it, and its samples."
 	r.Page.Headline = []report.Headline{
-		{Metric: "ess", Label: "effective sample size of the importance weights, share", Goal: report.Higher},
-		{Metric: residual, Label: "deviation of the Monge–Ampère residual, nats"},
+		{Metric: "ess", Label: "effective sample size of the importance weights, as a share", Goal: report.Higher},
+		{Metric: residual, Label: "standard deviation of the Monge–Ampère residual, nats"},
 		{Metric: "log_z_error", Label: "error of log ∫exp(−E), nats"},
 		{Metric: "kl_grid", Label: "KL(ρ‖q) by quadrature, nats"},
 		{Metric: "w2", Label: "exact W2 to exact points (baseline: MALA at as many evaluations)"},
@@ -31,7 +31,7 @@ func energyPage(r *run.Run, t *energyTarget) {
 	}
 }
 
-// drawFigure3 draws the paper's Figure 3 in the plane, and curves on the line.
+// drawFigure3 draws the paper's Figure 3 in the plane, or curves on the line.
 func (t *energyTarget) drawFigure3(ctx context.Context, r *run.Run, fit *energyFit) error {
 	switch t.Energy.Dim() {
 	case 1:
@@ -42,7 +42,7 @@ func (t *energyTarget) drawFigure3(ctx context.Context, r *run.Run, fit *energyF
 	return nil
 }
 
-// shown is how far above its least value an energy is drawn; beyond, all is white.
+// shown is how far above its smallest value an energy is drawn; everything above is white.
 const shown = 10
 
 func (t *energyTarget) drawPlane(ctx context.Context, r *run.Run, fit *energyFit) error {
@@ -67,7 +67,7 @@ func (t *energyTarget) drawPlane(ctx context.Context, r *run.Run, fit *energyFit
 	if err != nil {
 		return err
 	}
-	r.LeadFigure("figure3.png", "Figure 3: the energy E of ρ ∝ exp(−E); the learned one, −log q_w, by the Monge–Ampère equation, dark where low and white from ten nats above the least; the conjugate moment potential w, level sets; samples of ∇w*♯𝔓_w over level sets of E.")
+	r.LeadFigure("figure3.png", "Figure 3: the energy E of ρ ∝ exp(−E); the learned energy −log q_w by the Monge–Ampère equation; both are dark where low, and white from ten nats above their minimum. Level sets of the conjugate moment potential w; samples of ∇w*♯𝔓_w over level sets of E.")
 	err = figure.DrawScenes(r.Path("corrected.png"), box,
 		panel("exact", t.sample(2000, random.New(1, "figure", 0))),
 		panel("learned", fit.draw.Points), panel("resampled by importance", fit.corrected),
@@ -75,11 +75,11 @@ func (t *energyTarget) drawPlane(ctx context.Context, r *run.Run, fit *energyFit
 	if err != nil {
 		return err
 	}
-	r.AddFigure("corrected.png", "Exact points of ρ by quadrature; samples of the model; the same resampled by their importance weights exp(−E)/q_w; and the Gibbs factor's points y of which the model's are ∇w*(y), over level sets of w.")
+	r.AddFigure("corrected.png", "Exact points of ρ by quadrature; samples ∇w*(y) of the model; the same resampled by their importance weights exp(−E)/q_w; and the points y of the Gibbs factor, over level sets of w.")
 	return nil
 }
 
-// drawLine draws both energies and w, and the samples' histogram.
+// drawLine draws both energies and w, and the histogram of the samples.
 func (t *energyTarget) drawLine(ctx context.Context, r *run.Run, fit *energyFit) error {
 	b := t.frame()
 	const n = 801
@@ -109,7 +109,7 @@ func (t *energyTarget) drawLine(ctx context.Context, r *run.Run, fit *energyFit)
 	if err != nil {
 		return err
 	}
-	r.LeadFigure("figure3.png", "Figure 3 on the line: the energy of ρ, the learned one, −log q_w, and the conjugate moment potential w, each as the energy of a normalised density.")
+	r.LeadFigure("figure3.png", "Figure 3 on the line: the energy of ρ, the learned energy −log q_w, and the conjugate moment potential w, each as the energy of a normalised density.")
 	between := func(values []float64) func(v float64) float64 {
 		return func(v float64) float64 {
 			k := min(max(int(math.Round((v-at[0])/(at[n-1]-at[0])*(n-1))), 0), n-1)
@@ -125,8 +125,7 @@ func (t *energyTarget) drawLine(ctx context.Context, r *run.Run, fit *energyFit)
 	return nil
 }
 
-// frame is the part of the box where ρ is above a thousandth of its peak, and a
-// margin.
+// frame is the part of the box where ρ is above a thousandth of its peak, with a margin.
 func (t *energyTarget) frame() figure.Box {
 	peak := math.Inf(-1)
 	for _, l := range t.grid.LogDensity {
@@ -159,7 +158,7 @@ func valueOf(e solvers.Energy) planeField {
 	return func(x blas32.General, value []float32) error { return e.Eval(x, value, blas32.General{}) }
 }
 
-// darkening is dark where f is low, and white from shown above its least value on.
+// darkening is dark where f is low, and white where f is shown or more above its minimum.
 func darkening(f planeField) planeField {
 	return func(x blas32.General, value []float32) error {
 		if err := f(x, value); err != nil {

@@ -17,15 +17,15 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// energyFit is what was learned of an energy, and how well.
+// energyFit is what was learned from an energy, and how well.
 type energyFit struct {
 	draw      *fit.Draw
-	corrected blas32.General      // draw.Points resampled by their importance
+	corrected blas32.General      // draw.Points resampled by their importance weights
 	density   density.Pushforward // q_w
 }
 
-// judge measures the density, the weights and the points of a model against E, and
-// against exact points where there are any.
+// judge measures the density, the weights and the points of a model against E, and against
+// exact points if there are any.
 func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyOfConfig, m *fit.Model) (*energyFit, error) {
 	draw, err := m.Draw(ctx, c.Sets*c.Samples, c.Chain, random.New(c.Seed, "generation", 0))
 	if err != nil {
@@ -33,7 +33,7 @@ func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyOfConfig,
 	}
 	metrics := r.Report.Metrics
 	for name, v := range draw.Checks {
-		if name != "ess" { // of the chains; here ess is that of the weights
+		if name != "ess" { // draw's ess is that of the chains; here it is that of the weights
 			metrics[name] = v
 		}
 	}
@@ -54,7 +54,7 @@ func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyOfConfig,
 	}
 	fit.corrected = batch.Gathered(draw.Points, weights.Resample(draw.Points.Rows, random.New(c.Seed, "resampling", 0)))
 	if weights.Tail > .7 {
-		r.Note("The largest importance weights have the tail shape %.2f: above 0.7 effective sample size and log Z may err by more than they say.", weights.Tail)
+		r.Note("The largest importance weights have the tail shape %.2f. Above 0.7, effective sample size and log Z may have larger errors than stated.", weights.Tail)
 	}
 	metrics["residual_sd"] = residual
 	metrics["ess"], metrics["weights_failed"], metrics["weights_tail"] = weights.Size, float64(weights.Failed()), weights.Tail
@@ -70,8 +70,8 @@ func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyOfConfig,
 	return fit, t.compare(ctx, r, c, fit)
 }
 
-// residual is the standard deviation of E + log q_w over the rows of x at which it
-// is finite, with both parts.
+// residual is the standard deviation of E + log q_w over the rows of x at which it is
+// finite. It also returns both parts.
 func (t *energyTarget) residual(ctx context.Context, q density.Pushforward, x blas32.General) (sd float64, energy []float32, logq []float64, err error) {
 	energy = make([]float32, x.Rows)
 	if err := t.Energy.Eval(x, energy, blas32.General{}); err != nil {
@@ -89,8 +89,8 @@ func (t *energyTarget) residual(ctx context.Context, q density.Pushforward, x bl
 	return stat.StdDev(finite, nil), energy, logq, nil
 }
 
-// compare holds points against exact ones, those against each other being the
-// floor.
+// compare compares points with exact ones; the floor is the metric between two sets of
+// exact points.
 func (t *energyTarget) compare(ctx context.Context, r *run.Run, c *EnergyOfConfig, fit *energyFit) error {
 	if t.sample == nil {
 		return nil
@@ -123,8 +123,8 @@ func (t *energyTarget) compare(ctx context.Context, r *run.Run, c *EnergyOfConfi
 	return nil
 }
 
-// setsW2 is the root mean square of ExactW2 over sets of n rows of x and of y; x may
-// have fewer sets, which then serve again.
+// setsW2 is the root mean square of ExactW2 over sets of n rows of x and of y. If x has
+// fewer sets than y, they are used again.
 func setsW2(ctx context.Context, x, y blas32.General, n int) (float64, error) {
 	var sum float64
 	sets := y.Rows / n

@@ -14,17 +14,17 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// energyTarget is an energy with what is known of its law ρ.
+// energyTarget is an energy with everything known about its law ρ.
 type energyTarget struct {
 	fit.Target
 	name   string
-	logZ   float64                                        // log ∫e^{−E}; NaN where unknown
+	logZ   float64                                        // log ∫e^{−E}; NaN if unknown
 	grid   *data.Quadrature                               // in up to two dimensions, else nil
-	sample func(n int, rng *random.Stream) blas32.General // exact points of ρ; nil where there is no way
+	sample func(n int, rng *random.Stream) blas32.General // exact points of ρ; nil if they cannot be drawn
 }
 
-// newEnergyTarget refuses an energy that is not integrable, and integrates it where
-// that can be done.
+// newEnergyTarget refuses an energy that is not integrable, and integrates it if that is
+// possible.
 func newEnergyTarget(r *run.Run, e solvers.Energy) (*energyTarget, error) {
 	t := &energyTarget{Target: fit.Target{Energy: e}, name: r.Report.Experiment, logZ: math.NaN()}
 	var err error
@@ -49,7 +49,7 @@ func newEnergyTarget(r *run.Run, e solvers.Energy) (*energyTarget, error) {
 			r.Note("The energy is not a number at %d of %d points of its box; they count as points without mass.", t.grid.NaNs, len(t.grid.LogDensity))
 		}
 		if t.grid.Edge > 1e-3 {
-			r.Note("The cells along the edge of the box hold %.2g of the mass: the box is too small.", t.grid.Edge)
+			r.Note("The cells along the edge of the box contain a share %.2g of the mass: the box is too small.", t.grid.Edge)
 		}
 	}
 	r.Report.Truth = map[string]any{"log_z": t.logZ, "box": [][]float64{t.Box.Lower, t.Box.Upper}}

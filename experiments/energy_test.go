@@ -35,8 +35,8 @@ func userEnergy(t *testing.T, dim int, f func(x mat.Vector) float64) *data.Energ
 	return e
 }
 
-// On two modes the density, the constant, the points and the corrected points are
-// right, and all is on the page.
+// For two modes the density, the constant, the points and the corrected points are right,
+// and the page shows everything.
 func TestEnergy(t *testing.T) {
 	r, _, err := runEnergy(t, Energy, "CMF_ENERGY=two-gaussians")
 	if err != nil {
@@ -46,16 +46,16 @@ func TestEnergy(t *testing.T) {
 	if !(m["ess"] > .9) || !(m["log_z_error"] < .05) || !(m["residual_sd_exact"] < .4) || !(m["kl_grid"] >= 0 && m["kl_grid"] < .05) {
 		t.Errorf("ess %.3f, error of log Z %.3f, residual %.3f, KL %.4f", m["ess"], m["log_z_error"], m["residual_sd_exact"], m["kl_grid"])
 	}
-	// At 512 points the shares of the modes are uncertain by .02, and as many
-	// squared distances of 9 go across.
+	// At 512 points the shares of the modes are uncertain by .02; as large a share of the
+	// points must cross, each at the squared distance 9.
 	floor := r.Report.Floor["w2"]
 	for _, v := range []float64{m["w2"], m["w2_corrected"], r.Report.Baseline["w2"]} {
 		if !(v > 0 && v < floor+.4) {
 			t.Errorf("W2 %.3f, floor %.3f", v, floor)
 		}
 	}
-	// 2048·(32 + 68) to explore, and at each of 600 steps 256 points and two steps
-	// of the walkers, 4/9 of them.
+	// There are 2048·(32 + 68) evaluations to explore. Each of 600 steps has 256, and two
+	// steps of the walkers, which are 4/9 of them.
 	if want := 204800. + 600*(256+2*114); m["energy_evaluations"] != want {
 		t.Errorf("%g evaluations of the energy, want %g", m["energy_evaluations"], want)
 	}
@@ -85,8 +85,8 @@ func TestEnergyOnTheLine(t *testing.T) {
 	}
 }
 
-// A user's energy in three dimensions has no grid, nor exact points, but weights and
-// a constant: here that of a Gaussian with a twist that keeps volumes.
+// A user's energy in three dimensions has no grid and no exact points, but has weights and
+// a constant: here those of a Gaussian with a twist that keeps volumes.
 func TestEnergyOf(t *testing.T) {
 	twisted := func(x mat.Vector) float64 {
 		a, b, c := x.AtVec(0), x.AtVec(1), x.AtVec(2)
@@ -111,7 +111,7 @@ func TestEnergyOf(t *testing.T) {
 	}
 }
 
-// Holes in an energy are survived and said; a kink, without curvature, is learned.
+// A run survives holes in an energy and reports them. A kink, without curvature, is learned.
 func TestEnergyWithHoles(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the same path as TestEnergy")
@@ -155,7 +155,7 @@ func TestEnergyBadInput(t *testing.T) {
 	}
 }
 
-// The energies that the help names are those that there are.
+// The help names all energies and no others.
 func TestEnergyHelpNamesAll(t *testing.T) {
 	settings, err := Energy.Settings(nil, nil, io.Discard)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"cmf/experiments/sweep"
 )
 
-// An ablation of one's own is a value, and its command this main function. A
-// second run in the same CMF_OUT takes up what the first has left.
+// Your own ablation is a value, and this main function is its command. A second run in the
+// same CMF_OUT goes on with what the first has left.
 func ExampleMainAblation() {
 	type settings = sweep.Settings
 	sweep.MainAblation(sweep.Ablation{

@@ -23,7 +23,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// execute runs an experiment under variables into a folder that lives as long as use.
+// execute runs an experiment with some variables in a folder that exists until use returns.
 func execute[T any](d run.Definition[T], use func(r *run.Run) error, variables ...string) error {
 	out, err := os.MkdirTemp("", d.Name)
 	if err != nil {
@@ -37,8 +37,8 @@ func execute[T any](d run.Definition[T], use func(r *run.Run) error, variables .
 	return use(r)
 }
 
-// The model of a run, fitted to two moons, is in its checkpoint: it generates, the
-// same points for the same seed, and has a density.
+// The checkpoint of a run holds its model, fitted to two moons. The model generates points,
+// the same for the same seed, and has a density.
 func ExampleLoadModel() {
 	ctx := context.Background()
 	err := execute(Moons, func(r *run.Run) error {
@@ -140,8 +140,8 @@ var Valley = run.Definition[MoonsConfig]{
 	},
 }
 
-// An energy takes the place of data: the weights ρ/q of the model's own points
-// tell how well it was learned.
+// An energy replaces the data: the weights ρ/q of the model's own points show how well it
+// was learned.
 func ExampleFit_energy() {
 	err := execute(Valley, func(r *run.Run) error {
 		fmt.Println("effective sample size above 60 %:", r.Report.Metrics["ess"] > .6)

@@ -16,10 +16,10 @@ import (
 	"cmf/solvers/random"
 )
 
-// MoonsConfig adds nothing to the variables of every experiment that learns.
+// MoonsConfig adds nothing to the variables that all learning experiments have.
 type MoonsConfig struct{ config.Core }
 
-// Moons is an experiment of one's own: two moons learned from samples.
+// Moons is an experiment of your own: it learns two moons from samples.
 var Moons = run.Definition[MoonsConfig]{
 	Name: "moons",
 	Presets: map[string]func(*MoonsConfig){
@@ -58,7 +58,7 @@ var Moons = run.Definition[MoonsConfig]{
 	},
 }
 
-// An experiment of one's own is a value. Its command is one line:
+// An experiment of your own is a value. Its command is one line:
 //
 //	func main() { run.Main(Moons) }
 func ExampleDefinition() {

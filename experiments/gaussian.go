@@ -26,17 +26,17 @@ import (
 type GaussianConfig struct {
 	config.Core
 	config.Bank
-	Cov    config.Matrix `default:"2,1.8;1.8,2" desc:"covariance of ρ, (d, d): numbers parted by commas, rows by semicolons"`
-	Mean   config.Vector `desc:"mean of ρ, d numbers parted by commas; when empty, zeros"`
+	Cov    config.Matrix `default:"2,1.8;1.8,2" desc:"covariance of ρ, (d, d): numbers separated by commas, rows by semicolons"`
+	Mean   config.Vector `desc:"mean of ρ, d numbers separated by commas; zeros if empty"`
 	Points int           `default:"50000" range:"100..10000000" desc:"points of ρ to learn from"`
-	Share  float64       `default:"1" range:">0..1" desc:"share of the first potential's curvature that its quadratic has, the hinges the rest"`
+	Share  float64       `default:"1" range:">0..1" desc:"share of the first potential's curvature that is in its quadratic; the rest is in the hinges"`
 	Chain  int           `default:"500" range:"20..100000" desc:"Langevin steps of the chains that measure the learned Gibbs factor"`
 }
 
-// Fixed is the source: the truth is that of the Gibbs factor.
+// Fixed names the source: the truth is that of the Gibbs factor.
 func (c *GaussianConfig) Fixed() []string { return []string{"CMF_SOURCE"} }
 
-// Validate checks the law and that its points are not too many.
+// Validate checks the law and the number of points.
 func (c *GaussianConfig) Validate() error {
 	if _, err := c.law(); err != nil {
 		return err
@@ -51,14 +51,14 @@ func (c *GaussianConfig) Validate() error {
 func (c *GaussianConfig) law() (*exact.Gaussian, error) {
 	d := len(c.Cov)
 	if d > maxDim {
-		return nil, fmt.Errorf("CMF_COV: a matrix of %d rows; allowed are 1 to %d", d, maxDim)
+		return nil, fmt.Errorf("CMF_COV: the matrix has %d rows; allowed are 1 to %d", d, maxDim)
 	}
 	mean := c.Mean
 	if len(mean) == 0 {
 		mean = make(config.Vector, d)
 	}
 	if len(mean) != d {
-		return nil, fmt.Errorf("CMF_MEAN=%v: %d numbers for a covariance of dimension %d; give %d, or none for zeros", c.Mean, len(mean), d, d)
+		return nil, fmt.Errorf("CMF_MEAN=%v: it has %d numbers, the covariance has dimension %d; give %d numbers, or none for zeros", c.Mean, len(mean), d, d)
 	}
 	g, err := exact.GaussianFromMatrix(mean, c.Cov.Dense())
 	if err != nil {
@@ -73,9 +73,9 @@ func (c *GaussianConfig) law() (*exact.Gaussian, error) {
 	return g, nil
 }
 
-// Gaussian is Figure 1's experiment: N(m, Σ), whose moment and conjugate moment
-// potentials are known in closed form, and the potentials that CMFGen learns from
-// its points and CMFMA from its energy, starting at the identity.
+// Gaussian is Figure 1's experiment: N(m, Σ), whose moment and conjugate moment potentials
+// are known in closed form. CMFGen learns the potential from its points, and CMFMA from its
+// energy, both starting at the identity.
 var Gaussian = run.Definition[GaussianConfig]{
 	Name: "gaussian",
 	Presets: map[string]func(*GaussianConfig){
@@ -116,8 +116,8 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 		return err
 	}
 	watch := centerWatch{center: gibbs.Mean, from: c.Steps / 2}
-	// A low floor, as Σ^{-1/3} may lie far below the identity, and soft hinges, as
-	// the map is linear and a kink would first be unlearned.
+	// The fixed part is small, because Σ^{-1/3} may be far below the identity. Hinges are
+	// soft, because the map is linear and a kink would have to be unlearned first.
 	start := layers.Start{Law: law, Share: c.Share, Fixed: .02, Spread: 1}
 	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential:    potential,
@@ -183,18 +183,18 @@ func (c *GaussianConfig) learnEnergy(ctx context.Context, r *run.Run, shape laye
 	})
 }
 
-// centerWatch follows the mean of the bank of particles, which oscillates about
-// c where training resolves each transport problem too well.
+// centerWatch follows the mean of the bank of particles. It oscillates about c if training
+// solves each transport problem too accurately.
 type centerWatch struct {
 	center []float64
-	from   int // the step from which most counts
+	from   int // the step from which on most counts
 }
 
 func (w *centerWatch) see(m *fit.Model) (report.Numbers, error) {
 	return report.Numbers{"center_distance": floats.Distance(batch.Means(m.State.Bank.Y), w.center, 2)}, nil
 }
 
-// most is the largest distance of the mean from c, by the log of the whole run.
+// most is the largest distance of the mean from c, from the log of the whole run.
 func (w *centerWatch) most(r *run.Run) (most float64, err error) {
 	curves, err := report.ReadMetricsLog(r.Path(""))
 	if err != nil {
@@ -209,8 +209,8 @@ func (w *centerWatch) most(r *run.Run) (most float64, err error) {
 	return most, nil
 }
 
-// fitFloor judges the closed form at the moments of the training points: what
-// their number allows.
+// fitFloor judges the closed form with the moments of the training points, which is the
+// best that their number allows.
 func fitFloor(r *run.Run, train, held blas32.General, truth potential.Potential) error {
 	fit, err := exact.FitGaussian(train, 0)
 	if err != nil {

@@ -15,19 +15,19 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// gaussianPage says what the page leads with.
+// gaussianPage sets the summary and the headlines of the page.
 func gaussianPage(r *run.Run) {
 	r.Page.Summary = "A Gaussian, its closed form, and the potentials that CMFGen learns from samples and CMFMA from the energy."
 	r.Page.Headline = []report.Headline{
-		{Metric: "cmfgen.uvp_percent", Label: "L2-UVP of ∇w, percent (floor: closed form at the sample's moments)"},
+		{Metric: "cmfgen.uvp_percent", Label: "L2-UVP of ∇w, percent (floor: closed form with the sample's moments)"},
 		{Metric: "cmfma.uvp_percent", Label: "the same by CMFMA from the energy"},
 		{Metric: "cmfgen.gibbs_cov_rel_error", Label: "covariance of the Gibbs factor, relative error"},
-		{Metric: "cmfgen.center_distance_max", Label: "bank's mean from c, largest over the last half"},
+		{Metric: "cmfgen.center_distance_max", Label: "largest distance of the bank's mean from c, over the last half"},
 	}
 }
 
-// drawFigure1 draws ρ, the moment Gibbs factor and the conjugate one with their
-// level sets, and that of the learned potential over the exact one.
+// drawFigure1 draws ρ, the Gibbs factor of its moment potential and that of its conjugate
+// moment potential, with level sets; and those of the learned potential over the exact ones.
 func drawFigure1(r *run.Run, law *exact.Gaussian, m *fit.Model, draw *fit.Draw, held blas32.General) error {
 	const shown = 1500
 	w, u := law.ConjugateMoment(), law.Moment()
@@ -52,7 +52,7 @@ func drawFigure1(r *run.Run, law *exact.Gaussian, m *fit.Model, draw *fit.Draw, 
 		}
 		s := figure.Scene{Title: p.title, Clouds: []figure.Cloud{{Name: "points", Points: p.points}, {Name: "exact level sets", Points: exact}}}
 		if p.learned != nil {
-			// Few enough dots that the exact sets show between them.
+			// There are so few dots that the exact sets show between them.
 			learned, err := levelSets(p.learned, p.exact.Center, 72)
 			if err != nil {
 				return err
@@ -64,13 +64,13 @@ func drawFigure1(r *run.Run, law *exact.Gaussian, m *fit.Model, draw *fit.Draw, 
 	if err := figure.DrawScenes(r.Path("figure1.png"), figure.Box{}, scenes...); err != nil {
 		return err
 	}
-	r.AddFigure("figure1.png", "Figure 1: ρ, the Gibbs factor of its moment potential, N(m, Σ⁻¹), and that of its conjugate moment potential, N(c, Σ^{1/3}), exact and learned; level sets one, two and three standard deviations out. The moment measure's factor spreads inversely to ρ, the conjugate one follows it.")
+	r.AddFigure("figure1.png", "Figure 1: ρ; the Gibbs factor N(m, Σ⁻¹) of its moment potential; and the Gibbs factor N(c, Σ^{1/3}) of its conjugate moment potential, exact and learned. Level sets are at one, two and three standard deviations. The first factor is narrow where ρ is wide; the second follows ρ.")
 	return nil
 }
 
-// levelSets are points where a convex w on ℝ² is ½, 2 and 4½ above its value at
-// center, found along rays from it by bisection: on a Gaussian's energy one, two and
-// three standard deviations out.
+// levelSets are points where a convex w on ℝ² is ½, 2 and 4½ above its value at center. For
+// a Gaussian's energy these are one, two and three standard deviations out. They are found
+// by bisection along rays from center.
 func levelSets(w potential.Potential, center []float64, rays int) (blas32.General, error) {
 	const bisections = 40
 	at, lowest := batch.New(1, 2), make([]float32, 1)

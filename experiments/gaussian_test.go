@@ -29,7 +29,7 @@ func TestGaussianRefusesBadInput(t *testing.T) {
 		{"CMF_COV", "1,1;1,1", "positive definite"},
 		{"CMF_COV", "1,NaN;NaN,1", "not a finite number"},
 		{"CMF_COV", "1,zero;zero,1", "not a finite number"},
-		{"CMF_MEAN", "1,2,3", "give 2, or none"},
+		{"CMF_MEAN", "1,2,3", "give 2 numbers, or none"},
 		{"CMF_MEAN", "1,Inf", "not a finite number"},
 		{"CMF_MEAN", "1,", "not a finite number"},
 		{"CMF_POINTS", "10", "100 to 10000000"},
@@ -44,7 +44,7 @@ func TestGaussianRefusesBadInput(t *testing.T) {
 	}
 }
 
-// What String writes Decode reads.
+// Decode reads what String writes.
 func TestMatrixText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := rapid.IntRange(1, 5).Draw(t, "d")
@@ -62,7 +62,7 @@ func TestMatrixText(t *testing.T) {
 	})
 }
 
-// Level sets of N(m, Σ)'s energy lie one, two and three deviations from m.
+// Level sets of the energy of N(m, Σ) are one, two and three standard deviations from m.
 func TestLevelSets(t *testing.T) {
 	law := mustGaussian(t, []float64{1, -2}, config.Matrix{{2, 1.8}, {1.8, 2}})
 	w := law.ConjugateMoment()
@@ -87,9 +87,9 @@ func mustGaussian(t *testing.T, mean []float64, cov config.Matrix) *exact.Gaussi
 	return law
 }
 
-// CMFGen finds the closed form from the identity, which explains 72 % of
-// Figure 1's map: there, off centre, with hinges in the way, and at Σ = 4I, where
-// the plain fixed point diverges, without oscillation.
+// CMFGen finds the closed form from the identity, which explains 72 % of Figure 1's map: for
+// Figure 1, off centre, with hinges in the way, and at Σ = 4I, where the plain fixed point
+// diverges but CMFGen does not oscillate.
 func TestGaussianFromIdentity(t *testing.T) {
 	for name, c := range map[string]struct{ cov, mean, share string }{
 		"Figure 1":   {"2,1.8;1.8,2", "", "1"},
@@ -135,8 +135,8 @@ func runGaussian(t *testing.T, variables ...string) *run.Run {
 	return r
 }
 
-// checkGaussianFolder checks the truth in report.json against closed forms of
-// one entry, and the figure.
+// checkGaussianFolder checks one entry of each truth in report.json against closed forms,
+// and the figure.
 func checkGaussianFolder(t *testing.T, r *run.Run, cov string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(r.Folder, "report.json"))

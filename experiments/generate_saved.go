@@ -22,7 +22,7 @@ type GenerateConfig struct {
 	config.Generation
 	Checkpoint string `needed:"the checkpoint.safetensors of a run" desc:"checkpoint.safetensors of a run: the model to draw from"`
 	Count      int    `default:"10000" range:"0..1000000" desc:"points to generate; 0 for none"`
-	Points     string `desc:"points at which density and gradient are wanted, in the units of the data: a file .npy or .csv, or a folder of PNG pictures; when empty, none"`
+	Points     string `desc:"points at which to evaluate density and gradient, in the units of the data: a file .npy or .csv, or a folder of PNG pictures; none if empty"`
 }
 
 // Generate draws from the model of a checkpoint and evaluates it at given points.
@@ -41,7 +41,7 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 	r.Report.Data = fmt.Sprintf("the model of %s, of the experiment %s, d = %d, after %d steps", c.Checkpoint, m.Origin.Experiment, d, m.State.Step)
 	r.Page.Summary = "Points and densities of a saved model."
 	if m.Origin.Units == nil {
-		r.Note("The checkpoint names no units: points and densities are in those that the model was learned in.")
+		r.Note("The checkpoint names no units: points and densities are in those in which the model was learned.")
 	}
 	if c.Count > 0 {
 		if err := generate(ctx, r, m, c); err != nil {
@@ -57,7 +57,7 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 	return nil
 }
 
-// generate writes points and the Gibbs samples that they are the images of.
+// generate writes points and the Gibbs samples y that ∇w* maps to them.
 func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
 	draw, err := m.Draw(ctx, c.Count, c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
@@ -75,7 +75,7 @@ func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) 
 	if err := r.SaveRows("gibbs", units.Form{}, nil, draw.Gibbs); err != nil {
 		return err
 	}
-	r.Report.Notes = append(r.Report.Notes, "samples.npy: points ∇w*(y) in the units of the data; gibbs.npy: the y of which they are the images, in the model's units.")
+	r.Report.Notes = append(r.Report.Notes, "samples.npy: points ∇w*(y) in the units of the data; gibbs.npy: the y of each point, in the model's units.")
 	switch m.Evaluator.Dim() {
 	case 1:
 		r.AddFigure("points.png", "Histogram of generated points.")
@@ -83,7 +83,7 @@ func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) 
 	case 2:
 		return drawPlane(ctx, r, m, draw, figure.Cloud{Name: "generated", Points: draw.Points})
 	}
-	// In the data's units already.
+	// The points are in the data's units already.
 	return drawPoints(r, units.Affine{}, form, figure.Cloud{Name: "generated", Points: x})
 }
 
@@ -96,11 +96,11 @@ func evaluate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) 
 	u, form := m.Units(), m.Form()
 	switch {
 	case x.Cols != u.Dim(m.Evaluator.Dim()):
-		return fmt.Errorf("its rows have %d coordinates, and the model %d", x.Cols, u.Dim(m.Evaluator.Dim()))
+		return fmt.Errorf("its rows have %d coordinates, but the model has %d", x.Cols, u.Dim(m.Evaluator.Dim()))
 	case read.Height != 0 && (read.Height != form.Height || read.Width != form.Width):
-		return fmt.Errorf("its pictures have %d×%d pixels, and those of the model %d×%d", read.Width, read.Height, form.Width, form.Height)
+		return fmt.Errorf("its pictures have %d×%d pixels, but those of the model have %d×%d", read.Width, read.Height, form.Width, form.Height)
 	case read.Columns != nil && form.Columns != nil && !slices.Equal(read.Columns, form.Columns):
-		return fmt.Errorf("its columns are %q, and the model's %q; give them in that order", read.Columns, form.Columns)
+		return fmt.Errorf("its columns are %q, but the model's are %q; give them in that order", read.Columns, form.Columns)
 	}
 	l, z, err := m.DensityAt(ctx, x, random.New(c.Seed, "annealing", 0))
 	if err != nil {
@@ -117,6 +117,6 @@ func evaluate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) 
 	if err := r.SaveRows("gradients", units.Form{}, nil, gradient); err != nil {
 		return err
 	}
-	r.Report.Notes = append(r.Report.Notes, "densities.npy: the log density at each of the given points, in nats, with respect to the units of the data; gradients.npy: ∇w there, the noise of which they are the images, in the units of gibbs.npy.")
+	r.Report.Notes = append(r.Report.Notes, "densities.npy: the log density at each of the given points, in nats, with respect to the units of the data; gradients.npy: ∇w at each point, which is the noise that ∇w* maps to it, in the units of gibbs.npy.")
 	return nil
 }

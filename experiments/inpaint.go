@@ -21,20 +21,20 @@ import (
 type InpaintConfig struct {
 	config.Core
 	picture.DigitModel
-	Checkpoint   string    `file:"a checkpoint.safetensors that a run left" desc:"checkpoint of a run of mnist whose potential fills the holes; when empty, one is trained first"`
+	Checkpoint   string    `file:"a checkpoint.safetensors that a run left" desc:"checkpoint of a run of mnist, whose potential fills the holes; if empty, a potential is trained first"`
 	Digits       int       `default:"200" range:"2..2000" desc:"held-out digits to complete"`
-	Draws        int       `default:"6" range:"2..1000" desc:"completions drawn of each digit by each method"`
+	Draws        int       `default:"6" range:"2..1000" desc:"completions of each digit drawn by each method"`
 	Holes        holeNames `default:"half,centre,random,scribble" desc:"which parts are hidden: half, centre, random, scribble"`
 	Trajectories int       `default:"24" range:"6..100000" desc:"trajectories of method A, posterior sampling of the noise; a third are warm-up"`
 	Leaps        int       `default:"8" range:"1..1000" desc:"gradients of a trajectory; 1 for Langevin steps"`
-	Deviation    float64   `default:"1" range:"0.001..1000" desc:"deviation, in the model's units, of the error with which method A sees pixels"`
+	Deviation    float64   `default:"1" range:"0.001..1000" desc:"standard deviation, in the model's units, of the error that method A gives observed pixels"`
 	Clamped      int       `default:"60" range:"6..100000" desc:"steps of method B, from picture to noise and back; a third are warm-up"`
 }
 
-// Validate checks that the loss suits the noise, and that one of two checkpoints is named.
+// Validate checks that the loss suits the noise, and that at most one checkpoint is named.
 func (c *InpaintConfig) Validate() error {
 	if c.Checkpoint != "" && c.Resume != "" {
-		return fmt.Errorf("CMF_RESUME=%s: nothing is trained beside CMF_CHECKPOINT; set one of the two", c.Resume)
+		return fmt.Errorf("CMF_RESUME=%s: with CMF_CHECKPOINT nothing is trained; set only one of the two", c.Resume)
 	}
 	return c.CheckNoise(&c.Core)
 }
@@ -58,8 +58,8 @@ func (h *holeNames) Decode(list string) error {
 // String writes names as Decode reads them.
 func (h holeNames) String() string { return strings.Join(h, ",") }
 
-// Inpaint completes digits of which a part is hidden, by two methods that sample
-// what the potential allows there, against the Gaussian conditional mean.
+// Inpaint completes digits with a hidden part, by two methods that sample what the potential
+// allows there, and compares them with the Gaussian conditional mean.
 var Inpaint = run.Definition[InpaintConfig]{
 	Name: "inpaint",
 	Presets: map[string]func(*InpaintConfig){
@@ -85,8 +85,8 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, "Holes are filled by "+origin+".",
-		"PSNR pools the squared error of all hidden pixels, in [0, 1], of all digits; SSIM is the mean over hidden pixels. psnr, ssim and accuracy are those of the mean completion, over the states of a digit's chains; psnr_draw, ssim_draw and accuracy_draw those of single draws. The baseline is the Gaussian conditional mean, fitted in pixels or in the model's units, whichever has the higher PSNR.",
-		"Method A samples the model's own posterior. Method B is exact for Gaussians only: where ∇²w varies much, its draws drift from that posterior with the steps, most of all where single pixels are hidden among seen ones.")
+		"PSNR pools the squared error of all hidden pixels of all digits, with values in [0, 1]; SSIM is the mean over hidden pixels. psnr, ssim and accuracy are for the mean completion, over the states of a digit's chains; psnr_draw, ssim_draw and accuracy_draw are for single draws. The baseline is the Gaussian conditional mean, fitted in pixels or in the model's units, whichever has the higher PSNR.",
+		"Method A samples the model's own posterior. Method B is exact only for Gaussians: where ∇²w varies much, its draws drift from that posterior with the steps, most of all if single pixels are hidden between observed ones.")
 	judge, err := inpaint.NewJudge(p, c.Digits)
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 		if err := figure.DrawTiles(r.Path(file), shown.Grids...); err != nil {
 			return err
 		}
-		r.AddFigure(file, "Hole "+name+": held-out digits; what is seen of them; completions by the reference methods; mean and single draws of methods A and B.")
+		r.AddFigure(file, "Hole "+name+": held-out digits; their observed pixels; completions by the reference methods; mean and single draws of methods A and B.")
 		judge.Headline(r, h)
 	}
 	r.Page.Summary = "Digits completed by " + origin + "."

@@ -13,8 +13,8 @@ import (
 	"cmf/experiments/run"
 )
 
-// openPrior reads the potential of CMF_CHECKPOINT, or learns one, and says where it
-// comes from; nil if learning was interrupted.
+// openPrior reads the potential of CMF_CHECKPOINT, or learns one, and says in words which.
+// p is nil if learning was interrupted.
 func openPrior(ctx context.Context, r *run.Run, c *InpaintConfig) (p *inpaint.Prior, origin string, err error) {
 	model, err := c.saved()
 	if err != nil {
@@ -22,7 +22,7 @@ func openPrior(ctx context.Context, r *run.Run, c *InpaintConfig) (p *inpaint.Pr
 	}
 	var of *units.Pixels
 	if model != nil {
-		u := model.Units().(units.Pixels) // saved has seen to it
+		u := model.Units().(units.Pixels) // saved has checked this
 		of = &u
 	}
 	digits, err := c.Open(ctx, r, &c.Core, max(2000, c.Digits), of)
@@ -46,8 +46,8 @@ func openPrior(ctx context.Context, r *run.Run, c *InpaintConfig) (p *inpaint.Pr
 	return p, origin, err
 }
 
-// saved is the model of CMF_CHECKPOINT, nil without one; what its units and its
-// noise depend on is read into c.
+// saved is the model of CMF_CHECKPOINT, or nil if there is none. The settings on which its
+// units and noise depend are copied into c.
 func (c *InpaintConfig) saved() (*fit.Model, error) {
 	if c.Checkpoint == "" {
 		return nil, nil
@@ -58,7 +58,7 @@ func (c *InpaintConfig) saved() (*fit.Model, error) {
 	}
 	u, ok := m.Units().(units.Pixels)
 	if m.Evaluator.Dim() != picture.Pixels || !ok {
-		return nil, fmt.Errorf("it is of the experiment %s, with points of %d coordinates; one of the experiment mnist is needed", m.Origin.Experiment, m.Evaluator.Dim())
+		return nil, fmt.Errorf("it is a model of the experiment %s, for points of %d coordinates; give one of the experiment mnist", m.Origin.Experiment, m.Evaluator.Dim())
 	}
 	c.Alpha, c.Source = u.Alpha, m.Origin.Source()
 	if c.Noise, err = strconv.ParseFloat(m.Origin.Config["CMF_NOISE"], 64); err != nil {

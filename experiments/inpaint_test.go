@@ -17,7 +17,7 @@ import (
 	"cmf/solvers/batch"
 )
 
-// seconds configures a run of seconds, without data and without a network.
+// seconds configures a run that takes seconds, without data and without a network.
 func seconds(t *testing.T, extra ...string) config.Environment {
 	t.Helper()
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
@@ -25,15 +25,15 @@ func seconds(t *testing.T, extra ...string) config.Environment {
 		"CMF_STEPS=12", "CMF_BATCH=32", "CMF_HIDDEN=48", "CMF_PARTICLES=64").With(extra...)
 }
 
-// paint configures such a run of inpaint.
+// paint configures a run of inpaint that takes seconds.
 func paint(t *testing.T, extra ...string) config.Environment {
 	t.Helper()
 	return seconds(t, "CMF_TRAIN=1000", "CMF_DIGITS=6", "CMF_DRAWS=2", "CMF_HOLES=half,scribble",
 		"CMF_TRAJECTORIES=6", "CMF_LEAPS=2", "CMF_CLAMPED=6").With(extra...)
 }
 
-// A run trains when it has no checkpoint; another fills by that run's checkpoint
-// alone, and both leave all numbers and figures.
+// A run without a checkpoint trains first; another fills holes with only that run's
+// checkpoint. Both leave all numbers and figures.
 func TestInpaintOnStandIn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains a potential")
@@ -45,7 +45,7 @@ func TestInpaintOnStandIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkpoint := filepath.Join(trained["CMF_OUT"], "checkpoint.safetensors")
-	// What the checkpoint was trained with overrides what is set.
+	// The settings of the checkpoint's training override those of this run.
 	filled := paint(t, "CMF_CHECKPOINT="+checkpoint, "CMF_HIDDEN=7", "CMF_ALPHA=0.2", "CMF_HOLES=half")
 	second, err := run.Execute(t.Context(), Inpaint, filled, nil, &log)
 	if err != nil {
@@ -76,15 +76,15 @@ func TestInpaintOnStandIn(t *testing.T) {
 		t.Errorf("samples.npy has %d rows", x.Rows)
 	}
 	truth := picture.Spread(images.StandIn(1, 0, 2000).Test, 6)
-	for k := range picture.Side * picture.Side / 2 { // the upper half of the first digit's draws is its own
+	for k := range picture.Side * picture.Side / 2 { // draws keep the upper half of the first digit
 		if v := batch.Row(x, 1)[k]; v != batch.Row(truth, 0)[k] {
 			t.Fatalf("observed pixel %d of a completion is %g, of the digit %g", k, v, batch.Row(truth, 0)[k])
 		}
 	}
 }
 
-// checkCompletions checks that all numbers of a hole are there, that draws differ,
-// and that they are better than the mean of all digits.
+// checkCompletions checks that all numbers of a hole are there, that draws differ, and that
+// they are better than the mean of all digits.
 func checkCompletions(t *testing.T, r *report.Report, hole string) {
 	t.Helper()
 	for _, method := range []string{"posterior", "clamped"} {

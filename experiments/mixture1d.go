@@ -23,22 +23,22 @@ import (
 type Mixture1DConfig struct {
 	config.Core
 	config.Bank
-	Mixture components `default:"0.5,-2,0.5;0.5,2,0.5" desc:"mixture of normals on the line: weight,mean,deviation of each component, separated by semicolons"`
+	Mixture components `default:"0.5,-2,0.5;0.5,2,0.5" desc:"mixture of normals on the line: weight,mean,standard deviation of each component, separated by semicolons"`
 	At      places     `default:"-2,-1,0,0.5,1,2" desc:"points at which the report gives the exact slope w'"`
 	Points  int        `default:"100000" range:"100..10000000" desc:"points of the mixture to train on"`
 	Samples int        `default:"2000" range:"8..1000000" desc:"points to generate"`
 }
 
-// Fixed is the source: the truth is that of the Gibbs factor.
+// Fixed names the source: the truth is that of the Gibbs factor.
 func (c *Mixture1DConfig) Fixed() []string { return []string{"CMF_SOURCE"} }
 
 // Validate checks the loss.
 func (c *Mixture1DConfig) Validate() error { return fit.CheckLoss(&c.Core, false) }
 
-// components are those of a mixture, written weight,mean,deviation;….
+// components are the components of a mixture, written weight,mean,deviation;….
 type components []line.Component
 
-// Decode reads components, for envconfig, and refuses those that make no mixture.
+// Decode reads components, for envconfig, and refuses those that do not make a mixture.
 func (c *components) Decode(list string) error {
 	*c = nil
 	for part := range strings.SplitSeq(strings.TrimSpace(list), ";") {
@@ -55,7 +55,7 @@ func (c *components) Decode(list string) error {
 	for _, k := range *c {
 		parts = append(parts, data.Normal{Weight: k.Weight, Mean: []float64{k.Mean}, SD: k.SD})
 	}
-	_, err := data.MixtureEnergy(parts...) // which bounds them more narrowly than the line's solver
+	_, err := data.MixtureEnergy(parts...) // which has narrower limits than package line
 	return err
 }
 
@@ -103,9 +103,9 @@ func encodeNumbers(numbers []float64) string {
 	return strings.Join(items, ",")
 }
 
-// Mixture1D is Figure 2's experiment: a mixture of normals on the line, its
-// exact moment and conjugate moment potentials, and CMFGen's potential held
-// against the latter.
+// Mixture1D is Figure 2's experiment: a mixture of normals on the line, with its exact moment
+// and conjugate moment potentials. The latter is compared with the potential that CMFGen
+// learns.
 var Mixture1D = run.Definition[Mixture1DConfig]{
 	Name: "mixture1d",
 	Presets: map[string]func(*Mixture1DConfig){
@@ -141,8 +141,8 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 		v, err := truth.uvp(m.Evaluator)
 		return report.Numbers{"cmfgen.uvp_percent": v}, err
 	}
-	// The valley between two modes is flat, so that next to no curvature is fixed,
-	// and w′ climbs fast within a narrow mode, so that hinges are sharp.
+	// The valley between two modes is flat, so almost no curvature is fixed. w′ rises fast
+	// within a narrow mode, so hinges are sharp.
 	start := layers.Start{Law: law, Share: .1, Fixed: .01, Spread: 12}
 	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential:    potential,

@@ -38,8 +38,8 @@ type mixtureReport struct {
 	Notes   []string
 }
 
-// The default mixture: the published figures in the report, and a learned map
-// near the exact one.
+// The default mixture gives the published figures in the report, and a learned map near the
+// exact one.
 func TestMixture1D(t *testing.T) {
 	r, _, err := runMixture1D(t)
 	if err != nil {
@@ -68,7 +68,7 @@ func TestMixture1D(t *testing.T) {
 	if m["fixed_point.residual"] > 1e-8 || m["fixed_point.iterations"] < 1 {
 		t.Errorf("fixed point: residual %g after %g iterations", m["fixed_point.residual"], m["fixed_point.iterations"])
 	}
-	// The best straight map leaves 10.5 %.
+	// The best affine map leaves 10.5 % unexplained.
 	if v := m["cmfgen.uvp_percent"]; !(v < 1) {
 		t.Errorf("UVP %.3f %%", v)
 	}

@@ -16,7 +16,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// lineTruth is what is known exactly of a mixture.
+// lineTruth is what is known exactly about a mixture.
 type lineTruth struct {
 	rho               *line.Mixture
 	conjugate, moment *line.Potential
@@ -44,7 +44,7 @@ func solveLine(r *run.Run, c *Mixture1DConfig) (*lineTruth, error) {
 	t.measure(10000)
 	w, u := t.conjugate, t.moment
 	if !w.Converged || !u.Converged {
-		r.Note("The fixed points stopped at residuals %.2g (conjugate moments) and %.2g (moments): the exact values are that uncertain.", w.Residual, u.Residual)
+		r.Note("The fixed points stopped at residuals %.2g (conjugate moments) and %.2g (moments): the exact values have errors of that size.", w.Residual, u.Residual)
 	}
 	slopes := make([]float64, len(c.At))
 	for i, x := range c.At {
@@ -60,14 +60,14 @@ func solveLine(r *run.Run, c *Mixture1DConfig) (*lineTruth, error) {
 	r.Page.Headline = []report.Headline{
 		{Metric: "cmfgen.uvp_percent", Label: "unexplained variance of the learned map, %"},
 		{Metric: "cmfma.uvp_percent", Label: "the same by CMFMA from the energy, %"},
-		{Metric: "fixed_point.residual", Label: "residual of the exact solution, deviations of the Gibbs factor"},
+		{Metric: "fixed_point.residual", Label: "residual of the exact solution, in standard deviations of the Gibbs factor"},
 		{Metric: "cmfgen.gibbs_mean", Label: "mean of the learned Gibbs factor", Goal: report.Nearer, Target: w.Mean},
 		{Metric: "cmfgen.gibbs_var", Label: "variance of the learned Gibbs factor", Goal: report.Nearer, Target: w.Variance},
 	}
 	return t, nil
 }
 
-// measure prepares uvp: n quantiles of ρ, at the middles of equal masses, and w′
+// measure prepares uvp: it takes n quantiles of ρ, at the middles of equal masses, and w′
 // there.
 func (t *lineTruth) measure(n int) {
 	t.points, t.slopes = batch.New(n, 1), batch.New(n, 1)
@@ -97,12 +97,12 @@ func (t *lineTruth) drawDensities(r *run.Run) error {
 	if err != nil {
 		return err
 	}
-	r.AddFigure("densities.png", "ρ with its two Gibbs factors, from the fixed points: 𝔓_u of the moment measure ρ − Eρ = u′♯𝔓_u, which is narrow where ρ is wide, and 𝔓_w of the conjugate moment measure ρ = (w*)′♯𝔓_w, which follows ρ.")
+	r.AddFigure("densities.png", "ρ with its two Gibbs factors, from the fixed points. 𝔓_u, of the moment measure ρ − Eρ = u′♯𝔓_u, is narrow if ρ is wide; 𝔓_w, of the conjugate moment measure ρ = (w*)′♯𝔓_w, follows ρ.")
 	return nil
 }
 
-// drawLearned draws the learned Gibbs factor and maps over the exact ones, and
-// reports the former's mean and variance.
+// drawLearned draws the learned Gibbs factor and maps over the exact ones, and reports the
+// mean and variance of the learned Gibbs factor.
 func (t *lineTruth) drawLearned(r *run.Run, w potential.Potential) error {
 	x := covering(2001, t.conjugate.GibbsQuantile)
 	learned, err := newLearnedLine(w, x)
@@ -128,14 +128,14 @@ func (t *lineTruth) drawLearned(r *run.Run, w potential.Potential) error {
 	if err != nil {
 		return err
 	}
-	r.AddFigure("maps.png", "The Monge map w′ from ρ to its Gibbs factor and its inverse (w*)′, which generates ρ, exact and learned.")
+	r.AddFigure("maps.png", "The Monge map w′ from ρ to its Gibbs factor, and its inverse (w*)′, which generates ρ; exact and learned.")
 	return nil
 }
 
 func (t *lineTruth) quantile(p float64) float64 { return line.Quantile(t.rho, p) }
 
-// covering is n points over nearly all the mass of the laws of which the
-// quantiles are given, and a margin.
+// covering is n points that cover nearly all the mass of the laws with the given quantiles,
+// and a margin.
 func covering(n int, quantiles ...func(p float64) float64) []float64 {
 	const tail = 1e-4
 	lo, hi := math.Inf(1), math.Inf(-1)
@@ -159,15 +159,15 @@ func sampled(name string, x []float64, f func(float64) float64) figure.Series {
 	return s
 }
 
-// learnedLine is a potential w on a grid: e^{−w} as a density there, its
-// moments, and w′.
+// learnedLine is a potential w on a grid: e^{−w} as a density on the grid, its moments, and
+// w′.
 type learnedLine struct {
 	pdf, slope     []float64
 	mean, variance float64
 }
 
-// newLearnedLine evaluates w on a uniform grid, which must hold all the mass for
-// the density to make sense.
+// newLearnedLine evaluates w on a uniform grid. The density is right only if the grid covers
+// all the mass.
 func newLearnedLine(w potential.Potential, grid []float64) (*learnedLine, error) {
 	n := len(grid)
 	x, g, value := batch.New(n, 1), batch.New(n, 1), make([]float32, n)

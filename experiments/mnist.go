@@ -17,15 +17,15 @@ type MNISTConfig struct {
 	config.Core
 	picture.DigitModel
 	config.Generation
-	Samples    int `default:"2000" range:"64..10000" desc:"digits to generate and to judge by"`
+	Samples    int `default:"2000" range:"64..10000" desc:"digits to generate and to judge"`
 	Likelihood int `default:"256" range:"0|2..2000" desc:"held-out digits whose likelihood is computed; 0 for none"`
 }
 
 // Validate checks that the loss suits the noise.
 func (c *MNISTConfig) Validate() error { return c.CheckNoise(&c.Core) }
 
-// MNIST is Figure 5's experiment on digits: CMFGen on 28×28 pictures in logit
-// units, against a Gaussian fit and the data's own floor.
+// MNIST is Figure 5's experiment on digits: CMFGen on 28×28 pictures in logit units, compared
+// with a Gaussian fit and the floor.
 var MNIST = run.Definition[MNISTConfig]{
 	Name: "mnist",
 	Presets: map[string]func(*MNISTConfig){
@@ -85,7 +85,7 @@ func doMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 		r.Report.Metrics[name] = v
 	}
 	if problem.Carry != nil && c.Source != config.SourceGaussian {
-		r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("The noise is y = Σˢz, z of the Gibbs factor, with the digits' covariance Σ and s = %g (CMF_CARRY): the plain method in the coordinates Σ^{s/2}x. Gibbs samples in figures and files are y.", c.Carry))
+		r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("The noise is y = Σˢz, where z is from the Gibbs factor, Σ is the covariance of the digits and s = %g (CMF_CARRY). This is the plain method in the coordinates Σ^{s/2}x. Gibbs samples in figures and files are y.", c.Carry))
 	}
 	if c.Likelihood > 0 {
 		if err := picture.JudgeLikelihood(ctx, r, model, digits, c.Likelihood, c.Noise, c.Seed); err != nil {

@@ -21,8 +21,8 @@ import (
 	"cmf/graph"
 )
 
-// small configures a run of seconds on the stand-in: the folder of data is
-// empty, and what would download goes to a port where nobody listens.
+// small configures a run on the stand-in that takes seconds: the folder of data is empty, and
+// downloads are sent to a port where nobody listens.
 func small(t *testing.T, extra ...string) config.Environment {
 	t.Helper()
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
@@ -39,8 +39,8 @@ func execute(t *testing.T, ctx context.Context, env config.Environment) (*run.Ru
 	return r, log.String(), err
 }
 
-// Without MNIST and without a network the stand-in is used, and said so
-// everywhere; every output is there.
+// Without MNIST and without a network the stand-in is used, and all outputs say so; every
+// output is there.
 func TestMNISTOnStandIn(t *testing.T) {
 	env := small(t, "CMF_LIKELIHOOD=4", "CMF_SHARE=1", "CMF_LR=1e-9")
 	out := env["CMF_OUT"]
@@ -102,8 +102,8 @@ func TestMNISTOnStandIn(t *testing.T) {
 	}
 }
 
-// A run that is interrupted and resumed ends at the very weights of one that
-// was not; both equal a second run of the same seed.
+// A run that is interrupted and resumed ends with exactly the weights of one that was not;
+// both equal a second run with the same seed.
 func TestResumeIsExact(t *testing.T) {
 	weights := func(out string) *graph.Checkpoint {
 		c, err := graph.LoadCheckpoint(filepath.Join(out, "checkpoint.safetensors"))
@@ -148,7 +148,7 @@ func TestResumeIsExact(t *testing.T) {
 	}
 }
 
-// Bad input is refused before any work, by a message that names it.
+// Bad input is refused before any work, with a message that names it.
 func TestMNISTBadInput(t *testing.T) {
 	damaged := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(damaged, "mnist"), 0o755); err != nil {
@@ -190,7 +190,8 @@ func TestMNISTBadInput(t *testing.T) {
 	}
 }
 
-// A checkpoint of another architecture is refused by the weight that differs.
+// A checkpoint of another architecture is refused, and the error names the weight that
+// differs.
 func TestCheckpointOfAnotherArchitecture(t *testing.T) {
 	first := small(t, "CMF_STEPS=1")
 	if _, _, err := execute(t, t.Context(), first); err != nil {

@@ -22,7 +22,7 @@ func readText(t *testing.T, path string) string {
 	return string(text)
 }
 
-// What README names is here.
+// Everything that README names exists.
 func TestREADMENamesWhatExists(t *testing.T) {
 	readme := readText(t, "README.md")
 	for _, m := range regexp.MustCompile(`go run \./(\S+?)[\s`+"`"+`]`).FindAllStringSubmatch(readme, -1) {
@@ -43,7 +43,7 @@ func TestREADMENamesWhatExists(t *testing.T) {
 	}
 }
 
-// Every variable in README is one of an experiment.
+// Every variable in README belongs to an experiment.
 func TestREADMEVariables(t *testing.T) {
 	var help strings.Builder
 	for _, usage := range []func(){
@@ -69,8 +69,8 @@ func usageOf[T any](t *testing.T, out io.Writer, d run.Definition[T]) func() {
 	return func() { run.Execute(t.Context(), d, nil, []string{"-h"}, out) }
 }
 
-// README's commands are those that the project's checks run, the main one at its
-// quick preset, and recipes name no others.
+// The commands in README are those that the project's checks run, the main one with its quick
+// preset, and recipes name no others.
 func TestREADMECommandsAreThoseOfCI(t *testing.T) {
 	_, block, _ := strings.Cut(readText(t, "README.md"), "## Two commands\n")
 	block, _, _ = strings.Cut(block, "\n## ")

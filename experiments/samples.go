@@ -23,26 +23,26 @@ type SamplesConfig struct {
 	config.Generation
 	config.Logit
 	DataFile string  `split_words:"true" needed:"a file .npy or .csv, or a folder of PNG pictures" desc:"points to learn: a file .npy or .csv of n rows and d columns, or a folder of PNG pictures of one size"`
-	Holdout  float64 `default:"0.2" range:"0.05..0.5" desc:"share of the rows that is held out and judged by"`
-	Scale    string  `default:"each" oneof:"each,common" desc:"units of learning: each (every column over its own deviation) or common (all over one, as for coordinates in space)"`
+	Holdout  float64 `default:"0.2" range:"0.05..0.5" desc:"share of the rows that is held out for judging"`
+	Scale    string  `default:"each" oneof:"each,common" desc:"units of learning: each (every column divided by its own standard deviation) or common (all divided by the same, as for coordinates in space)"`
 	Count    int     `default:"10000" range:"1..1000000" desc:"points to generate"`
-	Spread   float64 `default:"0" range:"0|1..100" desc:"sharpness of the first hinges: the deviation of each pre-activation over the data; 0 for one by dimension"`
-	Noise    float64 `default:"0.5" range:"0.05..5" desc:"deviation of normal noise added to pixels in those units"`
+	Spread   float64 `default:"0" range:"0|1..100" desc:"sharpness of the first hinges: standard deviation of each pre-activation over the data; 0 for a value that depends on the dimension"`
+	Noise    float64 `default:"0.5" range:"0.05..5" desc:"standard deviation of the normal noise added to pixels in these units"`
 }
 
 // Validate checks the loss.
 func (c *SamplesConfig) Validate() error { return fit.CheckLoss(&c.Core, false) }
 
-// Samples learns the law of a file's points by CMFGen, judges it by held-out
-// rows against a Gaussian fit and the data's own floor, and writes more points
-// and the densities of the held-out ones, in the units of the file.
+// Samples learns the law of a file's points by CMFGen. It judges the model by held-out rows,
+// compared with a Gaussian fit and the floor, and writes more points and the densities of the
+// held-out rows in the units of the file.
 var Samples = run.Definition[SamplesConfig]{
 	Name: "samples",
 	Presets: map[string]func(*SamplesConfig){
 		"quick": func(c *SamplesConfig) { c.Steps, c.Count, c.Mixing = 300, 2000, 100 },
 		"default": func(c *SamplesConfig) {
 			c.Steps, c.Batch, c.LR, c.Langevin = 2000, 256, 3e-2, 4
-			c.Hidden = nil // by dimension
+			c.Hidden = nil // chosen by dimension
 		},
 		"paper": func(c *SamplesConfig) { c.Steps, c.Batch = 20000, 1024 },
 	},
@@ -87,15 +87,15 @@ func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 	return s.draw(ctx, r, model, draw, gaussian)
 }
 
-// limitSteps ends the default run on few rows after so many passes over them:
-// held-out rows grow less likely beyond.
+// limitSteps ends the default run on few rows after a number of passes over them, because
+// held-out rows become less likely with more.
 func (c *SamplesConfig) limitSteps(r *run.Run, rows int) error {
 	const passes, least = 200, 200
 	steps := max(least, passes*rows/c.Batch)
 	if r.Given("CMF_STEPS") || c.Preset != "default" || steps >= c.Steps {
 		return nil
 	}
-	r.Note("%d steps instead of %d, %d passes over the few rows; CMF_STEPS sets them.", steps, c.Steps, passes)
+	r.Note("%d steps instead of %d: these are %d passes over the few rows. CMF_STEPS sets the number.", steps, c.Steps, passes)
 	c.Steps = steps
 	return r.Resolve("CMF_STEPS", strconv.Itoa(steps))
 }
@@ -107,24 +107,24 @@ func (s *pointSet) describe(r *run.Run, c *SamplesConfig) {
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise, the map to the data and their density.", s.name)
 	switch {
 	case s.form.Height > 0:
-		r.Note("Pictures of %d×%d pixels are learned as logits of dequantised pixels, with normal noise of deviation %g (CMF_NOISE). Distances are between pixels; densities are of dequantised pixels in [0, 1] under the law with the noise.", s.form.Width, s.form.Height, c.Noise)
+		r.Note("Pictures of %d×%d pixels are learned as logits of dequantised pixels, with normal noise of standard deviation %g (CMF_NOISE). Distances are between pixels; densities are those of dequantised pixels in [0, 1] under the law with the noise.", s.form.Width, s.form.Height, c.Noise)
 	case c.Scale == "each":
-		r.Note("The method knows no units: every column is learned less its mean and over its standard deviation, of the rows to learn from (CMF_SCALE=common takes one scale for all). Samples, densities and distances are in the units of the file; distances whose names end in _standard are in deviations.")
+		r.Note("The method does not know units: it learns every column minus its mean, divided by its standard deviation, both over the rows to learn from (CMF_SCALE=common uses one scale for all columns). Samples, densities and distances are in the units of the file; distances with names that end in _standard are in standard deviations.")
 	default:
-		r.Note("The method knows no units: columns are learned less their means, all over %.4g, the root mean square of their standard deviations. Samples, densities and distances are in the units of the file.", s.scales()[0])
+		r.Note("The method does not know units: it learns columns minus their means, all divided by %.4g, the root mean square of their standard deviations. Samples, densities and distances are in the units of the file.", s.scales()[0])
 	}
 	if names := s.discrete(); len(names) > 0 {
-		r.Note("These columns take few values: %v. A law on few values has no density, and the map spreads points between them.", names)
+		r.Note("These columns have few different values: %v. A law on few values has no density, and the map spreads points between the values.", names)
 	}
 }
 
-// problem is what Fit learns: a network that suits the dimension.
+// problem is the problem for Fit: a network that suits the dimension.
 func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	d := s.train.Cols
 	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Full: d > 1}
-	// In few dimensions parts of the data may lie apart, which takes sharp hinges
-	// and little fixed curvature. In many a hinge sees a blurred projection, and the
-	// quadratic must find directions of little variance.
+	// In few dimensions the data may have separate parts, which needs sharp hinges and
+	// little fixed curvature. In many dimensions a hinge sees a blurred projection, and the
+	// quadratic must find directions with little variance.
 	start := layers.Start{Law: s.law, Share: .1, Fixed: .05, Spread: 20, Balanced: true}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
 	switch {
@@ -151,7 +151,7 @@ func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 		return fit.Problem{}, err
 	}
 	if w.Root != nil && !start.Balanced {
-		w.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one
+		w.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one entry
 	}
 	return fit.Problem{
 		Potential:    w,
@@ -167,8 +167,8 @@ func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	}, nil
 }
 
-// differences directs hinges along single coordinates, differences of two points
-// of the data, and at random.
+// differences gives hinges the directions of single coordinates and of differences of two
+// points of the data, and random ones.
 func differences(x blas32.General) func(b blas32.General, layer int, rng *random.Stream) {
 	return func(b blas32.General, _ int, rng *random.Stream) {
 		v := make([]float32, x.Cols)

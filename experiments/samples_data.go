@@ -33,11 +33,11 @@ type pointSet struct {
 	law         *exact.Gaussian // fitted to train
 }
 
-// maxDim bounds d: the preconditioner and a trained quadratic take d² numbers.
+// maxDim limits d: the preconditioner and a trained quadratic each need d² numbers.
 const maxDim = 1024
 
-// loadPoints reads a file .npy or .csv, or a folder of PNG files, with units
-// that say what they are.
+// loadPoints reads a file .npy or .csv, or a folder of PNG files. The form says which of
+// these the points are.
 func loadPoints(path string) (x blas32.General, f units.Form, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -69,7 +69,7 @@ func loadPoints(path string) (x blas32.General, f units.Form, err error) {
 	return x, f, nil
 }
 
-// readHeader gives the names of a table's columns; nil if its first line is of
+// readHeader returns the names of a table's columns, or nil if its first line consists of
 // numbers.
 func readHeader(path string, columns int) ([]string, error) {
 	file, err := os.Open(path)
@@ -91,7 +91,7 @@ func readHeader(path string, columns int) ([]string, error) {
 		}
 	}
 	if len(names) != columns {
-		return nil, fmt.Errorf("%s: its header names %d columns, and its rows have %d", path, len(names), columns)
+		return nil, fmt.Errorf("%s: its header names %d columns, but its rows have %d; they must agree", path, len(names), columns)
 	}
 	return names, nil
 }
@@ -130,8 +130,8 @@ func (c *SamplesConfig) loadSet() (*pointSet, error) {
 	return s, err
 }
 
-// standardise centres the points at the mean of those to learn from, and divides
-// every coordinate by its deviation, or all by the root mean square of these.
+// standardise subtracts the mean of the training points and divides every coordinate by its
+// standard deviation, or all by the root mean square of these.
 func (s *pointSet) standardise(scale string) error {
 	d := s.train.Cols
 	mean, cov := batch.Moments(s.train)
@@ -139,15 +139,15 @@ func (s *pointSet) standardise(scale string) error {
 	var square float64
 	for j := range d {
 		sd := math.Sqrt(cov.At(j, j))
-		// Below a thousand roundings of the mean, a column is of few steps.
+		// A column whose deviation is below a thousand roundings of its mean has too few steps.
 		const rounding = 0x1p-24
 		switch at := fmt.Sprintf("column %d (%s)", j+1, s.form.Name(j)); {
 		case !(sd > 0):
 			return fmt.Errorf("%s is %g in all %d rows to learn from; leave it out", at, mean[j], s.train.Rows)
 		case math.IsInf(sd, 0) || sd > 1e30 || sd < 1e-30:
-			return fmt.Errorf("%s has the deviation %g; give it in units in which that is near 1", at, sd)
+			return fmt.Errorf("%s has the standard deviation %g; give it in units in which that is near 1", at, sd)
 		case sd < 1000*rounding*math.Abs(mean[j]):
-			return fmt.Errorf("%s varies by %g about %g, hardly more than float32 resolves; subtract a constant from it", at, sd, mean[j])
+			return fmt.Errorf("%s varies by %g about %g, which float32 can hardly resolve; subtract a constant from it", at, sd, mean[j])
 		}
 		u.Scale[j] = sd
 		square += sd * sd / float64(d)
@@ -165,8 +165,8 @@ func (s *pointSet) standardise(scale string) error {
 	return err
 }
 
-// checkRank refuses columns that are linear combinations of others to rounding:
-// on a plane there is no density.
+// checkRank refuses columns that are linear combinations of others up to rounding, because
+// points on a plane have no density.
 func (s *pointSet) checkRank() error {
 	mean := batch.MeanVariance(s.train)
 	ridge := 1e-5 * mean // above the rounding of the covariance
@@ -181,12 +181,12 @@ func (s *pointSet) checkRank() error {
 		}
 	}
 	if len(names) == 1 {
-		return fmt.Errorf("column %s hardly varies beside the others; CMF_SCALE=each takes each over its own deviation", names[0])
+		return fmt.Errorf("column %s varies much less than the others; use CMF_SCALE=each, which divides each column by its own standard deviation", names[0])
 	}
-	return fmt.Errorf("the columns %s depend on each other linearly: along a combination of them the variance is less than 1e-6 of that of a column; leave one out", strings.Join(names, ", "))
+	return fmt.Errorf("the columns %s depend on each other linearly: a combination of them has less than 1e-6 of the variance of a column; leave one out", strings.Join(names, ", "))
 }
 
-// discrete names the columns with few values, whose law has no density.
+// discrete names the columns with few different values, whose law has no density.
 func (s *pointSet) discrete() (names []string) {
 	if s.form.Picture() {
 		return nil

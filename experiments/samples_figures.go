@@ -19,7 +19,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// shownPoints bounds the points of a cloud in a figure.
+// shownPoints limits the points of a cloud in a figure.
 const shownPoints = 2000
 
 // draw draws held-out rows beside generated ones.
@@ -36,7 +36,7 @@ func (s *pointSet) draw(ctx context.Context, r *run.Run, m *fit.Model, d *fit.Dr
 	return drawPoints(r, s.units, s.form, held, generated, fit)
 }
 
-// axesOf are the axes of points in the units of learning, marked in the data's.
+// axesOf are the axes for points in the units of learning, with marks in the data's units.
 func axesOf(m *fit.Model) []figure.Axis {
 	axes := make([]figure.Axis, m.Evaluator.Dim())
 	u, _ := m.Units().(units.Affine)
@@ -49,8 +49,8 @@ func axesOf(m *fit.Model) []figure.Axis {
 	return axes
 }
 
-// drawPlane draws clouds, the Gibbs factor and the density. Both axes are alike
-// in units of learning; but for the Gibbs factor they are labelled in the data's.
+// drawPlane draws clouds, the Gibbs factor and the density. Both axes have the same scale in
+// units of learning; except for the Gibbs factor they are labelled in the data's units.
 func drawPlane(ctx context.Context, r *run.Run, m *fit.Model, d *fit.Draw, clouds ...figure.Cloud) error {
 	level := func(x blas32.General, value []float32) error { return m.Evaluator.Eval(x, value, blas32.General{}) }
 	axes := axesOf(m)
@@ -65,7 +65,7 @@ func drawPlane(ctx context.Context, r *run.Run, m *fit.Model, d *fit.Draw, cloud
 	box := figure.BoxOf(scenes)
 	scenes = slices.Insert(scenes, 1, figure.Scene{Title: "w and its Gibbs factor", Axes: []figure.Axis{{Name: "units of learning"}, {Name: "units of learning"}}, Field: level, Clouds: []figure.Cloud{{Name: "Gibbs samples", Points: batch.First(d.Gibbs, shown)}}})
 	scenes = append(scenes, figure.Scene{Title: "density", Heat: true, Axes: axes, Field: func(x blas32.General, value []float32) error {
-		// Up to a constant: log Z is not needed.
+		// The density is drawn up to a constant, so log Z is not needed.
 		logPDF, _, err := density.Pushforward{Potential: m.Evaluator, Noise: m.Noise}.LogPDF(ctx, x)
 		if err != nil {
 			return err
@@ -126,12 +126,12 @@ func drawLine(ctx context.Context, r *run.Run, m *fit.Model, law *exact.Gaussian
 		if err != nil {
 			return err
 		}
-		r.LeadFigure(file, "Histogram of the points "+c.Name+", under the learned density by the Monge–Ampère equation and that of the Gaussian fit.")
+		r.LeadFigure(file, "Histogram of the points "+c.Name+", with the learned density by the Monge–Ampère equation and the density of the Gaussian fit.")
 	}
 	return nil
 }
 
-// interpolated is the density through given log densities at rising x, 0 beyond.
+// interpolated is the density through given log densities at ascending x, and 0 outside.
 func interpolated(name string, x blas32.General, logPDF []float64) figure.Function {
 	return figure.Function{Name: name, F: func(at float64) float64 {
 		i := sort.Search(x.Rows, func(i int) bool { return float64(x.Data[i]) >= at })
@@ -144,8 +144,8 @@ func interpolated(name string, x blas32.General, logPDF []float64) figure.Functi
 	}}
 }
 
-// drawPoints draws clouds of points in the units of learning: pictures as
-// pictures, others by pairs of coordinates in the data's units.
+// drawPoints draws clouds of points in the units of learning: pictures as pictures, other
+// points as pairs of coordinates in the data's units.
 func drawPoints(r *run.Run, u units.Units, f units.Form, clouds ...figure.Cloud) error {
 	for k, c := range clouds {
 		x, err := u.Data(batch.First(c.Points, shownPoints), nil)

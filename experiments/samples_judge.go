@@ -17,8 +17,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// judge compares generated points, those of the Gaussian fit and rows that were
-// learned from, the floor, with as many held-out rows; all in units of learning.
+// judge compares generated points, those of the Gaussian fit and, for the floor, training
+// rows with equally many held-out rows; all in units of learning.
 func (s *pointSet) judge(ctx context.Context, r *run.Run, points, gaussian blas32.General) error {
 	n := points.Rows
 	truth := batch.Rows(s.held, 0, n)
@@ -36,8 +36,8 @@ func (s *pointSet) judge(ctx context.Context, r *run.Run, points, gaussian blas3
 	}
 	suffix, units := "", ""
 	if s.ownScales() {
-		// A column in large units would be all that the others' distances tell.
-		suffix, units = "_standard", ", columns over their deviations"
+		// Otherwise a column in large units would dominate the distances.
+		suffix, units = "_standard", ", columns divided by their standard deviations"
 	}
 	r.Page.Headline = []report.Headline{
 		{Metric: "log_likelihood", Label: "Log-likelihood of held-out rows, nats per point", Goal: report.Higher},
@@ -46,12 +46,12 @@ func (s *pointSet) judge(ctx context.Context, r *run.Run, points, gaussian blas3
 		{Metric: "w2" + suffix, Label: fmt.Sprintf("W2, exact, between %d points%s", n, units), Goal: report.Lower},
 		{Metric: "nn_accuracy" + suffix, Label: "1-NN two-sample accuracy" + units, Goal: report.Nearer, Target: .5},
 	}
-	r.Report.Notes = append(r.Report.Notes, "The baseline is a Gaussian fitted to the rows learned from. The energy distance is the unbiased estimate: between samples of one law it is as often negative as positive.")
+	r.Report.Notes = append(r.Report.Notes, "The baseline is a Gaussian fitted to the training rows. The energy distance is an unbiased estimate: between samples of the same law it is as often negative as positive.")
 	return nil
 }
 
-// compare measures points z against the truth in the data's units, and where
-// columns have scales of their own, in units of learning too.
+// compare measures points z against the truth in the data's units and, if columns have
+// separate scales, in units of learning too.
 func (s *pointSet) compare(ctx context.Context, z, truth blas32.General, into report.Numbers) error {
 	x, err := s.units.Data(z, nil)
 	if err != nil {
@@ -67,8 +67,8 @@ func (s *pointSet) compare(ctx context.Context, z, truth blas32.General, into re
 	return compareSamples(ctx, z, truth, "_standard", into)
 }
 
-// compareSamples puts the distances between two samples of one size under their names
-// with a suffix.
+// compareSamples adds the distances between two samples of the same size to into, by their
+// names with a suffix.
 func compareSamples(ctx context.Context, x, truth blas32.General, suffix string, into report.Numbers) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -86,23 +86,23 @@ func compareSamples(ctx context.Context, x, truth blas32.General, suffix string,
 	return err
 }
 
-// ownScales tells that columns are learned at different scales.
+// ownScales says whether columns are learned at different scales.
 func (s *pointSet) ownScales() bool {
 	scales := s.scales()
 	return slices.ContainsFunc(scales, func(v float64) bool { return v != scales[0] })
 }
 
-// scales are those of the columns, none of pictures.
+// scales are the scales of the columns; pictures have none.
 func (s *pointSet) scales() []float64 {
 	u, _ := s.units.(units.Affine)
 	return u.Scale
 }
 
-// judgeDensity reports the log-likelihood of held-out rows, and writes them with
-// their log densities.
+// judgeDensity reports the log-likelihood of held-out rows, and writes the rows with their log
+// densities.
 func (s *pointSet) judgeDensity(ctx context.Context, r *run.Run, m *fit.Model, seed uint64) error {
 	d := s.held.Cols
-	// A log det takes d³ operations: seconds in all.
+	// A log det takes d³ operations; this limit keeps the total to seconds.
 	n := min(s.held.Rows, max(64, int(1e11/math.Pow(float64(d), 3))))
 	z := batch.Rows(s.held, 0, n)
 	r.Progress.Log.Info("densities", "held-out rows", n)
@@ -139,6 +139,6 @@ func (s *pointSet) judgeDensity(ctx context.Context, r *run.Run, m *fit.Model, s
 	if err := r.SaveRows("densities", s.form, header, batch.WithColumns(x, l.LogPDF, gaussian)); err != nil {
 		return err
 	}
-	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("densities.npy: %d held-out rows, one to a row, in the units of the file, followed by their log density under the model and under the Gaussian fit, in nats (of pictures these two alone). log_likelihood is the mean.", n))
+	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("densities.npy: %d held-out rows in the units of the file, each followed by its log density under the model and under the Gaussian fit, in nats (for pictures, only these two). log_likelihood is their mean.", n))
 	return nil
 }

@@ -61,7 +61,7 @@ func csvFile(t *testing.T, header string, n int, line func(i int) string) string
 	return path
 }
 
-// Files that cannot be learned are refused by name, with row and column.
+// Files that cannot be learned are refused with their name, row and column.
 func TestSamplesRefusesBadFiles(t *testing.T) {
 	rng := random.New(1, "file", 0)
 	broken := batch.New(300, 3)
@@ -107,8 +107,7 @@ func dependent(rng *random.Stream) func(int) string {
 	}
 }
 
-// mixture draws from a mixture of two Gaussians in mixed units, and gives its log
-// density.
+// mixture draws from a mixture of two Gaussians in mixed units, and returns its log density.
 func mixture(t *testing.T) (a, b *exact.Gaussian, logPDF func(x blas32.General) []float64) {
 	t.Helper()
 	law := func(mean []float64, cov [][]float64) *exact.Gaussian {
@@ -140,7 +139,7 @@ func mixture(t *testing.T) (a, b *exact.Gaussian, logPDF func(x blas32.General) 
 	}
 }
 
-// mustRun executes a definition under variables such as CMF_STEPS=20.
+// mustRun runs a definition with variables such as CMF_STEPS=20.
 func mustRun[T any](t *testing.T, d run.Definition[T], variables ...string) *run.Run {
 	t.Helper()
 	r, err := run.Execute(t.Context(), d, config.Variables("CMF_OUT="+t.TempDir()).With(variables...), nil, io.Discard)
@@ -159,8 +158,8 @@ func readNPY(t *testing.T, r *run.Run, name string) blas32.General {
 	return x
 }
 
-// A table in mixed units is learned, its densities are those of the law in the
-// table's units, and the checkpoint alone gives the same points and densities.
+// A table in mixed units is learned. Its densities are those of the law in the table's units,
+// and the checkpoint alone gives the same points and densities.
 func TestSamplesAndGenerate(t *testing.T) {
 	a, b, exact := mixture(t)
 	const n = 4000
@@ -176,7 +175,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 	r := mustRun(t, Samples, "CMF_DATA_FILE="+path, "CMF_STEPS="+steps, "CMF_COUNT=1500", "CMF_MIXING=100", "CMF_PARTICLES=1024")
 	m, g, f := r.Report.Metrics, r.Report.Baseline, r.Report.Floor
 	for _, name := range []string{"energy_distance", "w2_standard", "sliced_w2_standard"} {
-		// Points that repeat those learned from would be far below the floor.
+		// Points that repeat training rows would be far below the floor.
 		if !(f[name]/2 < m[name] && m[name] < 2*f[name] && m[name] < g[name]/1.5) && !testing.Short() {
 			t.Errorf("%s %.4g, of the Gaussian fit %.4g, floor %.4g", name, m[name], g[name], f[name])
 		}
@@ -239,7 +238,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 	}
 }
 
-// The density of a model on the line has the mass 1 in the data's units.
+// The density of a model on the line has mass 1 in the data's units.
 func TestLogPDFOnTheLine(t *testing.T) {
 	rng := random.New(1, "points", 0)
 	points := batch.New(1000, 1)
@@ -273,7 +272,7 @@ func TestLogPDFOnTheLine(t *testing.T) {
 	}
 }
 
-// Pictures come back as pictures.
+// Pictures are generated as pictures.
 func TestSamplesOfPictures(t *testing.T) {
 	folder := t.TempDir()
 	rng := random.New(1, "pictures", 0)
@@ -312,7 +311,7 @@ func TestSamplesOfPictures(t *testing.T) {
 	}
 }
 
-// What is no model of an experiment is refused with what is wrong with it.
+// A file that is not a model of an experiment is refused with the reason.
 func TestGenerateRefuses(t *testing.T) {
 	r, err := plane.Run(t, "CMF_STEPS=2")
 	if err != nil {
@@ -345,8 +344,8 @@ func TestGenerateRefuses(t *testing.T) {
 	for path, want := range map[string]string{
 		"absent.safetensors":             "no such file",
 		cut:                              "a damaged one",
-		"picture/classifier.safetensors": "does not say its architecture",
-		changed("kind", text("architecture", `{"Dim":2,"Hidden":[32,32],"Attention":3}`)):                  `its architecture is not one that this version knows: json: unknown field "Attention"`,
+		"picture/classifier.safetensors": "does not give its architecture",
+		changed("kind", text("architecture", `{"Dim":2,"Hidden":[32,32],"Attention":3}`)):                  `this version does not know its architecture: json: unknown field "Attention"`,
 		changed("wide", text("architecture", `{"Dim":2,"Hidden":[1000000000,32]}`)):                        "its architecture needs [2 1000000000]",
 		changed("flat", text("architecture", `{"Dim":2,"Hidden":[32,32]}`)):                                "that is not here",
 		changed("deep", text("architecture", `{"Dim":2,"Hidden":[32,32],"Rank":1000000}`)):                 "more arrays than it holds",
@@ -362,7 +361,7 @@ func TestGenerateRefuses(t *testing.T) {
 		}
 	}
 	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_CHECKPOINT="+good, "CMF_COUNT=0", "CMF_POINTS="+csvFile(t, "", 3, func(int) string { return "1,2,3" }))
-	if _, err := run.Execute(t.Context(), Generate, env, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "its rows have 3 coordinates, and the model 2") {
+	if _, err := run.Execute(t.Context(), Generate, env, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "its rows have 3 coordinates, but the model has 2") {
 		t.Errorf("points of another dimension: %v", err)
 	}
 }

@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// testdata/saved holds checkpoints that an earlier version wrote after 5 steps, of a
-// table and of pictures in principal directions, with what it drew from them and
-// found at points: samples.npy, densities.npy, gradients.npy.
+// testdata/saved holds checkpoints that an earlier version wrote after 5 steps, for a table
+// and for pictures in principal directions, with the points that it drew from them and its
+// values at points: samples.npy, densities.npy, gradients.npy.
 var saved = filepath.Join("testdata", "saved")
 
-// sameBits tells whether this processor has the instructions with which the arrays of
-// testdata/saved were computed; others round products otherwise.
+// sameBits says whether this processor has the instructions with which the arrays of
+// testdata/saved were computed; others round products differently.
 var sameBits = cpu.X86.HasAVX512F
 
 func TestEarlierCheckpointsDrawTheSame(t *testing.T) {
@@ -79,8 +79,8 @@ func TestEarlierCheckpointsGoOn(t *testing.T) {
 	})
 }
 
-// earlier are variables for a run with the products of testdata/saved, where this
-// processor has them.
+// earlier are variables for a run with the products of testdata/saved if this processor has
+// them.
 func earlier(t *testing.T, variables ...string) config.Environment {
 	t.Helper()
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1") // nothing is downloaded
@@ -91,7 +91,7 @@ func earlier(t *testing.T, variables ...string) config.Environment {
 	return env
 }
 
-// checkResumed compares the losses of the steps after a checkpoint's.
+// checkResumed compares the losses of the steps after a checkpoint.
 func checkResumed(t *testing.T, r *run.Run, err error, want ...float64) {
 	t.Helper()
 	if err != nil {

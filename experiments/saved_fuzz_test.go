@@ -14,8 +14,8 @@ import (
 	"cmf/solvers/batch"
 )
 
-// savedModels are the checkpoints of two small runs: of points in units of their
-// own, and of a Gaussian, which names no units.
+// savedModels are the checkpoints of two small runs: one on points with their own units, and
+// one on a Gaussian, which names no units.
 func savedModels(t testing.TB) (saved []*graph.Checkpoint) {
 	t.Helper()
 	for _, d := range []run.Experiment{Toy2D, Gaussian} {
@@ -32,8 +32,8 @@ func savedModels(t testing.TB) (saved []*graph.Checkpoint) {
 	return saved
 }
 
-// FuzzModel replaces one text of a saved model (its architecture, units,
-// configuration, step, step size): it is a model that evaluates, or an error.
+// FuzzModel replaces one text of a saved model (its architecture, units, configuration, step
+// or step size). The result is a model that evaluates, or an error.
 func FuzzModel(f *testing.F) {
 	saved := savedModels(f)
 	names := make([][]string, len(saved))

@@ -13,8 +13,8 @@ import (
 	"cmf/solvers/random"
 )
 
-// A saved model whose noise is carried draws what the run drew, to the same bits;
-// a matrix that carries nothing is refused by name.
+// A saved model with carried noise draws what the run drew, to the same bits; a matrix that
+// cannot carry noise is refused by name.
 func TestSavedCarry(t *testing.T) {
 	env := small(t, "CMF_CARRY=0.3")
 	out := env["CMF_OUT"]

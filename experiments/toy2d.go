@@ -26,18 +26,18 @@ type Toy2DConfig struct {
 	config.Bank
 	config.Generation
 	Dataset  string  `default:"moons" desc:"circles, moons, s-curve, 8gaussians, pinwheel, spirals, swissroll, checkerboard, rings, two-densities, or a file .npy or .csv of two columns"`
-	Baseline string  `default:"fit" oneof:"fit,icnn" desc:"what to compare with: fit (a Gaussian fitted to the points) or icnn (the same network with noise N(0, I), trained as long)"`
+	Baseline string  `default:"fit" oneof:"fit,icnn" desc:"baseline: fit (a Gaussian fitted to the points) or icnn (the same network with noise N(0, I), trained as long)"`
 	Points   int     `default:"100000" range:"100..10000000" desc:"points of a named set to learn from"`
-	Spread   float64 `default:"30" range:"1..100" desc:"sharpness of the first hinges: the deviation of each pre-activation over the data"`
-	Samples  int     `default:"2048" range:"64..4096" desc:"points to generate and to judge by, of each repeat"`
-	Repeats  int     `default:"3" range:"1..20" desc:"pairs of samples over which metrics are averaged; fewer where a file has too few points"`
+	Spread   float64 `default:"30" range:"1..100" desc:"sharpness of the first hinges: standard deviation of each pre-activation over the data"`
+	Samples  int     `default:"2048" range:"64..4096" desc:"points to generate and to judge in each repeat"`
+	Repeats  int     `default:"3" range:"1..20" desc:"pairs of samples over which metrics are averaged; fewer if a file has too few points"`
 }
 
 // Validate checks the loss.
 func (c *Toy2DConfig) Validate() error { return fit.CheckLoss(&c.Core, false) }
 
-// Toy2D is Figure 4's experiment: CMFGen on points in the plane, against a
-// Gaussian fit, or a network with Gaussian noise, and the data's own floor.
+// Toy2D is Figure 4's experiment: CMFGen on points in the plane, compared with a Gaussian fit,
+// or a network with Gaussian noise, and with the floor.
 var Toy2D = run.Definition[Toy2DConfig]{
 	Name: "toy2d",
 	Presets: map[string]func(*Toy2DConfig){
@@ -89,8 +89,8 @@ func doToy2D(ctx context.Context, r *run.Run, c *Toy2DConfig) error {
 	return p.draw(ctx, r, model, draw, other, film)
 }
 
-// learn fits a network to the points and generates as many as are judged. The
-// fit of the name baseline has the noise N(0, I). An interrupted fit is nil.
+// learn fits a network to the points and generates as many points as are judged. The fit named
+// baseline has the noise N(0, I). If the fit is interrupted, it returns nil.
 func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exact.Gaussian, name string, film *figure.Film) (*fit.Model, *fit.Draw, error) {
 	core := c.Core
 	if name == "baseline" {
@@ -103,8 +103,8 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 	problem := fit.Problem{
 		Name:      name,
 		Potential: w,
-		// Parts of the data that lie apart are torn by next to no curvature between
-		// them, so hardly any of it is fixed, and edges need sharp hinges.
+		// Separate parts of the data need almost no curvature between them, so hardly any is
+		// fixed, and edges need sharp hinges.
 		Start:        layers.Start{Law: law, Share: .1, Fixed: .05, Spread: c.Spread, Balanced: true},
 		Train:        p.train,
 		Units:        units.Affine{Center: p.center[:], Scale: []float64{p.scale, p.scale}},
@@ -125,8 +125,8 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 	return model, draw, err
 }
 
-// watch films the bank of particles and follows the distance of their images
-// from the data.
+// watch films the bank of particles and follows the distance of the particles' images from
+// the data.
 func (p *planar) watch(film *figure.Film) func(m *fit.Model) (report.Numbers, error) {
 	return func(m *fit.Model) (report.Numbers, error) {
 		film.See(m.State.Step, m.State.Bank.Y, m.State.Partners)
@@ -135,8 +135,8 @@ func (p *planar) watch(film *figure.Film) func(m *fit.Model) (report.Numbers, er
 	}
 }
 
-// judge measures generated points, those of the baseline, and the data's own
-// floor; all in the units of the data.
+// judge measures generated points, those of the baseline, and the floor; all in the units of
+// the data.
 func (p *planar) judge(ctx context.Context, r *run.Run, model, baseline blas32.General) error {
 	n := p.samples()
 	floor := batch.New(n*len(p.held), 2)

@@ -13,20 +13,20 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// planar is a law of points in the plane, with what judges samples of it.
+// planar is a law of points in the plane, with what is needed to judge samples of it.
 type planar struct {
 	name    string
 	train   blas32.General // in the units of learning
 	held    []heldPair
-	support func(x, y float64) bool // in the units of the data; nil where unknown
+	support func(x, y float64) bool // in the units of the data; nil if unknown
 
-	// A point of the data is center + scale · a point in the units of learning.
+	// A point z in the units of learning is center + scale·z in the data's.
 	center [2]float64
 	scale  float64
 }
 
-// heldPair is two independent samples of the law of one size, in the units of the
-// data: what models are judged by, and what the floor is measured with.
+// heldPair is two independent samples of the law of the same size, in the units of the data:
+// models are judged by the first, and the floor is the distance between both.
 type heldPair struct{ truth, other blas32.General }
 
 // loadPlane draws from the set, or reads the file, of CMF_DATASET.
@@ -53,9 +53,8 @@ func loadPlane(c *Toy2DConfig) (*planar, error) {
 	return p, nil
 }
 
-// planeOf takes up to half of a file's points, in random order, as held out. It
-// learns the others centred and at a mean deviation of 1 to a coordinate, as the
-// method knows no units.
+// planeOf holds out up to half of a file's points, in random order. It centres the others and
+// scales them to a mean variance of 1 per coordinate, because the method does not know units.
 func planeOf(points blas32.General, c *Toy2DConfig) (*planar, error) {
 	const least = 400
 	if points.Cols != 2 || points.Rows < least {
@@ -89,16 +88,16 @@ func planeOf(points blas32.General, c *Toy2DConfig) (*planar, error) {
 		if p.scale == 0 {
 			return nil, errors.New("its points do not vary: they are one point, repeated")
 		}
-		return nil, fmt.Errorf("its points have the deviation %g; it must be 1e-30 to 1e30", p.scale)
+		return nil, fmt.Errorf("its points have the standard deviation %g; it must be from 1e-30 to 1e30", p.scale)
 	}
 	p.train = p.learning(rest)
 	return p, nil
 }
 
-// samples is the number of points of a sample that is judged.
+// samples is the number of points of a judged sample.
 func (p *planar) samples() int { return p.held[0].truth.Rows }
 
-// learning is a copy of points of the data in the units of learning.
+// learning converts a copy of points from the units of the data to those of learning.
 func (p *planar) learning(x blas32.General) blas32.General {
 	out := batch.New(x.Rows, 2)
 	for i := range x.Rows {
@@ -109,7 +108,7 @@ func (p *planar) learning(x blas32.General) blas32.General {
 	return out
 }
 
-// original is a copy of points in the units of learning in those of the data.
+// original converts a copy of points from the units of learning to those of the data.
 func (p *planar) original(x blas32.General) blas32.General {
 	out := batch.New(x.Rows, 2)
 	for i := range x.Rows {

@@ -33,7 +33,7 @@ func (p *planar) draw(ctx context.Context, r *run.Run, m *fit.Model, draw *fit.D
 	if err := figure.DrawScenes(r.Path("figure4.png"), box, scenes...); err != nil {
 		return err
 	}
-	r.LeadFigure("figure4.png", "Figure 4: held-out data; level sets of the learned potential w with samples y of its Gibbs factor 𝔓_w ∝ e^{−w}; generated points ∇w*(y); the baseline's.")
+	r.LeadFigure("figure4.png", "Figure 4: held-out data; level sets of the learned potential w with samples y of its Gibbs factor 𝔓_w ∝ e^{−w}; generated points ∇w*(y); points of the baseline.")
 	if err := p.drawMap(ctx, r, m, box, data, draw); err != nil {
 		return err
 	}
@@ -41,14 +41,14 @@ func (p *planar) draw(ctx context.Context, r *run.Run, m *fit.Model, draw *fit.D
 	if err := film.Write(r.Path("training.gif")); err != nil {
 		return err
 	}
-	caption := "Training: the particles y, which follow the Gibbs factor of the present w, and their images ∇w*(y) over the data (grey)."
+	caption := "Training: the particles y, which follow the Gibbs factor of the current w, and their images ∇w*(y) over the data (grey)."
 	if r.Report.Config["CMF_RESUME"] != "" {
 		caption += fmt.Sprintf(" The film begins at iteration %d, where the run was resumed.", film.First)
 	}
 	r.AddFigure("training.gif", caption)
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise and the map to the data.", p.name)
 	if p.scale != 1 {
-		r.Note("Figures are in the units of learning: data minus (%.4g, %.4g), over %.4g. Metrics and samples.npy are in those of the file.", p.center[0], p.center[1], p.scale)
+		r.Note("Figures are in the units of learning: the data minus (%.4g, %.4g), divided by %.4g. Metrics and samples.npy are in the units of the file.", p.center[0], p.center[1], p.scale)
 	}
 	return nil
 }
@@ -105,12 +105,12 @@ func (p *planar) drawMap(ctx context.Context, r *run.Run, m *fit.Model, box figu
 	if err := figure.Render(r.Path("map.png"), 2*edge, min(2*edge, max(edge/2, height)), [][]*plot.Plot{panels}, figure.NewLegend(), &box); err != nil {
 		return err
 	}
-	r.AddFigure("map.png", "The map: a square grid over the Gibbs factor, and where ∇w* takes it, over data. Where the data has a gap, the grid is torn: much of the plane is taken to its edges.")
+	r.AddFigure("map.png", "The map: a square grid over the Gibbs factor, and its image under ∇w* over the data. The grid is torn at gaps in the data: much of the plane is mapped to the edges of a gap.")
 	return nil
 }
 
-// gridLines is so many vertical lines and as many horizontal ones, each of the
-// given number of points, over the bulk of a cloud.
+// gridLines is lines vertical lines and as many horizontal ones, each of the given number of
+// points, over the bulk of a cloud.
 func gridLines(cloud blas32.General, lines, points int) blas32.General {
 	mean, cov := batch.Moments(cloud)
 	half := 2.3 * math.Sqrt(max(cov.At(0, 0), cov.At(1, 1)))

@@ -41,8 +41,8 @@ func TestToy2DRefusesBadInput(t *testing.T) {
 	}
 }
 
-// Every named set is in the variable's description, and the data that cannot be
-// learned is refused by name.
+// The variable's description names every set, and data that cannot be learned is refused by
+// name.
 func TestToy2DData(t *testing.T) {
 	var help bytes.Buffer
 	Toy2D.Settings(nil, []string{"-h"}, &help)
@@ -85,8 +85,8 @@ func TestToy2DData(t *testing.T) {
 	}
 }
 
-// A file's points come back from the units of learning, and every point is
-// either learned from or held out, once.
+// A file's points can be converted back from the units of learning, and every point is either
+// learned from or held out, once.
 func TestPlanarUnits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(400, 3000).Draw(t, "n")
@@ -94,7 +94,7 @@ func TestPlanarUnits(t *testing.T) {
 		rng := random.New(rapid.Uint64().Draw(t, "seed"), "points", 0)
 		points := batch.New(n, 2)
 		for i := range n {
-			// The first coordinate tells which point it is.
+			// The first coordinate identifies the point.
 			points.Data[2*i], points.Data[2*i+1] = float32(i), float32(shift+scale*rng.NormFloat64())
 		}
 		p, err := planeOf(points, &Toy2DConfig{Samples: 256, Repeats: 3})
@@ -141,7 +141,7 @@ func runToy2D(t *testing.T, variables ...string) *run.Run {
 	return r
 }
 
-// Moons are learned well beyond a Gaussian fit, and everything promised is there.
+// Moons are learned much better than by a Gaussian fit, and all promised outputs are there.
 func TestToy2D(t *testing.T) {
 	steps := "200"
 	if testing.Short() {
@@ -187,7 +187,7 @@ func TestToy2D(t *testing.T) {
 	}
 }
 
-// A circle in large units far from 0, read from a file, with the network from N(0, I) as baseline.
+// The file has a circle in large units, far from 0; the baseline is the network with noise N(0, I).
 func TestToy2DFile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

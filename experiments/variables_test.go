@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// planned is an ablation up to the plan of its cells.
+// planned is an ablation, run only as far as the plan of its cells.
 type planned struct{ run.Experiment }
 
 func (planned) Command() string { return "ablation" }
@@ -46,13 +46,13 @@ func FuzzVariables(f *testing.F) {
 func TestVariables(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, c := range commands {
-		if !c.Plans { // its refusals begin with the variant that they are of
+		if !c.Plans { // its refusals begin with the name of a variant
 			inputs.TestVariables(t, c)
 		}
 	}
 }
 
-// Drawing from a model takes none of the variables of learning one.
+// The command that draws from a model has none of the variables of learning.
 func TestGenerateVariables(t *testing.T) {
 	settings, err := Generate.Settings(config.Variables("CMF_CHECKPOINT=checkpoint.safetensors"), nil, io.Discard)
 	if err != nil {
@@ -67,8 +67,8 @@ func TestGenerateVariables(t *testing.T) {
 	}
 }
 
-// FuzzLoss reads a loss: it reads as it is written, and as CMF_LOSS it is taken or
-// refused by name.
+// FuzzLoss reads a loss. What it writes reads back as the same loss, and as CMF_LOSS it is
+// accepted, or refused with its name.
 func FuzzLoss(f *testing.F) {
 	for _, spec := range []string{"dual+0.1*pairs", "monge-ampere", "1e-320*dual", "Inf*dual", "0x1p3 * penalty", "dual+dual", "+", "1e+6*dual", "penalty"} {
 		f.Add(spec)

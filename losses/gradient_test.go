@@ -14,7 +14,7 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// potential is network in three dimensions.
+// potential is the network in three dimensions.
 func potential(t testing.TB, float64s bool) *layers.ICNN { return network(t, 3, float64s) }
 
 // network is a small network on ℝᵈ with every optional part, weights in general
@@ -38,7 +38,7 @@ func network(t testing.TB, d int, float64s bool) *layers.ICNN {
 	return m
 }
 
-// sum reads a specification that is right.
+// sum parses a specification that must be right.
 func sum(t testing.TB, spec string, extra ...Term) Sum {
 	t.Helper()
 	s, err := Parse(spec, extra...)
@@ -67,7 +67,7 @@ func fill(p *graph.Program, sum Sum) {
 	}
 }
 
-// The gradients of every term, and of sums, in every weight against central
+// The gradients of every term, and of sums, in every weight are compared with central
 // differences.
 func TestGradients(t *testing.T) {
 	for _, spec := range []string{"dual+0.1*pairs", "curl", "3*curl+dual"} {
@@ -76,7 +76,7 @@ func TestGradients(t *testing.T) {
 	for _, d := range []int{2, 5} {
 		for _, term := range Known() {
 			m := network(t, d, true)
-			// A relu that nothing passes has a gradient of 0.
+			// If a relu is 0 for all rows, its gradient is 0.
 			switch term := term.(type) {
 			case Penalty:
 				for _, p := range term.relaxes(m) {
@@ -125,7 +125,7 @@ func checkGradient(t *testing.T, m *layers.ICNN, sum Sum) {
 	weights := m.Params().Trained()
 	for _, w := range trained {
 		if !slices.Contains(weights, w) {
-			weights = append(weights, w) // a term's own
+			weights = append(weights, w) // a weight of a term
 		}
 	}
 	for _, w := range weights {
@@ -138,7 +138,7 @@ func checkGradient(t *testing.T, m *layers.ICNN, sum Sum) {
 			scale = max(scale, math.Abs(g))
 			largest = max(largest, math.Abs(g))
 		}
-		// Of long weights every seventh entry or so.
+		// About every seventh entry of a long weight is checked.
 		for i := 0; i < w.Len(); i += 1 + w.Len()/512*7 {
 			v := w.At(i)
 			at := func(v float64) float64 { w.Set(i, v); return loss() }
@@ -161,8 +161,8 @@ func checkGradient(t *testing.T, m *layers.ICNN, sum Sum) {
 	t.Logf("%s on ℝ^%d: largest relative error of the gradient %.2g, over %d weights", sum, m.Dim(), worst, checked)
 }
 
-// The dual's gradient is E_data[∂w] − E_generated[∂w], and its value is what
-// its formula says.
+// The gradient of dual is E_data[∂w] − E_generated[∂w], and its value is that of its
+// formula.
 func TestDual(t *testing.T) {
 	const n = 5
 	m := potential(t, true)

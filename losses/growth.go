@@ -18,13 +18,13 @@ import (
 // is its mean from x_i to half as far again. L is dimensionless, and 0 for any
 // quadratic. It weighs points by a_i², so mostly the outermost ones count.
 //
-// The reason: the data does not say how w grows beyond it. The hinges are
-// straight there, so the curvature falls to that of the outer quadratic, a
-// fraction of it. The tails of 𝔓_w widen, and ∇w*, whose slope is the inverse
-// curvature, throws their samples far out. As −log ρ ~ |x|^r implies w ~ |x|^p
-// with p(p−1) = r, the curvature of w along a ray is constant for Gaussian
-// tails and grows for lighter ones; L charges only its fall. For heavier tails
-// than a Gaussian's the curvature should fall, and this term is a bias.
+// The reason: the data does not say how w grows beyond it. The hinges are straight there,
+// so the curvature falls to that of the outer quadratic, which is only a fraction of it.
+// The tails of 𝔓_w widen, and ∇w*, whose slope is the inverse curvature, throws their
+// samples far out. Since −log ρ ~ |x|^r implies w ~ |x|^p with p(p−1) = r, the curvature
+// of w along a ray is constant for Gaussian tails and grows for lighter ones; L penalises
+// only a fall of it. For tails heavier than a Gaussian's the curvature should fall, and
+// this term is a bias.
 type Growth struct{}
 
 // beyond is κ of Growth.

@@ -22,11 +22,11 @@ import (
 
 // Term is one summand of a loss.
 type Term interface {
-	// Name is what a specification calls it.
+	// Name is its name in a specification.
 	Name() string
 
-	// Inputs are the kinds of batches that it reads: of solvers.BatchData and so on,
-	// or declared beside the term.
+	// Inputs are the kinds of batches that it reads, such as solvers.BatchData or kinds
+	// declared beside the term.
 	Inputs() []*solvers.Kind
 
 	// Declare declares its value, shape (1, 1), for the potential w. batch gives
@@ -59,7 +59,7 @@ func Parse(spec string, extra ...Term) (Sum, error) {
 	terms := Known()
 	for _, t := range extra {
 		if slices.ContainsFunc(terms, func(known Term) bool { return known.Name() == t.Name() }) {
-			return nil, fmt.Errorf("losses: a further term is called %q, the name of another; give it one of its own", t.Name())
+			return nil, fmt.Errorf("losses: a further term is called %q, which is the name of another; give it a different name", t.Name())
 		}
 		terms = append(terms, t)
 	}
@@ -113,7 +113,7 @@ func (l Sum) Inputs() []*solvers.Kind {
 	return slices.Compact(kinds)
 }
 
-// checkInputs sees to it that every kind has a name of its own and a shape.
+// checkInputs makes sure that every kind has a unique name and an allowed shape.
 func (l Sum) checkInputs() error {
 	named := make(map[string]*solvers.Kind)
 	for _, w := range l {
@@ -124,7 +124,7 @@ func (l Sum) checkInputs() error {
 			case k.Name == "" || k.Columns < 0:
 				return fmt.Errorf("term %q reads a batch %q of %d columns; it must have a name, and 1 column or more, or 0 for as many as the points", w.Term.Name(), k.Name, k.Columns)
 			case named[k.Name] != nil && named[k.Name] != k:
-				return fmt.Errorf("term %q reads a batch %q, which another term declares otherwise; give one of them another name", w.Term.Name(), k.Name)
+				return fmt.Errorf("term %q reads a batch %q, which another term declares differently; give one of them another name", w.Term.Name(), k.Name)
 			}
 			named[k.Name] = k
 		}

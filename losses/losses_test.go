@@ -41,7 +41,7 @@ func TestParseErrors(t *testing.T) {
 		"":                 {`unknown term ""`, "dual, pairs"},
 		"daul":             {`"daul"`, "dual, pairs"},
 		"dual+":            {`unknown term ""`},
-		"dual+curl":        {`"curl"`, "dual, pairs"}, // not given as a further term
+		"dual+curl":        {`"curl"`, "dual, pairs"}, // curl is not given as a further term
 		"dual+dual":        {`"dual"`, "twice"},
 		"dual+2*dual":      {`"dual"`, "twice"},
 		"x*dual":           {`factor "x"`, "positive number"},
@@ -70,7 +70,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// A further term with the name of another would never be found.
+// A further term that has the name of another would never be found.
 func TestParseRefusesTakenNames(t *testing.T) {
 	for _, extra := range [][]Term{{impostor("pairs")}, {curl{}, curl{}}} {
 		if sum, err := Parse("dual", extra...); err == nil || !strings.Contains(err.Error(), extra[0].Name()) {
@@ -79,7 +79,7 @@ func TestParseRefusesTakenNames(t *testing.T) {
 	}
 }
 
-// impostor is a term of any name.
+// impostor is a term that takes any name.
 type impostor string
 
 func (i impostor) Name() string          { return string(i) }
@@ -88,7 +88,7 @@ func (impostor) Declare(*graph.Scope, layers.Potential, func(*solvers.Kind) *gor
 	return nil
 }
 
-// String gives what Parse reads, whatever the factors.
+// Parse reads what String writes, whatever the factors.
 func TestParseReadsString(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var sum Sum

@@ -8,16 +8,16 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Moments matches mean and covariance of the image of the data to those of the
+// Moments matches the mean and the covariance of the image of the data to those of the
 // Gibbs factor,
 //
 //	L = ‖mean_i g_i − mean_j y_j‖² + ‖Cov(g) − Cov(y)‖²_F,  g_i = ∇w(x_i)
 //
-// with covariances of divisor n, y held fixed. Both summands vanish where ∇w♯ρ
-// = 𝔓_w. They compare the two laws by few numbers: use the term for the first
-// steps, or beside dual. Batches should be much larger than d: the noise of
-// Cov(g) raises its squared norm by a share of about d/n for like eigenvalues,
-// and that draws ∇w inwards by half this share.
+// with covariances of divisor n, and y held fixed. Both summands vanish where ∇w♯ρ =
+// 𝔓_w. They compare the two laws by few numbers: use the term for the first steps, or
+// together with dual. Batches should be much larger than d: if the eigenvalues are
+// similar, the noise of Cov(g) raises its squared norm by a share of about d/n, and this
+// draws ∇w inwards by half that share.
 type Moments struct{}
 
 // Name is "moments".

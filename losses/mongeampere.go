@@ -13,7 +13,7 @@ import (
 //
 //	r(x) = E(x) − w(∇w(x)) + log det ∇²w(x)
 //
-// is the constant log Z_w − log ∫e^{−E} wherever ρ lives; the loss is its
+// is the constant log Z_w − log ∫e^{−E} wherever ρ has mass; the loss is its
 // variance under the rows' weights m, Σ_i m_i = 1,
 //
 //	L = Σ_i m_i·(r_i − r̄)²,  r̄ = Σ_i m_i·r_i
@@ -43,8 +43,7 @@ func (MongeAmpere) Declare(s *graph.Scope, w layers.Potential, batch func(*solve
 //
 //	L = Σ_i m_i·(r_i − κ)²
 //
-// The optimum is the same. It is approached more slowly, by the time that κ
-// takes.
+// The optimum is the same. It is approached more slowly, because κ must be learned too.
 type MongeAmpereConstant struct{ params *graph.Params }
 
 var _ Parametric = MongeAmpereConstant{}
@@ -55,14 +54,14 @@ func (MongeAmpereConstant) Name() string { return "monge-ampere-constant" }
 // Inputs are those of MongeAmpere.
 func (MongeAmpereConstant) Inputs() []*solvers.Kind { return MongeAmpere{}.Inputs() }
 
-// Bind gives the term its κ, 0 at first.
+// Bind gives the term its κ, which starts at 0.
 func (MongeAmpereConstant) Bind(w layers.Potential) (Parametric, error) {
 	ps, err := graph.NewParams(w.Params().Dtype())
 	if err != nil {
 		return nil, err
 	}
-	// κ must cross a distance in steps of the learning rate, while weights need
-	// only change by fractions.
+	// κ must move by its full value in steps of the learning rate, while weights need to
+	// change only by fractions of theirs.
 	ps.New("monge-ampere.constant", 1, 1).Rate = 10
 	return MongeAmpereConstant{ps}, nil
 }
@@ -77,7 +76,7 @@ func (t MongeAmpereConstant) Declare(s *graph.Scope, w layers.Potential, batch f
 	return s.MatMul(batch(solvers.BatchMask), true, s.Square(s.Sub(r, constant)), false)
 }
 
-// MongeAmpereGradient asks that the residual be flat at every point,
+// MongeAmpereGradient makes the residual flat at every point,
 //
 //	L = Σ_i m_i·‖∇r(x_i)‖²,  ∇r = ∇E − ∇[w∘∇w − log det ∇²w]
 //

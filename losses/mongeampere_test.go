@@ -83,8 +83,8 @@ func TestMongeAmpereOfAGaussian(t *testing.T) {
 	}
 }
 
-// Hinges that follow the fixed point of a 1-D mixture leave a residual whose
-// variance vanishes as they become more.
+// If the hinges follow the fixed point of a 1-D mixture, the variance of the residual
+// vanishes as their number grows.
 func TestMongeAmpereOfAMixture(t *testing.T) {
 	rho, err := line.NewMixture(line.Component{Weight: .7, Mean: -2, SD: .5}, line.Component{Weight: .3, Mean: 1.5, SD: .8})
 	if err != nil {
@@ -124,7 +124,7 @@ func TestMongeAmpereOfAMixture(t *testing.T) {
 		last = v
 	}
 	if !(last < 1e-3) {
-		t.Errorf("variance of the residual %g, want next to 0", last)
+		t.Errorf("variance of the residual %g, want almost 0", last)
 	}
 	t.Logf("variance of the residual with 200 hinges: %.2g", last)
 }

@@ -21,10 +21,10 @@ type Objective struct {
 	inputs  []*solvers.Kind
 	program *graph.Program
 	weights []optim.Weight
-	guess   *graph.Program // of a Predictor; nil without one
+	guess   *graph.Program // the program of a Predictor; nil if there is none
 
 	outputs []termOutput
-	terms   map[string]float64 // what Gradient returns
+	terms   map[string]float64 // the map that Gradient returns
 }
 
 // termOutput is the program's output for a term and the term's name in the log.
@@ -66,10 +66,10 @@ func NewObjective(w layers.Potential, sum Sum, n int) (*Objective, error) {
 	return o, nil
 }
 
-// Compile declares the loss of w, of any element type, for n rows a batch. The
-// program's outputs are "loss", "term NAME" for each term, and "gradient NAME"
-// for each of the returned weights, those on which the loss depends: the
-// potential's, and new ones of the terms' own.
+// Compile declares the loss of w, of any element type, for n rows a batch. The program's
+// outputs are "loss", "term NAME" for each term, and "gradient NAME" for each of the
+// returned weights. These are the weights on which the loss depends: those of the
+// potential, and new ones of the terms.
 func Compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param, error) {
 	bound, err := sum.bind(w)
 	if err != nil {
@@ -131,14 +131,14 @@ func (o *Objective) Inputs() []*solvers.Kind { return o.inputs }
 // Weights are the trained weights; Gradient leaves their gradients in them.
 func (o *Objective) Weights() []optim.Weight { return o.weights }
 
-// Gradient computes the loss of the given batches, and its gradient in every
-// weight. terms holds the value of each term by name, before its factor, until the
-// next Gradient; the surrogate of LikelihoodCG is called so.
+// Gradient computes the loss of the given batches, and its gradient in every weight. terms
+// holds the value of each term by name, before its factor, until the next Gradient. The
+// value of LikelihoodCG has the name likelihood-cg-surrogate.
 func (o *Objective) Gradient(batches map[*solvers.Kind]blas32.General) (loss float64, terms map[string]float64, err error) {
 	for _, k := range o.inputs {
 		in, b := o.program.In(k.Name), batches[k]
 		if b.Rows != in.Rows || b.Cols != in.Cols {
-			return 0, nil, fmt.Errorf("losses: batch %q has shape (%d, %d); compiled for (%d, %d)", k.Name, b.Rows, b.Cols, in.Rows, in.Cols)
+			return 0, nil, fmt.Errorf("losses: batch %q has shape (%d, %d); the loss is compiled for (%d, %d)", k.Name, b.Rows, b.Cols, in.Rows, in.Cols)
 		}
 		for i := range b.Rows {
 			copy(in.F32[i*in.Cols:(i+1)*in.Cols], b.Data[i*b.Stride:])

@@ -36,7 +36,7 @@ func batches(sum Sum, n, d int) map[*solvers.Kind]blas32.General {
 	return bs
 }
 
-// An objective in float32 gives what the same loss gives in float64.
+// An objective in float32 gives the same numbers as the loss in float64.
 func TestObjective(t *testing.T) {
 	const n = 7
 	sum := sum(t, "dual+0.1*pairs")
@@ -146,7 +146,7 @@ func TestObjectiveErrors(t *testing.T) {
 	}
 }
 
-// faulty is a term that declares what it should not.
+// faulty is a term that makes wrong declarations.
 type faulty struct {
 	declare func(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node
 }
@@ -157,7 +157,7 @@ func (f faulty) Declare(s *graph.Scope, _ layers.Potential, batch func(*solvers.
 	return f.declare(s, batch(solvers.BatchData))
 }
 
-// greedy reads a batch that it does not name.
+// greedy is a term that reads a batch which is not among its Inputs.
 type greedy struct{}
 
 func (greedy) Name() string            { return "greedy" }

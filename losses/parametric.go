@@ -12,8 +12,8 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Parametric is a term with weights of its own beside the potential's. They are
-// trained, averaged and kept in checkpoints as those are.
+// Parametric is a term with its own weights besides the potential's. They are trained,
+// averaged and kept in checkpoints like those.
 type Parametric interface {
 	Term
 
@@ -28,8 +28,8 @@ type Parametric interface {
 type Predictor interface {
 	Parametric
 
-	// Predict declares a guess of ∇w*(y_j), shape (n, d), at which the conjugate
-	// solves then start.
+	// Predict declares a guess of ∇w*(y_j), shape (n, d). The conjugate solves start
+	// there.
 	Predict(s *graph.Scope, y *gorgonia.Node) *gorgonia.Node
 }
 
@@ -63,7 +63,7 @@ func (l Sum) params() []*graph.Param {
 }
 
 // Guess writes the prediction of ∇w*(y_j) into the rows of x, both of the
-// objective's batch shape (n, d). It is nil where no term predicts.
+// objective's batch shape (n, d). It is nil if no term predicts.
 func (o *Objective) Guess() func(y, x blas32.General) error {
 	if o.guess == nil {
 		return nil
@@ -72,7 +72,7 @@ func (o *Objective) Guess() func(y, x blas32.General) error {
 		in, out := o.guess.In(solvers.BatchGibbs.Name).General(), o.guess.Out(solvers.BatchConjugate.Name)
 		for _, b := range []blas32.General{y, x} {
 			if b.Rows != in.Rows || b.Cols != in.Cols {
-				return fmt.Errorf("losses: predicting conjugates in batches of (%d, %d) and (%d, %d); compiled for (%d, %d)", y.Rows, y.Cols, x.Rows, x.Cols, in.Rows, in.Cols)
+				return fmt.Errorf("losses: predicting conjugates in batches of (%d, %d) and (%d, %d); the loss is compiled for (%d, %d)", y.Rows, y.Cols, x.Rows, x.Cols, in.Rows, in.Cols)
 			}
 		}
 		batch.Copy(in, y)
@@ -84,8 +84,8 @@ func (o *Objective) Guess() func(y, x blas32.General) error {
 	}
 }
 
-// predictor compiles the first Predictor of the bound sum for n rows of
-// dimension d; nil without one.
+// predictor compiles the first Predictor of the bound sum for n rows of dimension d. It is
+// nil if there is none.
 func (l Sum) predictor(w layers.Potential, n int) (*graph.Program, error) {
 	for _, t := range l {
 		if p, ok := t.Term.(Predictor); ok {

@@ -14,8 +14,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// h starts as the identity, is trained beside the potential, and the guesses
-// follow.
+// h starts as the identity and is trained together with the potential; the guesses follow
+// h.
 func TestAmortised(t *testing.T) {
 	const n, d = 16, 3
 	m := potential(t, false)
@@ -75,7 +75,7 @@ func TestAmortised(t *testing.T) {
 	}
 }
 
-// Two objectives of one sum have weights of their own for its terms.
+// Two objectives of one sum have separate weights for its terms.
 func TestTermsAreBoundOnce(t *testing.T) {
 	sum := sum(t, "dual+amortised")
 	var first []float32
@@ -89,12 +89,12 @@ func TestTermsAreBoundOnce(t *testing.T) {
 		if k == 0 {
 			first = w
 		} else if &first[0] == &w[0] || !slices.Equal(first, w) {
-			t.Error("the weights of a term are shared, or begin otherwise")
+			t.Error("the weights of a term are shared, or start differently")
 		}
 	}
 }
 
-// A term that nobody bound says so.
+// A term without bound weights reports it.
 func TestUnboundTerm(t *testing.T) {
 	s := graph.NewScope(tensor.Float64)
 	y := s.Input("y", 2, 3)

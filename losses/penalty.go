@@ -10,15 +10,15 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Penalty stands in for the projection of an ICNN's hidden weights W_l onto ≥ 0,
+// Penalty replaces the projection of an ICNN's hidden weights W_l onto ≥ 0,
 //
 //	L = Σ_l ‖relu(−W_l)‖²
 //
-// and its factor is its strength. In a loss with this term W_l may fall below
-// 0, and w is only nearly convex: the checks of convexity that a run reports
-// say how nearly. The output weights, the quadratic's and those of quadratic
-// skips stay projected: a negative one would at once make w concave along a
-// direction, even unbounded below, and then neither 𝔓_w nor w* is defined.
+// and its factor is its strength. In a loss with this term W_l may fall below 0, and w is
+// only nearly convex: the checks of convexity that a run reports say how nearly. The output
+// weights, the quadratic's and those of quadratic skips stay projected, because a negative
+// one would make w concave along a direction at once. It might even be unbounded below, and
+// then neither 𝔓_w nor w* is defined.
 //
 // Makkuva, Taghvaei, Oh, Lee, "Optimal transport mapping via input convex
 // neural networks", ICML 2020, section 4, relax the conjugate's network in this
@@ -28,7 +28,7 @@ type Penalty struct{}
 // Name is "penalty".
 func (Penalty) Name() string { return "penalty" }
 
-// Inputs are none.
+// Inputs are empty.
 func (Penalty) Inputs() []*solvers.Kind { return nil }
 
 // Declare declares L. A potential that is not an ICNN of at least two hidden
@@ -36,7 +36,7 @@ func (Penalty) Inputs() []*solvers.Kind { return nil }
 func (p Penalty) Declare(s *graph.Scope, w layers.Potential, _ func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
 	hidden := p.relaxes(w)
 	if len(hidden) == 0 && s.Err == nil {
-		s.Err = fmt.Errorf("losses: %T has no hidden weights W_l to penalise; an ICNN of two or more hidden layers has", w)
+		s.Err = fmt.Errorf("losses: %T has no hidden weights W_l to penalise; use an ICNN of two or more hidden layers", w)
 	}
 	var loss *gorgonia.Node
 	for _, v := range hidden {
@@ -50,7 +50,7 @@ func (p Penalty) Declare(s *graph.Scope, w layers.Potential, _ func(*solvers.Kin
 	return loss
 }
 
-// relaxes lists the weights W_l of w, which are not projected beside this term.
+// relaxes lists the weights W_l of w, which are not projected in a loss with this term.
 func (Penalty) relaxes(w layers.Potential) []*graph.Param {
 	m, ok := w.(*layers.ICNN)
 	if !ok {

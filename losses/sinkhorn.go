@@ -13,8 +13,8 @@ import (
 //
 //	L = mean_i ‖∇w(x_i) − ȳ_i‖²,  ȳ_i = Σ_j P_ij·y_j / Σ_j P_ij
 //
-// ȳ averages over several partners, so it varies less with the batch than the
-// partners in Pairs. It lies further in: entropy shrinks it towards the mean.
+// ȳ averages over several partners, so it varies less with the batch than the partners in
+// Pairs. It is closer to the mean of y, because entropy shrinks it towards that.
 // Pooladian and Niles-Weed, "Entropic estimation of optimal transport maps",
 // arXiv 2109.12004, 2021, study this estimate of the Monge map.
 type Sinkhorn struct{}

@@ -1,6 +1,6 @@
 //go:build !race
 
-// A file of its own: the race detector allocates.
+// This test has its own file because the race detector allocates.
 
 package losses
 
@@ -16,7 +16,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// same deals the same rows again and again.
+// same is a source that returns the same rows every time.
 type same blas32.General
 
 func (s same) Next(dst blas32.General) error {

@@ -45,7 +45,7 @@ func value(t testing.TB, p *graph.Program) float64 {
 	return p.Out("loss").At(0, 0)
 }
 
-// potentialAt gives w and ∇w at the rows of x, by a program of its own.
+// potentialAt gives w and ∇w at the rows of x, by a separate program.
 func potentialAt(t testing.TB, m layers.Potential, x []float64) (w, g []float64) {
 	t.Helper()
 	s := graph.NewScope(m.Params().Dtype())
@@ -68,8 +68,8 @@ func near(t testing.TB, what string, got, want float64) {
 	}
 }
 
-// For ρ = N(0, σ²) and w = ½tx² the likelihood is stationary at the closed form
-// t = σ^{-2/3}, with y of the variance 1/t that 𝔓_w has there, and nowhere else.
+// For ρ = N(0, σ²), w = ½tx² and y of variance 1/t, as under 𝔓_w, the likelihood is stationary
+// at the closed form t = σ^{-2/3} and nowhere else.
 func TestLikelihoodOfGaussian(t *testing.T) {
 	const sigma = 3.
 	truth := math.Pow(sigma, -2./3)
@@ -88,8 +88,8 @@ func TestLikelihoodOfGaussian(t *testing.T) {
 	}
 }
 
-// Over all signs v, with u = H⁻¹v, the surrogate's gradient is the
-// likelihood's, and its value differs by the log-determinant minus d.
+// Averaged over all signs v, with u = H⁻¹v, the gradient of the surrogate is that of the
+// likelihood; its value differs by the log-determinant minus d.
 func TestLikelihoodCG(t *testing.T) {
 	const d, n = 3, 8
 	m := network(t, d, true)
@@ -157,7 +157,7 @@ func TestLikelihoodCGIsNotCalledLikelihood(t *testing.T) {
 	}
 }
 
-// sinkhorn is pairs with barycentres for partners.
+// sinkhorn is pairs with barycentres as partners.
 func TestSinkhorn(t *testing.T) {
 	m := potential(t, true)
 	a, b := compiled(t, m, Sinkhorn{}, 4), compiled(t, m, Pairs{}, 4)
@@ -167,8 +167,8 @@ func TestSinkhorn(t *testing.T) {
 	near(t, "the loss", value(t, a), value(t, b))
 }
 
-// For w = ½x², ⟨x,y⟩ − w(x) − w*(y) is −½(x−y)²; a conjugate solved short gives
-// a smaller w*, and a pair that violates Fenchel–Young.
+// For w = ½x², ⟨x,y⟩ − w(x) − w*(y) is −½(x−y)². If a conjugate solve stops too early, w* is
+// smaller, and the pair violates Fenchel–Young.
 func TestENOT(t *testing.T) {
 	p := compiled(t, quadratic(t, 1), ENOT{}, 3)
 	fillIn(p, solvers.BatchMask.Name, .5, .5, 0)
@@ -181,9 +181,8 @@ func TestENOT(t *testing.T) {
 	near(t, "the gradient", slope, .5*.01*2*-2*(.5*9-.5*1)+.5*.99*2*2*(0-.5*4))
 }
 
-// The loss is 0 where the image of the data has the moments of y, and |a|²
-// where the image is shifted by a. Where it is twice as wide, the loss is that
-// of the covariances.
+// The loss is 0 if the image of the data has the moments of y, and |a|² if the image is
+// shifted by a. If it is twice as wide, the loss is that of the covariances.
 func TestMoments(t *testing.T) {
 	const n, d = 6, 3
 	m := potential(t, true)
@@ -208,8 +207,8 @@ func TestMoments(t *testing.T) {
 	near(t, "the loss at variances 4 and 1", value(t, q), 9)
 }
 
-// A quadratic grows as it should. A softplus is straight beyond the data and
-// does not, by the amount of the formula; a quadratic added to it helps.
+// The loss of a quadratic is 0. A softplus is straight beyond the data and has the loss of the
+// formula; adding a quadratic lowers it.
 func TestGrowth(t *testing.T) {
 	q := compiled(t, quadratic(t, .3, 5), Growth{}, 4)
 	fill(q, sum(t, "growth"))
@@ -237,8 +236,7 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// The penalty counts the negative entries of W_l alone, and frees W_l alone
-// from the projection.
+// The penalty counts only the negative entries of W_l, and frees only W_l from the projection.
 func TestPenalty(t *testing.T) {
 	m := potential(t, true)
 	m.Out.Set(0, -7)

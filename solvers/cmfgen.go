@@ -17,7 +17,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Objective is a loss over batches with its gradient in weights.
+// Objective is a loss over batches, with its gradient in the weights.
 type Objective interface {
 	// Inputs are the kinds of batches that Gradient needs.
 	Inputs() []*Kind
@@ -25,8 +25,9 @@ type Objective interface {
 	// Weights are the trained weights; Gradient leaves their gradients there.
 	Weights() []optim.Weight
 
-	// Gradient is the loss and the value of each of its terms, a map that is its own
-	// and holds until the next call. batches has those of Inputs, and may have others.
+	// Gradient returns the loss and the value of each of its terms. The map belongs to
+	// the objective and holds until the next call. batches has all of Inputs, and may
+	// have others.
 	Gradient(batches map[*Kind]blas32.General) (loss float64, terms map[string]float64, err error)
 }
 
@@ -44,15 +45,15 @@ type Source interface {
 //  3. solves x̂ = ∇w*(y) = argmax ⟨x,y⟩ − w(x) from the particles' last solutions,
 //  4. steps the weights along the gradient of the loss, and projects them.
 //
-// y and x̂ are held fixed in the gradient. Few Langevin steps between weight
-// steps act as the damping without which the fixed point diverges.
+// y and x̂ are held fixed in the gradient. Only a few Langevin steps are made between
+// weight steps: this is a damping, without which the fixed point diverges.
 //
 // A minibatch of the bank that runs away as a whole is put back on ∇w(x), the
-// image of data, whose conjugates are x; its law is 𝔓_w once w is learned. A
-// batch that goes wrong (particles, conjugates, loss or gradient not finite, say)
-// changes no weight and halves the learning rate from then on. Several in a row
-// restore the last good weights, and when that does not help Step returns
-// ErrDiverged.
+// image of data; its conjugates are x, and its law is 𝔓_w once w is learned. A
+// batch that goes wrong (for example particles, conjugates, loss or gradient that
+// are not finite) changes no weight and halves the learning rate from then on.
+// Several in a row restore the last good weights. When that does not help, Step
+// returns ErrDiverged.
 //
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
@@ -64,37 +65,37 @@ type CMFGen struct {
 	Conjugate conjugate.Solver
 	Adam      optim.Adam
 
-	// Sinkhorn finds the plan of BatchBarycentre, Hessian the rows of BatchSolved.
+	// Sinkhorn finds the plan of BatchBarycentre; Hessian finds the rows of BatchSolved.
 	Sinkhorn transport.Sinkhorn
 	Hessian  conjugate.HessianSolver
 
-	// Guess writes guesses of the conjugates of y into x, both (b, d), at which
-	// the solves start, but in rows where it is not finite. nil starts them at the
-	// particles' last solutions.
+	// Guess writes guesses of the conjugates of y into x, both (b, d). The solves
+	// start there; a row whose guess is not finite starts at the particle's last
+	// solution, as all rows do when Guess is nil.
 	Guess func(y, x blas32.General) error
 
-	// Noise is the potential that the particles sample. nil means Potential: the
-	// conjugate moment measure. Carried, of Potential, is that of another inner
-	// product; ½|y|² gives the plain ICNN map from N(0, I).
+	// Noise is the potential that the particles sample. nil means Potential, which
+	// gives the conjugate moment measure. A potential.Carried of Potential gives that
+	// of another inner product; ½|y|² gives the plain ICNN map from N(0, I).
 	Noise potential.Potential
 
 	// Langevin steps each iteration; 0 means 5.
 	Langevin int
 
-	// MaxVirial is the Virial of sampling.Info above which a minibatch has run away; 0
-	// means 10. It is 1 at equilibrium.
+	// MaxVirial is the largest Virial of sampling.Info, which is 1 at equilibrium: a
+	// minibatch above it has run away. 0 means 10.
 	MaxVirial float64
 
-	// MeanHessian estimates the mean of ∇²w over a batch; its inverse
-	// preconditions sampler and conjugate solve, and is renewed every Renew
-	// iterations (0 means 20). nil means no preconditioner.
+	// MeanHessian estimates the mean of ∇²w over a batch. Its inverse preconditions
+	// the sampler and the conjugate solve, and is renewed every Renew iterations
+	// (0 means 20). nil means no preconditioner.
 	MeanHessian func(x blas32.General) (*mat.SymDense, error)
 	Renew       int
 
 	State *CMFGenState
 }
 
-// CMFGenState is all that evolves.
+// CMFGenState is all that changes from step to step.
 type CMFGenState struct {
 	Step     int
 	Bank     *sampling.Chains // y_j, (n, d)
@@ -103,10 +104,10 @@ type CMFGenState struct {
 	Adam     optim.AdamState
 	Stream   *random.Stream
 
-	// What meets divergence; a run that goes wrong repeats only if a checkpoint
-	// holds it too.
+	// How divergence is counted and met. A checkpoint must hold it too, so that a run
+	// that goes wrong repeats to the same bits.
 	Failures int                  // batches skipped in a row up to now
-	Halvings int                  // of the learning rate, for the batches skipped so far
+	Halvings int                  // how often the learning rate was halved for skipped batches
 	Stuck    int                  // iterations in a row whose particles ran away or did not move
 	Restores int                  // returns to the last good weights so far
 	Level    float64              // |loss| of the first iteration
@@ -117,7 +118,7 @@ type CMFGenState struct {
 	moved          sampling.Chains // the minibatch of the bank
 	x              blas32.General  // the minibatch of the data
 
-	info CMFGenInfo // of the iteration of CMFGen under way
+	info CMFGenInfo // of the iteration that is being made
 	made made       // its batches
 
 	// Memory of kinds of batches.
@@ -126,14 +127,14 @@ type CMFGenState struct {
 	matching transport.Matching
 }
 
-// NewCMFGenState starts from n particles y with guesses of their conjugates,
-// both of shape (n, d). A minibatch is batch of them, a divisor of n.
+// NewCMFGenState starts from n particles y and guesses of their conjugates, both of
+// shape (n, d). A minibatch has size particles; size must divide n.
 func NewCMFGenState(y, partners blas32.General, size int, stream *random.Stream) (*CMFGenState, error) {
 	switch {
 	case size < 1 || y.Rows < size || y.Rows%size != 0:
-		return nil, fmt.Errorf("solvers: minibatches of %d from a bank of %d particles; it must be a positive divisor", size, y.Rows)
+		return nil, fmt.Errorf("solvers: minibatches of %d from a bank of %d particles; the size must be a positive divisor of the bank's", size, y.Rows)
 	case partners.Rows != y.Rows || partners.Cols != y.Cols:
-		return nil, fmt.Errorf("solvers: %d particles of dimension %d with partners of shape (%d, %d)", y.Rows, y.Cols, partners.Rows, partners.Cols)
+		return nil, fmt.Errorf("solvers: %d particles of dimension %d with partners of shape (%d, %d); the shapes must be equal", y.Rows, y.Cols, partners.Rows, partners.Cols)
 	}
 	bank, err := sampling.NewChains(y)
 	if err != nil {
@@ -155,14 +156,14 @@ type CMFGenInfo struct {
 	Langevin  sampling.Info
 	Conjugate conjugate.Info
 	Masked    int                // rows whose conjugate is not usable
-	Numbers   map[string]float64 // what kinds of batches log; holds until the next Step
+	Numbers   map[string]float64 // logged by kinds of batches; the map holds until the next Step
 	RanAway   bool               // the minibatch of the bank was put back on the data's image
 	Skipped   bool               // the batch went wrong
 	Restored  bool               // the weights are the last good ones again
 }
 
-// Step makes one iteration. An error that wraps ErrDiverged leaves the last good
-// weights, from which other options may go on.
+// Step makes one iteration. After an error that wraps ErrDiverged the weights are the
+// last good ones; training may go on from them with other options.
 func (c *CMFGen) Step() (CMFGenInfo, error) {
 	s, weights := c.State, c.Objective.Weights()
 	s.remember(weights)

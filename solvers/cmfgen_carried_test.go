@@ -15,7 +15,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// CMFGen with a noise that C carries finds the closed form of it.
+// CMFGen with carried noise finds the closed form for that noise.
 func TestCMFGenCarried(t *testing.T) {
 	const s = .25
 	variances := []float64{4, .25, 9}

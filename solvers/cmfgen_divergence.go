@@ -12,25 +12,25 @@ import (
 	"cmf/solvers/sampling"
 )
 
-// ErrDiverged is what the Step of CMFGen and of CMFMA wraps, with one of the errors
-// below, when training goes wrong again and again.
+// ErrDiverged says that training goes wrong again and again. The errors of
+// CMFGen.Step and CMFMA.Step wrap it together with one of the errors below.
 var ErrDiverged = errors.New("training diverged")
 
-// goneWrong says whether err is of the numbers of a batch, so that another batch or
-// other weights may do.
+// goneWrong says whether err comes from the numbers of a batch, so that another batch
+// or other weights may work.
 func goneWrong(err error) bool {
 	return slices.ContainsFunc([]error{potential.ErrParticles, potential.ErrConjugates, potential.ErrCurvature, potential.ErrLoss, potential.ErrEnergy, optim.ErrNonFiniteGradient},
 		func(kind error) bool { return errors.Is(err, kind) })
 }
 
 const (
-	maxFailures = 5   // batches in a row that restore the last good weights, at 2⁻⁵ of the learning rate
-	maxRestores = 3   // of a run
+	maxFailures = 5   // failed batches in a row, after which the last good weights return, at 2⁻⁵ of the learning rate
+	maxRestores = 3   // returns to the last good weights in a run
 	goodEvery   = 100 // iterations between copies of the weights
-	maxGrowth   = 1e6 // of the loss, beyond that of the first iteration
+	maxGrowth   = 1e6 // largest ratio of |loss| to that of the first iteration
 )
 
-// remember copies the weights now and then while all is well.
+// remember copies the weights from time to time while all is well.
 func (s *CMFGenState) remember(weights []optim.Weight) {
 	if s.Good != nil && (s.Step%goodEvery != 0 || s.Failures > 0 || s.Stuck > 0) {
 		return
@@ -43,8 +43,8 @@ func (s *CMFGenState) remember(weights []optim.Weight) {
 	}
 }
 
-// settle ends an iteration that gave err. What went wrong with its numbers is no
-// error yet: it halves the learning rate, and now and then restores the weights.
+// settle ends an iteration that gave err. An error in its numbers does not end the run
+// yet: it halves the learning rate, and several in a row restore the weights.
 func (s *CMFGenState) settle(err error, sampler sampling.Langevin, weights []optim.Weight, info *CMFGenInfo) error {
 	if err == nil {
 		err = s.checkParticles(sampler, info)
@@ -71,14 +71,14 @@ func (s *CMFGenState) settle(err error, sampler sampling.Langevin, weights []opt
 		s.Step++
 		return nil
 	}
-	s.Halvings, s.Restores = 0, 0 // other options may do
-	return fmt.Errorf("solvers: %w: %d returns to the last good weights did not help; the last thing that went wrong: %w", ErrDiverged, maxRestores, err)
+	s.Halvings, s.Restores = 0, 0 // the caller may go on with other options
+	return fmt.Errorf("solvers: %w: %d returns to the last good weights did not help; the last error: %w", ErrDiverged, maxRestores, err)
 }
 
-// restore goes back to the last good weights, which are no older than goodEvery
-// iterations before the first failure. The moments of Adam, the Langevin
-// step and the preconditioner are of others and start anew; particles that are far
-// from their law are put back in their turn.
+// restore goes back to the last good weights, which are at most goodEvery iterations
+// older than the first failure. The moments of Adam, the Langevin step and the
+// preconditioner belong to other weights and start anew; particles far from their law
+// are put back when their minibatch has its turn.
 func (s *CMFGenState) restore(weights []optim.Weight) {
 	for _, w := range weights {
 		copy(w.Value, s.Good[w.Name])
@@ -90,12 +90,12 @@ func (s *CMFGenState) restore(weights []optim.Weight) {
 	s.Restores++
 }
 
-// maxStuck is how many iterations in a row particles may be stuck: 50 and two rounds
-// of the bank.
+// maxStuck is how many iterations in a row particles may be stuck: 50, plus those of
+// two rounds of the bank.
 func (s *CMFGenState) maxStuck() int { return 50 + 2*s.Bank.Y.Rows/s.x.Rows }
 
 // checkParticles reports a bank whose minibatches ran away one after the other, or
-// of which MALA has long accepted no move.
+// for which MALA has accepted no move for a long time.
 func (s *CMFGenState) checkParticles(sampler sampling.Langevin, info *CMFGenInfo) error {
 	if !info.RanAway && !(sampler.Adjusted && info.Langevin.Acceptance < 1e-3) {
 		s.Stuck = 0
@@ -104,11 +104,11 @@ func (s *CMFGenState) checkParticles(sampler sampling.Langevin, info *CMFGenInfo
 	if s.Stuck++; s.Stuck < s.maxStuck() {
 		return nil
 	}
-	return fmt.Errorf("solvers: %w: in %d iterations in a row they ran away or did not move; the Langevin step is %g", potential.ErrParticles, s.Stuck, info.Langevin.Step)
+	return fmt.Errorf("solvers: %w: they ran away or did not move in %d iterations in a row; the Langevin step is %g", potential.ErrParticles, s.Stuck, info.Langevin.Step)
 }
 
-// checkLoss reports a loss that is not finite, or far beyond that of the first
-// iteration, the only one that no step of the weights can have spoilt.
+// checkLoss reports a loss that is not finite, or far larger than in the first
+// iteration, the only one that no weight step can have spoilt.
 func (s *CMFGenState) checkLoss(loss float64) error {
 	if !batch.Finite(loss) {
 		return fmt.Errorf("solvers: %w: it is %g", potential.ErrLoss, loss)

@@ -24,8 +24,8 @@ func untilError[T any](step func() (T, error)) (steps int, err error) {
 	return steps, err
 }
 
-// spoilt is a bowl whose values and gradients are not finite where bad says so of
-// the call and the row.
+// spoilt is a bowl whose values and gradients are not finite in the calls and rows for
+// which bad is true.
 type spoilt struct {
 	*bowl
 	bad  func(call, row int) bool
@@ -51,7 +51,7 @@ func (s *spoilt) Eval(x blas32.General, value []float32, grad blas32.General) er
 	return nil
 }
 
-// A potential that is not finite for a while, or in some rows, is got over; one that
+// A run survives a potential that is not finite for a while, or in some rows. One that
 // stays so ends the run within some steps, with the last good weights.
 func TestCMFGenPotentialNotFinite(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -81,8 +81,8 @@ func TestCMFGenPotentialNotFinite(t *testing.T) {
 	}
 }
 
-// Failures in a row bring back the last good weights at a lower rate; the run goes
-// on when that helps, and else ends with these weights, ready for other options.
+// Failures in a row bring back the last good weights at a lower rate. If that helps, the
+// run goes on; otherwise it ends with these weights, ready for other options.
 func TestCMFGenRestores(t *testing.T) {
 	for name, wrong := range map[string]struct {
 		loss func(*faulty) float64
@@ -135,8 +135,8 @@ func TestCMFGenRestores(t *testing.T) {
 	}
 }
 
-// ULA at a step that explodes loses every particle each time: the bank is put back,
-// and when that goes on the run ends. So it does under MALA when no move is accepted.
+// ULA at a step that explodes loses every particle each time: the bank is put back, and
+// the run ends if that goes on. MALA ends it too when it accepts no move.
 func TestCMFGenParticlesStuck(t *testing.T) {
 	for name, sampler := range map[string]sampling.Langevin{
 		"ULA":  {MaxCurvature: 1e-20},

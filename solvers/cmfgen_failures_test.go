@@ -23,7 +23,7 @@ type faulty struct {
 	step   int
 	huge   bool // makes the loss 1e12
 	inputs []*Kind
-	fault  func(f *faulty, step int) (loss float64, err error) // nil error and a finite loss leave the bowl's
+	fault  func(f *faulty, step int) (loss float64, err error) // with a nil error and a finite loss, the bowl's loss is used
 	seen   map[*Kind]blas32.General
 }
 
@@ -66,8 +66,8 @@ func newLoop(t *testing.T) (*CMFGen, *faulty) {
 	}, f
 }
 
-// A loss or a gradient that is not finite changes no weight, is told, and
-// halves the learning rate; the run goes on.
+// A loss or a gradient that is not finite changes no weight, is reported, and halves
+// the learning rate; the run goes on.
 func TestCMFGenSkipsBadBatches(t *testing.T) {
 	c, f := newLoop(t)
 	f.fault = func(f *faulty, step int) (float64, error) {
@@ -81,7 +81,7 @@ func TestCMFGenSkipsBadBatches(t *testing.T) {
 		}
 		return 0, nil
 	}
-	want := []float64{.01, .01, 0, 0, .0025, .0025, 0, .00125} // the learning rates; 0 where a batch is skipped
+	want := []float64{.01, .01, 0, 0, .0025, .0025, 0, .00125} // the learning rate of each step; 0 if the batch is skipped
 	for k, lr := range want {
 		before := slices.Concat(f.s, f.c)
 		info, err := c.Step()
@@ -100,7 +100,7 @@ func TestCMFGenSkipsBadBatches(t *testing.T) {
 	}
 }
 
-// Errors that are not of a batch's numbers end the run at once.
+// An error that does not come from a batch's numbers ends the run at once.
 func TestCMFGenOtherErrors(t *testing.T) {
 	c, f := newLoop(t)
 	sorry := errors.New("sorry")
@@ -115,8 +115,8 @@ func TestCMFGenOtherErrors(t *testing.T) {
 	}
 }
 
-// A minibatch of particles that ran away as a whole, or is not finite any more,
-// is put on the image of the data with the right conjugates; the others stay.
+// A minibatch of particles that ran away as a whole, or is no longer finite, is put on
+// the image of the data with the right conjugates; the others stay.
 func TestCMFGenRestartsRunaways(t *testing.T) {
 	for name, spoil := range map[string]func(y float32) float32{
 		"far":        func(y float32) float32 { return 1e4 * y },

@@ -26,8 +26,8 @@ func (c *CMFGen) noise() (potential.Potential, sampling.Langevin) {
 	return c.Noise, l
 }
 
-// renewPreconditioner makes P = (mean ∇²w)⁻¹ over a minibatch of the data and one of
-// the last conjugates, every Renew iterations.
+// renewPreconditioner makes P = (mean ∇²w)⁻¹ every Renew iterations. The mean is over
+// a minibatch of the data and one of the last conjugates.
 func (c *CMFGen) renewPreconditioner() error {
 	s := c.State
 	if c.MeanHessian == nil || s.preconditioner != nil && s.Step%cmp.Or(c.Renew, 20) != 0 {
@@ -46,7 +46,7 @@ func (c *CMFGen) renewPreconditioner() error {
 	return s.precondition(h)
 }
 
-// precondition makes P = h⁻¹, or keeps the last P where there is none.
+// precondition makes P = h⁻¹, or keeps the last P where h has no inverse.
 func (s *CMFGenState) precondition(h *mat.SymDense) error {
 	m, err := potential.PreconditionerFromHessian(h)
 	if err != nil {
@@ -56,13 +56,14 @@ func (s *CMFGenState) precondition(h *mat.SymDense) error {
 	return nil
 }
 
-// Preconditioner is the preconditioner in use; nil before the first Step or without one.
+// Preconditioner is the preconditioner in use, nil before the first Step and in a run
+// that has none.
 func (s *CMFGenState) Preconditioner() *potential.Preconditioner { return s.preconditioner }
 
 // SetPreconditioner restores the preconditioner of a checkpoint.
 func (s *CMFGenState) SetPreconditioner(m *potential.Preconditioner) { s.preconditioner = m }
 
-// minibatch lists the rows of the bank whose turn it is.
+// minibatch lists the rows of the bank that this step moves.
 func (s *CMFGenState) minibatch() []int {
 	s.index = s.index[:0]
 	for k := range s.x.Rows {
@@ -88,7 +89,7 @@ func (s *CMFGenState) restart(w potential.Potential, index []int, info *sampling
 		return fmt.Errorf("solvers: restarting the bank: %w", err)
 	}
 	if !batch.AllFinite(s.moved.Y.Data) {
-		return fmt.Errorf("solvers: %w, nor is ∇w finite on the data", potential.ErrParticles)
+		return fmt.Errorf("solvers: %w, and ∇w is not finite on the data either", potential.ErrParticles)
 	}
 	batch.Scatter(s.Partners, s.x, index)
 	s.moved.Step, s.moved.Curvature, s.moved.Fresh = 0, 0, false
@@ -96,7 +97,7 @@ func (s *CMFGenState) restart(w potential.Potential, index []int, info *sampling
 	return nil
 }
 
-// descend steps the weights along the gradient of the loss of the batches made.
+// descend steps the weights along the gradient of the loss on the batches just made.
 func (s *CMFGenState) descend(o Objective, adam optim.Adam, info *CMFGenInfo) (err error) {
 	if info.Loss, info.Terms, err = o.Gradient(s.made.batches); err != nil {
 		return err

@@ -90,8 +90,8 @@ func (l law) Next(dst blas32.General) error {
 	return nil
 }
 
-// fit learns a bowl on ℝ³ from a Gaussian by CMFGen, with a noise that is not the
-// bowl's own where it is not nil.
+// fit learns a bowl on ℝ³ from a Gaussian by CMFGen. Its noise is the given potential,
+// or the bowl itself where that is nil.
 func (b *bowl) fit(t *testing.T, g *exact.Gaussian, noise potential.Potential, seed uint64) *CMFGenState {
 	t.Helper()
 	rng := random.New(seed, "test", 0)
@@ -124,8 +124,8 @@ func (b *bowl) fit(t *testing.T, g *exact.Gaussian, noise potential.Potential, s
 	return state
 }
 
-// CMFGen finds the conjugate moment potential of a Gaussian, also where the
-// plain fixed point diverges (variance 4 and 9) and where ρ is off centre.
+// CMFGen finds the conjugate moment potential of a Gaussian, even where the plain fixed
+// point diverges (variances 4 and 9) and where ρ is off centre.
 func TestCMFGenOnGaussian(t *testing.T) {
 	g, err := exact.NewGaussian([]float64{2, 0, -1}, mat.NewSymDense(3, []float64{4, 0, 0, 0, .25, 0, 0, 0, 9}))
 	if err != nil {
@@ -134,7 +134,7 @@ func TestCMFGenOnGaussian(t *testing.T) {
 	for seed := range uint64(3) {
 		b := newBowl(3)
 		state := b.fit(t, g, nil, seed)
-		// The bank keeps each particle with its conjugate, solved a step ago.
+		// The bank keeps each particle with its conjugate, which was solved a step ago.
 		for i := range 512 {
 			for k, x := range batch.Row(state.Partners, i) {
 				if y := state.Bank.Y.Data[3*i+k]; math.Abs(float64(b.s[k]*(x-b.c[k])-y)) > .05 {
@@ -167,7 +167,7 @@ func TestCMFGenRefusesBadState(t *testing.T) {
 	}
 }
 
-// The numerics stand without expression graphs.
+// The algorithms work without expression graphs.
 func TestImportsNoGraph(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "cmf/solvers", "cmf/data").Output()
 	if err != nil {
@@ -181,10 +181,10 @@ func TestImportsNoGraph(t *testing.T) {
 	}
 }
 
-// Solving each transport problem to convergence before y is renewed repeats the
-// plain fixed point: for N(m, 4I) the mean of 𝔓_w alternates about the truth and
-// runs away, as c ← m − c/s does with 1/s > 1. One step of the weights between
-// renewals damps it.
+// If each transport problem is solved to convergence before y is renewed, this is the
+// plain fixed point: for N(m, 4I) the mean of 𝔓_w alternates about the truth and runs
+// away, as c ← m − c/s does when 1/s > 1. A single weight step between renewals damps
+// it.
 func TestRareRenewalOscillates(t *testing.T) {
 	g, err := exact.NewGaussian([]float64{1}, mat.NewSymDense(1, []float64{4}))
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Energy is E(x) = −log ρ(x) up to a constant, evaluated on whole batches as a
-// Potential is, but as a rule not convex.
+// Energy is E(x) = −log ρ(x) up to a constant. It is evaluated on whole batches, as a
+// Potential is, but need not be convex.
 type Energy interface {
 	// Dim is d.
 	Dim() int
 
-	// Eval writes E(x_i) into value and ∇E(x_i) into the rows of grad, each where
-	// wanted, as Potential.Eval does. Where ρ vanishes E is +Inf.
+	// Eval writes E(x_i) into value and ∇E(x_i) into the rows of grad, if wanted, as
+	// Potential.Eval does. Where ρ vanishes, E is +Inf.
 	Eval(x blas32.General, value []float32, grad blas32.General) error
 }
 
@@ -27,7 +27,7 @@ type Energy interface {
 //
 //	r(x) = E(x) − w(∇w(x)) + log det ∇²w(x)
 //
-// is constant wherever ρ lives. Each Step
+// is constant wherever ρ has mass. Each Step
 //
 //  1. moves particles y by Langevin steps on w and solves x̂ = ∇w*(y),
 //  2. moves walkers by MALA on E,
@@ -36,8 +36,8 @@ type Energy interface {
 //
 // The equation holds at every point: where the points come from decides only
 // where it is solved most accurately. So x̂ may be rough, and walkers that do not
-// cross from mode to mode still show where the modes are. Particles that run
-// away and batches that go wrong are met as in CMFGen.
+// cross between modes still show where the modes are. Particles that run away and
+// batches that go wrong are treated as in CMFGen.
 //
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
@@ -45,18 +45,18 @@ type CMFMA struct {
 	Potential potential.Potential
 	Objective Objective
 	Energy    Energy
-	Box       Box // for its share of the points, which weigh less the higher their energy
+	Box       Box // of its share of the points; a higher energy gives a point a lower weight
 	Sampler   sampling.Langevin
 	Conjugate conjugate.Solver
 	Adam      optim.Adam
 
-	// Langevin steps of particles and of walkers each iteration; 0 means 2.
+	// Langevin steps of particles and of walkers in each iteration; 0 means 2.
 	Langevin int
 
-	// Cut is how far above the median of the walkers (of the batch, without
-	// walkers) energies count in full. Beyond, they grow as a logarithm: a far-off
-	// point does not outweigh the batch, and no two energies become equal, which
-	// would hide them from the loss. 0 means 20·√d.
+	// Cut is how far energies may lie above the median of the walkers (or of the batch,
+	// if there are no walkers) and still count in full. Above it they grow as a
+	// logarithm: so a far-off point does not outweigh the batch, and no two energies
+	// become equal, which would hide them from the loss. 0 means 20·√d.
 	Cut float64
 
 	// MeanHessian and Renew are as in CMFGen.
@@ -66,7 +66,7 @@ type CMFMA struct {
 	State *CMFMAState
 }
 
-// CMFMAInfo describes one iteration. Langevin is that of the particles, Masked
+// CMFMAInfo describes one iteration. Langevin is the info of the particles; Masked is
 // the number of points at which E is not finite.
 type CMFMAInfo struct {
 	CMFGenInfo
@@ -74,7 +74,7 @@ type CMFMAInfo struct {
 	Clipped int // points beyond Cut
 }
 
-// Step makes one iteration. Its errors are as those of CMFGen.Step.
+// Step makes one iteration. Its errors are like those of CMFGen.Step.
 func (c *CMFMA) Step() (info CMFMAInfo, err error) {
 	weights := c.Objective.Weights()
 	c.State.remember(weights)

@@ -16,7 +16,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// CMFMAState is all that evolves.
+// CMFMAState is all that changes from step to step.
 type CMFMAState struct {
 	*CMFGenState                  // particles y with their partners x̂, the step, Adam, the stream
 	Walkers      *sampling.Chains // points that MALA moves on E
@@ -25,14 +25,14 @@ type CMFMAState struct {
 	own, walk                   int            // points from the model and from the walkers
 	xhat                        blas32.General // the conjugates of the minibatch of the bank
 	points, energy, slope, mask blas32.General // the batch
-	sloped                      bool           // slope is of these points
+	sloped                      bool           // slope was evaluated at these points
 
 	usable   []int     // rows of the batch
-	energies []float32 // some of them, of which level takes the median
+	energies []float32 // some of the energies, for the median in level
 }
 
-// Shares are the parts of a batch of points that come from each place, in any
-// unit. The zero value means half from the model, half from the energy.
+// Shares say which part of a batch of points comes from each place, in any unit. The
+// zero value means half from the model, half from the energy.
 type Shares struct {
 	Model  float64 // x̂ = ∇w*(y), y ~ 𝔓_w, under the current w
 	Energy float64 // MALA on E
@@ -46,7 +46,7 @@ func (s Shares) Split(n int) (model, energy, box int, err error) {
 	}
 	total := s.Model + s.Energy + s.Box
 	if !(s.Model >= 0 && s.Energy >= 0 && s.Box >= 0 && total > 0) || math.IsInf(total, 0) {
-		return 0, 0, 0, fmt.Errorf("solvers: shares %g, %g and %g of the points; none may be negative, nor all 0", s.Model, s.Energy, s.Box)
+		return 0, 0, 0, fmt.Errorf("solvers: shares %g, %g and %g of the points; each must be 0 or more, and one of them positive", s.Model, s.Energy, s.Box)
 	}
 	model = int(math.Round(float64(n) * s.Model / total))
 	energy = int(math.Round(float64(n) * s.Energy / total))
@@ -60,9 +60,9 @@ func (s Shares) Split(n int) (model, energy, box int, err error) {
 // Box is the product of the intervals [Lower_k, Upper_k].
 type Box struct{ Lower, Upper []float64 }
 
-// NewCMFMAState starts from the particles of model and from walkers, (m, d),
-// with batches of n ≥ 2 points. The minibatch of model and m must cover their
-// shares.
+// NewCMFMAState starts from the particles of model and from walkers, (m, d), with
+// batches of n ≥ 2 points. The minibatch of model and the m walkers must each have at
+// least as many rows as their share of n.
 func NewCMFMAState(n int, shares Shares, model *CMFGenState, walkers blas32.General) (*CMFMAState, error) {
 	own, walk, _, err := shares.Split(n)
 	if err != nil {
@@ -73,9 +73,9 @@ func NewCMFMAState(n int, shares Shares, model *CMFGenState, walkers blas32.Gene
 	case n < 2:
 		return nil, fmt.Errorf("solvers: batches of %d points; there must be 2 or more", n)
 	case own > model.x.Rows || walk > walkers.Rows:
-		return nil, fmt.Errorf("solvers: %d points from %d particles and %d from %d walkers", own, model.x.Rows, walk, walkers.Rows)
+		return nil, fmt.Errorf("solvers: %d points from %d particles and %d from %d walkers; there must be a particle or walker for each", own, model.x.Rows, walk, walkers.Rows)
 	case walkers.Rows > 0 && walkers.Cols != d:
-		return nil, fmt.Errorf("solvers: walkers of %d coordinates beside particles of %d", walkers.Cols, d)
+		return nil, fmt.Errorf("solvers: walkers of %d coordinates with particles of %d; they must be equal", walkers.Cols, d)
 	}
 	s := &CMFMAState{
 		CMFGenState: model, own: own, walk: walk, xhat: batch.New(model.x.Rows, d),
@@ -108,7 +108,7 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	sampler.Preconditioner = s.preconditioner
 	info.Langevin, err = sampler.Run(context.Background(), c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream)
 	if info.RanAway = s.ranAway(info.Langevin, err, 10); info.RanAway {
-		from := s.Partners // any points will do; the walkers' are finite
+		from := s.Partners // any points will do; walkers are finite
 		if s.Walkers != nil {
 			from = s.Walkers.Y
 		}
@@ -138,10 +138,10 @@ func (c *CMFMA) moveWalkers(info *CMFMAInfo) (err error) {
 	}
 	steps := cmp.Or(c.Langevin, 2)
 	s.Evaluations += steps * s.Walkers.Y.Rows
-	// The step adapts from the chains' own.
+	// The step goes on adapting from that of the chains.
 	info.Walkers, err = sampling.Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(context.Background(), c.Energy, s.Walkers, steps, s.Stream)
 	if errors.Is(err, potential.ErrParticles) {
-		return fmt.Errorf("solvers: %w, nor at any walker", potential.ErrEnergy)
+		return fmt.Errorf("solvers: %w, and at no walker either", potential.ErrEnergy)
 	}
 	return err
 }
@@ -196,10 +196,10 @@ func (c *CMFMA) evaluate(info *CMFMAInfo) error {
 	return nil
 }
 
-// weigh gives the usable rows weights of sum 1, equal ones but in the box, where
-// they fall by a factor e for each width that the energy lies above level: most
-// of a box is of no interest. The other rows get the place of a usable one, at
-// which all is finite, with weight 0.
+// weigh gives the usable rows weights of sum 1. They are equal except in the box, where
+// they fall by a factor e for each width of energy above level, since most of a box is
+// of no interest. Each other row gets weight 0 and the point of a usable row, at which
+// everything is finite.
 func (s *CMFMAState) weigh(usable []int, level, width float64) {
 	clear(s.mask.Data)
 	var sum float64
@@ -211,7 +211,7 @@ func (s *CMFMAState) weigh(usable []int, level, width float64) {
 		s.mask.Data[i] = float32(m)
 		sum += m
 	}
-	next := 0 // in usable, whose rows rise
+	next := 0 // index into usable, which is in ascending order
 	for i := range s.points.Rows {
 		if next < len(usable) && usable[next] == i {
 			s.mask.Data[i] /= float32(sum)
@@ -240,7 +240,7 @@ func (s *CMFMAState) level(usable []int) float64 {
 	return order.Median(s.energies)
 }
 
-// clip replaces E > limit by limit + log(1 + E − limit), and ∇E alike.
+// clip replaces E > limit by limit + log(1 + E − limit), and ∇E accordingly.
 func (s *CMFMAState) clip(limit float64, usable []int) (clipped int) {
 	for _, i := range usable {
 		over := float64(s.energy.Data[i]) - limit

@@ -45,7 +45,7 @@ func (b *dish) Eval(x blas32.General, value []float32, grad blas32.General) erro
 	return nil
 }
 
-// Gradient is that of the variance of r(x) = E(x) − ½a³|x|² + d·log a.
+// Gradient is the gradient of the variance of r(x) = E(x) − ½a³|x|² + d·log a.
 func (b *dish) Gradient(in map[*Kind]blas32.General) (float64, map[string]float64, error) {
 	x, e, m := in[BatchPoints], in[BatchEnergy], in[BatchMask]
 	a := float64(b.a[0])
@@ -70,7 +70,7 @@ func (b *dish) Gradient(in map[*Kind]blas32.General) (float64, map[string]float6
 	return loss, map[string]float64{"variance": loss}, nil
 }
 
-// normalEnergy is that of N(0, v·I), but spoilt wherever spoil says so.
+// normalEnergy is the energy of N(0, v·I), spoilt wherever spoil says so.
 type normalEnergy struct {
 	d     int
 	v     float64
@@ -126,8 +126,8 @@ func newCMFMA(t *testing.T, d, n int, shares Shares, e Energy) (*CMFMA, *dish) {
 	}, b
 }
 
-// For N(0, v·I) the potential is ½v^{-1/3}|x|², wherever the points come from,
-// and a part of the plane on which the energy has no value does no harm.
+// For N(0, v·I) the potential is ½v^{-1/3}|x|², wherever the points come from. It does
+// no harm if the energy has no value on a part of the plane.
 func TestCMFMAFindsTheClosedForm(t *testing.T) {
 	nan := func(x []float32) (float32, bool) { return float32(math.NaN()), x[0] > 1 }
 	inf := func(x []float32) (float32, bool) { return float32(math.Inf(1)), x[0] > 1 }
@@ -168,8 +168,8 @@ func TestCMFMAFindsTheClosedForm(t *testing.T) {
 	}
 }
 
-// Energies far above the others grow as a logarithm and keep their order, and a
-// batch that is far off altogether is judged by its own median.
+// Energies far above the others grow as a logarithm and keep their order. A batch that
+// is far off as a whole is judged by its own median.
 func TestCMFMAClips(t *testing.T) {
 	m, _ := newCMFMA(t, 1, 64, Shares{Box: 1}, normalEnergy{d: 1, v: 1e-3})
 	m.Cut = 10

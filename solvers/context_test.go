@@ -19,7 +19,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// fuse ends a context at one of the evaluations of a potential, and counts those
+// fuse ends a context at a chosen evaluation of a potential, and counts the evaluations
 // that follow.
 type fuse struct {
 	potential.Curved
@@ -47,7 +47,7 @@ func (f *fuse) HessVec(x, v, hv blas32.General) error {
 	return f.Curved.HessVec(x, v, hv)
 }
 
-// What is long ends with its context: at most two evaluations follow.
+// Long work ends with its context: at most two evaluations follow.
 func TestLongWorkEndsWithItsContext(t *testing.T) {
 	const n, d = 600, 3
 	law := exact.StandardGaussian(d)

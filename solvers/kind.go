@@ -14,26 +14,26 @@ import (
 
 // Kind declares a kind of batch that a loss may read: its name, its columns, and how
 // each algorithm makes it. A term of a loss asks for a kind by its declaration, which
-// may lie anywhere: those below are only the ones that known terms need.
+// may be in any package: those below are only the ones that the known terms need.
 //
 //	var blurred = &solvers.Kind{Name: "blurred", CMFGen: func(c *solvers.CMFGen, dst blas32.General) error {
 //		x, err := c.Batch(solvers.BatchData)
 //		…
 //	}}
 //
-// In an iteration a kind is made at most once, and only if the loss or another kind
-// asks for it. What a kind draws it draws from State.Stream, and it keeps nothing
-// between iterations but memory: then runs repeat and resume to the same bits.
+// A kind is made at most once in an iteration, and only if the loss or another kind
+// asks for it. It takes random numbers from State.Stream, and keeps nothing between
+// iterations but memory: so runs repeat and resume to the same bits.
 type Kind struct {
-	// Name is that in messages, and of the input of the loss's graph.
+	// Name stands in messages and names the input of the loss's graph.
 	Name string
 
-	// Columns of the batch, whose rows are those of the minibatch; 0 means d.
+	// Columns is the number of columns; 0 means d. The rows are those of the minibatch.
 	Columns int
 
-	// CMFGen fills dst, of any content, in an iteration of CMFGen; nil where that has
-	// no such batch. c.Batch gives it the batches of other kinds, c.Log takes what it
-	// has to say.
+	// CMFGen fills dst, which may hold anything, in an iteration of CMFGen; it is nil if
+	// CMFGen has no such batch. c.Batch gives it the batches of other kinds, and c.Log
+	// takes the numbers that it reports.
 	CMFGen func(c *CMFGen, dst blas32.General) error
 
 	// CMFMA is the same for CMFMA.
@@ -43,7 +43,7 @@ type Kind struct {
 // String is the name.
 func (k *Kind) String() string { return k.Name }
 
-// Kinds are those of known terms.
+// Kinds lists the kinds of the known terms.
 func Kinds() []*Kind {
 	return []*Kind{
 		BatchData, BatchGibbs, BatchConjugate, BatchMask, BatchPaired, BatchBarycentre, BatchProbe, BatchSolved,
@@ -51,14 +51,14 @@ func Kinds() []*Kind {
 	}
 }
 
-// CheckCMFGen says which of the kinds CMFGen does not make, which it makes, and
-// whether CMFMA makes that one.
+// CheckCMFGen returns an error that names a kind that CMFGen does not make, the kinds
+// that it makes, and whether CMFMA makes that one.
 func CheckCMFGen(kinds ...*Kind) error {
 	return check(kinds, "CMFGen", (*Kind).byCMFGen, "CMFMA", (*Kind).byCMFMA)
 }
 
-// CheckCMFMA says which of the kinds CMFMA does not make, which it makes, and whether
-// CMFGen makes that one.
+// CheckCMFMA returns an error that names a kind that CMFMA does not make, the kinds
+// that it makes, and whether CMFGen makes that one.
 func CheckCMFMA(kinds ...*Kind) error {
 	return check(kinds, "CMFMA", (*Kind).byCMFMA, "CMFGen", (*Kind).byCMFGen)
 }
@@ -91,7 +91,7 @@ func check(kinds []*Kind, algorithm string, makes func(*Kind) bool, other string
 	return nil
 }
 
-// Batch is the batch of kind k in the iteration under way. It holds until the next
+// Batch returns the batch of kind k in the current iteration. It holds until the next
 // Step.
 func (c *CMFGen) Batch(k *Kind) (blas32.General, error) {
 	if k == nil {
@@ -100,7 +100,7 @@ func (c *CMFGen) Batch(k *Kind) (blas32.General, error) {
 	return produce(&c.State.made, k, k.CMFGen, c, c.State.x.Rows, c.State.x.Cols)
 }
 
-// Batch is the batch of kind k in the iteration under way. It holds until the next
+// Batch returns the batch of kind k in the current iteration. It holds until the next
 // Step.
 func (c *CMFMA) Batch(k *Kind) (blas32.General, error) {
 	if k == nil {
@@ -137,17 +137,17 @@ func (c *CMFMA) makeInputs() error {
 }
 
 // Log puts a number of a kind of batch into the Numbers of the iteration. Its name
-// should begin with the kind's, so that no two are the same.
+// should begin with the name of the kind, so that no two are the same.
 func (c *CMFGen) Log(name string, v float64) { c.State.made.log(name, v) }
 
 // Log is CMFGen.Log for CMFMA.
 func (c *CMFMA) Log(name string, v float64) { c.State.made.log(name, v) }
 
-// made holds what an iteration has made, in memory that the next one uses anew.
+// made holds the batches of an iteration, in memory that the next one reuses.
 type made struct {
 	batches, memory map[*Kind]blas32.General
 	numbers         map[string]float64
-	under           []*Kind // being made, each for the one before
+	under           []*Kind // being made, each because the one before asked for it
 }
 
 // begin forgets the last iteration.
@@ -168,17 +168,17 @@ func (m *made) log(name string, v float64) {
 }
 
 // produce lets the algorithm a fill the batch of kind k, (n, d) or (n, Columns), unless
-// the iteration has it.
+// this iteration has made it already.
 func produce[A any](m *made, k *Kind, fill func(a A, dst blas32.General) error, a A, n, d int) (blas32.General, error) {
 	if b, ok := m.batches[k]; ok {
 		return b, nil
 	}
 	if m.memory == nil {
-		return blas32.General{}, fmt.Errorf("solvers: the batch %s is made in a Step, and there was none", k)
+		return blas32.General{}, fmt.Errorf("solvers: the batch %s is made in a Step; call Step first", k)
 	}
 	switch {
 	case fill == nil:
-		return blas32.General{}, fmt.Errorf("solvers: the batch %s has nothing that makes it in a %T", k, a)
+		return blas32.General{}, fmt.Errorf("solvers: the batch %s does not say how %T makes it", k, a)
 	case slices.Contains(m.under, k):
 		return blas32.General{}, fmt.Errorf("solvers: the batch %s is made from itself: %v", k, m.under)
 	}

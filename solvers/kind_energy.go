@@ -21,10 +21,10 @@ var BatchEnergy = &Kind{Name: "energy", Columns: 1, CMFMA: func(c *CMFMA, dst bl
 }}
 
 // BatchSlope has the rows ∇E(x_i), clipped as the energies are. CMFMA evaluates them
-// with the energies, and only where the loss itself reads them.
+// together with the energies, and only if the loss itself reads them.
 var BatchSlope = &Kind{Name: "slope", CMFMA: func(c *CMFMA, dst blas32.General) error {
 	if !c.State.sloped {
-		return errors.New("a batch is made from it, and the loss does not read it; let the term list it among its Inputs")
+		return errors.New("another batch needs it, but the loss does not read it; let the term list it among its Inputs")
 	}
 	batch.Copy(dst, c.State.slope)
 	return nil

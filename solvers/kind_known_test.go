@@ -24,7 +24,7 @@ func (b *bowl) HessVec(_, v, hv blas32.General) error {
 	return nil
 }
 
-// Probes are signs, differ from step to step, and are solved for.
+// Probes are signs, differ from step to step, and have solutions.
 func TestCMFGenOffersProbes(t *testing.T) {
 	c, f := newLoop(t)
 	f.inputs = []*Kind{BatchProbe, BatchSolved}
@@ -56,8 +56,8 @@ func TestCMFGenOffersProbes(t *testing.T) {
 	}
 }
 
-// Barycentres are those of the plan between the batches that the loss sees, and
-// partners a permutation of y.
+// Barycentres belong to the plan between the batches that the loss sees; partners are a
+// permutation of y.
 func TestCMFGenOffersPartners(t *testing.T) {
 	c, f := newLoop(t)
 	f.inputs = []*Kind{BatchBarycentre, BatchPaired}
@@ -79,12 +79,12 @@ func TestCMFGenOffersPartners(t *testing.T) {
 	}
 	sorted := func(b blas32.General) []float32 { return slices.Sorted(slices.Values(b.Data)) }
 	if !slices.Equal(sorted(f.seen[BatchPaired]), sorted(f.seen[BatchGibbs])) {
-		t.Error("the partners are no permutation of y")
+		t.Error("the partners are not a permutation of y")
 	}
 }
 
-// A guess is where the conjugate solves start; rows in which it is not finite
-// start at the particles' last solutions, and its error ends the step.
+// Conjugate solves start at the guess; rows whose guess is not finite start at the
+// particles' last solutions. An error of the guess ends the step.
 func TestCMFGenGuess(t *testing.T) {
 	c, f := newLoop(t)
 	f.s[0], f.s[1] = .1, 3

@@ -24,7 +24,7 @@ var BatchPaired = &Kind{Name: "paired", CMFGen: func(c *CMFGen, dst blas32.Gener
 }}
 
 // BatchBarycentre has the rows ȳ_i = Σ_j π_ij·y_j / Σ_j π_ij, the mean partners of the
-// x_i, π the entropic plan of CMFGen.Sinkhorn, whose marginal error it logs.
+// x_i. π is the entropic plan of CMFGen.Sinkhorn; its marginal error is logged.
 var BatchBarycentre = &Kind{Name: "barycentre", CMFGen: func(c *CMFGen, dst blas32.General) error {
 	plan, err := c.Sinkhorn.Barycentres(dst, c.State.x, c.State.moved.Y)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// BatchProbe has rows v_i of independent signs, for estimates of traces.
+// BatchProbe has rows v_i of independent signs, used to estimate traces.
 var BatchProbe = &Kind{Name: "probe", CMFGen: func(c *CMFGen, dst blas32.General) error {
 	for i := range dst.Data {
 		dst.Data[i] = float32(2*c.State.Stream.IntN(2) - 1)
@@ -17,13 +17,13 @@ var BatchProbe = &Kind{Name: "probe", CMFGen: func(c *CMFGen, dst blas32.General
 	return nil
 }}
 
-// BatchSolved has the rows u_i = ∇²w(x_i)⁻¹v_i, by CMFGen.Hessian. It logs how many of
-// the solves did not converge; a row that is not finite becomes 0, and its probe too,
-// and then has no say.
+// BatchSolved has the rows u_i = ∇²w(x_i)⁻¹v_i, found by CMFGen.Hessian. It logs how
+// many of the solves did not converge. If a row is not finite, it and its probe become
+// 0, and then do not count.
 var BatchSolved = &Kind{Name: "solved", CMFGen: func(c *CMFGen, dst blas32.General) error {
 	w, ok := c.Potential.(potential.Curved)
 	if !ok {
-		return errors.New("it needs Hessian–vector products, and the potential is not Curved")
+		return errors.New("it needs Hessian–vector products, but the potential is not Curved")
 	}
 	probe, err := c.Batch(BatchProbe)
 	if err != nil {

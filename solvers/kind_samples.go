@@ -24,12 +24,12 @@ var BatchGibbs = &Kind{Name: "gibbs", CMFGen: func(c *CMFGen, dst blas32.General
 	return nil
 }}
 
-// BatchConjugate has the rows x̂_j = ∇w*(y_j), as far as they could be solved for.
+// BatchConjugate has the rows x̂_j = ∇w*(y_j), as accurate as the solver made them.
 var BatchConjugate = &Kind{Name: "conjugate", CMFGen: (*CMFGen).solveConjugates}
 
-// BatchMask has the weight of each row of a loss, of sum 1. Under CMFGen it is
-// 1/(usable rows) where x̂_j is usable, else 0; under CMFMA it falls with the energy in
-// the box, and is 0 where the energy is not finite.
+// BatchMask has the weight of each row of a loss; the weights sum to 1. Under CMFGen a
+// weight is 1/(usable rows) if x̂_j is usable, else 0. Under CMFMA it falls with the
+// energy in the box, and is 0 where the energy is not finite.
 var BatchMask = &Kind{Name: "mask", Columns: 1,
 	CMFGen: func(c *CMFGen, dst blas32.General) error {
 		if _, err := c.Batch(BatchConjugate); err != nil {
@@ -51,7 +51,7 @@ var BatchMask = &Kind{Name: "mask", Columns: 1,
 	},
 }
 
-// solveConjugates writes x̂ = ∇w*(y) into xhat. That no row is usable is an error.
+// solveConjugates writes x̂ = ∇w*(y) into xhat. It is an error if no row is usable.
 func (c *CMFGen) solveConjugates(xhat blas32.General) (err error) {
 	s := c.State
 	y, info := s.moved.Y, &s.info
@@ -77,7 +77,7 @@ func (c *CMFGen) solveConjugates(xhat blas32.General) (err error) {
 		}
 	}
 	if info.Masked == xhat.Rows {
-		return fmt.Errorf("%w: of %d rows, the least residual is %g", potential.ErrConjugates, info.Masked, slices.Min(info.Conjugate.Residual))
+		return fmt.Errorf("%w: the smallest residual of %d rows is %g", potential.ErrConjugates, info.Masked, slices.Min(info.Conjugate.Residual))
 	}
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// A kind is made only if it is asked for, once an iteration, from kinds that are made
-// before it, in the columns that it declares; what it logs is told.
+// A kind is made only if it is asked for, once an iteration, with the columns that it
+// declares, and after the kinds that it needs; the numbers that it logs are reported.
 func TestKindIsMadeOnce(t *testing.T) {
 	c, f := newLoop(t)
 	var calls int
@@ -48,7 +48,7 @@ func TestKindIsMadeOnce(t *testing.T) {
 	}
 }
 
-// What is wrong with a kind ends the run, and the error names the kind.
+// An error of a kind ends the run and names the kind.
 func TestKindErrors(t *testing.T) {
 	sorry := errors.New("sorry")
 	var ring [2]*Kind

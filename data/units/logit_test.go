@@ -141,7 +141,7 @@ func TestTransformRefuses(t *testing.T) {
 		"NaN":        {Logit{}.Forward(good, nan, nil), "row 0, column 0 is NaN"},
 		"shape":      {Logit{}.Forward(batch.New(2, 2), good, nil), "dst has shape (2, 2), pixels has (2, 3)"},
 		"short data": {Logit{}.Inverse(good, short), "x: 4 values; the shape (2, 3) with stride 3 needs 6"},
-		"stride":     {Logit{}.Inverse(blas32.General{Rows: 2, Cols: 3}, good), "dst: the stride 0"},
+		"stride":     {Logit{}.Inverse(blas32.General{Rows: 2, Cols: 3}, good), "dst: the stride is 0"},
 		"alpha":      {Logit{Alpha: .5}.Forward(good, good, nil), "Alpha is 0.5; it must be in (0, 0.5)"},
 		"scale":      {Logit{Scale: -1}.Inverse(good, good), "Scale is -1; it must be positive"},
 		"log det":    {Logit{}.LogDetJacobian(make([]float64, 3), good), "dst has length 3; x has 2 rows"},

@@ -22,22 +22,21 @@ type BenchConfig struct {
 	config.Command
 	config.Data
 	Cases   caseList `default:"all" desc:"what to time: all, or a list of SIZE or SIZE/WORK such as big/grad,small,small-trained"`
-	Runs    int      `default:"20" range:"1..1000000" desc:"runs of a case, after three that do not count"`
+	Runs    int      `default:"20" range:"1..1000000" desc:"timed runs of a case, after three that do not count"`
 	Train   int      `default:"500" range:"0..1000000" desc:"iterations of CMFGen before a trained case is timed"`
-	Weights string   `desc:"folder trained of an earlier run, whose weights trained cases take; when empty, they are trained"`
-	Kernels bool     `default:"true" desc:"time bare products and elementwise kernels on one thread too"`
-	Sweep   bool     `default:"true" desc:"time a step against batch, width, depth and dimension too"`
+	Weights string   `desc:"folder trained of an earlier run with the weights of trained cases; if empty, they are trained"`
+	Kernels bool     `default:"true" desc:"also time bare products and elementwise kernels on one thread"`
+	Sweep   bool     `default:"true" desc:"also time a step against batch, width, depth and dimension"`
 
-	Peer   string `desc:"command of a program to be compared with, run as COMMAND CASE --threads N --runs K, for trained cases with --weights FOLDER too, which prints a JSON line with best_ms and median_ms; when empty, none"`
-	Rounds int    `default:"5" range:"1..10000" desc:"rounds of the comparison, in each of which both run once; the best counts"`
+	Peer   string `desc:"command of a program to compare with; none if empty. It is run as COMMAND CASE --threads N --runs K, with --weights FOLDER for trained cases, and must print a JSON line with best_ms and median_ms"`
+	Rounds int    `default:"5" range:"1..10000" desc:"rounds of the comparison; both programs run once in each round, and the best time counts"`
 }
 
-// Bench times the steps of fitting a potential: its gradient, steps of Adam on
-// several losses, and an iteration of CMFGen, each in a large, a small and a
-// tiny case, with random weights and with trained ones; and the products and
-// elementwise kernels of which steps are made. A JSON line for each step goes to
-// standard output. With CMF_PEER the cases are run in turns with another
-// program's.
+// Bench times the steps of fitting a potential: its gradient, steps of Adam on several losses,
+// and an iteration of CMFGen, each in a large, a small and a tiny case, with random and with
+// trained weights. It also times the products and elementwise kernels that steps consist of.
+// It writes a JSON line for each step to standard output. With CMF_PEER it runs the cases in
+// turns with those of another program.
 var Bench = run.Definition[BenchConfig]{
 	Name: "bench",
 	Presets: map[string]func(*BenchConfig){
@@ -46,14 +45,14 @@ var Bench = run.Definition[BenchConfig]{
 	Do: func(ctx context.Context, r *run.Run, c *BenchConfig) error { return doBench(ctx, r, c, os.Stdout) },
 }
 
-// timing is what a case took.
+// timing is the time of a case.
 type timing struct {
 	Case     string  `json:"case"`
 	Threads  int     `json:"threads"`
 	BestMS   float64 `json:"best_ms"`
 	MedianMS float64 `json:"median_ms"`
-	GFLOPS   float64 `json:"gflops"` // of the matrix products alone, at the best time
-	Allocs   uint64  `json:"allocs"` // a run
+	GFLOPS   float64 `json:"gflops"` // of only the matrix products, at the best time
+	Allocs   uint64  `json:"allocs"` // in a run
 	BLAS     string  `json:"blas"`
 }
 
@@ -67,7 +66,7 @@ func doBench(ctx context.Context, r *run.Run, c *BenchConfig, out io.Writer) err
 	}
 	if err := steps(ctx, r, c, rates, table, out); err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err() // rather than that a process was killed
+			return ctx.Err() // a better reason than that a process was killed
 		}
 		return err
 	}
@@ -134,8 +133,8 @@ func timeSteps(ctx context.Context, r *run.Run, c *BenchConfig, rates rates, tab
 	return nil
 }
 
-// toUntrained is the ratio of a trained case's time to that with random weights,
-// into the report, and for a table, where it is empty if there is none.
+// toUntrained adds the ratio of a trained case's time to that with random weights to the report,
+// and returns it for a table. It is empty if there is none.
 func toUntrained(metrics report.Numbers, k benchCase, time, ratio string) string {
 	random, ok := metrics[k.untrained()+time]
 	if !k.trained || !ok {
@@ -146,10 +145,10 @@ func toUntrained(metrics report.Numbers, k benchCase, time, ratio string) string
 	return fmt.Sprintf("%.2f", v)
 }
 
-// warmups are the runs of a case before those that count.
+// warmups is the number of runs of a case before those that count.
 const warmups = 3
 
-// measure times runs of step, which takes flops operations in products.
+// measure times runs of step, which performs flops operations in products.
 func measure(step func() error, flops float64, runs int) (timing, error) {
 	for range warmups {
 		if err := step(); err != nil {
@@ -176,7 +175,7 @@ func measure(step func() error, flops float64, runs int) (timing, error) {
 	}, nil
 }
 
-// rounded keeps what of a time is not noise.
+// rounded keeps the digits of a time that are not noise.
 func rounded(v float64) float64 {
 	short, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64)
 	return short

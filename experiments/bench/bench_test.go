@@ -43,8 +43,7 @@ func TestBenchCases(t *testing.T) {
 	}
 }
 
-// Without hidden units the potential is ½s|x|², so that the loss is known:
-// (½(1−s³))²·Var|x|².
+// Without hidden units the potential is ½s|x|², so the loss is known: (½(1−s³))²·Var|x|².
 func TestBenchLogDetOfAQuadratic(t *testing.T) {
 	b, err := benchSize{n: 50, d: 2, hidden: []int{3}}.random()
 	if err != nil {
@@ -77,7 +76,7 @@ func TestBenchLogDetOfAQuadratic(t *testing.T) {
 	}
 }
 
-// Steps of training lower their loss.
+// Steps of training lower the loss that they train on.
 func TestBenchStepsLearn(t *testing.T) {
 	b, err := benchSizes[2].random()
 	if err != nil {
@@ -136,7 +135,7 @@ func TestBenchStepsDoNotAllocate(t *testing.T) {
 	}
 }
 
-// runBench runs the experiment under variables with its lines in a buffer.
+// runBench runs the experiment with some variables, and its lines go to a buffer.
 func runBench(t *testing.T, variables ...string) (*run.Run, string, error) {
 	t.Helper()
 	var lines bytes.Buffer
@@ -210,7 +209,7 @@ func TestBenchAgainstAPeer(t *testing.T) {
 	calls := filepath.Join(t.TempDir(), "calls")
 	ours := script(t, "ours", `echo "ours $CMF_CASES $CMF_THREADS $CMF_BLAS $CMF_RUNS[$CMF_PEER]" >>`+calls+`
 echo '{"case":"x","best_ms":'$((3 - CMF_THREADS))'}'`)
-	// The peer is slower with two threads: its time with one counts.
+	// The peer is slower with two threads, so its time with one counts.
 	peer := script(t, "peer", `echo "peer $@" >>`+calls+`
 echo '{"best_ms":'$((4 * $3))',"median_ms":9}'`)
 	before := self

@@ -23,11 +23,11 @@ var benchSizes = []benchSize{
 // benchWork is one step of fitting, set up by bind and then run many times.
 type benchWork struct {
 	name  string
-	plane bool // for d = 2 only
+	plane bool // only for d = 2
 	bind  func(b *bench) (func() error, error)
 
-	// products is the number of multiply–adds in matrix products, of a forward
-	// pass f, of which skip from the inputs and deep between hidden layers.
+	// products is the number of multiply–adds in matrix products, given those of a forward
+	// pass: f in all, skip from the inputs and deep between hidden layers.
 	products func(f, skip, deep float64) float64
 }
 
@@ -62,7 +62,7 @@ var benchWorks = []benchWork{
 // caseList is a list of cases, written big/grad,small.
 type caseList []string
 
-// Decode reads cases, for envconfig: SIZE/WORK, SIZE for all its works, or all.
+// Decode reads cases, for envconfig: SIZE/WORK, SIZE for all works at that size, or all.
 func (c *caseList) Decode(list string) error {
 	*c = nil
 	known := knownCases()
@@ -89,7 +89,7 @@ func (c caseList) String() string {
 	return strings.Join(c, ",")
 }
 
-// benchCase is a work at a size, with random weights or trained ones.
+// benchCase is a work at a size, with random or trained weights.
 type benchCase struct {
 	size    benchSize
 	work    benchWork
@@ -107,7 +107,7 @@ func (c benchCase) String() string {
 // untrained is the name of the same case with random weights.
 func (c benchCase) untrained() string { return benchCase{size: c.size, work: c.work}.String() }
 
-// benchCases are all cases, a trained one after the same with random weights.
+// benchCases are all cases; a trained one follows the same with random weights.
 func benchCases() []benchCase {
 	var cases []benchCase
 	for _, s := range benchSizes {
@@ -142,7 +142,7 @@ func unknownCase(name string) error {
 	return fmt.Errorf("unknown case %q; known are all, the sizes big, small and tiny, %s, and each with -trained after its size, such as tiny-trained/grad", name, strings.Join(random, ", "))
 }
 
-// multiplyAdds is the number of them that a run of the work takes in matrix products.
+// multiplyAdds is the number of multiply–adds in the matrix products of one run.
 func (c benchCase) multiplyAdds() float64 {
 	s := c.size
 	var skip, deep float64

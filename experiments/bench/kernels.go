@@ -13,13 +13,13 @@ import (
 	"cmf/solvers/random"
 )
 
-// rates are what this processor can do, in GFLOP/s.
+// rates are the speeds that this processor reaches, in GFLOP/s.
 type rates struct {
-	peak     float64 // of fused multiply–adds on one core's registers; 0 where unknown
+	peak     float64 // of fused multiply–adds on one core's registers; 0 if unknown
 	products float64 // of large products with the run's threads
 }
 
-// measureRates puts them into the report too.
+// measureRates measures the rates and adds them to the report.
 func measureRates(r *run.Run) rates {
 	v := rates{peak: kernel.PeakFLOPS() / 1e9, products: productPeak()}
 	if v.peak > 0 {
@@ -42,7 +42,7 @@ func productPeak() float64 {
 	return 2 * n * n * n / best.Seconds() / 1e9
 }
 
-// benchProduct is op(A)·op(B) of shape (m, n) with k terms to an element.
+// benchProduct is op(A)·op(B) of shape (m, n), with k terms in each element.
 type benchProduct struct {
 	m, n, k        int
 	transA, transB bool
@@ -53,8 +53,8 @@ func (p benchProduct) String() string {
 	return fmt.Sprintf("%d×%d×%d %s%s", p.m, p.n, p.k, letter[p.transA], letter[p.transB])
 }
 
-// benchProducts are a large square and those of a step: a layer forward, backward
-// to its inputs, and its weights' gradient; of the size big, then of small.
+// benchProducts are a large square product and those of a step, for the size big and then
+// small: a layer forward, backward to its inputs, and the gradient of its weights.
 var benchProducts = []benchProduct{
 	{512, 512, 512, false, false},
 	{256, 512, 784, false, false}, {256, 512, 512, false, false}, {256, 512, 512, false, true},
@@ -63,7 +63,7 @@ var benchProducts = []benchProduct{
 	{1024, 64, 2, false, false}, {1024, 2, 64, false, true},
 }
 
-// timeProducts adds the rates of the products.
+// timeProducts adds the rates of the products to the report and the table.
 func timeProducts(r *run.Run, peak float64, table *benchTable) {
 	rng := random.New(1, "bench products", 0)
 	var rows [][]string
@@ -88,7 +88,7 @@ func timeProducts(r *run.Run, peak float64, table *benchTable) {
 	table.add([]string{"product m×n×k", "GFLOP/s", "of FMA peak"}, rows)
 }
 
-// elementwise are the kernels that are timed against their argument.
+// elementwise are the kernels that are timed as functions of their argument.
 var elementwise = []struct {
 	name string
 	run  func(dst, second, x []float32)
@@ -99,15 +99,15 @@ var elementwise = []struct {
 	{"exp", func(dst, _, x []float32) { kernel.Exp(dst, x) }},
 }
 
-// timeElementwise adds the times of an element by its argument, from where e^x is
-// 0 in float32 and where it is subnormal (−100, −88) to where it is large. All
-// are near that at −5 if none goes a slow way.
+// timeElementwise adds the times per element for different arguments. These range from where
+// e^x is 0 in float32 and where it is subnormal (−100, −88) to where it is large. All times are
+// near that at −5 if no argument takes a slow path.
 func timeElementwise(r *run.Run, table *benchTable) {
 	const usual = -5
 	arguments := []float32{-120, -100, -88, -50, -20, usual, 0, 5, 20}
-	const n = 2048 // which lies in the first cache with its results
+	const n = 2048 // which fits in the first cache together with its results
 	x, dst, second := make([]float32, n), make([]float32, n), make([]float32, n)
-	head := []string{"ns an element at x ="}
+	head := []string{"ns per element at x ="}
 	for _, v := range arguments {
 		head = append(head, strings.ReplaceAll(fmt.Sprint(v), "-", "−"))
 	}
@@ -130,8 +130,8 @@ func timeElementwise(r *run.Run, table *benchTable) {
 	table.add(append(head, "worst to −5"), rows)
 }
 
-// bestTime is the best time of a call in seconds, from a fortieth of a second of
-// stretches of calls, each long against the clock's steps.
+// bestTime is the best time of a call, in seconds. It times groups of calls for a fortieth of a
+// second; each group is long compared with the resolution of the clock.
 func bestTime(f func()) float64 {
 	calls := 1
 	stretch := func() time.Duration {

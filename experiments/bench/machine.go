@@ -7,7 +7,7 @@ import (
 	"cmf/experiments/report"
 )
 
-// describe is a line on the processor and its rates, for tables.
+// describe is a line about the processor and its rates, for tables.
 func describe(m report.Machine, v rates) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %d logical processors", m.CPU, m.Processors)

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// peakMegabytes is the largest memory that an ended process held.
+// peakMegabytes is the largest memory that an ended process used.
 func peakMegabytes(p *os.ProcessState) float64 {
 	usage, _ := p.SysUsage().(*syscall.Rusage)
 	if usage == nil {
@@ -15,9 +15,9 @@ func peakMegabytes(p *os.ProcessState) float64 {
 	return float64(usage.Maxrss) / 1024
 }
 
-// forgetPeak gives back free memory and starts the record of the most that this
-// process held anew: the processes that it starts inherit it.
+// forgetPeak gives back free memory and resets the peak memory of this process, because the
+// processes that it starts inherit the peak.
 func forgetPeak() {
 	debug.FreeOSMemory()
-	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // refused on some systems: then peaks are too large
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // some systems refuse this; then peaks are too large
 }

@@ -4,8 +4,8 @@ package main
 
 import "os"
 
-// peakMegabytes is 0: only Linux says it in a known unit.
+// peakMegabytes is 0: only Linux gives it in a known unit.
 func peakMegabytes(*os.ProcessState) float64 { return 0 }
 
-// forgetPeak is for systems that measure peaks.
+// forgetPeak does nothing here, because peaks are not measured.
 func forgetPeak() {}

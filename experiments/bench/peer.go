@@ -18,26 +18,26 @@ import (
 	"cmf/experiments/run"
 )
 
-// comparison is a case of ours and of the peer, each at the number of threads
-// that was best for it, up to Threads.
+// comparison is a case of this program and of the peer, each with its best number of threads,
+// at most Threads.
 type comparison struct {
 	Case       string  `json:"case"`
 	Threads    int     `json:"threads"`
 	BestMS     float64 `json:"best_ms"`
 	PeerBestMS float64 `json:"peer_best_ms"`
-	Ratio      float64 `json:"ratio"`  // of ours to the peer's
-	GFLOPS     float64 `json:"gflops"` // ours, of the matrix products alone
+	Ratio      float64 `json:"ratio"`  // our best time over the peer's
+	GFLOPS     float64 `json:"gflops"` // ours, of only the matrix products
 	PeakMB     float64 `json:"peak_mb"`
 	PeerPeakMB float64 `json:"peer_peak_mb"`
 }
 
-// result is the best that one program has shown with a number of threads.
+// result is the best result of one program with a number of threads.
 type result struct {
 	ms, megabytes, gflops float64
 }
 
-// compare runs the cases by turns in processes of ours and of the peer's, with
-// one thread each, then with CMF_THREADS.
+// compare runs the cases in turns in processes of this program and of the peer, with one
+// thread each, then with CMF_THREADS.
 func compare(ctx context.Context, r *run.Run, c *BenchConfig, rates rates, table *benchTable, out io.Writer) error {
 	counts := slices.Compact([]int{1, r.Report.Machine.Threads})
 	lines := json.NewEncoder(out)
@@ -54,7 +54,7 @@ func compare(ctx context.Context, r *run.Run, c *BenchConfig, rates rates, table
 				return fmt.Errorf("case %s: %w", name, err)
 			}
 			weights = []string{"--weights", folder}
-			forgetPeak() // of training
+			forgetPeak() // forget the peak of training
 		}
 		ours, theirs := make([]result, len(counts)), make([]result, len(counts))
 		for range c.Rounds {
@@ -111,10 +111,10 @@ func (s *result) add(t result) {
 	s.megabytes = max(s.megabytes, t.megabytes)
 }
 
-// self is this program; tests put another in its place.
+// self is the path of this program; tests replace it.
 var self = os.Executable
 
-// runSelf runs one case in a process of its own.
+// runSelf runs one case in another process of this program.
 func runSelf(r *run.Run, ctx context.Context, c *BenchConfig, name string, threads int) (result, error) {
 	program, err := self()
 	if err != nil {
@@ -132,8 +132,8 @@ func runSelf(r *run.Run, ctx context.Context, c *BenchConfig, name string, threa
 	).Process())
 }
 
-// runProcess runs a command in an environment, this process's own where that is nil,
-// and reads the JSON line that it prints.
+// runProcess runs a command in an environment (a nil one is that of this process) and reads the
+// JSON line that it prints.
 func runProcess(ctx context.Context, command, environment []string) (result, error) {
 	p := exec.CommandContext(ctx, command[0], command[1:]...)
 	p.Env = environment

@@ -18,7 +18,7 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// bench is a potential and two batches of points, at which steps are timed.
+// bench is a potential and two batches of points at which steps are timed.
 type bench struct {
 	w         *layers.ICNN
 	evaluator *layers.Evaluator
@@ -31,7 +31,7 @@ type bench struct {
 // benchCurvature is the curvature of the quadratic of all cases, ¼|x|².
 const benchCurvature = .5
 
-// network is a potential of the size with zero weights but for its quadratic.
+// network is a potential of the size; all weights except its quadratic are zero.
 func (s benchSize) network() (*layers.ICNN, error) {
 	w, err := layers.NewICNN(layers.Architecture{Dim: s.d, Hidden: s.hidden})
 	if err != nil {
@@ -42,7 +42,7 @@ func (s benchSize) network() (*layers.ICNN, error) {
 	return w, nil
 }
 
-// random has random weights and points of N(0, I).
+// random has random weights, and points of N(0, I).
 func (s benchSize) random() (*bench, error) {
 	w, err := s.network()
 	if err != nil {
@@ -85,7 +85,7 @@ func (b *bench) grad() (func() error, error) {
 	return func() error { return b.evaluator.Eval(b.x, nil, g) }, nil
 }
 
-// dual is a step of Adam on mean w(x) − mean w(x̂), with y for x̂.
+// dual is a step of Adam on mean w(x) − mean w(x̂), with y in place of x̂.
 func (b *bench) dual() (func() error, error) {
 	return b.train(losses.Dual{}, map[*solvers.Kind]blas32.General{
 		solvers.BatchData: b.x, solvers.BatchGibbs: b.y, solvers.BatchConjugate: b.y, solvers.BatchMask: b.mask(),
@@ -131,7 +131,7 @@ func (b *bench) outer() (func() error, error) {
 	}, err
 }
 
-// train is a step of Adam on a term at the given batches, read at every step.
+// train is a step of Adam on a term; the given batches are read at every step.
 func (b *bench) train(term losses.Term, batches map[*solvers.Kind]blas32.General) (func() error, error) {
 	program, trained, err := losses.Compile(b.w, losses.Sum{{Factor: 1, Term: term}}, b.x.Rows)
 	if err != nil {
@@ -155,7 +155,7 @@ func (b *bench) train(term losses.Term, batches map[*solvers.Kind]blas32.General
 	}, nil
 }
 
-// mask weighs all rows of a batch equally.
+// mask gives all rows of a batch equal weights.
 func (b *bench) mask() blas32.General {
 	m := batch.New(b.x.Rows, 1)
 	for i := range m.Data {
@@ -164,8 +164,8 @@ func (b *bench) mask() blas32.General {
 	return m
 }
 
-// logDetVariance is Var_i[E(x_i) − w(∇w(x_i)) + log det ∇²w(x_i)], E = ½|x|²,
-// zero where the image of 𝔓_w under ∇w* is proportional to e^{−E}.
+// logDetVariance is Var_i[E(x_i) − w(∇w(x_i)) + log det ∇²w(x_i)] with E = ½|x|². It is zero if
+// the image of 𝔓_w under ∇w* is proportional to e^{−E}.
 type logDetVariance struct{}
 
 func (logDetVariance) Name() string { return "logdet" }

@@ -9,8 +9,8 @@ import (
 	"cmf/experiments/run"
 )
 
-// sweep times the gradient and the dual step against each size of a medium
-// network, and draws the times and what part of the products' peak they reach.
+// sweep times the gradient and the dual step against each dimension of a medium network, and
+// draws the times and the share of the peak rate of products that they reach.
 func sweep(ctx context.Context, r *run.Run, runs int, peak float64) error {
 	base := benchSize{n: 256, d: 64, hidden: []int{128, 128, 128}}
 	widths := func(h, depth int) []int { return slices.Repeat([]int{h}, depth) }
@@ -55,12 +55,12 @@ func sweep(ctx context.Context, r *run.Run, runs int, peak float64) error {
 		if err := figure.DrawCurves(r.Path(file), figure.Axes{Title: "Time of a step", X: axis.name, Y: "ms", LogX: true, LogY: true}, times...); err != nil {
 			return err
 		}
-		r.AddFigure(file, fmt.Sprintf("Time of the gradient and of a dual step against the %s, for %d points in dimension %d and widths %v else.", axis.name, base.n, base.d, base.hidden))
+		r.AddFigure(file, fmt.Sprintf("Time of the gradient and of a dual step against the %s; otherwise with %d points in dimension %d and widths %v.", axis.name, base.n, base.d, base.hidden))
 		file = "peak_" + axis.name + ".png"
 		if err := figure.DrawCurves(r.Path(file), figure.Axes{Title: "Rate in matrix products", X: axis.name, Y: "% of their peak", LogX: true}, shares...); err != nil {
 			return err
 		}
-		r.AddFigure(file, fmt.Sprintf("The same steps' rate in matrix products, with all else they do, as a part of the rate of large products, %.0f GFLOP/s.", peak))
+		r.AddFigure(file, fmt.Sprintf("Operations in matrix products per second of the same steps, whose time includes all other work, as a percentage of the rate of large products, %.0f GFLOP/s.", peak))
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"cmf/experiments/report"
 )
 
-// benchTable is table.md: a line on the processor, then tables in Markdown.
+// benchTable is table.md: a line about the processor, then tables in Markdown.
 type benchTable struct{ text bytes.Buffer }
 
 // line adds a paragraph.
@@ -29,7 +29,7 @@ func (t *benchTable) write(path string) error {
 	})
 }
 
-// percent is a share as a table shows it, – where the whole is unknown.
+// percent is a share as a table shows it, or – if the whole is unknown.
 func percent(part, whole float64) string {
 	if !(whole > 0) {
 		return "–"

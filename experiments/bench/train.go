@@ -22,11 +22,11 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// trainedSteps is the number of iterations that a trained case's weights have seen.
+// trainedSteps is the number of iterations after which the weights of a trained case are taken.
 const trainedSteps = 500
 
-// benchData are the points that a trained case learns, in the units of learning,
-// and how: what the experiment on such points does.
+// benchData are the points that a trained case learns, in the units of learning, and the
+// settings of training, as in the experiment on such points.
 type benchData struct {
 	name  string
 	train blas32.General
@@ -34,9 +34,9 @@ type benchData struct {
 	fit.Problem
 }
 
-// trained is the state after so many iterations of CMFGen: the potential, a batch
-// of the points that it learned, and one of particles, samples of its Gibbs factor.
-// Its quadratic is that of all cases, ¼|x|².
+// trained is the state after steps iterations of CMFGen: the potential, a batch of the points
+// that it learned, and a batch of particles, which are samples of its Gibbs factor. Its
+// quadratic is that of all cases, ¼|x|².
 func (s benchSize) trained(ctx context.Context, set benchData, steps int) (*bench, error) {
 	w, err := s.network()
 	if err != nil {
@@ -59,7 +59,7 @@ func (s benchSize) trained(ctx context.Context, set benchData, steps int) (*benc
 			return nil, ctx.Err()
 		}
 		if _, err := m.Step(); err != nil {
-			return nil, fmt.Errorf("step %d of the training on %s: %w", step+1, set.name, err)
+			return nil, fmt.Errorf("step %d of training on %s: %w", step+1, set.name, err)
 		}
 	}
 	x := batch.New(s.n, s.d)
@@ -73,13 +73,13 @@ func (s benchSize) trained(ctx context.Context, set benchData, steps int) (*benc
 	return newBenchAt(w, x, y)
 }
 
-// lawOfQuadratic is the Gaussian N(0, vI) with the mean variance v of the points,
-// and the share of the curvature v^{-1/3} of its closed form that ½ is. Where ½ is
-// more than nine tenths, v is as small as that asks.
+// lawOfQuadratic is the Gaussian N(0, vI), where v is the mean variance of the points, and the
+// ratio of ½ to the curvature v^{-1/3} of its closed form. If that is more than nine tenths, v
+// is lowered until it is nine tenths.
 func lawOfQuadratic(x blas32.General) (law *exact.Gaussian, share float64, err error) {
 	v := batch.TotalVariance(x, batch.Means(x)) / float64(x.Cols)
 	if !(v > 0) || math.IsInf(v, 0) {
-		return nil, 0, fmt.Errorf("points of variance %g", v)
+		return nil, 0, fmt.Errorf("the points have the variance %g; it must be positive and finite", v)
 	}
 	share = min(benchCurvature*math.Cbrt(v), .9)
 	law = exact.StandardGaussian(x.Cols)
@@ -102,9 +102,8 @@ func planePoints() (benchData, error) {
 	}, err
 }
 
-// digitPoints are digits in centred logit units with smoothing noise, learned as
-// mnist does: the first n of MNIST where it lies in the folder, else the built-in
-// stand-in.
+// digitPoints are digits in centred logit units with smoothing noise, learned as in mnist: the
+// first n of MNIST if it is in the folder, else of the built-in stand-in.
 func digitPoints(ctx context.Context, folder string, n int) (benchData, error) {
 	const seed, alpha, noise = 1, .005, .65
 	set, err := images.MNIST(ctx, images.MNISTOptions{Dir: folder, Offline: true})

@@ -18,7 +18,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// bench is the potential and the points at which a case runs.
+// openBench is the potential and the points for a case.
 func openBench(r *run.Run, ctx context.Context, c *BenchConfig, k benchCase) (*bench, error) {
 	if !k.trained {
 		return k.size.random()
@@ -30,8 +30,8 @@ func openBench(r *run.Run, ctx context.Context, c *BenchConfig, k benchCase) (*b
 	return k.size.load(folder)
 }
 
-// trainedFolder is the folder of the trained state of a size, one of CMF_WEIGHTS or
-// of the run's own, into which it trains what is not there yet.
+// trainedFolder is the folder of the trained state of a size, in CMF_WEIGHTS or in this run's
+// folder. In the latter it trains a state that is not there yet.
 func trainedFolder(r *run.Run, ctx context.Context, c *BenchConfig, s benchSize) (string, error) {
 	folder := filepath.Join(cmp.Or(c.Weights, r.Path("trained")), s.name)
 	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) || c.Weights != "" {
@@ -57,7 +57,7 @@ func trainedFolder(r *run.Run, ctx context.Context, c *BenchConfig, s benchSize)
 	}
 	low, high, subnormal := b.reach()
 	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf(
-		"%s-trained: %d iterations of CMFGen on %s. Over the data the hidden units' inputs a lie between %.0f and %.0f; e^−|a| is below the normal float32 numbers for %.2g %%.",
+		"%s-trained: %d iterations of CMFGen on %s. Over the data the inputs a of hidden units are between %.0f and %.0f; for %.2g %% of them e^−|a| is below the normal float32 numbers.",
 		s.name, c.Train, set.name, low, high, 100*subnormal))
 	r.Report.Metrics[s.name+"-trained.subnormal_share"] = subnormal
 	return folder, b.save(folder)
@@ -65,7 +65,7 @@ func trainedFolder(r *run.Run, ctx context.Context, c *BenchConfig, s benchSize)
 
 // save writes a folder of arrays: the weights by name, and x and y.
 func (b *bench) save(folder string) error {
-	part := folder + ".part" // so that the folder is there whole or not at all
+	part := folder + ".part" // so that the folder is complete if it exists
 	if err := os.MkdirAll(part, 0o755); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (b *bench) save(folder string) error {
 	return os.Rename(part, folder)
 }
 
-// arrays are the weights that are trained, and the points.
+// arrays are the trained weights, and the points.
 func (b *bench) arrays() map[string]blas32.General {
 	arrays := map[string]blas32.General{"x": b.x, "y": b.y}
 	for _, p := range b.w.Params().Trained() {
@@ -86,7 +86,7 @@ func (b *bench) arrays() map[string]blas32.General {
 	return arrays
 }
 
-// load reads what save wrote for the size.
+// load reads what save wrote, for the size s.
 func (s benchSize) load(folder string) (*bench, error) {
 	w, err := s.network()
 	if err != nil {
@@ -110,8 +110,8 @@ func (s benchSize) load(folder string) (*bench, error) {
 	return b, nil
 }
 
-// reach is the range of the pre-activations a over the points x, and the share of
-// them for which e^{−|a|} is subnormal or 0 in float32.
+// reach is the range of the pre-activations a over the points x, and the share of them for which
+// e^{−|a|} is subnormal or 0 in float32.
 func (b *bench) reach() (low, high float32, subnormal float64) {
 	deepest := float32(126 * math.Ln2)
 	low, high = math.MaxFloat32, -math.MaxFloat32

@@ -36,7 +36,7 @@ func trainedTiny(t *testing.T) *bench {
 	return b
 }
 
-// Training leaves the quadratic at ¼|x|², and its hinges deep in both tails.
+// Training leaves the quadratic at ¼|x|², and its hinges far into both tails.
 func TestBenchTrainedState(t *testing.T) {
 	b := trainedTiny(t)
 	for j := range b.w.Dim() {
@@ -78,7 +78,7 @@ func TestBenchStateRoundTrip(t *testing.T) {
 	}
 }
 
-// A second case of a size takes the weights that the first has trained.
+// A second case of a size uses the weights that the first has trained.
 func TestBenchTrainsOnce(t *testing.T) {
 	r := &run.Run{Folder: t.TempDir(), Progress: run.NewProgress(&bytes.Buffer{}, run.ProgressOptions{})}
 	r.Report.Metrics = report.Numbers{}
@@ -103,7 +103,7 @@ func TestBenchTrainsOnce(t *testing.T) {
 	}
 }
 
-// The peer computes what we do: on the same weights its gradients are ours to
+// The peer computes the same functions: on the same weights its gradients equal ours up to
 // rounding.
 func TestBenchPeerAgrees(t *testing.T) {
 	python := "/usr/bin/python3"
@@ -167,7 +167,7 @@ func (b *bench) gradients(t *testing.T, work string) map[string][]float32 {
 		t.Fatal(err)
 	}
 	found := map[string][]float32{}
-	if work != "dual" { // whose value has mean ⟨x̂, y⟩ too, which no weight moves
+	if work != "dual" { // whose value also has mean ⟨x̂, y⟩, which depends on no weight
 		found["loss"] = program.Out("loss").F32
 	}
 	for _, p := range trained {
@@ -176,7 +176,7 @@ func (b *bench) gradients(t *testing.T, work string) map[string][]float32 {
 	return found
 }
 
-// Without MNIST the digits are the stand-in's, and are called so.
+// Without MNIST the digits are those of the stand-in, and are named so.
 func TestBenchDigits(t *testing.T) {
 	set, err := digitPoints(t.Context(), t.TempDir(), 500)
 	if err != nil {

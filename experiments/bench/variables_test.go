@@ -17,7 +17,7 @@ func FuzzVariables(f *testing.F) { inputs.FuzzVariables(f, inputs.Command{Experi
 
 func TestVariables(t *testing.T) { inputs.TestVariables(t, inputs.Command{Experiment: Bench}) }
 
-// Timing takes none of the variables of learning.
+// The benchmark has none of the variables of learning.
 func TestBenchVariables(t *testing.T) {
 	settings, err := Bench.Settings(config.Environment{}, nil, io.Discard)
 	if err != nil {

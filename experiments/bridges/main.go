@@ -1,4 +1,4 @@
-// Command bridges measures what thins the bridges between parts of the data; -h lists its variables.
+// Command bridges measures what makes the bridges between parts of the data thin; -h lists its variables.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command classifier trains the network in whose features the digits' Fréchet
-// distance is measured, and stores it with its accuracy.
+// Command classifier trains the network whose features are used for the Fréchet distance of
+// digits, and stores it with its accuracy.
 package main
 
 import (

@@ -17,18 +17,18 @@ type Setting struct {
 	Name    string // CMF_STEPS
 	Value   string
 	Default string // the value under the chosen preset
-	Allowed string // empty where every value of its type is
+	Allowed string // empty if every value of its type is allowed
 	Meaning string
 }
 
-// Load fills spec, a struct that embeds Command, in the order: default tags, the
+// Load fills spec, a struct that embeds Command, in this order: default tags, the
 // preset "default", the preset that CMF_PRESET names, and last the variables of the
-// environment, so that a preset changes only what the user did not. It then checks
-// the values and returns every setting, in the order of the fields.
+// environment. So a preset changes only what the user has not set. Load then checks the
+// values and returns every setting, in the order of the fields.
 //
-// A misspelt CMF_ variable is an error that suggests the nearest known one.
-// The arguments are those of the command: -h or --help writes the table of
-// variables to out and returns flag.ErrHelp; any other is an error.
+// A misspelt CMF_ variable is an error that suggests the nearest known one. args are the
+// arguments of the command: -h or --help writes the table of variables to out and
+// returns flag.ErrHelp; any other is an error.
 func Load[T any](spec *T, presets map[string]func(*T), env Environment, args []string, out io.Writer) ([]Setting, error) {
 	owner, ok := any(spec).(interface{ Shared() *Command })
 	if !ok {
@@ -86,7 +86,7 @@ func Load[T any](spec *T, presets map[string]func(*T), env Environment, args []s
 }
 
 // Take sets the fields of spec, any struct of variables, that env names, and returns
-// every setting; the defaults are what spec holds.
+// every setting. The defaults are the values that spec has before.
 func Take(spec any, env Environment) ([]Setting, error) {
 	fields, err := fieldsOf(spec)
 	if err != nil {
@@ -109,8 +109,9 @@ func Take(spec any, env Environment) ([]Setting, error) {
 	return settings, nil
 }
 
-// Check says which field of spec has a value that its tags, or the method Validate of
-// spec or of a struct that it embeds, do not allow, and what is allowed.
+// Check returns an error that names a field of spec with a value that is not allowed, and
+// says what is. Rules are in the tags, and in the method Validate of spec or of a struct
+// that it embeds.
 func Check(spec any) error {
 	fields, err := fieldsOf(spec)
 	if err != nil {
@@ -124,7 +125,7 @@ func Check(spec any) error {
 	return validate(reflect.ValueOf(spec).Elem())
 }
 
-// validate calls Validate of the structs that v embeds, then v's own.
+// validate calls Validate of the structs that v embeds, then that of v.
 func validate(v reflect.Value) error {
 	for i := range v.NumField() {
 		if f := v.Type().Field(i); f.Anonymous && f.IsExported() {
@@ -141,8 +142,8 @@ func validate(v reflect.Value) error {
 
 // setDefaults sets the fields of spec that have a default tag.
 func setDefaults(spec any) error {
-	// No variable's name holds "=", so under this prefix none is found: what
-	// remains are the tags' defaults.
+	// No variable's name contains "=", so none is found under this prefix, and only the
+	// defaults of the tags remain.
 	if err := envconfig.Process("=", spec); err != nil {
 		return fmt.Errorf("the defaults of %T: %w", spec, err)
 	}
@@ -157,8 +158,8 @@ type field struct {
 	fixed         bool // it keeps its default: the command's method Fixed names it
 }
 
-// fieldsOf lists the fields of spec, those of embedded structs in their place, as
-// envconfig does.
+// fieldsOf lists the fields of spec in their order, with those of embedded structs in
+// place of the struct, as envconfig does.
 func fieldsOf(spec any) ([]field, error) {
 	var names strings.Builder
 	if err := envconfig.Usagef(Prefix, spec, &names, "{{range .}}{{usage_key .}} {{end}}"); err != nil {
@@ -201,7 +202,7 @@ func fieldsOf(spec any) ([]field, error) {
 		for _, name := range c.Fixed() {
 			k := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
 			if k < 0 {
-				return nil, fmt.Errorf("the configuration %T fixes %s, which it has not", spec, name)
+				return nil, fmt.Errorf("the configuration %T fixes %s, but has no such variable", spec, name)
 			}
 			fields[k].fixed = true
 		}
@@ -209,15 +210,15 @@ func fieldsOf(spec any) ([]field, error) {
 	return fields, nil
 }
 
-// set reads text as envconfig reads a default tag: values themselves it looks up in the
-// process's own environment only, and here the environment is an argument.
+// set reads text as envconfig reads a default tag. envconfig looks up values only in the
+// process's own environment, and here the environment is an argument.
 func (f field) set(text string) error {
 	if text == "" && f.value.Kind() == reflect.String {
 		f.value.SetString("")
 		return nil
 	}
-	// To envconfig an empty default is none. What is no string reads a space as it would
-	// the empty text.
+	// To envconfig an empty default is no default. Types other than string read a space
+	// as they would the empty text.
 	tag := reflect.StructTag(fmt.Sprintf("default:%q", cmp.Or(text, " ")))
 	spec := reflect.New(reflect.StructOf([]reflect.StructField{{Name: "Value", Type: f.value.Type(), Tag: tag}}))
 	if err := envconfig.Process("=", spec.Interface()); err != nil {
@@ -231,7 +232,7 @@ func (f field) set(text string) error {
 	return nil
 }
 
-// PresetNames lists the presets from quick to paper, then others by name.
+// PresetNames lists the presets from quick to paper, then the others by name.
 func PresetNames[F any](presets map[string]F) []string {
 	known := slices.Sorted(maps.Keys(presets))
 	if !slices.Contains(known, "default") {

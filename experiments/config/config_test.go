@@ -76,7 +76,7 @@ func TestLoadOrder(t *testing.T) {
 		}
 	}
 
-	// A variable set to what the default would be still overrides the preset.
+	// A variable overrides the preset even if its value is the default.
 	if c, _, err = loadToy(env.With("CMF_STEPS=1500")); err != nil || c.Steps != 1500 {
 		t.Errorf("CMF_STEPS=1500 under quick: %d steps, %v", c.Steps, err)
 	}
@@ -94,7 +94,7 @@ func TestLoadMessages(t *testing.T) {
 		{"CMF_SAMPLER", "", "CMF_SAMPLER=: allowed are mala, ula"},
 		{"CMF_STEPS", "", "CMF_STEPS=: give a whole number"},
 		{"CMF_RESUME", "absent", "CMF_RESUME=absent: stat absent: no such file or directory; name a checkpoint.safetensors that a run left"},
-		{"CMF_RESUME", "/", "CMF_RESUME=/: it is no file; name a checkpoint.safetensors that a run left"},
+		{"CMF_RESUME", "/", "CMF_RESUME=/: it is not a file; name a checkpoint.safetensors that a run left"},
 		{"CMF_LR", "fast", "CMF_LR=fast: give a number such as 0.001 or 1e-3"},
 		{"CMF_HIDDEN", "64,x", `CMF_HIDDEN=64,x: "x" is not a width; give positive whole numbers such as 64,64`},
 		{"CMF_HIDDEN", "64,,8", `CMF_HIDDEN=64,,8: "" is not a width; give positive whole numbers such as 64,64`},
@@ -167,12 +167,12 @@ func TestLoadUnknownNames(t *testing.T) {
 		Share float64 `range:"0..one"`
 	}
 	if _, err := Load(&wrong, nil, nil, nil, io.Discard); err == nil || !strings.Contains(err.Error(), `range:"0..one" of Share`) {
-		t.Errorf("a range that is none: %v", err)
+		t.Errorf("a range that cannot be read: %v", err)
 	}
 }
 
 func TestLoadHelp(t *testing.T) {
-	env := Variables("CMF_PRESET=quick", "CMF_LR=wrong") // help is for those who got something wrong
+	env := Variables("CMF_PRESET=quick", "CMF_LR=wrong") // help must work for users who got something wrong
 	for _, arg := range []string{"-h", "--help"} {
 		var out strings.Builder
 		var c toyConfig
@@ -198,8 +198,8 @@ func TestLoadHelp(t *testing.T) {
 	}
 }
 
-// fixedConfig has the source of all experiments without a choice, and a group that
-// checks itself.
+// fixedConfig fixes the source of all experiments at its default, and embeds a group
+// that checks itself.
 type fixedConfig struct {
 	Core
 	Pair
@@ -230,7 +230,7 @@ func TestFixedVariablesAndGroups(t *testing.T) {
 	if err := load("CMF_LOW=3", "CMF_HIGH=2"); err == nil || err.Error() != "CMF_LOW=3: allowed are numbers up to CMF_HIGH, 2" {
 		t.Errorf("a group that refuses: %v", err)
 	}
-	if err := load("CMF_HIDDEN=65536", "CMF_BATCH=100000"); err == nil || !strings.Contains(err.Error(), "CMF_BATCH=100000: beside CMF_HIDDEN=65536") {
+	if err := load("CMF_HIDDEN=65536", "CMF_BATCH=100000"); err == nil || !strings.Contains(err.Error(), "CMF_BATCH=100000: with CMF_HIDDEN=65536") {
 		t.Errorf("a group beside another that refuses: %v", err)
 	}
 	if err := load("CMF_LOW=2", "CMF_HIGH=3"); err != nil {
@@ -238,10 +238,10 @@ func TestFixedVariablesAndGroups(t *testing.T) {
 	}
 }
 
-// The process's environment is read and never changed, and a process that it starts
-// has the variables that it is given and no others.
+// The process's environment is read and never changed. A process that it starts has the
+// given variables and no others.
 func TestEnvironment(t *testing.T) {
-	t.Setenv("SEED", "9") // somebody else's
+	t.Setenv("SEED", "9") // the variable of another program
 	t.Setenv("CMF_STEPS", "a=b")
 	env := OS()
 	if _, ok := env["SEED"]; ok || env["CMF_STEPS"] != "a=b" {

@@ -1,18 +1,19 @@
-// Package config reads what configures a command from variables CMF_…. A variable is
-// the field of a struct, and its tags are all that is said of it:
+// Package config reads the CMF_… variables that configure a command. A variable is a
+// field of a struct; its tags say everything about it:
 //
 //	Steps int `default:"2000" range:"0..1000000000" desc:"outer iterations"`
 //
-//	default  the value of the tag, unless a preset has another
+//	default  the value unless a preset has another
 //	range    0|2..2000: 0 and 2 to 2000; >0..<1: between 0 and 1
-//	oneof    plan,tape; a type that knows its values, as Source does, needs no tag
-//	needed   what to name, where it must not be empty
-//	file     what to name, where it must be a file unless it is empty
-//	desc     what it means
+//	oneof    plan,tape; a type that knows its values, such as Source, needs no tag
+//	needed   what the user should name; the value must not be empty
+//	file     what the user should name; the value must be empty or a file
+//	desc     what the variable means
 //
 // A rule that relates two variables, or one and the data, is a method Validate() error
-// of the struct or of one that it embeds. A variable of a group that does nothing under a
-// command keeps its default there: the method Fixed() []string of its struct names it.
+// of the struct or of one that it embeds. If a variable of a group does nothing in a
+// command, it keeps its default there: the method Fixed() []string of the command's
+// struct names it.
 package config
 
 import (
@@ -20,13 +21,11 @@ import (
 	"cmf/solvers/sampling"
 )
 
-// Command is the configuration that all commands share. The variable of a field is
-// CMF_ and its name in capitals.
-//
-// The tags carry no envconfig name: a field's name is enough.
+// Command is the configuration that all commands share. The variable of a field is CMF_
+// followed by its name in capitals; so the tags carry no name for envconfig.
 type Command struct {
 	Preset string `default:"default" desc:"scale of the run: quick (seconds), default (minutes on two cores) or paper (the paper's scale)"`
-	Out    string `desc:"folder for the run's results; when empty, runs/NAME/TIMESTAMP"`
+	Out    string `desc:"folder for the run's results; runs/NAME/TIMESTAMP if empty"`
 
 	VM      string `default:"plan" oneof:"plan,tape" desc:"how expression graphs run: plan (compiled once) or tape (Gorgonia's machine)"`
 	BLAS    string `default:"auto" oneof:"auto,openblas,native,gonum" desc:"matrix products"`
@@ -36,16 +35,16 @@ type Command struct {
 // Shared is the configuration that all commands share.
 func (c *Command) Shared() *Command { return c }
 
-// Core is the configuration of an experiment that learns a potential; its own struct
-// embeds Core and adds fields of its own.
+// Core is the configuration of an experiment that learns a potential. The struct of such
+// an experiment embeds Core and adds its own fields.
 type Core struct {
 	Command
 	Random
 
-	Resume  string  `file:"a checkpoint.safetensors that a run left" desc:"checkpoint to go on from; when empty, a new run"`
+	Resume  string  `file:"a checkpoint.safetensors that a run left" desc:"checkpoint from which to go on; a new run if empty"`
 	Steps   int     `default:"2000" range:"0..1000000000" desc:"outer iterations"`
 	Batch   int     `default:"512" range:"2..1000000" desc:"points in a batch"`
-	Minutes float64 `default:"0" range:"0..1000000" desc:"stop training after this many minutes; 0 for no limit (a run so stopped is not repeatable)"`
+	Minutes float64 `default:"0" range:"0..1000000" desc:"stop training after this many minutes; 0 for no limit (a run that is stopped by it is not repeatable)"`
 
 	Loss      string           `default:"dual" needed:"at least one loss term, such as dual" desc:"sum of loss terms, such as dual, pairs or dual+0.1*pairs"`
 	Source    Source           `default:"gibbs" desc:"source of the map: gibbs (the method) or gaussian (the baseline)"`
@@ -56,10 +55,10 @@ type Core struct {
 	LR        float64          `default:"0.001" range:">0..10" desc:"learning rate of Adam"`
 }
 
-// Validate bounds what the network and its batches take.
+// Validate limits the size of the network and of its batches.
 func (c *Core) Validate() error { return c.Hidden.Check(c.Batch) }
 
-// Source is what the map of an experiment takes to the data.
+// Source is the law that an experiment's map takes to the data.
 type Source string
 
 const (
@@ -70,7 +69,7 @@ const (
 // Known lists the sources.
 func (Source) Known() []string { return []string{string(SourceGibbs), string(SourceGaussian)} }
 
-// Init is the potential with which learning begins.
+// Init is the potential at the start of learning.
 type Init string
 
 const (

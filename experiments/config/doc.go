@@ -1,3 +1,3 @@
-// Package config holds the variables that configure experiments: what they are called,
-// what is allowed, their presets, and how a command tells of them.
+// Package config holds the variables that configure experiments: their names, allowed
+// values and presets, and how a command explains them.
 package config

@@ -13,12 +13,12 @@ const Prefix = "CMF"
 // Environment holds values of variables by their full names, "CMF_STEPS": "20".
 type Environment map[string]string
 
-// OS is the process's own environment: its variables CMF_….
+// OS is the environment of this process: its CMF_… variables.
 func OS() Environment {
 	return Variables(slices.DeleteFunc(os.Environ(), foreign)...)
 }
 
-// Variables is the environment of these settings, each written CMF_STEPS=20.
+// Variables is the environment with these settings, each written as CMF_STEPS=20.
 func Variables(settings ...string) Environment {
 	e := Environment{}
 	for _, s := range settings {
@@ -28,7 +28,7 @@ func Variables(settings ...string) Environment {
 	return e
 }
 
-// With is a copy of the environment with these settings in place of its own.
+// With is a copy of the environment in which these settings replace or extend its own.
 func (e Environment) With(settings ...string) Environment {
 	all := Environment{}
 	maps.Copy(all, e)
@@ -36,8 +36,8 @@ func (e Environment) With(settings ...string) Environment {
 	return all
 }
 
-// Process is the environment of a process that this one starts: its own, with the
-// variables of e in place of all CMF_….
+// Process is the environment for a process that this one starts: that of this process,
+// but with the variables of e in place of all CMF_… variables.
 func (e Environment) Process() []string {
 	all := slices.DeleteFunc(os.Environ(), func(v string) bool { return !foreign(v) })
 	for _, name := range slices.Sorted(maps.Keys(e)) {

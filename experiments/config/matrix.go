@@ -22,7 +22,7 @@ func (v *Vector) Decode(list string) error {
 		word = strings.TrimSpace(word)
 		x, err := strconv.ParseFloat(word, 64)
 		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
-			return fmt.Errorf("%q is not a finite number; give numbers parted by commas such as 0,-1.5", word)
+			return fmt.Errorf("%q is not a finite number; give numbers separated by commas, such as 0,-1.5", word)
 		}
 		*v = append(*v, x)
 	}
@@ -34,7 +34,7 @@ func (v Vector) String() string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint([]float64(v)), " ", ","), "[]")
 }
 
-// Matrix is a square matrix by its rows, written 2,1.8;1.8,2.
+// Matrix is a square matrix given by its rows, written 2,1.8;1.8,2.
 type Matrix []Vector
 
 // Decode reads a square matrix, for envconfig.
@@ -49,7 +49,7 @@ func (m *Matrix) Decode(text string) error {
 	}
 	for i, v := range *m {
 		if len(v) != len(*m) {
-			return fmt.Errorf("row %d has %d numbers, and there are %d rows; give a square matrix such as 2,1.8;1.8,2", i+1, len(v), len(*m))
+			return fmt.Errorf("row %d has %d numbers, but there are %d rows; give a square matrix such as 2,1.8;1.8,2", i+1, len(v), len(*m))
 		}
 	}
 	return nil

@@ -11,22 +11,22 @@ import (
 	"strings"
 )
 
-// rules are what a field's tags and type allow.
+// rules say which values the tags and the type of a field allow.
 type rules struct {
-	spans  []span   // that a number must lie in one of
-	known  []string // values of which it must be one
+	spans  []span   // a number must be in one of these
+	known  []string // the value must be one of these
 	needed string
 	file   string
 }
 
-// span is an interval of numbers, without an end that is open.
+// span is an interval of numbers, with closed or open ends.
 type span struct {
 	low, high         float64
 	openLow, openHigh bool
-	text              string // as messages say it
+	text              string // as it stands in messages
 }
 
-// rulesOf reads the tags of a field of a type.
+// rulesOf reads the rules of a field from its tags and type.
 func rulesOf(f reflect.StructField) (r rules, err error) {
 	r.needed, r.file = f.Tag.Get("needed"), f.Tag.Get("file")
 	if list := f.Tag.Get("oneof"); list != "" {
@@ -77,7 +77,7 @@ func (s span) holds(v float64) bool {
 	return (v > s.low || !s.openLow && v == s.low) && (v < s.high || !s.openHigh && v == s.high)
 }
 
-// Allowed says what is allowed, for a table; nothing where all is.
+// Allowed says, for a table, what is allowed; it is empty if every value is.
 func (r rules) Allowed() string {
 	switch {
 	case len(r.known) > 0:
@@ -96,7 +96,7 @@ func (r rules) Allowed() string {
 	return ""
 }
 
-// check says what is allowed where the value of a variable is not.
+// check returns an error that says what is allowed if the value of a variable is not.
 func (r rules) check(variable string, value reflect.Value) error {
 	refused := func() error { return fmt.Errorf("%s=%v: allowed are %s", variable, value, r.Allowed()) }
 	if len(r.spans) > 0 {
@@ -119,8 +119,8 @@ func (r rules) check(variable string, value reflect.Value) error {
 	return nil
 }
 
-// number is the value of a field that has a range; NaN, which is in none, where it
-// is no number.
+// number is the value of a field with a range. If the field is not a number, it is NaN,
+// which is in no range.
 func number(value reflect.Value) float64 {
 	switch {
 	case value.CanInt():
@@ -136,7 +136,7 @@ func number(value reflect.Value) float64 {
 func isFile(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is no file")
+		err = errors.New("it is not a file")
 	}
 	return err
 }

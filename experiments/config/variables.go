@@ -18,7 +18,7 @@ import (
 	"github.com/kelseyhightower/envconfig"
 )
 
-// OneOf says what is allowed when value is not.
+// OneOf returns an error that says what is allowed if value is not.
 func OneOf(variable, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil
@@ -26,7 +26,7 @@ func OneOf(variable, value string, allowed ...string) error {
 	return fmt.Errorf("%s=%s: allowed are %s", variable, value, strings.Join(allowed, ", "))
 }
 
-// explained rewrites an error of envconfig: VARIABLE=VALUE: what is wanted.
+// explained rewrites an error of envconfig as VARIABLE=VALUE: what to give.
 func explained(err error, variable, value string) error {
 	parse, ok := errors.AsType[*envconfig.ParseError](err)
 	if !ok {
@@ -48,17 +48,17 @@ func explained(err error, variable, value string) error {
 	return fmt.Errorf("%s=%s: %s", variable, value, wanted)
 }
 
-// anywhere are variables of the computer rather than of a run, which users export once
-// for all commands: one that does not read them takes no notice.
+// anywhere lists variables that belong to the computer rather than to a run. Users export
+// them once for all commands; a command that does not read them ignores them.
 var anywhere = []string{Prefix + "_DATA_DIR"}
 
-// checkNames refuses a variable that no field reads, and one that is fixed here at
-// another value.
+// checkNames refuses a variable that no field reads, and one that is fixed at another
+// value.
 func checkNames(env Environment, fields []field) error {
 	known, read := []string{}, slices.Clone(anywhere)
 	for _, f := range fields {
 		if text, ok := env[f.name]; ok && f.fixed && text != fmt.Sprint(f.value) {
-			return fmt.Errorf("%s=%s: it is always %v here, and not to be set", f.name, text, f.value)
+			return fmt.Errorf("%s=%s: it is always %v here and must not be set", f.name, text, f.value)
 		}
 		if !f.fixed {
 			known = append(known, f.name)
@@ -83,8 +83,8 @@ func checkNames(env Environment, fields []field) error {
 	return nil
 }
 
-// editDistance is the least number of letters to insert, delete or replace to
-// turn a into b (V. I. Levenshtein, Soviet Physics Doklady 10 (1966), 707–710).
+// editDistance is the smallest number of letters to insert, delete or replace that turns
+// a into b (V. I. Levenshtein, Soviet Physics Doklady 10 (1966), 707–710).
 func editDistance(a, b string) int {
 	last := make([]int, len(b)+1)
 	for j := range last {
@@ -113,7 +113,7 @@ func usage(out io.Writer, settings []Setting, preset string) error {
 	return flag.ErrHelp
 }
 
-// WriteTable lists variables with their defaults, what is allowed and what they mean.
+// WriteTable lists variables with their defaults, allowed values and meanings.
 func WriteTable(out io.Writer, settings []Setting) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "VARIABLE\tDEFAULT\tALLOWED\tMEANING")
@@ -123,14 +123,14 @@ func WriteTable(out io.Writer, settings []Setting) error {
 	return table.Flush()
 }
 
-// OpenOut makes the folder for a run's results, runs/EXPERIMENT/TIMESTAMP when
-// dir is empty, and proves that files can be written there.
+// OpenOut makes the folder for a run's results, runs/EXPERIMENT/TIMESTAMP if dir is
+// empty, and checks that files can be written there.
 func OpenOut(dir, experiment string) (folder string, err error) {
 	if dir == "" {
 		dir = filepath.Join("runs", experiment, time.Now().Format("20060102-150405.000"))
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("CMF_OUT=%s: %w; name a folder that can be made and written", dir, err)
+		return "", fmt.Errorf("CMF_OUT=%s: %w; name a folder that can be created and written", dir, err)
 	}
 	probe, err := os.CreateTemp(dir, ".probe.*")
 	if err != nil {

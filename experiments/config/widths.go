@@ -9,8 +9,8 @@ import (
 // Widths are the widths of hidden layers, written 64,64,64.
 type Widths []int
 
-// Decode reads widths from a list such as 64,64,64, for envconfig; none from the
-// empty text.
+// Decode reads widths from a list such as 64,64,64, for envconfig. The empty text gives
+// no widths.
 func (w *Widths) Decode(list string) error {
 	*w = nil
 	if strings.TrimSpace(list) == "" {
@@ -27,8 +27,8 @@ func (w *Widths) Decode(list string) error {
 	return nil
 }
 
-// Check bounds what a network and its batches of n take: 2²⁷ weights between
-// hidden layers, 512 MiB, and as many activations.
+// Check limits the size of a network and of its batches of n: at most 2²⁷ weights
+// between hidden layers, 512 MiB, and as many activations.
 func (w Widths) Check(n int) error {
 	const most = 1 << 27
 	if len(w) > 100 {
@@ -48,7 +48,7 @@ func (w Widths) Check(n int) error {
 	case weights > most:
 		return fmt.Errorf("CMF_HIDDEN=%s: %d weights between hidden layers; allowed are at most %d", w, weights, most)
 	case units > most/n:
-		return fmt.Errorf("CMF_BATCH=%d: beside CMF_HIDDEN=%s, allowed are at most %d points in a batch", n, w, most/units)
+		return fmt.Errorf("CMF_BATCH=%d: with CMF_HIDDEN=%s, allowed are at most %d points in a batch", n, w, most/units)
 	}
 	return nil
 }

@@ -11,9 +11,9 @@ import (
 	"cmf/solvers/potential"
 )
 
-// store writes all that evolves in a run: weights, optimiser, moving average,
-// particle bank with its conjugates, walkers, preconditioner, the last good
-// weights, random streams, counts, and what LoadModel needs: architecture, units and configuration.
+// store writes everything in a run that changes: weights, optimiser, moving average,
+// particle bank with its conjugates, walkers, preconditioner, the last good weights,
+// random streams and counts; and what LoadModel needs: architecture, units, configuration.
 func (m *Model) store(path string) error {
 	s := m.State
 	c := graph.NewCheckpoint()
@@ -63,8 +63,8 @@ func (m *Model) store(path string) error {
 	return c.Save(path)
 }
 
-// load restores what store wrote, into a run of the same architecture and batch,
-// and says in what the run that wrote it was configured otherwise.
+// load restores what store wrote into a run of the same architecture and batch. It also
+// returns how the configuration of the run that wrote it differed.
 func (m *Model) load(path string) (differing []string, err error) {
 	c, err := graph.LoadCheckpoint(path)
 	if err != nil {
@@ -120,7 +120,7 @@ func (m *Model) restore(c *graph.Checkpoint) (err error) {
 	for name, to := range m.tally.sums() {
 		text, ok := c.Texts["tally."+name]
 		if !ok {
-			continue // of an earlier version
+			continue // the checkpoint is of an earlier version
 		}
 		if *to, err = strconv.ParseFloat(text, 64); err != nil {
 			return fmt.Errorf("its %q is %q, not a number", "tally."+name, text)
@@ -165,13 +165,13 @@ func (m *Model) loadPreconditioner(c *graph.Checkpoint) error {
 		return fmt.Errorf("its preconditioner: %w", err)
 	}
 	if p.Shape[0] != m.Evaluator.Dim() {
-		return fmt.Errorf("its preconditioner is of dimension %d, its potential of %d", p.Shape[0], m.Evaluator.Dim())
+		return fmt.Errorf("its preconditioner has dimension %d, its potential %d; they must agree", p.Shape[0], m.Evaluator.Dim())
 	}
 	m.State.SetPreconditioner(preconditioner)
 	return nil
 }
 
-// own lists the weights that terms of the loss have besides the potential's.
+// own lists the weights of loss terms, which are not the potential's.
 func (m *Model) own() (own []optim.Weight) {
 	for _, w := range m.objective.Weights() {
 		if m.params.ByName(w.Name) == nil {

@@ -26,47 +26,47 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Problem is what a definition gives to Fit: data or an energy, a potential to
-// fit to it, and the cost of an iteration.
+// Problem is what a definition gives to Fit: data or an energy, the potential to fit,
+// and the cost of an iteration.
 type Problem struct {
-	// Name tells the fits of one run apart: what this one leaves is in the folder
-	// of that name, and its metrics bear it. The first needs none.
+	// Name distinguishes the fits of one run: this one's files are in the folder of that
+	// name, and its metrics carry it. The first fit needs no name.
 	Name string
 
 	Potential *layers.ICNN
-	Start     layers.Start   // how the potential and the bank begin; CMF_INIT may put N(0, I) for its Law
-	Train     blas32.General // ρ, in the units of learning; with Energy, where hinges spread and walkers start
+	Start     layers.Start   // start of the potential and the bank; CMF_INIT may replace its Law by N(0, I)
+	Train     blas32.General // ρ, in the units of learning; with Energy, where hinges are placed and walkers start
 
-	// Units are those of Train and Form what the data's points are, for the
-	// checkpoint; nil where Train is in the data's units.
+	// Units are the units of Train, nil if Train is in the data's units. Form says what
+	// the data's points are. Both are for the checkpoint.
 	Units units.Units
 	Form  units.Form
 
-	// Energy makes it a fit to E by CMFMA instead of to Train by CMFGen.
+	// With Energy, the fit is to E by CMFMA instead of to Train by CMFGen.
 	Energy solvers.Energy
 	Shares solvers.Shares // where the points of CMFMA come from
 	Box    solvers.Box
-	Loss   string // in place of CMF_LOSS
+	Loss   string // replaces CMF_LOSS
 
 	Particles int     // in the bank; rounded up to a multiple of the batch
 	Langevin  int     // steps of the minibatch of particles in each iteration
-	Tolerance float64 // of the conjugates while training
-	Decay     float64 // of the moving average of weights that is the result; 0 for none
+	Tolerance float64 // of the conjugates during training
+	Decay     float64 // of the moving average of weights, which is the result; 0 for no average
 
 	Precondition bool // by the mean Hessian
 
-	// Carry is C where the noise is y = C·z, z ~ 𝔓_w; nil for y = z. See
-	// solvers.Carried. A Source that is not the Gibbs factor has none.
+	// Carry is C if the noise is y = C·z, z ~ 𝔓_w, and nil for y = z; see
+	// potential.Carried. It is not used if the source is not the Gibbs factor.
 	Carry mat.Symmetric
 
-	// Terms are known besides those of losses.Known. One that reads a new kind of
+	// Terms are known in addition to losses.Known. A term that reads a new kind of
 	// batch brings its declaration; see solvers.Kind.
 	Terms []losses.Term
 
-	// Hooks are called beside the steps of training, in their order.
+	// Hooks are called during training, in their order.
 	Hooks []Hook
 
-	// Watch measures the model now and then; its numbers go into metrics.jsonl.
+	// Watch measures the model from time to time; its numbers go into metrics.jsonl.
 	Watch      func(m *Model) (report.Numbers, error)
 	WatchEvery int
 }
@@ -79,10 +79,10 @@ type Model struct {
 	Energy    *solvers.CMFMAState // nil for a fit to samples
 	Noise     potential.Potential // what the particles sample
 	Stop      report.Stop         // how training ended
-	Finished  bool                // Stop is no interrupt, and what follows training is to be done
+	Finished  bool                // training was not interrupted, so the work after it is to be done
 
 	Origin    origin
-	data      string // what the report says of it
+	data      string // description of the data for the report
 	params    *graph.Params
 	objective *losses.Objective
 	average   *optim.Average
@@ -91,16 +91,16 @@ type Model struct {
 	Step      func() (stepInfo, error)
 }
 
-// Fit trains by CMFGen, or by CMFMA from an energy, until CMF_STEPS, CMF_MINUTES, a
-// hook or the end of the context ends it, logs, and leaves checkpoint.safetensors and,
+// Fit trains by CMFGen, or by CMFMA if there is an energy, until CMF_STEPS, CMF_MINUTES, a
+// hook or the end of the context ends it. It logs, and leaves checkpoint.safetensors and,
 // for other runtimes, model.onnx: w and ∇w in the units of Train, with the averaged
-// weights. How it ended is the model's Stop, and the report's unless an earlier fit of
-// the run ended early and this one did not.
+// weights. The model's Stop says how it ended. The report says the same, unless an
+// earlier fit of the run ended early and this one did not.
 //
-// Before the first step, now and then, and at the end it writes the checkpoint and a
-// report that says how to go on: whenever the process is killed, CMF_RESUME goes on
-// from there to the same bits, and metrics.jsonl to the same lines. An error of a step
-// or of a hook ends the fit by that error, which names the checkpoint.
+// Before the first step, from time to time, and at the end it writes the checkpoint and a
+// report that says how to go on. Whenever the process is killed, CMF_RESUME goes on from
+// there to the same bits, and metrics.jsonl to the same lines. If a step or a hook
+// returns an error, Fit returns it with the name of the checkpoint.
 func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model, error) {
 	m, err := p.Prepare(core)
 	if err != nil {
@@ -140,7 +140,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		},
 		p.Hooks,
 		hooksOf(ctx),
-		[]Hook{saver.hook()}, // last, so that a checkpoint has what the others did
+		[]Hook{saver.hook()}, // last, so that a checkpoint includes the changes of the others
 	)
 	err = loop.run(ctx)
 	m.Stop, m.Finished = loop.stop, loop.stop.Complete()
@@ -158,7 +158,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		m.Stop.Text = interruptedAt(r, m.State.Step, core.Steps)
 	}
 	if was := r.Report.Stop.Reason; m.Stop.Reason != report.Finished || was == "" || was == report.Finished {
-		r.Report.Stop = m.Stop // an earlier fit that was ended early is not forgotten
+		r.Report.Stop = m.Stop // keeps the Stop of an earlier fit that ended early
 	}
 	if p.Decay > 0 && m.State.Step > 0 {
 		if err := m.average.Swap(m.objective.Weights()); err != nil {
@@ -181,7 +181,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	return m, nil
 }
 
-// Prefixed is a metric of this fit among those of the run.
+// Prefixed is the name of a metric of this fit among those of the run.
 func (p Problem) Prefixed(name string) string {
 	if p.Name == "" {
 		return name

@@ -22,7 +22,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// valley fits an energy twice, once in a folder of its own.
+// valley fits an energy twice, the second time in a separate folder.
 var valley = run.Definition[plane.Config]{
 	Name: "valley",
 	Presets: map[string]func(*plane.Config){
@@ -74,7 +74,7 @@ func TestFitToAnEnergy(t *testing.T) {
 		t.Errorf("metrics of the second fit are not among %v", whole.Report.Metrics)
 	}
 
-	// Interrupted in the second fit and resumed, the run gives the same weights.
+	// If the run is interrupted in the second fit and resumed, it gives the same weights.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	fits := 0
@@ -104,7 +104,7 @@ func TestFitToAnEnergy(t *testing.T) {
 		if diff := cmp.Diff(want.Tensors, got.Tensors); diff != "" {
 			t.Errorf("the fit %q differs after an interruption:\n%s", folder, diff)
 		}
-		delete(want.Texts, "config") // it names the folders
+		delete(want.Texts, "config") // the configuration names the folders
 		delete(got.Texts, "config")
 		if diff := cmp.Diff(want.Texts, got.Texts); diff != "" {
 			t.Errorf("the fit %q differs after an interruption:\n%s", folder, diff)

@@ -9,8 +9,8 @@ import (
 	"cmf/experiments/report"
 )
 
-// Every choice of loss, source, start, sampler, solver, machine and products
-// fits two moons, with conjugates that are solved and a potential that is convex.
+// Every choice of loss, source, start, sampler, solver, machine and backend of products
+// fits two moons, with conjugates that are solved and a convex potential.
 func TestEveryChoiceFits(t *testing.T) {
 	for _, c := range [][]string{
 		{},
@@ -45,7 +45,7 @@ func TestEveryChoiceFits(t *testing.T) {
 	}
 }
 
-// The first losses on Gorgonia's machine are those on ours, to rounding.
+// The first losses on Gorgonia's machine equal those on the compiled plan, to rounding.
 func TestTapeMachineTrainsAlike(t *testing.T) {
 	var losses [2][]float64
 	for i, vm := range []string{"plan", "tape"} {
@@ -66,7 +66,7 @@ func TestTapeMachineTrainsAlike(t *testing.T) {
 	}
 }
 
-// The same seed gives the same numbers; another seed others.
+// The same seed gives the same numbers; another seed gives others.
 func TestRunsRepeat(t *testing.T) {
 	var loss []float64
 	for _, seed := range []string{"7", "7", "8"} {

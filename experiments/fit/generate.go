@@ -18,9 +18,9 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Draw is a set of generated points with what vouches for them.
+// Draw is a set of generated points with checks of their quality.
 type Draw struct {
-	Gibbs     blas32.General // y ~ 𝔓_w, carried where Problem.Carry is, (n, d)
+	Gibbs     blas32.General // y ~ 𝔓_w, carried by Problem.Carry if it is set, (n, d)
 	Points    blas32.General // ∇w*(y), (n, d)
 	Residual  []float32      // ‖∇w(x̂) − y‖/‖y‖ of each row
 	Converged float64        // share of rows within the tolerance
@@ -30,9 +30,9 @@ type Draw struct {
 // DrawTolerance is the relative residual of generated points.
 const DrawTolerance = 5e-4
 
-// Draw generates n points: chains that start at the bank are moved by steps of
-// MALA (the first fifth adapts the step, the rest is exact), then mapped by ∇w*
-// to high precision. The end of ctx is an error, within a step.
+// Draw generates n points. Chains that start at the bank make steps steps of MALA (the
+// first fifth adapts the step, the rest is exact); then ∇w* maps them to high precision.
+// The end of ctx is an error, returned within a step.
 func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Draw, error) {
 	bank := m.State.Bank
 	d := bank.Y.Cols
@@ -91,7 +91,7 @@ func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Dr
 	return draw, m.selfChecks(draw, rng)
 }
 
-// noisePreconditioner is the preconditioner of steps on the noise.
+// noisePreconditioner is the preconditioner for steps on the noise.
 func (m *Model) noisePreconditioner() *potential.Preconditioner {
 	noise := m.Noise
 	if noise == potential.Potential(m.Evaluator) {
@@ -100,7 +100,7 @@ func (m *Model) noisePreconditioner() *potential.Preconditioner {
 	return potential.NoisePreconditioner(noise, m.State.Preconditioner())
 }
 
-// NoiseHessian is the mean of the noise's Hessian over the rows of y.
+// NoiseHessian is the mean of the Hessian of the noise's potential over the rows of y.
 func (m *Model) NoiseHessian(y blas32.General) (*mat.SymDense, error) {
 	switch v := m.Noise.(type) {
 	case potential.Normal:
@@ -119,7 +119,7 @@ func (m *Model) NoiseHessian(y blas32.General) (*mat.SymDense, error) {
 	return m.Curvature.MeanHessian(y)
 }
 
-// relative turns residuals relative to a scale into ones relative to ‖y‖.
+// relative converts residuals relative to a scale into residuals relative to ‖y‖.
 func relative(residual, scale []float32, y blas32.General) []float32 {
 	out := make([]float32, len(residual))
 	for i, r := range residual {
@@ -132,8 +132,8 @@ func relative(residual, scale []float32, y blas32.General) []float32 {
 	return out
 }
 
-// selfChecks adds the convexity along random segments and of the Hessian, and
-// the Fenchel–Young gap w(x) + ⟨x′,y⟩ − w(x′) − ⟨x,y⟩ ≥ 0 for x′ = ∇w*(y).
+// selfChecks adds checks of convexity, along random segments and of the Hessian, and the
+// Fenchel–Young gap w(x) + ⟨x′,y⟩ − w(x′) − ⟨x,y⟩ ≥ 0 for x′ = ∇w*(y).
 func (m *Model) selfChecks(draw *Draw, rng *random.Stream) error {
 	n, d := min(draw.Points.Rows, 512), draw.Points.Cols
 	x, y := batch.Rows(draw.Points, 0, n), batch.Rows(draw.Gibbs, 0, n)

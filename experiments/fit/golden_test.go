@@ -13,11 +13,11 @@ import (
 	"cmf/experiments/run"
 )
 
-// The losses of short runs are those of the past, so that no change of numbers goes
-// unseen. Who changes them on purpose puts in those that the test prints.
+// The losses of short runs equal recorded ones, so that no change of numbers goes
+// unnoticed. After an intended change, replace them by those that the test prints.
 func TestGoldenCurves(t *testing.T) {
-	// On amd64 the instruction sets and the three sources of products agree to some
-	// 1e-5 after 30 steps. Other processors may fuse and order sums otherwise.
+	// On amd64 the instruction sets and the three backends of products agree to about
+	// 1e-5 after 30 steps. Other processors may fuse and order sums differently.
 	tolerance := 1e-4
 	if runtime.GOARCH != "amd64" {
 		tolerance = 1e-3

@@ -9,8 +9,8 @@ import (
 	"cmf/experiments/run"
 )
 
-// averaging keeps the moving average of weights, and begins it again where the weights
-// of which it was are gone. A decay of 0 keeps none.
+// averaging keeps the moving average of weights. It starts the average again when the
+// weights go back to earlier ones. A decay of 0 keeps none.
 func averaging(decay float64) Hook {
 	update := func(l *Loop, restored bool) error {
 		m := l.Model
@@ -28,12 +28,12 @@ func averaging(decay float64) Hook {
 			if l.stop.Reason != report.Diverged {
 				return nil
 			}
-			return update(l, true) // to the last good weights
+			return update(l, true) // the average starts again from the last good weights
 		},
 	}
 }
 
-// counting sums up what steps say.
+// counting adds up what the info of steps reports.
 func counting() Hook {
 	return Hook{Step: func(l *Loop) error {
 		l.Model.tally.add(l.Info)
@@ -41,8 +41,8 @@ func counting() Hook {
 	}}
 }
 
-// showing shows the progress of training, and notes when it went back to the last good
-// weights.
+// showing shows the progress of training, and adds a note when training has gone back to
+// the last good weights.
 func showing(r *run.Run, core *config.Core) Hook {
 	var status run.Status
 	return Hook{
@@ -56,7 +56,7 @@ func showing(r *run.Run, core *config.Core) Hook {
 		},
 		Step: func(l *Loop) error {
 			if l.Info.Restored {
-				r.Note("At step %d of %d training went wrong again and again: back to the last good weights, at a lower learning rate.", l.Step(), l.Of)
+				r.Note("At step %d of %d training had failed several times in a row. It went back to the last good weights, at a lower learning rate.", l.Step(), l.Of)
 			}
 			status = run.Status{Loss: l.Info.Loss, Residual: l.Info.Conjugate.MaxResidual(), Acceptance: l.Info.Langevin.Acceptance}
 			r.Progress.Step(l.Step(), status)
@@ -69,7 +69,7 @@ func showing(r *run.Run, core *config.Core) Hook {
 	}
 }
 
-// logging writes a line of metrics at two hundred steps, and at the last.
+// logging writes a line of metrics at two hundred steps of the run, and at the last one.
 func logging(log *report.MetricsLog) Hook {
 	return Hook{Step: func(l *Loop) error {
 		if l.Step()%max(1, l.Of/200) != 0 && l.Step() != l.Of {
@@ -79,8 +79,8 @@ func logging(log *report.MetricsLog) Hook {
 	}}
 }
 
-// watching logs what a problem's Watch sees, but for the last step, after which the
-// experiment measures more.
+// watching logs the numbers of a problem's Watch, except at the last step, after which
+// the experiment measures more.
 func watching(p Problem, log *report.MetricsLog) Hook {
 	if p.Watch == nil || p.WatchEvery <= 0 {
 		return Hook{}
@@ -97,7 +97,7 @@ func watching(p Problem, log *report.MetricsLog) Hook {
 	}}
 }
 
-// deadline ends training after so many minutes; 0 for no limit.
+// deadline ends training after limit minutes; 0 means no limit.
 func deadline(limit float64) Hook {
 	if limit == 0 {
 		return Hook{}

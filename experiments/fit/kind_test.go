@@ -41,7 +41,7 @@ var blurred = &solvers.Kind{Name: "blurred", CMFGen: func(c *solvers.CMFGen, dst
 	return nil
 }}
 
-// steady asks that the Monge map move little where its argument does,
+// steady penalises a Monge map that moves much where its argument does not,
 // mean_i ‖∇w(x_i + z_i/10) − ∇w(x_i)‖².
 type steady struct{}
 
@@ -54,7 +54,7 @@ func (steady) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Ki
 	return s.Mean(s.SumCols(s.Square(moved)))
 }
 
-// narrow fits N(0, I/4) with the further term.
+// narrow fits N(0, I/4) with the term steady.
 var narrow = run.Definition[bareConfig]{
 	Name: "narrow",
 	Presets: map[string]func(*bareConfig){
@@ -77,8 +77,9 @@ var narrow = run.Definition[bareConfig]{
 	},
 }
 
-// A term with a new kind of batch is one declaration and one type, from outside: a fit
-// makes the batch, trains on it, logs what it says, and repeats to the same bits.
+// A term with a new kind of batch needs one declaration and one type, which may be in any
+// package. A fit makes the batch, trains on it, logs its numbers, and repeats to the same
+// bits.
 func TestTermWithItsOwnBatch(t *testing.T) {
 	fitted := func(variables ...string) *run.Run {
 		t.Helper()
@@ -113,11 +114,11 @@ func TestTermWithItsOwnBatch(t *testing.T) {
 	delete(want.Texts, "config")
 	delete(got.Texts, "config")
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the same fit again leaves others:\n%s", diff)
+		t.Errorf("the same fit again leaves other weights:\n%s", diff)
 	}
 }
 
-// A kind that the algorithm does not make is told with those that it makes.
+// If the algorithm does not make a kind, the error names those that it makes.
 func TestKindOfTheOtherAlgorithm(t *testing.T) {
 	for _, c := range []struct {
 		terms  []losses.Term

@@ -18,16 +18,16 @@ import (
 	"cmf/solvers/sampling"
 )
 
-// stepInfo describes an iteration of either outer loop; what is CMFMA's own
+// stepInfo describes an iteration of either outer loop. The part that only CMFMA fills
 // stays 0 under CMFGen.
 type stepInfo = solvers.CMFMAInfo
 
-// tally sums up what iterations say.
+// tally adds up what the info of iterations reports.
 type tally struct {
 	steps, masked, clipped, restarted, runaways, skipped, restored, unconverged, iterations float64
 }
 
-// sums are what a checkpoint must hold, by name.
+// sums are the sums by name, for checkpoints.
 func (t *tally) sums() map[string]*float64 {
 	return map[string]*float64{
 		"steps": &t.steps, "masked": &t.masked, "clipped": &t.clipped, "restarted": &t.restarted,
@@ -53,7 +53,7 @@ func (t *tally) add(info stepInfo) {
 	t.iterations += info.Conjugate.MeanIterations()
 }
 
-// numbers is a line of the log.
+// numbers are the numbers of one line of the log.
 func (t *tally) numbers(info stepInfo) report.Numbers {
 	n := report.Numbers{
 		"loss": info.Loss, "gradient_norm": info.Adam.GradNorm, "learning_rate": info.Adam.LR,
@@ -86,8 +86,8 @@ func (t *tally) totals() report.Numbers {
 	}
 }
 
-// reportDiverged reports a fit that solvers.ErrDiverged ended, whose checkpoint has the
-// last good weights: the report says, as the error does, what to change.
+// reportDiverged reports a fit that solvers.ErrDiverged ended; its checkpoint has the last
+// good weights. The report and the error both say what to change.
 func (m *Model) reportDiverged(err error, r *run.Run, core *config.Core, p Problem) error {
 	err = fmt.Errorf("diverged at step %d of %d: %w; %s", m.State.Step+1, core.Steps, err, remedy(core, err))
 	m.Stop.Text = fmt.Sprintf("%v; %s has the last good weights", err, r.Path(filepath.Join(p.Name, "checkpoint.safetensors")))
@@ -98,21 +98,21 @@ func (m *Model) reportDiverged(err error, r *run.Run, core *config.Core, p Probl
 	return errors.Join(err, r.Report.Write(r.Folder))
 }
 
-// remedy says which variables to change after what went wrong last.
+// remedy says which variables to change after the last error.
 func remedy(c *config.Core, err error) string {
 	lower := fmt.Sprintf("try CMF_LR=%.2g instead of %g", c.LR/10, c.LR)
 	switch {
 	case errors.Is(err, potential.ErrEnergy):
-		return "check the energy, which must be finite where its law lives (CMF_ENERGY, CMF_MIXTURE)"
+		return "check the energy, which must be finite where its law has mass (CMF_ENERGY, CMF_MIXTURE)"
 	case errors.Is(err, potential.ErrParticles) && c.Sampler == sampling.ByULA:
 		return "try CMF_SAMPLER=mala instead of ula, or " + lower[len("try "):]
 	case errors.Is(err, potential.ErrConjugates) && c.Conjugate != conjugate.ByLBFGS:
 		return fmt.Sprintf("%s, or CMF_CONJUGATE=lbfgs instead of %s", lower, c.Conjugate)
 	}
-	return lower + ", or give the data in units in which its deviation is near 1"
+	return lower + ", or give the data in units in which its standard deviation is near 1"
 }
 
-// drawLearning draws the loss of a fit, or the deviation of its Monge–Ampère
+// drawLearning draws the loss of a fit, or the standard deviation of its Monge–Ampère
 // residual, against the step.
 func drawLearning(r *run.Run, name string, energy bool) error {
 	curves, err := report.ReadMetricsLog(r.Path(name))
@@ -120,7 +120,7 @@ func drawLearning(r *run.Run, name string, energy bool) error {
 		return err
 	}
 	key, axes := "loss", figure.Axes{Title: "Learning", X: "iteration", Y: "loss"}
-	caption := "The loss. Its level moves with the Gibbs factor that is being learned, so it need not fall throughout."
+	caption := "The loss. Its level changes with the Gibbs factor that is being learned, so it need not fall all the time."
 	if energy && len(curves["residual_sd"].X) > 0 {
 		key, axes = "residual_sd", figure.Axes{Title: "Learning", X: "iteration", Y: "sd of the residual", LogY: true}
 		caption = "The standard deviation of the Monge–Ampère residual over each batch."

@@ -25,9 +25,9 @@ type likelihood struct {
 	LogZ   density.AnnealingInfo
 }
 
-// HeldOutDensity evaluates log q_w(x) = −w(∇w(x)) + log det ∇²w(x) − log Z_w at
-// points, (n, d), in the units that the model was trained in. Only log Z_w is an
-// estimate; with the source N(0, I) it is known too. The end of ctx is an error.
+// HeldOutDensity evaluates log q_w(x) = −w(∇w(x)) + log det ∇²w(x) − log Z_w at points,
+// (n, d), in the units of training. Only log Z_w is an estimate; if the source is
+// N(0, I), it is known too. The end of ctx is an error.
 func HeldOutDensity(ctx context.Context, m *Model, points blas32.General, rng *random.Stream) (*likelihood, error) {
 	l := new(likelihood)
 	var err error
@@ -41,9 +41,9 @@ func HeldOutDensity(ctx context.Context, m *Model, points blas32.General, rng *r
 	return l, nil
 }
 
-// GibbsLogZ is the log normaliser of the noise, for densities at n points: known
-// for N(0, I); for the Gibbs factor log Z_w = log ∫e^{−w} by quadrature in up to
-// two dimensions, else by annealing.
+// GibbsLogZ is the log normaliser of the noise, for densities at n points. It is known
+// for N(0, I). For the Gibbs factor it is log Z_w = log ∫e^{−w}, by quadrature in one or
+// two dimensions and by annealing in more.
 func (m *Model) GibbsLogZ(ctx context.Context, n int, rng *random.Stream) (info density.AnnealingInfo, err error) {
 	d := m.Evaluator.Dim()
 	switch {
@@ -54,8 +54,8 @@ func (m *Model) GibbsLogZ(ctx context.Context, n int, rng *random.Stream) (info 
 	default:
 		var reference *exact.Gaussian
 		if reference, err = m.gibbsReference(); err == nil {
-			// log q varies by √(d/2) and more over points, log ω by ½: log Z is then the
-			// lesser uncertainty of a mean.
+			// log q varies by √(d/2) or more over points, log ω by ½. So log Z adds less to the
+			// uncertainty of a mean than the points do.
 			particles := min(4096, max(256, 8*n/d))
 			info, err = (density.Annealing{Particles: particles}).LogZ(ctx, m.Evaluator, reference, rng)
 		}
@@ -82,8 +82,8 @@ func (m *Model) quadratureLogZ() (density.AnnealingInfo, error) {
 	return density.AnnealingInfo{LogZ: grid.LogZ, Size: 1}, nil
 }
 
-// gibbsReference is a Gaussian near the Gibbs factor: of the particles' mean, and
-// of their covariance if there are enough of them, else of (mean ∇²w)⁻¹.
+// gibbsReference is a Gaussian near the Gibbs factor. It has the particles' mean and, if
+// there are enough particles, their covariance; otherwise (mean ∇²w)⁻¹.
 func (m *Model) gibbsReference() (*exact.Gaussian, error) {
 	y := m.State.Bank.Y
 	if v, ok := m.Noise.(*potential.Carried); ok {
@@ -107,7 +107,7 @@ func (m *Model) gibbsReference() (*exact.Gaussian, error) {
 	return exact.NewGaussian(batch.Means(y), &covariance)
 }
 
-// Report adds the mean over points and log Z, with their standard errors, in nats.
+// Report adds the mean over points and log Z to into, with their standard errors, in nats.
 func (l *likelihood) Report(into report.Numbers) {
 	var failed int
 	into["log_likelihood"], into["log_likelihood_se"], failed = FiniteMean(l.LogPDF)
@@ -115,8 +115,8 @@ func (l *likelihood) Report(into report.Numbers) {
 	into["log_z"], into["log_z_se"], into["log_z_ess"] = l.LogZ.LogZ, l.LogZ.Error, l.LogZ.Size
 }
 
-// FiniteMean is the mean of what is finite with its standard error, and the
-// number of what is not.
+// FiniteMean is the mean of the finite values with its standard error, and the number of
+// values that are not finite.
 func FiniteMean(values []float64) (mean, standardError float64, failed int) {
 	var kept []float64
 	for _, v := range values {

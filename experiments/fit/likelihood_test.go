@@ -17,7 +17,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// square is a grid of cells over [−half, half]², and the area of one.
+// square is a grid of cells over [−half, half]², and the area of a cell.
 func square(half float64, cells int) (blas32.General, float64) {
 	x := batch.New(cells*cells, 2)
 	side := 2 * half / float64(cells)
@@ -28,8 +28,8 @@ func square(half float64, cells int) (blas32.General, float64) {
 	return x, side * side
 }
 
-// A network trained on moons has a density of mass 1, with either source, and a
-// higher one at held-out points than the Gaussian fit.
+// A network trained on moons has a density of mass 1 with either source. At held-out
+// points its density is higher than that of the Gaussian fit.
 func TestHeldOutDensityOfATrainedNetwork(t *testing.T) {
 	for _, source := range []string{"gibbs", "gaussian"} {
 		moons := run.Definition[struct{ config.Core }]{

@@ -9,33 +9,33 @@ import (
 	"cmf/solvers"
 )
 
-// Hook is what happens beside the steps of training: at the start, after a step, at
-// the end. Functions that are nil are passed over. An error ends training by that
-// error, and no hook is called after it.
+// Hook is a set of functions that training calls at the start, after a step, and at the
+// end. Functions that are nil are skipped. If one returns an error, training ends with
+// that error, and no hook is called after it.
 type Hook struct {
 	Start func(*Loop) error // before the first step
-	Step  func(*Loop) error // after every step, or only those that Every divides
-	End   func(*Loop) error // after the last step, by when Stopped says why it was
+	Step  func(*Loop) error // after every step that is a multiple of Every
+	End   func(*Loop) error // after the last step; Stopped says why it was the last
 
 	Every int // 0 for every step
 }
 
-// Loop is training under way, as hooks see it.
+// Loop is the state of training that hooks see.
 type Loop struct {
 	Model *Model
 	Of    int               // steps in all, CMF_STEPS
-	Info  solvers.CMFMAInfo // of the last step; CMFMA's own part is 0 under CMFGen
+	Info  solvers.CMFMAInfo // of the last step; the part that only CMFMA fills is 0 under CMFGen
 
 	hooks   []Hook
 	stop    report.Stop // its Reason is empty while training goes on
 	failure error       // of the step that diverged
 }
 
-// Step is the number of steps made so far, those before a resumption among them.
+// Step is the number of steps made so far, including those before the run was resumed.
 func (l *Loop) Step() int { return l.Model.State.Step }
 
-// Halt asks training to end after this step, in words that say why, such as "the
-// distance to held-out points no longer falls". What follows training is made.
+// Halt asks training to end after this step. why gives the reason in words, such as "the
+// distance to held-out points no longer falls". The work after training is still done.
 func (l *Loop) Halt(why string) {
 	if l.Step() < l.Of {
 		l.end(report.Halted, fmt.Sprintf("halted at step %d of %d: %s", l.Step(), l.Of, why))
@@ -58,7 +58,7 @@ func (l *Loop) run(ctx context.Context) error {
 	return l.call(func(h Hook) func(*Loop) error { return h.End })
 }
 
-// goesOn tells whether there is a further step to make.
+// goesOn says whether another step is to be made.
 func (l *Loop) goesOn(ctx context.Context) bool {
 	if l.Step() >= l.Of {
 		l.end(report.Finished, "")
@@ -69,15 +69,15 @@ func (l *Loop) goesOn(ctx context.Context) bool {
 	return l.stop.Reason == ""
 }
 
-// end is the first reason to end; others come too late.
+// end records the first reason to end; later reasons are ignored.
 func (l *Loop) end(reason report.Reason, text string) {
 	if l.stop.Reason == "" {
 		l.stop = report.Stop{Reason: reason, Step: l.Step(), Of: l.Of, Text: text}
 	}
 }
 
-// step makes a step and calls the hooks whose turn it is; after divergence there is
-// nothing for them to see.
+// step makes a step and calls the hooks for that step. After divergence no hook is
+// called.
 func (l *Loop) step() (err error) {
 	l.Info, err = l.Model.Step()
 	if errors.Is(err, solvers.ErrDiverged) {
@@ -112,11 +112,11 @@ func (l *Loop) call(of func(Hook) func(*Loop) error) error {
 	return nil
 }
 
-// hooksKey is the key of the hooks of a context.
+// hooksKey is the key of hooks in a context.
 type hooksKey struct{}
 
-// WithHooks is a context under which every fit has further hooks: those of a program,
-// or of a test, that carries out an experiment as it is.
+// WithHooks returns a context in which every fit has additional hooks. It is for a
+// program, or a test, that runs an experiment unchanged.
 func WithHooks(ctx context.Context, hooks ...Hook) context.Context {
 	return context.WithValue(ctx, hooksKey{}, append(hooksOf(ctx), hooks...))
 }

@@ -25,7 +25,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// recording is a hook that writes down when it was called.
+// recording is a hook that records its calls.
 func recording(name string, every int, into *[]string) fit.Hook {
 	note := func(when string) func(*fit.Loop) error {
 		return func(l *fit.Loop) error {
@@ -43,7 +43,7 @@ func executePlane(t *testing.T, env config.Environment, hooks ...fit.Hook) (*run
 	return run.Execute(fit.WithHooks(t.Context(), hooks...), plane.Moons, env, nil, &bytes.Buffer{})
 }
 
-// Hooks are called in their order, each at its steps, those of a run that goes on too.
+// Hooks are called in their order, each at its steps; the same holds for a resumed run.
 func TestHooksAreCalledInOrder(t *testing.T) {
 	env := config.Variables("CMF_STEPS=4")
 	var called []string
@@ -78,8 +78,8 @@ func TestHooksAreCalledInOrder(t *testing.T) {
 	}
 }
 
-// A hook halts training early; what follows is made, and a run that goes on makes the
-// other steps.
+// A hook halts training early. The work after training is done, and a resumed run makes
+// the remaining steps.
 func TestHookHaltsTraining(t *testing.T) {
 	env := config.Variables("CMF_STEPS=20")
 	level := fit.Hook{Every: 5, Step: func(l *fit.Loop) error {
@@ -112,7 +112,7 @@ func TestHookHaltsTraining(t *testing.T) {
 		t.Errorf("report.json says stopped %q and (−want +got):\n%s", left.Stopped, diff)
 	}
 	if _, ok := left.Metrics["energy_distance"]; !ok {
-		t.Errorf("what follows training is not made: metrics %v", left.Metrics)
+		t.Errorf("the work after training is not done: metrics %v", left.Metrics)
 	}
 	if step := exptest.StepIn(t, r.Folder); step != 5 {
 		t.Errorf("the checkpoint is of step %d", step)
@@ -123,7 +123,7 @@ func TestHookHaltsTraining(t *testing.T) {
 	}
 }
 
-// An error of a hook ends the run by that error, which names the checkpoint.
+// An error of a hook ends the run; it names the checkpoint.
 func TestHookFails(t *testing.T) {
 	env := config.Variables("CMF_STEPS=10")
 	before := interruptedPlane(t, 4, "CMF_STEPS=10")
@@ -154,7 +154,7 @@ func TestHookFails(t *testing.T) {
 	}
 }
 
-// A hook that halts training once the points of the bank come no nearer to held-out
+// This hook halts training when the points of the bank have come no nearer to held-out
 // ones for a thousand steps.
 func ExampleHook() {
 	held := exact.StandardGaussian(2).Sample(1000, random.New(1, "held out", 0))
@@ -172,10 +172,10 @@ func ExampleHook() {
 		}
 		return nil
 	}}
-	_ = fit.Problem{Hooks: []fit.Hook{early}} // and what there is to learn
+	_ = fit.Problem{Hooks: []fit.Hook{early}} // and the data to learn
 }
 
-// CMF_MINUTES ends training, and what follows is made.
+// CMF_MINUTES ends training, and the work after it is done.
 func TestDeadline(t *testing.T) {
 	env := config.Variables("CMF_STEPS=1000000")
 	env["CMF_MINUTES"] = "0.001"

@@ -12,8 +12,9 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// GibbsMoments are mean and covariance of the learned Gibbs factor over n chains
-// of MALA: a fifth of the steps adapts, the others count. The end of ctx is an error.
+// GibbsMoments are the mean and the covariance of the learned Gibbs factor, from n chains
+// of MALA: the first fifth of the steps adapts, the others count. The end of ctx is an
+// error.
 func (m *Model) GibbsMoments(ctx context.Context, n, steps int, rng *random.Stream) ([]float64, *mat.SymDense, error) {
 	bank := m.State.Bank.Y
 	start := batch.New(n, bank.Cols)

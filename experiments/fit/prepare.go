@@ -18,7 +18,7 @@ import (
 	"cmf/solvers/sampling"
 )
 
-// Prepare initialises the potential and everything that evolves.
+// Prepare initialises the potential and everything that changes during training.
 func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	spec := cmp.Or(p.Loss, core.Loss)
 	sum, err := ParseLoss(spec, p.Energy != nil, p.Terms...)
@@ -47,7 +47,7 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	return m, p.learnSamples(core, m)
 }
 
-// ParseLoss reads a sum of terms for a fit to an energy or to samples.
+// ParseLoss reads a sum of loss terms for a fit to an energy or to samples.
 func ParseLoss(spec string, energy bool, terms ...losses.Term) (losses.Sum, error) {
 	sum, err := losses.Parse(spec, terms...)
 	if err == nil {
@@ -59,19 +59,19 @@ func ParseLoss(spec string, energy bool, terms ...losses.Term) (losses.Sum, erro
 	return sum, nil
 }
 
-// CheckLoss reads CMF_LOSS, of known terms, so that a wrong one is told before data
-// is read.
+// CheckLoss reads CMF_LOSS, a sum of known terms, so that an error is reported before
+// data is read.
 func CheckLoss(c *config.Core, energy bool) error {
 	_, err := ParseLoss(c.Loss, energy)
 	return err
 }
 
-// checkInputs sees to it that the algorithm of the fit makes every batch that a loss
+// checkInputs makes sure that the algorithm of the fit makes every batch that a loss
 // reads.
 func checkInputs(sum losses.Sum, energy bool) error {
-	needs, here, elsewhere := "an energy, and this is a fit to samples", solvers.CheckCMFGen, solvers.CheckCMFMA
+	needs, here, elsewhere := "an energy, but this is a fit to samples", solvers.CheckCMFGen, solvers.CheckCMFMA
 	if energy {
-		needs, here, elsewhere = "samples, and this is a fit to an energy (monge-ampere needs none)", elsewhere, here
+		needs, here, elsewhere = "samples, but this is a fit to an energy (monge-ampere needs none)", elsewhere, here
 	}
 	for _, t := range sum {
 		for _, kind := range t.Term.Inputs() {
@@ -131,7 +131,7 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 // learnEnergy sets up CMFMA.
 func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
 	if core.Source == config.SourceGaussian {
-		return fmt.Errorf("CMF_SOURCE=gaussian: a fit to an energy has the source gibbs")
+		return fmt.Errorf("CMF_SOURCE=gaussian: for a fit to an energy, allowed is gibbs")
 	}
 	loop := &solvers.CMFMA{
 		Potential: m.Evaluator,
@@ -159,7 +159,7 @@ func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
 		return err
 	}
 	if w := m.Energy.Walkers; w != nil {
-		w.Step = .1 * batch.MeanVariance(p.Train) // a guess, which MALA adapts within some steps
+		w.Step = .1 * batch.MeanVariance(p.Train) // a guess, which MALA adapts within a few steps
 	}
 	loop.State = m.Energy
 	if p.Precondition {
@@ -169,8 +169,7 @@ func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
 	return nil
 }
 
-// methods are the sampler, the conjugate solver and the optimiser of either
-// loop.
+// methods are the sampler, the conjugate solver and the optimiser, for both loops.
 func (p Problem) methods(core *config.Core) (sampler sampling.Langevin, solver conjugate.Solver, adam optim.Adam, err error) {
 	if sampler, err = sampling.NewLangevin(core.Sampler); err != nil {
 		return sampler, nil, adam, fmt.Errorf("CMF_SAMPLER=%s: %w", core.Sampler, err)
@@ -189,8 +188,7 @@ func (p Problem) particles(core *config.Core, n int) (*solvers.CMFGenState, erro
 	return solvers.NewCMFGenState(y, partners, n, random.New(core.Seed, "Langevin", 0))
 }
 
-// startLaw is the Gaussian at which the potential starts, of a problem whose data have
-// this law.
+// startLaw is the Gaussian from which the potential starts, for data with the given law.
 func startLaw(init config.Init, law *exact.Gaussian) *exact.Gaussian {
 	if init == config.InitIdentity {
 		return exact.StandardGaussian(law.Dim())

@@ -7,7 +7,7 @@ import (
 	"cmf/graph"
 )
 
-// put writes the directions into a checkpoint.
+// putPrincipal writes the directions into a checkpoint.
 func putPrincipal(p *units.Principal, c *graph.Checkpoint) {
 	single := func(values ...float64) []float32 {
 		out := make([]float32, len(values))
@@ -21,8 +21,8 @@ func putPrincipal(p *units.Principal, c *graph.Checkpoint) {
 	c.Put("units.variances", single(append(p.Values, p.Rest)...), len(p.Values)+1)
 }
 
-// principalOf reads what put wrote, for a model of so many dimensions; nil where
-// there is none.
+// principalOf reads what putPrincipal wrote, for a model with learned dimensions. It is
+// nil if there is nothing to read.
 func principalOf(c *graph.Checkpoint, learned int) (*units.Principal, error) {
 	t, ok := c.Tensors["units.directions"]
 	if !ok {

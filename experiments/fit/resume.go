@@ -28,8 +28,8 @@ type saver struct {
 	step         int // of the last checkpoint
 }
 
-// hook saves before the first step, so that a disk that is full is noticed before any
-// work, when it is due, and at the end.
+// hook saves before the first step, so that a full disk is noticed before any work, then
+// whenever a checkpoint is due, and at the end.
 func (s *saver) hook() Hook {
 	return Hook{
 		Start: func(l *Loop) error {
@@ -46,19 +46,18 @@ func (s *saver) hook() Hook {
 	}
 }
 
-// due tells whether an abrupt end would lose too much: a twentieth of what was done
-// since the start, or two minutes. No more than a hundredth of the time goes into
-// checkpoints.
+// due says whether an abrupt end would lose too much: a twentieth of the work since the
+// start, or two minutes. Checkpoints take at most a hundredth of the time.
 func (s *saver) due() bool {
 	every := max(min(time.Since(s.begun)/20, 2*time.Minute), 100*s.took)
 	return time.Since(s.saved) > every
 }
 
-// save writes the checkpoint, and the report that a run leaves which is killed
-// before the next.
+// save writes the checkpoint, and the report that remains if the run is killed before the
+// next one.
 func (s *saver) save(l *Loop) error {
 	start, m, r := time.Now(), l.Model, s.run
-	// The lines up to a checkpoint shall be there when it is.
+	// When a checkpoint is there, the lines up to it must be there too.
 	if err := s.log.Sync(); err != nil {
 		return err
 	}
@@ -76,13 +75,13 @@ func (s *saver) save(l *Loop) error {
 	return nil
 }
 
-// interruptedAt says where a run stopped that can go on.
+// interruptedAt says at which step a run stopped and how to go on.
 func interruptedAt(r *run.Run, step, of int) string {
 	return fmt.Sprintf("interrupted at step %d of %d; CMF_RESUME=%s goes on", step, of, r.Checkpoint)
 }
 
-// resume goes on from CMF_RESUME. A further fit of the run goes on from the
-// checkpoint in the folder of its name beside it, or starts if there is none.
+// resume goes on from CMF_RESUME. A further fit of the run goes on from the checkpoint in
+// its folder beside that file, or starts anew if there is none.
 func (m *Model) resume(r *run.Run, core *config.Core, name string) error {
 	if core.Resume == "" {
 		return nil
@@ -95,12 +94,12 @@ func (m *Model) resume(r *run.Run, core *config.Core, name string) error {
 	if err != nil {
 		err = fmt.Errorf("CMF_RESUME=%s: %w", path, err)
 		if len(differing) > 0 {
-			err = fmt.Errorf("%w; it was left by a run with %s", err, strings.Join(differing, ", "))
+			err = fmt.Errorf("%w; it was written by a run with %s", err, strings.Join(differing, ", "))
 		}
 		return err
 	}
 	if len(differing) > 0 {
-		r.Note("The run goes on otherwise than it began: %s was left by one with %s.", path, strings.Join(differing, ", "))
+		r.Note("The run goes on with other settings than it began with: %s was written by a run with %s.", path, strings.Join(differing, ", "))
 	}
 	if err := report.CarryMetricsLog(filepath.Dir(path), r.Path(name)); err != nil {
 		return err
@@ -109,8 +108,8 @@ func (m *Model) resume(r *run.Run, core *config.Core, name string) error {
 	return nil
 }
 
-// differences are the variables and the data of the run that wrote c where they are
-// not this one's; where files lie and how long a run may take does not count.
+// differences lists the variables and the data of the run that wrote c that differ from
+// those of this run. The places of files and limits on time do not count.
 func (m *Model) differences(c *graph.Checkpoint) (differing []string, err error) {
 	var config map[string]string
 	if text, ok := c.Texts["config"]; ok {
@@ -121,7 +120,7 @@ func (m *Model) differences(c *graph.Checkpoint) (differing []string, err error)
 	for _, name := range slices.Sorted(maps.Keys(config)) {
 		here, ok := m.Origin.Config[name]
 		if name == "CMF_OUT" || name == "CMF_RESUME" || name == "CMF_DATA_DIR" || name == "CMF_MINUTES" || !ok || here == config[name] {
-			continue // a variable that is none here is of another experiment, which is told below, or does nothing
+			continue // a variable that this run lacks belongs to another experiment, which is reported below, or does nothing
 		}
 		differing = append(differing, fmt.Sprintf("%s=%s (here %s)", name, config[name], cmp.Or(here, "empty")))
 	}

@@ -26,7 +26,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// interruptedPlane is a run under variables that was interrupted after some steps.
+// interruptedPlane is a run with some variables that was interrupted after some steps.
 func interruptedPlane(t *testing.T, steps int, variables ...string) *run.Run {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -56,9 +56,9 @@ func filesOf(t *testing.T, folder string) map[string]string {
 	return files
 }
 
-// A disk that takes no more ends a run by an error that names the file. What was
-// written before stays, nothing half-written does, and the run goes on once there is
-// room, to the same bits.
+// A full disk ends a run with an error that names the file. What was written before
+// stays, nothing is left half-written, and once there is room the run goes on to the same
+// bits.
 func TestFullDisk(t *testing.T) {
 	whole, err := plane.Run(t, "CMF_STEPS=200")
 	if err != nil {
@@ -66,10 +66,10 @@ func TestFullDisk(t *testing.T) {
 	}
 	r := interruptedPlane(t, 12, "CMF_STEPS=200")
 	before := filesOf(t, r.Folder)
-	enough := len(filesOf(t, whole.Folder)["checkpoint.safetensors"]) + 1000 // for any checkpoint, and not for all metrics
+	enough := len(filesOf(t, whole.Folder)["checkpoint.safetensors"]) + 1000 // for any checkpoint, but not for all metrics
 	file := r.Path("checkpoint.safetensors")
 	for _, c := range []struct {
-		bytes int // that a file may have
+		bytes int // the size that a file may have
 		want  []string
 	}{
 		{2000, []string{"metrics log", "metrics.jsonl", "file too large"}},
@@ -107,20 +107,20 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// fileSize is the limit for the process that goOnWithFileSize starts, and its folder.
+// fileSize is the variable with which goOnWithFileSize gives its process the limit and the folder.
 const fileSize = "TEST_FILE_SIZE"
 
-// goOnWithFileSize goes on with the run of a folder in a process of its own, whose
-// files may have so many bytes, and returns what that says.
+// goOnWithFileSize goes on with the run of a folder in another process, whose files may
+// have so many bytes, and returns its output.
 func goOnWithFileSize(t *testing.T, folder string, bytes int) string {
 	t.Helper()
 	p := exec.Command(os.Args[0], "-test.run=^TestGoOnWithFileSize$")
 	p.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", fileSize, bytes, folder))
-	said, _ := p.CombinedOutput() // that it fails is what it says
+	said, _ := p.CombinedOutput() // the output says how it fails
 	return string(said)
 }
 
-// The process of goOnWithFileSize.
+// This is the process of goOnWithFileSize.
 func TestGoOnWithFileSize(t *testing.T) {
 	size, folder, ok := strings.Cut(os.Getenv(fileSize), " ")
 	if !ok {
@@ -139,7 +139,7 @@ func TestGoOnWithFileSize(t *testing.T) {
 	}
 }
 
-// A run whose folder is removed ends by an error that names what it cannot write.
+// A run whose folder is removed ends with an error that names what it cannot write.
 func TestLostFolder(t *testing.T) {
 	r := interruptedPlane(t, 12, "CMF_STEPS=30")
 	out := r.Folder
@@ -155,7 +155,7 @@ func TestLostFolder(t *testing.T) {
 	}
 }
 
-// The counts that metrics.jsonl tells go on where they were.
+// The counts in metrics.jsonl go on from where they were.
 func TestTallyIsStored(t *testing.T) {
 	r := interruptedPlane(t, 6, "CMF_STEPS=12")
 	c := exptest.LoadCheckpoint(t, r.Folder)
@@ -183,8 +183,8 @@ func TestTallyIsStored(t *testing.T) {
 	}
 }
 
-// What is no checkpoint, or one of another run, is refused by a message that names
-// the difference; a difference that can be gone on with is noted.
+// A file that is not a checkpoint, or is one of another run, is refused with a message
+// that names the difference. A difference that is allowed is noted.
 func TestResumeFromAnother(t *testing.T) {
 	r := interruptedPlane(t, 5, "CMF_STEPS=10")
 	file := r.Path("checkpoint.safetensors")

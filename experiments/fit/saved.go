@@ -25,16 +25,16 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// origin is what a checkpoint says of its model besides numbers.
+// origin is everything about a model in its checkpoint that is not numbers.
 type origin struct {
 	Experiment   string
 	architecture layers.Architecture
-	Units        units.Units // nil where the problem names none
+	Units        units.Units // nil if the problem names none
 	Form         units.Form
 	Config       map[string]string
 }
 
-// Source is what the map takes to the data; the Gibbs factor, where the configuration
+// Source is the law that the map takes to the data: the Gibbs factor if the configuration
 // names none.
 func (o *origin) Source() config.Source {
 	return cmp.Or(config.Source(o.Config["CMF_SOURCE"]), config.SourceGibbs)
@@ -64,14 +64,14 @@ func (o *origin) put(c *graph.Checkpoint) error {
 // originOf reads what put wrote.
 func originOf(c *graph.Checkpoint) (o *origin, err error) {
 	if _, ok := c.Texts["architecture"]; !ok {
-		return nil, errors.New("it does not say its architecture: it is no checkpoint of an experiment, or one of an earlier version, which a run with CMF_RESUME naming it, and its other variables, saves again")
+		return nil, errors.New("it does not give its architecture: either it is not a checkpoint of an experiment, or it is of an earlier version; to save that again, run its experiment with the same variables and CMF_RESUME set to it")
 	}
 	o = &origin{Experiment: c.Texts["experiment"]}
 	for name, v := range map[string]any{"architecture": &o.architecture, "config": &o.Config} {
 		d := json.NewDecoder(strings.NewReader(c.Texts[name]))
 		d.DisallowUnknownFields()
 		if err := d.Decode(v); err != nil {
-			return nil, fmt.Errorf("its %s is not one that this version knows: %w", name, err)
+			return nil, fmt.Errorf("this version does not know its %s: %w", name, err)
 		}
 	}
 	p, err := principalOf(c, o.architecture.Dim)
@@ -79,9 +79,9 @@ func originOf(c *graph.Checkpoint) (o *origin, err error) {
 		return nil, err
 	}
 	if o.Units, o.Form, err = units.Unmarshal([]byte(c.Texts["units"]), p); err != nil {
-		return nil, fmt.Errorf("its units are not some that this version knows: %w", err)
+		return nil, fmt.Errorf("this version does not know its units: %w", err)
 	}
-	// Digits named no units at first.
+	// In early versions digits named no units.
 	if alpha, ok := o.Config["CMF_ALPHA"]; ok && o.Units == nil && o.Experiment == "mnist" {
 		a, err := strconv.ParseFloat(alpha, 64)
 		if err != nil {
@@ -92,7 +92,7 @@ func originOf(c *graph.Checkpoint) (o *origin, err error) {
 	return o, o.check()
 }
 
-// check says what is wrong with units and form for points of the potential's dimension.
+// check returns an error if units or form do not fit points of the potential's dimension.
 func (o *origin) check() error {
 	if o.Units == nil {
 		return nil
@@ -103,13 +103,13 @@ func (o *origin) check() error {
 	return o.Form.Check(o.Units.Dim(o.architecture.Dim))
 }
 
-// LoadModel reads the model of a checkpoint: the potential with its averaged
-// weights, the bank of particles with their conjugates, the preconditioner and
-// the units. It draws and has a density as after Fit, to the same bits; training
-// goes on by CMF_RESUME.
+// LoadModel reads the model of a checkpoint: the potential with its averaged weights, the
+// bank of particles with their conjugates, the preconditioner and the units. Its draws
+// and densities are those of the model after Fit, to the same bits; CMF_RESUME goes on
+// with training.
 //
-// A file that is no checkpoint of an experiment, or whose parts do not belong
-// together or are not finite, is an error that names the part.
+// If a file is not a checkpoint of an experiment, or its parts do not fit together or are
+// not finite, the error names the part.
 func LoadModel(path string) (*Model, error) {
 	c, err := graph.LoadCheckpoint(path)
 	if err != nil {
@@ -164,10 +164,10 @@ func ModelOf(c *graph.Checkpoint) (*Model, error) {
 	return m, m.loadPreconditioner(c)
 }
 
-// potentialOf builds the network of an architecture with a checkpoint's weights,
-// averaged where it has averages.
+// potentialOf builds the network of an architecture with the weights of a checkpoint, or
+// their averages if it has them.
 func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, error) {
-	// What the file holds bounds what is allocated for it.
+	// The size of the file limits the memory that is allocated for it.
 	if n := len(c.Tensors); len(a.Hidden) > n || len(a.Convolutions) > n || a.Rank > n || a.Knots > n {
 		return nil, fmt.Errorf("its architecture %+v has more arrays than it holds", a)
 	}
@@ -211,7 +211,7 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, erro
 	return w, nil
 }
 
-// noiseOf is what the particles of a checkpoint sample.
+// noiseOf is the potential that the particles of a checkpoint sample.
 func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *origin) (potential.Potential, error) {
 	if o.Source() == config.SourceGaussian {
 		return potential.Normal{D: w.Dim()}, nil
@@ -237,8 +237,8 @@ func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *origin) (potential.Pot
 	return v, nil
 }
 
-// Units are those between points of the model and of the data; the same, where
-// the problem that it was fitted to names none.
+// Units convert between points of the model and of the data. They change nothing if the
+// problem of the fit names none.
 func (m *Model) Units() units.Units {
 	if m.Origin.Units == nil {
 		return units.Affine{}
@@ -254,11 +254,10 @@ func (m *Model) Form() units.Form { return m.Origin.Form }
 //
 //	log q(x) = −w(∇w(z)) + log det ∇²w(z) − log Z_w + log |det ∂z/∂x|,
 //
-// z being x in the units of learning. It is NaN where ∇²w is not positive
-// definite. Only log Z_w is an estimate, by quadrature in up to two dimensions and
-// by annealing beyond; info has its error. Where z are the leading of all
-// coordinates, the normal density of the others is a factor too. The end of ctx is an
-// error.
+// where z is x in the units of learning. It is NaN where ∇²w is not positive definite.
+// Only log Z_w is an estimate, by quadrature in one or two dimensions and by annealing in
+// more; info has its error. If z are only the leading coordinates, the normal density of
+// the others is a factor too. The end of ctx is an error.
 func (m *Model) LogPDF(ctx context.Context, x blas32.General, rng *random.Stream) (logPDF []float64, info density.AnnealingInfo, err error) {
 	l, _, err := m.DensityAt(ctx, x, rng)
 	if err != nil {
@@ -267,7 +266,7 @@ func (m *Model) LogPDF(ctx context.Context, x blas32.General, rng *random.Stream
 	return l.LogPDF, l.LogZ, nil
 }
 
-// DensityAt is the density at points x in the data's units, with these in the
+// DensityAt is the density at points x in the data's units; z are these points in the
 // units of learning.
 func (m *Model) DensityAt(ctx context.Context, x blas32.General, rng *random.Stream) (l *likelihood, z blas32.General, err error) {
 	if z, err = m.Units().Learning(x); err != nil {
@@ -277,7 +276,7 @@ func (m *Model) DensityAt(ctx context.Context, x blas32.General, rng *random.Str
 	return l, z, err
 }
 
-// Density is the density in the data's units at points z in those of learning.
+// Density is the density in the data's units at points z in the units of learning.
 func (m *Model) Density(ctx context.Context, z blas32.General, rng *random.Stream) (*likelihood, error) {
 	return m.density(ctx, z, blas32.General{}, rng)
 }

@@ -9,8 +9,8 @@ import (
 	"cmf/layers"
 )
 
-// A convolutional network is read back as it was, and one whose file is of other
-// filters is refused by name.
+// A convolutional network is read back unchanged. A file with other filters is refused,
+// and the error names them.
 func TestSavedConvolutions(t *testing.T) {
 	a := layers.Architecture{Dim: 36, Picture: [3]int{6, 6, 1}, Convolutions: []layers.Convolution{{Filters: 3, Size: 3, Stride: 1}, {Filters: 2, Size: 2, Stride: 2}}, Hidden: []int{4}}
 	w, err := layers.NewICNN(a)

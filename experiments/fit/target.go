@@ -24,8 +24,8 @@ type Target struct {
 	Box    solvers.Box
 }
 
-// Fit is Fit of p by CMFMA, p's law, hinges and walkers starting from a first look at
-// E that knows no more than its box.
+// Fit is Fit of p by CMFMA. The law, hinges and walkers of p start from a first
+// exploration of E, which uses only its box.
 func (t Target) Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model, error) {
 	const points, evaluations = 2048, 100 * 2048
 	first, err := t.Explore(ctx, points, evaluations, random.New(core.Seed, "exploration", 0))
@@ -47,14 +47,14 @@ func (t Target) Fit(ctx context.Context, r *run.Run, core *config.Core, p Proble
 	return model, nil
 }
 
-// Explored are points of MALA on E from a start in its box, with the number of
-// points at which that evaluated E.
+// Explored holds points found by MALA on E from a start in its box, with the number of
+// points at which E was evaluated.
 type Explored struct {
 	Points      blas32.General
 	Evaluations int
 }
 
-// Explore runs n chains so that E is evaluated at about so many points.
+// Explore runs n chains and evaluates E at about evaluations points.
 func (t Target) Explore(ctx context.Context, n, evaluations int, rng *random.Stream) (Explored, error) {
 	start, err := t.start(n, rng)
 	if err != nil {
@@ -73,11 +73,11 @@ func (t Target) Explore(ctx context.Context, n, evaluations int, rng *random.Str
 	return Explored{chains.Y, n * (startTries + steps)}, nil
 }
 
-// startTries are the points of the box for each that start keeps.
+// startTries is how many points of the box are tried for each point of a start.
 const startTries = 32
 
-// start is n points of the box resampled by e^{−βE}, with β the largest of 1, ½,
-// ¼, … for which they do not stand for fewer than n/8: modes get their share where
+// start is n points of the box resampled by e^{−βE}. β is the largest of 1, ½, ¼, … at
+// which the effective sample size is at least n/8: so modes get their share where the
 // dimension allows it.
 func (t Target) start(n int, rng *random.Stream) (blas32.General, error) {
 	x, energy := batch.New(startTries*n, t.Energy.Dim()), make([]float32, startTries*n)

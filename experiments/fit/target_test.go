@@ -14,8 +14,8 @@ import (
 	"cmf/solvers/random"
 )
 
-// In ten dimensions hardly a point of the box is in a mode: the start is tempered so
-// that it holds many points, low ones.
+// In ten dimensions hardly any point of the box is in a mode. The start is tempered so
+// that it has many distinct points with low energy.
 func TestEnergyStart(t *testing.T) {
 	e := data.GaussianEnergy(exact.StandardGaussian(10))
 	target := Target{Energy: e, Box: e.Box}

@@ -25,7 +25,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// event is what a strict reader makes of one record.
+// event is what a strict reader reads from one record.
 type event struct {
 	Time    float64
 	Step    int
@@ -34,8 +34,8 @@ type event struct {
 	Images  map[string]string // size, colour space and format
 }
 
-// readEvents reads the event files of a folder as TensorBoard does, in the order of
-// their names, and accepts nothing that the format does not have.
+// readEvents reads the event files of a folder as TensorBoard does, in the order of their
+// names. It accepts nothing that is not in the format.
 func readEvents(t *testing.T, folder string) []event {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(folder, "events.out.tfevents.*"))
@@ -49,7 +49,7 @@ func readEvents(t *testing.T, folder string) []event {
 		if err != nil {
 			t.Fatal(err)
 		}
-		version := "brain.Event:2" // of the first event alone
+		version := "brain.Event:2" // only of the first event
 		for len(data) > 0 {
 			var e event
 			if e, data, err = readRecord(data); err != nil {
@@ -186,7 +186,7 @@ func eachField(message []byte, visit func(field protowire.Number, number uint64,
 	return nil
 }
 
-// A run that is killed, resumed and begun anew in one folder leaves every step once.
+// A run that is killed, resumed and started anew in one folder leaves every step once.
 func TestEventsResume(t *testing.T) {
 	folder := t.TempDir()
 	steps := func() (got []int) {
@@ -218,7 +218,7 @@ func TestEventsResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, torn := range []string{"\x10\x00\x00", "\x00\x00\x00\x00\x00\x00\x10\x00"} {
-		if _, err := file.WriteString(torn); err != nil { // as a killed run may leave it
+		if _, err := file.WriteString(torn); err != nil { // a killed run may leave this
 			t.Fatal(err)
 		}
 	}
@@ -246,8 +246,8 @@ func TestEventsResume(t *testing.T) {
 	}
 }
 
-// A run leaves in its event files what is in metrics.jsonl, with the figures of its
-// end, and a model.
+// The event files of a run have what is in metrics.jsonl and the figures of its end. The
+// run also leaves a model.
 func TestRunLeavesEventsAndModel(t *testing.T) {
 	drawn := run.Definition[plane.Config]{Name: "drawn", Presets: plane.Moons.Presets, Do: func(ctx context.Context, r *run.Run, c *plane.Config) error {
 		if err := plane.Moons.Do(ctx, r, c); err != nil {

@@ -22,8 +22,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Every term beside dual and pairs fits two moons, alone or beside dual, and
-// leaves a potential that is convex, or nearly so without the projection.
+// Every term except dual and pairs fits two moons, alone or added to dual. It leaves a
+// convex potential, or without the projection a nearly convex one.
 func TestEveryTermFits(t *testing.T) {
 	iterations := make(map[string]float64) // of the conjugate solves
 	for _, c := range []struct {
@@ -63,8 +63,8 @@ func TestEveryTermFits(t *testing.T) {
 	}
 }
 
-// A term's own weights, the probes' stream and the failures of a run are in its
-// checkpoint: interrupted and resumed it ends with the same weights.
+// The weights of a term, the stream of the probes and the failures of a run are in its
+// checkpoint: if it is interrupted and resumed, it ends with the same weights.
 func TestTermsResumeExactly(t *testing.T) {
 	variables := []string{"CMF_LOSS=dual+amortised+0.1*likelihood-cg", "CMF_STEPS=20"}
 	whole, err := plane.Run(t, variables...)
@@ -86,7 +86,7 @@ func TestTermsResumeExactly(t *testing.T) {
 	if _, ok := want.Tensors["own.amortised.out"]; !ok {
 		t.Error("the checkpoint lacks the weights of the prediction")
 	}
-	delete(want.Texts, "config") // it names the folders
+	delete(want.Texts, "config") // the configuration names the folders
 	delete(got.Texts, "config")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the run differs after an interruption:\n%s", diff)
@@ -104,7 +104,7 @@ func TestTermsResumeExactly(t *testing.T) {
 	}
 }
 
-// What a run's failures left in the state survives the checkpoint.
+// The failures of a run that are in its state survive the checkpoint.
 func TestFailuresAreStored(t *testing.T) {
 	r, err := plane.Run(t, "CMF_STEPS=2")
 	if err != nil {
@@ -130,14 +130,14 @@ func TestFailuresAreStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The third of a warm-up of 20 steps.
+	// This is the third step of a warm-up of 20.
 	if got, want := curves["learning_rate"].Y[2], 1e-2*3/21/32; math.Abs(got-want) > 1e-9 {
 		t.Errorf("the learning rate is %g, want %g", got, want)
 	}
 }
 
-// bare is a fit of N(0, I) whose quadratic has a twentieth of the curvature: what
-// lies beyond the data is left to the hinges' tails.
+// bare is a fit of N(0, I) whose quadratic has a twentieth of the curvature: beyond the
+// data, the tails of the hinges must do the rest.
 var bare = run.Definition[bareConfig]{
 	Name: "bare",
 	Presets: map[string]func(*bareConfig){
@@ -176,8 +176,8 @@ var bare = run.Definition[bareConfig]{
 
 type bareConfig struct{ config.Core }
 
-// Without the term growth the outermost thousandth of the samples lies far
-// beyond the truth's; with it, where it should.
+// Without the term growth, the outermost thousandth of the samples is far beyond that of
+// the truth; with it, it is where it should be.
 func TestGrowthHoldsTheTails(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

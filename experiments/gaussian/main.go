@@ -1,4 +1,4 @@
-// Command gaussian holds CMFGen to the closed form of a Gaussian; -h lists its
+// Command gaussian compares CMFGen with the closed form of a Gaussian; -h lists its
 // variables.
 package main
 

@@ -1,5 +1,4 @@
-// Command inpaint completes digits of which parts are hidden; -h lists its
-// variables.
+// Command inpaint completes digits with hidden parts; -h lists its variables.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command inverse learns random potentials back at rising budgets; -h lists its variables.
+// Command inverse recovers random potentials at rising budgets; -h lists its variables.
 package main
 
 import (

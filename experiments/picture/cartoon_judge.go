@@ -15,8 +15,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// JudgeCartoons measures model, Gaussian fit and the data's own floor against
-// held-out pictures.
+// JudgeCartoons measures the model, the Gaussian fit and the floor against held-out
+// pictures.
 func JudgeCartoons(ctx context.Context, r *run.Run, set *images.Pictures, model, gaussian blas32.General, seed uint64) error {
 	n := model.Rows
 	test, train := Spread(set.Test, n), Spread(set.Train, n)
@@ -28,28 +28,28 @@ func JudgeCartoons(ctx context.Context, r *run.Run, set *images.Pictures, model,
 			return err
 		}
 		var err error
-		// The same directions for all three.
+		// All three use the same directions.
 		if m.into["sliced_w2"], err = metric.SlicedW2(m.x, test, 256, random.New(seed, "sliced W2", 0)); err != nil {
 			return err
 		}
-		// Training pictures are their own nearest ones.
+		// The nearest training picture of a training picture is itself.
 		if m.into["nearest_training_distance"], err = meanNearest(ctx, m.remembered, set.Train); err != nil {
 			return err
 		}
 	}
-	r.Report.Notes = append(r.Report.Notes, "The baseline is a Gaussian of full covariance fitted to the same transformed pixels; the floor compares training with held-out pictures. All numbers are in pixels.")
+	r.Report.Notes = append(r.Report.Notes, "The baseline is a Gaussian with full covariance fitted to the same transformed pixels; the floor compares training with held-out pictures. All numbers are in pixels.")
 	r.Page.Headline = []report.Headline{
 		{Metric: "energy_distance", Label: "Energy distance", Goal: report.Lower},
 		{Metric: "sliced_w2", Label: "Sliced W₂", Goal: report.Lower},
 		{Metric: "nn_accuracy", Label: "1-NN two-sample accuracy", Goal: report.Nearer, Target: .5},
-		{Metric: "nn_share_generated", Label: "— share of generated with a generated neighbour", Goal: report.Nearer, Target: .5},
-		{Metric: "nn_share_data", Label: "— share of data with a data neighbour", Goal: report.Nearer, Target: .5},
+		{Metric: "nn_share_generated", Label: "— share of generated points whose neighbour is generated", Goal: report.Nearer, Target: .5},
+		{Metric: "nn_share_data", Label: "— share of data points whose neighbour is data", Goal: report.Nearer, Target: .5},
 		{Metric: "nearest_training_distance", Label: "Distance to the nearest training picture", Goal: report.Nearer, Target: r.Report.Floor["nearest_training_distance"]},
 	}
 	return nil
 }
 
-// CartoonTiles lays pictures of that side out in a grid.
+// CartoonTiles arranges pictures of side × side pixels in a grid.
 func CartoonTiles(side int) func(title string, x blas32.General) figure.Tiles {
 	return func(title string, x blas32.General) figure.Tiles {
 		return figure.Tiles{Title: title, Pixels: batch.Rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}

@@ -21,9 +21,9 @@ import (
 //
 //	h = softplus(softplus(x·W₁ + b₁)·W₂ + b₂),  p(class) ∝ exp(h·W₃ + b₃)
 //
-// Its second hidden layer h, of 64 units, is the space in which the Fréchet
-// distance of digits is measured. It is not the Inception network: distances
-// compare only with those that this project measures.
+// Its second hidden layer h, with 64 units, is the space in which the Fréchet distance of
+// digits is measured. It is not the Inception network: its distances can be compared only
+// with others that this project measures.
 type Classifier struct {
 	params  *graph.Params
 	weights [3]*graph.Param
@@ -73,7 +73,7 @@ func TrainedClassifier() (c *Classifier, accuracy string, err error) {
 	return c, ckpt.Texts["accuracy"], nil
 }
 
-// declare gives the features and the logits of a batch.
+// declare declares the features and the logits of a batch.
 func (c *Classifier) declare(s *graph.Scope, x *gorgonia.Node) (h, logits *gorgonia.Node) {
 	h = x
 	for l := range c.weights {
@@ -91,12 +91,12 @@ func (c *Classifier) declare(s *graph.Scope, x *gorgonia.Node) (h, logits *gorgo
 func (c *Classifier) Evaluate(x blas32.General) (h, p blas32.General, err error) {
 	const rows = 256
 	if x.Cols != Pixels {
-		return h, p, fmt.Errorf("experiments: pictures of %d pixels for a classifier of %d", x.Cols, Pixels)
+		return h, p, fmt.Errorf("experiments: pictures of %d pixels for a classifier of %d; they must agree", x.Cols, Pixels)
 	}
 	if c.program == nil {
 		s := graph.NewScope(tensor.Float32)
 		h, a := c.declare(s, s.Input("x", rows, Pixels))
-		// Shifted by the mean, exponentials of logits stay in range.
+		// With the mean subtracted, exponentials of logits stay in range.
 		e := s.Exp(s.Sub(a, s.Scale(1./classes, s.SumCols(a))))
 		out := map[string]*gorgonia.Node{"features": h, "probabilities": s.Mul(e, s.Reciprocal(s.SumCols(e)))}
 		if c.program, err = s.Compile(out); err != nil {
@@ -124,7 +124,7 @@ var h0 blas32.General
 // Accuracy is the share of pictures whose most probable class is their label.
 func (c *Classifier) Accuracy(x blas32.General, labels []uint8) (float64, error) {
 	if len(labels) != x.Rows {
-		return 0, fmt.Errorf("experiments: %d labels for %d pictures", len(labels), x.Rows)
+		return 0, fmt.Errorf("experiments: %d labels for %d pictures; they must agree", len(labels), x.Rows)
 	}
 	_, p, err := c.Evaluate(x)
 	if err != nil {

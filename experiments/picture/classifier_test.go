@@ -10,8 +10,8 @@ import (
 	"cmf/solvers/random"
 )
 
-// Training lowers the cross-entropy and tells digits apart that it has not seen, and
-// what a checkpoint keeps is the network.
+// Training lowers the cross-entropy and classifies unseen digits. A checkpoint restores
+// the same network.
 func TestClassifierLearns(t *testing.T) {
 	set := images.StandIn(1, 1280, 500)
 	rng := random.New(1, "classifier", 0)
@@ -59,7 +59,7 @@ func TestClassifierLearns(t *testing.T) {
 	}
 }
 
-// The built-in network knows the digits that the program draws, too.
+// The built-in network also classifies the digits that the program draws.
 func TestTrainedClassifier(t *testing.T) {
 	c, accuracy, err := TrainedClassifier()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// judge measures generated digits against held-out ones.
+// judge measures generated digits against held-out digits.
 type judge struct {
 	classifier   *Classifier
 	test, train  blas32.General // as many held-out and training digits as are generated
@@ -35,7 +35,7 @@ func NewJudge(set *images.Digits, n int) (*judge, error) {
 		return nil, err
 	}
 	if n > set.Test.Rows || n > set.Train.Rows {
-		return nil, fmt.Errorf("CMF_SAMPLES=%d: there are %d digits to train on and %d held out; ask for no more", n, set.Train.Rows, set.Test.Rows)
+		return nil, fmt.Errorf("CMF_SAMPLES=%d: there are %d digits to train on and %d held out; give no more than either", n, set.Train.Rows, set.Test.Rows)
 	}
 	return &judge{
 		classifier: c, accuracy: accuracy, testFeatures: features,
@@ -43,10 +43,10 @@ func NewJudge(set *images.Digits, n int) (*judge, error) {
 	}, nil
 }
 
-// Fill measures model, Gaussian fit and the data's own floor.
+// Fill measures the model, the Gaussian fit and the floor.
 func (j *judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.General) error {
-	// Training digits are their own nearest training digits: the floor of
-	// memorisation is the held-out ones'.
+	// The nearest training digit of a training digit is itself, so the floor of
+	// memorisation is measured with held-out digits.
 	for _, m := range []struct {
 		digits, remembered blas32.General
 		into               report.Numbers
@@ -63,14 +63,14 @@ func (j *judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.Gen
 			return err
 		}
 	}
-	r.Report.Notes = append(r.Report.Notes, "Fréchet distances are in the 64 features of a classifier that this project trained on MNIST (held-out accuracy "+j.accuracy+"), not of Inception.",
+	r.Report.Notes = append(r.Report.Notes, "Fréchet distances are in the 64 features of a classifier that this project trained on MNIST (held-out accuracy "+j.accuracy+"), not in those of Inception.",
 		"The baseline is a Gaussian fitted to the same transformed pixels; the floor compares training with held-out digits.")
 	r.Page.Headline = []report.Headline{
 		{Metric: "frechet", Label: "Fréchet distance", Goal: report.Lower},
 		{Metric: "energy_distance", Label: "Energy distance", Goal: report.Lower},
 		{Metric: "nn_accuracy", Label: "1-NN two-sample accuracy", Goal: report.Nearer, Target: .5},
-		{Metric: "nn_share_generated", Label: "— share of generated with a generated neighbour", Goal: report.Nearer, Target: .5},
-		{Metric: "nn_share_data", Label: "— share of data with a data neighbour", Goal: report.Nearer, Target: .5},
+		{Metric: "nn_share_generated", Label: "— share of generated points whose neighbour is generated", Goal: report.Nearer, Target: .5},
+		{Metric: "nn_share_data", Label: "— share of data points whose neighbour is data", Goal: report.Nearer, Target: .5},
 		{Metric: "confidence", Label: "Classifier confidence", Goal: report.Higher},
 		{Metric: "class_entropy", Label: "Entropy of classes (log 10 = 2.30)", Goal: report.Higher},
 		{Metric: "nearest_training_distance", Label: "Distance to the nearest training digit", Goal: report.Nearer, Target: r.Report.Floor["nearest_training_distance"]},
@@ -93,8 +93,8 @@ func (j *judge) measure(x blas32.General, into report.Numbers) error {
 	return nil
 }
 
-// confidence is the mean of the largest class probability, and the entropy of
-// the mean class probabilities.
+// confidence returns the mean of the largest class probability, and the entropy of the
+// mean class probabilities.
 func confidence(p blas32.General) (mean, entropy float64) {
 	share := make([]float64, p.Cols)
 	for i := range p.Rows {
@@ -113,9 +113,9 @@ func confidence(p blas32.General) (mean, entropy float64) {
 	return mean, entropy
 }
 
-// Spread is n rows of x, one drawn from each of n stretches of equal length. Rows
-// at equal distances would not do: MNIST's training digits are by two groups of
-// writers in turn, so that every second row is by one group.
+// Spread is n rows of x, one drawn from each of n stretches of equal length. Rows at equal
+// distances would be biased: two groups of writers alternate in MNIST's training digits,
+// so every second row is from the same group.
 func Spread(x blas32.General, n int) blas32.General {
 	out := batch.New(n, x.Cols)
 	for i, k := range SpreadRows(x.Rows, n) {
@@ -124,7 +124,7 @@ func Spread(x blas32.General, n int) blas32.General {
 	return out
 }
 
-// SpreadRows are the rows that spread takes of so many.
+// SpreadRows are the indices of the rows that Spread takes from of rows.
 func SpreadRows(of, n int) []int {
 	rng := random.New(0, "spread", 0)
 	chosen := make([]int, n)
@@ -135,7 +135,7 @@ func SpreadRows(of, n int) []int {
 	return chosen
 }
 
-// DigitTiles lays digits out in a grid.
+// DigitTiles arranges digits in a grid.
 func DigitTiles(title string, x blas32.General) figure.Tiles {
 	return figure.Tiles{Title: title, Pixels: batch.Rows(x, 0, min(64, x.Rows)), Height: Side, Width: Side, Columns: 8, Scale: 2}
 }
@@ -149,7 +149,7 @@ func DrawDigits(r *run.Run, set *images.Digits, gibbs, digits, gaussian blas32.G
 	return figure5{name, "digits", DigitTiles, set.Test, gibbs, digits, gaussian}.draw(r)
 }
 
-// greyed maps each coordinate from ±2.5 deviations about its mean to [0, 1].
+// greyed maps each coordinate from its mean ± 2.5 standard deviations to [0, 1].
 func greyed(x blas32.General) blas32.General {
 	out := batch.New(x.Rows, x.Cols)
 	for j := range x.Cols {

@@ -13,8 +13,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// DigitWatch follows training by the digits ∇w*(y) of the bank of particles,
-// which cost nothing: the last iterations solved for them.
+// DigitWatch follows training by the digits ∇w*(y) of the bank of particles. These cost
+// nothing, because the last iterations have solved for them.
 type DigitWatch struct {
 	Judge  *judge
 	Pixels func(blas32.General) (blas32.General, error)
@@ -51,13 +51,13 @@ func (d DigitWatch) Draw(r *run.Run) error {
 	if err := figure.DrawCurves(r.Path("frechet.png"), figure.Axes{Title: "Learning", X: "iteration", Y: "Fréchet distance of the bank"}, curve); err != nil {
 		return err
 	}
-	r.AddFigure("frechet.png", "Fréchet distance of the digits of the bank of particles while training, with the weights of the moment. So few digits have a larger distance than a full sample; compare along the curve.")
+	r.AddFigure("frechet.png", "Fréchet distance of the digits of the bank of particles during training, with the weights at that step. So few digits have a larger distance than a full sample: compare it only along the curve.")
 	return nil
 }
 
-// DrawClasses draws the first eight digits of every class that the classifier
-// sees, a row each: of data, model and Gaussian fit. A class with fewer leaves
-// its places black.
+// DrawClasses draws, for each class according to the classifier, its first eight digits in
+// a row: from the data, the model and the Gaussian fit. A class with fewer digits leaves
+// the remaining places black.
 func (j *judge) DrawClasses(r *run.Run, generated, gaussian blas32.General) error {
 	const columns = 8
 	var panels []figure.Tiles
@@ -88,6 +88,6 @@ func (j *judge) DrawClasses(r *run.Run, generated, gaussian blas32.General) erro
 	if err := figure.DrawTiles(r.Path("classes.png"), panels...); err != nil {
 		return fmt.Errorf("the digits by class: %w", err)
 	}
-	r.AddFigure("classes.png", "The first eight digits of each class, as the classifier sees them: held-out digits, generated ones, samples of a Gaussian fit.")
+	r.AddFigure("classes.png", "The first eight digits of each class, according to the classifier: held-out digits, generated ones, samples of a Gaussian fit.")
 	return nil
 }

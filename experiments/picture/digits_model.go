@@ -27,19 +27,19 @@ const Side = 28
 type Model struct {
 	config.Data
 	config.Logit
-	Knots     int     `default:"12" range:"0..64" desc:"hinges on every coordinate that is learned, besides those of CMF_HIDDEN"`
+	Knots     int     `default:"12" range:"0..64" desc:"hinges on every learned coordinate, besides those of CMF_HIDDEN"`
 	Particles int     `default:"512" range:"1..100000" desc:"particles in the bank; rounded up to whole batches"`
 	Langevin  int     `default:"3" range:"1..10000" desc:"Langevin steps of a batch of particles in each iteration"`
-	Tolerance float64 `default:"0.01" range:">0..<1" desc:"relative residual of the conjugates while training"`
-	Share     float64 `default:"0.75" range:">0..1" desc:"share of the curvature that the quadratic has at first"`
+	Tolerance float64 `default:"0.01" range:">0..<1" desc:"relative residual of the conjugates during training"`
+	Share     float64 `default:"0.75" range:">0..1" desc:"share of the curvature that the quadratic has at the start"`
 }
 
 // DigitModel configures how a potential is learned from digits.
 type DigitModel struct {
 	Model
-	Noise   float64       `default:"0.65" range:"0..5" desc:"deviation of normal noise added to pixels in those units, which smooths the law of saturated ones"`
-	Filters config.Widths `desc:"filters of convolutional layers below those of CMF_HIDDEN, over 5×5 pixels, then over 3×3 of the layer below, at stride 2; empty for none"`
-	Carry   float64       `default:"0.25" range:"0..0.5" desc:"power s of the digits' covariance Σ by which the noise is carried: digits are ∇w*(Σˢz), z of the Gibbs factor; 0 for the plain method"`
+	Noise   float64       `default:"0.65" range:"0..5" desc:"standard deviation of the normal noise added to pixels in these units, which smooths the law of saturated pixels"`
+	Filters config.Widths `desc:"filters of convolutional layers below those of CMF_HIDDEN: the first over 5×5 pixels, the others over 3×3 of the layer below, at stride 2; empty for none"`
+	Carry   float64       `default:"0.25" range:"0..0.5" desc:"power s of the digits' covariance Σ that carries the noise: digits are ∇w*(Σˢz) for z from the Gibbs factor; 0 for the plain method"`
 	Train   int           `default:"0" range:"0|1000..1000000" desc:"digits to train on; 0 for all"`
 }
 
@@ -51,8 +51,7 @@ func (c *DigitModel) Validate() error {
 	return nil
 }
 
-// CheckNoise reads CMF_LOSS, whose terms of likelihood are of noise that nothing
-// carries.
+// CheckNoise reads CMF_LOSS. Its likelihood terms need noise that is not carried.
 func (c *DigitModel) CheckNoise(core *config.Core) error {
 	sum, err := fit.ParseLoss(core.Loss, false)
 	if err != nil {
@@ -62,10 +61,10 @@ func (c *DigitModel) CheckNoise(core *config.Core) error {
 		switch name := t.Term.Name(); t.Term.(type) {
 		case losses.Likelihood, losses.LikelihoodCG:
 			if core.Source == config.SourceGaussian {
-				return fmt.Errorf("CMF_LOSS=%s: the term %s is of the Gibbs factor; with it CMF_SOURCE must be gibbs", core.Loss, name)
+				return fmt.Errorf("CMF_LOSS=%s: the term %s needs the Gibbs factor; with it CMF_SOURCE must be gibbs", core.Loss, name)
 			}
 			if c.Carry != 0 {
-				return fmt.Errorf("CMF_LOSS=%s: the term %s is of noise that nothing carries; with it CMF_CARRY must be 0", core.Loss, name)
+				return fmt.Errorf("CMF_LOSS=%s: the term %s needs noise that is not carried; with it CMF_CARRY must be 0", core.Loss, name)
 			}
 		}
 	}
@@ -75,14 +74,14 @@ func (c *DigitModel) CheckNoise(core *config.Core) error {
 // DigitData is a set of digits in the units of a model.
 type DigitData struct {
 	Set      *images.Digits
-	Units    units.Pixels    // logits about the mean of those to train on
+	Units    units.Pixels    // logits relative to the mean of the training digits
 	Train    blas32.General  // with smoothing noise, (n, 784)
 	Baseline *exact.Gaussian // fitted before noise was added
-	Law      *exact.Gaussian // that of train
+	Law      *exact.Gaussian // law of Train
 }
 
-// Open reads the digits, in the units of a model at hand, or else in their own; the
-// stand-in has at least so many held out.
+// Open reads the digits in the units u of an existing model, or in their own units if u is
+// nil. The stand-in has at least heldOut held-out digits.
 func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, heldOut int, u *units.Pixels) (*DigitData, error) {
 	set, err := c.loadDigits(ctx, r, core, heldOut)
 	if err != nil {
@@ -96,7 +95,7 @@ func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, he
 		return nil, err
 	}
 	if u == nil {
-		// The origin is a choice, for shifts of ρ are not shifts of w.
+		// The origin is a choice, because a shift of ρ is not a shift of w.
 		d.Units.Center = batch.Means(d.Train)
 		d.Train = batch.Shifted(d.Train, d.Units.Center)
 	}
@@ -107,12 +106,12 @@ func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, he
 	return d, nil
 }
 
-// Dequantised are pictures in the model's units, their grey levels spread.
+// Dequantised are pictures in the model's units, with uniform noise within each grey level.
 func (d *DigitData) Dequantised(pictures blas32.General, rng *random.Stream) (blas32.General, error) {
 	return d.Units.Dequantised(pictures, rng)
 }
 
-// Pixels takes points from the model's units to pixels in [0, 1].
+// Pixels converts points from the model's units to pixels in [0, 1].
 func (d *DigitData) Pixels(x blas32.General) (blas32.General, error) { return d.Units.Data(x, nil) }
 
 // network is the potential, before training.
@@ -140,13 +139,13 @@ func (c *DigitModel) architecture(hidden config.Widths) layers.Architecture {
 	return a
 }
 
-// Problem is what Fit learns.
+// Problem is the problem for Fit.
 func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, error) {
 	potential, err := c.network(core.Hidden)
 	if err != nil {
 		return fit.Problem{}, err
 	}
-	potential.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one
+	potential.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one entry
 	p := fit.Problem{
 		Potential:    potential,
 		Start:        layers.Start{Law: d.Law, Carry: c.Carry, Share: c.Share, Fixed: .1, Spread: 6, Directions: Strokes(d.Train)},
@@ -165,12 +164,12 @@ func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, erro
 	return p, nil
 }
 
-// loadDigits finds MNIST or draws the stand-in, and says which.
+// loadDigits loads MNIST or draws the stand-in, and notes which.
 func (c *DigitModel) loadDigits(ctx context.Context, r *run.Run, core *config.Core, heldOut int) (*images.Digits, error) {
 	set, err := images.MNIST(ctx, images.MNISTOptions{Dir: c.DataDir, Log: r.Progress.Log})
 	switch {
 	case errors.Is(err, images.ErrNoMNIST):
-		r.Note("MNIST is not at hand: this run uses the built-in stand-in, digits drawn by the program. Its numbers are not those of MNIST. (%v)", err)
+		r.Note("MNIST is not available: this run uses the built-in stand-in, digits drawn by the program. Its numbers are not those of MNIST. (%v)", err)
 		set = images.StandIn(core.Seed, cmp.Or(c.Train, 20000), heldOut)
 		if core.Preset == "default" && !r.Given("CMF_STEPS") {
 			const steps = 1000
@@ -188,9 +187,9 @@ func (c *DigitModel) loadDigits(ctx context.Context, r *run.Run, core *config.Co
 	return set, nil
 }
 
-// smooth adds N(0, noise²) to every pixel of x in place and to the Gaussian
-// fitted to it. A pixel that is black or white in nearly all digits has next to
-// no variance; the map would spend its curvature there, on what the eye cannot see.
+// smooth adds N(0, noise²) in place to every pixel of x and returns the Gaussian fit with
+// the same noise. A pixel that is black or white in nearly all digits has almost no
+// variance: without noise the map would spend its curvature on what the eye cannot see.
 func smooth(x blas32.General, fit *exact.Gaussian, noise float64, seed uint64) *exact.Gaussian {
 	if noise == 0 {
 		return fit
@@ -214,8 +213,8 @@ func AddNoise(x blas32.General, noise float64, rng *random.Stream) {
 	}
 }
 
-// Strokes directs hinges at what pictures are made of: single pixels, small
-// oriented patches, differences of two digits, and a share at random.
+// Strokes gives hinges the directions of parts of pictures: single pixels, small oriented
+// patches, differences of two digits, and a share of random directions.
 func Strokes(train blas32.General) func(b blas32.General, layer int, rng *random.Stream) {
 	return func(b blas32.General, _ int, rng *random.Stream) {
 		v := make([]float64, Pixels)

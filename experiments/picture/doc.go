@@ -1,3 +1,3 @@
-// Package picture holds what the experiments on pictures share: the model of digits,
-// the judge that compares them, the classifier in whose features that is done.
+// Package picture holds what the experiments on pictures share: the model of digits, the
+// judge that compares them, and the classifier in whose features they are compared.
 package picture

@@ -25,13 +25,13 @@ type NoiseStudy struct {
 	Seed   uint64
 }
 
-// Report saves gibbs.npy, measures how far either noise is from the data once it
-// has the data's mean and total variance, and draws both.
+// Report saves gibbs.npy, moves and scales both noises to the data's mean and total
+// variance, measures how far each is from the data, and draws both.
 func (s NoiseStudy) Report(ctx context.Context, r *run.Run) error {
 	if err := data.WriteNPY(r.Path("gibbs.npy"), s.Gibbs); err != nil {
 		return fmt.Errorf("gibbs.npy: %w", err)
 	}
-	// Every other row of the data, so that both halves are alike.
+	// Each half of the data is every other row, so that both halves are alike.
 	n := min(s.Gibbs.Rows, s.Data.Rows/2)
 	both := Spread(s.Data, 2*n)
 	reference, other := batch.EveryOther(both, 0), batch.EveryOther(both, 1)
@@ -53,7 +53,7 @@ func (s NoiseStudy) Report(ctx context.Context, r *run.Run) error {
 	}
 	r.Page.Headline = append(r.Page.Headline, report.Headline{
 		Metric: "noise_energy_distance", Goal: report.Lower,
-		Label: "Noise, given the data's mean and total variance: energy distance to the data (baseline: N(0, I))",
+		Label: "Noise with the data's mean and total variance: energy distance to the data (baseline: N(0, I))",
 	})
 	var grids []figure.Tiles
 	for _, g := range []struct {
@@ -73,7 +73,7 @@ func (s NoiseStudy) Report(ctx context.Context, r *run.Run) error {
 	return nil
 }
 
-// matched is x moved to the mean of data and scaled to its total variance.
+// matched is x shifted to the mean of data and scaled to its total variance.
 func matched(x, data blas32.General) blas32.General {
 	from, to := batch.Means(x), batch.Means(data)
 	scale := math.Sqrt(batch.TotalVariance(data, to) / batch.TotalVariance(x, from))

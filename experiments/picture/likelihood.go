@@ -14,8 +14,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// heldOut is n held-out digits under the law of train: dequantised, in logit
-// units, with smoothing noise.
+// heldOut has n held-out digits with the law of Train: dequantised, in logit units, with
+// smoothing noise.
 func (d *DigitData) heldOut(n int, noise float64, seed uint64) (blas32.General, error) {
 	x, err := d.Dequantised(Spread(d.Set.Test, n), random.New(seed, "held-out dequantisation", 0))
 	if err != nil {
@@ -25,8 +25,8 @@ func (d *DigitData) heldOut(n int, noise float64, seed uint64) (blas32.General, 
 	return x, nil
 }
 
-// JudgeLikelihood reports bits per dimension of n held-out digits, of the model
-// beside those of the Gaussian fitted to the same law.
+// JudgeLikelihood reports bits per dimension of n held-out digits under the model and, as
+// baseline, under the Gaussian fitted to the same law.
 func JudgeLikelihood(ctx context.Context, r *run.Run, m *fit.Model, d *DigitData, n int, noise float64, seed uint64) error {
 	points, err := d.heldOut(n, noise, seed)
 	if err != nil {
@@ -52,16 +52,16 @@ func JudgeLikelihood(ctx context.Context, r *run.Run, m *fit.Model, d *DigitData
 	}
 	r.Report.Baseline["log_likelihood"], r.Report.Baseline["log_likelihood_se"], _ = fit.FiniteMean(gaussian)
 	r.Page.Headline = append(r.Page.Headline, report.Headline{Metric: "bits_per_dim", Label: "Bits per dimension, held-out, smoothed", Goal: report.Lower})
-	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("Bits per dimension are of %d held-out digits under the very law that is learned: dequantised, in logit units, "+
-		"with normal noise of deviation %g (CMF_NOISE), at the precision of 256 grey levels; exact but for log Z. The Gaussian is fitted to that law too. "+
-		"They are not to be compared with those of digits without the noise.", n, noise))
+	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("Bits per dimension are measured on %d held-out digits that are treated like the training data: dequantised, in logit units, "+
+		"with normal noise of standard deviation %g (CMF_NOISE). They are at the precision of 256 grey levels, and exact except for log Z. The Gaussian is fitted to the same law. "+
+		"Do not compare them with results for digits without the noise.", n, noise))
 	return nil
 }
 
-// bitsPerDim are the bits per pixel that points z, (n, d), in a model's units of
-// pictures cost at the precision of 256 grey levels under a density q,
-// 8 − (log q(z) + log |det ∂z/∂x|)/(d·log 2), and their standard error over
-// the points; those whose log q is not finite are left out.
+// bitsPerDim are the bits per pixel that points z, (n, d), in a model's units of pictures
+// cost under a density q at the precision of 256 grey levels,
+// 8 − (log q(z) + log |det ∂z/∂x|)/(d·log 2), and their standard error over the points.
+// Points whose log q is not finite are left out.
 func bitsPerDim(u units.Pixels, points blas32.General, logPDF []float64) (bits, standardError float64, err error) {
 	volume, err := u.LogVolume(points, blas32.General{})
 	if err != nil {

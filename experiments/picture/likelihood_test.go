@@ -13,8 +13,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// The uniform law of grey levels costs 8 bits a pixel in any units; a density
-// that is e times as high costs 1/log 2 bits less, shared by the pixels.
+// The uniform law of grey levels costs 8 bits a pixel in any units. A density that is
+// higher by a factor e costs 1/log 2 bits less, shared by the pixels.
 func TestBitsPerDim(t *testing.T) {
 	const n, d = 5, 12
 	grey := batch.New(n, d)

@@ -13,7 +13,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// figure5 is what Figure 5 shows of pictures, in pixels but for the Gibbs samples.
+// figure5 is the content of Figure 5 for pictures, in pixels except for the Gibbs samples.
 type figure5 struct {
 	name, kind                       string
 	tiles                            func(title string, pixels blas32.General) figure.Tiles
@@ -30,12 +30,12 @@ func (g figure5) draw(r *run.Run) error {
 	if err != nil {
 		return err
 	}
-	r.LeadFigure("grid.png", fmt.Sprintf("Held-out %s (%s); samples y of the Gibbs factor 𝔓_w, each value in units of its deviation; generated %[1]s ∇w*(y); samples of a Gaussian fit.", g.kind, g.name))
+	r.LeadFigure("grid.png", fmt.Sprintf("Held-out %s (%s); samples y of the Gibbs factor 𝔓_w, each value in units of its standard deviation; generated %[1]s ∇w*(y); samples of a Gaussian fit.", g.kind, g.name))
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise and the map to %s.", g.name, g.kind)
 	return nil
 }
 
-// comparePictures measures pictures against as many held-out ones, both in pixels.
+// comparePictures measures pictures against equally many held-out ones, both in pixels.
 func comparePictures(x, held blas32.General, into report.Numbers) (err error) {
 	if into["energy_distance"], err = metric.EnergyDistance(x, held); err != nil {
 		return err
@@ -49,7 +49,7 @@ func comparePictures(x, held blas32.General, into report.Numbers) (err error) {
 	return nil
 }
 
-// meanNearest is the mean distance of pictures to the nearest of train.
+// meanNearest is the mean distance of pictures to the nearest picture of train.
 func meanNearest(ctx context.Context, x, train blas32.General) (float64, error) {
 	distances, _, err := metric.NearestDistance(ctx, x, train)
 	if err != nil {

@@ -1,3 +1,3 @@
-// Package report writes what a run leaves for readers: report.json, index.html,
-// metrics.jsonl, events for TensorBoard.
+// Package report writes the results of a run for readers: report.json, index.html,
+// metrics.jsonl and events for TensorBoard.
 package report

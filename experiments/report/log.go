@@ -15,18 +15,18 @@ import (
 	"cmf/experiments/figure"
 )
 
-// MetricsLog appends to metrics.jsonl: one JSON object {"step": …} with the
-// metrics of that step to a line, in the order of their names; and to a file of
-// events beside it, for TensorBoard.
+// MetricsLog appends to metrics.jsonl one line for each logged step: a JSON object
+// {"step": …} with the metrics of that step, in the order of their names. It also
+// appends to a file of events beside it, for TensorBoard.
 type MetricsLog struct {
 	file   *os.File
 	size   int64 // of the whole lines
 	events *eventFile
 }
 
-// OpenMetricsLog opens metrics.jsonl of folder and a new file of events, and keeps
-// the lines and events up to and with step last, those of a run that is resumed
-// there; −1 keeps none.
+// OpenMetricsLog opens metrics.jsonl of folder and a new file of events. It keeps the
+// lines and events up to and including step last, where a run is resumed; −1 keeps
+// none.
 func OpenMetricsLog(folder string, last int) (*MetricsLog, error) {
 	path := filepath.Join(folder, "metrics.jsonl")
 	var kept bytes.Buffer
@@ -59,11 +59,11 @@ func OpenMetricsLog(folder string, last int) (*MetricsLog, error) {
 	return &MetricsLog{f, int64(kept.Len()), events}, nil
 }
 
-// Append writes the line and the event of one step, at once: a run that is killed
-// leaves them. NaN and ±Inf become null in the line. No metric may be called step.
+// Append writes the line and the event of one step at once, so that they survive if the
+// run is killed. NaN and ±Inf become null in the line. No metric may be called step.
 func (l *MetricsLog) Append(step int, metrics Numbers) error {
 	if _, taken := metrics["step"]; taken {
-		return errors.New("metrics log: a metric is called step, which is the line's own key")
+		return errors.New("metrics log: a metric is called step, which is the key of the step itself; give it another name")
 	}
 	body, err := json.Marshal(metrics)
 	if err != nil {
@@ -75,14 +75,14 @@ func (l *MetricsLog) Append(step int, metrics Numbers) error {
 	}
 	line = append(append(line, body[1:]...), '\n')
 	if _, err := l.file.Write(line); err != nil {
-		// A full disk leaves no torn line.
+		// A full disk must not leave part of a line.
 		return fmt.Errorf("metrics log: %w", errors.Join(err, l.file.Truncate(l.size)))
 	}
 	l.size += int64(len(line))
 	return l.events.Scalars(step, metrics)
 }
 
-// Sync sees to it that what was appended outlives the machine's end too.
+// Sync makes sure that everything appended so far survives a crash of the computer.
 func (l *MetricsLog) Sync() error {
 	if err := l.file.Sync(); err != nil {
 		return fmt.Errorf("metrics log: %w", err)
@@ -90,7 +90,7 @@ func (l *MetricsLog) Sync() error {
 	return nil
 }
 
-// CarryMetricsLog copies metrics.jsonl of a folder, if there is one, to that in
+// CarryMetricsLog copies metrics.jsonl of a folder, if there is one, to the folder in
 // which its run goes on.
 func CarryMetricsLog(from, to string) error {
 	lines, err := os.ReadFile(filepath.Join(from, "metrics.jsonl"))
@@ -109,8 +109,8 @@ func CarryMetricsLog(from, to string) error {
 // Close closes both files.
 func (l *MetricsLog) Close() error { return errors.Join(l.file.Close(), l.events.Close()) }
 
-// ReadMetricsLog reads metrics.jsonl of folder: a series of each metric against
-// the step, by name. A null is NaN.
+// ReadMetricsLog reads metrics.jsonl of folder: for each metric, by name, its series
+// against the step. A null is NaN.
 func ReadMetricsLog(folder string) (map[string]figure.Series, error) {
 	series := map[string]figure.Series{}
 	err := eachLine(filepath.Join(folder, "metrics.jsonl"), func(step int, _ []byte, metrics Numbers) {
@@ -123,8 +123,8 @@ func ReadMetricsLog(folder string) (map[string]figure.Series, error) {
 	return series, err
 }
 
-// eachLine visits the whole lines of a metrics log; a last line that a killed
-// run left torn is skipped.
+// eachLine visits the whole lines of a metrics log. If a killed run has left part of a
+// last line, it is skipped.
 func eachLine(path string, visit func(step int, line []byte, metrics Numbers)) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -147,7 +147,7 @@ func eachLine(path string, visit func(step int, line []byte, metrics Numbers)) e
 		}
 		step, ok := metrics["step"]
 		if !ok {
-			return fmt.Errorf("metrics log: %s, line %d has no step", path, n)
+			return fmt.Errorf("metrics log: %s: line %d has no step", path, n)
 		}
 		delete(metrics, "step")
 		visit(int(step), line, metrics)

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Machine is what a run was computed on.
+// Machine describes the computer of a run.
 type Machine struct {
 	Go      string `json:"go"`
 	OS      string `json:"os"`
@@ -20,10 +20,10 @@ type Machine struct {
 	Kernels string `json:"kernels"`
 
 	Processors     int `json:"processors,omitempty"`       // logical
-	ThreadsPerCore int `json:"threads_per_core,omitempty"` // 0 where unknown
+	ThreadsPerCore int `json:"threads_per_core,omitempty"` // 0 if unknown
 }
 
-// ThisMachine describes the machine at hand; BLAS and Kernels are the caller's.
+// ThisMachine describes this computer; the caller sets BLAS and Kernels.
 func ThisMachine() Machine {
 	m := Machine{Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, CPU: "unknown", Threads: runtime.GOMAXPROCS(0), Processors: runtime.NumCPU()}
 	if f, err := os.Open("/proc/cpuinfo"); err == nil {
@@ -33,9 +33,9 @@ func ThisMachine() Machine {
 	return m
 }
 
-// readProcessor takes the name and the threads of a core from the first processor
-// of a /proc/cpuinfo. Where that tells family and model, they follow the name,
-// which may be a whole line of products'.
+// readProcessor reads the name of the first processor of a /proc/cpuinfo and the threads
+// of a core. If family and model are given, they follow the name, because a name may
+// stand for a whole line of products.
 func (m *Machine) readProcessor(cpuinfo io.Reader) {
 	facts := map[string]string{}
 	for lines := bufio.NewScanner(cpuinfo); lines.Scan() && (lines.Text() != "" || len(facts) == 0); {

@@ -9,7 +9,7 @@ import (
 	"cmf/data/file"
 )
 
-// Markdown writes a table in Markdown, its first column on the left.
+// Markdown writes a table in Markdown; its first column is aligned on the left.
 func Markdown(w io.Writer, head []string, rows [][]string) error {
 	rule := slices.Repeat([]string{"---:"}, len(head))
 	rule[0] = "---"
@@ -21,7 +21,7 @@ func Markdown(w io.Writer, head []string, rows [][]string) error {
 	return nil
 }
 
-// WriteMarkdown writes a file of one table.
+// WriteMarkdown writes a file that holds one table.
 func WriteMarkdown(path string, head []string, rows [][]string) error {
 	return file.Write(path, func(w io.Writer) error { return Markdown(w, head, rows) })
 }

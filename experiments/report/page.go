@@ -33,15 +33,15 @@ type Goal int
 
 // The goals of a metric.
 const (
-	Lower  Goal = iota // the lower the better
-	Higher             // the higher the better
-	Nearer             // the nearer to a target the better
+	Lower  Goal = iota // lower is better
+	Higher             // higher is better
+	Nearer             // nearer to a target is better
 )
 
-// Headline is a row of the table that a page begins with.
+// Headline is a row of the table at the top of a page.
 type Headline struct {
 	Metric string // its name in the report
-	Label  string // what the page calls it; the name when empty
+	Label  string // its name on the page; Metric if empty
 	Goal   Goal
 	Target float64 // for Nearer
 }
@@ -49,8 +49,8 @@ type Headline struct {
 // Figure is a PNG or GIF in the run's folder.
 type Figure struct{ File, Caption string }
 
-// Page is index.html: a run's report, configuration, figures and learning
-// curves in one file that needs no other.
+// Page is index.html: a run's report, configuration, figures and learning curves in one
+// file that needs no others.
 type Page struct {
 	Report   *Report
 	Settings []config.Setting
@@ -64,8 +64,8 @@ var Templates embed.FS
 
 var pageTemplate = template.Must(template.ParseFS(Templates, "report.html.tmpl", "style.html.tmpl"))
 
-// Write writes index.html into folder, with the figures and the metrics log
-// that lie there.
+// Write writes index.html into folder. The figures and the metrics log must be in that
+// folder.
 func (p Page) Write(folder string) error {
 	view := struct {
 		Page
@@ -108,8 +108,8 @@ func (p Page) Write(folder string) error {
 	return nil
 }
 
-// tableRow is a metric as the page shows it. Verdict compares the model with
-// the baseline where both are finite.
+// tableRow is a metric as the page shows it. Verdict compares the model with the
+// baseline if both are finite.
 type tableRow struct{ Label, Goal, Model, Baseline, Floor, Verdict, Ratio string }
 
 func newRow(r *Report, h Headline) tableRow {
@@ -147,8 +147,8 @@ func ShownNumber(numbers Numbers, name string) string {
 	return strings.ReplaceAll(fmt.Sprintf("%.4g", v), "-", "−")
 }
 
-// Picture is a figure inside a page; its size is half its pixels, which are drawn at
-// twice the resolution of a page.
+// Picture is a figure inside a page. It is shown at half its size in pixels, because
+// figures are drawn at twice the resolution of a page.
 type Picture struct {
 	Data          template.URL
 	Width, Height int
@@ -169,7 +169,7 @@ func NewPicture(folder string, f Figure) (Picture, error) {
 	return Picture{data, size.Width / 2, size.Height / 2, f.Caption}, nil
 }
 
-// chart is a learning curve in the 300 × 100 units between the lines of the
+// chart is a learning curve in units of 300 × 100, which span the plot area of the
 // template's drawing.
 type chart struct {
 	Name, Last, First, End, Low, High string
@@ -178,8 +178,8 @@ type chart struct {
 	Lines []string
 }
 
-// newChart draws a series, on a logarithmic scale where it is positive and
-// spans two decades. It is false for a series with no two points to draw.
+// newChart draws a series, on a logarithmic scale if it is positive and spans two
+// decades. ok is false for a series with fewer than two points to draw.
 func newChart(s figure.Series) (chart, bool) {
 	parts := figure.FiniteParts(s, figure.Axes{})
 	low, high, points := math.Inf(1), math.Inf(-1), 0
@@ -214,8 +214,8 @@ func newChart(s figure.Series) (chart, bool) {
 	return c, true
 }
 
-// thinned keeps the lowest and the highest of every few points, so that no
-// spike is lost.
+// thinned keeps the lowest and the highest of every few points, so that every spike
+// remains.
 func thinned(line plotter.XYs) plotter.XYs {
 	const most = 600
 	if len(line) <= most {
@@ -237,8 +237,7 @@ func thinned(line plotter.XYs) plotter.XYs {
 	return kept
 }
 
-// Loss is a value that is the lower, the better the metric is; of what is not
-// finite, +Inf.
+// Loss orders values of the metric: lower is better. It is +Inf where v is not finite.
 func (h Headline) Loss(v float64) float64 {
 	switch {
 	case !batch.AllFinite([]float64{v}):

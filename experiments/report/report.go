@@ -14,8 +14,8 @@ import (
 	"cmf/experiments/config"
 )
 
-// Numbers are named numbers. As JSON their names are in order, and NaN and ±Inf
-// are null; null is read as NaN.
+// Numbers are numbers by name. In JSON, names are in order, NaN and ±Inf are written as
+// null, and null is read as NaN.
 type Numbers map[string]float64
 
 // MarshalJSON writes numbers that are not finite as null.
@@ -46,8 +46,8 @@ func (n *Numbers) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Report is what a run found: report.json, the contract with those who compare
-// runs.
+// Report is the result of a run as report.json, on which programs that compare runs
+// rely.
 type Report struct {
 	Experiment string            `json:"experiment"`
 	Started    time.Time         `json:"started"`
@@ -60,13 +60,13 @@ type Report struct {
 	// Stop is how the run ended.
 	Stop Stop `json:"stop"`
 
-	// Metrics are the model's; Floor those of data against data; Baseline those
-	// of the model that the method is compared with.
+	// Metrics are those of the model, Floor those of data against other data, and
+	// Baseline those of the model with which the method is compared.
 	Metrics  Numbers `json:"metrics"`
 	Floor    Numbers `json:"floor"`
 	Baseline Numbers `json:"baseline"`
 
-	// Truth is what is known exactly: numbers in maps and slices, or nil.
+	// Truth holds exactly known values: numbers in maps and slices, or nil.
 	Truth any `json:"truth"`
 
 	Notes []string `json:"notes"`
@@ -87,7 +87,7 @@ func (r *Report) Write(folder string) error {
 			}
 		}
 	}
-	// Empty parts are {} and [], so that a reader need not ask.
+	// Empty parts are {} and [], not null, so that a reader need not check.
 	out := *r
 	out.Truth = withoutNaN(reflect.ValueOf(r.Truth), &r.NaNCount)
 	out.NaNCount = r.NaNCount
@@ -108,8 +108,8 @@ func (r *Report) Write(folder string) error {
 	return nil
 }
 
-// withoutNaN copies maps and slices with nil in place of numbers that are not
-// finite, and counts those. Other values stay as they are.
+// withoutNaN copies maps and slices, with nil in place of numbers that are not finite,
+// and counts these. Other values stay as they are.
 func withoutNaN(v reflect.Value, count *int) any {
 	switch v.Kind() {
 	case reflect.Invalid:
@@ -137,7 +137,7 @@ func withoutNaN(v reflect.Value, count *int) any {
 	return v.Interface()
 }
 
-// ConfigOf is the settings by variable, for Report.Config.
+// ConfigOf returns the settings as a map by variable, for Report.Config.
 func ConfigOf(settings []config.Setting) map[string]string {
 	config := make(map[string]string, len(settings))
 	for _, s := range settings {
@@ -146,8 +146,8 @@ func ConfigOf(settings []config.Setting) map[string]string {
 	return config
 }
 
-// WriteConfig writes config.env into folder: VARIABLE=value lines, quoted for
-// the shell, of every setting.
+// WriteConfig writes config.env into folder: a line VARIABLE=value for every setting,
+// quoted for the shell.
 func WriteConfig(folder string, settings []config.Setting) error {
 	err := file.Write(filepath.Join(folder, "config.env"), func(w io.Writer) error {
 		for _, s := range settings {
@@ -163,7 +163,7 @@ func WriteConfig(folder string, settings []config.Setting) error {
 	return nil
 }
 
-// Quoted is a word of the shell: bare where that is safe, in single quotes else.
+// Quoted writes a word for the shell: bare if that is safe, otherwise in single quotes.
 func Quoted(word string) string {
 	const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%"
 	if word != "" && strings.Trim(word, safe) == "" {
@@ -172,8 +172,8 @@ func Quoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// Command is the line that repeats a run: the variables that differ from their
-// defaults, and the experiment's command.
+// Command is the shell command that repeats a run: the variables that differ from their
+// defaults, then the command of the experiment.
 func Command(experiment string, settings []config.Setting) string {
 	var words []string
 	for _, s := range settings {

@@ -120,7 +120,7 @@ func TestReportJSON(t *testing.T) {
 	}
 }
 
-// Reports say how they ended by a value, and those of earlier versions by a text.
+// Reports say how they ended by a value; reports of earlier versions say it by a text.
 func TestReportOfAnEarlierVersion(t *testing.T) {
 	for text, want := range map[string]Stop{
 		`{"steps": 9, "stopped": ""}`: {Finished, 9, 0, ""},
@@ -342,7 +342,7 @@ func TestMetricsLogResumes(t *testing.T) {
 	}
 }
 
-// gallery is the folder of CMF_TEST_FIGURES, to look at pages, or else a temporary one.
+// gallery is the folder CMF_TEST_FIGURES, for looking at pages, or a temporary folder.
 func gallery(t *testing.T) string {
 	if dir := os.Getenv("CMF_TEST_FIGURES"); dir != "" {
 		return dir
@@ -350,7 +350,7 @@ func gallery(t *testing.T) string {
 	return t.TempDir()
 }
 
-// circle are points about two circles.
+// circle returns points around two circles.
 func circle(n int, seed uint64) blas32.General {
 	x := exptest.Normal(n, 2, 0, .07, seed)
 	rng := random.Seeded(seed, 9)

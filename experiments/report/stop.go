@@ -10,24 +10,24 @@ type Reason string
 
 // The reasons.
 const (
-	Finished    Reason = "finished"    // all its steps are made, and what follows them
+	Finished    Reason = "finished"    // all steps are made, and the work after training is done
 	Interrupted Reason = "interrupted" // its context ended; CMF_RESUME goes on
-	Deadline    Reason = "deadline"    // training took CMF_MINUTES; what follows is made
-	Halted      Reason = "halted"      // a hook ended training; what follows is made
+	Deadline    Reason = "deadline"    // training took CMF_MINUTES; the work after training is done
+	Halted      Reason = "halted"      // a hook ended training; the work after training is done
 	Diverged    Reason = "diverged"    // training went wrong for good
 )
 
-// Stop is how a run ended: why, after which step of how many, and in words what to
-// do about it. The zero value is that of a run under way.
+// Stop is how a run ended: why, after which step of how many, and, in words, what to do
+// about it. The zero value belongs to a run that has not ended.
 type Stop struct {
 	Reason Reason `json:"reason"`
 	Step   int    `json:"step"`
 	Of     int    `json:"of"`
-	Text   string `json:"text"` // empty where it finished
+	Text   string `json:"text"` // empty if it finished
 }
 
-// Complete tells whether the run came to its end, with fewer steps or with all: it was
-// neither interrupted nor did it diverge.
+// Complete says whether the run came to its end, with all steps or fewer: it was not
+// interrupted and did not diverge.
 func (s Stop) Complete() bool {
 	return s.Reason == Finished || s.Reason == Deadline || s.Reason == Halted
 }
@@ -35,8 +35,8 @@ func (s Stop) Complete() bool {
 // plain is Report without its methods.
 type plain Report
 
-// MarshalJSON adds the field "stopped", the text alone, for readers of versions that
-// had no other.
+// MarshalJSON adds the field "stopped", which is the text alone, for readers from earlier
+// versions that had only this field.
 func (r Report) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		plain
@@ -44,7 +44,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	}{plain(r), r.Stop.Text})
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, and reports of those versions.
+// UnmarshalJSON reads what MarshalJSON writes, and reports of earlier versions.
 func (r *Report) UnmarshalJSON(data []byte) error {
 	in := struct {
 		*plain
@@ -60,7 +60,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// reasonIn is the reason that the text of an earlier version begins with.
+// reasonIn is the reason with which the text of an earlier version begins.
 func reasonIn(text string) Reason {
 	switch {
 	case text == "":

@@ -20,14 +20,14 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// eventFile is a file that TensorBoard reads, events.out.tfevents.SECONDS.HOST:
-// records of Event messages, each a step with scalars or an image.
+// eventFile is a file for TensorBoard, events.out.tfevents.SECONDS.HOST: a sequence of
+// Event messages. Each has a step with scalars or an image.
 //
 // Reference: tensorflow/core/util/event.proto and lib/io/record_writer.h.
 type eventFile struct{ file *os.File }
 
-// Of the names of event files: what they begin with, and what those of figures
-// end with.
+// The names of event files begin with EventsBegin; those of files of figures end with
+// EventFigures.
 const (
 	EventsBegin  = "events.out.tfevents."
 	EventFigures = ".figures"
@@ -41,8 +41,8 @@ const (
 	eventSummary = 5
 )
 
-// NewEventFile begins a further file of the folder; ending is of its name.
-// TensorBoard reads those of a folder one after the other, in the order of names.
+// NewEventFile begins another event file in the folder; its name ends with ending.
+// TensorBoard reads the files of a folder one after the other, in the order of names.
 func NewEventFile(folder, ending string) (*eventFile, error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -103,15 +103,15 @@ func (f *eventFile) append(step int, what wire.Message) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// maskedCRC is CRC-32C rotated and shifted, so that a checksum of data that holds
+// maskedCRC is CRC-32C, rotated and shifted, so that a checksum over data that contains
 // checksums is not degenerate.
 func maskedCRC(data []byte) uint32 {
 	c := crc32.Checksum(data, castagnoli)
 	return (c>>15 | c<<17) + 0xa282ead8
 }
 
-// keepEvents cuts the event files of folder after step last, that of a run which
-// is resumed there, and removes those that tell nothing more.
+// keepEvents cuts the event files of folder after step last, where a run is resumed, and
+// removes files that have no event left.
 func keepEvents(folder string, last int) error {
 	return EachEventFile(folder, "", func(path string) error {
 		file, err := os.ReadFile(path)
@@ -127,7 +127,7 @@ func keepEvents(folder string, last int) error {
 			kept, rest = kept+n, rest[n:]
 		}
 		switch {
-		case events < 2: // the version alone
+		case events < 2: // only the version
 			return os.Remove(path)
 		case kept < len(file):
 			return os.Truncate(path, int64(kept))
@@ -136,8 +136,8 @@ func keepEvents(folder string, last int) error {
 	})
 }
 
-// nextRecord is the event that data begins with and the length of its record; 0 at
-// the end, which a killed run may have left torn.
+// nextRecord is the event at the beginning of data and the length of its record. The
+// length is 0 at the end, where a killed run may have left part of a record.
 func nextRecord(data []byte) (event []byte, n int) {
 	const head, tail = 12, 4
 	if len(data) < head+tail || binary.LittleEndian.Uint32(data[8:]) != maskedCRC(data[:8]) {
@@ -151,7 +151,7 @@ func nextRecord(data []byte) (event []byte, n int) {
 	return data[head : n-tail], n
 }
 
-// stepOf is the step of an event; one beyond all others if it cannot be read.
+// stepOf is the step of an event, or a step beyond all others if it cannot be read.
 func stepOf(event []byte) int {
 	for len(event) > 0 {
 		field, kind, n := protowire.ConsumeTag(event)
@@ -175,7 +175,7 @@ func stepOf(event []byte) int {
 }
 
 func EachEventFile(folder, ending string, visit func(path string) error) error {
-	// os.ReadDir, because a folder's name may hold what Glob takes for a pattern.
+	// os.ReadDir is used because a folder's name may contain characters that are patterns to Glob.
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return fmt.Errorf("TensorBoard events: %w", err)

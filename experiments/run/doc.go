@@ -1,3 +1,3 @@
-// Package run makes an experiment a command: it reads the configuration, opens the
+// Package run turns an experiment into a command: it reads the configuration, opens the
 // folder of results, shows the progress, and writes the report.
 package run

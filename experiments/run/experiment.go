@@ -7,7 +7,7 @@ import (
 	"cmf/experiments/config"
 )
 
-// Experiment is a Definition of any configuration.
+// Experiment is a Definition with any type of configuration.
 type Experiment interface {
 	Command() string
 	PresetNames() []string

@@ -9,8 +9,8 @@ import (
 	"cmf/experiments/report"
 )
 
-// writeFigures writes the figures of the page, as they are at the end of a run, in
-// place of those of an earlier end.
+// writeFigures writes the figures of the page as they are at the end of a run. They
+// replace those of an earlier end.
 func (r *Run) writeFigures() error {
 	if len(r.Page.Figures) == 0 {
 		return nil

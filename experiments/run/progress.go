@@ -18,35 +18,35 @@ import (
 	"golang.org/x/term"
 )
 
-// ProgressOptions say what a Progress counts.
+// ProgressOptions say what a Progress shows.
 type ProgressOptions struct {
-	// Total is the number of steps of the run, and First the step that a resumed
-	// run starts after; 0 for a new run.
+	// Total is the number of steps of the run. First is the step after which a resumed
+	// run starts, 0 for a new run.
 	Total, First int
 
 	// Deadline is when training stops at the latest; zero for no limit.
 	Deadline time.Time
 
-	// Every is the time between two lines where there is no terminal; 0 for 5 s.
+	// Every is the time between two lines when there is no terminal; 0 means 5 s.
 	Every time.Duration
 }
 
-// Status is what a progress line tells of a step; NaN is left out.
+// Status is what a progress line shows of a step; NaN is left out.
 type Status struct {
 	Loss       float64
 	Residual   float64 // relative residual of the conjugate solve
 	Acceptance float64 // share of Langevin proposals accepted
 }
 
-// Progress shows how a run gets on: a bar with the time left on a terminal, a
-// line of log every few seconds elsewhere. It is not for concurrent use.
+// Progress shows the progress of a run: on a terminal a bar with the time left,
+// otherwise a line of log every few seconds. It is not safe for concurrent use.
 type Progress struct {
 	// Log writes messages that do not break the bar.
 	Log *slog.Logger
 
 	options ProgressOptions
 	out     io.Writer
-	bar     *progressbar.ProgressBar // nil where there is no terminal
+	bar     *progressbar.ProgressBar // nil if there is no terminal
 	now     func() time.Time
 	start   time.Time
 	shown   time.Time
@@ -71,7 +71,7 @@ func newProgress(out io.Writer, terminal bool, o ProgressOptions, now func() tim
 			progressbar.OptionSetElapsedTime(false), progressbar.OptionShowDescriptionAtLineEnd(),
 			progressbar.OptionSetRenderBlankState(true),
 			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerPadding: "─"}))
-		// A bar redraws itself on every call; the first draws it at First.
+		// A bar redraws itself on every call; this call draws it at First.
 		_ = p.bar.Set(o.First)
 		p.Log = slog.New(tint.NewTextHandler(aroundBar{p.bar, out}, &tint.Options{TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != ""}))
 	default:
@@ -90,7 +90,7 @@ func (a aroundBar) Write(message []byte) (int, error) {
 	return len(message), errors.Join(a.bar.Clear(), file.Text(a.out, message))
 }
 
-// Step says that a number of steps is done. Most calls show nothing.
+// Step reports how many steps are done. Most calls show nothing.
 func (p *Progress) Step(done int, s Status) {
 	now := p.now()
 	if now.Sub(p.shown) < p.options.Every {
@@ -104,7 +104,7 @@ func (p *Progress) Step(done int, s Status) {
 func (p *Progress) Finish(done int, s Status) {
 	p.show(done, s, p.now())
 	if p.bar != nil {
-		// Exit leaves the bar where it is, which is not full when a run stopped early.
+		// Exit leaves the bar as it is; it is not full if a run stopped early.
 		_ = p.bar.Exit()
 		fmt.Fprintln(p.out)
 	}

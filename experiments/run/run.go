@@ -26,8 +26,8 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Definition is an experiment as a value: what configures it and what it does.
-// T embeds config.Core or config.Command.
+// Definition is an experiment as a value: its configuration and what it does. T embeds
+// config.Core or config.Command.
 type Definition[T any] struct {
 	// Name is the folder of the command and of the results.
 	Name string
@@ -35,14 +35,13 @@ type Definition[T any] struct {
 	// Presets change T's defaults, by name: quick, default, paper.
 	Presets map[string]func(*T)
 
-	// Do carries the experiment out: it fills the run's report, figures and page.
-	// It ends soon after the context does, by the context's error, or without one
-	// where the report says so already, as after an interrupted fit.
+	// Do carries out the experiment: it fills the run's report, figures and page. It
+	// ends soon after the context does. It then returns the context's error, or nil if
+	// the report already says how it ended, as after an interrupted fit.
 	Do func(ctx context.Context, r *Run, c *T) error
 }
 
-// Run is one execution of an experiment: where its results go and what it has
-// to say.
+// Run is one execution of an experiment: the folder of its results and what it reports.
 type Run struct {
 	Folder   string
 	Report   report.Report
@@ -50,8 +49,8 @@ type Run struct {
 	Progress *Progress
 	Started  time.Time
 
-	// Checkpoint is the file that CMF_RESUME goes on from after so many Steps of
-	// training; empty before it begins.
+	// Checkpoint is the file from which CMF_RESUME goes on, written after Steps steps of
+	// training; empty before training begins.
 	Checkpoint string
 	Steps      int
 
@@ -60,15 +59,15 @@ type Run struct {
 	Out      io.Writer
 }
 
-// Main runs an experiment as a command does: the configuration from the
-// environment, the results in a folder, and a message instead of a stack trace.
+// Main runs an experiment as a command: it takes the configuration from the environment,
+// puts the results in a folder, and shows a message instead of a stack trace.
 //
-// An interrupt or a SIGTERM ends training after the step, and leaves a checkpoint
-// from which CMF_RESUME goes on. It ends what follows training, which is generation,
-// densities and figures, within about a second: the checkpoint is there by then, and
-// CMF_RESUME repeats what follows without training again. Either way the report says
-// so by its stop, the message says what to do, and no file is half-written. A second
-// interrupt ends the program at once, and loses no file either.
+// An interrupt or a SIGTERM ends training after the current step and leaves a checkpoint
+// from which CMF_RESUME goes on. It ends the work after training (generation, densities
+// and figures) within about a second: then the checkpoint already exists, and CMF_RESUME
+// repeats that work without training again. In both cases the stop in the report says
+// so, the message says what to do, and no file is half-written. A second interrupt ends
+// the program at once, and loses no file either.
 func Main[T any](d Definition[T]) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() {
@@ -85,8 +84,8 @@ func Main[T any](d Definition[T]) {
 	}
 }
 
-// Execute runs an experiment under the variables of env, with the given arguments, and
-// returns what it left.
+// Execute runs an experiment with the variables of env and the given arguments, and
+// returns the run.
 func Execute[T any](ctx context.Context, d Definition[T], env config.Environment, args []string, out io.Writer) (*Run, error) {
 	c := new(T)
 	settings, err := config.Load(c, d.Presets, env, args, out)
@@ -124,7 +123,7 @@ func Execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	return r, r.finish()
 }
 
-// interrupted says that the context ended before or after training, not in it.
+// interrupted records that the context ended before or after training, not during it.
 func (r *Run) interrupted() {
 	stop := report.Stop{Reason: report.Interrupted, Step: r.Report.Steps, Of: r.Steps}
 	switch {
@@ -138,7 +137,8 @@ func (r *Run) interrupted() {
 	r.Report.Stop = stop
 }
 
-// useMachine chooses products, threads and the machine that runs graphs.
+// useMachine chooses the backend of products, the number of threads, and the machine that
+// runs graphs.
 func (r *Run) useMachine(c *config.Command) error {
 	threads := c.Threads
 	if threads == 0 {
@@ -183,28 +183,28 @@ func (r *Run) finish() error {
 	return nil
 }
 
-// Given tells whether a variable, by its full name, is set by the user.
+// Given says whether the user has set a variable, given by its full name.
 func (r *Run) Given(variable string) bool {
 	_, ok := r.env[variable]
 	return ok
 }
 
-// Path is a file in the run's folder.
+// Path is the path of a file in the run's folder.
 func (r *Run) Path(name string) string { return filepath.Join(r.Folder, name) }
 
-// Note puts a remark into the log, the report and the page.
+// Note adds a remark to the log, the report and the page.
 func (r *Run) Note(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	r.Report.Notes = append(r.Report.Notes, text)
 	r.Progress.Log.Warn(text)
 }
 
-// AddFigure lists a PNG in the folder on the page.
+// AddFigure puts a PNG in the folder on the page.
 func (r *Run) AddFigure(file, caption string) {
 	r.Page.Figures = append(r.Page.Figures, report.Figure{File: file, Caption: caption})
 }
 
-// LeadFigure lists a PNG in the folder before all others.
+// LeadFigure puts a PNG in the folder on the page before all others.
 func (r *Run) LeadFigure(file, caption string) {
 	r.Page.Figures = append([]report.Figure{{File: file, Caption: caption}}, r.Page.Figures...)
 }
@@ -217,8 +217,8 @@ func (r *Run) SaveSamples(x blas32.General) error {
 	return nil
 }
 
-// Resolve records the value of a variable that the data decides, so that
-// config.env and the checkpoint repeat it.
+// Resolve records the value of a variable that depends on the data, so that config.env
+// and the checkpoint repeat it.
 func (r *Run) Resolve(name, value string) error {
 	for i := range r.settings {
 		if r.settings[i].Name == name {
@@ -229,8 +229,8 @@ func (r *Run) Resolve(name, value string) error {
 	return report.WriteConfig(r.Folder, r.settings)
 }
 
-// SavePoints writes points in the units of learning as NAME.npy in the data's,
-// and NAME.csv where these came from a table.
+// SavePoints converts points from the units of learning to the data's units and writes
+// them as NAME.npy, and also as NAME.csv if the data came from a table.
 func (r *Run) SavePoints(name string, u units.Units, f units.Form, z blas32.General) error {
 	x, err := u.Data(z, nil)
 	if err != nil {
@@ -239,8 +239,8 @@ func (r *Run) SavePoints(name string, u units.Units, f units.Form, z blas32.Gene
 	return r.SaveRows(name, f, f.Columns, x)
 }
 
-// SaveRows writes rows as NAME.npy, and under a header as NAME.csv where the data
-// came from a table.
+// SaveRows writes rows as NAME.npy, and also, with a header, as NAME.csv if the data came
+// from a table.
 func (r *Run) SaveRows(name string, f units.Form, header []string, x blas32.General) error {
 	if err := data.WriteNPY(r.Path(name+".npy"), x); err != nil {
 		return fmt.Errorf("%s.npy: %w", name, err)

@@ -21,7 +21,7 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// axis is a setting of toy2d that is varied alone.
+// axis is a setting of toy2d that is varied while the others stay fixed.
 type axis struct {
 	name, variable string
 	at             []float64
@@ -37,9 +37,9 @@ var bridgeAxes = []axis{
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
-// Bridges measures the share of generated points off the support of sets whose parts
-// lie apart. ∇w* is continuous, so that it leaves bridges between the parts; width,
-// depth, sharpness and budget are each varied alone.
+// Bridges measures the share of generated points off the support, for sets that consist
+// of separate parts. Since ∇w* is continuous, it leaves bridges between the parts. Width,
+// depth, sharpness and budget are varied one at a time.
 var Bridges = sweep.Ablation{
 	Name: "bridges", Of: experiments.Toy2D,
 	Variants: bridgeVariants(),
@@ -71,7 +71,7 @@ func bridgeVariants() (variants []sweep.Variant) {
 
 func (a axis) label(v float64) string { return a.name + ": " + number(v) }
 
-// drawBridges draws the mass off the support along every axis, and the points of the
+// drawBridges draws the share off the support along every axis, and the points of the
 // smallest and the largest budget.
 func drawBridges(folder string, cells []sweep.Cell) (drawn []report.Figure, err error) {
 	var sets []string
@@ -101,7 +101,7 @@ func drawBridges(folder string, cells []sweep.Cell) (drawn []report.Figure, err 
 	if err := figure.Render(filepath.Join(folder, "bridges.png"), 4*edge, edge, [][]*plot.Plot{panels}, legend, nil); err != nil {
 		return nil, err
 	}
-	drawn = []report.Figure{{File: "bridges.png", Caption: "The share of generated points off the support against width, depth, sharpness of the first hinges and budget, each varied alone."}}
+	drawn = []report.Figure{{File: "bridges.png", Caption: "The share of generated points off the support against width, depth, sharpness of the first hinges and budget, varied one at a time."}}
 	scenes, err := parted(cells)
 	if err != nil || len(scenes) == 0 {
 		return drawn, err
@@ -112,8 +112,8 @@ func drawBridges(folder string, cells []sweep.Cell) (drawn []report.Figure, err 
 	return append(drawn, report.Figure{File: "bridges_points.png", Caption: "Generated points on and off the support, at the smallest and the largest budget."}), nil
 }
 
-// panel is the mass off the support along an axis, a line for each set. The first panel
-// of a row is named: it has the label of all and fills the legend.
+// panel plots the share off the support along an axis, with a line for each set. If named,
+// it is the first panel of a row: its axis has a label, and it fills the legend.
 func (a axis) panel(sets []string, off map[string]map[string]float64, legend *plot.Legend, named bool) (*plot.Plot, error) {
 	axes := figure.Axes{X: a.name, LogX: true, LogY: true}
 	if named {
@@ -152,8 +152,8 @@ func (a axis) panel(sets []string, off map[string]map[string]float64, legend *pl
 	return p, nil
 }
 
-// parted are the points of the smallest and the largest budget of every set, those on
-// and those off its support in two colours.
+// parted has the points of the smallest and the largest budget of every set, in two
+// colours: on and off its support.
 func parted(cells []sweep.Cell) (scenes []figure.Scene, err error) {
 	budget := bridgeAxes[len(bridgeAxes)-1]
 	ends := []string{budget.label(budget.at[0]), budget.label(budget.at[len(budget.at)-1])}
@@ -171,7 +171,7 @@ func parted(cells []sweep.Cell) (scenes []figure.Scene, err error) {
 		}
 		set, err := data.Toy(c.Set)
 		if err != nil {
-			continue // a file, whose support is not known
+			continue // a set from a file has no known support
 		}
 		var on, out []int
 		for i := range min(samples.Rows, 3000) {

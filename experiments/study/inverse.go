@@ -11,7 +11,7 @@ import (
 	"cmf/experiments/sweep"
 )
 
-// InverseBudgets learns random potentials back at rising budgets and dimensions.
+// InverseBudgets recovers random potentials at rising budgets and dimensions.
 var InverseBudgets = sweep.Ablation{
 	Name: "inverse", Of: Inverse,
 	Variants: budgets(250, 1000, 4000),
@@ -19,7 +19,7 @@ var InverseBudgets = sweep.Ablation{
 	Baseline: "Gaussian fit",
 	Metrics:  uvpAndTime,
 	Draw: func(folder string, cells []sweep.Cell) ([]report.Figure, error) {
-		axes := figure.Axes{Title: "Random potentials learned back", X: "iterations", Y: "L2-UVP, percent", LogX: true, LogY: true}
+		axes := figure.Axes{Title: "Random potentials recovered", X: "iterations", Y: "L2-UVP, percent", LogX: true, LogY: true}
 		return drawBudgets(folder, "inverse.png", axes, cells, "The error of the learned map, mean over seeds, against the budget.")
 	},
 	Presets: map[string]func(*sweep.Ablation){
@@ -49,7 +49,7 @@ var uvpAndTime = []report.Headline{
 	{Metric: "train_seconds", Label: "Training, in seconds"},
 }
 
-// budgets are variants of so many steps.
+// budgets has a variant for each number of steps.
 func budgets(steps ...int) (variants []sweep.Variant) {
 	for _, n := range steps {
 		variants = append(variants, sweep.Variant{Name: fmt.Sprintf("%d steps", n), Settings: sweep.Settings{"STEPS": strconv.Itoa(n)}})

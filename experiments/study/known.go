@@ -1,8 +1,8 @@
-// Package study holds experiments on the method itself: how well it finds a potential
-// that is known, what makes bridges between parts of the data thin, where learning ends
-// in a message instead of a model, and whether runs that are killed go on to the same
-// bits. But for the last, a study is a sweep: its cells are runs of an experiment, and
-// its figure is drawn from all of them.
+// Package study holds experiments on the method itself: how well it recovers a known
+// potential, what makes bridges between parts of the data thin, where learning ends with a
+// message instead of a model, and whether killed runs go on to the same bits. Each study
+// except the last is a sweep: its cells are runs of an experiment, and its figure is drawn
+// from all of them.
 package study
 
 import (
@@ -22,14 +22,14 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// KnownConfig configures problems whose potential is known.
+// KnownConfig configures problems with a known potential.
 type KnownConfig struct {
 	config.Core
 	Dim int `default:"2" range:"1..256" desc:"dimension of the problem"`
 }
 
-// Inverse learns a random potential w† back from samples of its measure
-// ∇w†*♯e^{−w†}, and reports the UVP of ∇w against ∇w†.
+// Inverse recovers a random potential w† from samples of its measure ∇w†*♯e^{−w†}, and
+// reports the UVP, see metric.UVP, of ∇w against ∇w†.
 var Inverse = run.Definition[KnownConfig]{
 	Name: "inverse",
 	Presets: map[string]func(*KnownConfig){
@@ -73,7 +73,7 @@ var Product = run.Definition[KnownConfig]{
 	Do: func(ctx context.Context, r *run.Run, c *KnownConfig) error {
 		laws, axes := make([]*line.Mixture, c.Dim), make([]data.Line, c.Dim)
 		for k := range laws {
-			// Pairs of modes, closer from axis to axis.
+			// The modes of a pair are closer on each further axis.
 			at := 1.5 - float64(k)/float64(c.Dim)
 			law, err := line.NewMixture(
 				line.Component{Weight: .6, Mean: -at, SD: .6}, line.Component{Weight: .4, Mean: at, SD: .8})
@@ -107,7 +107,7 @@ var Product = run.Definition[KnownConfig]{
 }
 
 // recoverMap learns the potential truth by fit, and reports the UVP of its gradient at
-// held-out points beside that of the Gaussian law's.
+// held-out points, with that of the Gaussian law as baseline.
 func recoverMap(r *run.Run, c *KnownConfig, truth potential.Potential, law *exact.Gaussian, held blas32.General, fit func(w *layers.ICNN) (*fit.Model, error)) (err error) {
 	if r.Report.Baseline["uvp_percent"], err = metric.PotentialUVP(law.ConjugateMoment(), truth, held); err != nil {
 		return err

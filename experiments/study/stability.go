@@ -23,16 +23,16 @@ import (
 	"cmf/solvers/random"
 )
 
-// StabilityConfig configures one run at an end of what is allowed.
+// StabilityConfig configures one run at an extreme of what is allowed.
 type StabilityConfig struct {
 	config.Command
 	config.Random
-	Case  Case    `default:"toy2d/1" desc:"experiment and scale of its law, such as toy2d/1000: samples, toy2d, gaussian, energy or mnist, whose scale is 1"`
+	Case  Case    `default:"toy2d/1" desc:"experiment and scale of its law, such as toy2d/1000; experiments are samples, toy2d, gaussian, energy and mnist (always at scale 1)"`
 	LR    float64 `default:"0.01" range:">0..10" desc:"learning rate of Adam"`
 	Steps int     `default:"100" range:"1..100000" desc:"outer iterations"`
 }
 
-// Case is an experiment on a law of a given scale, written toy2d/1000.
+// Case is an experiment with a scale of its law, written toy2d/1000.
 type Case struct {
 	Name  string
 	Scale float64
@@ -54,8 +54,8 @@ func (c *Case) Decode(text string) (err error) {
 // String writes a case as Decode reads it.
 func (c Case) String() string { return fmt.Sprintf("%s/%g", c.Name, c.Scale) }
 
-// extreme is an experiment on a law whose scale can be set: what it sets, and the
-// metric by which it is judged, over the floor where there is one.
+// extreme is an experiment on a law whose scale can be set. It has the settings of the
+// experiment and the metric by which it is judged, relative to the floor if there is one.
 type extreme struct {
 	of     run.Experiment
 	metric string
@@ -98,11 +98,11 @@ func scaledMoons(folder string, scale float64) (path string, err error) {
 	return path, data.WriteNPY(path, x)
 }
 
-// remedy are the variables of which a message must name one to change.
+// remedy matches the variables that a message may tell the user to change.
 var remedy = regexp.MustCompile(`CMF_(LR|SAMPLER|CONJUGATE|COV|MIXTURE|DATASET|DATA_FILE)`)
 
-// Stability is one run at an end of what is allowed. It ends in a result, whose
-// "score" is its metric over the floor's, or in a message that names a variable to
+// Stability is one run at an extreme of what is allowed. It ends either with a result,
+// whose "score" is its metric over the floor, or with a message that names a variable to
 // change, which the report notes. Anything else is an error.
 var Stability = run.Definition[StabilityConfig]{
 	Name: "stability",
@@ -150,14 +150,14 @@ var Stability = run.Definition[StabilityConfig]{
 	},
 }
 
-// StabilitySweep is Stability over learning rates and scales of the data.
+// StabilitySweep runs Stability over learning rates and scales of the data.
 var StabilitySweep = sweep.Ablation{
 	Name: "stability", Of: Stability,
 	Variants: rates(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1),
 	Sets:     slices.Concat(scales("samples"), scales("toy2d"), scales("gaussian"), scales("energy"), []string{"mnist/1"}), Over: "CASE",
 	Seeds: 1,
 	Metrics: []report.Headline{
-		{Metric: "score", Label: "Metric over data against data; of Gaussians the L2-UVP in percent"},
+		{Metric: "score", Label: "Metric over floor; for Gaussians the L2-UVP in percent"},
 		{Metric: "restored", Label: "Returns to the last good weights"},
 	},
 	Draw: drawStability,
@@ -180,8 +180,8 @@ func scales(name string) (sets []string) {
 	return sets
 }
 
-// drawStability writes stability.md, how every cell ended, and draws the score against
-// the rate, a line for each case.
+// drawStability writes stability.md, which says how every cell ended, and draws the score
+// against the learning rate, with a line for each case.
 func drawStability(folder string, cells []sweep.Cell) ([]report.Figure, error) {
 	ends, lines := map[string]string{}, map[string]*figure.Series{}
 	var variants, sets []string
@@ -230,9 +230,9 @@ func drawStability(folder string, cells []sweep.Cell) ([]report.Figure, error) {
 	if err != nil || len(drawn) == 0 {
 		return nil, err
 	}
-	axes := figure.Axes{Title: "Short runs at all learning rates", X: "learning rate", Y: "metric over data against data", LogX: true, LogY: true}
+	axes := figure.Axes{Title: "Short runs at all learning rates", X: "learning rate", Y: "metric over floor", LogX: true, LogY: true}
 	if err := figure.DrawCurves(filepath.Join(folder, "stability.png"), axes, drawn...); err != nil {
 		return nil, err
 	}
-	return []report.Figure{{File: "stability.png", Caption: "The metric after a short run against the learning rate, at the scale 1. How every cell ended is in stability.md."}}, nil
+	return []report.Figure{{File: "stability.png", Caption: "The metric after a short run against the learning rate, at scale 1. The file stability.md says how every cell ended."}}, nil
 }

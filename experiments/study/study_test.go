@@ -24,7 +24,7 @@ func execute(t *testing.T, of run.Experiment, variables ...string) *run.Run {
 	return r
 }
 
-// CMFGen explains more of ∇w† than the closed form at the data's moments does.
+// CMFGen explains more of ∇w† than the closed form with the data's moments does.
 func TestInverse(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -45,8 +45,8 @@ func TestProduct(t *testing.T) {
 	}
 }
 
-// At the ends of what is allowed runs end in a result or in a message that says what
-// to change.
+// At the extremes of what is allowed, runs end with a result or with a message that says
+// what to change.
 func TestStability(t *testing.T) {
 	first := []string{"samples/1000", "toy2d/1000", "gaussian/1000", "energy/1000"}
 	if testing.Short() {
@@ -67,7 +67,7 @@ func TestStability(t *testing.T) {
 	}
 }
 
-// cellsOf carries out cells of a sweep, in this process.
+// cellsOf runs chosen cells of a sweep in this process.
 func cellsOf(t *testing.T, a sweep.Ablation, choose func(c sweep.Cell) bool, variables ...string) (cells []sweep.Cell) {
 	t.Helper()
 	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_THREADS=1").With(variables...)
@@ -93,7 +93,7 @@ func cellsOf(t *testing.T, a sweep.Ablation, choose func(c sweep.Cell) bool, var
 	return cells
 }
 
-// The studies draw what has finished, and nothing where nothing has.
+// The studies draw the cells that have finished, and draw nothing if none has.
 func TestStudiesDraw(t *testing.T) {
 	first := func(n int) func(sweep.Cell) bool {
 		return func(sweep.Cell) bool { n--; return n >= 0 }
@@ -151,6 +151,6 @@ func TestStudiesAreWellFormed(t *testing.T) {
 		}
 	}
 	if fmt.Sprint(experiments.Toy2D.PresetNames()) != "[quick default paper]" {
-		t.Error("the presets of toy2d are others than the studies know")
+		t.Error("the presets of toy2d differ from those that the studies know")
 	}
 }

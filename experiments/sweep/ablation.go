@@ -19,10 +19,10 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Ablation is an experiment carried out for all variants × data sets × seeds,
-// each a cell with a process and a folder of its own, as a value.
+// Ablation is an experiment that is run for all variants × data sets × seeds, as a value.
+// Each cell has its own process and folder.
 type Ablation struct {
-	// Name is the folder of the command and of the results; "ablation" when empty.
+	// Name is the folder of the command and of the results; "ablation" if empty.
 	Name string
 
 	// Of is the experiment.
@@ -30,56 +30,56 @@ type Ablation struct {
 
 	Variants []Variant
 
-	// Sets are values of the variable Over, "DATASET" when that is empty; without
-	// any, the data is what the experiment's own settings make it.
+	// Sets are values of the variable Over ("DATASET" if Over is empty). Without sets,
+	// the experiment's own settings choose the data.
 	Sets []string
 	Over string
 
 	// Seeds is the number of seeds, which count from CMF_SEED; 0 means 3.
 	Seeds int
 
-	// Base are settings of all cells. The user's variables come before them, and a
-	// variant's settings before both.
+	// Base are settings of all cells. The user's variables override them, and a
+	// variant's settings override both.
 	Base Settings
 
-	// Metrics are those that are tabulated, the most important first.
+	// Metrics are the metrics in the tables, the most important first.
 	Metrics []report.Headline
 
-	// Baseline is what the tables call the experiment's; "baseline" when empty.
+	// Baseline is the name of the experiment's baseline in the tables; "baseline" if empty.
 	Baseline string
 
-	// Points are points (n, 2) of a set for the page's pictures; none for an empty
-	// batch. nil for none at all.
+	// Points are points (n, 2) of a set for the page's pictures. An empty batch means
+	// no picture for that set; a nil Points means no pictures.
 	Points func(set string) blas32.General
 
-	// Draw draws figures of one's own from all cells into the folder of the results, for
-	// the page; nil for none. It is called with what has finished, however much that is.
+	// Draw draws additional figures from all cells into the folder of the results, for
+	// the page; nil for none. It is called even if only some cells have finished.
 	Draw func(folder string, cells []Cell) ([]report.Figure, error)
 
-	// Presets change a copy of the ablation, by name; Of has a preset of each.
+	// Presets change a copy of the ablation, by name; Of has a preset of each name.
 	Presets map[string]func(*Ablation)
 }
 
-// Variant is one way to carry the experiment out.
+// Variant is one way to run the experiment.
 type Variant struct {
 	Name     string
 	Settings Settings
 }
 
-// Settings are values of variables, by their names without CMF_: "LOSS": "dual".
+// Settings are values of variables by their names without CMF_, such as "LOSS": "dual".
 type Settings map[string]string
 
-// MainAblation runs an ablation as a command does. Cells run side by side as
-// processes of this command, as many as there are cores, with one thread each
-// unless CMF_THREADS is set. Means over seeds are left in the folder CMF_OUT, by
-// default runs/NAME/TIMESTAMP, as index.html, ablation.md and report.json, the
-// cells' numbers in ablation.csv, and their folders in cells/VARIANT/SET/SEED.
+// MainAblation runs an ablation as a command. Cells run side by side as processes of this
+// command, as many as there are cores, with one thread each unless CMF_THREADS is set.
+// Means over seeds are written to the folder CMF_OUT, by default runs/NAME/TIMESTAMP, as
+// index.html, ablation.md and report.json; the numbers of the cells to ablation.csv, and
+// their folders to cells/VARIANT/SET/SEED.
 //
-// Where CMF_OUT has cells of the same settings, a finished one is not run again,
-// not even by a program that has changed since, and one that was interrupted goes
-// on from its checkpoint; one of other settings is replaced. A cell that fails is
-// reported and leaves the others alone. An interrupt ends all cells, which leave
-// checkpoints; a second one ends the command without waiting for them.
+// If CMF_OUT has cells with the same settings, a finished one is not run again, even if
+// the program has changed since, and an interrupted one goes on from its checkpoint. A
+// cell with other settings is replaced. A cell that fails is reported and does not affect
+// the others. An interrupt ends all cells, which leave checkpoints; a second interrupt
+// ends the command without waiting for them.
 func MainAblation(a Ablation) {
 	env := config.OS()
 	if _, cell := env[cellVariable]; cell {
@@ -102,8 +102,7 @@ func (a Ablation) Settings(env config.Environment, args []string, out io.Writer)
 	return p.settings, nil
 }
 
-// Cell is one run of an ablation: its variant, its data, its seed, its folder and all
-// its settings.
+// Cell is one run of an ablation: its variant, data, seed, folder and all its settings.
 type Cell struct {
 	Variant, Set string
 	Seed         uint64
@@ -111,10 +110,10 @@ type Cell struct {
 	Config       map[string]string
 
 	Report  *report.Report // nil until it has finished
-	Failure string         // why it has not; empty where it may still run
+	Failure string         // why it has not finished; empty if it may still run
 }
 
-// Cells are the runs that Execute would make, in their order.
+// Cells are the runs that Execute would make, in order.
 func (a Ablation) Cells(env config.Environment, args []string, out io.Writer) ([]Cell, error) {
 	p, err := a.plan(env, args, out)
 	if err != nil {

@@ -30,22 +30,22 @@ type cell struct {
 	Variant, Set string
 	Seed         uint64
 	folder       string
-	variables    config.Environment // of its process
-	config       map[string]string  // all variables, as its report shall have them
+	variables    config.Environment // environment of its process
+	config       map[string]string  // all variables, as its report must have them
 
 	report  *report.Report // nil until it is finished
 	failure string
 }
 
-// cellVariable tells the command that it is the process of a cell.
+// cellVariable tells the command that its process runs a cell.
 const cellVariable = "CMF_ABLATION_CELL"
 
-// runCell carries out the experiment in a process of its own until it is done or
-// input ends, as it does with the parent, however that ends.
+// runCell runs the experiment in its own process until it is done or input ends. Input
+// ends with the parent process, however that ends.
 func runCell(of run.Experiment, env config.Environment, input io.Reader, out io.Writer) (exit int) {
 	env = env.With()
 	delete(env, cellVariable)
-	// A terminal sends an interrupt to both; what it means is the parent's to say.
+	// A terminal sends an interrupt to both processes; the parent decides what it means.
 	signal.Ignore(os.Interrupt)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	go func() {
@@ -64,7 +64,7 @@ func runCell(of run.Experiment, env config.Environment, input io.Reader, out io.
 func (r *plan) runCells(ctx context.Context, out io.Writer) error {
 	executable, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("the file of this command, of which cells are processes: %w", err)
+		return fmt.Errorf("the file of this command, which cells run: %w", err)
 	}
 	var todo []*cell
 	for _, c := range r.cells {
@@ -109,7 +109,7 @@ func (r *plan) runCells(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// log says how a cell ended.
+// log reports how a cell ended.
 func (c *cell) log(log *slog.Logger, metric string) {
 	args := []any{"variant", c.Variant, "set", c.Set, "seed", c.Seed}
 	switch {
@@ -122,8 +122,8 @@ func (c *cell) log(log *slog.Logger, metric string) {
 	}
 }
 
-// run runs the cell in a process, from its checkpoint where there is one of its
-// settings.
+// run runs the cell in a process. It starts from the cell's checkpoint if there is one
+// with its settings.
 func (c *cell) run(ctx context.Context, executable string) {
 	if ctx.Err() != nil {
 		return
@@ -141,15 +141,15 @@ func (c *cell) run(ctx context.Context, executable string) {
 	}
 	c.failure = c.explain(err)
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
-		// What has failed by itself shall not go on from there.
+		// A cell that failed by itself must not go on from its checkpoint.
 		if err := os.Remove(c.path("checkpoint.safetensors")); err != nil && !errors.Is(err, os.ErrNotExist) {
 			c.failure += "; " + err.Error()
 		}
 	}
 }
 
-// process runs the executable until it ends by itself or, asked to when the
-// context ends, leaves a checkpoint. What it says is in log.txt.
+// process runs the executable until it ends by itself, or until the context ends: then it
+// is asked to end, and leaves a checkpoint. Its output goes to log.txt.
 func (c *cell) process(ctx context.Context, executable string, variables config.Environment) error {
 	if err := os.MkdirAll(c.folder, 0o755); err != nil {
 		return err
@@ -173,10 +173,10 @@ func (c *cell) process(ctx context.Context, executable string, variables config.
 	return command.Wait()
 }
 
-// explain is why a process ended so, by its last words.
+// explain says, from the last lines of its output, why a process ended with err.
 func (c *cell) explain(err error) string {
 	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || !exit.Exited()) {
-		return err.Error() // killed, or never begun
+		return err.Error() // killed, or not started
 	}
 	last := "it ended without a report"
 	log, err := os.Open(c.path("log.txt"))
@@ -196,8 +196,8 @@ func (c *cell) explain(err error) string {
 	return last
 }
 
-// finished tells whether the folder holds a whole report of the cell's settings,
-// and reads it.
+// finished says whether the folder holds a whole report with the cell's settings, and
+// reads it.
 func (c *cell) finished() bool {
 	text, err := os.ReadFile(c.path("report.json"))
 	if err != nil {
@@ -211,7 +211,7 @@ func (c *cell) finished() bool {
 	return true
 }
 
-// resumable tells whether the folder holds a checkpoint of the cell's settings.
+// resumable says whether the folder holds a checkpoint with the cell's settings.
 func (c *cell) resumable() bool {
 	checkpoint, err := graph.LoadCheckpoint(c.path("checkpoint.safetensors"))
 	if err != nil {
@@ -221,8 +221,8 @@ func (c *cell) resumable() bool {
 	return json.Unmarshal([]byte(checkpoint.Texts["config"]), &config) == nil && c.same(config)
 }
 
-// same tells whether a run had the cell's settings; where it found its files and
-// left its results does not count.
+// same says whether a run had the cell's settings. The places of its files and results
+// do not count.
 func (c *cell) same(config map[string]string) bool {
 	places := []string{"CMF_OUT", "CMF_RESUME", "CMF_DATA_DIR"}
 	without := func(name, _ string) bool { return slices.Contains(places, name) }

@@ -1,3 +1,3 @@
-// Package sweep runs ablations: one experiment in variants, over data sets and seeds,
-// each cell in a folder of its own, and their table.
+// Package sweep runs ablations: one experiment in variants, over data sets and seeds, with
+// a folder for each cell and tables of the results.
 package sweep

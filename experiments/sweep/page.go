@@ -25,7 +25,7 @@ import (
 
 var ablationTemplate = template.Must(template.ParseFS(report.Templates, "ablation.html.tmpl", "style.html.tmpl"))
 
-// leadTable is the table that leads, with pictures of generated points.
+// leadTable is the first table, with pictures of generated points.
 type leadTable struct {
 	table
 	Sets     []string
@@ -33,8 +33,8 @@ type leadTable struct {
 	Pictures [][]template.URL // of each variant on each set
 }
 
-// writePage writes index.html: the leadTable, the other tables and what failed, in
-// one file that needs no other.
+// writePage writes index.html, one file that needs no others: the leadTable, the other
+// tables and the failures.
 func (p *plan) writePage(r *report.Report, tables []table) error {
 	g, err := p.newLeadTable(tables[0])
 	if err != nil {
@@ -67,7 +67,7 @@ func (p *plan) writePage(r *report.Report, tables []table) error {
 	return file.Write(filepath.Join(p.folder, "index.html"), func(w io.Writer) error { return ablationTemplate.Execute(w, view) })
 }
 
-// draw draws the figures of the ablation's own.
+// draw draws the additional figures of the ablation.
 func (p *plan) draw() (pictures []report.Picture, err error) {
 	if p.Draw == nil {
 		return nil, nil
@@ -86,8 +86,8 @@ func (p *plan) draw() (pictures []report.Picture, err error) {
 	return pictures, nil
 }
 
-// newLeadTable draws the points that the first finished seed of each variant has
-// generated on each set, if they are in the plane.
+// newLeadTable draws, for each variant and set, the points that its first finished seed
+// has generated, if they are in the plane.
 func (p *plan) newLeadTable(t table) (leadTable, error) {
 	g := leadTable{table: t, Sets: p.columns(), Data: make([]template.URL, len(p.columns()))}
 	for range p.Variants {
@@ -121,7 +121,7 @@ func (p *plan) newLeadTable(t table) (leadTable, error) {
 	return g, nil
 }
 
-// samples are the points of the first finished seed; none where it left none in
+// samples are the points of the first finished seed, or an empty batch if it left none in
 // the plane.
 func (p *plan) samples(variant, set string) (blas32.General, error) {
 	for _, c := range p.cells {
@@ -137,7 +137,7 @@ func (p *plan) samples(variant, set string) (blas32.General, error) {
 	return blas32.General{}, nil
 }
 
-// squareBox holds the data, or all clouds where there is none.
+// squareBox holds the data, or all clouds if there is no data.
 func squareBox(clouds []blas32.General) figure.Box {
 	if clouds[0].Rows > 0 {
 		clouds = clouds[:1]
@@ -159,8 +159,8 @@ const (
 	PictureDots = 2048
 )
 
-// drawDots is a picture of points, the darker the more of them meet, with those
-// beyond the box in another colour on its edge; none of no points.
+// drawDots is a picture of points: darker where more of them meet. Points beyond the box
+// are on its edge in another colour. Without points there is no picture.
 func drawDots(points blas32.General, box figure.Box) (template.URL, error) {
 	if points.Rows == 0 {
 		return "", nil

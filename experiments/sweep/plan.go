@@ -26,8 +26,8 @@ type plan struct {
 	settings []config.Setting
 }
 
-// plan reads the variables and the configuration of every cell, so that what is
-// wrong with any is said before the first one runs.
+// plan reads the variables and the configuration of every cell, so that any error is
+// reported before the first cell runs.
 func (a Ablation) plan(env config.Environment, args []string, out io.Writer) (*plan, error) {
 	user, known := env.With(), a.Variants
 	preset := cmp.Or(user["CMF_PRESET"], "default")
@@ -71,7 +71,7 @@ func (a Ablation) plan(env config.Environment, args []string, out io.Writer) (*p
 		return nil, err
 	}
 	if first > math.MaxUint64-uint64(a.Seeds) {
-		return nil, fmt.Errorf("CMF_SEED=%d: there are no %d seeds from there; give a smaller number", first, a.Seeds)
+		return nil, fmt.Errorf("CMF_SEED=%d: there are not %d seeds from there on; give a smaller number", first, a.Seeds)
 	}
 	maps.Copy(base, user)
 	return p, p.addCells(base, first)
@@ -90,7 +90,7 @@ func (p *plan) addCells(shared config.Environment, first uint64) error {
 				c := &cell{Variant: v.Name, Set: set, Seed: seed}
 				c.folder = filepath.Join(p.folder, "cells", fileName(v.Name), fileName(set), strconv.FormatUint(seed, 10))
 				if taken[c.folder] {
-					return fmt.Errorf("CMF_VARIANTS, CMF_DATASETS: the variant %q on the set %q is there twice, or as another whose folder has the same name; give each a name of its own", v.Name, set)
+					return fmt.Errorf("CMF_VARIANTS, CMF_DATASETS: the variant %q on the set %q occurs twice, or another variant has the same folder name; give each a different name", v.Name, set)
 				}
 				taken[c.folder] = true
 				own := Settings{"SEED": strconv.FormatUint(seed, 10), "OUT": c.folder}
@@ -99,7 +99,7 @@ func (p *plan) addCells(shared config.Environment, first uint64) error {
 				}
 				for name := range v.Settings {
 					if _, ok := own[name]; ok || name == "RESUME" {
-						return fmt.Errorf("variant %q: CMF_%s is set by the ablation, cell by cell", v.Name, name)
+						return fmt.Errorf("variant %q: the ablation sets CMF_%s for each cell; remove it from the variant", v.Name, name)
 					}
 				}
 				c.variables = own.over(v.Settings.over(shared))
@@ -115,7 +115,7 @@ func (p *plan) addCells(shared config.Environment, first uint64) error {
 	return nil
 }
 
-// columns are the sets, or the experiment's name in place of none.
+// columns are the sets, or the experiment's name if there are none.
 func (p *plan) columns() []string {
 	if len(p.Sets) == 0 {
 		return []string{p.Of.Command()}
@@ -123,7 +123,7 @@ func (p *plan) columns() []string {
 	return p.Sets
 }
 
-// fileName is a name with what might trouble a file system replaced.
+// fileName is a name in which characters that file systems may not accept are replaced.
 func fileName(name string) string {
 	return strings.TrimLeft(strings.Map(func(r rune) rune {
 		if r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_+=.,-", r)) {
@@ -133,7 +133,7 @@ func fileName(name string) string {
 	}, name), ".")
 }
 
-// list are the cells as others see them.
+// list is the exported form of the cells.
 func (p *plan) list() []Cell {
 	cells := make([]Cell, len(p.cells))
 	for i, c := range p.cells {

@@ -15,8 +15,8 @@ import (
 	"cmf/experiments/report"
 )
 
-// write writes what the cells have come to: ablation.csv, ablation.md,
-// report.json and index.html.
+// write writes the results of the cells: ablation.csv, ablation.md, report.json and
+// index.html.
 func (p *plan) write(started time.Time) error {
 	var tables []table
 	for _, h := range p.Metrics {
@@ -38,8 +38,8 @@ func (p *plan) write(started time.Time) error {
 	return nil
 }
 
-// report is the means over seeds: metrics by VARIANT.SET.METRIC, floor and
-// baseline by SET.METRIC, with the standard deviations in NAME.sd.
+// report has the means over seeds: metrics as VARIANT.SET.METRIC, floor and baseline as
+// SET.METRIC, and the standard deviations as NAME.sd.
 func (p *plan) report(started time.Time, tables []table) *report.Report {
 	r := &report.Report{
 		Experiment: p.Name, Started: started, Seconds: time.Since(started).Seconds(), Config: report.ConfigOf(p.settings),
@@ -83,8 +83,8 @@ func (p *plan) report(started time.Time, tables []table) *report.Report {
 	return r
 }
 
-// writeCSV writes a line for each cell with all its numbers, empty where it has
-// none and "NaN" where that is not finite.
+// writeCSV writes a line for each cell with all its numbers: empty if the cell does not
+// have the number, and "NaN" if it is not finite.
 func (p *plan) writeCSV() error {
 	parts := []struct {
 		prefix string
@@ -135,7 +135,7 @@ func (p *plan) writeCSV() error {
 	})
 }
 
-// status is what has become of a cell.
+// status says in a word how a cell stands.
 func (c *cell) status() string {
 	switch {
 	case c.failure != "":
@@ -146,7 +146,7 @@ func (c *cell) status() string {
 	return "finished"
 }
 
-// writeTable writes the table that leads, the best on each set in bold.
+// writeTable writes the first table, with the best entry of each set in bold.
 func (p *plan) writeTable(t table) error {
 	head := append([]string{t.Title()}, p.columns()...)
 	var rows [][]string

@@ -30,7 +30,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// The test binary is the command whose processes cells are.
+// The test binary is the command that the processes of cells run.
 func TestMain(m *testing.M) {
 	if env := config.OS(); env[cellVariable] != "" {
 		os.Exit(runCell(tiny, env, os.Stdin, os.Stderr))
@@ -48,8 +48,7 @@ type tinyConfig struct {
 	Act     string  `default:"measure"`
 }
 
-// tiny measures w2 = CMF_BIAS + .1·CMF_SEED, and 1 more on the set b; or it
-// trains, or fails.
+// tiny measures w2 = CMF_BIAS + .1·CMF_SEED, plus 1 on the set b; or it trains, or fails.
 var tiny = run.Definition[tinyConfig]{
 	Name: "tiny",
 	Presets: map[string]func(*tinyConfig){
@@ -81,8 +80,7 @@ var tiny = run.Definition[tinyConfig]{
 	},
 }
 
-// trainTiny trains for 20 steps, and where it is asked to, waits at the 8th to be
-// interrupted.
+// trainTiny trains for 20 steps. If asked to, it waits at the 8th step to be interrupted.
 func trainTiny(ctx context.Context, r *run.Run, c *tinyConfig, diary io.Writer) error {
 	set, err := data.Toy("moons")
 	if err != nil {
@@ -128,8 +126,7 @@ var tinyAblation = Ablation{
 	Presets:  map[string]func(*Ablation){"quick": func(a *Ablation) { a.Seeds, a.Variants = 1, a.Variants[:1] }},
 }
 
-// runTiny carries an ablation out in a folder and returns its report and the
-// diary of its cells.
+// runTiny runs an ablation in a folder and returns its report and the diary of its cells.
 func runTiny(t *testing.T, ctx context.Context, a Ablation, folder string) (left report.Report, diary []string) {
 	t.Helper()
 	t.Setenv(ablationDiary, filepath.Join(t.TempDir(), "diary"))

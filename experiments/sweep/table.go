@@ -28,8 +28,8 @@ func estimateOf(values []float64) estimate {
 	return estimate{mean, sd, len(values)}
 }
 
-// String writes mean ± sd to two digits of sd, or three of a mean alone; "–" for
-// no number at all.
+// String writes mean ± sd to two digits of sd, or a mean without sd to three digits. It
+// writes "–" if there is no number.
 func (s estimate) String() string {
 	text := ""
 	switch {
@@ -46,27 +46,27 @@ func (s estimate) String() string {
 	return strings.ReplaceAll(text, "-", "−")
 }
 
-// decimals is how many decimals show so many digits of v, at most 6.
+// decimals is how many decimals are needed to show digits digits of v, at most 6.
 func decimals(v float64, digits int) int {
 	if v == 0 {
 		return 0
 	}
-	const slack = 1e-9 // .0999…, a rounded .1, is to have the digits of .1
+	const slack = 1e-9 // .0999…, a rounded .1, must have the digits of .1
 	return min(6, max(0, digits-1-int(math.Floor(math.Log10(math.Abs(v))+slack))))
 }
 
-// table is a metric of every variant on every set, between that of data against
-// data and that of the baseline.
+// table has a metric of every variant on every set, with the floor before them and the
+// baseline after them.
 type table struct {
 	report.Headline
 	Floor, Baseline tableLine
 	Variants        []tableLine
 }
 
-// Title is what the metric is called.
+// Title is the name of the metric.
 func (t table) Title() string { return cmp.Or(t.Label, t.Metric) }
 
-// Aim is which values of the metric are good.
+// Aim says which values of the metric are good.
 func (t table) Aim() string {
 	switch t.Goal {
 	case report.Higher:
@@ -77,22 +77,22 @@ func (t table) Aim() string {
 	return "lower is better"
 }
 
-// line is a row of a table, with an entry for each set.
+// tableLine is a row of a table, with an entry for each set.
 type tableLine struct {
 	Name     string
 	Settings string
 	Entries  []entry
-	Ratio    string // geometric mean over the sets of means over the floor's
+	Ratio    string // geometric mean over the sets of mean/floor
 }
 
-// entry is what the seeds of a variant on a set have come to.
+// entry is the result of the seeds of a variant on a set.
 type entry struct {
 	estimate
 	Best   bool
 	Failed int
 }
 
-// String is the entry as tables show it.
+// String is the text of the entry in a table.
 func (e entry) String() string {
 	switch {
 	case e.Failed > 0 && e.n == 0:
@@ -130,7 +130,7 @@ func (p *plan) tabulate(h report.Headline) table {
 	return t
 }
 
-// entry sums up the seeds of a variant on a set.
+// entry summarises the seeds of a variant on a set.
 func (p *plan) entry(metric, variant, set string) entry {
 	var values []float64
 	failed := 0
@@ -150,8 +150,8 @@ func (p *plan) entry(metric, variant, set string) entry {
 	return entry{estimate: estimateOf(values), Failed: failed}
 }
 
-// reference sums up a number on a set that variants share: its mean over the
-// variants of each seed, over the seeds.
+// reference summarises a number on a set that all variants share. For each seed it takes
+// the mean over the variants; then it takes the estimate over the seeds.
 func (p *plan) reference(metric, set string, of func(*report.Report) report.Numbers) estimate {
 	bySeed := map[uint64][]float64{}
 	for _, c := range p.cells {
@@ -168,7 +168,7 @@ func (p *plan) reference(metric, set string, of func(*report.Report) report.Numb
 	return estimateOf(values)
 }
 
-// markBest marks the best mean on the set k among those of most seeds.
+// markBest marks the best mean on the set k among the variants with the most seeds.
 func (t *table) markBest(k int) {
 	best, most := math.Inf(1), 1
 	for _, l := range t.Variants {
@@ -185,8 +185,8 @@ func (t *table) markBest(k int) {
 	}
 }
 
-// over is the geometric mean over the sets of the line's means over the floor's,
-// or nothing where one of them has none.
+// over is the geometric mean over the sets of the line's means divided by the floor's. It
+// is empty if a mean is missing.
 func (l tableLine) over(floor tableLine) string {
 	var logs []float64
 	for k, e := range l.Entries {
@@ -198,7 +198,7 @@ func (l tableLine) over(floor tableLine) string {
 	return fmt.Sprintf("%.2f", math.Exp(stat.Mean(logs, nil)))
 }
 
-// String writes settings as a command has them, without CMF_.
+// String writes settings as on a command line, without CMF_.
 func (s Settings) String() string {
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(s)) {

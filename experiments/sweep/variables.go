@@ -13,25 +13,25 @@ import (
 	"cmf/experiments/report"
 )
 
-// ablationConfig is what an ablation has variables for besides those of its
-// experiment. The defaults are the ablation's.
+// ablationConfig has the variables of an ablation besides those of its experiment. Their
+// defaults come from the ablation.
 type ablationConfig struct {
-	Variants string `desc:"variants parted by semicolons: names of the table's, or settings of your own such as LOSS=dual+0.1*pairs LR=0.001"`
-	Datasets string `desc:"data sets parted by semicolons"`
+	Variants string `desc:"variants separated by semicolons: names from the table, or your own settings such as LOSS=dual+0.1*pairs LR=0.001"`
+	Datasets string `desc:"data sets separated by semicolons"`
 	Seeds    int    `range:"1..100" desc:"seeds of each variant on each set, counted from CMF_SEED"`
-	Metric   string `desc:"metric of the table that leads"`
-	Parallel int    `range:"0..1024" desc:"cells at once; 0 for as many as the cores hold"`
+	Metric   string `desc:"metric of the first table"`
+	Parallel int    `range:"0..1024" desc:"cells that run at once; 0 for as many as the cores allow"`
 }
 
-// sharedSettings are those of the experiment that all cells have, their defaults
-// with the ablation's base.
+// sharedSettings are the settings of the experiment that all cells share. Their defaults
+// include the ablation's base.
 func (a *Ablation) sharedSettings(args []string, base, user config.Environment) ([]config.Setting, error) {
 	defaults, err := a.Of.Settings(base, args, io.Discard)
 	if err != nil {
 		return nil, fmt.Errorf("the ablation's base: %w", err)
 	}
 	if user["CMF_RESUME"] != "" {
-		return nil, errors.New("CMF_RESUME: an ablation goes on where CMF_OUT names its folder")
+		return nil, errors.New("CMF_RESUME: to go on with an ablation, set CMF_OUT to its folder instead")
 	}
 	env := base.With()
 	maps.Copy(env, user)
@@ -48,8 +48,8 @@ func (a *Ablation) sharedSettings(args []string, base, user config.Environment) 
 	return settings, nil
 }
 
-// readVariables takes the ablation's own variables from the user's, and returns
-// them as settings. The user may name any known variant, beyond the preset's too.
+// readVariables removes the ablation's own variables from the user's and returns them as
+// settings. The user may name any known variant, even one that the preset leaves out.
 func (a *Ablation) readVariables(user config.Environment, known []Variant) (settings []config.Setting, parallel int, err error) {
 	var metrics, variants []string
 	for _, m := range a.Metrics {
@@ -80,7 +80,7 @@ func (a *Ablation) readVariables(user config.Environment, known []Variant) (sett
 	}
 	a.Seeds, a.Sets = c.Seeds, listed(c.Datasets)
 	if _, ok := user[config.Prefix+"_"+a.Over]; ok && len(a.Sets) > 0 {
-		return nil, 0, fmt.Errorf("CMF_%s: an ablation takes data sets from CMF_DATASETS, here %s", a.Over, c.Datasets)
+		return nil, 0, fmt.Errorf("CMF_%s: an ablation takes its data sets from CMF_DATASETS, which is %s; set that instead", a.Over, c.Datasets)
 	}
 	a.Metrics = slices.Concat(a.Metrics[lead:lead+1], a.Metrics[:lead], a.Metrics[lead+1:])
 	if a.Variants, err = chosen(c.Variants, known); err != nil {
@@ -89,7 +89,7 @@ func (a *Ablation) readVariables(user config.Environment, known []Variant) (sett
 	return settings, c.Parallel, nil
 }
 
-// listed are the parts of a list parted by semicolons.
+// listed splits a list at semicolons.
 func listed(list string) (parts []string) {
 	for part := range strings.SplitSeq(list, ";") {
 		if part = strings.TrimSpace(part); part != "" {
@@ -114,7 +114,7 @@ func chosen(list string, known []Variant) (variants []Variant, err error) {
 		for word := range strings.FieldsSeq(part) {
 			name, value, ok := strings.Cut(word, "=")
 			if !ok {
-				return nil, fmt.Errorf("unknown variant %q; give settings such as LOSS=dual LR=0.001, or of the known ones: %s", part, strings.Join(names, "; "))
+				return nil, fmt.Errorf("unknown variant %q; give settings such as LOSS=dual LR=0.001, or names of known variants: %s", part, strings.Join(names, "; "))
 			}
 			v.Settings[strings.TrimPrefix(name, config.Prefix+"_")] = value
 		}
@@ -126,7 +126,7 @@ func chosen(list string, known []Variant) (variants []Variant, err error) {
 	return variants, nil
 }
 
-// over is a copy of variables with the settings in place of their values.
+// over is a copy of variables in which the settings replace or extend the values.
 func (s Settings) over(variables config.Environment) config.Environment {
 	all := variables.With()
 	for name, value := range s {
@@ -145,7 +145,7 @@ func (a *Ablation) usage(args []string, out io.Writer, own []config.Setting, bas
 	for _, name := range slices.Sorted(maps.Keys(base)) {
 		words = append(words, name+"="+report.Quoted(base[name]))
 	}
-	fmt.Fprintf(out, "\nEvery cell is a run of %s with %s\nunless you set these; the settings of its variant come before yours.\n\n", a.Of.Command(), strings.Join(words, " "))
+	fmt.Fprintf(out, "\nEvery cell is a run of %s with %s\nunless you set these. The settings of its variant override yours.\n\n", a.Of.Command(), strings.Join(words, " "))
 	_, err := a.Of.Settings(config.Variables("CMF_PRESET="+base["CMF_PRESET"]), args, out)
 	if err == nil {
 		return flag.ErrHelp

@@ -1,5 +1,6 @@
-// Package batch holds what every package does with batches: an (n, d) batch is a
-// row-major matrix of float32, one point to a row, in gonum's blas32.General.
+// Package batch holds the operations on batches that all packages share. An (n, d)
+// batch is a row-major matrix of float32, one point in each row, in gonum's
+// blas32.General.
 //
 // Unless a function says otherwise, it takes batches that Check accepts, and
 // indices within their shape.
@@ -35,7 +36,7 @@ func Rows(b blas32.General, lo, hi int) blas32.General {
 	return b
 }
 
-// First are the first n rows of b, or all where there are fewer, in the memory of b.
+// First are the first n rows of b, or all if there are fewer, in the memory of b.
 func First(b blas32.General, n int) blas32.General { return Rows(b, 0, min(n, b.Rows)) }
 
 // EveryOther are the rows from, from+2, … of b, in the memory of b.
@@ -52,35 +53,35 @@ func Column(b blas32.General, j int) []float32 {
 	return values
 }
 
-// Copy writes the rows of src into those of dst, as many as both have.
+// Copy writes the rows of src into those of dst, as far as both have rows.
 func Copy(dst, src blas32.General) {
 	for i := range min(dst.Rows, src.Rows) {
 		copy(Row(dst, i), Row(src, i))
 	}
 }
 
-// Gather writes the rows of src that index names into the rows of dst.
+// Gather writes the rows of src listed in index into the rows of dst.
 func Gather(dst, src blas32.General, index []int) {
 	for k, i := range index {
 		copy(Row(dst, k), Row(src, i))
 	}
 }
 
-// Scatter writes the rows of src into the rows of dst that index names.
+// Scatter writes the rows of src into the rows of dst listed in index.
 func Scatter(dst, src blas32.General, index []int) {
 	for k, i := range index {
 		copy(Row(dst, i), Row(src, k))
 	}
 }
 
-// Gathered is a batch of the rows of b that index names.
+// Gathered is a new batch of the rows of b listed in index.
 func Gathered(b blas32.General, index []int) blas32.General {
 	out := New(len(index), b.Cols)
 	Gather(out, b, index)
 	return out
 }
 
-// Stacked is a batch of the rows of x, then those of y.
+// Stacked is a new batch of the rows of x followed by those of y.
 func Stacked(x, y blas32.General) blas32.General {
 	out := New(x.Rows+y.Rows, x.Cols)
 	Copy(Rows(out, 0, x.Rows), x)
@@ -112,14 +113,14 @@ func Transposed(x blas32.General) blas32.General {
 	return t
 }
 
-// Reshaped is an (n, d) batch in the memory of b where that holds it, and in new
-// memory elsewhere. It may hold any values.
+// Reshaped is an (n, d) batch in the memory of b if it fits there, else in new memory.
+// It may hold any values.
 func Reshaped(b blas32.General, n, d int) blas32.General {
 	return blas32.General{Rows: n, Cols: d, Stride: max(1, d), Data: Resized(b.Data, n*d)}
 }
 
-// Resized is a slice of length n in the memory of x where that holds it, and in new
-// memory elsewhere. It may hold any values.
+// Resized is a slice of length n in the memory of x if it fits there, else in new
+// memory. It may hold any values.
 func Resized[T any](x []T, n int) []T {
 	if cap(x) < n {
 		return make([]T, n)
@@ -127,14 +128,13 @@ func Resized[T any](x []T, n int) []T {
 	return x[:n]
 }
 
-// Check says what is wrong with the layout of b, which name stands for in the
-// message.
+// Check says what is wrong with the layout of b; name stands for b in the message.
 func Check(name string, b blas32.General) error {
 	switch {
 	case b.Rows < 0 || b.Cols < 0:
-		return fmt.Errorf("%s: the shape (%d, %d); rows and columns must be 0 or more", name, b.Rows, b.Cols)
+		return fmt.Errorf("%s: the shape is (%d, %d); rows and columns must be 0 or more", name, b.Rows, b.Cols)
 	case b.Stride < max(1, b.Cols) && b.Rows > 0:
-		return fmt.Errorf("%s: the stride %d; it must be at least max(1, columns) = %d", name, b.Stride, max(1, b.Cols))
+		return fmt.Errorf("%s: the stride is %d; it must be at least max(1, columns) = %d", name, b.Stride, max(1, b.Cols))
 	case b.Rows > 0 && b.Cols > 0 && len(b.Data) < (b.Rows-1)*b.Stride+b.Cols:
 		return fmt.Errorf("%s: %d values; the shape (%d, %d) with stride %d needs %d",
 			name, len(b.Data), b.Rows, b.Cols, b.Stride, (b.Rows-1)*b.Stride+b.Cols)
@@ -142,8 +142,8 @@ func Check(name string, b blas32.General) error {
 	return nil
 }
 
-// CheckSameShape says what is wrong where the two batches are not well formed and
-// of one shape.
+// CheckSameShape returns an error unless both batches are well formed and have the same
+// shape.
 func CheckSameShape(nameA string, a blas32.General, nameB string, b blas32.General) error {
 	if err := Check(nameA, a); err != nil {
 		return err

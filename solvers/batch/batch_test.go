@@ -10,7 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// counting is an (n, d) batch of 0, 1, 2, … whose rows lie pad numbers apart.
+// counting is an (n, d) batch of 0, 1, 2, … with pad unused numbers after each row.
 func counting(n, d, pad int) blas32.General {
 	b := blas32.General{Rows: n, Cols: d, Stride: d + pad, Data: make([]float32, n*(d+pad))}
 	for i := range n {
@@ -73,7 +73,7 @@ func TestMemoryIsUsedAnew(t *testing.T) {
 	}
 }
 
-// Short rows and long ones take different ways to the same numbers.
+// Short and long rows take different code paths to the same numbers.
 func TestVectors(t *testing.T) {
 	for _, n := range []int{0, 1, shortRow, shortRow + 1, 40} {
 		a, b := make([]float32, n), make([]float32, n)
@@ -137,9 +137,9 @@ func TestMatrices(t *testing.T) {
 
 func TestCheckNamesWhatIsWrong(t *testing.T) {
 	for want, b := range map[string]blas32.General{
-		"points: the shape (-1, 2)":  {Rows: -1, Cols: 2, Stride: 2},
-		"points: the stride 1":       {Rows: 2, Cols: 2, Stride: 1, Data: make([]float32, 4)},
-		"points: 3 values; the shap": {Rows: 2, Cols: 2, Stride: 2, Data: make([]float32, 3)},
+		"points: the shape is (-1, 2)": {Rows: -1, Cols: 2, Stride: 2},
+		"points: the stride is 1":      {Rows: 2, Cols: 2, Stride: 1, Data: make([]float32, 4)},
+		"points: 3 values; the shap":   {Rows: 2, Cols: 2, Stride: 2, Data: make([]float32, 3)},
 	} {
 		if err := Check("points", b); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)

@@ -6,7 +6,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// FromMatrix is a, rounded to float32.
+// FromMatrix is a as a batch, rounded to float32.
 func FromMatrix(a mat.Matrix) blas32.General {
 	n, d := a.Dims()
 	b := New(n, d)

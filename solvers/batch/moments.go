@@ -22,7 +22,7 @@ func Means(x blas32.General) []float64 {
 	return mean
 }
 
-// Moments are the mean and the covariance, divided by n−1, of the rows of x.
+// Moments are the mean and the covariance of the rows of x, with the divisor n−1.
 func Moments(x blas32.General) ([]float64, *mat.SymDense) {
 	wide := mat.NewDense(x.Rows, x.Cols, nil)
 	for i := range x.Rows {
@@ -33,7 +33,7 @@ func Moments(x blas32.General) ([]float64, *mat.SymDense) {
 	return Means(x), &cov
 }
 
-// MeanVariance is the mean over the columns of x of their variances: tr Cov / d.
+// MeanVariance is the mean of the variances of the columns of x: tr Cov / d.
 func MeanVariance(x blas32.General) float64 {
 	_, cov := Moments(x)
 	return mat.Trace(cov) / float64(x.Cols)
@@ -62,8 +62,7 @@ func Shifted(x blas32.General, shift []float64) blas32.General {
 	return out
 }
 
-// NormaliseRows divides each row by its norm, a zero row by one, and returns the
-// norms.
+// NormaliseRows divides each row by its norm (a zero row by 1) and returns the norms.
 func NormaliseRows(b blas32.General) []float64 {
 	norms := make([]float64, b.Rows)
 	for i := range norms {

@@ -6,7 +6,7 @@ import (
 	"cmf/graph/kernel"
 )
 
-// shortRow is the length up to which a loop in place beats a call.
+// shortRow is the length up to which a plain loop is faster than a call.
 const shortRow = 8
 
 // Inner is aᵀb, summed in float64.
@@ -55,10 +55,10 @@ func SubtractFrom(a, b []float32) {
 	}
 }
 
-// Finite says whether v is neither NaN nor an infinity.
+// Finite says whether v is neither NaN nor infinite.
 func Finite(v float64) bool { return v-v == 0 }
 
-// AllFinite says whether no value is NaN or an infinity.
+// AllFinite says whether no value is NaN or infinite.
 func AllFinite[T float32 | float64](values []T) bool {
 	for _, v := range values {
 		if v-v != 0 {

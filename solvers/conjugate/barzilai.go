@@ -11,24 +11,24 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// BarzilaiBorwein is the conjugate solver x ← x + t·P(y − ∇w(x)), with a step of
-// its own for each row: the short one of Barzilai and Borwein in the preconditioner P,
-// t = sᵀΔg/ΔgᵀPΔg, from the last change s of x and Δg of ∇w(x). A step is refused,
-// and shortened, if ‖y−∇w(x)‖_P is not below its largest value at the last ten
-// points, so that the solve can neither diverge nor be slowed down by insisting on
-// descent. It keeps two vectors to a row. From a warm start it needs 20 to 40 %
-// more evaluations than LBFGS, from a cold one up to twice as many and more.
+// BarzilaiBorwein is the conjugate solver x ← x + t·P(y − ∇w(x)), with a separate step
+// for each row: the short one of Barzilai and Borwein in the preconditioner P,
+// t = sᵀΔg/ΔgᵀPΔg, from the last change s of x and Δg of ∇w(x). A step is refused and
+// shortened if ‖y−∇w(x)‖_P is not below its largest value at the last ten points. So
+// the solve cannot diverge, and need not descend at every step, which would be slow.
+// It keeps two vectors for each row. It needs 20 to 40 % more evaluations than LBFGS
+// from a warm start, and up to twice as many or more from a cold one.
 //
 // Sources: J. Barzilai, J. M. Borwein, "Two-Point Step Size Gradient Methods",
 // IMA Journal of Numerical Analysis 8 (1988), 141–148. L. Grippo, F. Lampariello,
 // S. Lucidi, "A Nonmonotone Line Search Technique for Newton's Method", SIAM
 // Journal on Numerical Analysis 23 (1986), 707–716.
 type BarzilaiBorwein struct {
-	// Tolerance is the relative residual at which a row has converged. Zero
-	// stands for 1e-3.
+	// Tolerance is the relative residual at which a row has converged. 0 means
+	// 1e-3.
 	Tolerance float64
 
-	// MaxIterations is the number of trial points of a row. Zero stands for 300.
+	// MaxIterations is the number of trial points of a row. 0 means 300.
 	MaxIterations int
 
 	ws workspace
@@ -36,7 +36,7 @@ type BarzilaiBorwein struct {
 
 var _ Solver = (*BarzilaiBorwein)(nil)
 
-// Solve implements Conjugate.
+// Solve implements Solver.
 func (b *BarzilaiBorwein) Solve(ctx context.Context, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
 	l := lockstep{
 		tolerance: cmp.Or(b.Tolerance, 1e-3),
@@ -56,7 +56,7 @@ type bbSearch struct {
 }
 
 // decrease is the share of the first-order decrease of ‖r‖²_P that an accepted
-// step must achieve. Without it, steps to and fro across a kink go on for ever.
+// step must achieve. Without it, steps back and forth across a kink never end.
 const decrease = 0.1
 
 func (s *bbSearch) reset() {
@@ -76,12 +76,12 @@ func (s *bbSearch) next(t trial) {
 	batch.AddScaled(t.x, s.t, t.pr)
 }
 
-// advance chooses the next step and accepts the trial point t, or overwrites t.x
-// by one that is closer.
+// advance chooses the next step. It accepts the trial point t, or overwrites t.x
+// by a point that is closer.
 func (s *bbSearch) advance(t trial) bool {
-	// The step s = t·Pr has Δr = −Δg, so no difference of vectors is needed:
-	// fall is sᵀΔg/t, and short the short Barzilai–Borwein step. It is also the
-	// step that leaves the least ‖r‖_P on the line if ∇w is affine there.
+	// The step s = t·Pr has Δr = −Δg, so no difference of vectors is needed: fall is
+	// sᵀΔg/t, and short is the short Barzilai–Borwein step. If ∇w is affine on the
+	// line, it also leaves the least ‖r‖_P.
 	fall := s.norm2 - batch.Inner(t.r, s.pr)
 	short := s.t * fall / (t.norm2 - s.norm2 + 2*fall)
 	if t.norm2 <= slices.Max(s.recent[:])-2*decrease*fall {

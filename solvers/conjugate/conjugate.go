@@ -1,7 +1,7 @@
 // Package conjugate solves for the conjugate map ∇w*(y), the point x at which
-// ∇w(x) = y, for whole batches: by BarzilaiBorwein, LBFGS or NewtonCG. Rows are
-// solved in lockstep and leave the batch as they converge; each has a status of its
-// own. HessianSolver solves ∇²w(x)·u = v.
+// ∇w(x) = y, for whole batches: by BarzilaiBorwein, LBFGS or NewtonCG. Rows are solved
+// in lockstep and leave the batch when they converge; each has its own status.
+// HessianSolver solves ∇²w(x)·u = v.
 package conjugate
 
 import (
@@ -17,16 +17,16 @@ import (
 // Solver finds conjugate maps, ∇w*(y) = argmax_x ⟨x,y⟩ − w(x): the point at
 // which ∇w(x) = y.
 //
-// A Conjugate owns its work buffers, so it is not safe for concurrent use.
+// A Solver owns its work buffers, so it is not safe for concurrent use.
 type Solver interface {
-	// Solve solves ∇w(x_i) = y_i for each row of the (n, d) batch y. The rows of x
-	// hold the starting points and receive the solutions: of all points at which a
-	// row was evaluated, the one of least residual. p preconditions the steps; nil
+	// Solve solves ∇w(x_i) = y_i for each row of the (n, d) batch y. The rows of x hold
+	// the starting points and receive the solutions: of all points at which a row was
+	// evaluated, the one with the smallest residual. p preconditions the steps; a nil p
 	// is the identity. y and x must not overlap.
 	//
-	// Failing to converge is no error: it is the row's Status. An error means an
-	// option or a shape that is not allowed, a failure of w itself, or the end of ctx,
-	// which is noticed before each evaluation of w.
+	// A row that does not converge is not an error: its Status says so. An error means
+	// an option or a shape that is not allowed, a failure of w itself, or the end of
+	// ctx, which is checked before each evaluation of w.
 	Solve(ctx context.Context, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error)
 }
 
@@ -39,13 +39,13 @@ const (
 	ByNewtonCG        Method = "newton"
 )
 
-// Known lists the methods of which New makes solvers.
+// Known lists the methods that New accepts.
 func (Method) Known() []string {
 	return []string{string(ByBarzilaiBorwein), string(ByLBFGS), string(ByNewtonCG)}
 }
 
-// New returns the solver of a method. A tolerance or maxIter of 0 stands for that
-// solver's default.
+// New returns the solver of a method. A tolerance or maxIter of 0 means that solver's
+// default.
 func New(method Method, tolerance float64, maxIter int) (Solver, error) {
 	if err := checkLimits(tolerance, maxIter); err != nil {
 		return nil, err
@@ -61,21 +61,21 @@ func New(method Method, tolerance float64, maxIter int) (Solver, error) {
 	return nil, fmt.Errorf("conjugate: unknown method %q; known are %s", method, strings.Join(method.Known(), ", "))
 }
 
-// Info tells how the solves of a batch of n rows went. The slices, of
-// length n, belong to the Conjugate and hold until its next Solve.
+// Info tells how the solves of a batch of n rows went. Its slices have length n,
+// belong to the Solver, and hold until its next Solve.
 type Info struct {
 	Status []potential.Status
 
 	// Residual is ‖∇w(x)−y‖/Scale at the returned x, +Inf in a row that is not
-	// finite. Scale is max(‖y‖, 0.01·√d): near y = 0, rounding in ∇w would keep
-	// any residual from being small beside ‖y‖.
+	// finite. Scale is max(‖y‖, 0.01·√d), because near y = 0 rounding in ∇w keeps
+	// every residual from being small beside ‖y‖.
 	Residual, Scale []float32
 
 	// Iterations counts the trial points of a row after its starting point.
 	Iterations []int
 
-	// Evaluations and Products count rows: those given to Potential.Eval and
-	// those given to Curved.HessVec.
+	// Evaluations counts the rows given to Potential.Eval, Products those given to
+	// Curved.HessVec.
 	Evaluations, Products int
 }
 
@@ -124,10 +124,10 @@ func (c Info) Bound(m float64) []float64 {
 // checkLimits reports a tolerance or an iteration limit that is not allowed.
 func checkLimits(tolerance float64, maxIter int) error {
 	if !(tolerance >= 0 && tolerance < 1) {
-		return fmt.Errorf("conjugate: conjugate tolerance %g; it must be at least 0 and less than 1", tolerance)
+		return fmt.Errorf("conjugate: the tolerance is %g; it must be at least 0 and less than 1", tolerance)
 	}
 	if maxIter < 0 {
-		return fmt.Errorf("conjugate: conjugate iteration limit %d; it must be at least 0", maxIter)
+		return fmt.Errorf("conjugate: the limit of iterations is %d; it must be at least 0", maxIter)
 	}
 	return nil
 }

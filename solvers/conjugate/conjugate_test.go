@@ -65,8 +65,8 @@ func jacobi(tb testing.TB, w *problem.Hinges) *potential.Preconditioner {
 	return p
 }
 
-// certified reports a row that has not converged, or is further from the truth
-// than its certificate and the rounding of x allow.
+// certified reports a row that has not converged, or whose distance from the truth is
+// more than its certificate and the rounding of x allow.
 func certified(w *problem.Hinges, y, x blas32.General, info Info) error {
 	bound := info.Bound(w.Convex)
 	for i := range y.Rows {
@@ -99,7 +99,7 @@ func TestConjugateOfAQuadratic(t *testing.T) {
 					if err := certified(w, y, x, info); err != nil {
 						t.Error(err)
 					}
-					// In the preconditioner of its own Hessian a quadratic takes one step.
+					// Preconditioned by the inverse of its own Hessian, a quadratic takes one step.
 					if of == "inverse" && info.MeanIterations() != 1 {
 						t.Errorf("%g iterations with P = H⁻¹, want 1", info.MeanIterations())
 					}
@@ -151,7 +151,7 @@ func TestConjugateOfLogSumExp(t *testing.T) {
 	}
 }
 
-// A kink makes Barzilai–Borwein steps go to and fro unless they must descend.
+// At a kink, Barzilai–Borwein steps go back and forth unless they must descend.
 func TestConjugateAcrossAKink(t *testing.T) {
 	for _, name := range conjugates {
 		for seed := range uint64(100) {
@@ -185,7 +185,7 @@ func TestConjugateInAMetricOfTheWrongScale(t *testing.T) {
 	}
 }
 
-// Far out on a softplus there is no curvature at all in float32.
+// Far out, a softplus has no curvature at all in float32.
 func TestConjugateWithoutCurvature(t *testing.T) {
 	w := &problem.Hinges{H: batch.New(8, 8), C: make([]float32, 8), A: batch.New(1, 8), B: []float32{0}, S: []float32{1}}
 	w.A.Data[0] = 1
@@ -240,7 +240,7 @@ func TestConjugateProperties(t *testing.T) {
 	})
 }
 
-// The limits are a tenth above what each solver takes today.
+// The limits are a tenth above the effort measured for each solver.
 func TestConjugateEffort(t *testing.T) {
 	for name, limit := range map[Method]struct{ evaluations, products float64 }{
 		"bb": {71, 0}, "lbfgs": {46, 0}, "newton": {5.5, 64},
@@ -256,9 +256,9 @@ func TestConjugateEffort(t *testing.T) {
 	}
 }
 
-// BenchmarkConjugate counts evaluations and products per row, cold, to 1e-3, on
-// hinges as sharp as those of image potentials in the preconditioner of ∇²w at one point;
-// and times the solver's own work at the size of 28×28 images.
+// BenchmarkConjugate counts evaluations and products per row, from a cold start, to
+// 1e-3. The hinges are as sharp as those of image potentials preconditioned by ∇²w at
+// one point. It also times the solver's own work at the size of 28×28 images.
 func BenchmarkConjugate(b *testing.B) {
 	for _, name := range conjugates {
 		b.Run(string(name)+"/hinges", func(b *testing.B) {

@@ -24,7 +24,7 @@ type HessianSolver struct {
 	MaxIterations int
 
 	r, pr, q, hq blas32.General // residuals, P·r, directions, H·q
-	norm2, first []float64      // ‖r‖²_P, now and at first; norm2 is 0 in a row that is done
+	norm2, first []float64      // ‖r‖²_P, now and at the start; norm2 is 0 in a row that is done
 }
 
 // HessianInfo tells how the solves of a batch of n rows went.
@@ -37,10 +37,10 @@ type HessianInfo struct {
 // Unsolved counts the rows above the tolerance.
 func (h HessianInfo) Unsolved() int { return potential.Failed(h.Status) }
 
-// Solve writes u_i, of least energy ½⟨u,Hu⟩ − ⟨v,u⟩ among what was reached, into
-// the rows of u; all shapes are (n, d). A row in which v, or a product, is not
-// finite ends there, and one along whose direction w has no curvature too. p nil
-// is the identity. Running out of iterations is no error.
+// Solve writes into the rows of u, for each row, the u_i of least energy ½⟨u,Hu⟩ − ⟨v,u⟩
+// that it reached; all shapes are (n, d). A row ends where v or a product is not finite,
+// and where w has no curvature along the direction. A nil p is the identity. Running
+// out of iterations is not an error.
 func (c *HessianSolver) Solve(w potential.Curved, x, v, u blas32.General, p *potential.Preconditioner) (HessianInfo, error) {
 	if err := errors.Join(checkLimits(c.Tolerance, c.MaxIterations), checkSystem(w, v, x, p), checkSystem(w, v, u, p)); err != nil {
 		return HessianInfo{}, err
@@ -120,7 +120,7 @@ func (c *HessianSolver) start(v, u blas32.General, p *potential.Preconditioner, 
 	return unsolved
 }
 
-// end takes row i out: a direction of 0 costs nothing and changes nothing.
+// end takes row i out: a zero direction costs nothing and changes nothing.
 func (c *HessianSolver) end(i int) {
 	c.norm2[i] = 0
 	clear(batch.Row(c.q, i))

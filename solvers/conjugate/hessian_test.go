@@ -15,8 +15,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// The solves are those of a Cholesky factorisation of each row's own Hessian,
-// with a preconditioner in fewer products.
+// The solutions are those of a Cholesky factorisation of each row's own Hessian. A
+// preconditioner needs fewer products.
 func TestHessianSolver(t *testing.T) {
 	const n, d = 40, 12
 	rng := random.Seeded(3, 1)
@@ -72,7 +72,7 @@ func TestHessianSolver(t *testing.T) {
 	t.Logf("%d products without a preconditioner, %d with", products[0], products[1])
 }
 
-// Rows that cannot be solved are told and do no harm to the others.
+// Rows that cannot be solved are reported and do not affect the others.
 func TestHessianSolverFailures(t *testing.T) {
 	const n, d = 4, 3
 	rng := random.Seeded(3, 2)
@@ -112,7 +112,7 @@ func TestHessianSolverFailures(t *testing.T) {
 	}
 	for want, solve := range map[string]func() error{
 		"x has shape (4, 3), y (2, 3)": func() error { _, err := new(HessianSolver).Solve(w, x, batch.Rows(v, 0, 2), u, nil); return err },
-		"tolerance 2":                  func() error { _, err := (&HessianSolver{Tolerance: 2}).Solve(w, x, v, u, nil); return err },
+		"tolerance is 2":               func() error { _, err := (&HessianSolver{Tolerance: 2}).Solve(w, x, v, u, nil); return err },
 	} {
 		if err := solve(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v; want one that says %q", err, want)

@@ -11,23 +11,23 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// lbfgsMemory is how many steps the inverse Hessian is built from. A dozen save up
-// to 5 % of the evaluations that seven need, three cost up to 12 % more.
+// lbfgsMemory is how many steps the inverse Hessian is built from. Twelve need up to 5 %
+// fewer evaluations than seven; three need up to 12 % more.
 const lbfgsMemory = 7
 
 // LBFGS is the conjugate solver x ← x + t·B(y − ∇w(x)), where B ≈ ∇²w(x)⁻¹ is the
-// limited-memory BFGS matrix of the row's last seven steps over a multiple of P,
-// and t comes from a line search that starts at 1. It is the solver that needs the
-// fewest evaluations to moderate precision, for 25 vectors of memory to a row.
+// limited-memory BFGS matrix that starts from a multiple of P and uses the row's last
+// seven steps; t comes from a line search that starts at 1. To moderate precision it
+// needs the fewest evaluations of the solvers, and 25 vectors of memory for each row.
 //
 // Source: D. C. Liu, J. Nocedal, "On the Limited Memory BFGS Method for Large Scale
 // Optimization", Mathematical Programming 45 (1989), 503–528.
 type LBFGS struct {
-	// Tolerance is the relative residual at which a row has converged. Zero
-	// stands for 1e-3.
+	// Tolerance is the relative residual at which a row has converged. 0 means
+	// 1e-3.
 	Tolerance float64
 
-	// MaxIterations is the number of trial points of a row. Zero stands for 200.
+	// MaxIterations is the number of trial points of a row. 0 means 200.
 	MaxIterations int
 
 	ws workspace
@@ -35,7 +35,7 @@ type LBFGS struct {
 
 var _ Solver = (*LBFGS)(nil)
 
-// Solve implements Conjugate.
+// Solve implements Solver.
 func (b *LBFGS) Solve(ctx context.Context, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
 	l := lockstep{
 		tolerance: cmp.Or(b.Tolerance, 1e-3),
@@ -45,8 +45,8 @@ func (b *LBFGS) Solve(ctx context.Context, w potential.Potential, y, x blas32.Ge
 	return l.solve(ctx, &b.ws, w, y, x, p)
 }
 
-// lbfgsSearch is a row's line search from its last accepted point, the residual
-// there, and the steps taken before.
+// lbfgsSearch is a row's line search from its last accepted point, with the residual
+// there and the steps before it.
 type lbfgsSearch struct {
 	line    lineSearch
 	r, pr   []float32
@@ -54,7 +54,7 @@ type lbfgsSearch struct {
 
 	pairs [lbfgsMemory]lbfgsPair // a ring: pair k is at k modulo its length
 	count int                    // pairs ever stored
-	scale float64                // of P, sᵀΔg/ΔgᵀPΔg of the newest pair
+	scale float64                // factor on P: sᵀΔg/ΔgᵀPΔg of the newest pair
 }
 
 // lbfgsPair is a step s and the change Δg of ∇w along it. Keeping PΔg as well lets
@@ -94,8 +94,8 @@ func (s *lbfgsSearch) next(t trial) {
 	s.line.begin(t.x, s.r, s.pr)
 }
 
-// remember stores the step from the last accepted point to t. Should rounding
-// have hidden its curvature, all steps are forgotten.
+// remember stores the step from the last accepted point to t. If rounding has hidden
+// its curvature, all steps are forgotten.
 func (s *lbfgsSearch) remember(t trial) {
 	p := s.pair(s.count)
 	kernel.Sub(p.s, t.x, s.line.x)
@@ -110,7 +110,7 @@ func (s *lbfgsSearch) remember(t trial) {
 	s.count++
 }
 
-// direction writes B·r into d by the two-loop recursion; q holds r and is used up.
+// direction writes B·r into d by the two-loop recursion; q holds r and is overwritten.
 // The first loop runs on r and P·r side by side: P·(r − Σ αΔg) = P·r − Σ α·PΔg.
 func (s *lbfgsSearch) direction(d, q []float32) {
 	oldest := max(0, s.count-lbfgsMemory)

@@ -10,7 +10,7 @@ import (
 )
 
 // The BFGS matrix satisfies the secant equation B·Δg = s for the newest pair, and
-// is P where there is none.
+// is P if there are no pairs.
 func TestLBFGSSecantEquation(t *testing.T) {
 	rng := fixedRand()
 	w := problem.NewQuadratic(6, 10, rng)

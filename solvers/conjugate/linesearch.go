@@ -6,15 +6,15 @@ import (
 	"cmf/solvers/batch"
 )
 
-// lineSearch looks for a step t > 0 along d from x, for one row, at which
-// φ(x) = w(x) − ⟨x,y⟩ is near its minimum on the line. It goes by the slope
-// φ′(t) = −r(t)ᵀd alone: as φ is convex the slope rises with t, and unlike a
-// difference of values of φ it keeps its digits in float32 close to the solution.
+// lineSearch looks, for one row, for a step t > 0 along d from x at which
+// φ(x) = w(x) − ⟨x,y⟩ is near its minimum on the line. It uses only the slope
+// φ′(t) = −r(t)ᵀd: since φ is convex the slope rises with t, and near the solution it
+// keeps its digits in float32, which a difference of values of φ does not.
 //
 // A step is accepted if |φ′(t)| ≤ 0.9·|φ′(0)|, the approximate Wolfe conditions
 // with δ = 0.05 and σ = 0.9: W. W. Hager, H. Zhang, "A New Conjugate Gradient
 // Method with Guaranteed Descent and an Efficient Line Search", SIAM Journal on
-// Optimization 16 (2005), 170–192. Stricter ones cost more evaluations than they
+// Optimization 16 (2005), 170–192. Stricter conditions cost more evaluations than they
 // save.
 type lineSearch struct {
 	x, d  []float32
@@ -31,9 +31,9 @@ const (
 	edgeOfRange = 0.01 // share of the bracket that a trial keeps from either end
 )
 
-// begin starts a search along l.d from x, where the residual is r, and overwrites
-// x by the first trial point, that of step 1. Where φ does not fall along l.d, as
-// can be when rounding has spoilt it, the search is along fallback instead.
+// begin starts a search along l.d from x, where the residual is r, and overwrites x by
+// the first trial point, with step 1. If φ does not fall along l.d, which can happen
+// when rounding has spoilt it, the search is along fallback instead.
 func (l *lineSearch) begin(x, r, fallback []float32) {
 	l.slope = batch.Inner(r, l.d)
 	if !(l.slope > 0 && batch.Finite(l.slope)) {
@@ -45,9 +45,9 @@ func (l *lineSearch) begin(x, r, fallback []float32) {
 	batch.AddScaled(x, 1, l.d)
 }
 
-// advance accepts the trial point t or overwrites t.x by the next.
+// advance accepts the trial point t or overwrites t.x by the next one.
 func (l *lineSearch) advance(t trial) bool {
-	left := math.Inf(-1) // a point that is not finite is too far
+	left := math.Inf(-1) // for a point that is not finite: it is too far
 	if !math.IsInf(t.norm2, 1) {
 		left = batch.Inner(t.r, l.d) / l.slope
 	}
@@ -65,8 +65,8 @@ func (l *lineSearch) advance(t trial) bool {
 	return false
 }
 
-// secant is the zero of the slope's chord over the bracket, or beyond lo while
-// there is no hi, kept within sensible reach.
+// secant is the zero of the chord of the slope: over the bracket, or extrapolated beyond lo
+// while there is no hi. It is kept within sensible reach.
 func (l *lineSearch) secant() float64 {
 	if math.IsInf(l.hi, 1) {
 		grown := l.lo / (1 - l.atLo)

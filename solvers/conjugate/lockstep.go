@@ -12,15 +12,15 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// patience ends the search of a row of which so many trial points in a row were no
-// better than the best: it is at the floor that rounding sets. Rows that went on to
-// converge have been seen to wait for up to 28.
+// patience is the number of trial points in a row, none better than the best, after
+// which the search of a row ends: it has reached the limit that rounding sets. Rows
+// that converged in the end have needed up to 28.
 const patience = 50
 
 // rowSearch is what a conjugate solver does with one row: it turns an evaluated
 // trial point into the next one.
 type rowSearch interface {
-	// reset forgets the row searched before.
+	// reset forgets the previous row.
 	reset()
 
 	// next accepts or refuses the trial point t and overwrites t.x by the next one.
@@ -29,10 +29,10 @@ type rowSearch interface {
 }
 
 // trial is a point x of one row with its residual r = y − ∇w(x), which is the
-// ascent direction of ⟨x,y⟩ − w(x). All three slices are the search's to overwrite.
+// ascent direction of ⟨x,y⟩ − w(x). The search may overwrite all three slices.
 type trial struct {
 	x, r, pr []float32 // pr = P·r
-	norm2    float64   // ‖r‖²_P = rᵀPr, +Inf where the evaluation was not finite
+	norm2    float64   // ‖r‖²_P = rᵀPr, +Inf if the evaluation was not finite
 }
 
 // lockstep runs one rowSearch for each row of a batch. All rows that are still
@@ -42,7 +42,7 @@ type lockstep struct {
 	maxIter   int
 	newSearch func(d int) rowSearch
 
-	// refine, where set, sees each batch of searches before it is evaluated, and
+	// refine, if set, is given each batch of searches before it is evaluated, and
 	// may change the trial points.
 	refine func(active []activeRow, x blas32.General, info *Info) error
 }
@@ -102,7 +102,7 @@ func (l lockstep) solve(ctx context.Context, ws *workspace, w potential.Potentia
 	return *info, nil
 }
 
-// start gathers the rows that can be solved and allots a search to each.
+// start gathers the rows that can be solved and gives each of them a search.
 func (l lockstep) start(ws *workspace, y, x blas32.General) {
 	n, d := y.Rows, y.Cols
 	if d != ws.x.Cols {

@@ -13,26 +13,25 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// NewtonCG is the conjugate solver x ← x + t·s with ∇²w(x)·s ≈ y − ∇w(x), solved for
-// each row by conjugate gradients preconditioned by P, and t from a line search
-// that starts at 1. The linear solves are inexact: they end at
-// ‖r−Hs‖_P ≤ η‖r‖_P, with the forcing η = min(½, 0.9·‖r‖²_P/‖r_last‖²_P), so that few
-// products are spent far from the solution. Potentials that are not Curved are an
-// error.
+// NewtonCG is the conjugate solver x ← x + t·s. The direction solves ∇²w(x)·s ≈ y − ∇w(x)
+// for each row, by conjugate gradients preconditioned by P; t comes from a line search
+// that starts at 1. The linear solves are inexact: they end at ‖r−Hs‖_P ≤ η‖r‖_P with
+// the forcing η = min(½, 0.9·‖r‖²_P/‖r_last‖²_P), so that few products are spent far
+// from the solution. A potential that is not Curved is an error.
 //
-// It is for high precision on smooth or ill-conditioned potentials; where ∇²w
-// changes much along a step, LBFGS is cheaper even then. Rounding in float32 sets a
-// floor under the relative residual, measured as 1e-8·κ for a condition number κ of
-// ∇²w from 100 to 1000, and higher where ‖y‖ is small beside the terms of ∇w.
+// Use it for high precision on smooth or ill-conditioned potentials; where ∇²w changes
+// much along a step, LBFGS is cheaper even then. Rounding in float32 limits the
+// relative residual to 1e-8·κ, as measured for condition numbers κ of ∇²w from 100 to
+// 1000; the limit is higher where ‖y‖ is small beside the terms of ∇w.
 //
 // Source: S. C. Eisenstat, H. F. Walker, "Choosing the Forcing Terms in an Inexact
 // Newton Method", SIAM Journal on Scientific Computing 17 (1996), 16–32, choice 2.
 type NewtonCG struct {
-	// Tolerance is the relative residual at which a row has converged. Zero
-	// stands for 1e-5.
+	// Tolerance is the relative residual at which a row has converged. 0 means
+	// 1e-5.
 	Tolerance float64
 
-	// MaxIterations is the number of trial points of a row. Zero stands for 100.
+	// MaxIterations is the number of trial points of a row. 0 means 100.
 	MaxIterations int
 
 	ws workspace
@@ -41,11 +40,11 @@ type NewtonCG struct {
 
 var _ Solver = (*NewtonCG)(nil)
 
-// Solve implements Conjugate.
+// Solve implements Solver.
 func (b *NewtonCG) Solve(ctx context.Context, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
 	curved, ok := w.(potential.Curved)
 	if !ok {
-		return Info{}, errors.New("conjugate: the conjugate solver newton needs Hessian–vector products, and the potential is not Curved; use lbfgs or bb")
+		return Info{}, errors.New("conjugate: the conjugate solver newton needs Hessian–vector products, but the potential is not Curved; use lbfgs or bb")
 	}
 	l := lockstep{
 		tolerance: cmp.Or(b.Tolerance, 1e-5),
@@ -66,7 +65,7 @@ type newtonSearch struct {
 	norm2   float64 // ‖r‖²_P
 	forcing float64
 	started bool
-	aimless bool // at an accepted point, before its direction is found
+	aimless bool // at an accepted point, and its direction is not found yet
 }
 
 func newNewtonSearch(d int) rowSearch {
@@ -80,7 +79,7 @@ func newNewtonSearch(d int) rowSearch {
 
 func (s *newtonSearch) reset() { s.started, s.aimless = false, false }
 
-// next leaves an accepted point in t.x: cgWorkspace.solve moves on from there.
+// next leaves an accepted point in t.x: cgWorkspace.solve goes on from there.
 func (s *newtonSearch) next(t trial) {
 	s.forcing = 0.5
 	if s.started {
@@ -98,7 +97,7 @@ func (s *newtonSearch) next(t trial) {
 // cgWorkspace solves H_i s_i = r_i for many rows at once. Rows that are done leave
 // the batch.
 type cgWorkspace struct {
-	x, v, hv, r, pr blas32.General // points, directions, H·v, what is left of r, P·r
+	x, v, hv, r, pr blas32.General // points, directions, H·v, the rest of r, P·r
 	rows            []cgRow
 }
 
@@ -120,7 +119,7 @@ func (c *cgWorkspace) solve(w potential.Curved, p *potential.Preconditioner, act
 		info.Products += n
 		for i, a := range c.rows {
 			step := a.norm2 / batch.Inner(batch.Row(v, i), batch.Row(hv, i))
-			if !(step > 0 && batch.Finite(step)) { // no curvature: make do with s so far
+			if !(step > 0 && batch.Finite(step)) { // no curvature: keep the s found so far
 				a.search.forcing = math.Inf(1)
 				continue
 			}
@@ -163,7 +162,7 @@ func (c *cgWorkspace) gather(active []activeRow, x blas32.General) {
 	}
 }
 
-// turn moves row i to its next conjugate direction; false means that it is done.
+// turn moves row i to its next conjugate direction. It returns false if the row is done.
 func (c *cgWorkspace) turn(i int) bool {
 	a := &c.rows[i]
 	s := a.search

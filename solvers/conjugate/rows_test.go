@@ -39,7 +39,7 @@ func near(tolerance float64) cmp.Option {
 	return cmp.Comparer(func(a, b float32) bool { return math.Abs(float64(a)-float64(b)) <= tolerance })
 }
 
-// fenced makes ∇w NaN where the first coordinate exceeds at.
+// fenced makes ∇w NaN where the first coordinate is greater than at.
 type fenced struct {
 	*problem.Hinges
 	at float32
@@ -216,7 +216,7 @@ func TestConjugateOfStridedAndEmptyBatches(t *testing.T) {
 	}
 }
 
-// broken fails.
+// broken is a potential that always fails.
 type broken struct{ *problem.Hinges }
 
 var errBroken = errors.New("broken")

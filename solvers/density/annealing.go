@@ -19,42 +19,42 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// Annealing estimates log Z_w = log ∫e^{−w} by annealed importance sampling from
-// a Gaussian r of known normaliser, along the geometric bridges
+// Annealing estimates log Z_w = log ∫e^{−w} by annealed importance sampling. It starts
+// from a Gaussian r with a known normaliser and follows the geometric bridges
 //
 //	p_β ∝ r^{1−β}·e^{−βw},  0 = β_0 < β_1 < … < β_K = 1.
 //
-// n particles drawn from r are moved by MALA at every bridge and gather the
-// weights ω = Π_k (p̃_{β_k+1}/p̃_{β_k})(y_k), whose mean is Z_w/Z_r whether or not
-// the moves mix. Particles do not interact, so that the spread of their weights
-// gives the standard error. Where w is log-concave, all bridges are.
+// n particles drawn from r are moved by MALA at every bridge and accumulate the weights
+// ω = Π_k (p̃_{β_k+1}/p̃_{β_k})(y_k). The mean of ω is Z_w/Z_r whether or not the moves
+// mix. Particles do not interact, so the spread of their weights gives the standard
+// error. If w is convex, all bridges are log-concave.
 //
-// A first pass with fewer particles lays the bridges, equally far apart in the
-// standard deviation of log ω, and tunes the steps; the second uses them as they
-// are. R. M. Neal, "Annealed importance sampling", Statistics and Computing 11
+// A first pass with fewer particles places the bridges, at equal distances in the
+// standard deviation of log ω, and tunes the steps; the second pass uses them
+// unchanged. R. M. Neal, "Annealed importance sampling", Statistics and Computing 11
 // (2001), 125–139.
 type Annealing struct {
 	// Particles is n, at least 2. 0 means 512.
 	Particles int
 
-	// Moves is the number of steps of MALA at a bridge. 0 means 2.
+	// Moves is the number of MALA steps at each bridge. 0 means 2.
 	Moves int
 
-	// Variance of log ω to aim at by the number of bridges. 0 means .25.
+	// Variance of log ω at which the number of bridges aims. 0 means .25.
 	Variance float64
 
-	// MaxBridges is a limit on K that comes before Variance. 0 means 2000.
+	// MaxBridges is a limit on K, which has priority over Variance. 0 means 2000.
 	MaxBridges int
 }
 
-// AnnealingInfo is what Annealing found.
+// AnnealingInfo is the result of Annealing.
 type AnnealingInfo struct {
 	LogZ  float64 // estimate of log ∫e^{−w}, in nats
-	Error float64 // its standard error, with the rounding of w to float32
+	Error float64 // its standard error, which includes the rounding of w to float32
 
-	// Size is the effective sample size of the weights as a share of n, about
-	// e^{−Variance} as intended. Much below .3, MaxBridges was too few and the
-	// standard error is too small.
+	// Size is the effective sample size of the weights as a share of n; about
+	// e^{−Variance} is intended. If it is much below .3, MaxBridges was too small, and
+	// the standard error is too small as well.
 	Size float64
 
 	Bridges    int     // K
@@ -62,18 +62,18 @@ type AnnealingInfo struct {
 	Acceptance float64 // mean acceptance of MALA
 }
 
-// LogZ estimates log Z_w from the reference, which should be near the Gibbs
-// factor, such as N(c, Σ^{1/3}) or the Gaussian of a sample's mean and covariance:
-// the less they differ the fewer bridges there are. Where the particles of the
-// first pass show it to be too narrow it is widened, for from there the weights
-// would have a long tail that few particles show. The end of ctx, noticed before each
-// step of the particles, is an error.
+// LogZ estimates log Z_w from the reference. This should be near the Gibbs factor, such
+// as N(c, Σ^{1/3}) or the Gaussian with a sample's mean and covariance: the less they
+// differ, the fewer bridges are needed. If the particles of the first pass show that
+// the reference is too narrow it is widened, because otherwise the weights would have a
+// long tail that few particles show. The end of ctx, checked before each step of the
+// particles, is an error.
 func (a Annealing) LogZ(ctx context.Context, w potential.Potential, reference *exact.Gaussian, rng *random.Stream) (AnnealingInfo, error) {
 	n, moves := int(cmp.Or(float64(a.Particles), 512)), int(cmp.Or(float64(a.Moves), 2))
 	variance, limit := cmp.Or(a.Variance, .25), int(cmp.Or(float64(a.MaxBridges), 2000))
 	switch {
 	case n < 2 || moves < 1 || limit < 1 || !(variance > 0):
-		return AnnealingInfo{}, fmt.Errorf("density: annealing of %d particles by %d moves at up to %d bridges to a variance of %g; allowed are 2, 1, 1 or more and a positive number",
+		return AnnealingInfo{}, fmt.Errorf("density: annealing with %d particles, %d moves, at most %d bridges and a variance of %g; allowed are 2 or more, 1 or more, 1 or more and a positive number",
 			n, moves, limit, variance)
 	case reference.Dim() != w.Dim():
 		return AnnealingInfo{}, fmt.Errorf("density: annealing from a Gaussian of dimension %d to a potential of dimension %d; they must agree", reference.Dim(), w.Dim())
@@ -125,13 +125,13 @@ func (a Annealing) LogZ(ctx context.Context, w potential.Potential, reference *e
 // station is a point of the path from r to 𝔓_w.
 type station struct {
 	beta   float64
-	step   float64 // γ of MALA there
-	length float64 // Σ sd(log ω) up to there
+	step   float64 // γ of MALA at this point
+	length float64 // Σ sd(log ω) up to this point
 }
 
-// layPath walks n particles from r to 𝔓_w, resampled at every bridge so that they
-// follow it, in steps of which each keeps the standard deviation of log ω at ½. It
-// returns the path, and where they arrive, in the coordinates of r.
+// layPath walks n particles from r to 𝔓_w. They are resampled at every bridge so that
+// they follow it; each step keeps the standard deviation of log ω at ½. It returns the
+// path and the final particles in the coordinates of r.
 func layPath(ctx context.Context, w potential.Potential, reference *exact.Gaussian, n, moves int, rng *random.Stream) ([]station, blas32.General, error) {
 	fail := func(err error) ([]station, blas32.General, error) { return nil, blas32.General{}, err }
 	const spread, longest = .5, 10_000
@@ -176,11 +176,11 @@ func layPath(ctx context.Context, w potential.Potential, reference *exact.Gaussi
 			return path, c.Y, nil
 		}
 	}
-	return fail(errors.New("density: annealing does not arrive: the reference is too far from the Gibbs factor; take the Gaussian of a sample of it"))
+	return fail(errors.New("density: annealing does not reach the Gibbs factor, because the reference is too far from it; fit the reference to a sample of the Gibbs factor"))
 }
 
-// widened is g, or, where particles z in its coordinates have more than its
-// variance along an axis by five standard errors, a Gaussian that has theirs.
+// widened is g, unless particles z, in its coordinates, have a variance along an axis
+// that is larger by five standard errors; then it is a Gaussian with their variances.
 func widened(g *exact.Gaussian, z blas32.General) *exact.Gaussian {
 	wider := &exact.Gaussian{Mean: g.Mean, Values: slices.Clone(g.Values), Vectors: g.Vectors}
 	changed := false
@@ -200,10 +200,9 @@ func widened(g *exact.Gaussian, z blas32.General) *exact.Gaussian {
 	return wider
 }
 
-// bridges is the number that brings the variance of log ω to v. K bridges of
-// independent particles would have Λ²/K over the length Λ; those of particles
-// whose moves of step γ leave a correlation ρ = e^{−γ·moves} have (1+ρ)/(1−ρ)
-// times as much.
+// bridges is the number of bridges that brings the variance of log ω to v. K bridges of
+// independent particles would have variance Λ²/K over the length Λ. If moves of step γ
+// leave the particles a correlation ρ = e^{−γ·moves}, it is (1+ρ)/(1−ρ) times as much.
 func bridges(path []station, moves int, v float64, limit int) int {
 	var gamma float64
 	for _, s := range path[1:] {
@@ -214,8 +213,8 @@ func bridges(path []station, moves int, v float64, limit int) int {
 	return int(min(max(2, k), float64(limit)))
 }
 
-// respace lays k bridges along the path, equally far apart in length (in β,
-// where the path has none).
+// respace places k bridges along the path, at equal distances in length (or in β where
+// the path has no length).
 func respace(path []station, k int) []station {
 	total := path[len(path)-1].length
 	share := func(s station) float64 {

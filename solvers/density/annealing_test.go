@@ -81,7 +81,7 @@ func (w quartics) Eval(x blas32.General, value []float32, grad blas32.General) e
 	return nil
 }
 
-// From the Gibbs factor itself there is nothing to estimate.
+// If the reference is the Gibbs factor itself, there is nothing to estimate.
 func TestAnnealingFromTheGibbsFactor(t *testing.T) {
 	for _, d := range []int{1, 8, 64} {
 		w := randomLaw(t, d).ConjugateMoment()
@@ -96,9 +96,9 @@ func TestAnnealingFromTheGibbsFactor(t *testing.T) {
 	}
 }
 
-// Over seeds, the errors in units of the standard error have deviation 1 and
-// mean 0 about the truth: by quadrature, by the fixed point on a line, by closed
-// form; from references that fit, that are too narrow, too wide, or aside.
+// Over seeds, the errors in units of the standard error have mean 0 and deviation 1. The
+// truth is from quadrature, from the fixed point on a line, or in closed form; the
+// references fit, or are too narrow, too wide or off centre.
 func TestAnnealingIsHonest(t *testing.T) {
 	line := solved(t, mustMixture(t, line.Component{Weight: .5, Mean: -2, SD: .5}, line.Component{Weight: .5, Mean: 2, SD: .5}))
 	plane := problem.NewHinges(2, 12, 4, 3, random.Seeded(3, 4))

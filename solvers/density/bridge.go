@@ -14,9 +14,9 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// bridge is the potential U_β(z) = (1−β)·½|z|² + β·w(m + Rz) in the coordinates
-// in which the reference N(m, RRᵀ) is N(0, I). There, steps in the identity
-// preconditioner are those of the preconditioner RRᵀ.
+// bridge is the potential U_β(z) = (1−β)·½|z|² + β·w(m + Rz), in the coordinates in
+// which the reference N(m, RRᵀ) is N(0, I). There, steps with the identity as
+// preconditioner are steps with the preconditioner RRᵀ.
 type bridge struct {
 	w    potential.Potential
 	mean []float32
@@ -24,7 +24,7 @@ type bridge struct {
 	logZ float64        // ½ log det(2πRRᵀ)
 	beta float64
 
-	// Of the last evaluation: m + Rz, ∇w and w there, and ½|z|².
+	// From the last evaluation: m + Rz, ∇w and w there, and ½|z|².
 	y, pull blas32.General
 	value   []float32
 	half    []float64
@@ -43,15 +43,15 @@ func newBridge(w potential.Potential, reference *exact.Gaussian) *bridge {
 	return b
 }
 
-// start draws n particles of the reference.
+// start draws n particles from the reference.
 func (b *bridge) start(n int, rng *random.Stream) (*sampling.Chains, error) {
 	z := batch.New(n, b.Dim())
 	rng.Normals(z.Data)
 	return sampling.NewChains(z)
 }
 
-// raise sets β and returns ½|z|² − w for each particle of c, whose product with a
-// rise of β is the rise of log ω.
+// raise sets β and returns ½|z|² − w for each particle of c. This times a rise of β is
+// the rise of log ω.
 func (b *bridge) raise(c *sampling.Chains, beta float64) ([]float64, error) {
 	b.beta = beta
 	if err := c.Refresh(b); err != nil {

@@ -13,8 +13,8 @@ import (
 	"gonum.org/v1/gonum/floats"
 )
 
-// Importance is a weighted sample: points x_i ~ q that stand for p ∝ e^{−E} by
-// weights ω_i ∝ e^{−E(x_i)}/q(x_i).
+// Importance is a weighted sample: points x_i ~ q represent p ∝ e^{−E} with weights
+// ω_i ∝ e^{−E(x_i)}/q(x_i).
 type Importance struct {
 	Weights []float64          // ω_i, of sum 1
 	Status  []potential.Status // NotFinite rows have weight 0, because E or log q is not finite there
@@ -22,21 +22,20 @@ type Importance struct {
 	// Size is the effective sample size as a share of n, (Σω)²/(nΣω²) in (0, 1].
 	Size float64
 
-	// LogZ estimates log ∫e^{−E} by log (1/n)Σ e^{−E(x_i)}/q(x_i), and Error is its
-	// standard error, √((1/Size − 1)/n). If log q rests on an estimate of its own
-	// log Z, that one's variance comes on top.
+	// LogZ estimates log ∫e^{−E} by log (1/n)Σ e^{−E(x_i)}/q(x_i). Error is its standard
+	// error, √((1/Size − 1)/n). If log q contains an estimated log Z, the variance of
+	// that estimate must be added.
 	LogZ, Error float64
 
-	// Tail is the Pareto shape k̂ of the largest weights: the estimates are
-	// reliable below about .7, and NaN says that n is too small to tell. Vehtari,
-	// Simpson, Gelman, Yao, Gabry, "Pareto Smoothed Importance Sampling", JMLR
-	// 25(72), 2024.
+	// Tail is the Pareto shape k̂ of the largest weights: the estimates are reliable
+	// below about .7. It is NaN if n is too small to tell. Vehtari, Simpson, Gelman,
+	// Yao, Gabry, "Pareto Smoothed Importance Sampling", JMLR 25(72), 2024.
 	Tail float64
 }
 
-// NewImportance weighs points by their energies E(x_i) and log densities
-// log q(x_i), both in nats. Rows where either is not finite have weight 0, as
-// befits E = +∞; it is an error if there is no other.
+// NewImportance weighs points by their energies E(x_i) and log densities log q(x_i),
+// both in nats. Rows where either is not finite have weight 0, as is right for E = +∞;
+// it is an error if no row is finite.
 func NewImportance(energy []float32, logDensity []float64) (*Importance, error) {
 	n := len(energy)
 	if n != len(logDensity) {
@@ -51,7 +50,7 @@ func NewImportance(energy []float32, logDensity []float64) (*Importance, error) 
 		}
 	}
 	if m.Failed() == n {
-		return nil, fmt.Errorf("density: at none of %d points are energy and log density finite", n)
+		return nil, fmt.Errorf("density: energy and log density are finite at none of %d points; at least one is needed", n)
 	}
 	m.Tail = paretoShape(m.Weights)
 	m.LogZ, m.Size = logMeanExp(m.Weights)
@@ -62,18 +61,18 @@ func NewImportance(energy []float32, logDensity []float64) (*Importance, error) 
 	return m, nil
 }
 
-// Failed counts the rows of weight 0 because E or log q is not finite there.
+// Failed counts the rows that have weight 0 because E or log q is not finite there.
 func (m *Importance) Failed() int { return potential.Failed(m.Status) }
 
-// Resample returns the indices of n draws of the weighted sample, in increasing
-// order: the rows of nearly unweighted points. It is systematic: row i is drawn
+// Resample returns the row indices of n draws of the weighted sample, in increasing
+// order. The drawn points have nearly equal weights. It is systematic: row i is drawn
 // ⌊nω_i⌋ or ⌈nω_i⌉ times.
 func (m *Importance) Resample(n int, rng *random.Stream) []int {
 	return systematic(m.Weights, n, rng.Float64())
 }
 
-// systematic returns for each level (k + offset)/n, k = 0 … n−1, the row in whose
-// share of the cumulative weights it falls; offset lies in [0, 1).
+// systematic returns, for each level (k + offset)/n, k = 0 … n−1, the row whose share of
+// the cumulative weights contains it; offset is in [0, 1).
 func systematic(weights []float64, n int, offset float64) []int {
 	index := make([]int, 0, n)
 	total := floats.Sum(weights)
@@ -88,7 +87,7 @@ func systematic(weights []float64, n int, offset float64) []int {
 			index = append(index, i)
 		}
 	}
-	for len(index) < n { // rounding left the sum short of 1
+	for len(index) < n { // rounding has left the sum below 1
 		index = append(index, last)
 	}
 	return index
@@ -121,7 +120,7 @@ func paretoShape(l []float64) float64 {
 		top[m-1-i] = math.Exp(sorted[i]-sorted[0]) - math.Exp(sorted[m]-sorted[0])
 	}
 	if !(top[0] > 0) {
-		return math.NaN() // ties: no tail to speak of
+		return math.NaN() // ties: there is hardly a tail
 	}
 	// The shape given θ is the mean of log(1 − θx); average θ over its profile likelihood.
 	shape := func(theta float64) (k float64) {

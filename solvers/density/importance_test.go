@@ -15,8 +15,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// From q = N(0, 1) to p = e^{−E}, e^{−E} = 3·N(m, s²): log Z = log 3, and the
-// share (E ω)²/E ω² has a closed form.
+// With q = N(0, 1) and e^{−E} = 3·N(m, s²), log Z = log 3 and the share (E ω)²/E ω² has
+// a closed form.
 func TestImportanceOfTwoNormals(t *testing.T) {
 	const m, s, n, seeds = .5, .8, 2000, 100
 	var mean, squares, size float64
@@ -54,8 +54,8 @@ func TestImportanceOfTwoNormals(t *testing.T) {
 	problem.CloseTo(t, "effective sample size", size, 1/second, .01)
 }
 
-// Rows that are not finite weigh nothing and are counted; a constant in the
-// energy moves log Z alone.
+// Rows that are not finite have weight 0 and are counted. A constant in the energy
+// changes only log Z.
 func TestImportanceCountsWhatFails(t *testing.T) {
 	inf := float32(math.Inf(1))
 	w, err := NewImportance([]float32{1, inf, 1, 1, float32(math.NaN())}, []float64{0, 0, math.NaN(), 0, 0})
@@ -111,7 +111,7 @@ func TestResampleIsSystematic(t *testing.T) {
 	})
 }
 
-// Weights u^{−k} have exactly a Pareto tail of shape k.
+// Weights u^{−k} have a Pareto tail of exactly the shape k.
 func TestParetoShape(t *testing.T) {
 	const n = 20000
 	for _, k := range []float64{.2, .5, .7, 1, 1.5} {

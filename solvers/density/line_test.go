@@ -6,7 +6,7 @@ import (
 	"cmf/solvers/line"
 )
 
-// solved is the fixed point on the line of a mixture.
+// solved is the potential of a mixture, from the fixed point on the line.
 func solved(t testing.TB, rho *line.Mixture) *line.Potential {
 	t.Helper()
 	p, err := line.Solver{}.Conjugate(rho)

@@ -13,17 +13,17 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// LogDetHessian returns log det ∇²w(x_i) for each row of x, (n, d), from whole
-// Hessians by d Hessian–vector products a row: exact but for rounding, at a cost
-// that suits d up to about 1000. The determinant is taken in float64, in closed
+// LogDetHessian returns log det ∇²w(x_i) for each row of x, (n, d). It computes whole
+// Hessians by d Hessian–vector products a row: exact up to rounding, at a cost that is
+// acceptable for d up to about 1000. The determinant is computed in float64, in closed
 // form for d ≤ 2, else by Cholesky factors.
 //
-// A row whose Hessian is not finite, or not positive definite, gives NaN, and the
-// status says which. The end of ctx, noticed before each group of rows, is an error.
+// A row whose Hessian is not finite, or not positive definite, gives NaN, and the status
+// says which. The end of ctx, checked before each group of rows, is an error.
 func LogDetHessian(ctx context.Context, w potential.Curved, x blas32.General) (logDet []float64, info Info, err error) {
 	n, d := x.Rows, x.Cols
 	if d != w.Dim() || d < 1 {
-		return nil, Info{}, fmt.Errorf("density: Hessians asked for at points with %d columns of a potential of dimension %d; they must agree", d, w.Dim())
+		return nil, Info{}, fmt.Errorf("density: Hessians at points with %d columns, of a potential of dimension %d; they must agree", d, w.Dim())
 	}
 	if err := batch.Check("the points of Hessians", x); err != nil {
 		return nil, Info{}, err
@@ -54,8 +54,8 @@ func LogDetHessian(ctx context.Context, w potential.Curved, x blas32.General) (l
 	return logDet, info, nil
 }
 
-// logDetSPD is log det h, by the symmetric part of h, and NaN unless that is
-// positive definite.
+// logDetSPD is log det h, from the symmetric part of h. It is NaN if that is not positive
+// definite.
 func logDetSPD(h blas32.General) (float64, potential.Status) {
 	for i := range h.Rows {
 		if !batch.AllFinite(batch.Row(h, i)) {
@@ -86,7 +86,7 @@ func logDetSPD(h blas32.General) (float64, potential.Status) {
 	}
 }
 
-// logPositive is log v, NaN unless v is positive.
+// logPositive is log v, or NaN if v is not positive.
 func logPositive(v float64) (float64, potential.Status) {
 	if !(v > 0) {
 		return math.NaN(), potential.NotConvex

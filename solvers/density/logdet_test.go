@@ -15,7 +15,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Against Hessians in float64 of a potential whose Hessian varies.
+// LogDetHessian agrees with Hessians in float64 of a potential whose Hessian varies.
 func TestLogDetOfHinges(t *testing.T) {
 	for _, d := range []int{1, 2, 3, 17, 130} {
 		rng := random.Seeded(5, uint64(d))
@@ -47,8 +47,8 @@ func TestLogDetInHighDimension(t *testing.T) {
 	}
 }
 
-// A row whose Hessian is not positive definite, or not finite, is NaN and
-// counted, and spoils no other.
+// A row whose Hessian is not positive definite, or not finite, is NaN, is counted, and
+// does not affect the others.
 func TestLogDetCountsWhatFails(t *testing.T) {
 	for _, d := range []int{1, 2, 4} {
 		x := batch.New(5, d)

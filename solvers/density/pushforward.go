@@ -20,7 +20,7 @@ import (
 type Pushforward struct {
 	Potential potential.Curved
 
-	// Noise is the potential that the noise has. nil means Potential: the
+	// Noise is the potential of the noise. nil means Potential, which gives the
 	// conjugate moment measure. ½|y|² gives the density of the plain ICNN map.
 	Noise potential.Potential
 
@@ -28,17 +28,17 @@ type Pushforward struct {
 	LogZ float64
 }
 
-// Info says of each row whether there is a density.
+// Info says for each row whether it has a density.
 type Info struct {
 	Status []potential.Status
 }
 
-// Failed counts the rows without one.
+// Failed counts the rows that have no density.
 func (i Info) Failed() int { return potential.Failed(i.Status) }
 
-// LogPDF returns log q_w(x_i), in nats, for each row of x, (n, d). A row at which it
-// is not finite has not converged: it is NaN where ∇²w is not positive definite. The
-// end of ctx is an error; see LogDetHessian.
+// LogPDF returns log q_w(x_i), in nats, for each row of x, (n, d). If it is not finite,
+// the status of the row says why: it is NaN where ∇²w is not positive definite. The end
+// of ctx is an error; see LogDetHessian.
 func (q Pushforward) LogPDF(ctx context.Context, x blas32.General) (logPDF []float64, info Info, err error) {
 	noise := q.Noise
 	if noise == nil {
@@ -55,7 +55,7 @@ func (q Pushforward) LogPDF(ctx context.Context, x blas32.General) (logPDF []flo
 		return nil, Info{}, fmt.Errorf("density: gradients for a density: %w", err)
 	}
 	if err := noise.Eval(y, value, blas32.General{}); err != nil {
-		return nil, Info{}, fmt.Errorf("density: energies of the noise for a density: %w", err)
+		return nil, Info{}, fmt.Errorf("density: evaluating the noise for a density: %w", err)
 	}
 	for i := range logPDF {
 		logPDF[i] -= float64(value[i]) + q.LogZ

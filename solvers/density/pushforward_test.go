@@ -32,8 +32,7 @@ func randomLaw(t testing.TB, d int) *exact.Gaussian {
 }
 
 // The conjugate moment measure of the closed form is the Gaussian itself, also with
-// a noise that is carried; so is
-// the image of N(0, I) under the inverse of x ↦ Σ^{−1/2}(x−m).
+// carried noise; so is the image of N(0, I) under the inverse of x ↦ Σ^{−1/2}(x−m).
 func TestDensityOfAGaussian(t *testing.T) {
 	for _, d := range []int{1, 2, 5, 64} {
 		g := randomLaw(t, d)
@@ -86,7 +85,7 @@ func TestDensityOfAGaussian(t *testing.T) {
 	}
 }
 
-// onLine makes a solved potential on ℝ a Curved one.
+// onLine makes a potential solved on ℝ Curved.
 type onLine struct{ p *line.Potential }
 
 func (onLine) Dim() int { return 1 }
@@ -113,7 +112,7 @@ func (w onLine) HessVec(x, v, hv blas32.General) error {
 	return nil
 }
 
-// On a line q_w is the density that w was solved for.
+// On a line q_w is the density for which w was solved.
 func TestDensityOfAMixture(t *testing.T) {
 	rho := mustMixture(t, line.Component{Weight: .3, Mean: -2, SD: .5}, line.Component{Weight: .7, Mean: 1, SD: .8})
 	w := solved(t, rho)
@@ -128,8 +127,8 @@ func TestDensityOfAMixture(t *testing.T) {
 	}
 }
 
-// q_w of an input-convex network in the plane has mass 1, with log Z_w by
-// annealing: only if map, determinant and constant agree.
+// q_w of an input-convex network in the plane has mass 1, with log Z_w by annealing. This
+// holds only if map, determinant and constant agree.
 func TestDensityHasMassOne(t *testing.T) {
 	w := problem.NewHinges(2, 12, 4, 3, random.Seeded(3, 4))
 	info, err := Annealing{}.LogZ(t.Context(), w, gibbsFit(t, w), random.New(1, "log Z", 0))

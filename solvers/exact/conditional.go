@@ -25,11 +25,11 @@ type Conditional struct {
 	covarianceRoot blas32.General // its lower Cholesky factor
 }
 
-// Given conditions g on the coordinates k with observed[k]. At least one must be
-// observed and one hidden.
+// Given conditions g on the coordinates k for which observed[k] is true. At least one
+// must be observed and one hidden.
 func (g *Gaussian) Given(observed []bool) (*Conditional, error) {
 	if len(observed) != g.Dim() {
-		return nil, fmt.Errorf("exact: %d marks of observed coordinates for a Gaussian of dimension %d; they must agree", len(observed), g.Dim())
+		return nil, fmt.Errorf("exact: observed has %d entries for a Gaussian of dimension %d; they must agree", len(observed), g.Dim())
 	}
 	c := &Conditional{mean: g.Mean}
 	for k, seen := range observed {
@@ -124,15 +124,15 @@ func block(a mat.Symmetric, index []int) *mat.SymDense {
 	return b
 }
 
-// ClampedPreconditioner is the preconditioner for the Langevin steps of Clamped where ∇²w is the
-// given W: P = W·C′·W with C′ the conditional covariance in the hidden
+// ClampedPreconditioner is the preconditioner for the Langevin steps of Clamped where
+// ∇²w is the given W: P = W·C′·W, where C′ is the conditional covariance in the hidden
 // coordinates and 0 elsewhere. y then moves so that x = ∇w*(y) moves like C′.
 func (c *Conditional) ClampedPreconditioner(hessian mat.Symmetric) (*potential.Preconditioner, error) {
 	d := len(c.mean)
 	if hessian.SymmetricDim() != d {
 		return nil, fmt.Errorf("exact: a Hessian of dimension %d for a conditional law in dimension %d; they must agree", hessian.SymmetricDim(), d)
 	}
-	columns := batch.New(d, len(c.hidden)) // of W, the hidden ones
+	columns := batch.New(d, len(c.hidden)) // the hidden columns of W
 	for i := range d {
 		for j, k := range c.hidden {
 			batch.Row(columns, i)[j] = float32(hessian.At(i, k))

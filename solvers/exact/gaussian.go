@@ -1,6 +1,6 @@
-// Package exact holds what is known in closed form: Gaussian laws with their
-// conjugate moment potential, the Quadratic, and their Conditional laws. Numbers are
-// float64 and exact to rounding.
+// Package exact holds the closed forms: Gaussian laws with their conjugate moment
+// potential, the Quadratic, and their Conditional laws. Numbers are float64 and exact
+// to rounding.
 package exact
 
 import (
@@ -17,15 +17,15 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Gaussian is N(m, Σ), whose moment and conjugate moment potentials are known.
+// Gaussian is N(m, Σ). Its moment and conjugate moment potentials are known.
 type Gaussian struct {
 	Mean    []float64
 	Values  []float64  // eigenvalues of Σ, ascending
 	Vectors *mat.Dense // eigenvectors of Σ in columns
 }
 
-// GaussianFromMatrix is NewGaussian for any matrix Σ: one that is not square, or
-// not symmetric to rounding, is an error.
+// GaussianFromMatrix is NewGaussian for any matrix Σ. If Σ is not square, or not
+// symmetric to rounding, it returns an error.
 func GaussianFromMatrix(mean []float64, cov mat.Matrix) (*Gaussian, error) {
 	d, columns := cov.Dims()
 	if d != columns {
@@ -44,12 +44,12 @@ func GaussianFromMatrix(mean []float64, cov mat.Matrix) (*Gaussian, error) {
 	return NewGaussian(mean, symmetric)
 }
 
-// NewGaussian decomposes Σ, which must be positive definite: its least
-// eigenvalue above the rounding of its largest.
+// NewGaussian decomposes Σ. It must be positive definite: its smallest eigenvalue must
+// be above the rounding of its largest.
 func NewGaussian(mean []float64, cov mat.Symmetric) (*Gaussian, error) {
 	d := cov.SymmetricDim()
 	if len(mean) != d {
-		return nil, fmt.Errorf("exact: a mean of length %d for a covariance of dimension %d", len(mean), d)
+		return nil, fmt.Errorf("exact: a mean of length %d for a covariance of dimension %d; they must agree", len(mean), d)
 	}
 	for i := range d {
 		for j := range d {
@@ -85,8 +85,8 @@ func (g *Gaussian) ConjugateMoment() *Quadratic {
 //
 //	u(x) = ½(x−m)ᵀΣ(x−m),  𝔓_u = N(m, Σ⁻¹).
 //
-// Any centre does; the mean of a moment measure is 0. Vesseron, Béthune, Cuturi,
-// NeurIPS 2025, Proposition 1.
+// Any centre is right, because the mean of a moment measure is 0. Vesseron, Béthune,
+// Cuturi, NeurIPS 2025, Proposition 1.
 func (g *Gaussian) Moment() *Quadratic {
 	return &Quadratic{Center: slices.Clone(g.Mean), Values: slices.Clone(g.Values), Vectors: g.Vectors}
 }
@@ -104,7 +104,7 @@ func FitGaussian(x blas32.General, ridge float64) (*Gaussian, error) {
 			mean[j] += float64(v) / float64(n)
 		}
 	}
-	// Sums of at most a thousand centred products in float32, of those in float64.
+	// At most a thousand centred products are summed in float32; the sums are added in float64.
 	cov := mat.NewSymDense(d, nil)
 	const block = 1024
 	centred, part := batch.New(block, d), batch.New(d, d)

@@ -17,8 +17,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Figure 1's covariance, with the reference of Σ^{1/3} as published there, cut to five digits and the
-// identities that define it to 1e-12.
+// Figure 1's covariance: Σ^{1/3} is compared with the published reference, cut to five
+// digits, and the identities that define it hold to 1e-12.
 func TestGaussianClosedForm(t *testing.T) {
 	cov := mat.NewSymDense(2, []float64{2, 1.8, 1.8, 2})
 	g, err := NewGaussian([]float64{1, -2}, cov)
@@ -87,7 +87,7 @@ func TestGaussianFromMatrix(t *testing.T) {
 	}
 }
 
-// conditionedGaussian has condition number κ and a mean of about N(0, 9I).
+// conditionedGaussian has condition number κ; its mean is about N(0, 9I).
 func conditionedGaussian(t *testing.T, d int, kappa float64, rng *random.Stream) *Gaussian {
 	t.Helper()
 	lambda, mean := make([]float64, d), make([]float64, d)
@@ -121,7 +121,7 @@ func (g *Gaussian) energy(x []float64) float64 {
 	return (mat.Dot(v, &out) + chol.LogDet() + float64(len(x))*math.Log(2*math.Pi)) / 2
 }
 
-// The identities that define both potentials, in any dimension, to 1e-10 of the
+// The identities that define both potentials hold in any dimension, to 1e-10 of the
 // size of their terms.
 func TestGaussianIdentities(t *testing.T) {
 	const tol = 1e-10
@@ -148,7 +148,7 @@ func TestGaussianIdentities(t *testing.T) {
 			if gap := g.energy(x) - (wSlope - logDet + w.LogZ()); math.Abs(gap) > tol*size {
 				t.Errorf("d = %d: Monge–Ampère is off by %g", d, gap)
 			}
-			// Fenchel: w(x) + w*(∇w(x)) = ⟨x,∇w(x)⟩, ∇w*(∇w(x)) = x, and ≥ elsewhere.
+			// Fenchel: w(x) + w*(∇w(x)) = ⟨x,∇w(x)⟩ and ∇w*(∇w(x)) = x; elsewhere it is ≥.
 			if gap := wx + conjugate - floats.Dot(x, slope); math.Abs(gap) > tol*size {
 				t.Errorf("d = %d: Fenchel's identity is off by %g", d, gap)
 			}
@@ -158,14 +158,14 @@ func TestGaussianIdentities(t *testing.T) {
 			if !floats.EqualApprox(back, x, tol*(1+floats.Norm(x, 2))) {
 				t.Errorf("d = %d: ∇w*(∇w(x)) = %v for x = %v", d, back, x)
 			}
-			// −log 𝔓_w = w + log Z_w, and so for the moment measure.
+			// −log 𝔓_w = w + log Z_w; the same holds for the moment measure.
 			for name, q := range map[string]*Quadratic{"w": w, "u": u} {
 				v, _ := at(t, q.At, y)
 				if gap := q.Gibbs().energy(y) - v - q.LogZ(); math.Abs(gap) > tol*(1+math.Abs(v)) {
 					t.Errorf("d = %d: the Gibbs factor of %s is off by %g", d, name, gap)
 				}
 			}
-			// The maps' push-forwards: (AB)Aᵀ for the map's matrix A and the factor's covariance B.
+			// A push-forward has covariance (AB)Aᵀ, for the map's matrix A and the Gibbs factor's covariance B.
 			cov := g.Power(1)
 			pushed := push(w.Gibbs().Power(1), w.matrix(-1))
 			if !mat.EqualApprox(pushed, cov, tol) {
@@ -212,7 +212,7 @@ func at(t *testing.T, f func([]float64) (float64, []float64, error), x []float64
 	return v, g
 }
 
-// On batches the quadratic is what it is on points, to float32.
+// On batches the quadratic has the same values as on points, to float32.
 func TestQuadraticOnBatches(t *testing.T) {
 	rng := random.New(1, "batches", 0)
 	w := conditionedGaussian(t, 7, 100, rng).ConjugateMoment()
@@ -255,7 +255,7 @@ func TestQuadraticOnBatches(t *testing.T) {
 	}
 }
 
-// Draws have the law's moments, and a fit to them finds the law again.
+// Draws have the moments of the law, and a fit to them recovers it.
 func TestGaussianDrawsAndFit(t *testing.T) {
 	cov := mat.NewSymDense(3, []float64{4, 1, 0, 1, 2, -.5, 0, -.5, 1})
 	g, err := NewGaussian([]float64{1, 2, 3}, cov)
@@ -290,7 +290,7 @@ func TestGaussianDrawsAndFit(t *testing.T) {
 	}
 }
 
-// A preconditioner's factors: L·Lᵀ = P = H⁻¹, and Root of white noise has covariance P.
+// The factors of a preconditioner: L·Lᵀ = P = H⁻¹, and Root of white noise has covariance P.
 func TestMetric(t *testing.T) {
 	h := mat.NewSymDense(3, []float64{4, 1, 0, 1, 2, -.5, 0, -.5, 1})
 	m, err := potential.PreconditionerFromHessian(h)

@@ -39,8 +39,8 @@ func (q *Quadratic) At(x []float64) (value float64, grad []float64, err error) {
 	return q.AtTo(grad, x, make([]float64, 2*len(x))), grad, nil
 }
 
-// AtTo is w(x) and writes ∇w(x) into grad, both of length d, and works in work, of
-// length 2d; none may overlap another. A wrong length panics.
+// AtTo returns w(x) and writes ∇w(x) into grad, both vectors of length d. work has
+// length 2d; the three must not overlap. A wrong length panics.
 func (q *Quadratic) AtTo(grad, x, work []float64) (value float64) {
 	v, along := work[:len(x)], work[len(x):]
 	floats.SubTo(v, x, q.Center)
@@ -137,7 +137,7 @@ func (q *Quadratic) check(name string, x blas32.General) error {
 	return batch.Check(name, x)
 }
 
-// checkLike says what is wrong with out, of which a row is written for each of x.
+// checkLike reports an out that does not have one row for each row of x.
 func (q *Quadratic) checkLike(x blas32.General, name string, out blas32.General) error {
 	if out.Rows != x.Rows {
 		return fmt.Errorf("exact: %d %s for %d rows; they must agree", out.Rows, name, x.Rows)

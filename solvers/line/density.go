@@ -10,8 +10,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Density is a probability density on ℝ, positive everywhere and of finite
-// variance, given in logarithms so that it says something far out in both tails.
+// Density is a probability density on ℝ, positive everywhere and of finite variance. It
+// is given in logarithms, so that it is accurate far out in both tails.
 type Density interface {
 	// LogPDF is log ρ(x).
 	LogPDF(x float64) float64
@@ -19,7 +19,7 @@ type Density interface {
 	// LogLower is log P(X ≤ x).
 	LogLower(x float64) float64
 
-	// LogUpper is log P(X > x), not by way of 1 − P(X ≤ x).
+	// LogUpper is log P(X > x), not computed from 1 − P(X ≤ x).
 	LogUpper(x float64) float64
 
 	// Mean is E X.
@@ -29,8 +29,7 @@ type Density interface {
 	Variance() float64
 }
 
-// Quantile is the x with P(X ≤ x) = p under ρ, for 0 < p < 1, and NaN for
-// other p.
+// Quantile is the x with P(X ≤ x) = p under ρ, for 0 < p < 1. For other p it is NaN.
 func Quantile(rho Density, p float64) float64 {
 	if !(p > 0 && p < 1) {
 		return math.NaN()
@@ -38,7 +37,7 @@ func Quantile(rho Density, p float64) float64 {
 	return quantileAt(rho, logit(p))
 }
 
-// logit is log p/(1−p): unlike p it tells the levels of both tails apart.
+// logit is log p/(1−p). Unlike p, it distinguishes the levels of both tails.
 func logit(p float64) float64 { return math.Log(p) - math.Log1p(-p) }
 
 // quantileAt is the x with log P(X ≤ x)/P(X > x) = level, by bisection.
@@ -73,15 +72,15 @@ type Component struct{ Weight, Mean, SD float64 }
 type Mixture struct {
 	Components []Component // their weights sum to one
 
-	// Total is the sum of the weights that were given: 1 up to rounding unless
-	// they had to be normalised.
+	// Total is the sum of the given weights: 1 up to rounding unless they had to be
+	// normalised.
 	Total float64
 }
 
 var _ Density = (*Mixture)(nil)
 
-// NewMixture normalises the weights, of which at least one must be positive
-// and none negative; standard deviations must be positive.
+// NewMixture normalises the weights. None may be negative, and at least one must be
+// positive; standard deviations must be positive.
 func NewMixture(components ...Component) (*Mixture, error) {
 	m := &Mixture{}
 	for k, c := range components {
@@ -181,7 +180,7 @@ func logAdd(a, b float64) float64 {
 	return a + math.Log1p(math.Exp(b-a))
 }
 
-// logNormalTail is log P(Z > z) of a standard normal Z.
+// logNormalTail is log P(Z > z) for a standard normal Z.
 func logNormalTail(z float64) float64 {
 	switch {
 	case z < 0:
@@ -192,8 +191,8 @@ func logNormalTail(z float64) float64 {
 	return logMills(z) - (z*z+math.Log(2*math.Pi))/2
 }
 
-// logMills is the logarithm of Mills' ratio P(Z > z)/φ(z) of a standard normal
-// Z. Far out, where erfc underflows, it is known by its asymptotic series.
+// logMills is the logarithm of Mills' ratio P(Z > z)/φ(z) for a standard normal Z. Far
+// out, where erfc underflows, its asymptotic series is used.
 func logMills(z float64) float64 {
 	if z < 30 {
 		return logNormalTail(z) + (z*z+math.Log(2*math.Pi))/2

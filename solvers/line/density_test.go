@@ -48,7 +48,7 @@ func TestMixture1DTails(t *testing.T) {
 	}
 }
 
-// log P(Z > z) runs on where erfc underflows.
+// log P(Z > z) continues where erfc underflows.
 func TestNormalTail(t *testing.T) {
 	for z, want := range map[float64]float64{0: -math.Ln2, 30: -454.3212439955966, 40: -804.6084420137538} {
 		problem.CloseTo(t, fmt.Sprintf("log P(Z > %g)", z), logNormalTail(z), want, 1e-9*math.Abs(want))

@@ -45,7 +45,7 @@ func TestLineGaussian(t *testing.T) {
 		problem.CloseTo(t, "mean of 𝔓_u", u.Mean, 0, 1e-6)
 		problem.CloseTo(t, "variance of 𝔓_u", u.Variance, 1/(c.sd*c.sd), 1e-6/(c.sd*c.sd))
 		problem.CloseTo(t, "log Z_u", u.LogZ, math.Log(2*math.Pi)/2-math.Log(c.sd), 1e-6)
-		// As far out as 20 standard deviations of ρ.
+		// The slope is right as far out as 20 standard deviations of ρ.
 		for _, z := range []float64{-20, -9, -1, 0, 2, 8, 20} {
 			x := c.mean + z*c.sd
 			problem.CloseTo(t, fmt.Sprintf("w′ at %g of N(%g, %g²)", x, c.mean, c.sd), w.Slope(x), (x-center)/scale, 1e-5*(1+math.Abs(x)/scale))
@@ -63,8 +63,8 @@ func TestLineGaussian(t *testing.T) {
 	}
 }
 
-// The figures of the published table of references, which a solver with one
-// table of one tail, and a domain that covers ρ alone, misses.
+// These are the figures of the published table of references. A solver with one table of
+// one tail, and a domain that covers only ρ, misses them.
 func TestLineReferences(t *testing.T) {
 	at := []float64{-2, -1, 0, .5, 1, 2}
 	for _, c := range []struct {
@@ -85,7 +85,7 @@ func TestLineReferences(t *testing.T) {
 	}
 }
 
-// Twice the nodes give the same figures: unequal weights, unequal widths, three
+// Twice the nodes give the same figures for unequal weights, unequal widths, three
 // components, and components of deviation 0.05 at distance 10.
 func TestLineNodes(t *testing.T) {
 	for _, rho := range []*Mixture{
@@ -124,7 +124,7 @@ func TestLineNodes(t *testing.T) {
 	}
 }
 
-// laplace is ½e^{−|x|}, a law that is no mixture of normals.
+// laplace is ½e^{−|x|}, a law that is not a mixture of normals.
 type laplace struct{}
 
 func (laplace) LogPDF(x float64) float64 { return -math.Abs(x) - math.Ln2 }
@@ -142,8 +142,8 @@ func (laplace) Mean() float64 { return 0 }
 
 func (laplace) Variance() float64 { return 2 }
 
-// On any density w′ takes ρ to 𝔓_w, and 𝔓_w is what w says: both by quadrature
-// of the result alone.
+// For any density, w′ takes ρ to 𝔓_w, and 𝔓_w is the Gibbs factor of w. Both are checked
+// by quadrature of the result alone.
 func TestLinePushesForward(t *testing.T) {
 	for name, rho := range map[string]Density{
 		"Laplace": laplace{},
@@ -179,8 +179,8 @@ func gibbsMass(p *Potential, x float64) float64 {
 	return sum
 }
 
-// A translation of ρ leaves its moment measure alone, and a reflection reflects
-// both potentials.
+// A translation of ρ leaves its moment measure unchanged, and a reflection reflects both
+// potentials.
 func TestLineSymmetries(t *testing.T) {
 	rho := mustMixture(t, Component{.2, -2, .5}, Component{.8, 1, .2})
 	moved := mustMixture(t, Component{.2, 5, .5}, Component{.8, 8, .2})
@@ -209,7 +209,7 @@ func TestLineSolverErrors(t *testing.T) {
 			t.Errorf("%+v: error %v, want %q", solver, err, want)
 		}
 	}
-	if _, err := (Solver{}).Conjugate(uniform{}); err == nil || !strings.Contains(err.Error(), "must be positive on all of it") {
+	if _, err := (Solver{}).Conjugate(uniform{}); err == nil || !strings.Contains(err.Error(), "must be positive on the whole line") {
 		t.Errorf("a uniform law: error %v", err)
 	}
 }

@@ -17,13 +17,13 @@ type Potential struct {
 	monge  *spline // s: w′ for conjugate moments, (u*)′ for moments
 
 	logPDF []float64 // log ρ at the nodes
-	level  tails     // of ρ there
+	level  tails     // of ρ at the nodes
 	gibbs  gibbsTable
 	least  float64 // min of the potential, in the units of monge.sum
 }
 
-// gibbsTable holds 𝔓 at the points z that the nodes stand for: the nodes of w
-// itself, or the values of (u*)′.
+// gibbsTable holds 𝔓 at the images z of the nodes on 𝔓's line: the nodes of w
+// themselves, or the values of (u*)′.
 type gibbsTable struct {
 	tails
 	z      []float64
@@ -51,7 +51,7 @@ func (p *Potential) ConjugateSlope(y float64) float64 {
 	return p.monge.inverse(y)
 }
 
-// Value is w(x), or u(y), with least value 0.
+// Value is w(x), or u(y). Its smallest value is 0.
 func (p *Potential) Value(x float64) float64 {
 	at := x
 	if p.moment {
@@ -70,8 +70,8 @@ func (p *Potential) GibbsQuantile(level float64) float64 {
 	return p.monge.at(Quantile(p.rho, level))
 }
 
-// energy is the potential at the point z of 𝔓's line that a point x of ρ's
-// stands for, z, and dz/dx; sum, s and slope are the map's there. For moments
+// energy returns the potential at z, z itself and dz/dx, for the image z on 𝔓's line of
+// a point x of ρ's line; sum, s and slope are the map's values at x. For moments
 // u(s(x)) = x·s(x) − u*(x).
 func (p *Potential) energy(x, sum, s, slope float64) (energy, z, stretch float64) {
 	if p.moment {
@@ -80,11 +80,11 @@ func (p *Potential) energy(x, sum, s, slope float64) (energy, z, stretch float64
 	return sum, x, 1
 }
 
-// measure tabulates 𝔓 and its moments for the present map.
+// measure tabulates 𝔓 and its moments for the current map.
 func (p *Potential) measure() {
 	s := p.monge
 	n := len(s.x)
-	// w is least where w′ vanishes, and u where u′ does: that point stands for 0.
+	// w is smallest where w′ vanishes, u where u′ does: the image of that point is 0.
 	lowest := 0.
 	if !p.moment {
 		lowest = s.inverse(0)
@@ -120,7 +120,7 @@ func (p *Potential) measure() {
 	p.Mean = first / mass
 	p.Variance = second/mass - p.Mean*p.Mean
 
-	// Beyond the ends 𝔓 is as a Gaussian is.
+	// Beyond the ends 𝔓 is taken to be a Gaussian.
 	end := func(i int) float64 {
 		root := math.Sqrt(s.slope[i])
 		if p.moment {
@@ -142,8 +142,7 @@ func (p *Potential) measure() {
 	}
 }
 
-// force is the derivative of the energy along 𝔓's line at the point that node i
-// stands for.
+// force is the derivative of the energy along 𝔓's line at the image of node i.
 func (p *Potential) force(i int) float64 {
 	if p.moment {
 		return p.monge.x[i]

@@ -1,6 +1,6 @@
-// Package line solves the conjugate moment problem in one dimension, where w' is the
-// monotone rearrangement of ρ onto e^{−w}, by a damped fixed point on a table: the
-// truth that learned potentials on the line are measured by.
+// Package line solves the conjugate moment problem in one dimension, where w′ is the
+// monotone rearrangement of ρ onto e^{−w}. It uses a damped fixed point on a table. Its
+// result is the truth by which learned potentials on the line are measured.
 package line
 
 import (
@@ -17,32 +17,32 @@ import (
 //
 //	s ← (1−η)s + η·F_𝔓⁻¹∘F_ρ
 //
-// in which 𝔓 is the Gibbs factor that s stands for. The plain iteration, η = 1,
+// where 𝔓 is the Gibbs factor that belongs to s. The plain iteration, η = 1,
 // diverges for conjugate moment measures when Var ρ > 1: the mean of 𝔓_w
 // alternates with amplitude (Var ρ)^{k/3} after k iterations.
 //
-// s is a monotone cubic spline whose derivative, like s itself, is iterated from
-// the change of variables (F_𝔓⁻¹∘F_ρ)′ = ρ/𝔓(F_𝔓⁻¹∘F_ρ); levels are compared by
-// the logarithm of the smaller tail.
+// s is a monotone cubic spline. Its derivative is iterated as s is, by the change of
+// variables (F_𝔓⁻¹∘F_ρ)′ = ρ/𝔓(F_𝔓⁻¹∘F_ρ). Levels are compared by the logarithm of the
+// smaller tail.
 type Solver struct {
-	// Nodes of the spline, at least 100; 0 means 8001.
+	// Nodes is the number of nodes of the spline, at least 100; 0 means 8001.
 	Nodes int
 
-	// Damping is η in (0, 1]. 0 means to start from ½ or, if that is less, from
-	// 1/(1 + (Var ρ)^{1/3}), which is best for the mean of a Gaussian, and to halve
-	// it whenever 8 iterations have brought no smaller residual; below 1e-3 the
-	// iteration has come as far as rounding lets it, and ends.
+	// Damping is η in (0, 1]. 0 means to start from ½ or, if that is smaller, from
+	// 1/(1 + (Var ρ)^{1/3}), which is best for the mean of a Gaussian. η is then halved
+	// whenever 8 iterations have not lowered the residual. Below 1e-3, rounding allows
+	// no further progress and the iteration ends.
 	Damping float64
 
-	// Tolerance of the residual; 0 means 1e-8.
+	// Tolerance is the residual at which the solution has converged; 0 means 1e-8.
 	Tolerance float64
 
-	// MaxIterations in all; 0 means 1000.
+	// MaxIterations is the limit on all iterations; 0 means 1000.
 	MaxIterations int
 }
 
-// Conjugate solves ρ = (w*)′♯𝔓_w, 𝔓_w ∝ e^{−w}. ρ must be positive on ℝ with
-// finite variance. It is an error if the iteration leaves the numbers; a result
+// Conjugate solves ρ = (w*)′♯𝔓_w, 𝔓_w ∝ e^{−w}. ρ must be positive on ℝ with finite
+// variance. It is an error if the iteration gives numbers that are not finite; a result
 // that did not converge says so.
 func (o Solver) Conjugate(rho Density) (*Potential, error) {
 	p := &Potential{rho: rho}
@@ -50,10 +50,10 @@ func (o Solver) Conjugate(rho Density) (*Potential, error) {
 	return o.solve(p, 1/scale, rho.Mean()/(1+scale))
 }
 
-// Moment solves ρ = u′♯𝔓_u, 𝔓_u ∝ e^{−u}, for a ρ as for Conjugate. As a moment
-// measure has mean 0, ρ is centred first; 𝔓_u, which is unique up to a
-// translation, is given mean 0. Cordero-Erausquin and Klartag, "Moment
-// measures", J. Funct. Anal. 268 (2015), 3834–3866.
+// Moment solves ρ = u′♯𝔓_u, 𝔓_u ∝ e^{−u}, for a ρ as in Conjugate. A moment measure has
+// mean 0, so ρ is centred first. 𝔓_u is unique up to a translation and is given mean 0.
+// Cordero-Erausquin and Klartag, "Moment measures", J. Funct. Anal. 268 (2015),
+// 3834–3866.
 func (o Solver) Moment(rho Density) (*Potential, error) {
 	p := &Potential{rho: centred{rho, rho.Mean()}, moment: true}
 	return o.solve(p, 1/rho.Variance(), 0)
@@ -77,8 +77,8 @@ func (c centred) Mean() float64 { return 0 }
 // tail of a normal law at 8.8 standard deviations.
 const logitDepth = 40
 
-// solve starts from the line a(x − c) and refines: where nodes belong is known
-// only once 𝔓 is.
+// solve starts from the line a(x − c) and refines: it is known where nodes belong only
+// when 𝔓 is known.
 func (o Solver) solve(p *Potential, a, c float64) (*Potential, error) {
 	n := cmp.Or(o.Nodes, 8001)
 	eta := cmp.Or(o.Damping, min(.5, 1/(1+math.Cbrt(p.rho.Variance()))))
@@ -94,7 +94,7 @@ func (o Solver) solve(p *Potential, a, c float64) (*Potential, error) {
 		return nil, fmt.Errorf("line: LineSolver.MaxIterations is %d; it must be at least 1", most)
 	}
 	if v := p.rho.Variance(); !(v > 0) || math.IsInf(v, 0) || math.IsNaN(p.rho.Mean()) {
-		return nil, fmt.Errorf("line: a density on the line of mean %g and variance %g; the variance must be positive and finite", p.rho.Mean(), v)
+		return nil, fmt.Errorf("line: a density with mean %g and variance %g; the variance must be positive and finite", p.rho.Mean(), v)
 	}
 	quantiles := make([]float64, 257)
 	for k := range quantiles {
@@ -130,18 +130,18 @@ func (o Solver) solve(p *Potential, a, c float64) (*Potential, error) {
 	return p, nil
 }
 
-// refine moves the spline to nodes of which a share is uniform over the domain,
-// one follows ρ, and one 𝔓.
+// refine moves the spline to new nodes: a part of them is uniform over the domain, a
+// part follows ρ, and a part follows 𝔓.
 func (p *Potential) refine(n int, quantiles []float64) error {
 	last := len(quantiles) - 1
 	ends := []float64{quantiles[0], quantiles[last]}
 	lists := [][]float64{ends, quantiles}
 	if p.moment {
-		// The Gibbs factor lies on the other axis; a margin keeps its own tails.
+		// The Gibbs factor is on the other axis; a margin keeps its tails.
 		margin := .2 * (ends[1] - ends[0])
 		ends[0], ends[1] = ends[0]-margin, ends[1]+margin
 	} else {
-		// w is wanted wherever 𝔓 has mass, w′ there, and w again where that leads.
+		// w is needed wherever 𝔓 has mass, w′ there, and w again at its images.
 		images := make([]float64, len(quantiles))
 		for k, x := range quantiles {
 			images[k] = p.monge.at(x)
@@ -173,7 +173,7 @@ func (p *Potential) refine(n int, quantiles []float64) error {
 		_, next.y[i], next.slope[i] = p.monge.eval(x)
 		p.logPDF[i], p.level.lower[i], p.level.upper[i] = p.rho.LogPDF(x), p.rho.LogLower(x), p.rho.LogUpper(x)
 		if v := p.logPDF[i] + p.level.lower[i] + p.level.upper[i]; math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("line: log ρ and its log tails at %g are %g, %g and %g; a density on the line must be positive on all of it",
+			return fmt.Errorf("line: log ρ and its log tails at %g are %g, %g and %g; a density must be positive on the whole line",
 				x, p.logPDF[i], p.level.lower[i], p.level.upper[i])
 		}
 	}
@@ -202,7 +202,7 @@ func (p *Potential) iterate(eta float64) error {
 	if last-first < 2 {
 		return errors.New("line: the fixed point on the line diverged: its Gibbs factor left the domain; lower LineSolver.Damping, or centre ρ")
 	}
-	// Beyond the levels that the table of 𝔓 holds, 𝔓 is as a Gaussian is.
+	// Beyond the levels in its table, 𝔓 is taken to be a Gaussian.
 	extend := func(i, from int) {
 		image[i], slope[i] = image[from]+slope[from]*(s.x[i]-s.x[from]), slope[from]
 	}
@@ -232,9 +232,9 @@ func (p *Potential) iterate(eta float64) error {
 	return nil
 }
 
-// gibbsQuantile is the z at which the tails of 𝔓 have the given logarithms,
-// with log 𝔓(z): cubic in the logarithm of the smaller tail, in which a tail is
-// nearly straight. It is false beyond the table.
+// gibbsQuantile is the z at which the tails of 𝔓 have the given logarithms, with
+// log 𝔓(z). It interpolates by a cubic in the logarithm of the smaller tail, in which a
+// tail is nearly straight. ok is false beyond the table.
 func (p *Potential) gibbsQuantile(lower, upper float64) (z, logPDF float64, ok bool) {
 	g := &p.gibbs
 	level, table, sign, smaller := lower, g.lower, 1., func(k int) bool { return g.lower[k] > lower }

@@ -5,22 +5,22 @@ import (
 	"sort"
 )
 
-// spline is a nondecreasing function y on ℝ by cubic Hermite pieces, with its
-// integral; it goes on straight beyond its nodes.
+// spline is a nondecreasing function y on ℝ made of cubic Hermite pieces, with its
+// integral. Beyond its nodes it is a straight line.
 type spline struct {
 	x, y, slope []float64
 	sum         []float64 // ∫y from the first node
 }
 
-// newSpline has the nodes x, which ascend; y and slope are to be filled.
+// newSpline has the nodes x, in ascending order; the caller fills y and slope.
 func newSpline(x []float64) *spline {
 	n := len(x)
 	return &spline{x, make([]float64, n), make([]float64, n), make([]float64, n)}
 }
 
-// integrate keeps the pieces monotone and fills sum. A slope up to three times
-// those of both chords is enough for the former: Fritsch and Carlson, "Monotone
-// piecewise cubic interpolation", SIAM J. Numer. Anal. 17(2), 1980.
+// integrate makes the pieces monotone and fills sum. Pieces are monotone if each slope is
+// at most three times those of both chords: Fritsch and Carlson, "Monotone piecewise
+// cubic interpolation", SIAM J. Numer. Anal. 17(2), 1980.
 func (s *spline) integrate() {
 	chord := func(i int) float64 { return max(0, (s.y[i+1]-s.y[i])/(s.x[i+1]-s.x[i])) }
 	last := len(s.x) - 1
@@ -61,7 +61,7 @@ func (s *spline) eval(x float64) (sum, y, slope float64) {
 
 func (s *spline) at(x float64) float64 { _, y, _ := s.eval(x); return y }
 
-// inverse is the x with y(x) = y; within a flat stretch any such x.
+// inverse is the x with y(x) = y; in a flat stretch it is any such x.
 func (s *spline) inverse(y float64) float64 {
 	last := len(s.x) - 1
 	i := sort.SearchFloat64s(s.y, y) - 1
@@ -87,14 +87,14 @@ func hermite(t, y0, slope0, y1, slope1 float64) float64 {
 	return y0 + t*(slope0+t*(3*rise-2*slope0-slope1+t*(slope0+slope1-2*rise)))
 }
 
-// The rule of Gauss and Legendre with four nodes, on [0, 1].
+// The nodes and weights of the Gauss–Legendre rule with four nodes, on [0, 1].
 var (
 	gaussNodes   = [4]float64{.06943184420297371, .33000947820757187, .6699905217924281, .9305681557970263}
 	gaussWeights = [4]float64{.17392742256872692, .32607257743127307, .32607257743127307, .17392742256872692}
 )
 
-// steepNode is node k of the rule of Gauss and Legendre for e^{−rise·t} on
-// [0, 1] with its weight: for a steep one, in the variable that makes it flat.
+// steepNode is node k, with its weight, of the Gauss–Legendre rule for e^{−rise·t} on
+// [0, 1]. If the exponential is steep, the rule is in the variable that makes it flat.
 func steepNode(k int, rise float64) (t, weight float64) {
 	v, weight := gaussNodes[k], gaussWeights[k]
 	steep := math.Abs(rise)

@@ -23,7 +23,7 @@ type Adam struct {
 	LR           float64  // learning rate η; 0 means 1e-3
 	Beta1, Beta2 float64  // β₁ and β₂, in [0, 1); 0 means .9 and .999
 	Eps          float64  // ε; 0 means 1e-8
-	Clip         float64  // largest norm of the whole gradient, to which a longer one is scaled; 0 means no limit
+	Clip         float64  // largest norm of the whole gradient; a longer one is scaled to it; 0 means no limit
 	Schedule     Schedule // factor on LR at each step; nil means 1
 }
 
@@ -35,8 +35,8 @@ type Weight struct {
 	Rate        float64 // factor on the learning rate; 0 means 1
 }
 
-// AdamState is all of Adam that evolves, what a checkpoint must hold. Its zero
-// value starts anew.
+// AdamState is all of Adam that changes from step to step, and that a checkpoint must
+// hold. The zero value starts anew.
 type AdamState struct {
 	Steps int                  // t, the steps taken
 	M, V  map[string][]float32 // moments by the name of the weight
@@ -49,11 +49,12 @@ type AdamInfo struct {
 	Clipped  bool
 }
 
-// ErrNonFiniteGradient is what Adam.Step wraps when a gradient is not finite.
+// ErrNonFiniteGradient says that a gradient is not finite; the error of Adam.Step wraps
+// it.
 var ErrNonFiniteGradient = errors.New("gradient is not finite")
 
-// Step does one step of Adam on all of weights, in place; clipping scales their
-// Grad. Weights that s has not met start with zero moments.
+// Step makes one step of Adam on all of weights, in place; clipping scales their Grad.
+// Weights that are new to s start with zero moments.
 //
 // A gradient that is not finite is an error that names the weight and wraps
 // ErrNonFiniteGradient. After an error neither the weights nor s have changed.
@@ -116,7 +117,7 @@ func (a Adam) check() error {
 // check reports weights that do not fit together or with the state.
 func (s *AdamState) check(weights []Weight) error {
 	for i, w := range weights {
-		// No map: a step is not to allocate.
+		// No map here: a step must not allocate.
 		if slices.ContainsFunc(weights[:i], func(v Weight) bool { return v.Name == w.Name }) {
 			return fmt.Errorf("optim: two weights are called %q; names must differ", w.Name)
 		}
@@ -152,7 +153,8 @@ func (s *AdamState) makeRoom(weights []Weight) {
 	}
 }
 
-// gradNorm is the norm of the whole gradient, or says where it is not finite.
+// gradNorm returns the norm of the whole gradient, or an error that says where it is
+// not finite.
 func gradNorm(weights []Weight) (float64, error) {
 	var squares float64
 	for _, w := range weights {

@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The first step has length η whatever the gradient, by the bias correction.
+// The bias correction gives the first step the length η, whatever the gradient.
 func TestAdamFirstStep(t *testing.T) {
 	w := Weight{Name: "w", Value: []float32{1, 1, 1}, Grad: []float32{1e-3, -7, 0}}
 	info, err := Adam{LR: .25}.Step(&AdamState{}, []Weight{w})
@@ -31,7 +31,7 @@ func TestAdamFirstStep(t *testing.T) {
 	}
 }
 
-// A hundred steps against Algorithm 1 in float64.
+// A hundred steps are compared with Algorithm 1 in float64.
 func TestAdamAgainstFloat64(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		const n, steps = 5, 100
@@ -95,7 +95,7 @@ func TestAdamAgainstFloat64(t *testing.T) {
 	})
 }
 
-// ½Σ h_i(θ_i − a_i)² from 0, with the projection active where a_i < 0.
+// Adam minimises ½Σ h_i(θ_i − a_i)² from 0; the projection is active where a_i < 0.
 func TestAdamMinimisesAQuadratic(t *testing.T) {
 	curvature, at := []float32{1, 10, 100, 1}, []float32{1, -2, .5, -3}
 	w := Weight{Name: "w", Value: make([]float32, 4), Grad: make([]float32, 4), NonNegative: true}

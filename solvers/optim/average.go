@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// Average is the exponential moving average of weights, θ̄ ← βθ̄ + (1−β)θ from
-// θ̄ = θ at the first update. Polyak and Juditsky, "Acceleration of Stochastic
-// Approximation by Averaging", SIAM J. Control Optim. 30(4), 1992, is the origin
-// of averaging the iterates.
+// Average is the exponential moving average of weights, θ̄ ← βθ̄ + (1−β)θ, which starts
+// at θ̄ = θ with the first update. Averaging the iterates goes back to Polyak and
+// Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control
+// Optim. 30(4), 1992.
 type Average struct {
 	Decay float64              // β, in [0, 1); 0 means .999
 	Mean  map[string][]float32 // θ̄ by the name of the weight; what a checkpoint must hold
 }
 
-// Update takes the present values of weights into the average.
+// Update takes the current values of weights into the average.
 func (a *Average) Update(weights []Weight) error {
 	if !(a.Decay >= 0 && a.Decay < 1) {
 		return fmt.Errorf("optim: Average.Decay is %g; it must be at least 0 and less than 1", a.Decay)
@@ -41,13 +41,13 @@ func (a *Average) Update(weights []Weight) error {
 	return nil
 }
 
-// Swap exchanges the values of weights with their average: once to evaluate the
-// average, once more to go on training. A weight that has no average is an
-// error, and then nothing is exchanged.
+// Swap exchanges the values of weights with their average: call it once to evaluate
+// the average, and again to go on training. If a weight has no average, Swap returns an
+// error and exchanges nothing.
 func (a *Average) Swap(weights []Weight) error {
 	for _, w := range weights {
 		if mean, ok := a.Mean[w.Name]; !ok || len(mean) != len(w.Value) {
-			return fmt.Errorf("optim: weight %q has %d values, its average %d; they must agree, after an Update", w.Name, len(w.Value), len(mean))
+			return fmt.Errorf("optim: weight %q has %d values, its average %d; they must agree; call Update first", w.Name, len(w.Value), len(mean))
 		}
 	}
 	for _, w := range weights {

@@ -9,17 +9,17 @@ import (
 type Schedule func(step int) float64
 
 // NewSchedule returns the schedule called constant or cosine. Both rise linearly
-// to 1 over warmUp steps, 0 or more. Constant stays there and leaves fraction and
-// total aside; cosine falls, along half a period of the cosine,
+// to 1 over warmUp ≥ 0 steps. Constant stays there and ignores fraction and total.
+// Cosine then falls along half a period of the cosine,
 //
 //	f + (1 − f)·(1 + cos πs)/2,  s = (step − warmUp)/(total − warmUp),
 //
-// to f = fraction, in [0, 1], after total steps, more than warmUp. Loshchilov and
+// and reaches f = fraction, in [0, 1], after total > warmUp steps. Loshchilov and
 // Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017,
 // equation 5.
 func NewSchedule(name string, fraction float64, total, warmUp int) (Schedule, error) {
 	if warmUp < 0 {
-		return nil, fmt.Errorf("optim: a schedule with %d steps to warm up; it must be 0 or more", warmUp)
+		return nil, fmt.Errorf("optim: a schedule with %d steps to warm up; there must be 0 or more", warmUp)
 	}
 	var after Schedule
 	switch name {
@@ -30,7 +30,7 @@ func NewSchedule(name string, fraction float64, total, warmUp int) (Schedule, er
 			return nil, fmt.Errorf("optim: a cosine schedule to the fraction %g; it must be from 0 to 1", fraction)
 		}
 		if total <= warmUp {
-			return nil, fmt.Errorf("optim: a cosine schedule of %d steps with %d to warm up; there must be more in all", total, warmUp)
+			return nil, fmt.Errorf("optim: a cosine schedule of %d steps with %d to warm up; the steps must be more than those to warm up", total, warmUp)
 		}
 		after = func(step int) float64 {
 			s := min(1, float64(step)/float64(total-warmUp))

@@ -9,11 +9,11 @@ import (
 	"cmf/graph/kernel"
 )
 
-// Select returns what values[k] would be if slices.Sort had sorted values, NaN
-// first. It reorders values so that nothing before values[k] is greater and nothing
-// after it less, and allocates nothing; it takes O(n) on average and O(n log n) at
-// worst. Of zeros of both signs, which are equal, it may return the other. An index
-// k outside values panics.
+// Select returns the number that values[k] would be if slices.Sort had sorted values,
+// NaN first. It reorders values so that nothing before values[k] is greater and nothing
+// after it is smaller. It allocates nothing, and takes O(n) time on average and
+// O(n log n) at worst. Zeros of both signs are equal: it may return either. An index k
+// outside values panics.
 //
 // C. A. R. Hoare, "Algorithm 65: Find", Communications of the ACM 4(7), 1961,
 // page 321.
@@ -23,13 +23,13 @@ func Select[T kernel.Float](values []T, k int) T {
 		return values[k]
 	}
 	rest := values[skipped:]
-	// Each round halves the rest or so; bad luck beyond that ends in a sort.
+	// Each round about halves the rest; after too many unlucky rounds the rest is sorted.
 	for rounds := 2 * bits.Len(uint(len(rest))); len(rest) > 24 && rounds > 0; rounds-- {
 		pivot := middleOf(rest[0], rest[len(rest)/2], rest[len(rest)-1])
 		less := 0
 		for i, v := range rest {
 			rest[i], rest[less] = rest[less], v
-			if v < pivot { // no branch: as a rule unpredictable
+			if v < pivot { // without a branch, which could not be predicted
 				less++
 			}
 		}
@@ -67,9 +67,9 @@ func nanFirst[T kernel.Float](values []T) (n int) {
 
 func middleOf[T kernel.Float](a, b, c T) T { return max(min(a, b), min(max(a, b), c)) }
 
-// Sort sorts values as slices.Sort does, but for the place of NaN (at either
-// end, by its sign) and the order of zeros (−0 before 0), in three passes over
-// digits of 11 bits. work has the length of values at least.
+// Sort sorts values as slices.Sort does, except for the place of NaN (at either end, by
+// its sign) and the order of zeros (−0 before 0). It makes three passes over digits of
+// 11 bits. work must be at least as long as values.
 //
 // D. E. Knuth, "The Art of Computer Programming", volume 3, 2nd edition, 1998,
 // section 5.2.5, algorithm R.
@@ -79,8 +79,8 @@ func Sort(values, work []float32) {
 		slices.Sort(values)
 		return
 	}
-	// Bits of floats ascend as integers once those of a negative are turned and the
-	// sign of the others set.
+	// The bits of a float, read as an integer, have the order of the floats once all bits
+	// of negative numbers and the sign bit of the others are flipped.
 	key := func(v float32) uint32 {
 		b := math.Float32bits(v)
 		return b ^ (uint32(int32(b)>>31) | 1<<31)
@@ -112,5 +112,5 @@ func Sort(values, work []float32) {
 	copy(values, from)
 }
 
-// Median is the upper median of values, which it reorders.
+// Median is the upper median of values. It reorders values.
 func Median(values []float32) float64 { return float64(Select(values, len(values)/2)) }

@@ -19,7 +19,7 @@ func TestSelectGivesWhatSortingGave(t *testing.T) {
 	})
 }
 
-// Orders that are hard for pivots taken at the ends and the middle.
+// These orders are hard for pivots from the ends and the middle.
 func TestSelectOfOrderedValues(t *testing.T) {
 	const n = 3000
 	for name, of := range map[string]func(i int) float32{
@@ -82,7 +82,7 @@ func TestOrderAllocatesNothing(t *testing.T) {
 	}
 }
 
-// someFloats draws 1 to 1000 values, of few or many different ones, some not finite.
+// someFloats draws 1 to 1000 values, many or few of them distinct, some not finite.
 func someFloats[T kernel.Float](r *rapid.T) []T {
 	values := make([]T, rapid.IntRange(1, 1000).Draw(r, "n"))
 	rng := random.New(rapid.Uint64().Draw(r, "seed"), "values", 0)
@@ -114,5 +114,5 @@ func checkSelect[T kernel.Float](r *rapid.T, values []T) {
 	}
 }
 
-// same is equality at which NaN equals NaN.
+// same is equality, except that NaN equals NaN.
 func same[T kernel.Float](a, b T) bool { return cmp.Compare(a, b) == 0 }

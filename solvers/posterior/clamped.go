@@ -19,28 +19,29 @@ import (
 //
 //	y = ∇w(x),  y′ = a Langevin step on v,  x = ∇w*(y′),  x_k = o_k + σ_t·ξ_k where observed,
 //
-// with σ_t falling from From to To. It needs no Hessian and one conjugate solve
-// a step. With the preconditioner of exact.Conditional.ClampedPreconditioner it is exact for Gaussians
-// as far as the Langevin step is; otherwise as nearly as ∇²w varies little.
+// with σ_t falling from From to To. It needs no Hessian, and one conjugate solve for
+// each step. With the preconditioner of exact.Conditional.ClampedPreconditioner it is
+// as exact for Gaussians as the Langevin step is; for other laws it is the more accurate
+// the less ∇²w varies.
 type Clamped struct {
 	Potential potential.Potential
 
 	// Noise is v. nil means Potential, the conjugate moment measure.
 	Noise potential.Potential
 
-	Observed blas32.General // o, (n, d); anything where not observed
+	Observed blas32.General // o, (n, d); hidden coordinates may hold anything
 	Mask     []bool         // true where observed, length d
 
-	// Sampler makes the Langevin steps; its Preconditioner is to move y so that x moves in
-	// its hidden coordinates only. Give it a large Runaway, as to a Posterior.
+	// Sampler makes the Langevin steps. Its Preconditioner should move y so that x moves
+	// only in its hidden coordinates. Give it a large Runaway, as for a Noise.
 	Sampler sampling.Langevin
 
-	// From and To are the deviations, in units of x, of the error with which
-	// observed coordinates are put back at the first step and at the last.
+	// From and To are the deviations, in units of x, of the error with which observed
+	// coordinates are put back at the first and at the last step.
 	From, To float64
 
-	// Conjugate solves for x, from the last solution, in the preconditioner Preconditioner; nil
-	// means LBFGS to a relative residual of 1e-3.
+	// Conjugate solves for x, starting from the last solution, preconditioned by
+	// Preconditioner; nil means LBFGS to a relative residual of 1e-3.
 	Conjugate      conjugate.Solver
 	Preconditioner *potential.Preconditioner
 
@@ -54,8 +55,8 @@ type ClampedInfo struct {
 	Status      []potential.Status // of the last solve of each row; holds until the next Run
 }
 
-// Run takes steps steps from the points x, (n, d), in place, calling after, if
-// not nil, at the end of each; an error of after, or the end of ctx, ends it.
+// Run makes steps steps from the points x, (n, d), in place. It calls after, if not nil,
+// at the end of each step. An error of after, or the end of ctx, ends the run.
 func (c *Clamped) Run(ctx context.Context, x blas32.General, steps int, rng *random.Stream, after func(step int) error) (info ClampedInfo, err error) {
 	if err := c.check(x, steps); err != nil {
 		return info, err
@@ -111,7 +112,7 @@ func (c *Clamped) Run(ctx context.Context, x blas32.General, steps int, rng *ran
 	return info, nil
 }
 
-// deviation is σ_t, geometric from From to To where both are positive.
+// deviation is σ_t, geometric from From to To if both are positive.
 func (c *Clamped) deviation(t, steps int) float32 {
 	if !(c.From > 0 && c.To > 0) || steps < 2 {
 		return float32(c.To)
@@ -128,7 +129,7 @@ func (c *Clamped) check(x blas32.General, steps int) error {
 		return fmt.Errorf("posterior: points of shape (%d, %d) in dimension %d with observations of shape (%d, %d); the shapes must agree",
 			x.Rows, x.Cols, d, c.Observed.Rows, c.Observed.Cols)
 	case steps < 1:
-		return fmt.Errorf("posterior: %d steps asked for; 1 or more are allowed", steps)
+		return fmt.Errorf("posterior: %d steps; there must be 1 or more", steps)
 	case !(c.From >= 0 && c.To >= 0):
 		return fmt.Errorf("posterior: observed coordinates put back with deviations from %g to %g; both must be at least 0", c.From, c.To)
 	}

@@ -1,5 +1,5 @@
-// Package posterior conditions a model on part of a point. Noise is the potential of
-// the noise given observed coordinates of ∇w*(y), to be sampled like any other;
+// Package posterior conditions a model on part of a point. Noise is the potential of the
+// noise given observed coordinates of ∇w*(y), and can be sampled like any other;
 // Clamped puts the observed coordinates back after each step.
 package posterior
 
@@ -17,40 +17,39 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Noise is the potential of the noise y behind points x = ∇w*(y), some of
-// whose coordinates, m_k = 1, are observed as o_k with a normal error of
-// deviation s,
+// Noise is the potential of the noise y behind points x = ∇w*(y). The coordinates with
+// m_k = 1 are observed: their values are o_k, with a normal error of deviation s,
 //
 //	U(y) = v(y) + Σ_k m_k(x_k − o_k)²/(2s²)
 //	∇U(y) = ∇v(y) + ∇²w(x)⁻¹[m ⊙ (x − o)]/s²
 //
-// by ∇²w*(y) = ∇²w(x)⁻¹. A draw of e^{−U} mapped by ∇w* is one of ρ given o.
+// since ∇²w*(y) = ∇²w(x)⁻¹. A draw of e^{−U} mapped by ∇w* is one of ρ given o.
 //
-// Row i of a batch belongs to observation i, so a batch has as many rows as
-// Observed, and a sampler must not put one particle on another: Hamiltonian never
-// does, Langevin if it has the Metropolis test and a large Runaway.
+// Row i of a batch belongs to observation i. So a batch has as many rows as Observed,
+// and a sampler must not put one particle on another: Hamiltonian never does, and
+// Langevin does not if it has the Metropolis test and a large Runaway.
 type Noise struct {
 	Potential potential.Curved
 
 	// Noise is v. nil means Potential, the conjugate moment measure.
 	Noise potential.Potential
 
-	Observed  blas32.General // o, (n, d); anything where not observed
+	Observed  blas32.General // o, (n, d); hidden coordinates may hold anything
 	Mask      []bool         // m, length d
 	Deviation float64        // s, positive, in units of x
 
-	// Conjugate solves for x, from the solution last found for the row; nil means
+	// Conjugate solves for x, starting from the last solution of the row; nil means
 	// LBFGS to a relative residual of 1e-3.
 	Conjugate conjugate.Solver
 
-	// Hessian solves for ∇²w(x)⁻¹; its zero value will do.
+	// Hessian solves for ∇²w(x)⁻¹; its zero value works.
 	Hessian conjugate.HessianSolver
 
 	// Preconditioner preconditions both solves: the inverse of a mean ∇²w. nil is the
 	// identity.
 	Preconditioner *potential.Preconditioner
 
-	// Points are x for the batch evaluated last, (n, d), and at first a guess.
+	// Points are the x of the last evaluated batch, (n, d); at the start, a guess.
 	Points blas32.General
 
 	// Unconverged counts the conjugate solves that missed their tolerance.
@@ -65,7 +64,7 @@ var _ potential.Potential = (*Noise)(nil)
 func (p *Noise) Dim() int { return p.Potential.Dim() }
 
 // Eval writes U(y_i) into value and ∇U(y_i) into the rows of grad; see
-// Potential. A row whose conjugate is not finite has the value NaN.
+// potential.Potential. A row whose conjugate is not finite has the value NaN.
 func (p *Noise) Eval(y blas32.General, value []float32, grad blas32.General) error {
 	if err := p.check(y); err != nil {
 		return err
@@ -134,9 +133,9 @@ func (p *Noise) check(y blas32.General) error {
 	return errors.Join(batch.Check("the observations", p.Observed), batch.Check("the conjugates", p.Points))
 }
 
-// Preconditioner is the inverse of the Hessian that a Posterior has where ∇²v
-// and ∇²w are the given ones, V and W: P = (V + W⁻¹·diag(m)·W⁻¹/s²)⁻¹. It is
-// the best preconditioner for Langevin steps on it.
+// Preconditioner is the inverse of the Hessian of a Noise's U where ∇²v and ∇²w are the
+// given V and W: P = (V + W⁻¹·diag(m)·W⁻¹/s²)⁻¹. It is the best preconditioner for
+// Langevin steps on U.
 func Preconditioner(v, w mat.Symmetric, mask []bool, deviation float64) (*potential.Preconditioner, error) {
 	d := len(mask)
 	switch {

@@ -17,8 +17,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// inpainting is N(m, Σ) in dimension 6 with its conjugate moment potential w, of
-// which coordinates 0, 2 and 3 are observed, and n rows of one observation.
+// inpainting is N(m, Σ) in dimension 6 with its conjugate moment potential w, and n rows
+// of one observation of coordinates 0, 2 and 3.
 type inpainting struct {
 	law      *exact.Gaussian
 	w        *exact.Quadratic
@@ -43,9 +43,10 @@ func newInpainting(t *testing.T, n int) *inpainting {
 	return p
 }
 
-// given is mean and covariance of x given o with an error of deviation s, by
-// precisions: Λ = Σ⁻¹ + diag(m)/s². s = 0 is the conditional law of the hidden
-// coordinates, Λ_hh⁻¹ about m_h − Λ_hh⁻¹Λ_ho(o − m_o), and 0 variance elsewhere.
+// given is the mean and covariance of x given o, observed with an error of deviation s.
+// It uses precisions: Λ = Σ⁻¹ + diag(m)/s². With s = 0 it is the conditional law of the
+// hidden coordinates: mean m_h − Λ_hh⁻¹Λ_ho(o − m_o), covariance Λ_hh⁻¹, and variance 0
+// elsewhere.
 func (p *inpainting) given(t *testing.T, s float64) (mean []float64, cov *mat.SymDense) {
 	t.Helper()
 	precision := p.law.Power(-1)
@@ -79,8 +80,8 @@ func (p *inpainting) given(t *testing.T, s float64) (mean []float64, cov *mat.Sy
 	return mean, cov
 }
 
-// holds checks mean and covariance of the rows of x, as good as n independent ones,
-// in the coordinates of index.
+// holds checks the mean and covariance of the rows of x, which count as n independent
+// ones, in the coordinates of index.
 func holds(t *testing.T, x blas32.General, index []int, mean []float64, cov *mat.SymDense, n float64) {
 	t.Helper()
 	for _, a := range index {
@@ -125,7 +126,7 @@ func TestConditionalGaussian(t *testing.T) {
 	holds(t, draws, p.hidden, mean, cov, n)
 }
 
-// The gradient of a posterior under hinges is that of its values.
+// The gradient of a posterior under hinges agrees with differences of its values.
 func TestPosteriorGradient(t *testing.T) {
 	const n, d, step = 4, 5, 1e-2
 	w := problem.NewHinges(d, 12, 10, 2, random.New(5, "hinges", 0))
@@ -163,8 +164,8 @@ func TestPosteriorGradient(t *testing.T) {
 	}
 }
 
-// Under a Gaussian, trajectories and Langevin steps on the posterior give the
-// closed form's mean and covariance, also from afar.
+// Under a Gaussian, trajectories and Langevin steps on the posterior give the mean and
+// covariance of the closed form, even from far away.
 func TestPosteriorOfAGaussian(t *testing.T) {
 	const n, s = 1500, .4
 	p := newInpainting(t, n)
@@ -194,7 +195,7 @@ func TestPosteriorOfAGaussian(t *testing.T) {
 			if err := sample(u, c); err != nil {
 				t.Fatal(err)
 			}
-			// The last proposals are not the states: solve for those.
+			// The last proposals are not the states, so the conjugates of the states are solved for.
 			x := batch.New(n, 6)
 			if _, err := u.Conjugate.Solve(context.Background(), p.w, c.Y, x, nil); err != nil {
 				t.Fatal(err)
@@ -225,8 +226,8 @@ func TestHamiltonianHasNoBias(t *testing.T) {
 	}
 }
 
-// Under a Gaussian, in its own preconditioner, putting the observed coordinates back leaves
-// the hidden ones their conditional law; in the identity preconditioner it does not.
+// Under a Gaussian, putting the observed coordinates back leaves the hidden ones their
+// conditional law with its own preconditioner, but not with the identity.
 func TestClampedGaussian(t *testing.T) {
 	const n = 2000
 	p := newInpainting(t, n)
@@ -261,7 +262,7 @@ func TestClampedGaussian(t *testing.T) {
 	}
 }
 
-// Observed coordinates are put back with the deviations asked for.
+// Observed coordinates are put back with the requested deviations.
 func TestClampedAnneals(t *testing.T) {
 	const n = 2000
 	p := newInpainting(t, n)
@@ -301,7 +302,7 @@ func TestInpaintingRefusesWrongShapes(t *testing.T) {
 			return u.Eval(batch.New(3, 6), value, blas32.General{})
 		}(),
 		"0 coordinates observed": func() error { _, err := p.law.Given(none); return err }(),
-		"5 marks":                func() error { _, err := p.law.Given(none[:5]); return err }(),
+		"observed has 5 entries": func() error { _, err := p.law.Given(none[:5]); return err }(),
 		"4 columns": func() error {
 			c, err := p.law.Given(p.mask)
 			if err != nil {

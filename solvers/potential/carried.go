@@ -17,26 +17,26 @@ import (
 //	ρ = ∇w*♯C♯𝔓_w,
 //
 // which is the conjugate moment measure of the inner product ⟨x, z⟩ = xᵀCz: the
-// plain one in the coordinates C^{1/2}x, whose potential is w(C^{-1/2}·). Conjugate
-// moment measures are not equivariant under linear maps, so that C is a choice. A
-// power of the covariance of ρ lets one noise suit directions of unlike scale.
+// plain one in the coordinates C^{1/2}x, with the potential w(C^{-1/2}·). Conjugate
+// moment measures are not equivariant under linear maps, so C is a choice. With a
+// power of the covariance of ρ, one noise suits directions of different scales.
 type Carried struct {
 	Potential Curved
 
 	carry, back        blas32.General  // C and C⁻¹
 	logDet             float64         // of C
-	at, product        blas32.General  // C⁻¹y, and what w gives there
-	of, preconditioner *Preconditioner // the preconditioner of w carried last, and what it became
+	at, product        blas32.General  // C⁻¹y, and ∇w or Hessian product there
+	of, preconditioner *Preconditioner // the last preconditioner of w, and the carried one
 }
 
 var _ Curved = (*Carried)(nil)
 
-// NewCarried returns the potential of the noise of w carried by C, rounded to
+// NewCarried returns the potential of the noise of w, carried by C. C is rounded to
 // float32.
 func NewCarried(w Curved, c mat.Symmetric) (*Carried, error) {
 	d := c.SymmetricDim()
 	if d != w.Dim() {
-		return nil, fmt.Errorf("potential: a noise of dimension %d carried by a matrix of dimension %d; they must agree", w.Dim(), d)
+		return nil, fmt.Errorf("potential: noise of dimension %d carried by a matrix of dimension %d; they must agree", w.Dim(), d)
 	}
 	v := &Carried{Potential: w, carry: batch.FromMatrix(c)}
 	var chol mat.Cholesky
@@ -95,7 +95,7 @@ func (v *Carried) HessVec(y, u, hu blas32.General) error {
 	return nil
 }
 
-// Hessian is C⁻¹·h·C⁻¹, the Hessian of v where that of w is h.
+// Hessian is C⁻¹·h·C⁻¹, the Hessian of v at a point where w has the Hessian h.
 func (v *Carried) Hessian(h mat.Symmetric) *mat.SymDense {
 	back := symmetric(v.back)
 	var half, whole mat.Dense
@@ -104,9 +104,9 @@ func (v *Carried) Hessian(h mat.Symmetric) *mat.SymDense {
 	return batch.Symmetrised(&whole)
 }
 
-// NoisePreconditioner is the preconditioner for steps on the noise of a potential w where p suits
-// steps on w itself: p where noise is nil, 𝔓_w, C·P·C where that is carried, and nil
-// where it is another.
+// NoisePreconditioner returns the preconditioner for steps on the noise of a potential w,
+// given a p that suits steps on w itself: p if noise is nil (the noise is 𝔓_w), C·P·C if
+// noise is carried by C, and nil for any other noise.
 func NoisePreconditioner(noise Potential, p *Preconditioner) *Preconditioner {
 	switch v := noise.(type) {
 	case nil:

@@ -18,7 +18,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// The map of the carried moment of a Gaussian takes its noise to the Gaussian.
+// The map of a Gaussian's carried moment takes its noise to the Gaussian.
 func TestCarriedMomentOfAGaussian(t *testing.T) {
 	const n = 200000
 	g := randomLaw(t, 3)
@@ -75,8 +75,8 @@ func (l linked) HessVec(x, v, hv blas32.General) error {
 	return err
 }
 
-// A noise carried by C is the plain method in the coordinates C^{1/2}x: the
-// densities of a potential that is no quadratic agree.
+// Noise carried by C is the plain method in the coordinates C^{1/2}x: the densities of a
+// potential that is not quadratic agree.
 func TestCarriedIsAChangeOfCoordinates(t *testing.T) {
 	const d, n = 3, 30
 	g := randomLaw(t, d)
@@ -96,7 +96,7 @@ func TestCarriedIsAChangeOfCoordinates(t *testing.T) {
 	}
 	there := batch.New(n, d)
 	batch.Multiply(there, x, batch.FromMatrix(g.Power(.25)))
-	// Z of the plain noise is det C^{1/2} times that of w, as is the change of volume.
+	// Z of the plain noise is det C^{1/2} times that of w; the change of volume has the same factor.
 	plain, _, err := density.Pushforward{Potential: linked{w, batch.FromMatrix(g.Power(-.25))}}.LogPDF(t.Context(), there)
 	if err != nil {
 		t.Fatal(err)
@@ -106,8 +106,8 @@ func TestCarriedIsAChangeOfCoordinates(t *testing.T) {
 	}
 }
 
-// The gradient and the Hessian of a carried noise are those of its value; a preconditioner
-// that is the inverse Hessian of w becomes that of the noise.
+// The gradient and the Hessian of carried noise are the derivatives of its value. If a
+// preconditioner is the inverse Hessian of w, the carried one is that of the noise.
 func TestCarriedDerivatives(t *testing.T) {
 	const d, n, h = 3, 8, 1e-2
 	g := randomLaw(t, d)

@@ -31,7 +31,7 @@ func (p Normal) Eval(x blas32.General, value []float32, grad blas32.General) err
 	return nil
 }
 
-// HessVec writes v.
+// HessVec writes v: the Hessian is the identity.
 func (p Normal) HessVec(_, v, hv blas32.General) error {
 	batch.Copy(hv, v)
 	return nil

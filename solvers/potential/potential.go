@@ -1,7 +1,6 @@
-// Package potential says what a potential is to the numerics: anything that
-// evaluates batches. It has the Normal, the noise that a matrix has Carried to other
-// coordinates, the Preconditioner of steps, and the Status of a row that was solved
-// for.
+// Package potential defines what a potential is to the solvers: anything that evaluates
+// batches. It also has the Normal potential, noise Carried to other coordinates by a
+// matrix, the Preconditioner of steps, and the Status of a row of a solve.
 package potential
 
 import "gonum.org/v1/gonum/blas/blas32"
@@ -14,10 +13,9 @@ type Potential interface {
 	// Dim is d.
 	Dim() int
 
-	// Eval writes w(x_i) into value and ∇w(x_i) into the rows of grad for each
-	// row of the (n, d) batch x. A nil value, or a grad with nil Data, is not
-	// wanted and is not computed. value has length n, grad shape (n, d); grad
-	// must not overlap x.
+	// Eval writes w(x_i) into value and ∇w(x_i) into the rows of grad for each row of
+	// the (n, d) batch x. value has length n, grad shape (n, d). A nil value is not
+	// computed, and neither is a grad with nil Data. grad must not overlap x.
 	Eval(x blas32.General, value []float32, grad blas32.General) error
 }
 

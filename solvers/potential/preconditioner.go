@@ -63,10 +63,10 @@ func PreconditionerFromHessian(h mat.Symmetric) (*Preconditioner, error) {
 // Factors are P and L, dense (d, d), or nil Data when the preconditioner is diagonal.
 func (m *Preconditioner) Factors() (p, l blas32.General) { return m.p, m.l }
 
-// DensePreconditioner is the preconditioner with the given factors, as Factors gave them.
+// DensePreconditioner is the preconditioner with the given factors, as Factors returns them.
 func DensePreconditioner(p, l blas32.General) (*Preconditioner, error) {
 	if p.Rows == 0 || p.Rows != p.Cols || l.Rows != p.Rows || l.Cols != p.Cols {
-		return nil, fmt.Errorf("potential: a preconditioner of factors (%d, %d) and (%d, %d); both must be square and equal", p.Rows, p.Cols, l.Rows, l.Cols)
+		return nil, fmt.Errorf("potential: a preconditioner with factors of shape (%d, %d) and (%d, %d); both must be square and of equal shape", p.Rows, p.Cols, l.Rows, l.Cols)
 	}
 	return &Preconditioner{p: p, l: l}, nil
 }
@@ -113,7 +113,7 @@ func (m *Preconditioner) mul(dst, x blas32.General, trans bool, part func(*Preco
 	}
 }
 
-// CheckPreconditioner reports a preconditioner of another dimension than d.
+// CheckPreconditioner reports a preconditioner whose dimension is not d.
 func CheckPreconditioner(p *Preconditioner, d int) error {
 	if p == nil {
 		return nil

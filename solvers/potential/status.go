@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// What goes wrong with a batch, besides ErrNonFiniteGradient.
+// These errors say what goes wrong with a batch, besides ErrNonFiniteGradient.
 var (
 	ErrParticles  = errors.New("the Langevin particles are lost")
-	ErrConjugates = errors.New("no conjugate is solved even roughly")
+	ErrConjugates = errors.New("no conjugate was solved even roughly")
 	ErrCurvature  = errors.New("no usable curvature")
 	ErrLoss       = errors.New("the loss is out of bounds")
-	ErrEnergy     = errors.New("the energy is finite at no point of the batch")
+	ErrEnergy     = errors.New("the energy is not finite at any point of the batch")
 )
 
 // Status says how the work on one row ended.
@@ -22,13 +22,13 @@ const (
 	Converged Status = iota
 	// MaxIterations rows ran out of iterations.
 	MaxIterations
-	// Stalled rows found no acceptable step, however short: as a rule rounding
-	// hides what is left of the residual, or w has no curvature.
+	// Stalled rows found no acceptable step, however short: usually rounding hides
+	// the rest of the residual, or w has no curvature.
 	Stalled
-	// NotFinite rows have a NaN or an infinity in what is given, or in what the
-	// potential makes of it; a solve leaves their x as it was.
+	// NotFinite rows have NaN or an infinity in the input, or in the values that the
+	// potential has there; a solve leaves their x unchanged.
 	NotFinite
-	// NotConvex rows are where ∇²w is not positive definite.
+	// NotConvex rows are at points where ∇²w is not positive definite.
 	NotConvex
 )
 

@@ -1,6 +1,6 @@
-// Package random has the one source of random numbers: a Stream, named by a seed, a
-// purpose and an index. Streams of different names are independent, so what one part
-// of a program draws never moves the draws of another.
+// Package random has the module's only source of random numbers: a Stream, named by a
+// seed, a purpose and an index. Streams with different names are independent, so the
+// draws of one part of a program never change those of another.
 package random
 
 import (
@@ -11,10 +11,10 @@ import (
 	rand "math/rand/v2"
 )
 
-// Stream is a seeded stream of random numbers whose state goes into a checkpoint: a
-// rand.Rand, whose methods it has, with the generator behind it. It is the source of
-// all that draws in the module, and a rand.Source for what draws elsewhere. It is not
-// safe for concurrent use. The zero value only takes UnmarshalBinary.
+// Stream is a seeded stream of random numbers. It has the methods of a rand.Rand, and
+// holds the generator behind it, so that its state can go into a checkpoint. Everything
+// that draws in the module takes a Stream; other code may use it as a rand.Source. It
+// is not safe for concurrent use. The zero value only accepts UnmarshalBinary.
 type Stream struct {
 	*generator
 	pcg *rand.PCG
@@ -22,12 +22,11 @@ type Stream struct {
 
 type generator = rand.Rand
 
-// New returns the stream of a seed, a purpose such as "langevin", and an
-// index such as the number of a chain. The generator is PCG-DXSM (O'Neill,
-// "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms
-// for Random Number Generation", 2014), seeded by SHA-256 of the three, so that
-// streams which differ in any of them are independent, and equal ones give the
-// same numbers on every machine.
+// New returns the stream of a seed, a purpose such as "langevin", and an index
+// such as the number of a chain. The generator is PCG-DXSM (O'Neill, "PCG: A
+// Family of Simple Fast Space-Efficient Statistically Good Algorithms for Random
+// Number Generation", 2014), seeded by SHA-256 of the three. Streams that differ in
+// any of them are independent; equal ones give the same numbers on every computer.
 func New(seed uint64, purpose string, index uint64) *Stream {
 	key := binary.BigEndian.AppendUint64(nil, seed)
 	key = binary.BigEndian.AppendUint64(key, index)
@@ -36,8 +35,8 @@ func New(seed uint64, purpose string, index uint64) *Stream {
 	return Seeded(binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16]))
 }
 
-// Seeded returns the stream of a PCG-DXSM seeded by two words as they are, which New
-// takes from a hash.
+// Seeded returns the stream of a PCG-DXSM that is seeded directly by two words, where
+// New takes them from a hash.
 func Seeded(high, low uint64) *Stream {
 	pcg := rand.NewPCG(high, low)
 	return &Stream{generator: rand.New(pcg), pcg: pcg}
@@ -51,8 +50,8 @@ func (s *Stream) MarshalBinary() ([]byte, error) {
 	return s.pcg.MarshalBinary()
 }
 
-// UnmarshalBinary makes s continue where the stream that was marshalled stood.
-// A state that MarshalBinary did not write is an error and leaves s as it was.
+// UnmarshalBinary makes s continue where the marshalled stream stood. A state that
+// MarshalBinary did not write gives an error and leaves s unchanged.
 func (s *Stream) UnmarshalBinary(state []byte) error {
 	pcg := new(rand.PCG)
 	if err := pcg.UnmarshalBinary(state); err != nil {
@@ -64,17 +63,17 @@ func (s *Stream) UnmarshalBinary(state []byte) error {
 
 // The ziggurat covers the half density e^{−x²/2} by layers of equal area, from
 // layer 1 at the top down to layer 0, which holds the tail beyond tailStart.
-// Marsaglia and Tsang, "The Ziggurat
-// Method for Generating Random Variables", J. Stat. Softw. 5(8), 2000.
+// Marsaglia and Tsang, "The Ziggurat Method for Generating Random Variables",
+// J. Stat. Softw. 5(8), 2000.
 const (
 	zigguratLayers = 128
 	tailStart      = 3.442619855899
 	layerArea      = 9.91256303526217e-3
 )
 
-// ziggurat holds for each layer the width of one of the 2²⁴ cells across it,
-// the number of cells that lie wholly below the density, and the density at
-// its outer edge (1, the height of layer 1's inner edge, for layer 0).
+// ziggurat holds, for each layer: the width of one of the 2²⁴ cells across it, the
+// number of cells that are wholly below the density, and the density at its outer
+// edge (for layer 0: 1, the height of layer 1's inner edge).
 var ziggurat = func() (z [zigguratLayers]struct {
 	width  float32
 	inside int32
@@ -97,9 +96,9 @@ var ziggurat = func() (z [zigguratLayers]struct {
 	return z
 }()
 
-// Normals fills dst with N(0, 1) numbers, two to a draw of 64 bits: a float32
-// has room for 24 random bits, which with the sign and the layer make 32, none
-// of them used twice.
+// Normals fills dst with N(0, 1) numbers, two from each draw of 64 bits: a float32
+// has room for 24 random bits; with the sign and the layer these are 32, and no bit
+// is used twice.
 func (s *Stream) Normals(dst []float32) {
 	var bits uint64
 	for i := range dst {
@@ -117,9 +116,9 @@ func (s *Stream) Normals(dst []float32) {
 	}
 }
 
-// normalOutside finishes the one draw in about eighty that falls outside a
-// layer's sure part. The conversions to float64 keep a compiler from fusing
-// products and sums, which would make the numbers depend on the machine.
+// normalOutside finishes the draws, about one in eighty, that fall outside the part of
+// a layer that is surely below the density. The conversions to float64 keep a compiler
+// from fusing products and sums, which would make the numbers depend on the computer.
 func (s *Stream) normalOutside(layer uint64, cell int32) float32 {
 	for {
 		z := &ziggurat[layer]

@@ -94,8 +94,8 @@ func TestStreamContinuesFromItsState(t *testing.T) {
 	}
 }
 
-// The first numbers of one stream, so that no change of Go or of machine alters
-// results unseen.
+// The first numbers of one stream are fixed, so that a change of Go or of computer
+// cannot alter results unnoticed.
 func TestStreamIsTheSameEverywhere(t *testing.T) {
 	s := New(42, "golden", 0)
 	x := make([]float32, 1000)

@@ -12,9 +12,9 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Chains is the state of a sampler with n particles in ℝᵈ, each a chain of its
-// own. Its exported fields are all that evolves: a checkpoint that holds them
-// and the state of the random stream continues bit for bit.
+// Chains is the state of a sampler with n particles in ℝᵈ, each a separate chain. Its
+// exported fields are all that changes: a run that a checkpoint restores with them and
+// the state of the random stream continues bit for bit.
 type Chains struct {
 	Y     blas32.General // particles y_i, (n, d)
 	Value []float32      // w(y_i), length n
@@ -26,12 +26,12 @@ type Chains struct {
 
 	Step        float64 // γ; 0 until the first run
 	Adaptations int     // steps over which MALA has adapted γ
-	Curvature   float64 // λmax(P∇²w) as last bounded for γ; 0 where unknown
+	Curvature   float64 // λmax(P∇²w) as last estimated for γ; 0 if unknown
 
 	scratch
 }
 
-// scratch is what one step works in; it carries nothing from run to run.
+// scratch is the memory of one step; it carries nothing from run to run.
 type scratch struct {
 	next           particles      // the proposals
 	move           blas32.General // z in y' = y + Lz, (n, d)
@@ -60,8 +60,8 @@ func NewChains(y blas32.General) (*Chains, error) {
 	return c, nil
 }
 
-// Refresh evaluates w and ∇w at the particles, which a change of either makes
-// necessary.
+// Refresh evaluates w and ∇w at the particles. It is necessary after a change of the
+// particles or of w.
 func (c *Chains) Refresh(w potential.Potential) error {
 	if err := c.check(w); err != nil {
 		return err
@@ -74,9 +74,8 @@ func (c *Chains) Refresh(w potential.Potential) error {
 	return nil
 }
 
-// Gather copies the rows of c that index names into dst, a minibatch of the
-// bank c, together with the step and its adaptation. dst is resized to
-// (len(index), d).
+// Gather copies the rows of c listed in index into dst, a minibatch of the bank c,
+// together with the step and its adaptation. dst is resized to (len(index), d).
 func (c *Chains) Gather(dst *Chains, index []int) error {
 	if err := c.checkIndex(index); err != nil {
 		return err
@@ -90,9 +89,9 @@ func (c *Chains) Gather(dst *Chains, index []int) error {
 	return nil
 }
 
-// Scatter copies the minibatch src back into the rows of c that index names,
-// the inverse of Gather; index must have no row twice. The bank stays fresh
-// only if both were.
+// Scatter is the inverse of Gather: it copies the minibatch src back into the rows of c
+// listed in index, which must not have a row twice. The bank stays fresh only if both
+// were.
 func (c *Chains) Scatter(src *Chains, index []int) error {
 	if err := c.checkIndex(index); err != nil {
 		return err
@@ -121,8 +120,8 @@ func (c *Chains) shareStep(from *Chains) {
 	c.Step, c.Adaptations, c.Curvature = from.Step, from.Adaptations, from.Curvature
 }
 
-// check reports a state that was put together, or loaded, wrongly, or does not
-// fit the potential.
+// check reports a state that was built or loaded wrongly, or does not fit the
+// potential.
 func (c *Chains) check(w potential.Potential) error {
 	n, d := c.Y.Rows, c.Y.Cols
 	if d != w.Dim() {
@@ -135,7 +134,7 @@ func (c *Chains) check(w potential.Potential) error {
 	return errors.Join(batch.Check("the particles", c.Y), batch.Check("the particles' gradients", c.Grad))
 }
 
-// resize gives c room for n particles in ℝᵈ, keeping what fits exactly.
+// resize gives c room for n particles in ℝᵈ; buffers that fit exactly are kept.
 func (c *Chains) resize(n, d int) {
 	if c.Y.Rows != n || c.Y.Cols != d {
 		p := newParticles(n, d)
@@ -167,12 +166,12 @@ func copyParticle(dst particles, i int, src particles, j int) {
 }
 
 // logRatio is the logarithm of the Metropolis ratio of the i-th proposal. With
-// u = Lᵀ∇w(y), z = −γu + √(2γ)ξ and u' = Lᵀ∇w(y'), the move back is −z, and
+// u = Lᵀ∇w(y), z = −γu + √(2γ)ξ and u' = Lᵀ∇w(y'), the reverse move is −z, and
 //
-//	log α = w(y) − w(y') + ½⟨z, u + u'⟩ + γ(‖u‖² − ‖u'‖²)/4,
+//	log α = w(y) − w(y') + ½⟨z, u + u'⟩ + γ(‖u‖² − ‖u'‖²)/4.
 //
-// the error of the trapezoidal rule and a term of higher order: no solve with L
-// is needed.
+// This is the error of the trapezoidal rule and a term of higher order. It needs no
+// solve with L.
 func (c *Chains) logRatio(i int) float64 {
 	z, u, v := batch.Row(c.move, i), batch.Row(c.pull, i), batch.Row(c.nextPull, i)
 	work, squares := batch.Inner(z, u)+batch.Inner(z, v), batch.Inner(u, u)-batch.Inner(v, v)
@@ -202,7 +201,7 @@ func (c *Chains) restart(lost []int, rng *random.Stream, info *Info) error {
 		}
 	}
 	if len(healthy) == 0 {
-		return fmt.Errorf("sampling: %w: none is finite any more; take a smaller Step, set Adjusted, or restart from the last checkpoint", potential.ErrParticles)
+		return fmt.Errorf("sampling: %w: none is finite; take a smaller Step, set Adjusted, or restart from the last checkpoint", potential.ErrParticles)
 	}
 	for _, i := range lost {
 		j := healthy[rng.IntN(len(healthy))]

@@ -8,7 +8,7 @@ import (
 	"cmf/solvers/sampling"
 )
 
-// Chains restored from a checkpoint go on bit for bit, and equal seeds agree.
+// Chains restored from a checkpoint continue bit for bit, and equal seeds agree.
 func TestLangevinContinuesFromItsState(t *testing.T) {
 	w := problem.RandomGaussian(t, 5, 1)
 	for _, name := range []sampling.Method{sampling.ByULA, sampling.ByMALA} {

@@ -13,20 +13,20 @@ import (
 )
 
 // MaxCurvature estimates λmax(P∇²w), the sharpest curvature of w in the preconditioner
-// P = L·Lᵀ, as the largest over the rows of at, (n, d), by power iterations on
-// Lᵀ∇²w L from a random start. Hessian–vector products come from w where it is
-// Curved and from central differences of ∇w otherwise.
+// P = L·Lᵀ: the largest over the rows of at, (n, d), by power iterations on Lᵀ∇²w L from
+// a random start. Hessian–vector products come from w if it is Curved, and from central
+// differences of ∇w otherwise.
 //
-// The estimate approaches λmax at those rows from below: a step of 1/λmax leaves
-// a factor of two before ULA turns unstable. Rows without a finite answer are
-// passed over; it is an error if there is no other.
+// The estimate approaches λmax at those rows from below; a step of 1/λmax is half the
+// step at which ULA turns unstable. Rows without a finite answer are skipped; it is an
+// error if all are.
 func MaxCurvature(w potential.Potential, at blas32.General, p *potential.Preconditioner, iterations int, rng *random.Stream) (float64, error) {
 	n, d := at.Rows, at.Cols
 	if d != w.Dim() {
-		return 0, fmt.Errorf("sampling: curvature asked for at points with %d columns of a potential of dimension %d; they must agree", d, w.Dim())
+		return 0, fmt.Errorf("sampling: the curvature at points with %d columns, of a potential of dimension %d; they must agree", d, w.Dim())
 	}
 	if n == 0 || d == 0 || iterations < 1 {
-		return 0, fmt.Errorf("sampling: curvature asked for at %d points by %d iterations; at least 1 of each is needed", n, iterations)
+		return 0, fmt.Errorf("sampling: the curvature at %d points by %d iterations; at least 1 of each is needed", n, iterations)
 	}
 	if err := errors.Join(potential.CheckPreconditioner(p, d), batch.Check("the points of a curvature estimate", at)); err != nil {
 		return 0, err
@@ -54,7 +54,7 @@ func MaxCurvature(w potential.Potential, at blas32.General, p *potential.Precond
 		}
 	}
 	if math.IsInf(largest, -1) {
-		return 0, fmt.Errorf("sampling: %w: the Hessian of the potential is not finite at any of the %d points of an estimate", potential.ErrCurvature, n)
+		return 0, fmt.Errorf("sampling: %w: the Hessian of the potential is not finite at any of the %d points where it is estimated", potential.ErrCurvature, n)
 	}
 	return largest, nil
 }
@@ -72,9 +72,9 @@ func (c *Chains) curvature(w potential.Potential, p *potential.Preconditioner, r
 // differenced makes a Potential Curved by central differences.
 type differenced struct{ potential.Potential }
 
-// HessVec writes (∇w(x + tv) − ∇w(x − tv))/(2t) into the rows of hv, where ‖tv‖
-// is a hundredth of the root mean square of the entries of x: far over the
-// rounding of float32, far below the spread of a sample.
+// HessVec writes (∇w(x + tv) − ∇w(x − tv))/(2t) into the rows of hv. ‖tv‖ is a hundredth
+// of the root mean square of the entries of x: far above the rounding of float32, and
+// far below the spread of a sample.
 func (w *differenced) HessVec(x, v, hv blas32.General) error {
 	n, d := x.Rows, x.Cols
 	var squares float64

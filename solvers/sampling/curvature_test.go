@@ -14,7 +14,7 @@ import (
 
 func TestULAFollowsTheCurvature(t *testing.T) {
 	c := problem.ChainsAt(t, 100, 1, 0)
-	// The bound rises at once and falls by a tenth at a time.
+	// The estimate rises at once and falls by a tenth at a time.
 	for _, test := range []struct{ h, want float64 }{{1, 1}, {100, .01}, {100, .01}, {1, 1. / 90}, {1, 1. / 81}} {
 		c.Fresh = false
 		info := problem.Run(t, sampling.Langevin{Step: 10}, problem.ScalarEnergy{H: test.h, Q: 0}, c, 5)

@@ -9,13 +9,13 @@ import (
 )
 
 // SplitRHat is the potential scale reduction R̂ = √(var⁺/W) of the traces
-// [chain][step] of one quantity, each split into halves so that drift within a
-// chain shows too. It is near 1 when the chains agree and well above (more than
-// 1.01, say) when they do not; NaN if no trace moves. Gelman et al., "Bayesian
-// Data Analysis", 3rd edition, 2013, section 11.4.
+// [chain][step] of one quantity. Each trace is split into halves, so that drift within
+// a chain shows too. R̂ is near 1 when the chains agree and well above (for example
+// more than 1.01) when they do not; it is NaN if no trace moves. Gelman et al.,
+// "Bayesian Data Analysis", 3rd edition, 2013, section 11.4.
 //
-// The traces must have one length, at least 4, and be finite. A middle step that
-// is left over by the halving is not used.
+// The traces must be finite and have the same length, at least 4. If the length is odd,
+// the middle step is not used.
 func SplitRHat(traces [][]float64) (float64, error) {
 	halves, err := splitTraces(traces)
 	if err != nil {
@@ -25,19 +25,19 @@ func SplitRHat(traces [][]float64) (float64, error) {
 	return math.Sqrt(pooled / within), nil
 }
 
-// EffectiveSampleSize is the number of independent draws that estimate the mean
-// of a quantity as well as its traces [chain][step] do,
+// EffectiveSampleSize is the number of independent draws that estimate the mean of a
+// quantity as well as its traces [chain][step] do,
 //
 //	N/(1 + 2 Σ_t ρ_t),  ρ_t = 1 − (W − mean_m γ_m(t))/var⁺,
 //
-// with γ_m(t) the autocovariance of half-chain m at lag t. Sums of neighbouring
-// ρ are added up while positive and held non-increasing: the initial monotone
-// sequence of Geyer, "Practical Markov chain Monte Carlo", Statistical Science
-// 7(4), 1992, pages 473–483, over several chains as in the Stan reference
-// manual, section "Effective sample size". It is at most N·log₁₀N, a limit that
-// antithetic chains reach, and NaN if no trace moves.
+// with γ_m(t) the autocovariance of half-chain m at lag t. Sums of neighbouring ρ are
+// added while they are positive, and are kept from increasing: the initial monotone
+// sequence of Geyer, "Practical Markov chain Monte Carlo", Statistical Science 7(4),
+// 1992, pages 473–483, over several chains as in the Stan reference manual, section
+// "Effective sample size". The result is at most N·log₁₀N, a limit that antithetic
+// chains reach, and NaN if no trace moves.
 //
-// The traces must have one length, at least 4, and be finite.
+// The traces must be finite and have the same length, at least 4.
 func EffectiveSampleSize(traces [][]float64) (float64, error) {
 	halves, err := splitTraces(traces)
 	if err != nil {
@@ -67,7 +67,7 @@ func EffectiveSampleSize(traces [][]float64) (float64, error) {
 	time := -1.0 // 1 + 2 Σ_{t≥1} ρ_t = −1 + 2 Σ of the pairs (ρ_0 + ρ_1), (ρ_2 + ρ_3), …
 	last := math.Inf(1)
 	for lag := 0; lag+1 < steps; lag += 2 {
-		even := 1.0 // ρ_0, whatever the chains disagree by
+		even := 1.0 // ρ_0, however far apart the chains are
 		if lag > 0 {
 			even = correlation(lag)
 		}

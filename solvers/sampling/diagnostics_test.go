@@ -8,8 +8,8 @@ import (
 	"cmf/solvers/sampling"
 )
 
-// autoregression returns chains x_t = φ x_{t−1} + √(1−φ²) ξ_t with N(0, 1)
-// marginals, the m-th shifted by m·shift.
+// autoregression returns chains x_t = φ x_{t−1} + √(1−φ²) ξ_t with N(0, 1) marginals;
+// chain m is shifted by m·shift.
 func autoregression(chains, steps int, phi, shift float64) [][]float64 {
 	traces := make([][]float64, chains)
 	for m := range traces {

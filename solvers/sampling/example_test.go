@@ -11,8 +11,8 @@ import (
 	"cmf/solvers/sampling"
 )
 
-// Any potential can be sampled. Normal, ½‖y‖², has the Gibbs factor N(0, I), under
-// which its mean is d/2.
+// Any potential can be sampled. Normal, ½‖y‖², has the Gibbs factor N(0, I). Its mean
+// under that law is d/2.
 func ExampleLangevin() {
 	chains, err := sampling.NewChains(batch.New(2000, 3)) // all start at 0
 	if err != nil {

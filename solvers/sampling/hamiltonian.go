@@ -20,25 +20,26 @@ import (
 //	p ← p − (ε/2)Lᵀ∇v(y),  y ← y + εLp,  p ← p − (ε/2)Lᵀ∇v(y),
 //
 // repeated Leaps times, with a Metropolis test of each row's trajectory on
-// v(y) + ½‖p‖². One leap is a step of Langevin with γ = ε²/2; more go as far in
-// proportion to the leaps, not to their root. It never puts a row on another.
+// v(y) + ½‖p‖². One leap is a step of Langevin with γ = ε²/2. More leaps move a particle
+// in proportion to their number, where Langevin steps move it by the root. A row is
+// never put on another one.
 //
 // R. M. Neal, "MCMC using Hamiltonian dynamics", Handbook of Markov Chain Monte
 // Carlo, 2011, chapter 5.
 type Hamiltonian struct {
-	// Leaps is the number of gradients of a trajectory. 0 means 6.
+	// Leaps is the number of gradients in a trajectory. 0 means 6.
 	Leaps int
 
-	// Step is ε at first; it adapts in Chains.Step while not Freeze. 0 means .2.
+	// Step is ε at the start; it adapts in Chains.Step unless Freeze is set. 0 means .2.
 	Step float64
 
-	// Preconditioner is P, best the inverse of a typical Hessian. nil means the identity.
+	// Preconditioner is P; the inverse of a typical Hessian is best. nil means the identity.
 	Preconditioner *potential.Preconditioner
 
 	// Target is the mean acceptance at which the step aims. 0 means .7.
 	Target float64
 
-	// Freeze holds the step.
+	// Freeze keeps the step as it is.
 	Freeze bool
 }
 
@@ -48,9 +49,9 @@ type HamiltonianInfo struct {
 	Step       float64 // ε at the end
 }
 
-// Run takes steps trajectories from the state c, every row a chain of its own.
-// A proposal that is not finite is rejected. A start that is not finite is an error,
-// and so is the end of ctx, which is noticed before each leap. After an error c is not
+// Run makes steps trajectories from the state c; every row is a separate chain. A
+// proposal that is not finite is rejected. A start that is not finite is an error, and
+// so is the end of ctx, which is checked before each leap. After an error c is not
 // fresh.
 func (h Hamiltonian) Run(ctx context.Context, v potential.Potential, c *Chains, steps int, rng *random.Stream) (info HamiltonianInfo, err error) {
 	if err := h.check(v, c, steps); err != nil {
@@ -63,7 +64,7 @@ func (h Hamiltonian) Run(ctx context.Context, v potential.Potential, c *Chains, 
 	}
 	for i, e := range c.Value {
 		if !batch.Finite(float64(e)) || !batch.Finite(batch.Norm(batch.Row(c.Grad, i))) {
-			return info, fmt.Errorf("sampling: the potential is not finite at particle %d, where a trajectory is to start", i)
+			return info, fmt.Errorf("sampling: the potential is not finite at particle %d, where a trajectory starts", i)
 		}
 	}
 	defer func() { c.Fresh = err == nil }()
@@ -89,7 +90,7 @@ func (h Hamiltonian) Run(ctx context.Context, v potential.Potential, c *Chains, 
 
 // trajectory proposes one trajectory and decides on it, row by row.
 func (h Hamiltonian) trajectory(ctx context.Context, v potential.Potential, c *Chains, path blas32.General, rng *random.Stream) (acceptance float64, err error) {
-	// A step of random length keeps trajectories from closing on themselves.
+	// A step of random length keeps trajectories from becoming closed orbits.
 	epsilon := c.Step * (.8 + .4*rng.Float64())
 	momentum := c.move
 	rng.Normals(momentum.Data)
@@ -137,7 +138,7 @@ func (h Hamiltonian) check(v potential.Potential, c *Chains, steps int) error {
 	}
 	switch {
 	case steps < 0 || h.Leaps < 0:
-		return fmt.Errorf("sampling: %d trajectories of %d leaps asked for; 0 or more are allowed", steps, h.Leaps)
+		return fmt.Errorf("sampling: %d trajectories of %d leaps; both must be 0 or more", steps, h.Leaps)
 	case !(h.Step >= 0) || math.IsInf(h.Step, 1):
 		return fmt.Errorf("sampling: Hamiltonian.Step is %g; it must be at least 0 and finite", h.Step)
 	case !(h.Target >= 0 && h.Target < 1):

@@ -1,6 +1,6 @@
-// Package sampling draws from a Gibbs factor e^{−w}: Langevin (MALA and ULA) and
-// Hamiltonian move Chains, a batch of particles with what the sampler remembers of
-// them. SplitRHat and EffectiveSampleSize judge the draws.
+// Package sampling draws from a Gibbs factor e^{−w}. Langevin (MALA and ULA) and
+// Hamiltonian move Chains, a batch of particles together with the sampler's state.
+// SplitRHat and EffectiveSampleSize judge the draws.
 package sampling
 
 import (
@@ -23,21 +23,21 @@ import (
 //
 //	y' = y − γ P∇w(y) + √(2γ) L ξ,  ξ ~ N(0, I).
 //
-// Unadjusted (ULA), it samples N(0, λ) with variance λ/(1 − γ/(2λ)); a
-// Metropolis test for each row (MALA) removes the bias. The zero value is ULA
-// in the identity preconditioner at the largest safe step. Roberts and Tweedie,
+// Unadjusted (ULA), it samples N(0, λ) with variance λ/(1 − γ/(2λ)); a Metropolis
+// test for each row (MALA) removes the bias. The zero value is ULA with the identity
+// as preconditioner and the largest safe step. Roberts and Tweedie,
 // "Exponential convergence of Langevin distributions and their discrete
 // approximations", Bernoulli 2(4), 1996, pages 341–363.
 type Langevin struct {
 	// Adjusted turns the Metropolis test on.
 	Adjusted bool
 
-	// Step is γ. ULA takes the smaller of Step and 1/λmax(P∇²w). MALA takes
-	// Step as it is at first and then adapts it. 0 means 1/λmax.
+	// Step is γ. ULA takes the smaller of Step and 1/λmax(P∇²w). MALA starts with
+	// Step and then adapts it. 0 means 1/λmax.
 	Step float64
 
-	// MaxCurvature is λmax(P∇²w) where it is known. 0 means that ULA estimates
-	// it whenever the potential has changed, and MALA once if Step is 0.
+	// MaxCurvature is λmax(P∇²w) if it is known. 0 means that ULA estimates it
+	// whenever the potential has changed, and MALA once if Step is 0.
 	MaxCurvature float64
 
 	// Preconditioner is P. Nil means the identity.
@@ -49,20 +49,20 @@ type Langevin struct {
 	Target float64
 
 	// Gain and Decay are g and κ of MALA's adaptation after step t = 1, 2, …
-	// (Robbins and Monro), log γ ← log γ + g·t^{−κ}·(acceptance − Target). Gain 0
-	// means 1. Decay 0 follows a potential that is being learnt; .6 settles. Rows
-	// that start far out in a light tail may stick there, their proposals all
-	// rejected, while the others raise the step: start them with ULA.
+	// (Robbins and Monro), log γ ← log γ + g·t^{−κ}·(acceptance − Target). A Gain of 0
+	// means 1. A Decay of 0 follows a potential that is being learnt; .6 settles. Rows
+	// that start far out in a light tail may stick there: all their proposals are
+	// rejected while the others raise the step. Start them with ULA.
 	Gain, Decay float64
 
-	// Freeze holds γ where the state has it: what comes after a warm-up must
-	// not adapt, or MALA is not exact.
+	// Freeze keeps γ as it is in the state: after a warm-up the step must not adapt,
+	// or MALA is not exact.
 	Freeze bool
 
-	// Runaway is r in the limit median + r·max(√d, s) on the energy of a particle
-	// at the end of a run, s the median distance of energies from their median.
-	// 0 means 50: under a log-concave law the energy has standard deviation √d at
-	// most and exponential tails; s allows for a bank that is not there yet.
+	// Runaway is r in the limit median + r·max(√d, s) on the energy of a particle at
+	// the end of a run; s is the median distance of energies from their median. 0
+	// means 50. Under a log-concave law the energy has standard deviation at most √d
+	// and exponential tails; s allows for a bank that is not at that law yet.
 	Runaway float64
 }
 
@@ -71,13 +71,13 @@ type Method string
 
 const (
 	ByMALA Method = "mala" // Langevin steps with the Metropolis test
-	ByULA  Method = "ula"  // without
+	ByULA  Method = "ula"  // Langevin steps without it
 )
 
-// Known lists the methods of which NewLangevin makes samplers.
+// Known lists the methods that NewLangevin accepts.
 func (Method) Known() []string { return []string{string(ByMALA), string(ByULA)} }
 
-// NewLangevin returns the sampler of a method, with zero options.
+// NewLangevin returns the sampler of a method, with its other options zero.
 func NewLangevin(method Method) (Langevin, error) {
 	switch method {
 	case ByULA:
@@ -90,26 +90,26 @@ func NewLangevin(method Method) (Langevin, error) {
 
 // Info describes one call of Langevin.Run.
 type Info struct {
-	Acceptance float64 // mean of min(1, α) over rows and steps; under ULA what a Metropolis test would accept
+	Acceptance float64 // mean of min(1, α) over rows and steps; under ULA, what a Metropolis test would accept
 	Step       float64 // γ at the end
 	MeanEnergy float64 // mean of w(y) at the end
 
 	// Virial is the estimate Σ⟨y − ȳ, ∇w(y)⟩/((n − 1)d) at the end. It is 1 at
-	// equilibrium and large in a bank that runs away as a whole, which no
-	// comparison between its particles can show. NaN for n < 2.
+	// equilibrium and large in a bank that runs away as a whole, which no comparison
+	// of its particles can show. It is NaN for n < 2.
 	Virial float64
 
 	Rejected  int // proposals that MALA rejected because they were not finite
-	Restarted int // particles put back on another one, not finite or over the energy limit
+	Restarted int // particles that were not finite or over the energy limit, and were put on another one
 }
 
-// Run takes steps steps from the state c, every row a chain of its own. It
-// evaluates w at the start if c is not fresh, and once more for each step.
+// Run makes steps steps from the state c; every row is a separate chain. It evaluates w
+// at the start if c is not fresh, and once more for each step.
 //
-// A particle that is not finite at the start, becomes so under ULA, or ends
-// over the energy limit is put back on a healthy one drawn at random. It is an
-// error if none is left, and so is the end of ctx, which is noticed before each
-// step; after an error c is not fresh.
+// A particle that is not finite at the start, becomes so under ULA, or ends over the
+// energy limit is put on a healthy one drawn at random. It is an error if none is left,
+// and so is the end of ctx, which is checked before each step. After an error c is not
+// fresh.
 func (l Langevin) Run(ctx context.Context, w potential.Potential, c *Chains, steps int, rng *random.Stream) (info Info, err error) {
 	if err := l.check(w, c, steps); err != nil {
 		return info, err
@@ -176,8 +176,8 @@ func (l Langevin) propose(c *Chains, rng *random.Stream) {
 	}
 }
 
-// decide moves each row to its proposal, under MALA with probability min(1, α),
-// and returns the mean of min(1, α).
+// decide moves each row to its proposal (under MALA with probability min(1, α)) and
+// returns the mean of min(1, α).
 func (l Langevin) decide(c *Chains, rng *random.Stream, info *Info) (float64, error) {
 	var sum float64
 	var lost []int
@@ -211,7 +211,7 @@ func (l Langevin) adapt(c *Chains, acceptance float64) {
 	c.Step *= math.Exp(gain * (acceptance - cmp.Or(l.Target, .574)))
 }
 
-// setStep gives the state its γ before the first step of a run.
+// setStep sets γ in the state before the first step of a run.
 func (l Langevin) setStep(w potential.Potential, c *Chains, stale bool, rng *random.Stream) error {
 	if c.Step > 0 && (l.Freeze || l.Adjusted) {
 		return nil
@@ -228,7 +228,7 @@ func (l Langevin) setStep(w potential.Potential, c *Chains, stale bool, rng *ran
 		if err != nil {
 			return err
 		}
-		// A few particles may miss the sharpest place: let the bound fall slowly.
+		// A few particles may miss the sharpest place, so the estimate falls slowly.
 		c.Curvature = max(estimate, .9*c.Curvature)
 	}
 	c.Step = 1 / c.Curvature
@@ -257,7 +257,7 @@ func (l Langevin) check(w potential.Potential, c *Chains, steps int) error {
 		return err
 	}
 	if steps < 0 {
-		return fmt.Errorf("sampling: %d Langevin steps asked for; 0 or more are allowed", steps)
+		return fmt.Errorf("sampling: %d Langevin steps; there must be 0 or more", steps)
 	}
 	for _, o := range []struct {
 		name         string

@@ -38,7 +38,7 @@ func TestMALAHasNoBias(t *testing.T) {
 	}
 }
 
-// Moments of e^{−y²/2−y⁴/4} against quadrature.
+// Moments of e^{−y²/2−y⁴/4} are compared with quadrature.
 func TestMALAOnAQuartic(t *testing.T) {
 	const n = 100_000
 	w := problem.ScalarEnergy{H: 1, Q: 1}
@@ -55,8 +55,8 @@ func TestMALAOnAQuartic(t *testing.T) {
 	problem.Within(t, "E y⁴", problem.Moment(c, 4), want4, math.Sqrt((want8-want4*want4)/n))
 }
 
-// MALA in a dense preconditioner that is not the target's leaves N(m, Σ) as it is, and
-// finds it from elsewhere; ULA in P = Σ reaches Σ/(1 − γ/2).
+// With a dense preconditioner other than the target's covariance, MALA keeps N(m, Σ) and
+// finds it from elsewhere; ULA with P = Σ reaches Σ/(1 − γ/2).
 func TestLangevinInADenseMetric(t *testing.T) {
 	const n, d = 20_000, 10
 	w := problem.RandomGaussian(t, d, 1)
@@ -165,7 +165,7 @@ func TestLangevinReplacesLostParticles(t *testing.T) {
 	}
 }
 
-// A bank that has run away as a whole shows in the virial alone.
+// Only the virial shows that a bank has run away as a whole.
 func TestVirialOfABankThatRanAway(t *testing.T) {
 	c := problem.ChainsAt(t, 1000, 1, 0)
 	for i := range c.Y.Data {

@@ -15,12 +15,12 @@ import (
 const andersonMemory = 6
 
 // anderson accelerates a fixed-point iteration p ← p + r(p) that ascends a function
-// D(p), by the combination of its last steps whose residual is least,
+// D(p): it takes the combination of the last steps with the smallest residual,
 //
 //	p ← p + r − (ΔP + ΔR)γ,  γ = argmin ‖r − ΔR·γ‖.
 //
-// An extrapolation that lowers D, or more than doubles ‖r‖ where D has come to rest,
-// is taken back: the plain step is made in its place and the past forgotten. H. F.
+// An extrapolation is taken back if it lowers D, or if it more than doubles ‖r‖ when D
+// no longer changes: the plain step is made instead, and the past is forgotten. H. F.
 // Walker, P. Ni, "Anderson Acceleration for Fixed-Point Iterations", SIAM J. Numer.
 // Anal. 49(4), 2011, pages 1715–1735.
 type anderson struct {
@@ -44,8 +44,8 @@ func (a *anderson) restart(n int) {
 	}
 }
 
-// takeBack takes an extrapolation back, and says so, if that is called for: p has the
-// residual r and the value D(p), known to within noise.
+// takeBack takes an extrapolation back if it was bad, and says whether it did. p has the
+// residual r and the value D(p), known up to noise.
 func (a *anderson) takeBack(p, r []float64, value, noise float64) bool {
 	norm, gain := math.Sqrt(kernel.SumSquares(r)), value-a.lastValue
 	rises := gain > noise || gain >= -noise && norm <= 2*a.lastNorm // false for NaN
@@ -58,7 +58,7 @@ func (a *anderson) takeBack(p, r []float64, value, noise float64) bool {
 	return false
 }
 
-// step moves p, whose residual is r, from where takeBack left it.
+// step moves p, which has the residual r, from where takeBack left it.
 func (a *anderson) step(p, r []float64) {
 	if a.started {
 		a.remember(p, r)
@@ -76,7 +76,7 @@ func (a *anderson) step(p, r []float64) {
 	}
 }
 
-// remember puts the differences to the last point in the place of the oldest.
+// remember replaces the oldest differences by those to the last point.
 func (a *anderson) remember(p, r []float64) {
 	k := a.next
 	kernel.Sub(a.deltaP[k], p, a.lastP)
@@ -88,7 +88,7 @@ func (a *anderson) remember(p, r []float64) {
 	}
 }
 
-// solve sets γ by the normal equations, or says that it cannot.
+// solve finds γ from the normal equations, and returns false if it cannot.
 func (a *anderson) solve(r []float64) bool {
 	if a.count == 0 {
 		return false

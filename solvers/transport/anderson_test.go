@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// On an affine iteration p ← p + (q − Mp) in as many dimensions as it remembers,
-// the combination of residuals is zero.
+// On an affine iteration p ← p + (q − Mp), with as many dimensions as it remembers, the
+// combination of residuals is zero.
 func TestAndersonSolvesAnAffineIteration(t *testing.T) {
 	const d = andersonMemory
 	var a anderson

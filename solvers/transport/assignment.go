@@ -1,5 +1,5 @@
 // Package transport couples batches: Assign gives the exact assignment, Sinkhorn the
-// entropic coupling and EntropicMap the map that goes with it. SlicedW2 and LineW2
+// entropic coupling, and EntropicMap the map that belongs to it. SlicedW2 and LineW2
 // are distances.
 package transport
 
@@ -21,28 +21,29 @@ type Assignment struct {
 	Total float64   // Σ_i c_{i,Match[i]} = Σ_i u_i + Σ_j v_j
 }
 
-// Assign solves min_σ Σ_i c_{i,σ(i)} over permutations σ for the (n, n) matrix
-// cost, exactly but for float64 rounding, by an auction that ends in shortest
-// augmenting paths, in O(n³ log n) at worst. Among several optimal matchings it
-// always finds the same one.
+// Assign solves min_σ Σ_i c_{i,σ(i)} over permutations σ for the (n, n) matrix cost. It
+// is exact up to float64 rounding, and takes O(n³ log n) time at worst: an auction that
+// ends in shortest augmenting paths. Among several optimal matchings it always finds
+// the same one.
 //
-// Bids of ever smaller ε bring the duals v near the optimal ones (Bertsekas, "The
+// Bids with ever smaller ε bring the duals v near the optimal ones (Bertsekas, "The
 // auction algorithm: a distributed relaxation method for the assignment problem",
 // Annals of Operations Research 14, 1988, pages 105–123). From there bids without ε
-// and paths find an optimum: they are augmenting row reduction and augmentation of
-// Jonker and Volgenant, "A shortest augmenting path algorithm for dense and sparse
-// linear assignment problems", Computing 38, 1987, pages 325–340, for which any v
-// is a start.
+// and paths find an optimum: they are the augmenting row reduction and the augmentation
+// of Jonker and Volgenant, "A shortest augmenting path algorithm for dense and sparse
+// linear assignment problems", Computing 38, 1987, pages 325–340, which may start from
+// any v.
 //
-// A row looks at the few columns of its smallest reduced costs c_ij − v_j only. That
-// loses nothing: v_j never rises, so the least of the others, as it was, bounds them
-// from below, and they are looked at where the bound does not exclude them.
+// A row looks only at the few columns with its smallest reduced costs c_ij − v_j. That
+// loses nothing: since v_j never rises, the smallest old reduced cost of the other
+// columns is a lower bound, and they are looked at where the bound does not exclude
+// them.
 //
 // A cost that is not square, or not finite, is an error.
 func Assign(cost blas32.General) (Assignment, error) { return new(Matching).Assign(cost) }
 
-// Assign is Assign in the memory of m, to which the result belongs until the next
-// call.
+// Assign is the function Assign in the memory of m. The result belongs to m and holds
+// until the next call.
 func (m *Matching) Assign(cost blas32.General) (Assignment, error) {
 	n := cost.Rows
 	if cost.Cols != n {
@@ -59,8 +60,8 @@ func (m *Matching) Assign(cost blas32.General) (Assignment, error) {
 		}
 	}
 	m.reset(cost)
-	// Bids at more than a small share of the mean reduced cost miss the optimal duals;
-	// below 1/n of it, paths are faster.
+	// Bids above a small share of the mean reduced cost miss the optimal duals; below
+	// 1/n of it, paths are faster.
 	if epsilon := m.reduceColumns() / 32; epsilon > 0 {
 		for range 4 {
 			m.bid(m.dissolve(), epsilon)
@@ -68,7 +69,7 @@ func (m *Matching) Assign(cost blas32.General) (Assignment, error) {
 		}
 	}
 	free := m.dissolve()
-	for range 2 { // as many sweeps as Jonker and Volgenant found to pay
+	for range 2 { // as many sweeps as pay according to Jonker and Volgenant
 		free = m.bid(free, 0)
 	}
 	for _, i := range free {
@@ -77,9 +78,8 @@ func (m *Matching) Assign(cost blas32.General) (Assignment, error) {
 	return m.solution(), nil
 }
 
-// Matching is a partial assignment. But for a few ε, every matched pair attains the
-// smallest reduced cost c_ij − v_j of its row, which is what makes a full one
-// optimal.
+// Matching is a partial assignment. Every matched pair attains the smallest reduced cost
+// c_ij − v_j of its row, up to a few ε; this makes a full matching optimal.
 type Matching struct {
 	cost   blas32.General
 	column []int // of a row, −1 if free
@@ -88,14 +88,13 @@ type Matching struct {
 	cores  []core // of rows
 	search
 
-	// Work.
+	// Memory for the work.
 	sample        []float64
 	free, bidding []int
 	u             []float64
 }
 
-// core is what a row looks at: all columns but those whose reduced costs are rest or
-// more.
+// core is the columns that a row looks at: all those whose reduced cost is below rest.
 type core struct {
 	arcs []arc
 	rest float64
@@ -151,13 +150,13 @@ func (m *Matching) dissolve() []int {
 	return m.free
 }
 
-// bid tries to match each free row to its best column, or to one that is but a few ε
-// worse, lowering that column until the row's second best is better by ε; a row that
-// it drives out is tried next. It returns the rows that are left, in the memory of
-// free.
+// bid tries to match each free row to its best column, or to one that is worse by only a
+// few ε. It lowers the dual of that column until the row's second best is better by ε. A
+// row that loses its column is tried next. bid returns the rows that are left, in the
+// memory of free.
 func (m *Matching) bid(free []int, epsilon float64) []int {
-	// Ever smaller gains in floating point could go on for very long; beyond
-	// this many, rows driven out are left to augment.
+	// Ever smaller gains in floating point could go on for very long; after this many
+	// bids, rows without a column are left to augment.
 	budget := len(free) * 32
 	queue := append(m.bidding[:0], free...)
 	slices.Reverse(queue)
@@ -192,8 +191,8 @@ func (m *Matching) bid(free []int, epsilon float64) []int {
 }
 
 // twoBest returns the columns with the smallest and second smallest reduced cost
-// c_ij − v_j of row i, and these costs; with one column the second is (−1, +∞). A
-// slack allows for better columns, by that much at most, that the core leaves out.
+// c_ij − v_j of row i, and these costs; if there is one column, the second is (−1, +∞).
+// Columns outside the core may be better by at most slack.
 func (m *Matching) twoBest(i int, slack float64) (j int, first float64, other int, second float64) {
 	v := m.v
 	for {
@@ -214,8 +213,8 @@ func (m *Matching) twoBest(i int, slack float64) (j int, first float64, other in
 	}
 }
 
-// widen makes the core of row i anew, for the present v, of about half as many
-// columns again as it had, and of more until rest is higher than it was.
+// widen rebuilds the core of row i for the current v, with about half as many columns
+// again as it had, and with more until rest is higher than it was.
 func (m *Matching) widen(i int) {
 	c, costs := &m.cores[i], batch.Row(m.cost, i)
 	v := m.v[:len(costs)]

@@ -6,11 +6,11 @@ import (
 	"cmf/solvers/batch"
 )
 
-// search is what augment works in.
+// search is the memory of augment.
 type search struct {
 	length []float64 // of the shortest path to a column so far; +∞ outside of seen
 	before []int     // the row before a column on that path
-	offset []float64 // of a row: a path by way of it to column j has length c_ij − v_j − offset
+	offset []float64 // of a row: a path through it to column j has length c_ij − v_j − offset
 	done   []bool    // columns whose shortest path is known
 	seen   []int     // columns with a path
 	queue  queue
@@ -24,9 +24,8 @@ func (s *search) reset(n int) {
 	s.seen, s.queue = s.seen[:0], s.queue[:0]
 }
 
-// augment matches the free row start along a shortest path of alternating
-// unmatched and matched pairs to a free column, by Dijkstra's algorithm on the
-// reduced costs.
+// augment matches the free row start along a shortest path of alternating unmatched and
+// matched pairs to a free column. It is Dijkstra's algorithm on the reduced costs.
 func (m *Matching) augment(start int) {
 	m.offset[start] = 0
 	end := m.scan(start, -1)
@@ -36,7 +35,7 @@ func (m *Matching) augment(start int) {
 			break
 		}
 		if i := ^next.place; i >= 0 {
-			// The shortest path may go by way of a column that the core leaves out.
+			// The shortest path may go through a column outside the core.
 			m.widen(int(i))
 			end = m.scan(int(i), end)
 			continue
@@ -69,9 +68,9 @@ func (m *Matching) augment(start int) {
 	}
 }
 
-// scan shortens paths by way of row i and the columns of its core, and puts the
-// others off until paths are as long as theirs may be. end is the nearest free column
-// so far, or −1; no longer path matters. scan returns the new one.
+// scan shortens paths through row i and the columns of its core. It defers the other
+// columns until paths are long enough to reach them. end is the nearest free column so
+// far, or −1: longer paths do not matter. scan returns the new end.
 func (m *Matching) scan(i, end int) int {
 	offset, limit := m.offset[i], math.Inf(1)
 	if end >= 0 {
@@ -99,8 +98,8 @@ func (m *Matching) scan(i, end int) int {
 	return end
 }
 
-// event is a column at the end of a path of that length, or ^i for a row i whose
-// core is too small for longer ones.
+// event is a column at the end of a path of the given length, or ^i for a row i whose
+// core is too small for longer paths.
 type event struct {
 	length float64
 	place  int32

@@ -45,7 +45,7 @@ func TestAssignAgreesWithEveryPermutation(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		n := rapid.IntRange(0, 8).Draw(r, "n")
 		c := batch.New(n, n)
-		// Whole numbers make ties, which are the hard case, and sums exact.
+		// Whole numbers make ties, which are the hard case, and exact sums.
 		top := rapid.IntRange(1, 50).Draw(r, "top")
 		for k := range c.Data {
 			c.Data[k] = float32(rapid.IntRange(-top, top).Draw(r, "c"))
@@ -147,7 +147,7 @@ func assign(tb testing.TB, c blas32.General) Assignment {
 	return a
 }
 
-// smallestTotal is the best total of rows i and on over the columns not in used.
+// smallestTotal is the smallest total of the rows from i on, over the columns not in used.
 func smallestTotal(c blas32.General, i int, used uint) float64 {
 	if i == c.Rows {
 		return 0
@@ -161,8 +161,8 @@ func smallestTotal(c blas32.General, i int, used uint) float64 {
 	return best
 }
 
-// optimal checks that the match is a permutation, the duals feasible, and the
-// slackness complementary, which together prove the match optimal.
+// optimal checks that the match is a permutation, that the duals are feasible and that
+// the slackness is complementary. Together these prove that the match is optimal.
 func optimal(c blas32.General, a Assignment) error {
 	const rounding = 1e-9
 	seen := make([]bool, c.Rows)
@@ -186,7 +186,7 @@ func optimal(c blas32.General, a Assignment) error {
 	return nil
 }
 
-// The memory of one assignment serves the next, of any size.
+// An assignment of any size can reuse the memory of another.
 func TestAssignInOldMemory(t *testing.T) {
 	var m Matching
 	costs := []blas32.General{}
@@ -200,7 +200,7 @@ func TestAssignInOldMemory(t *testing.T) {
 		}
 		want := assign(t, c)
 		if !slices.Equal(got.Match, want.Match) || !slices.Equal(got.V, want.V) || !slices.Equal(got.U, want.U) || got.Total != want.Total {
-			t.Errorf("%d rows: in old memory the assignment is another", c.Rows)
+			t.Errorf("%d rows: in old memory the assignment differs", c.Rows)
 		}
 	}
 	if n := testing.AllocsPerRun(3, func() {

@@ -15,7 +15,7 @@ import (
 // dst must not overlap x or y.
 func SquaredDistances(dst, x, y blas32.General) error {
 	if x.Cols != y.Cols || dst.Rows != x.Rows || dst.Cols != y.Rows {
-		return fmt.Errorf("transport: squared distances between batches (%d, %d) and (%d, %d) do not go into shape (%d, %d); it must be (%d, %d) and the widths must agree",
+		return fmt.Errorf("transport: squared distances between batches (%d, %d) and (%d, %d) do not fit into shape (%d, %d); it must be (%d, %d) and the widths must agree",
 			x.Rows, x.Cols, y.Rows, y.Cols, dst.Rows, dst.Cols, x.Rows, y.Rows)
 	}
 	for name, b := range map[string]blas32.General{"x": x, "y": y, "dst": dst} {

@@ -10,7 +10,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Two batches are matched at the least sum of squared distances.
+// Two batches are matched so that the sum of squared distances is smallest.
 func ExampleAssign() {
 	x := blas32.General{Rows: 3, Cols: 1, Stride: 1, Data: []float32{0, 10, 20}}
 	y := blas32.General{Rows: 3, Cols: 1, Stride: 1, Data: []float32{19, 1, 12}}

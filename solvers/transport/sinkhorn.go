@@ -18,12 +18,11 @@ import (
 //	OT_ε = min_π Σ_ij c_ij π_ij + ε·KL(π | a⊗b),  Σ_j π_ij = a_i,  Σ_i π_ij = b_j,
 //	     = max_{f,g} Σ_i a_i f_i + Σ_j b_j g_j,   π_ij = a_i b_j e^{(f_i + g_j − c_ij)/ε},
 //
-// by alternating updates of the potentials, f exactly and g accelerated, with ε
-// lowered in steps where it is small and potentials kept in the log domain. It
-// computes in float32, which carries π to a relative accuracy of about
-// 10⁻⁷·max c/ε. M. Cuturi, "Sinkhorn Distances: Lightspeed Computation of Optimal
-// Transport", NeurIPS 2013; G. Peyré, M. Cuturi, "Computational Optimal
-// Transport", 2019, chapter 4.
+// by alternating updates of the potentials: f exactly, g accelerated. A small ε is
+// reached in steps, and potentials are kept in the log domain. It computes in float32,
+// which gives π to a relative accuracy of about 10⁻⁷·max c/ε. M. Cuturi, "Sinkhorn
+// Distances: Lightspeed Computation of Optimal Transport", NeurIPS 2013; G. Peyré, M.
+// Cuturi, "Computational Optimal Transport", 2019, chapter 4.
 //
 // A Sinkhorn keeps its memory from call to call, and copies share it; it is not safe
 // for concurrent use.
@@ -35,21 +34,21 @@ type Sinkhorn struct {
 	// means 1e-3. Rounding leaves about 1e-6.
 	Tolerance float64
 
-	// MaxIterations in all; 0 means 1000.
+	// MaxIterations is the limit on all iterations of a solve; 0 means 1000.
 	MaxIterations int
 
 	*transport
 }
 
-// Coupling is an entropic plan π between n rows and m columns, as Sinkhorn leaves
-// it: it holds until that solver's next call.
+// Coupling is an entropic plan π between n rows and m columns. It holds until the next
+// call of the Sinkhorn that made it.
 type Coupling struct {
 	F, G    []float64 // potentials f and g, Σ_j b_j g_j = 0, in units of the cost
 	Epsilon float64   // ε, in units of the cost
 	Cost    float64   // Σ_ij c_ij π_ij
-	Dual    float64   // Σ_i a_i f_i + Σ_j b_j g_j, which tends to OT_ε from below
+	Dual    float64   // Σ_i a_i f_i + Σ_j b_j g_j, a lower bound that tends to OT_ε
 
-	// MarginalError is Σ_j |Σ_i π_ij − b_j|, at most 2; the sums Σ_j π_ij are a_i
+	// MarginalError is Σ_j |Σ_i π_ij − b_j|, at most 2; the sums Σ_j π_ij equal a_i
 	// up to rounding.
 	MarginalError float64
 	Iterations    int // passes over the cost
@@ -59,11 +58,11 @@ type Coupling struct {
 	rows blas32.General // π_ij/a_i
 }
 
-// Solve finds π for the cost c, (n, m), and positive weights a of the rows, n, and
-// b of the columns, m, each of which it divides by its sum; nil weights are equal.
+// Solve finds π for the cost c, (n, m), and positive weights a of the n rows and b of
+// the m columns. It divides a and b by their sums; nil weights are equal.
 //
-// Failing to converge is no error but the coupling's Status. A cost that is empty
-// or not finite, and weights that are not positive and finite, are errors.
+// If it does not converge, that is not an error: the coupling's Status says so. A cost
+// that is empty or not finite, and weights that are not positive and finite, are errors.
 func (s *Sinkhorn) Solve(cost blas32.General, a, b []float64) (*Coupling, error) {
 	if err := s.ready(); err != nil {
 		return nil, err
@@ -74,7 +73,7 @@ func (s *Sinkhorn) Solve(cost blas32.General, a, b []float64) (*Coupling, error)
 	return s.couple(0), nil
 }
 
-// ready checks the options and sees to it that there is memory.
+// ready checks the options and makes sure that there is memory.
 func (s *Sinkhorn) ready() error {
 	switch {
 	case s.Epsilon != 0 && !(s.Epsilon >= 1e-6) || math.IsInf(s.Epsilon, 1):
@@ -82,7 +81,7 @@ func (s *Sinkhorn) ready() error {
 	case !(s.Tolerance >= 0 && s.Tolerance < 1):
 		return fmt.Errorf("transport: Sinkhorn's tolerance is %g; it must be at least 0 and less than 1", s.Tolerance)
 	case s.MaxIterations < 0:
-		return fmt.Errorf("transport: Sinkhorn's iteration limit is %d; it must be at least 0", s.MaxIterations)
+		return fmt.Errorf("transport: Sinkhorn's limit of iterations is %d; it must be at least 0", s.MaxIterations)
 	}
 	if s.transport == nil {
 		s.transport = new(transport)
@@ -90,7 +89,7 @@ func (s *Sinkhorn) ready() error {
 	return nil
 }
 
-// couple solves the problem at hand at ε, or at Epsilon if that is 0.
+// couple solves the loaded problem at ε, or at Epsilon if epsilon is 0.
 func (s *Sinkhorn) couple(epsilon float64) *Coupling {
 	if epsilon == 0 {
 		epsilon = cmp.Or(s.Epsilon, .05) * s.unit
@@ -101,7 +100,7 @@ func (s *Sinkhorn) couple(epsilon float64) *Coupling {
 // Matrix writes π into dst, (n, m).
 func (c *Coupling) Matrix(dst blas32.General) error {
 	if dst.Rows != c.rows.Rows || dst.Cols != c.rows.Cols {
-		return fmt.Errorf("transport: a coupling of shape (%d, %d) does not go into shape (%d, %d)", c.rows.Rows, c.rows.Cols, dst.Rows, dst.Cols)
+		return fmt.Errorf("transport: a coupling of shape (%d, %d) does not fit into shape (%d, %d); the shapes must be equal", c.rows.Rows, c.rows.Cols, dst.Rows, dst.Cols)
 	}
 	if err := batch.Check("a coupling", dst); err != nil {
 		return err
@@ -131,7 +130,7 @@ func (c *Coupling) Barycentres(dst, y blas32.General) error {
 	return nil
 }
 
-// average writes K·y for a K whose rows sum to 1.
+// average writes K·y; the rows of K sum to 1.
 func average(dst, k, y blas32.General) {
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, k, y, 0, dst)
 }

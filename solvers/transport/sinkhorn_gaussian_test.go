@@ -54,7 +54,7 @@ func gaussianOT(t *testing.T, p, q *exact.Gaussian, epsilon float64) (value floa
 	return value, slope
 }
 
-// On a grid, with the densities for weights, the sums are as good as integrals.
+// On a grid, with the densities as weights, sums are as accurate as integrals.
 func TestSinkhornOfGaussiansOnAGrid(t *testing.T) {
 	grid := func(g *exact.Gaussian, n int) (x, w []float64) {
 		mean, sd := g.Mean[0], math.Sqrt(g.Values[0])
@@ -98,7 +98,7 @@ func TestSinkhornOfGaussiansOnAGrid(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range x {
-			if math.Abs(x[i]-1) > 6 { // beyond three standard deviations the ends of the grid tell
+			if math.Abs(x[i]-1) > 6 { // beyond three standard deviations the ends of the grid matter
 				continue
 			}
 			if want := -2 + k*(x[i]-1); math.Abs(float64(means.Data[i])-want) > 1e-3 {
@@ -113,7 +113,7 @@ func TestSinkhornOfGaussianSamples(t *testing.T) {
 	p := gaussian(t, []float64{1, 0}, []float64{2, 1.2, 1.2, 1})
 	q := gaussian(t, []float64{0, 2}, []float64{.5, -.3, -.3, 1.5})
 	x, y := p.Sample(n, random.New(3, "x", 0)), q.Sample(n, random.New(3, "y", 0))
-	// In place of the laws, the Gaussians of the samples' own moments.
+	// Gaussians with the samples' own moments stand for the laws.
 	p, q = fitted(t, x), fitted(t, y)
 	s := Sinkhorn{Epsilon: .1}
 	m, c, err := s.Map(x, y)

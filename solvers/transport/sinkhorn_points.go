@@ -11,9 +11,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Plan finds the coupling of the rows of x, (n, d), with those of y, (m, d), all of
-// equal weight, for the cost c_ij = ‖x_i − y_j‖². Rows that are not finite are an
-// error.
+// Plan finds the coupling of the rows of x, (n, d), with those of y, (m, d), for equal
+// weights and the cost c_ij = ‖x_i − y_j‖². Rows that are not finite are an error.
 func (s *Sinkhorn) Plan(x, y blas32.General) (*Coupling, error) {
 	if err := s.place(x, y); err != nil {
 		return nil, err
@@ -22,8 +21,8 @@ func (s *Sinkhorn) Plan(x, y blas32.General) (*Coupling, error) {
 }
 
 // Barycentres writes the barycentre Σ_j π_ij y_j / Σ_j π_ij of the partners of x_i
-// into the rows of dst, (n, d), for the rows of x, (n, d), and y, (m, d), coupled as
-// by Plan. dst may be x but must not overlap y.
+// into the rows of dst, (n, d). The rows of x, (n, d), and y, (m, d), are coupled as by
+// Plan. dst may be x but must not overlap y.
 func (s *Sinkhorn) Barycentres(dst, x, y blas32.General) (*Coupling, error) {
 	c, err := s.Plan(x, y)
 	if err != nil {
@@ -38,10 +37,10 @@ func (s *Sinkhorn) Barycentres(dst, x, y blas32.General) (*Coupling, error) {
 //	S_ε(x, y) = OT_ε(x, y) − ½·OT_ε(x, x) − ½·OT_ε(y, y),
 //
 // with equal weights, c_ij = ‖x_i − y_j‖² and one ε, relative to the mean cost
-// between x and y: it is at least 0, and 0 only for equal laws. Here failing to
-// converge is an error. A. Genevay, G. Peyré, M. Cuturi, "Learning Generative Models
-// with Sinkhorn Divergences", AISTATS 2018; J. Feydy et al., "Interpolating between
-// Optimal Transport and MMD using Sinkhorn Divergences", AISTATS 2019.
+// between x and y. It is at least 0, and 0 only for equal laws. Here it is an error if
+// a solve does not converge. A. Genevay, G. Peyré, M. Cuturi, "Learning Generative
+// Models with Sinkhorn Divergences", AISTATS 2018; J. Feydy et al., "Interpolating
+// between Optimal Transport and MMD using Sinkhorn Divergences", AISTATS 2019.
 func (s *Sinkhorn) Divergence(x, y blas32.General) (float64, error) {
 	if err := s.place(x, y); err != nil {
 		return 0, err
@@ -64,7 +63,7 @@ func (s *Sinkhorn) Divergence(x, y blas32.General) (float64, error) {
 	return max(0, sum), nil
 }
 
-// place copies x and y about the mean of y, where their distances round least.
+// place copies x and y relative to the mean of y, where rounding their distances costs least.
 func (s *Sinkhorn) place(x, y blas32.General) error {
 	if err := s.ready(); err != nil {
 		return err
@@ -87,7 +86,7 @@ func (s *Sinkhorn) place(x, y blas32.General) error {
 	return nil
 }
 
-// about is x − centre, in the memory of dst if that will do.
+// about is x − centre, in the memory of dst if that is large enough.
 func about(dst, x blas32.General, centre []float32) blas32.General {
 	dst = batch.Reshaped(dst, x.Rows, x.Cols)
 	for i := range x.Rows {
@@ -96,7 +95,7 @@ func about(dst, x blas32.General, centre []float32) blas32.General {
 	return dst
 }
 
-// between couples points that are in place, at ε, or at Epsilon if that is 0.
+// between couples points that place has copied, at ε, or at Epsilon if epsilon is 0.
 func (s *Sinkhorn) between(x, y blas32.General, epsilon float64) (*Coupling, error) {
 	s.cost = batch.Reshaped(s.cost, x.Rows, y.Rows)
 	if err := SquaredDistances(s.cost, x, y); err != nil {
@@ -108,16 +107,16 @@ func (s *Sinkhorn) between(x, y blas32.General, epsilon float64) (*Coupling, err
 	return s.couple(epsilon), nil
 }
 
-// EntropicMap is the entropic estimate of the Monge map from the law of x to that
-// of y_j,
+// EntropicMap is the entropic estimate of the Monge map from the law of x to the law of
+// the y_j,
 //
 //	T_ε(x) = Σ_j y_j e^{(g_j − ‖x − y_j‖²)/ε} / Σ_j e^{(g_j − ‖x − y_j‖²)/ε},
 //
-// at any x; at the points that it was estimated from it is the barycentric
-// projection of their coupling. A.-A. Pooladian, J. Niles-Weed, "Entropic Estimation
-// of Optimal Transport Maps", 2021 (arXiv 2109.12004), equation 6.
+// at any x; at the points from which it was estimated it is the barycentric projection
+// of their coupling. A.-A. Pooladian, J. Niles-Weed, "Entropic Estimation of Optimal
+// Transport Maps", 2021 (arXiv 2109.12004), equation 6.
 //
-// It owns its memory, apart from its Sinkhorn's, and is not safe for concurrent use.
+// It owns its memory, apart from that of its Sinkhorn, and is not safe for concurrent use.
 type EntropicMap struct {
 	Epsilon float64 // ε, in squared units of the rows
 
@@ -129,8 +128,8 @@ type EntropicMap struct {
 	x, cost blas32.General
 }
 
-// Map estimates the Monge map from the law of the rows of x, (n, d), to that of the
-// rows of y, (m, d), from their Plan, which it returns too.
+// Map estimates the Monge map from the law of the rows of x, (n, d), to the law of the
+// rows of y, (m, d), from their Plan. It returns the plan too.
 func (s *Sinkhorn) Map(x, y blas32.General) (*EntropicMap, *Coupling, error) {
 	c, err := s.Plan(x, y)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// sameRows reports where two batches differ.
+// sameRows fails the test where two batches differ.
 func sameRows(t *testing.T, what string, got, want blas32.General, tolerance float64) {
 	t.Helper()
 	for i := range want.Rows {
@@ -65,7 +65,7 @@ func TestBarycentresAndTheEntropicMap(t *testing.T) {
 	}
 	sameRows(t, "the map where it was estimated", mapped, want, 1e-3)
 
-	// Its formula, at new points, some of them far out.
+	// The formula holds at new points, some of them far out.
 	z := problem.NormalBatch(20, d, "z")
 	for i := range z.Rows {
 		for k := range d {
@@ -135,7 +135,7 @@ func TestBarycentresFarFromTheOrigin(t *testing.T) {
 	sameRows(t, "barycentres", got, want, 1e-2)
 }
 
-// A shift by v leaves the plan's entropy as it is and adds |v|² to the cost.
+// A shift by v leaves the plan's entropy unchanged and adds |v|² to the cost.
 func TestSinkhornDivergenceOfAShift(t *testing.T) {
 	x, y := problem.NormalBatch(300, 4, "x"), batch.New(300, 4)
 	for i := range x.Rows {

@@ -10,26 +10,26 @@ import (
 )
 
 const (
-	// kernelDepth is where the exponents of a row of K are cut off, below the
-	// largest: no column of K is ever zero, and none of its numbers subnormal.
+	// kernelDepth is how far below the largest exponent of a row of K the others are
+	// cut off: so no column of K is zero, and no number is subnormal.
 	kernelDepth = 64
 
-	// absorbAt is the |log v_j| at which potentials are absorbed in K: far enough
-	// below kernelDepth for what is cut off to carry no mass.
+	// absorbAt is the |log v_j| at which potentials are absorbed in K: far enough below
+	// kernelDepth that the part cut off has no mass.
 	absorbAt = 20
 
-	// mostBlocks is the number of blocks of rows that Kᵀ is summed over, at most,
-	// and blockSize the least number of entries that make one more worth while.
+	// mostBlocks is the largest number of blocks of rows in the sum Kᵀ. blockSize is
+	// how many entries a further block must have at least to be worthwhile.
 	mostBlocks, blockSize = 16, 1 << 14
 )
 
-// scaling is entropic transport at one ε in the stabilised scaling form. With
-// p_j = g_j/ε + log b_j, of which column_j is absorbed in the kernel and v_j is
-// e^{p_j − column_j},
+// scaling is entropic transport at one ε in the stabilised scaling form. Of
+// p_j = g_j/ε + log b_j, the part column_j is absorbed in the kernel, and
+// v_j = e^{p_j − column_j}. With
 //
 //	K_ij = e^{column_j + (f⁰_i − c_ij)/ε},  Σ_j K_ij = 1,  f_i = f⁰_i − ε·log (Kv)_i,
 //
-// an update of f and the marginal that it leaves are two products with K in one
+// an update of f and the marginal after it are two products with K, in one
 // pass over it, free of exponentials. B. Schmitzer, "Stabilized Sparse Scaling
 // Algorithms for Entropy Regularized Transport Problems", SIAM J. Sci. Comput.
 // 41(3), 2019, section 3.1.
@@ -48,11 +48,11 @@ type scaling struct {
 
 	high, low []float32 // e^{column_j} = low_j·e^{high_j}
 
-	// Built once, for a new function in each call would be garbage.
+	// These are built once: a new function in each call would be garbage.
 	sumCosts, absorbRows, sumBlocks func(lo, hi int)
 }
 
-// resize makes room for a cost of shape (n, m), in the memory at hand if that will do.
+// resize makes room for a cost of shape (n, m), in the old memory if that is enough.
 func (s *scaling) resize(n, m int) {
 	s.kernel = batch.Reshaped(s.kernel, n, m)
 	s.parts = batch.Reshaped(s.parts, min(mostBlocks, max(1, n*m/blockSize)), m)
@@ -80,8 +80,8 @@ func (s *scaling) doSumCosts(lo, hi int) {
 	}
 }
 
-// absorb makes K and f⁰ from p, in the log domain, and so v = 1. What float32 loses
-// of p goes into a factor near 1.
+// absorb makes K and f⁰ from p in the log domain, so that v = 1. The digits of p that
+// float32 loses go into a factor near 1.
 func (s *scaling) absorb(p []float64) {
 	copy(s.column, p)
 	for j, t := range p {
@@ -109,11 +109,11 @@ func (s *scaling) doAbsorb(lo, hi int) {
 	}
 }
 
-// scale sets v for p, and says whether it is too large for that.
+// scale sets v for p, and says whether it is too large to be represented.
 func (s *scaling) scale(p []float64) (tooLarge bool) {
 	for j := range p {
 		h := p[j] - s.column[j]
-		if !(math.Abs(h) <= absorbAt) { // or NaN, in the kernel of a step taken back
+		if !(math.Abs(h) <= absorbAt) { // or NaN, in the kernel of a step that was taken back
 			return true
 		}
 		s.v[j] = float32(h)
@@ -122,7 +122,7 @@ func (s *scaling) scale(p []float64) (tooLarge bool) {
 	return false
 }
 
-// dual is Σ_i a_i f_i/ε for the f of the last sum.
+// dual is Σ_i a_i f_i/ε for the f of the last call of sum.
 func (s *scaling) dual() float64 {
 	kernel.Log(s.log, s.sums)
 	value := -float64(kernel.Dot(s.a, s.log))
@@ -132,8 +132,8 @@ func (s *scaling) dual() float64 {
 	return value
 }
 
-// sum writes z = Kᵀ(a/Kv). Blocks of rows are added in one order whatever the
-// number of threads.
+// sum writes z = Kᵀ(a/Kv). Blocks of rows are added in the same order for any number of
+// threads.
 func (s *scaling) sum() {
 	kernel.Parallel(s.parts.Rows, 1, s.sumBlocks)
 	copy(s.z, batch.Row(s.parts, 0))

@@ -29,7 +29,7 @@ func TestSinkhornTendsToTheAssignment(t *testing.T) {
 		if c.Status != potential.Converged || excess < -1e-3*best || excess > last {
 			t.Errorf("ε = %g: %v, cost %g over the assignment's, before %g", c.Epsilon, c.Status, excess, last)
 		}
-		// n log n bounds the entropy that ε can buy.
+		// The entropy can change the cost by at most ε·log n for each unit of mass.
 		if gap := c.Dual - best; gap < 0 || gap > c.Epsilon*math.Log(n)+1e-3*best {
 			t.Errorf("ε = %g: OT is %g over the assignment's", c.Epsilon, gap)
 		}
@@ -71,8 +71,8 @@ func TestSinkhornSatisfiesItsConditions(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		// With few points, two ways to split the mass may differ by what e^{−c/ε} of
-		// a small ε lets through; there it is enough to say so.
+		// With few points, two ways to split the mass may differ by as little as a small ε
+		// lets through, e^{−c/ε}; then it is enough that the status says so.
 		if c.Status == potential.Converged && c.MarginalError > 2e-5 || c.Status != potential.Converged && p.epsilon > .3 {
 			r.Fatalf("%v, marginal error %g after %d iterations", c.Status, c.MarginalError, c.Iterations)
 		}
@@ -234,11 +234,11 @@ func TestSinkhornRefuses(t *testing.T) {
 		"the sum must be finite": func() (*Coupling, error) {
 			return new(Sinkhorn).Solve(cost, []float64{math.MaxFloat64, math.MaxFloat64}, nil)
 		},
-		"ε is -1":              func() (*Coupling, error) { return (&Sinkhorn{Epsilon: -1}).Solve(cost, nil, nil) },
-		"tolerance is 2":       func() (*Coupling, error) { return (&Sinkhorn{Tolerance: 2}).Solve(cost, nil, nil) },
-		"limit is -1":          func() (*Coupling, error) { return (&Sinkhorn{MaxIterations: -1}).Solve(cost, nil, nil) },
-		"widths must agree":    func() (*Coupling, error) { return new(Sinkhorn).Plan(batch.New(2, 2), batch.New(2, 3)) },
-		"neither may be empty": func() (*Coupling, error) { return new(Sinkhorn).Plan(batch.New(0, 2), batch.New(2, 2)) },
+		"ε is -1":                   func() (*Coupling, error) { return (&Sinkhorn{Epsilon: -1}).Solve(cost, nil, nil) },
+		"tolerance is 2":            func() (*Coupling, error) { return (&Sinkhorn{Tolerance: 2}).Solve(cost, nil, nil) },
+		"limit of iterations is -1": func() (*Coupling, error) { return (&Sinkhorn{MaxIterations: -1}).Solve(cost, nil, nil) },
+		"widths must agree":         func() (*Coupling, error) { return new(Sinkhorn).Plan(batch.New(2, 2), batch.New(2, 3)) },
+		"neither may be empty":      func() (*Coupling, error) { return new(Sinkhorn).Plan(batch.New(0, 2), batch.New(2, 2)) },
 		"do not go into shape": func() (*Coupling, error) {
 			return new(Sinkhorn).Barycentres(batch.New(2, 2), batch.New(3, 2), batch.New(4, 2))
 		},

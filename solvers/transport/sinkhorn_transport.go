@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	firstEpsilon  = .05 // where ε starts if it is to be smaller, in mean costs
-	epsilonFactor = .25 // from one ε to the next
+	firstEpsilon  = .05 // the first ε, in mean costs, on the way to a smaller one
+	epsilonFactor = .25 // ratio of each ε to the one before
 
-	// looseTolerance is the relative error of each single marginal before the next
-	// ε. A few columns without their mass hardly show in the sum of errors, and at a
-	// smaller ε they take the longer to find it.
+	// looseTolerance is the relative error that every single marginal must reach before
+	// the next ε. The sum of errors hardly shows a few columns without their mass, and at
+	// a smaller ε these take longer to find it.
 	looseTolerance = .01
 
-	leastUnit = 1e-30 // what is less counts as 0: 1/ε must fit float32
+	leastUnit = 1e-30 // a smaller unit counts as 0, because 1/ε must fit float32
 )
 
-// transport is the problem that a Sinkhorn solves, and the work of solving it.
+// transport is the problem that a Sinkhorn solves, with the memory for solving it.
 type transport struct {
 	scaling    scaling
 	accelerate anderson
@@ -33,7 +33,7 @@ type transport struct {
 	p, r       []float64 // g/ε + log b, and its change in a plain iteration
 	coupling   Coupling
 
-	x, y, cost blas32.General // points about centre, and their distances
+	x, y, cost blas32.General // points relative to centre, and their distances
 	centre     []float32
 }
 
@@ -64,7 +64,7 @@ func (t *transport) load(cost blas32.General, a, b []float64) error {
 	return nil
 }
 
-// normalise writes w divided by its sum into dst, equal weights for nil.
+// normalise writes w divided by its sum into dst; a nil w gives equal weights.
 func normalise[T kernel.Float](dst []T, w []float64, of string) error {
 	if w == nil {
 		for k := range dst {
@@ -78,7 +78,7 @@ func normalise[T kernel.Float](dst []T, w []float64, of string) error {
 	var sum float64
 	for k, v := range w {
 		if !(v > 0) {
-			return fmt.Errorf("transport: weight %d of the %s is %g; it must be positive: leave out what carries no mass", k, of, v)
+			return fmt.Errorf("transport: weight %d of the %s is %g; it must be positive; leave out points without mass", k, of, v)
 		}
 		sum += v
 	}
@@ -91,7 +91,7 @@ func normalise[T kernel.Float](dst []T, w []float64, of string) error {
 	return nil
 }
 
-// notFinite names a cost that is not finite.
+// notFinite returns an error that names a cost that is not finite.
 func notFinite(cost blas32.General) error {
 	for i := range cost.Rows {
 		for j, c := range batch.Row(cost, i) {
@@ -125,14 +125,14 @@ func (t *transport) solve(epsilon, tolerance float64, limit int) *Coupling {
 	return &t.coupling
 }
 
-// iterate solves at one ε, from p, until the marginal error is at most tolerance or
-// the logarithm of each marginal over its weight at most single.
+// iterate solves at one ε, starting from p, until the marginal error is at most
+// tolerance or each log ratio of marginal to weight is at most single.
 func (t *transport) iterate(epsilon, tolerance, single float64, limit int) potential.Status {
 	w := &t.scaling
 	w.epsilon = epsilon
 	t.absorb()
 	t.accelerate.restart(len(t.p))
-	noise := 1e-6 + 1e-7*t.unit/epsilon // of the dual value over ε, by rounding
+	noise := 1e-6 + 1e-7*t.unit/epsilon // rounding error of the dual value over ε
 	for t.coupling.Iterations < limit {
 		w.sum()
 		t.coupling.Iterations++
@@ -148,7 +148,7 @@ func (t *transport) iterate(epsilon, tolerance, single float64, limit int) poten
 		}
 		plain := t.accelerate.takeBack(t.p, t.r, w.dual()+kernel.Dot(t.b, t.p), noise)
 		if t.coupling.Iterations == limit {
-			break // before a step to a point that nothing is known of
+			break // before a step to a point that would not be evaluated
 		}
 		if !plain {
 			t.accelerate.step(t.p, t.r)
@@ -160,8 +160,8 @@ func (t *transport) iterate(epsilon, tolerance, single float64, limit int) poten
 	return potential.MaxIterations
 }
 
-// absorb puts p into the kernel. A constant may go from g to f: p stays where float32
-// is finest.
+// absorb puts p into the kernel. A constant may move from g to f: this keeps p where
+// float32 is most accurate.
 func (t *transport) absorb() {
 	var mean float64
 	for j, b := range t.b {

@@ -67,9 +67,9 @@ func SlicedW2(x, y blas32.General, directions int, rng *random.Stream) (float64,
 	return math.Sqrt(sum / float64(directions)), nil
 }
 
-// LineW2 is the 2-Wasserstein distance between the laws of the points x and y of the
-// line, of any two lengths, in their units: (∫₀¹ |F_x⁻¹(u) − F_y⁻¹(u)|² du)^{1/2}.
-// Empty slices and points that are not finite are errors.
+// LineW2 is the 2-Wasserstein distance between the laws of the points x and y on the
+// line, in their units: (∫₀¹ |F_x⁻¹(u) − F_y⁻¹(u)|² du)^{1/2}. x and y may differ in
+// length. Empty slices and points that are not finite are errors.
 func LineW2(x, y []float32) (float64, error) {
 	if len(x) == 0 || len(y) == 0 {
 		return 0, fmt.Errorf("transport: W2 of %d points and %d points; neither may be empty", len(x), len(y))
@@ -81,15 +81,15 @@ func LineW2(x, y []float32) (float64, error) {
 	return math.Sqrt(cost), nil
 }
 
-// quantileCost sorts x and y in place, work being as long as both, and returns
-// ∫|F_x⁻¹ − F_y⁻¹|².
+// quantileCost sorts x and y in place and returns ∫|F_x⁻¹ − F_y⁻¹|². work is as long as
+// both together.
 func quantileCost(x, y, work []float32) float64 {
 	order.Sort(x, work)
 	order.Sort(y, work)
 	n, m := len(x), len(y)
 	var sum float64
-	// Both quantile functions are steps, at multiples of m and n when [0, 1] is
-	// measured in whole units of 1/(n·m).
+	// Both quantile functions are step functions. In units of 1/(n·m) of [0, 1], their
+	// steps are at multiples of m and of n.
 	for u, i, j := 0, 0, 0; i < n && j < m; {
 		next := min((i+1)*m, (j+1)*n)
 		gap := float64(x[i]) - float64(y[j])

@@ -19,7 +19,7 @@ func TestLineW2(t *testing.T) {
 		want float64 // of the square
 	}{
 		{[]float32{3, 1}, []float32{2, 5}, (1 + 4) / 2.},
-		// Quantile steps at 1/2 and at 1/3, 2/3: pieces of length 1/3, 1/6, 1/6, 1/3.
+		// The quantile functions step at 1/2 and at 1/3, 2/3: the pieces have length 1/3, 1/6, 1/6, 1/3.
 		{[]float32{0, 6}, []float32{9, 0, 3}, (9*1. + 9*1 + 9*2) / 6},
 		{[]float32{4}, []float32{1, 7}, 9},
 	} {
@@ -43,7 +43,7 @@ func TestLineW2IsTheAssignmentOnALine(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		// Rows repeated to equal numbers have the same law.
+		// Repeating the rows of both, so that they have equally many, does not change their laws.
 		xs, ys := slices.Repeat(x, len(y)), slices.Repeat(y, len(x))
 		n := len(xs)
 		cost := batch.New(n, n)

@@ -30,7 +30,7 @@ func TestPhone(t *testing.T, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Chromium's own windows are at least 500 pixels wide, frames are not.
+	// Chromium's windows are at least 500 pixels wide, but frames need not be.
 	frame := `<title></title><iframe width="390" height="800" style="border: 0" srcdoc="` + html.EscapeString(string(text)) + `"></iframe>
 <script>
 onload = () => {

@@ -13,7 +13,7 @@ func BatchOf(cols int, values ...float32) blas32.General {
 	return blas32.General{Rows: len(values) / cols, Cols: cols, Stride: cols, Data: values}
 }
 
-// Normal draws n rows of N(mean·1, sd²·I) in a matrix wider than its rows.
+// Normal draws n rows of N(mean·1, sd²·I) in a matrix whose stride is larger than d.
 func Normal(n, d int, mean, sd float64, seed uint64) blas32.General {
 	rng := random.Seeded(seed, 0)
 	x := blas32.General{Rows: n, Cols: d, Stride: d + 3, Data: make([]float32, n*(d+3))}

@@ -18,18 +18,18 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files of what is printed")
 
-// Bad is a wrong setting, or a wrong file under a right one.
+// Bad is a wrong setting, or a wrong file with a correct setting.
 type Bad struct {
 	Command   run.Experiment
 	What      string
-	Variables string // without CMF_, parted by spaces
+	Variables string // without CMF_, separated by spaces
 	Files     map[string][]byte
 }
 
-// TestBad holds inputs to what shall become of them: one message that names the
-// variable, file or row and what is allowed, before anything is learned or left but the
-// settings. The messages are the table in the file golden. The working folder must be
-// one of the test's own.
+// TestBad checks that each input ends with one message that names the variable, file or row
+// and says what is allowed, before anything is learned or any file but the settings is
+// left. The messages are the table in the file golden. The working folder must belong to
+// the test.
 func TestBad(t *testing.T, golden string, inputs ...Bad) {
 	t.Helper()
 	var table strings.Builder
@@ -52,7 +52,7 @@ func TestBad(t *testing.T, golden string, inputs ...Bad) {
 	}
 }
 
-// message runs the command and returns what it said.
+// message runs the command and returns its message.
 func (c Bad) message(t *testing.T) string {
 	t.Helper()
 	env := config.Variables("CMF_OUT=out", "CMF_THREADS=1")
@@ -65,7 +65,7 @@ func (c Bad) message(t *testing.T) string {
 	for path, content := range c.Files {
 		WriteFile(t, path, content)
 	}
-	// Whatever is not refused within seconds is interrupted, and passes.
+	// An input that is not refused within seconds is interrupted, and counts as accepted.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	_, err := c.Command.Execute(ctx, env, io.Discard)
@@ -98,7 +98,7 @@ func (c Bad) message(t *testing.T) string {
 	return message
 }
 
-// code is a text as code in a cell of a table.
+// code writes a text as code for a cell of a table.
 func code(text string) string {
 	if len(text) > 400 {
 		text = text[:300] + " … " + text[len(text)-90:]
@@ -107,7 +107,7 @@ func code(text string) string {
 	return "`" + strings.ReplaceAll(text, "`", "'") + "`"
 }
 
-// WriteFile writes a file, in a folder that it makes.
+// WriteFile writes a file and creates its folder.
 func WriteFile(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

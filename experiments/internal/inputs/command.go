@@ -1,4 +1,4 @@
-// Package inputs tests what users give to commands: variables, alone and with files.
+// Package inputs tests what users give to commands: variables, with and without files.
 package inputs
 
 import (
@@ -12,21 +12,21 @@ import (
 	"cmf/experiments/run"
 )
 
-// Command is a command whose variables are tried.
+// Command is a command with variables to test.
 type Command struct {
 	run.Experiment
-	Needed config.Environment // what it cannot do without
+	Needed config.Environment // variables that it needs
 	Plans  bool               // it makes the folder CMF_OUT when it reads its variables
 }
 
-// settings are those under some variables besides the ones that are needed.
+// settings are the settings with some variables in addition to the needed ones.
 func (c Command) settings(variables ...string) ([]config.Setting, error) {
 	return c.Settings(c.Needed.With(variables...), nil, io.Discard)
 }
 
-// TestVariables holds a command to what it says is allowed: -h tells it, the edges of
-// ranges and all values of a choice are taken, and what lies beyond is refused by a
-// message that tells what is allowed.
+// TestVariables checks that a command does what it says is allowed: -h shows it, the edges
+// of ranges and all values of a choice are accepted, and values outside are refused with a
+// message that says what is allowed.
 func TestVariables(t *testing.T, c Command) {
 	t.Helper()
 	settings, err := c.settings()
@@ -45,7 +45,7 @@ func TestVariables(t *testing.T, c Command) {
 		}
 		allowed, beyond := edges(s.Allowed)
 		for _, value := range allowed {
-			// Another rule may refuse it: a batch may be too large for the layers.
+			// Another rule may refuse the value: a batch may be too large for the layers.
 			if _, err := c.settings(s.Name + "=" + value); refuses(err, s) {
 				t.Errorf("%s: %s=%s: %v", c.Command(), s.Name, value, err)
 			}
@@ -65,13 +65,13 @@ func TestVariables(t *testing.T, c Command) {
 	}
 }
 
-// refuses tells whether err says what is allowed for a variable.
+// refuses says whether err states what is allowed for a variable.
 func refuses(err error, s config.Setting) bool {
 	return err != nil && strings.HasPrefix(err.Error(), s.Name+"=") && strings.HasSuffix(err.Error(), ": allowed are "+s.Allowed)
 }
 
-// edges are values that a text of what is allowed names, and others next to them that
-// it does not; none where it is neither of ranges nor of choices.
+// edges returns values that the text of what is allowed includes, and neighbouring ones
+// that it excludes. It returns none if the text has neither ranges nor choices.
 func edges(text string) (allowed, beyond []string) {
 	type span struct{ low, high float64 }
 	var spans []span

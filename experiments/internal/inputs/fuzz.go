@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// FuzzVariables sets one variable of one command: the configuration is taken, and
-// then its values given back make the same, or refused by a message that names the
-// variable; at once, and without much memory.
+// FuzzVariables sets one variable of one command. Either the configuration is accepted, and
+// its values given back make the same one; or it is refused with a message that names the
+// variable. Both must be quick and need little memory.
 func FuzzVariables(f *testing.F, commands ...Command) {
 	names := make([][]string, len(commands))
 	for i, command := range commands {
@@ -33,7 +33,7 @@ func FuzzVariables(f *testing.F, commands ...Command) {
 		command, known := commands[int(i)%len(commands)], names[int(i)%len(commands)]
 		name := known[int(j)%len(known)]
 		if strings.ContainsRune(value, 0) || command.Plans && name == "CMF_OUT" {
-			return // no environment holds the one, and the other makes any folder
+			return // an environment cannot hold such a value, or the variable may make any folder
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

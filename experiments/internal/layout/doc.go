@@ -1,3 +1,3 @@
-// Package layout holds tests of how the module is cut into packages: what may import
-// what, and how large one may grow.
+// Package layout tests how the module is divided into packages: which imports are allowed,
+// and how large a package may grow.
 package layout

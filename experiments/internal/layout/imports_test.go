@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// order lists the packages from the lowest: one imports only those of earlier lines.
-// A line of a folder and "/..." stands for all packages below that folder that no
-// other line names; these may import each other.
+// order lists the packages from the lowest: a package imports only those of earlier lines.
+// A line with a folder and "/..." stands for all packages below that folder that no other
+// line names; these may import each other.
 var order = []string{
 	"data/file graph/wire graph/kernel",
 	"graph/blas",
@@ -36,8 +36,8 @@ var order = []string{
 	"experiments/study",
 }
 
-// rank is the line of order that a package is on, and whether it may import others
-// of that line; commands are above all.
+// rank is the line of order for a package, and whether the package may import others of that
+// line; commands are above all.
 func rank(t *testing.T, p *listed) (line int, together bool) {
 	if p.Name == "main" {
 		return len(order), false
@@ -76,7 +76,7 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 }
 
-// Solvers and data know points and potentials, not the graphs that evaluate them;
+// Solvers and data know points and potentials, but not the graphs that evaluate them;
 // kernels are functions of plain slices.
 func TestSolversAndDataKnowNoGraphs(t *testing.T) {
 	for _, p := range module(t) {
@@ -91,7 +91,7 @@ func TestSolversAndDataKnowNoGraphs(t *testing.T) {
 	}
 }
 
-// Others declare nodes; what runs them and what differentiates them is graph's.
+// Other packages declare nodes; only graph runs and differentiates them.
 func TestGraphAloneRunsGraphs(t *testing.T) {
 	runs := regexp.MustCompile(`\bgorgonia\.(New\w*Machine|VM|Grad|Backpropagate|UnsafeLet|Let)\b`)
 	found := 0

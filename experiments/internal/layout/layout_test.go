@@ -15,17 +15,17 @@ import (
 // root is the folder of the module.
 var root = filepath.Join("..", "..", "..")
 
-// listed is a package of the module, as `go list -json` tells of it, but that the
-// module's own packages are named without the module. Ignored files are those for
-// other systems.
+// listed is a package of the module as `go list -json` describes it, except that packages
+// of the module are named without the module's path. Ignored files are those for other
+// systems.
 type listed struct {
 	Dir, ImportPath, Name   string
 	Module                  struct{ Path string }
 	GoFiles, IgnoredGoFiles []string
-	Imports, Deps           []string // of code that is no test
+	Imports, Deps           []string // of code without tests
 }
 
-// files are the package's Go files but for tests.
+// files are the Go files of the package without tests.
 func (p *listed) files() (paths []string) {
 	for _, name := range append(p.GoFiles, p.IgnoredGoFiles...) {
 		if !strings.HasSuffix(name, "_test.go") {
@@ -68,8 +68,8 @@ func module(t *testing.T) (packages []*listed) {
 	return packages
 }
 
-// watch reads the module's Go files: of those that a test opens, and not of those that
-// a program it starts does, go test knows that a cached result is out of date.
+// watch reads the module's Go files. go test knows that a cached result is out of date only
+// from files that the test itself opens, not from those of a program that it starts.
 func watch(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {

@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// A package that outgrows these has more than one role.
+// A package that exceeds these limits has more than one role.
 const (
 	mostFiles = 25
 	mostLines = 3500
 )
 
-// Files that a program wrote, which Go's convention marks, do not count.
+// Generated files, marked by Go's convention, do not count.
 func TestPackagesStaySmall(t *testing.T) {
 	generated := regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 	for _, p := range module(t) {

@@ -1,4 +1,4 @@
-// Package plane is a small experiment on a set of the plane, for tests of what all
+// Package plane is a small experiment on a set in the plane, for tests of what all
 // experiments share.
 package plane
 
@@ -18,7 +18,7 @@ import (
 	"cmf/solvers/random"
 )
 
-// Moons is a small experiment on a 2-D set, for tests of what all share.
+// Moons is a small experiment on two moons, for tests of what all experiments share.
 var Moons = run.Definition[Config]{
 	Name: "moons",
 	Presets: map[string]func(*Config){
@@ -73,7 +73,7 @@ func At(step int, do func()) fit.Hook {
 	}}
 }
 
-// Run runs Moons under variables such as CMF_STEPS=20.
+// Run runs Moons with variables such as CMF_STEPS=20.
 func Run(t *testing.T, variables ...string) (*run.Run, error) {
 	t.Helper()
 	env := config.Variables("CMF_OUT=" + t.TempDir()).With(variables...)

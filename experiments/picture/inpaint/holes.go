@@ -7,13 +7,13 @@ import (
 	"cmf/solvers/random"
 )
 
-// side is that of a picture, in pixels.
+// side is the side of a picture, in pixels.
 const side = picture.Side
 
 // Hole is a part of a 28×28 picture that is hidden.
 type Hole struct {
 	Name     string
-	Observed []bool // of each pixel
+	Observed []bool // for each pixel
 }
 
 // Hidden lists the pixels of the hole.
@@ -29,8 +29,8 @@ func (h Hole) Hidden() (index []int) {
 // HoleNames are the holes that NewHole knows.
 var HoleNames = []string{"half", "centre", "random", "scribble"}
 
-// NewHole makes the hole of that name: the lower half, the middle 14×14 pixels,
-// half of all pixels at random, or what a thick pen has scribbled over.
+// NewHole makes the hole with that name: the lower half, the middle 14×14 pixels, half of
+// all pixels at random, or the strokes of a thick pen.
 func NewHole(name string, seed uint64) Hole {
 	rng := random.New(seed, "hole "+name, 0)
 	h := Hole{Name: name, Observed: make([]bool, picture.Pixels)}
@@ -54,7 +54,7 @@ func NewHole(name string, seed uint64) Hole {
 	return h
 }
 
-// scribble is where three wavering pen lines of 3 pixels' width cross a picture.
+// scribble marks the pixels where three wavering pen lines, 3 pixels wide, cross a picture.
 func scribble(rng *random.Stream) []bool {
 	inked := make([]bool, picture.Pixels)
 	for range 3 {
@@ -62,7 +62,7 @@ func scribble(rng *random.Stream) []bool {
 		angle := 2 * math.Pi * rng.Float64()
 		for range 60 {
 			angle += .5 * rng.NormFloat64()
-			// The pen turns back towards the middle from the edge.
+			// Near the edge the pen turns back towards the middle.
 			if math.Hypot(x-side/2., y-side/2.) > side*.4 {
 				angle = math.Atan2(side/2.-y, side/2.-x)
 			}

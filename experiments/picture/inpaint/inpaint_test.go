@@ -25,8 +25,8 @@ func TestHoles(t *testing.T) {
 	}
 }
 
-// PSNR of a known error, SSIM of a picture with itself, its negative and a
-// constant, and the deviation of known draws.
+// The test uses the PSNR of a known error, the SSIM of a picture with itself, its negative
+// and a constant, and the standard deviation of known draws.
 func TestMetrics(t *testing.T) {
 	truth := batch.New(2, picture.Pixels)
 	random.New(1, "picture", 0).Normals(truth.Data)
@@ -50,7 +50,7 @@ func TestMetrics(t *testing.T) {
 	if got := SSIM(truth, flat, hidden); math.Abs(got) > .1 {
 		t.Errorf("SSIM with a constant %g, want near 0", got)
 	}
-	// Draws ±.3 about anything have the unbiased deviation .3·√2.
+	// Two draws at ±.3 about any value have the unbiased standard deviation .3·√2.
 	draws := batch.New(4, picture.Pixels)
 	for i := range draws.Rows {
 		for k := range picture.Pixels {
@@ -78,7 +78,7 @@ func TestLabels(t *testing.T) {
 			found = found || set.TestLabels[k] == label && slices.Equal(batch.Row(set.Test, k), batch.Row(j.Truth, i))
 		}
 		if !found {
-			t.Fatalf("digit %d has not the label %d", i, label)
+			t.Fatalf("digit %d does not have the label %d", i, label)
 		}
 	}
 }

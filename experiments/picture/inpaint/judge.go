@@ -42,14 +42,14 @@ func NewJudge(p *Prior, n int) (*Judge, error) {
 // Figure is the figure of one hole, growing to the right.
 type Figure struct{ Grids []figure.Tiles }
 
-// Add puts the first digits' completions, columns of each, into the figure.
+// Add adds completions of the first digits to the figure, columns of them for each digit.
 func (p *Figure) Add(title string, x blas32.General, columns int) {
 	const digits = 12
 	p.Grids = append(p.Grids, figure.Tiles{Title: title, Pixels: batch.Rows(x, 0, min(digits*columns, x.Rows)), Height: side, Width: side, Columns: columns, Scale: 2})
 }
 
-// References fills a hole without the model: by the mean of training digits, by
-// the one nearest in what is observed, and by Gaussian conditional means.
+// References fills a hole without the model: by the mean of training digits, by the
+// training digit whose observed pixels are nearest, and by Gaussian conditional means.
 func (j *Judge) References(ctx context.Context, r *run.Run, p *Prior, h Hole, observed blas32.General) (*Figure, error) {
 	n := j.Truth.Rows
 	average, seen := batch.New(n, picture.Pixels), KeepObserved(batch.New(n, picture.Pixels), j.Truth, h)
@@ -119,8 +119,8 @@ func (j *Judge) References(ctx context.Context, r *run.Run, p *Prior, h Hole, ob
 	return shown, nil
 }
 
-// nearest completes each digit by the training digit nearest to it in what is
-// observed.
+// nearest completes each digit by the training digit whose observed pixels are nearest to
+// its own.
 func (j *Judge) nearest(ctx context.Context, h Hole) (blas32.General, error) {
 	masked := func(x blas32.General) blas32.General {
 		out := batch.New(x.Rows, x.Cols)
@@ -144,8 +144,8 @@ func (j *Judge) nearest(ctx context.Context, h Hole) (blas32.General, error) {
 	return out, nil
 }
 
-// conditionalMean is a copy of x with the hole filled by its mean under a law
-// given the rest.
+// conditionalMean is a copy of x in which the hole has its mean under a law given the
+// other pixels.
 func conditionalMean(law *exact.Gaussian, x blas32.General, h Hole) (blas32.General, error) {
 	given, err := law.Given(h.Observed)
 	if err != nil {
@@ -167,7 +167,7 @@ func greyHole(x blas32.General, h Hole) blas32.General {
 }
 
 // numbers measures completions: the mean of each digit, (n, 784), and its draws,
-// (n·m, 784); where there is one each, they may be the same.
+// (n·m, 784). If there is one draw for each digit, the two may be the same.
 func (j *Judge) numbers(h Hole, mean, draws blas32.General) (report.Numbers, error) {
 	n := j.Truth.Rows
 	each := draws.Rows / n
@@ -192,7 +192,7 @@ func (j *Judge) numbers(h Hole, mean, draws blas32.General) (report.Numbers, err
 	}, nil
 }
 
-// Measure reports a method's completions.
+// Measure measures the completions of a method and reports the numbers.
 func (j *Judge) Measure(r *run.Run, h Hole, method string, mean, draws blas32.General, f Fills) error {
 	numbers, err := j.numbers(h, mean, draws)
 	if err != nil {
@@ -215,16 +215,16 @@ func (j *Judge) Headline(r *run.Run, h Hole) {
 		key := h.Name + "." + m.name + "."
 		r.Page.Headline = append(r.Page.Headline,
 			report.Headline{Metric: key + "psnr", Label: "Hole " + h.Name + ", " + m.label + ": PSNR of the mean completion, dB", Goal: report.Higher},
-			report.Headline{Metric: key + "psnr_draw", Label: "— PSNR of single draws, dB (baseline: of the mean)", Goal: report.Higher},
+			report.Headline{Metric: key + "psnr_draw", Label: "— PSNR of single draws, dB (baseline: the mean)", Goal: report.Higher},
 			report.Headline{Metric: key + "ssim", Label: "— SSIM of the mean completion", Goal: report.Higher},
 			report.Headline{Metric: key + "accuracy", Label: "— accuracy of the classifier on the mean completion", Goal: report.Higher},
-			report.Headline{Metric: key + "accuracy_draw", Label: "— on single draws (baseline: on the mean)", Goal: report.Higher},
+			report.Headline{Metric: key + "accuracy_draw", Label: "— accuracy on single draws (baseline: on the mean)", Goal: report.Higher},
 			report.Headline{Metric: key + "diversity", Label: "— standard deviation over draws", Goal: report.Higher})
 	}
 }
 
-// KeepObserved puts the observed pixels of the truth back into completions, each
-// row of which belongs to a digit, in their order.
+// KeepObserved puts the observed pixels of the truth back into completions. The rows of
+// truth belong to the completions in their order.
 func KeepObserved(x, truth blas32.General, h Hole) blas32.General {
 	each := x.Rows / truth.Rows
 	for i := range x.Rows {

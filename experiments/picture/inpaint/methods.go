@@ -15,27 +15,26 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// tolerance is the relative residual of the conjugates between steps. A
-// coarser one is felt in the misfit, and costs acceptance.
+// tolerance is the relative residual of the conjugates between steps. A larger one shows
+// in the misfit and lowers the acceptance.
 const tolerance = 1e-3
 
 // Options say how completions are drawn.
 type Options struct {
 	Draws        int     // completions of each picture by each method
-	Noise        float64 // deviation of the smoothing noise that the model was trained with
+	Noise        float64 // standard deviation of the smoothing noise in training
 	Trajectories int     // of ByPosterior; a third are warm-up
 	Leaps        int     // gradients of a trajectory
-	Deviation    float64 // of the error with which ByPosterior sees pixels, in the model's units
+	Deviation    float64 // of the error that ByPosterior gives observed pixels, in the model's units
 	Clamped      int     // steps of ByClamping; a third are warm-up
 }
 
-// Method draws completions of the observed pictures, (n, 784) in the model's units,
-// whose holes hold anything.
+// Method draws completions of the observed pictures, (n, 784) in the model's units; their
+// holes may contain anything.
 type Method func(ctx context.Context, p *Prior, h Hole, observed blas32.General, o Options, rng *random.Stream) (Fills, error)
 
-// start repeats the observed pictures for their draws, adds the smoothing noise
-// that the model was trained with, and fills the hole by a draw of the Gaussian
-// fit's conditional law.
+// start repeats each observed picture for its draws, adds the smoothing noise of training,
+// and fills the hole with a draw from the conditional law of the Gaussian fit.
 func (p *Prior) start(h Hole, observed blas32.General, o Options, rng *random.Stream) (targets, x blas32.General, law *exact.Conditional, err error) {
 	if law, err = p.Digits.Law.Given(h.Observed); err != nil {
 		return targets, x, nil, err
@@ -87,7 +86,7 @@ func ByPosterior(ctx context.Context, p *Prior, h Hole, observed blas32.General,
 		if t < o.Trajectories/3 {
 			continue
 		}
-		// A trajectory that was rejected has left its own end in Points.
+		// After a rejected trajectory, Points belong to its rejected end.
 		copy(solved.Data, target.Points.Data)
 		if _, err := target.Conjugate.Solve(ctx, p.w, chains.Y, solved, p.preconditioner); err != nil {
 			return Fills{}, err
@@ -100,8 +99,8 @@ func ByPosterior(ctx context.Context, p *Prior, h Hole, observed blas32.General,
 	return out, nil
 }
 
-// ByClamping alternates Langevin steps on the noise with putting the observed
-// pixels back; see posterior.Clamped.
+// ByClamping alternates Langevin steps on the noise with restoring the observed pixels;
+// see posterior.Clamped.
 func ByClamping(ctx context.Context, p *Prior, h Hole, observed blas32.General, o Options, rng *random.Stream) (Fills, error) {
 	targets, x, law, err := p.start(h, observed, o, rng)
 	if err != nil {
@@ -142,7 +141,7 @@ func newFills(chains int, h Hole) Fills {
 	return Fills{sum: batch.New(chains, picture.Pixels), traces: make([][]float64, chains), hidden: h.Hidden()}
 }
 
-// add takes a state of all chains, (n·draws, d) in the model's units.
+// add adds a state of all chains, (n·draws, d) in the model's units.
 func (f *Fills) add(p *Prior, x blas32.General) (err error) {
 	if f.Draws, err = p.Digits.Pixels(x); err != nil {
 		return err
@@ -161,8 +160,8 @@ func (f *Fills) add(p *Prior, x blas32.General) (err error) {
 	return nil
 }
 
-// Mean is the mean completion of each of n pictures, over the states of all its
-// chains.
+// Mean is the mean completion of each of n pictures, over the states of all chains of that
+// picture.
 func (f *Fills) Mean(n int) blas32.General {
 	out := batch.New(n, picture.Pixels)
 	each := f.sum.Rows / n
@@ -174,8 +173,8 @@ func (f *Fills) Mean(n int) blas32.General {
 	return out
 }
 
-// rHat is the median over n pictures of R̂ between the chains of one, of the mean
-// of the hole.
+// rHat is the median over n pictures of R̂ for the mean of the hole, between the chains of
+// a picture.
 func (f *Fills) rHat(n int) (float64, error) {
 	each := len(f.traces) / n
 	values := make([]float64, n)

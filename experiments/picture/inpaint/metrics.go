@@ -22,11 +22,10 @@ func PSNR(truth, x blas32.General, hidden []int) float64 {
 	return -10 * math.Log10(sum/float64(truth.Rows*len(hidden)))
 }
 
-// SSIM is the mean over rows and hidden pixels of the structural similarity
-// of 28×28 pictures in [0, 1], in windows of 7×7 pixels about each, cut at the
-// edges, with the constants .01² and .03². Z. Wang, A. C. Bovik, H. R. Sheikh,
-// E. P. Simoncelli, "Image Quality Assessment", IEEE Trans. Image Process. 13(4),
-// 2004, 600–612.
+// SSIM is the structural similarity of 28×28 pictures in [0, 1], as a mean over rows and
+// hidden pixels. It uses a window of 7×7 pixels around each pixel, cut at the edges, and
+// the constants .01² and .03². Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli,
+// "Image Quality Assessment", IEEE Trans. Image Process. 13(4), 2004, 600–612.
 func SSIM(truth, x blas32.General, hidden []int) float64 {
 	var sum float64
 	for i := range truth.Rows {
@@ -37,7 +36,7 @@ func SSIM(truth, x blas32.General, hidden []int) float64 {
 	return sum / float64(truth.Rows*len(hidden))
 }
 
-// similarity is the SSIM of two pictures in the window about row i, column j.
+// similarity is the SSIM of two pictures in the window around row i, column j.
 func similarity(a, b []float32, i, j int) float64 {
 	const reach, c1, c2 = 3, .01 * .01, .03 * .03
 	var n, sa, sb, saa, sbb, sab float64
@@ -53,9 +52,8 @@ func similarity(a, b []float32, i, j int) float64 {
 	return (2*ma*mb + c1) * (2*cov + c2) / ((ma*ma + mb*mb + c1) * (va + vb + c2))
 }
 
-// Diversity is the mean over pictures of the root mean square deviation, over the
-// hidden pixels, of a picture's draws from their mean; draws holds each rows for a
-// picture.
+// Diversity is the root mean square deviation, over the hidden pixels, of a picture's draws
+// from their mean, as a mean over pictures; draws holds each rows for every picture.
 func Diversity(draws blas32.General, each int, hidden []int) float64 {
 	n := draws.Rows / each
 	var sum float64

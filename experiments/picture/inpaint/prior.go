@@ -1,5 +1,5 @@
-// Package inpaint completes digits of which a part is hidden: by sampling what a
-// potential allows there, in two ways, and by plainer methods to compare with.
+// Package inpaint completes digits with a hidden part: by two ways of sampling what a
+// potential allows there, and by simpler methods for comparison.
 package inpaint
 
 import (
@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Prior is a potential learned from digits, by which holes are filled.
+// Prior is a potential learned from digits that is used to fill holes.
 type Prior struct {
 	Digits         *picture.DigitData
 	w              *layers.Evaluator
@@ -22,8 +22,8 @@ type Prior struct {
 	ofNoise        *mat.SymDense             // the mean of the noise's Hessian
 }
 
-// NewPrior takes the mean Hessians of a model by which solves and steps are
-// preconditioned; digits are in the model's units.
+// NewPrior computes the mean Hessians of a model, which precondition solves and steps;
+// digits are in the model's units.
 func NewPrior(digits *picture.DigitData, m *fit.Model) (*Prior, error) {
 	p := &Prior{Digits: digits, w: m.Evaluator, noise: m.Noise}
 	x := picture.Spread(digits.Train, min(512, digits.Train.Rows))

@@ -1,5 +1,5 @@
-// Package problem holds what the tests of several solvers share: potentials and
-// energies whose answers are known, random ones, and comparisons.
+// Package problem holds what the tests of several solvers share: potentials and energies
+// with known answers, random ones, and comparisons.
 package problem
 
 import (
@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// CloseTo fails the test where got is further from want than tolerance.
+// CloseTo fails the test if got differs from want by more than tolerance.
 func CloseTo(t testing.TB, what string, got, want, tolerance float64) {
 	t.Helper()
 	if !(math.Abs(got-want) <= tolerance) {
@@ -20,7 +20,7 @@ func CloseTo(t testing.TB, what string, got, want, tolerance float64) {
 	}
 }
 
-// NormalBatch is an (n, d) batch of N(0, I), the same for the same purpose.
+// NormalBatch is an (n, d) batch of N(0, I); a purpose always gives the same batch.
 func NormalBatch(n, d int, purpose string) blas32.General {
 	b := batch.New(n, d)
 	random.New(9, purpose, uint64(n)).Normals(b.Data)

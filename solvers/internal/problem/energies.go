@@ -34,7 +34,7 @@ func (w ScalarEnergy) Eval(x blas32.General, value []float32, grad blas32.Genera
 	return nil
 }
 
-// Wall makes a potential NaN where a coordinate exceeds at.
+// Wall makes a potential NaN where a coordinate is greater than At.
 type Wall struct {
 	potential.Potential
 	At float32
@@ -119,7 +119,7 @@ func (w *gaussianEnergy) HessVec(_, v, hv blas32.General) error {
 	return nil
 }
 
-// ChainsAt is n chains in ℝᵈ that start with every coordinate at y.
+// ChainsAt has n chains in ℝᵈ that start with every coordinate at y.
 func ChainsAt(tb testing.TB, n, d int, y float32) *sampling.Chains {
 	tb.Helper()
 	start := batch.New(n, d)
@@ -142,7 +142,7 @@ func Run(tb testing.TB, l sampling.Langevin, w potential.Potential, c *sampling.
 	return info
 }
 
-// Within checks got against want to five standard errors.
+// Within checks that got is within five standard errors of want.
 func Within(tb testing.TB, name string, got, want, standardError float64) {
 	tb.Helper()
 	tb.Logf("%s: %g, want %g, standard error %.2g", name, got, want, standardError)

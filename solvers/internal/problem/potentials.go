@@ -13,14 +13,14 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Hinges is w(x) = ½(x−c)ᵀH(x−c) + Σ_k s_k softplus(a_k·x + b_k), a quadratic if
-// there is no hinge.
+// Hinges is w(x) = ½(x−c)ᵀH(x−c) + Σ_k s_k softplus(a_k·x + b_k). Without hinges it is a
+// quadratic.
 type Hinges struct {
 	H      blas32.General // (d, d)
 	C      []float32
 	A      blas32.General // (K, d), the rows a_k
 	B, S   []float32
-	Convex float64 // the least eigenvalue of H, below those of ∇²w
+	Convex float64 // the smallest eigenvalue of H, a lower bound on those of ∇²w
 }
 
 var _ potential.Curved = (*Hinges)(nil)
@@ -199,7 +199,7 @@ func NewQuadratic(d int, kappa float64, rng *random.Stream) *Hinges {
 	return &Hinges{H: RandomSPD(lambda, rng), C: NormalRow(d, rng), A: batch.New(0, d), Convex: lambda[0]}
 }
 
-// NewHinges adds k hinges to a quadratic, of slopes about sharp.
+// NewHinges is a quadratic with k hinges, of slopes about sharp.
 func NewHinges(d, k int, kappa, sharp float64, rng *random.Stream) *Hinges {
 	w := NewQuadratic(d, kappa, rng)
 	w.A = batch.New(k, d)
