@@ -81,7 +81,7 @@ type Model struct {
 	Stop      report.Stop         // how training ended
 	Finished  bool                // training was not interrupted, so the work after it is to be done
 
-	Origin    origin
+	Origin    Origin
 	data      string // description of the data for the report
 	params    *graph.Params
 	objective *losses.Objective
@@ -106,7 +106,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err != nil {
 		return nil, err
 	}
-	m.Origin = origin{r.Report.Experiment, p.Potential.Architecture, p.Units, p.Form, r.Report.Config}
+	m.Origin = Origin{r.Report.Experiment, p.Potential.Architecture, p.Units, p.Form, r.Report.Config}
 	m.data = r.Report.Data
 	if err := m.Origin.check(); err != nil {
 		return nil, err
@@ -142,34 +142,10 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		hooksOf(ctx),
 		[]Hook{saver.hook()}, // last, so that a checkpoint includes the changes of the others
 	)
-	err = loop.run(ctx)
-	m.Stop, m.Finished = loop.stop, loop.stop.Complete()
-	r.Report.Steps = m.State.Step
-	if m.Stop.Reason == report.Diverged && err == nil {
-		err = m.reportDiverged(loop.failure, r, core, p)
-	}
-	if err != nil {
-		if _, lost := os.Stat(saver.path); lost == nil && saver.step > 0 {
-			err = fmt.Errorf("%w; CMF_RESUME=%s goes on from step %d", err, r.Checkpoint, saver.step)
-		}
+	if err := m.train(ctx, loop, saver, r, core, p); err != nil {
 		return nil, err
 	}
-	if m.Stop.Reason == report.Interrupted {
-		m.Stop.Text = interruptedAt(r, m.State.Step, core.Steps)
-	}
-	if was := r.Report.Stop.Reason; m.Stop.Reason != report.Finished || was == "" || was == report.Finished {
-		r.Report.Stop = m.Stop // keeps the Stop of an earlier fit that ended early
-	}
-	if p.Decay > 0 && m.State.Step > 0 {
-		if err := m.average.Swap(m.objective.Weights()); err != nil {
-			return nil, err
-		}
-	}
-	err = file.Write(filepath.Join(folder, "model.onnx"), func(f io.Writer) error { return layers.WriteONNX(f, p.Potential) })
-	if err != nil {
-		return nil, fmt.Errorf("model.onnx: %w", err)
-	}
-	if err := drawLearning(r, p.Name, m.Energy != nil); err != nil {
+	if err := m.leave(folder, r, p); err != nil {
 		return nil, err
 	}
 	numbers := m.tally.totals()
@@ -179,6 +155,43 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		r.Report.Metrics[p.Prefixed(name)] = v
 	}
 	return m, nil
+}
+
+// train runs the loop, and says in the report how it ended.
+func (m *Model) train(ctx context.Context, loop *Loop, saver *saver, r *run.Run, core *config.Core, p Problem) error {
+	err := loop.run(ctx)
+	m.Stop, m.Finished = loop.stop, loop.stop.Complete()
+	r.Report.Steps = m.State.Step
+	if m.Stop.Reason == report.Diverged && err == nil {
+		err = m.reportDiverged(loop.failure, r, core, p)
+	}
+	if err != nil {
+		if _, lost := os.Stat(saver.path); lost == nil && saver.step > 0 {
+			err = fmt.Errorf("%w; CMF_RESUME=%s goes on from step %d", err, r.Checkpoint, saver.step)
+		}
+		return err
+	}
+	if m.Stop.Reason == report.Interrupted {
+		m.Stop.Text = interruptedAt(r, m.State.Step, core.Steps)
+	}
+	if was := r.Report.Stop.Reason; m.Stop.Reason != report.Finished || was == "" || was == report.Finished {
+		r.Report.Stop = m.Stop // keeps the Stop of an earlier fit that ended early
+	}
+	return nil
+}
+
+// leave takes the averaged weights, and writes model.onnx and the learning curves.
+func (m *Model) leave(folder string, r *run.Run, p Problem) error {
+	if p.Decay > 0 && m.State.Step > 0 {
+		if err := m.average.Swap(m.objective.Weights()); err != nil {
+			return err
+		}
+	}
+	err := file.Write(filepath.Join(folder, "model.onnx"), func(f io.Writer) error { return layers.WriteONNX(f, p.Potential) })
+	if err != nil {
+		return fmt.Errorf("model.onnx: %w", err)
+	}
+	return drawLearning(r, p.Name, m.Energy != nil)
 }
 
 // Prefixed is the name of a metric of this fit among those of the run.

@@ -19,8 +19,8 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// likelihood is the log density of held-out points under a model.
-type likelihood struct {
+// Likelihood is the log density of held-out points under a model.
+type Likelihood struct {
 	LogPDF []float64 // log q_w(x_i), in nats; NaN where ∇²w is not positive definite
 	LogZ   density.AnnealingInfo
 }
@@ -28,8 +28,8 @@ type likelihood struct {
 // HeldOutDensity evaluates log q_w(x) = −w(∇w(x)) + log det ∇²w(x) − log Z_w at points,
 // (n, d), in the units of training. Only log Z_w is an estimate; if the source is
 // N(0, I), it is known too. The end of ctx is an error.
-func HeldOutDensity(ctx context.Context, m *Model, points blas32.General, rng *random.Stream) (*likelihood, error) {
-	l := new(likelihood)
+func HeldOutDensity(ctx context.Context, m *Model, points blas32.General, rng *random.Stream) (*Likelihood, error) {
+	l := new(Likelihood)
 	var err error
 	if l.LogZ, err = m.GibbsLogZ(ctx, points.Rows, rng); err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (m *Model) gibbsReference() (*exact.Gaussian, error) {
 }
 
 // Report adds the mean over points and log Z to into, with their standard errors, in nats.
-func (l *likelihood) Report(into report.Numbers) {
+func (l *Likelihood) Report(into report.Numbers) {
 	var failed int
 	into["log_likelihood"], into["log_likelihood_se"], failed = FiniteMean(l.LogPDF)
 	into["log_likelihood_failed"] = float64(failed)

@@ -25,8 +25,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// origin is everything about a model in its checkpoint that is not numbers.
-type origin struct {
+// Origin is everything about a model in its checkpoint that is not numbers.
+type Origin struct {
 	Experiment   string
 	architecture layers.Architecture
 	Units        units.Units // nil if the problem names none
@@ -36,12 +36,12 @@ type origin struct {
 
 // Source is the law that the map takes to the data: the Gibbs factor if the configuration
 // names none.
-func (o *origin) Source() config.Source {
+func (o *Origin) Source() config.Source {
 	return cmp.Or(config.Source(o.Config["CMF_SOURCE"]), config.SourceGibbs)
 }
 
 // put writes the origin into a checkpoint.
-func (o *origin) put(c *graph.Checkpoint) error {
+func (o *Origin) put(c *graph.Checkpoint) error {
 	c.Texts["experiment"] = o.Experiment
 	if p, ok := o.Units.(*units.Principal); ok {
 		putPrincipal(p, c)
@@ -62,11 +62,11 @@ func (o *origin) put(c *graph.Checkpoint) error {
 }
 
 // originOf reads what put wrote.
-func originOf(c *graph.Checkpoint) (o *origin, err error) {
+func originOf(c *graph.Checkpoint) (o *Origin, err error) {
 	if _, ok := c.Texts["architecture"]; !ok {
 		return nil, errors.New("it does not give its architecture: either it is not a checkpoint of an experiment, or it is of an earlier version; to save that again, run its experiment with the same variables and CMF_RESUME set to it")
 	}
-	o = &origin{Experiment: c.Texts["experiment"]}
+	o = &Origin{Experiment: c.Texts["experiment"]}
 	for name, v := range map[string]any{"architecture": &o.architecture, "config": &o.Config} {
 		d := json.NewDecoder(strings.NewReader(c.Texts[name]))
 		d.DisallowUnknownFields()
@@ -93,7 +93,7 @@ func originOf(c *graph.Checkpoint) (o *origin, err error) {
 }
 
 // check returns an error if units or form do not fit points of the potential's dimension.
-func (o *origin) check() error {
+func (o *Origin) check() error {
 	if o.Units == nil {
 		return nil
 	}
@@ -212,7 +212,7 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, erro
 }
 
 // noiseOf is the potential that the particles of a checkpoint sample.
-func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *origin) (potential.Potential, error) {
+func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *Origin) (potential.Potential, error) {
 	if o.Source() == config.SourceGaussian {
 		return potential.Normal{D: w.Dim()}, nil
 	}
@@ -268,7 +268,7 @@ func (m *Model) LogPDF(ctx context.Context, x blas32.General, rng *random.Stream
 
 // DensityAt is the density at points x in the data's units; z are these points in the
 // units of learning.
-func (m *Model) DensityAt(ctx context.Context, x blas32.General, rng *random.Stream) (l *likelihood, z blas32.General, err error) {
+func (m *Model) DensityAt(ctx context.Context, x blas32.General, rng *random.Stream) (l *Likelihood, z blas32.General, err error) {
 	if z, err = m.Units().Learning(x); err != nil {
 		return nil, z, err
 	}
@@ -277,11 +277,11 @@ func (m *Model) DensityAt(ctx context.Context, x blas32.General, rng *random.Str
 }
 
 // Density is the density in the data's units at points z in the units of learning.
-func (m *Model) Density(ctx context.Context, z blas32.General, rng *random.Stream) (*likelihood, error) {
+func (m *Model) Density(ctx context.Context, z blas32.General, rng *random.Stream) (*Likelihood, error) {
 	return m.density(ctx, z, blas32.General{}, rng)
 }
 
-func (m *Model) density(ctx context.Context, z, x blas32.General, rng *random.Stream) (*likelihood, error) {
+func (m *Model) density(ctx context.Context, z, x blas32.General, rng *random.Stream) (*Likelihood, error) {
 	l, err := HeldOutDensity(ctx, m, z, rng)
 	if err != nil {
 		return nil, err

@@ -16,8 +16,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// judge measures generated digits against held-out digits.
-type judge struct {
+// Judge measures generated digits against held-out digits.
+type Judge struct {
 	classifier   *Classifier
 	test, train  blas32.General // as many held-out and training digits as are generated
 	all          blas32.General
@@ -25,7 +25,7 @@ type judge struct {
 	accuracy     string
 }
 
-func NewJudge(set *images.Digits, n int) (*judge, error) {
+func NewJudge(set *images.Digits, n int) (*Judge, error) {
 	c, accuracy, err := TrainedClassifier()
 	if err != nil {
 		return nil, err
@@ -37,14 +37,14 @@ func NewJudge(set *images.Digits, n int) (*judge, error) {
 	if n > set.Test.Rows || n > set.Train.Rows {
 		return nil, fmt.Errorf("CMF_SAMPLES=%d: there are %d digits to train on and %d held out; give no more than either", n, set.Train.Rows, set.Test.Rows)
 	}
-	return &judge{
+	return &Judge{
 		classifier: c, accuracy: accuracy, testFeatures: features,
 		test: Spread(set.Test, n), train: Spread(set.Train, n), all: set.Train,
 	}, nil
 }
 
 // Fill measures the model, the Gaussian fit and the floor.
-func (j *judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.General) error {
+func (j *Judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.General) error {
 	// The nearest training digit of a training digit is itself, so the floor of
 	// memorisation is measured with held-out digits.
 	for _, m := range []struct {
@@ -78,7 +78,7 @@ func (j *judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.Gen
 	return nil
 }
 
-func (j *judge) measure(x blas32.General, into report.Numbers) error {
+func (j *Judge) measure(x blas32.General, into report.Numbers) error {
 	features, p, err := j.classifier.Evaluate(x)
 	if err != nil {
 		return err

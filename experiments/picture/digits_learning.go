@@ -16,7 +16,7 @@ import (
 // DigitWatch follows training by the digits ∇w*(y) of the bank of particles. These cost
 // nothing, because the last iterations have solved for them.
 type DigitWatch struct {
-	Judge  *judge
+	Judge  *Judge
 	Pixels func(blas32.General) (blas32.General, error)
 }
 
@@ -58,7 +58,7 @@ func (d DigitWatch) Draw(r *run.Run) error {
 // DrawClasses draws, for each class according to the classifier, its first eight digits in
 // a row: from the data, the model and the Gaussian fit. A class with fewer digits leaves
 // the remaining places black.
-func (j *judge) DrawClasses(r *run.Run, generated, gaussian blas32.General) error {
+func (j *Judge) DrawClasses(r *run.Run, generated, gaussian blas32.General) error {
 	const columns = 8
 	var panels []figure.Tiles
 	for _, set := range []struct {

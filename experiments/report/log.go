@@ -21,7 +21,7 @@ import (
 type MetricsLog struct {
 	file   *os.File
 	size   int64 // of the whole lines
-	events *eventFile
+	events *EventFile
 }
 
 // OpenMetricsLog opens metrics.jsonl of folder and a new file of events. It keeps the

@@ -20,11 +20,11 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// eventFile is a file for TensorBoard, events.out.tfevents.SECONDS.HOST: a sequence of
+// EventFile is a file for TensorBoard, events.out.tfevents.SECONDS.HOST: a sequence of
 // Event messages. Each has a step with scalars or an image.
 //
 // Reference: tensorflow/core/util/event.proto and lib/io/record_writer.h.
-type eventFile struct{ file *os.File }
+type EventFile struct{ file *os.File }
 
 // The names of event files begin with EventsBegin; those of files of figures end with
 // EventFigures.
@@ -43,7 +43,7 @@ const (
 
 // NewEventFile begins another event file in the folder; its name ends with ending.
 // TensorBoard reads the files of a folder one after the other, in the order of names.
-func NewEventFile(folder, ending string) (*eventFile, error) {
+func NewEventFile(folder, ending string) (*EventFile, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -59,12 +59,12 @@ func NewEventFile(folder, ending string) (*eventFile, error) {
 			return nil, fmt.Errorf("TensorBoard events: %w", err)
 		}
 	}
-	f := &eventFile{file}
+	f := &EventFile{file}
 	return f, f.append(0, wire.Message{}.Text(eventVersion, "brain.Event:2"))
 }
 
 // Scalars writes the metrics of one step, at once.
-func (f *eventFile) Scalars(step int, metrics Numbers) error {
+func (f *EventFile) Scalars(step int, metrics Numbers) error {
 	var summary wire.Message
 	for _, tag := range slices.Sorted(maps.Keys(metrics)) {
 		summary = summary.Bytes(1, wire.Message{}.Text(1, tag).Float(2, float32(metrics[tag])))
@@ -73,7 +73,7 @@ func (f *eventFile) Scalars(step int, metrics Numbers) error {
 }
 
 // Image writes a picture, a PNG or GIF file.
-func (f *eventFile) Image(step int, tag string, picture []byte) error {
+func (f *EventFile) Image(step int, tag string, picture []byte) error {
 	size, _, err := image.DecodeConfig(bytes.NewReader(picture))
 	if err != nil {
 		return fmt.Errorf("TensorBoard events: picture %q: %w", tag, err)
@@ -84,11 +84,11 @@ func (f *eventFile) Image(step int, tag string, picture []byte) error {
 }
 
 // Close closes the file.
-func (f *eventFile) Close() error { return f.file.Close() }
+func (f *EventFile) Close() error { return f.file.Close() }
 
 // append writes a record in the framing of TFRecord: the length, its checksum, the
 // event and its checksum.
-func (f *eventFile) append(step int, what wire.Message) error {
+func (f *EventFile) append(step int, what wire.Message) error {
 	seconds := float64(time.Now().UnixMicro()) / 1e6
 	event := append(wire.Message{}.Double(eventTime, seconds).Int(eventStep, step), what...)
 	record := binary.LittleEndian.AppendUint64(nil, uint64(len(event)))

@@ -87,7 +87,7 @@ func MainAblation(a Ablation) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() { <-ctx.Done(); stop() }()
-	if _, err := a.Execute(ctx, env, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := a.Execute(ctx, env, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", cmp.Or(a.Name, "ablation"), err)
 		os.Exit(1)
 	}
@@ -123,17 +123,17 @@ func (a Ablation) Cells(env config.Environment, args []string, out io.Writer) ([
 }
 
 // Execute runs the cells that are not finished yet and writes the tables.
-func (a Ablation) Execute(ctx context.Context, env config.Environment, args []string, out io.Writer) (*plan, error) {
+func (a Ablation) Execute(ctx context.Context, env config.Environment, args []string, out io.Writer) error {
 	started := time.Now()
 	p, err := a.plan(env, args, out)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := report.WriteConfig(p.folder, p.settings); err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.runCells(ctx, out); err != nil {
-		return nil, err
+		return err
 	}
-	return p, p.write(started)
+	return p.write(started)
 }

@@ -130,7 +130,7 @@ var tinyAblation = Ablation{
 func runTiny(t *testing.T, ctx context.Context, a Ablation, folder string) (left report.Report, diary []string) {
 	t.Helper()
 	t.Setenv(ablationDiary, filepath.Join(t.TempDir(), "diary"))
-	if _, err := a.Execute(ctx, config.Variables("CMF_OUT="+folder, "CMF_PARALLEL=2"), nil, io.Discard); err != nil {
+	if err := a.Execute(ctx, config.Variables("CMF_OUT="+folder, "CMF_PARALLEL=2"), nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "report.json"))
@@ -271,7 +271,7 @@ func TestAblationGoesOnFromCheckpoints(t *testing.T) {
 	}()
 	t.Setenv(ablationDiary, filepath.Join(t.TempDir(), "diary"))
 	diaryOf <- os.Getenv(ablationDiary)
-	if _, err := a.Execute(ctx, config.Variables("CMF_OUT="+broken, "CMF_PARALLEL=2"), nil, io.Discard); err != nil {
+	if err := a.Execute(ctx, config.Variables("CMF_OUT="+broken, "CMF_PARALLEL=2"), nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(broken, "report.json"))
@@ -331,7 +331,7 @@ func TestAblationRefusesBeforeAnyCell(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
 			t.Setenv(ablationDiary, filepath.Join(folder, "diary"))
-			_, err := c.a.Execute(t.Context(), c.variables.With("CMF_OUT="+folder), nil, io.Discard)
+			err := c.a.Execute(t.Context(), c.variables.With("CMF_OUT="+folder), nil, io.Discard)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -379,7 +379,7 @@ func TestAblationReadsTheUsersVariables(t *testing.T) {
 
 func TestAblationHelp(t *testing.T) {
 	var out strings.Builder
-	if _, err := tinyAblation.Execute(t.Context(), nil, []string{"-h"}, &out); !errors.Is(err, flag.ErrHelp) {
+	if err := tinyAblation.Execute(t.Context(), nil, []string{"-h"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"CMF_VARIANTS  plain; biased", "a run of tiny with CMF_BATCH=16", "CMF_BIAS "} {

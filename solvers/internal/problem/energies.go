@@ -54,14 +54,14 @@ func (w Wall) Eval(x blas32.General, value []float32, grad blas32.General) error
 	return nil
 }
 
-// gaussianEnergy is ½(y − m)ᵀH(y − m), with H = Σ⁻¹.
-type gaussianEnergy struct {
+// GaussianEnergy is ½(y − m)ᵀH(y − m), with H = Σ⁻¹.
+type GaussianEnergy struct {
 	Mean   []float32
 	H, Cov *mat.SymDense
 	h32    blas32.General
 }
 
-func RandomGaussian(tb testing.TB, d int, seed uint64) *gaussianEnergy {
+func RandomGaussian(tb testing.TB, d int, seed uint64) *GaussianEnergy {
 	tb.Helper()
 	rng := random.New(seed, "covariance", 0)
 	root := mat.NewDense(d, d, nil)
@@ -70,7 +70,7 @@ func RandomGaussian(tb testing.TB, d int, seed uint64) *gaussianEnergy {
 			root.Set(i, j, rng.NormFloat64()/math.Sqrt(float64(d)))
 		}
 	}
-	w := &gaussianEnergy{Mean: make([]float32, d), H: mat.NewSymDense(d, nil), Cov: mat.NewSymDense(d, nil), h32: batch.New(d, d)}
+	w := &GaussianEnergy{Mean: make([]float32, d), H: mat.NewSymDense(d, nil), Cov: mat.NewSymDense(d, nil), h32: batch.New(d, d)}
 	w.Cov.SymOuterK(1, root)
 	for i := range d {
 		w.Cov.SetSym(i, i, w.Cov.At(i, i)+.2)
@@ -91,9 +91,9 @@ func RandomGaussian(tb testing.TB, d int, seed uint64) *gaussianEnergy {
 	return w
 }
 
-func (w *gaussianEnergy) Dim() int { return len(w.Mean) }
+func (w *GaussianEnergy) Dim() int { return len(w.Mean) }
 
-func (w *gaussianEnergy) Eval(x blas32.General, value []float32, grad blas32.General) error {
+func (w *GaussianEnergy) Eval(x blas32.General, value []float32, grad blas32.General) error {
 	centred, g := batch.New(x.Rows, x.Cols), batch.New(x.Rows, x.Cols)
 	for i := range x.Rows {
 		for j, y := range batch.Row(x, i) {
@@ -114,7 +114,7 @@ func (w *gaussianEnergy) Eval(x blas32.General, value []float32, grad blas32.Gen
 	return nil
 }
 
-func (w *gaussianEnergy) HessVec(_, v, hv blas32.General) error {
+func (w *GaussianEnergy) HessVec(_, v, hv blas32.General) error {
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, v, w.h32, 0, hv)
 	return nil
 }
