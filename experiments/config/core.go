@@ -28,7 +28,7 @@ type Command struct {
 	Out    string `desc:"folder for the run's results; runs/NAME/TIMESTAMP if empty"`
 
 	VM      string `default:"plan" oneof:"plan,tape" desc:"how expression graphs run: plan (compiled once) or tape (Gorgonia's machine)"`
-	BLAS    string `default:"auto" oneof:"auto,openblas,native,gonum" desc:"matrix products"`
+	BLAS    string `default:"auto" oneof:"auto,openblas,native,gonum" desc:"matrix products; those of gonum are not the same bits in every run"`
 	Threads int    `default:"0" range:"0..1024" desc:"threads; 0 for all cores"`
 }
 
