@@ -32,12 +32,14 @@ func TestConvolutionsAreTiedWeights(t *testing.T) {
 		}
 	}
 	for l, layer := range tied.Layers {
-		copy(free.Layers[l].Skip.Float32s(), matrixOf(layer.Skip, layer.over.skip).Data)
-		if l > 0 {
-			copy(free.Layers[l].Weigh.Float32s(), matrixOf(layer.Weigh, layer.over.weigh).Data)
+		for p, piece := range layer {
+			copy(free.Layers[l][p].Skip.Float32s(), matrixOf(piece.Skip, piece.over.skip).Data)
+			if l > 0 {
+				copy(free.Layers[l][p].Weigh.Float32s(), matrixOf(piece.Weigh, piece.over.weigh).Data)
+			}
 		}
 	}
-	if n := tied.Layers[1].Weigh.Len(); n != 2*2*3*2 {
+	if n := tied.Layers[1][0].Weigh.Len(); n != 2*2*3*2 {
 		t.Fatalf("the second convolution has %d weights over the first", n)
 	}
 	const n = 30
@@ -89,7 +91,7 @@ func TestConvolutionFiniteDifferences(t *testing.T) {
 func TestFirstFilters(t *testing.T) {
 	law := law(t, 24, false)
 	m, data := started(t, Architecture{Picture: [3]int{4, 3, 2}, Convolutions: []Convolution{{5, 2, 1}}, Full: true}, Start{Law: law, Spread: 3}, 2000)
-	first := m.Layers[0]
+	first := m.Layers[0][0]
 	a := batch.New(data.Rows, first.Bias.Cols)
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, data, matrixOf(first.Skip, first.over.skip), 0, a)
 	for f := range 5 {

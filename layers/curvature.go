@@ -19,9 +19,10 @@ import (
 // without quadratic skips, with knots or without. For deeper networks the mean
 // of
 //
-//	H = Σ_l J_lᵀ·diag(γ_l ⊙ σ″(a_l))·J_l + Σ_l diag(d_l·δ_l) + Σ_l,r A_r·diag(δ_l)·A_rᵀ + ∇²Q
+//	H = Σ_l J_lᵀ·diag(γ_l ⊙ σ′(u_l)/τ)·J_l + Σ_l diag(d_l·δ_l) + Σ_l,r A_r·diag(δ_l)·A_rᵀ + ∇²Q
 //
-// is taken factor by factor, with the Jacobians J_l = ∂a_l/∂x of the mean slopes.
+// is taken factor by factor, with the Jacobians J_l = ∂(τu_l)/∂x of the mean
+// slopes; the sums over d and A_r are over all pieces of a layer.
 type Curvature struct {
 	m        *ICNN
 	programs map[int]*graph.Program
@@ -56,41 +57,30 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 		}
 	}
 	h := batch.New(d, d)
-	var jac blas32.General // of the layer below, (d, h)
+	var below blas32.General // ∂z/∂x of the layer below, (d, h)
 	for l, layer := range c.m.Layers {
-		width := layer.Bias.Cols
-		j := batch.New(d, width)
-		copy(j.Data, matrixOf(layer.Skip, layer.over.skip).Data)
-		if l > 0 {
-			scaleColumns(jac, p.Out(key("slope", l-1)).F32)
-			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, jac, matrixOf(layer.Weigh, layer.over.weigh), 1, j)
+		var js []blas32.General // ∂a/∂x of the pieces
+		for k, piece := range layer {
+			js = append(js, piece.jacobian(below, mean, h, func(name string) []float32 { return p.Out(pieceKey(name, l, k)).F32 }))
 		}
-		delta := p.Out(key("delta", l)).F32
-		if layer.Diag != nil {
-			for i := range d {
-				for k, v := range layer.Diag.Float32s()[i*width : (i+1)*width] {
-					j.Data[i*width+k] += mean[i] * v
-					h.Data[i*d+i] += delta[k] * v
-				}
+		j := js[0]
+		if len(js) > 1 {
+			j = batch.New(d, layer.width())
+			for i := range j.Data {
+				j.Data[i] = js[0].Data[i] - js[1].Data[i]
 			}
 		}
-		for r, a := range layer.Ranks {
-			w := paramMatrix(a)
-			scaled := batch.New(d, width)
-			copy(scaled.Data, w.Data)
-			scaleColumns(scaled, delta)
-			blas32.Gemm(blas.NoTrans, blas.Trans, 1, scaled, w, 1, h)
-			copy(scaled.Data, w.Data)
-			scaleColumns(scaled, p.Out(key(rankName(r), l)).F32)
-			for k, v := range scaled.Data {
-				j.Data[k] += v
-			}
-		}
-		bent := batch.New(d, width)
+		bent := batch.New(d, layer.width())
 		copy(bent.Data, j.Data)
 		scaleColumns(bent, p.Out(key("bend", l)).F32)
 		blas32.Gemm(blas.NoTrans, blas.Trans, 1, bent, j, 1, h)
-		jac = j
+		below = j
+		scaleColumns(below, p.Out(key("slope", l)).F32)
+		if len(js) > 1 {
+			for i, v := range js[1].Data {
+				below.Data[i] += v
+			}
+		}
 	}
 	c.addQuadratic(h)
 	for k := range c.m.Knots {
@@ -105,6 +95,39 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 		}
 	}
 	return sym, nil
+}
+
+// jacobian is ∂a/∂x of a piece at the mean point x, (d, h), given ∂z/∂x of the layer
+// below and the means of δ and x·A_r. It adds the curvature of the piece itself to h.
+func (p Piece) jacobian(below blas32.General, x []float32, h blas32.General, mean func(name string) []float32) blas32.General {
+	d, width := len(x), p.Bias.Cols
+	delta := mean("delta")
+	j := batch.New(d, width)
+	copy(j.Data, matrixOf(p.Skip, p.over.skip).Data)
+	if p.Weigh != nil {
+		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, below, matrixOf(p.Weigh, p.over.weigh), 1, j)
+	}
+	if p.Diag != nil {
+		for i := range d {
+			for k, v := range p.Diag.Float32s()[i*width : (i+1)*width] {
+				j.Data[i*width+k] += x[i] * v
+				h.Data[i*d+i] += delta[k] * v
+			}
+		}
+	}
+	for r, a := range p.Ranks {
+		w := paramMatrix(a)
+		scaled := batch.New(d, width)
+		copy(scaled.Data, w.Data)
+		scaleColumns(scaled, delta)
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, scaled, w, 1, h)
+		copy(scaled.Data, w.Data)
+		scaleColumns(scaled, mean(rankName(r)))
+		for k, v := range scaled.Data {
+			j.Data[k] += v
+		}
+	}
+	return j
 }
 
 func (c *Curvature) addQuadratic(h blas32.General) {
@@ -130,7 +153,7 @@ func (c *Curvature) addQuadratic(h blas32.General) {
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, us, u, 1, h)
 }
 
-// program gives the means over n rows of σ(a_l), γ_l ⊙ σ′(a_l), δ_l and x·A_r.
+// program gives the means over n rows of σ(u_l), γ_l ⊙ σ′(u_l)/τ, δ_l and x·A_r.
 func (c *Curvature) program(n int) (*graph.Program, error) {
 	if p, ok := c.programs[n]; ok {
 		return p, nil
@@ -143,11 +166,13 @@ func (c *Curvature) program(n int) (*graph.Program, error) {
 	mean := func(v *gorgonia.Node) *gorgonia.Node { return s.Scale(1/float64(n), s.SumRows(v)) }
 	for l := range c.m.Layers {
 		out[key("slope", l)] = mean(f.sigma[l])
-		out[key("delta", l)] = mean(f.delta[l])
-		// γ ⊙ σ′ = δ ⊙ (1 − σ)
-		out[key("bend", l)] = mean(s.Mul(f.delta[l], s.Affine(-1, f.sigma[l], 1)))
-		for r, v := range f.ranks[l] {
-			out[key(rankName(r), l)] = mean(v)
+		// γ ⊙ σ′ = δ₁ ⊙ (1 − σ)
+		out[key("bend", l)] = s.Scale(1/c.m.tau(), mean(s.Mul(f.delta[l][0], s.Affine(-1, f.sigma[l], 1))))
+		for k, delta := range f.delta[l] {
+			out[pieceKey("delta", l, k)] = mean(delta)
+			for r, v := range f.ranks[l][k] {
+				out[pieceKey(rankName(r), l, k)] = mean(v)
+			}
 		}
 	}
 	for k, knot := range c.m.Knots {

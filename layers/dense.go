@@ -23,4 +23,8 @@ func scaleColumns(m blas32.General, by []float32) {
 
 func key(name string, layer int) string { return fmt.Sprintf("%s %d", name, layer) }
 
+func pieceKey(name string, layer, piece int) string {
+	return fmt.Sprintf("%s %d.%d", name, layer, piece)
+}
+
 func rankName(r int) string { return fmt.Sprintf("rank%d", r) }

@@ -267,7 +267,7 @@ func TestArchitectureErrors(t *testing.T) {
 	if want := []string{"layer0.diagonal", "layer1.weight", "layer1.diagonal", "out", "quadratic.share"}; !slices.Equal(positive, want) {
 		t.Errorf("non-negative are %v, want %v", positive, want)
 	}
-	if s := fmt.Sprint(m.Layers[1].Weigh.Rows, m.Layers[1].Weigh.Cols, m.Layers[1].Skip.Rows, m.Layers[1].Skip.Cols); s != "3 4 2 4" {
+	if s := fmt.Sprint(m.Layers[1][0].Weigh.Rows, m.Layers[1][0].Weigh.Cols, m.Layers[1][0].Skip.Rows, m.Layers[1][0].Skip.Cols); s != "3 4 2 4" {
 		t.Errorf("shapes %s of the second layer", s)
 	}
 }

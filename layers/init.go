@@ -40,8 +40,8 @@ type Start struct {
 	// strong convexity. 0 means .25.
 	Fixed float64
 
-	// Spread is the standard deviation of each pre-activation over the data.
-	// 0 means 4.
+	// Spread is the standard deviation of each pre-activation over the data, and
+	// of the difference of the two pieces of a Maximum. 0 means 4.
 	Spread float64
 
 	// MinDeviation is the least deviation that the data is taken to have along
@@ -137,79 +137,6 @@ func (o Start) whiteDirections(b blas32.General, _ int, rng *random.Stream) {
 			b.Data[i*b.Stride+k] /= float32(math.Sqrt(s))
 		}
 	}
-}
-
-// placeHinges fills the hidden layers: every pre-activation spreads over the
-// data by Spread and vanishes at a data point.
-func (o Start) placeHinges(m *ICNN, data blas32.General, rng *random.Stream) {
-	n := data.Rows
-	var z blas32.General
-	for l, layer := range m.Layers {
-		h := layer.Bias.Cols
-		skip := paramMatrix(layer.Skip)
-		if over := layer.over.skip; over != nil {
-			patches(skip, *over, data, rng)
-		} else {
-			o.Directions(skip, l, rng)
-		}
-		a := batch.New(n, h)
-		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, data, matrixOf(layer.Skip, layer.over.skip), 0, a)
-		scaleColumns(skip, o.normalise(a, skip.Cols, o.MinDeviation))
-		if l > 0 {
-			// The layer below and the input contribute equally.
-			w := paramMatrix(layer.Weigh)
-			for i := range w.Data {
-				w.Data[i] = rng.Float32() * rng.Float32()
-			}
-			below := batch.New(n, h)
-			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, z, matrixOf(layer.Weigh, layer.over.weigh), 0, below)
-			scaleColumns(w, o.normalise(below, w.Cols, 1e-6))
-			for i, v := range below.Data {
-				a.Data[i] = (a.Data[i] + v) / math.Sqrt2
-			}
-			for _, p := range []blas32.General{skip, w} {
-				for i := range p.Data {
-					p.Data[i] /= math.Sqrt2
-				}
-			}
-		}
-		bias := layer.Bias.Float32s()
-		for k := range h {
-			bias[k] = -a.Data[rng.IntN(n)*h+k]
-		}
-		for i := range a.Data {
-			v := float64(a.Data[i] + bias[i%h])
-			a.Data[i] = float32(math.Max(v, 0) + math.Log1p(math.Exp(-math.Abs(v))))
-		}
-		z = a
-		for _, p := range layer.Ranks {
-			p.Fill(func(int) float64 { return .01 * rng.NormFloat64() / math.Sqrt(float64(m.Dim())) })
-		}
-	}
-}
-
-// normalise scales the columns of a to standard deviation Spread. Every
-// kinds-th column belongs to the same filter; these columns share one factor,
-// from the root mean square of their deviations or, if that is smaller, from
-// least. It returns the factors of the first kinds columns.
-func (o Start) normalise(a blas32.General, kinds int, least float64) []float32 {
-	variance := make([]float64, kinds)
-	n := float64(a.Rows)
-	for k := range a.Cols {
-		var s, ss float64
-		for i := range a.Rows {
-			v := float64(a.Data[i*a.Stride+k])
-			s += v
-			ss += v * v
-		}
-		variance[k%kinds] += math.Max(ss/n-s*s/n/n, 0) / float64(a.Cols/kinds)
-	}
-	factors := make([]float32, a.Cols)
-	for k := range factors {
-		factors[k] = float32(o.Spread / math.Max(math.Sqrt(variance[k%kinds]), least))
-	}
-	scaleColumns(a, factors)
-	return factors[:kinds]
 }
 
 // exponent is e in the curvature Σ^{-e} of the closed form.

@@ -90,9 +90,11 @@ func (o Start) balance(m *ICNN, data blas32.General) error {
 func balanceRates(m *ICNN) {
 	weights := []*graph.Param{m.Out, m.Share}
 	for _, layer := range m.Layers {
-		weights = append(weights, layer.Skip, layer.Bias)
-		if layer.Weigh != nil {
-			weights = append(weights, layer.Weigh)
+		for _, piece := range layer {
+			weights = append(weights, piece.Skip, piece.Bias)
+			if piece.Weigh != nil {
+				weights = append(weights, piece.Weigh)
+			}
 		}
 	}
 	for _, p := range weights {

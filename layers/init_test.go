@@ -177,7 +177,7 @@ func TestStartBalance(t *testing.T) {
 func TestStartPlacesHinges(t *testing.T) {
 	o := Start{Law: law(t, 3, false), Spread: 2.5}
 	m, data := started(t, Architecture{Hidden: []int{40, 5}, Rotated: true}, o, 500)
-	layer := m.Layers[0]
+	layer := m.Layers[0][0]
 	for k := range layer.Bias.Cols {
 		var sum, squares, least float64
 		least = math.Inf(1)
@@ -213,8 +213,8 @@ func TestStartMinDeviation(t *testing.T) {
 		}
 	}
 	m, _ := started(t, Architecture{Hidden: []int{2, 2}}, Start{Law: g, Directions: axes}, 200)
-	if want := 4 / .3; math.Abs(m.Layers[0].Skip.At(0)-want) > 1e-4*want {
-		t.Errorf("weight %v along a coordinate that does not vary; want Spread/MinDeviation = %v", m.Layers[0].Skip.At(0), want)
+	if want := 4 / .3; math.Abs(m.Layers[0][0].Skip.At(0)-want) > 1e-4*want {
+		t.Errorf("weight %v along a coordinate that does not vary; want Spread/MinDeviation = %v", m.Layers[0][0].Skip.At(0), want)
 	}
 	if len(layers) != 2 || layers[0] != 0 || layers[1] != 1 {
 		t.Errorf("directions were asked for layers %v", layers)

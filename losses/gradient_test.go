@@ -93,8 +93,10 @@ func TestGradients(t *testing.T) {
 // straighten weakens everything in m that grows faster than its hinges.
 func straighten(m *layers.ICNN) {
 	for _, layer := range m.Layers {
-		for _, p := range append(layer.Ranks, layer.Diag, m.Root, m.Share, m.Floor) {
-			p.Fill(func(i int) float64 { return .01 * p.At(i) })
+		for _, piece := range layer {
+			for _, p := range append(piece.Ranks, piece.Diag, m.Root, m.Share, m.Floor) {
+				p.Fill(func(i int) float64 { return .01 * p.At(i) })
+			}
 		}
 	}
 }

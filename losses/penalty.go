@@ -58,8 +58,10 @@ func (Penalty) relaxes(w layers.Potential) []*graph.Param {
 	}
 	var hidden []*graph.Param
 	for _, layer := range m.Layers {
-		if layer.Weigh != nil {
-			hidden = append(hidden, layer.Weigh)
+		for _, piece := range layer {
+			if piece.Weigh != nil {
+				hidden = append(hidden, piece.Weigh)
+			}
 		}
 	}
 	return hidden

@@ -216,7 +216,7 @@ func TestGrowth(t *testing.T) {
 
 	m := quadratic(t, 0)
 	m.Out.Fill(func(int) float64 { return 1 })
-	m.Layers[0].Skip.Fill(func(int) float64 { return 2 })
+	m.Layers[0][0].Skip.Fill(func(int) float64 { return 2 })
 	p := compiled(t, m, Growth{}, 4)
 	points := []float64{-2, -1, 1, 2}
 	fillIn(p, solvers.BatchData.Name, points...)
@@ -241,7 +241,7 @@ func TestPenalty(t *testing.T) {
 	m := potential(t, true)
 	m.Out.Set(0, -7)
 	var want float64
-	m.Layers[1].Weigh.Fill(func(i int) float64 {
+	m.Layers[1][0].Weigh.Fill(func(i int) float64 {
 		v := float64(i%5) - 3
 		want += math.Pow(min(v, 0), 2)
 		return v

@@ -59,10 +59,12 @@ func (s benchSize) random() (*bench, error) {
 		})
 	}
 	for _, l := range w.Layers {
-		random(l.Skip, 1/math.Sqrt(float64(s.d)), false)
-		random(l.Bias, .1, false)
-		if l.Weigh != nil {
-			random(l.Weigh, 1/float64(l.Weigh.Rows), true)
+		for _, p := range l {
+			random(p.Skip, 1/math.Sqrt(float64(s.d)), false)
+			random(p.Bias, .1, false)
+			if p.Weigh != nil {
+				random(p.Weigh, 1/float64(p.Weigh.Rows), true)
+			}
 		}
 	}
 	random(w.Out, 1/float64(w.Out.Rows), true)

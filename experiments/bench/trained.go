@@ -119,6 +119,7 @@ func (b *bench) reach() (low, high float32, subnormal float64) {
 	var z []float32
 	var count, below float64
 	for l, layer := range b.w.Layers {
+		layer := layer[0] // softplus has one piece
 		h := layer.Bias.Cols
 		a := make([]float32, n*h)
 		for i := range n {

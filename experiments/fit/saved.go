@@ -176,13 +176,15 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, erro
 		return nil, err
 	}
 	for l, s := range shapes {
-		for _, w := range []struct {
-			name  string
-			shape [2]int
-		}{{"skip", s.Skip}, {"weight", s.Weigh}, {"bias", s.Bias}} {
-			name := fmt.Sprintf("weight.layer%d.%s", l, w.name)
-			if t := c.Tensors[name]; (l > 0 || w.name != "weight") && !slices.Equal(t.Shape, w.shape[:]) {
-				return nil, fmt.Errorf("its %q has shape %v; its architecture needs %v", name, t.Shape, w.shape)
+		for _, prefix := range a.Prefixes(l) {
+			for _, w := range []struct {
+				name  string
+				shape [2]int
+			}{{"skip", s.Skip}, {"weight", s.Weigh}, {"bias", s.Bias}} {
+				name := "weight." + prefix + w.name
+				if t := c.Tensors[name]; (l > 0 || w.name != "weight") && !slices.Equal(t.Shape, w.shape[:]) {
+					return nil, fmt.Errorf("its %q has shape %v; its architecture needs %v", name, t.Shape, w.shape)
+				}
 			}
 		}
 	}

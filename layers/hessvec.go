@@ -1,0 +1,110 @@
+package layers
+
+import (
+	"cmf/graph"
+
+	"gorgonia.org/gorgonia"
+)
+
+// HessVec declares ∇²w(x)·v, the derivative of Gradient along v. Writing ȧ for the
+// derivative of a along v,
+//
+//	ż = σ(u) ⊙ ȧ₁ + (1 − σ(u)) ⊙ ȧ₂
+//	δ̇₁ = γ ⊙ σ′(u) ⊙ u̇ + σ(u) ⊙ γ̇,  δ̇₂ = γ̇ − δ̇₁
+func (m *ICNN) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Node {
+	f := m.forward(s, x)
+	m.backward(s, f)
+	tile := func(n *gorgonia.Node) *gorgonia.Node {
+		if k == 1 {
+			return n
+		}
+		return s.Tile(k, n)
+	}
+	xs := tile(x)
+	along := m.forwardAlong(s, f, xs, v, tile)
+	dd := m.backwardAlong(s, f, along.u, tile)
+
+	hv := m.quadratic(s, v)
+	for _, k := range m.Knots {
+		hv = s.Add(hv, s.Mul(tile(k.curvature(s, x)), v))
+	}
+	for l, layer := range m.Layers {
+		for p, piece := range layer {
+			delta, dd := f.delta[l][p], dd[l][p]
+			hv = s.Add(hv, s.MatMul(dd, false, piece.skip(s), true))
+			if piece.Diag != nil {
+				hv = s.Add(hv, s.Mul(v, tile(s.MatMul(delta, false, s.Param(piece.Diag), true))))
+				hv = s.Add(hv, s.Mul(xs, s.MatMul(dd, false, s.Param(piece.Diag), true)))
+			}
+			for r, a := range piece.Ranks {
+				both := s.Add(s.Mul(dd, tile(f.ranks[l][p][r])), s.Mul(tile(delta), along.ranks[l][p][r]))
+				hv = s.Add(hv, s.MatMul(both, false, s.Param(a), true))
+			}
+		}
+	}
+	return hv
+}
+
+// forwardAlong declares the derivatives of u and x·A_r along v.
+func (m *ICNN) forwardAlong(s *graph.Scope, f *flow, xs, v *gorgonia.Node, tile func(*gorgonia.Node) *gorgonia.Node) *flow {
+	along := &flow{ranks: make([][][]*gorgonia.Node, len(m.Layers))}
+	var below []*gorgonia.Node // ȧ of the layer below
+	for l, layer := range m.Layers {
+		along.ranks[l] = make([][]*gorgonia.Node, len(layer))
+		as := make([]*gorgonia.Node, len(layer))
+		for p, piece := range layer {
+			da := s.MatMul(v, false, piece.skip(s), false)
+			if piece.Diag != nil {
+				da = s.Add(da, s.MatMul(s.Mul(xs, v), false, s.Param(piece.Diag), false))
+			}
+			for r, a := range piece.Ranks {
+				va := s.MatMul(v, false, s.Param(a), false)
+				along.ranks[l][p] = append(along.ranks[l][p], va)
+				da = s.Add(da, s.Mul(tile(f.ranks[l][p][r]), va))
+			}
+			if l > 0 {
+				if p == 0 {
+					along.z = slope(s, tile(f.sigma[l-1]), below)
+				}
+				da = s.Add(da, s.MatMul(along.z, false, piece.weigh(s), false))
+			}
+			as[p] = da
+		}
+		along.u = append(along.u, m.gap(s, as))
+		below = as
+	}
+	return along
+}
+
+// slope is ż from the slopes ȧ of the pieces.
+func slope(s *graph.Scope, sigma *gorgonia.Node, a []*gorgonia.Node) *gorgonia.Node {
+	if len(a) == 1 {
+		return s.Mul(sigma, a[0])
+	}
+	return s.Add(a[1], s.Mul(sigma, s.Sub(a[0], a[1])))
+}
+
+// backwardAlong declares δ̇, given u̇.
+func (m *ICNN) backwardAlong(s *graph.Scope, f *flow, du []*gorgonia.Node, tile func(*gorgonia.Node) *gorgonia.Node) [][]*gorgonia.Node {
+	last := len(m.Layers) - 1
+	dd := make([][]*gorgonia.Node, last+1)
+	for l := last; l >= 0; l-- {
+		two := len(m.Layers[l]) > 1
+		if l == last { // γ̇ = 0
+			gamma := s.MatMul(s.Ones(1, 1), false, s.Param(m.Out), true)
+			bent := s.Mul(s.SigmoidGrad(tile(f.sigma[l]), du[l]), gamma)
+			dd[l] = []*gorgonia.Node{bent}
+			if two {
+				dd[l] = append(dd[l], s.Scale(-1, bent))
+			}
+			continue
+		}
+		bent := s.SigmoidGrad(tile(f.sigma[l]), s.Mul(tile(f.gamma[l]), du[l]))
+		dgamma := m.below(s, l+1, dd[l+1])
+		dd[l] = []*gorgonia.Node{s.Add(bent, s.Mul(dgamma, tile(f.sigma[l])))}
+		if two {
+			dd[l] = append(dd[l], s.Sub(dgamma, dd[l][0]))
+		}
+	}
+	return dd
+}

@@ -1,0 +1,148 @@
+package layers
+
+import (
+	"math"
+
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// placeHinges fills the hidden layers: every pre-activation spreads over the
+// data by Spread and vanishes at a data point, both pieces of a unit at the same.
+func (o Start) placeHinges(m *ICNN, data blas32.General, rng *random.Stream) {
+	var z blas32.General
+	for l, layer := range m.Layers {
+		as := o.placeSkips(layer, l, data, rng)
+		if l > 0 {
+			for p, piece := range layer {
+				o.placeWeights(piece, z, as[p], m.Unit, rng)
+			}
+		}
+		placeBiases(layer, as, rng)
+		z = m.activations(as)
+		for _, piece := range layer {
+			for _, w := range piece.Ranks {
+				w.Fill(func(int) float64 { return .01 * rng.NormFloat64() / math.Sqrt(float64(m.Dim())) })
+			}
+		}
+	}
+}
+
+// placeSkips fills the skips of layer l and returns the pre-activations of its
+// pieces over the data, without biases.
+//
+// Of two random directions, each of deviation Spread, one is the difference of
+// two pieces, and the other their mean but for the factor √¾: pieces of
+// uncorrelated directions then spread by Spread too.
+func (o Start) placeSkips(layer Layer, l int, data blas32.General, rng *random.Stream) (as []blas32.General) {
+	var skips []blas32.General
+	for _, piece := range layer {
+		skip := paramMatrix(piece.Skip)
+		if over := piece.over.skip; over != nil {
+			patches(skip, *over, data, rng)
+		} else {
+			o.Directions(skip, l, rng)
+		}
+		a := batch.New(data.Rows, layer.width())
+		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, data, matrixOf(piece.Skip, piece.over.skip), 0, a)
+		scaleColumns(skip, o.normalise(a, skip.Cols, o.MinDeviation))
+		skips, as = append(skips, skip), append(as, a)
+	}
+	if len(layer) > 1 {
+		for _, pair := range [][]blas32.General{skips, as} {
+			for i, difference := range pair[0].Data {
+				mean := float32(math.Sqrt(.75)) * pair[1].Data[i]
+				pair[0].Data[i], pair[1].Data[i] = mean+difference/2, mean-difference/2
+			}
+		}
+	}
+	return as
+}
+
+// placeWeights fills the weights from the layer below, whose values over the data
+// are z. That layer and the input then contribute equally to the pre-activations a.
+func (o Start) placeWeights(p Piece, z, a blas32.General, unit Unit, rng *random.Stream) {
+	w := paramMatrix(p.Weigh)
+	for i := range w.Data {
+		if unit == Maximum {
+			// The logarithm is normal, so that few inputs make most of a unit, and the
+			// pieces differ by more than the mean of all inputs.
+			w.Data[i] = float32(math.Exp(rng.NormFloat64()))
+		} else {
+			w.Data[i] = rng.Float32() * rng.Float32()
+		}
+	}
+	below := batch.New(a.Rows, a.Cols)
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, z, matrixOf(p.Weigh, p.over.weigh), 0, below)
+	scaleColumns(w, o.normalise(below, w.Cols, 1e-6))
+	for i, v := range below.Data {
+		a.Data[i] = (a.Data[i] + v) / math.Sqrt2
+	}
+	for _, m := range []blas32.General{paramMatrix(p.Skip), w} {
+		for i := range m.Data {
+			m.Data[i] /= math.Sqrt2
+		}
+	}
+}
+
+// placeBiases makes all pieces of a unit vanish at one data point, and adds the
+// biases to the pre-activations.
+func placeBiases(layer Layer, as []blas32.General, rng *random.Stream) {
+	h := layer.width()
+	for k := range h {
+		at := rng.IntN(as[0].Rows)*h + k
+		for p, piece := range layer {
+			piece.Bias.Float32s()[k] = -as[p].Data[at]
+		}
+	}
+	for p, piece := range layer {
+		for i := range as[p].Data {
+			as[p].Data[i] += piece.Bias.Float32s()[i%h]
+		}
+	}
+}
+
+// activations are z of the pre-activations of the pieces of a layer, which they
+// overwrite.
+func (m *ICNN) activations(as []blas32.General) blas32.General {
+	z := as[0]
+	for i, v := range z.Data {
+		u := float64(v)
+		if len(as) > 1 {
+			u = (u - float64(as[1].Data[i])) / m.tau()
+		}
+		soft := math.Max(u, 0) + math.Log1p(math.Exp(-math.Abs(u)))
+		if len(as) > 1 {
+			soft = float64(as[1].Data[i]) + m.tau()*soft
+		}
+		z.Data[i] = float32(soft)
+	}
+	return z
+}
+
+// normalise scales the columns of a to standard deviation Spread. Every
+// kinds-th column belongs to the same filter; these columns share one factor,
+// from the root mean square of their deviations or, if that is smaller, from
+// least. It returns the factors of the first kinds columns.
+func (o Start) normalise(a blas32.General, kinds int, least float64) []float32 {
+	variance := make([]float64, kinds)
+	n := float64(a.Rows)
+	for k := range a.Cols {
+		var s, ss float64
+		for i := range a.Rows {
+			v := float64(a.Data[i*a.Stride+k])
+			s += v
+			ss += v * v
+		}
+		variance[k%kinds] += math.Max(ss/n-s*s/n/n, 0) / float64(a.Cols/kinds)
+	}
+	factors := make([]float32, a.Cols)
+	for k := range factors {
+		factors[k] = float32(o.Spread / math.Max(math.Sqrt(variance[k%kinds]), least))
+	}
+	scaleColumns(a, factors)
+	return factors[:kinds]
+}
