@@ -84,7 +84,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err != nil {
 		return err
 	}
-	potential, err := layers.NewICNN(layers.Architecture{Dim: c.Components, Hidden: c.Hidden, Knots: c.Knots, Full: true})
+	potential, err := layers.NewICNN(layers.Architecture{Dim: c.Components, Hidden: c.Hidden, Unit: c.Unit, Knots: c.Knots, Full: true})
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	if err != nil {
 		return err
 	}
-	potential, err := layers.NewICNN(layers.Architecture{Dim: e.Dim(), Hidden: c.Hidden, Full: true})
+	potential, err := layers.NewICNN(layers.Architecture{Dim: e.Dim(), Hidden: c.Hidden, Unit: c.Unit, Full: true})
 	if err != nil {
 		return err
 	}

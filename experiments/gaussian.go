@@ -110,7 +110,7 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 		return err
 	}
 
-	shape := layers.Architecture{Dim: law.Dim(), Hidden: c.Hidden, Full: true}
+	shape := layers.Architecture{Dim: law.Dim(), Hidden: c.Hidden, Unit: c.Unit, Full: true}
 	potential, err := layers.NewICNN(shape)
 	if err != nil {
 		return err

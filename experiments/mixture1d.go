@@ -132,7 +132,7 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 	if err != nil {
 		return err
 	}
-	shape := layers.Architecture{Dim: 1, Hidden: c.Hidden}
+	shape := layers.Architecture{Dim: 1, Hidden: c.Hidden, Unit: c.Unit}
 	potential, err := layers.NewICNN(shape)
 	if err != nil {
 		return err

@@ -121,7 +121,7 @@ func (s *pointSet) describe(r *run.Run, c *SamplesConfig) {
 // problem is the problem for Fit: a network that suits the dimension.
 func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	d := s.train.Cols
-	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Full: d > 1}
+	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
 	// In few dimensions the data may have separate parts, which needs sharp hinges and
 	// little fixed curvature. In many dimensions a hinge sees a blurred projection, and the
 	// quadratic must find directions with little variance.

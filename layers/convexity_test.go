@@ -35,6 +35,7 @@ func TestConvexity(t *testing.T) {
 			Rank:          rapid.IntRange(0, 2).Draw(rt, "rank"),
 			Rotated:       rapid.Bool().Draw(rt, "rotated"),
 			Full:          rapid.Bool().Draw(rt, "full"),
+			Unit:          rapid.SampledFrom([]Unit{Softplus, Maximum}).Draw(rt, "unit"),
 			Float64:       true,
 		})
 		r := random.Seeded(rapid.Uint64().Draw(rt, "seed"), 1)

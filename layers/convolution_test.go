@@ -22,8 +22,15 @@ func convolved() Architecture {
 
 // A convolutional network is the dense one with the matrices of its convolutions.
 func TestConvolutionsAreTiedWeights(t *testing.T) {
-	tied := single(t, convolved())
-	a := convolved()
+	for _, unit := range units {
+		a := convolved()
+		a.Unit, a.Tau = unit.Unit, unit.Tau
+		testConvolutionsAreTiedWeights(t, a)
+	}
+}
+
+func testConvolutionsAreTiedWeights(t *testing.T, a Architecture) {
+	tied := single(t, a)
 	a.Convolutions, a.Hidden = nil, []int{3 * 2 * 3, 2 * 1 * 2, 5}
 	free := single(t, a)
 	for _, p := range tied.Params().All() {
@@ -72,17 +79,15 @@ func TestConvolutionsAreTiedWeights(t *testing.T) {
 func TestConvolutionFiniteDifferences(t *testing.T) {
 	a := convolved()
 	a.Dim, a.Picture, a.Rank, a.Float64 = 12, [3]int{4, 3, 1}, 0, true
-	m, err := NewICNN(a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	randomise(m, 1)
-	loss := func(s *graph.Scope) *gorgonia.Node {
-		x := points(s, 3, a.Dim)
-		return s.Mean(s.Square(s.Sub(s.LogDet(a.Dim, Hessian(s, m, x)), m.Value(s, m.Gradient(s, x)))))
-	}
-	if worst, name := worstGradient(t, m, loss); worst > 1e-6 {
-		t.Errorf("relative error %.2g in %s; want ≤ 1e-6", worst, name)
+	for _, a.Unit = range []Unit{Softplus, Maximum} {
+		m := single(t, a)
+		loss := func(s *graph.Scope) *gorgonia.Node {
+			x := points(s, 3, a.Dim)
+			return s.Mean(s.Square(s.Sub(s.LogDet(a.Dim, Hessian(s, m, x)), m.Value(s, m.Gradient(s, x)))))
+		}
+		if worst, name := worstGradient(t, m, loss); worst > 1e-6 {
+			t.Errorf("%s: relative error %.2g in %s; want ≤ 1e-6", a.Unit, worst, name)
+		}
 	}
 }
 

@@ -68,11 +68,13 @@ var quadratics = []Architecture{{}, {Knots: 3, Full: true}, {Rotated: true}, {Fu
 func TestMeanHessianIsExact(t *testing.T) {
 	const d = 4
 	for _, a := range quadratics {
-		a.Dim, a.Hidden = d, []int{7}
-		m := single(t, a)
-		x := normals(5, 300, d, 3)
-		if e := relative(curvature(t, m, x), meanHessian(t, m, x)); e > 2e-6 {
-			t.Errorf("%+v: relative error %.2g; want ≤ 2e-6", a, e)
+		for _, unit := range units {
+			a.Dim, a.Hidden, a.Unit, a.Tau = d, []int{7}, unit.Unit, unit.Tau
+			m := single(t, a)
+			x := normals(5, 300, d, 3)
+			if e := relative(curvature(t, m, x), meanHessian(t, m, x)); e > 2e-6 {
+				t.Errorf("%+v: relative error %.2g; want ≤ 2e-6", a, e)
+			}
 		}
 	}
 }
@@ -88,14 +90,14 @@ func TestMeanHessianAtAPoint(t *testing.T) {
 	}
 	for _, hidden := range [][]int{{5}, {6, 4}, {4, 5, 3}} {
 		for _, a := range quadratics {
-			for _, skips := range []bool{false, true} {
-				a.Dim, a.Hidden, a.DiagonalSkips, a.Rank = d, hidden, skips, 0
-				if skips {
-					a.Rank = 2
-				}
-				m := single(t, a)
-				if e := relative(curvature(t, m, x), meanHessian(t, m, x)); e > 5e-6 {
-					t.Errorf("%+v: relative error %.2g; want ≤ 5e-6", a, e)
+			for _, unit := range units {
+				for _, rank := range []int{0, 2} {
+					a.Dim, a.Hidden, a.DiagonalSkips, a.Rank = d, hidden, rank > 0, rank
+					a.Unit, a.Tau = unit.Unit, unit.Tau
+					m := single(t, a)
+					if e := relative(curvature(t, m, x), meanHessian(t, m, x)); e > 5e-6 {
+						t.Errorf("%+v: relative error %.2g; want ≤ 5e-6", a, e)
+					}
 				}
 			}
 		}
@@ -106,22 +108,24 @@ func TestMeanHessianAtAPoint(t *testing.T) {
 // definite, and close.
 func TestMeanHessianDeep(t *testing.T) {
 	const d = 4
-	m := single(t, Architecture{Dim: d, Hidden: []int{8, 6}, Rotated: true})
-	x := normals(7, 400, d, 0)
-	h := curvature(t, m, x)
-	var chol mat.Cholesky
-	if !chol.Factorize(h) {
-		t.Error("the estimate is not positive definite")
-	}
-	e := relative(h, meanHessian(t, m, x))
-	t.Logf("two layers: relative error %.2g", e)
-	if e > .3 {
-		t.Errorf("relative error %.2g of the estimate; want ≤ .3", e)
+	for _, unit := range units {
+		m := single(t, Architecture{Dim: d, Hidden: []int{8, 6}, Rotated: true, Unit: unit.Unit, Tau: unit.Tau})
+		x := normals(7, 400, d, 0)
+		h := curvature(t, m, x)
+		var chol mat.Cholesky
+		if !chol.Factorize(h) {
+			t.Errorf("%+v: the estimate is not positive definite", unit)
+		}
+		e := relative(h, meanHessian(t, m, x))
+		t.Logf("%+v, two layers: relative error %.2g", unit, e)
+		if e > .3 {
+			t.Errorf("%+v: relative error %.2g of the estimate; want ≤ .3", unit, e)
+		}
 	}
 }
 
 func TestCurvatureErrors(t *testing.T) {
-	if _, err := NewCurvature(full(t, 2, 3)); err == nil || !strings.Contains(err.Error(), "float32") {
+	if _, err := NewCurvature(full(t, Architecture{}, 2, 3)); err == nil || !strings.Contains(err.Error(), "float32") {
 		t.Errorf("a float64 network: error %v", err)
 	}
 	c, err := NewCurvature(single(t, Architecture{Dim: 2, Hidden: []int{3}}))

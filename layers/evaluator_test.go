@@ -180,8 +180,13 @@ func TestEvaluatorAccuracy(t *testing.T) {
 
 // ∇²w·v against central differences of ∇w, in float32.
 func TestEvaluatorHessVec(t *testing.T) {
+	for _, unit := range units {
+		testEvaluatorHessVec(t, evaluator(t, single(t, unit.everything(4, 6, 5))))
+	}
+}
+
+func testEvaluatorHessVec(t *testing.T, e *Evaluator) {
 	const d, n, h = 4, 50, 1e-2
-	e := evaluator(t, single(t, Architecture{Dim: d, Hidden: []int{6, 5}, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true}))
 	x, v, hv := normals(1, n, d, 1), normals(2, n, d, 2), normals(3, n, d, 3)
 	if err := e.HessVec(x, v, hv); err != nil {
 		t.Fatal(err)
@@ -211,7 +216,7 @@ func TestEvaluatorHessVec(t *testing.T) {
 }
 
 func TestEvaluatorErrors(t *testing.T) {
-	if _, err := NewEvaluator(full(t, 2, 3)); err == nil || !strings.Contains(err.Error(), "float32") {
+	if _, err := NewEvaluator(full(t, Architecture{}, 2, 3)); err == nil || !strings.Contains(err.Error(), "float32") {
 		t.Errorf("a float64 network: error %v", err)
 	}
 	e := evaluator(t, single(t, Architecture{Dim: 2, Hidden: []int{3}}))
@@ -233,19 +238,23 @@ func TestEvaluatorErrors(t *testing.T) {
 
 func TestArchitectureErrors(t *testing.T) {
 	for want, a := range map[string]Architecture{
-		"dimension 0":       {Hidden: []int{3}},
-		"at least one":      {Dim: 2},
-		"hidden width 1":    {Dim: 2, Hidden: []int{3, 0}},
-		"rank -1":           {Dim: 2, Hidden: []int{3}, Rank: -1},
-		"dimension -1; it ": {Dim: -1, Hidden: []int{3}},
-		"2×3×1 numbers":     {Dim: 5, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 1, 1}}},
-		"0×0×0 numbers":     {Dim: 5, Convolutions: []Convolution{{1, 1, 1}}},
-		"a picture of 2×3;": {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 3, 1}}},
-		"a picture of 1×2;": {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 2, 1}, {1, 2, 1}}},
-		"needs 1 to 65536":  {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{0, 1, 1}}},
-		"65536 filters":     {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1 << 17, 1, 1}}},
-		"more than 2²⁷":     {Dim: 1 << 16, Picture: [3]int{1 << 8, 1 << 8, 1}, Convolutions: []Convolution{{1, 1, 1}}},
-		"stride of at leas": {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 1, 0}}},
+		"dimension 0":                         {Hidden: []int{3}},
+		"at least one":                        {Dim: 2},
+		"hidden width 1":                      {Dim: 2, Hidden: []int{3, 0}},
+		"known are softplus, maximum":         {Dim: 2, Hidden: []int{3}, Unit: "relu"},
+		"τ = -1; it must be":                  {Dim: 2, Hidden: []int{3}, Unit: Maximum, Tau: -1},
+		"τ = NaN; it must be":                 {Dim: 2, Hidden: []int{3}, Unit: Maximum, Tau: math.NaN()},
+		"τ = 2 without units of kind maximum": {Dim: 2, Hidden: []int{3}, Tau: 2},
+		"rank -1":                             {Dim: 2, Hidden: []int{3}, Rank: -1},
+		"dimension -1; it ":                   {Dim: -1, Hidden: []int{3}},
+		"2×3×1 numbers":                       {Dim: 5, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 1, 1}}},
+		"0×0×0 numbers":                       {Dim: 5, Convolutions: []Convolution{{1, 1, 1}}},
+		"a picture of 2×3;":                   {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 3, 1}}},
+		"a picture of 1×2;":                   {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 2, 1}, {1, 2, 1}}},
+		"needs 1 to 65536":                    {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{0, 1, 1}}},
+		"65536 filters":                       {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1 << 17, 1, 1}}},
+		"more than 2²⁷":                       {Dim: 1 << 16, Picture: [3]int{1 << 8, 1 << 8, 1}, Convolutions: []Convolution{{1, 1, 1}}},
+		"stride of at leas":                   {Dim: 6, Picture: [3]int{2, 3, 1}, Convolutions: []Convolution{{1, 1, 0}}},
 	} {
 		if m, err := NewICNN(a); err == nil || m != nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v; want one that says %q", a, err, want)

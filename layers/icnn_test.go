@@ -3,6 +3,7 @@ package layers
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"cmf/graph"
@@ -12,16 +13,22 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// units are the kinds of hidden units, and a maximum rounded over another width.
+var units = []Architecture{{}, {Unit: Maximum}, {Unit: Maximum, Tau: .3}}
+
+// everything has every optional part.
+func (a Architecture) everything(d int, hidden ...int) Architecture {
+	a.Dim, a.Hidden = d, hidden
+	a.DiagonalSkips, a.Rank, a.Knots, a.Rotated, a.Full = true, 2, 2, true, true
+	return a
+}
+
 // full is a small float64 network with every optional part, weights in general
 // position.
-func full(t testing.TB, d int, hidden ...int) *ICNN {
+func full(t testing.TB, unit Architecture, d int, hidden ...int) *ICNN {
 	t.Helper()
-	m, err := NewICNN(Architecture{Dim: d, Hidden: hidden, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true, Float64: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	randomise(m, 1)
-	return m
+	unit.Float64 = true
+	return single(t, unit.everything(d, hidden...))
 }
 
 func randomise(m *ICNN, seed uint64) {
@@ -70,8 +77,13 @@ func compile(t testing.TB, s *graph.Scope, out map[string]*gorgonia.Node) *graph
 // The explicit gradient and Hessian–vector network must be what reverse mode
 // makes of the value.
 func TestExplicitDerivatives(t *testing.T) {
+	for _, unit := range units {
+		testExplicitDerivatives(t, full(t, unit, 3, 5, 4, 3))
+	}
+}
+
+func testExplicitDerivatives(t *testing.T, m *ICNN) {
 	const n, d = 4, 3
-	m := full(t, d, 5, 4, 3)
 	s := graph.NewScope(tensor.Float64)
 	x, v := points(s, n, d), s.Input("v", 2*n, d)
 	g := m.Gradient(s, x)
@@ -102,11 +114,46 @@ func TestExplicitDerivatives(t *testing.T) {
 	}
 }
 
+// A softplus is the maximum of a piece and 0.
+func TestSoftplusIsAMaximum(t *testing.T) {
+	const n, d = 5, 3
+	one, two := full(t, Architecture{}, d, 5, 4, 3), full(t, Architecture{Unit: Maximum}, d, 5, 4, 3)
+	for _, p := range two.Params().All() {
+		p.Fill(func(int) float64 { return 0 })
+		if q := one.Params().ByName(p.Name); q != nil {
+			p.Fill(q.At)
+		} else if !strings.Contains(p.Name, ".second.") {
+			t.Errorf("%s has no counterpart in a network of softplus", p.Name)
+		}
+	}
+	out := make([]*graph.Program, 2)
+	for i, m := range []*ICNN{one, two} {
+		s := graph.NewScope(tensor.Float64)
+		x, v := points(s, n, d), s.Input("v", 2*n, d)
+		out[i] = compile(t, s, map[string]*gorgonia.Node{"w": m.Value(s, x), "g": m.Gradient(s, x), "hv": m.HessVec(s, x, v, 2)})
+		fillNormal(out[i].In("x"), 1)
+		fillNormal(out[i].In("v"), 2)
+		run(t, out[i])
+	}
+	for _, name := range []string{"w", "g", "hv"} {
+		want := out[0].Out(name).F64
+		for i, v := range out[1].Out(name).F64 {
+			if math.Abs(v-want[i]) > 1e-13*(1+math.Abs(v)) {
+				t.Errorf("%s[%d] is %v, want %v", name, i, v, want[i])
+			}
+		}
+	}
+}
+
 // A loss with log det ∇²w: its gradient in every weight against central
 // differences.
 func TestLogDetLossFiniteDifferences(t *testing.T) {
-	for _, d := range []int{2, 5} {
-		m := full(t, d, 6, 5)
+	for _, c := range []struct {
+		unit Architecture
+		d    int
+	}{{units[0], 2}, {units[0], 5}, {units[1], 2}, {units[2], 5}} {
+		d := c.d
+		m := full(t, c.unit, d, 6, 5)
 		loss := func(s *graph.Scope) *gorgonia.Node {
 			x := points(s, 7, d)
 			r := s.Sub(s.LogDet(d, Hessian(s, m, x)), m.Value(s, m.Gradient(s, x)))
@@ -114,9 +161,9 @@ func TestLogDetLossFiniteDifferences(t *testing.T) {
 			return s.Mean(s.Square(r))
 		}
 		if worst, name := worstGradient(t, m, loss); worst > 1e-6 {
-			t.Errorf("d=%d: relative error %.2g in %s; want ≤ 1e-6", d, worst, name)
+			t.Errorf("%+v, d=%d: relative error %.2g in %s; want ≤ 1e-6", c.unit, d, worst, name)
 		} else {
-			t.Logf("d=%d: largest relative error %.2g", d, worst)
+			t.Logf("%+v, d=%d: largest relative error %.2g", c.unit, d, worst)
 		}
 	}
 }
@@ -176,13 +223,19 @@ func worstGradient(t testing.TB, m *ICNN, loss func(*graph.Scope) *gorgonia.Node
 
 // TapeMachine is the cross-check of our own machine.
 func TestTapeMachineAgrees(t *testing.T) {
+	for _, unit := range units {
+		testTapeMachineAgrees(t, unit)
+	}
+}
+
+func testTapeMachineAgrees(t *testing.T, unit Architecture) {
 	results := make(map[string]graph.Matrix)
 	for _, machine := range graph.Machines {
 		if err := graph.UseMachine(machine); err != nil {
 			t.Fatal(err)
 		}
 		defer graph.UseMachine("plan")
-		m := full(t, 3, 5, 4)
+		m := full(t, unit, 3, 5, 4)
 		s := graph.NewScope(tensor.Float64)
 		x := points(s, 4, 3)
 		h := Hessian(s, m, x)

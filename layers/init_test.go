@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/graph"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 	"cmf/solvers/optim"
@@ -12,6 +13,8 @@ import (
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 // law is a Gaussian in general position, or with independent coordinates.
@@ -81,6 +84,9 @@ func forms(t testing.TB) map[string]struct {
 		"full":             {Architecture{Hidden: []int{9}, Full: true}, law(t, d, false)},
 		"knots":            {Architecture{Hidden: []int{9}, Full: true, Knots: 3}, law(t, d, false)},
 		"rotated and full": {Architecture{Hidden: []int{9}, Rotated: true, Full: true}, law(t, d, false)},
+		"maxima":           {Architecture{Hidden: []int{9}, Full: true, Unit: Maximum, Tau: .5}, law(t, d, false)},
+		"maxima in deep":   {Architecture{Hidden: []int{9, 7}, Rotated: true, DiagonalSkips: true, Unit: Maximum}, law(t, d, false)},
+		"filtered maxima":  {Architecture{Picture: [3]int{2, 2, 1}, Convolutions: []Convolution{{9, 1, 1}}, Full: true, Unit: Maximum}, law(t, d, false)},
 		"convolutions":     {Architecture{Picture: [3]int{2, 2, 1}, Convolutions: []Convolution{{9, 1, 1}}, Full: true}, law(t, d, false)},
 		"two layers":       {Architecture{Hidden: []int{9, 7}, Rotated: true, DiagonalSkips: true}, law(t, d, false)},
 	}
@@ -198,6 +204,44 @@ func TestStartPlacesHinges(t *testing.T) {
 	}
 }
 
+// The difference of the two pieces of a maximum spreads over the data by Spread,
+// and both vanish at the same data point, on every layer; so does a line, where
+// all directions are one.
+func TestStartPlacesMaxima(t *testing.T) {
+	for _, d := range []int{1, 3} {
+		m, data := started(t, Architecture{Hidden: []int{30, 20, 10}, Unit: Maximum}, Start{Law: law(t, d, true), Spread: 2.5}, 500)
+		s := graph.NewScope(tensor.Float32)
+		x := points(s, data.Rows, d)
+		f := m.forward(s, x)
+		out := make(map[string]*gorgonia.Node)
+		for l, u := range f.u {
+			out[key("difference", l)] = u
+		}
+		p := compile(t, s, out)
+		copy(p.In("x").F32, data.Data)
+		run(t, p)
+		for l, layer := range m.Layers {
+			u := p.Out(key("difference", l))
+			for k := range layer.width() {
+				var sum, squares float64
+				least := math.Inf(1)
+				for i := range u.Rows {
+					v := u.At(i, k)
+					sum, squares, least = sum+v, squares+v*v, min(least, math.Abs(v))
+				}
+				n := float64(u.Rows)
+				sd := math.Sqrt(squares/n - sum*sum/n/n)
+				if l == 0 && math.Abs(sd-2.5) > 1e-3 || sd < .5 || sd > 6 {
+					t.Errorf("d = %d, layer %d: difference %d has deviation %v, want about 2.5", d, l, k, sd)
+				}
+				if least > 1e-4 {
+					t.Errorf("d = %d, layer %d: maximum %d bends %v from the nearest data point", d, l, k, least)
+				}
+			}
+		}
+	}
+}
+
 // A direction with almost no variation of the data gets no enormous weights,
 // and the caller may choose the directions.
 func TestStartMinDeviation(t *testing.T) {
@@ -266,7 +310,7 @@ func TestStartErrors(t *testing.T) {
 		data blas32.General
 		want string
 	}{
-		"float64":        {Start{Law: g}, full(t, 2, 3), data, "float32"},
+		"float64":        {Start{Law: g}, full(t, Architecture{}, 2, 3), data, "float32"},
 		"no law":         {Start{}, m, data, "Gaussian"},
 		"another law":    {Start{Law: law(t, 3, false)}, m, data, "ℝ^2"},
 		"one point":      {Start{Law: g}, m, normals(1, 1, 2, 0), "(1, 2)"},
@@ -290,8 +334,14 @@ func TestStartErrors(t *testing.T) {
 // as without Balanced.
 func TestStartBalanced(t *testing.T) {
 	g := law(t, 2, false)
+	for _, unit := range []Unit{Softplus, Maximum} {
+		testStartBalanced(t, g, unit)
+	}
+}
+
+func testStartBalanced(t *testing.T, g *exact.Gaussian, unit Unit) {
 	for _, share := range []float64{.1, 1} {
-		m, _ := started(t, Architecture{Hidden: []int{16, 8}}, Start{Law: g, Share: share, Spread: 12, Balanced: true}, 500)
+		m, _ := started(t, Architecture{Hidden: []int{16, 8}, Unit: unit}, Start{Law: g, Share: share, Spread: 12, Balanced: true}, 500)
 		const rate = 1e-3
 		for _, p := range m.Params().All() {
 			before := append([]float32{}, p.Float32s()...)

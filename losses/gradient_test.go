@@ -21,7 +21,12 @@ func potential(t testing.TB, float64s bool) *layers.ICNN { return network(t, 3, 
 // position.
 func network(t testing.TB, d int, float64s bool) *layers.ICNN {
 	t.Helper()
-	m, err := layers.NewICNN(layers.Architecture{Dim: d, Hidden: []int{5, 4}, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true, Float64: float64s})
+	return networkOf(t, layers.Softplus, d, float64s)
+}
+
+func networkOf(t testing.TB, unit layers.Unit, d int, float64s bool) *layers.ICNN {
+	t.Helper()
+	m, err := layers.NewICNN(layers.Architecture{Dim: d, Hidden: []int{5, 4}, Unit: unit, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true, Float64: float64s})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,9 +78,12 @@ func TestGradients(t *testing.T) {
 	for _, spec := range []string{"dual+0.1*pairs", "curl", "3*curl+dual"} {
 		checkGradient(t, potential(t, true), sum(t, spec, curl{}))
 	}
-	for _, d := range []int{2, 5} {
+	for _, c := range []struct {
+		unit layers.Unit
+		d    int
+	}{{layers.Softplus, 2}, {layers.Softplus, 5}, {layers.Maximum, 2}, {layers.Maximum, 5}} {
 		for _, term := range Known() {
-			m := network(t, d, true)
+			m := networkOf(t, c.unit, c.d, true)
 			// If a relu is 0 for all rows, its gradient is 0.
 			switch term := term.(type) {
 			case Penalty:

@@ -26,8 +26,11 @@ func (s same) Next(dst blas32.General) error {
 
 func TestStepAllocatesNothing(t *testing.T) {
 	const n, d = 32, 3
-	for _, name := range []conjugate.Method{conjugate.ByBarzilaiBorwein, conjugate.ByLBFGS} {
-		w := potential(t, false)
+	for _, c := range []struct {
+		unit   layers.Unit
+		method conjugate.Method
+	}{{layers.Softplus, conjugate.ByBarzilaiBorwein}, {layers.Softplus, conjugate.ByLBFGS}, {layers.Maximum, conjugate.ByBarzilaiBorwein}} {
+		w := networkOf(t, c.unit, d, false)
 		objective, err := NewObjective(w, sum(t, "dual"), n)
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +39,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		solver, err := conjugate.New(name, 0, 0)
+		solver, err := conjugate.New(c.method, 0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,12 +50,12 @@ func TestStepAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := solvers.CMFGen{
+		algorithm := solvers.CMFGen{
 			Potential: evaluator, Objective: objective, Data: same(x),
 			Sampler: sampling.Langevin{Adjusted: true}, Conjugate: solver, State: state,
 		}
 		step := func() {
-			if _, err := c.Step(); err != nil {
+			if _, err := algorithm.Step(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -60,7 +63,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			step()
 		}
 		if n := testing.AllocsPerRun(20, step); n != 0 {
-			t.Errorf("%s: %g allocations a step", name, n)
+			t.Errorf("%s by %s: %g allocations a step", c.unit, c.method, n)
 		}
 	}
 }

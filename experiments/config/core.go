@@ -17,6 +17,7 @@
 package config
 
 import (
+	"cmf/layers"
 	"cmf/solvers/conjugate"
 	"cmf/solvers/sampling"
 )
@@ -52,6 +53,7 @@ type Core struct {
 	Sampler   sampling.Method  `default:"mala" desc:"Langevin sampler: mala (with the Metropolis test) or ula (without)"`
 	Conjugate conjugate.Method `default:"bb" desc:"conjugate solver: bb (Barzilai-Borwein), lbfgs or newton"`
 	Hidden    Widths           `default:"64,64,64,64" desc:"widths of the hidden layers"`
+	Unit      layers.Unit      `default:"softplus" desc:"hidden units: softplus (of one affine piece) or maximum (the soft maximum of two)"`
 	LR        float64          `default:"0.001" range:">0..10" desc:"learning rate of Adam"`
 }
 

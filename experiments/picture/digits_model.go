@@ -45,7 +45,7 @@ type DigitModel struct {
 
 // Validate checks that the convolutions fit a digit.
 func (c *DigitModel) Validate() error {
-	if _, err := c.architecture(nil).Widths(); err != nil {
+	if _, err := c.architecture(&config.Core{}).Widths(); err != nil {
 		return fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
 	}
 	return nil
@@ -115,8 +115,8 @@ func (d *DigitData) Dequantised(pictures blas32.General, rng *random.Stream) (bl
 func (d *DigitData) Pixels(x blas32.General) (blas32.General, error) { return d.Units.Data(x, nil) }
 
 // network is the potential, before training.
-func (c *DigitModel) network(hidden config.Widths) (*layers.ICNN, error) {
-	a := c.architecture(hidden)
+func (c *DigitModel) network(core *config.Core) (*layers.ICNN, error) {
+	a := c.architecture(core)
 	widths, err := a.Widths()
 	if err != nil {
 		return nil, err
@@ -127,8 +127,8 @@ func (c *DigitModel) network(hidden config.Widths) (*layers.ICNN, error) {
 	return layers.NewICNN(a)
 }
 
-func (c *DigitModel) architecture(hidden config.Widths) layers.Architecture {
-	a := layers.Architecture{Dim: Pixels, Hidden: hidden, Picture: [3]int{Side, Side, 1}, Knots: c.Knots, Full: true}
+func (c *DigitModel) architecture(core *config.Core) layers.Architecture {
+	a := layers.Architecture{Dim: Pixels, Hidden: core.Hidden, Unit: core.Unit, Picture: [3]int{Side, Side, 1}, Knots: c.Knots, Full: true}
 	for l, filters := range c.Filters {
 		size := 5
 		if l > 0 {
@@ -141,7 +141,7 @@ func (c *DigitModel) architecture(hidden config.Widths) layers.Architecture {
 
 // Problem is the problem for Fit.
 func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, error) {
-	potential, err := c.network(core.Hidden)
+	potential, err := c.network(core)
 	if err != nil {
 		return fit.Problem{}, err
 	}

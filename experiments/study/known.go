@@ -112,7 +112,7 @@ func recoverMap(r *run.Run, c *KnownConfig, truth potential.Potential, law *exac
 	if r.Report.Baseline["uvp_percent"], err = metric.PotentialUVP(law.ConjugateMoment(), truth, held); err != nil {
 		return err
 	}
-	w, err := layers.NewICNN(layers.Architecture{Dim: c.Dim, Hidden: c.Hidden, Full: true})
+	w, err := layers.NewICNN(layers.Architecture{Dim: c.Dim, Hidden: c.Hidden, Unit: c.Unit, Full: true})
 	if err != nil {
 		return err
 	}

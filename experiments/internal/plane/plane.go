@@ -34,7 +34,7 @@ var Moons = run.Definition[Config]{
 		if err != nil {
 			return err
 		}
-		w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden, DiagonalSkips: true, Rank: 1})
+		w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden, Unit: c.Unit, DiagonalSkips: true, Rank: 1})
 		if err != nil {
 			return err
 		}
