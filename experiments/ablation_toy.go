@@ -23,6 +23,7 @@ var ToyAblation = sweep.Ablation{
 		{Name: "source gaussian", Settings: sweep.Settings{"SOURCE": "gaussian"}},
 		{Name: "init identity", Settings: sweep.Settings{"INIT": "identity"}},
 		{Name: "sampler ula", Settings: sweep.Settings{"SAMPLER": "ula"}},
+		{Name: "unit maximum", Settings: sweep.Settings{"UNIT": "maximum"}},
 		{Name: "1 Langevin step", Settings: sweep.Settings{"LANGEVIN": "1"}},
 	},
 	Sets:     []string{"moons", "circles", "8gaussians", "pinwheel", "checkerboard"},
