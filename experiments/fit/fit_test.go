@@ -23,6 +23,7 @@ func TestEveryChoiceFits(t *testing.T) {
 		{"CMF_CONJUGATE=newton"},
 		{"CMF_BLAS=gonum"},
 		{"CMF_THREADS=1"},
+		{"CMF_UNIT=maximum"},
 	} {
 		t.Run(strings.Join(c, " "), func(t *testing.T) {
 			r, err := plane.Run(t, c...)
