@@ -18,7 +18,7 @@ func (o Start) placeHinges(m *ICNN, data blas32.General, rng *random.Stream) {
 		as := o.placeSkips(layer, l, data, rng)
 		if l > 0 {
 			for p, piece := range layer {
-				o.placeWeights(piece, z, as[p], m.Unit, rng)
+				o.placeWeights(piece, z, as[p], m.placement(p), rng)
 			}
 		}
 		placeBiases(layer, as, rng)
@@ -62,22 +62,43 @@ func (o Start) placeSkips(layer Layer, l int, data blas32.General, rng *random.S
 	return as
 }
 
+// placement is how the weights of a piece from the layer below are drawn.
+type placement struct {
+	draw  func(rng *random.Stream) float32 // a weight ≥ 0, but for a factor
+	share float32                          // what the layer below contributes, beside 1 of the input
+}
+
+// placement is that of piece p of a unit. The logarithm of a weight of a Maximum is
+// normal (Hoedt, Klambauer, "Principled weight initialisation for input-convex
+// neural networks", NeurIPS 2023). Were both pieces to take as much from the layer
+// below, its mean would cancel in their difference, and all layers would begin with
+// hinges as straight as those of the first; with less in one of them hinges begin as
+// level sets of convex functions.
+func (m *ICNN) placement(p int) placement {
+	if m.Unit != Maximum {
+		return placement{func(rng *random.Stream) float32 { return rng.Float32() * rng.Float32() }, 1}
+	}
+	logNormal := func(rng *random.Stream) float32 { return float32(math.Exp(rng.NormFloat64())) }
+	return placement{logNormal, []float32{1, .3}[p]}
+}
+
 // placeWeights fills the weights from the layer below, whose values over the data
-// are z. That layer and the input then contribute equally to the pre-activations a.
-func (o Start) placeWeights(p Piece, z, a blas32.General, unit Unit, rng *random.Stream) {
+// are z, and adds what that layer contributes to the pre-activations a.
+func (o Start) placeWeights(p Piece, z, a blas32.General, how placement, rng *random.Stream) {
 	w := paramMatrix(p.Weigh)
 	for i := range w.Data {
-		if unit == Maximum {
-			// The logarithm is normal, so that few inputs make most of a unit, and the
-			// pieces differ by more than the mean of all inputs.
-			w.Data[i] = float32(math.Exp(rng.NormFloat64()))
-		} else {
-			w.Data[i] = rng.Float32() * rng.Float32()
-		}
+		w.Data[i] = how.draw(rng)
 	}
 	below := batch.New(a.Rows, a.Cols)
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, z, matrixOf(p.Weigh, p.over.weigh), 0, below)
 	scaleColumns(w, o.normalise(below, w.Cols, 1e-6))
+	if how.share != 1 {
+		for _, m := range []blas32.General{below, w} {
+			for i := range m.Data {
+				m.Data[i] *= how.share
+			}
+		}
+	}
 	for i, v := range below.Data {
 		a.Data[i] = (a.Data[i] + v) / math.Sqrt2
 	}
