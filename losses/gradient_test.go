@@ -30,6 +30,12 @@ func networkOf(t testing.TB, unit layers.Unit, d int, float64s bool) *layers.ICN
 	if err != nil {
 		t.Fatal(err)
 	}
+	randomise(m)
+	return m
+}
+
+// randomise puts the weights of m in general position.
+func randomise(m *layers.ICNN) {
 	r := random.Seeded(1, 2)
 	for _, p := range m.Params().All() {
 		p.Fill(func(int) float64 {
@@ -40,7 +46,6 @@ func networkOf(t testing.TB, unit layers.Unit, d int, float64s bool) *layers.ICN
 			return v
 		})
 	}
-	return m
 }
 
 // sum parses a specification that must be right.
