@@ -39,7 +39,7 @@ func TestEnergyNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = 700 // more than a piece
+	const n = 700 // more than a chunk
 	x, v := normals(1, n, 2, 1), normals(2, n, 2, 0)
 	value, grad, hv := make([]float32, n), batch.New(n, 2), batch.New(n, 2)
 	if err := e.Eval(x, value, grad); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // Evaluator evaluates a float32 potential on batches of any size: it satisfies
-// potential.Curved. A batch is cut into pieces, and the last piece is padded to
+// potential.Curved. A batch is cut into chunks, and the last chunk is padded to
 // the next size, so that few sizes occur. A program is compiled when its size
 // first occurs.
 type Evaluator struct {
@@ -36,9 +36,9 @@ const (
 	hessVec  work = "Hessian-vector product"
 )
 
-// piece is the largest number of rows evaluated at once; sizes are multiples of
-// piece/16.
-const piece = 512
+// chunk is the largest number of rows evaluated at once; sizes are multiples of
+// chunk/16.
+const chunk = 512
 
 // NewEvaluator returns an evaluator of w, which must hold float32 weights.
 func NewEvaluator(w Potential) (*Evaluator, error) {
@@ -94,14 +94,14 @@ func (e *Evaluator) each(what work, x blas32.General, done func(p *graph.Program
 	return e.eachWith(what, x, func(*graph.Program, int, int) {}, done)
 }
 
-// eachWith runs a program on every piece of x. fill sets further inputs, and
+// eachWith runs a program on every chunk of x. fill sets further inputs, and
 // done takes the outputs.
 func (e *Evaluator) eachWith(what work, x blas32.General, fill, done func(p *graph.Program, lo, hi int)) error {
 	if x.Cols != e.Dim() {
 		return fmt.Errorf("layers: points of %d coordinates for a potential on ℝ^%d", x.Cols, e.Dim())
 	}
-	for lo := 0; lo < x.Rows; lo += piece {
-		hi := min(lo+piece, x.Rows)
+	for lo := 0; lo < x.Rows; lo += chunk {
+		hi := min(lo+chunk, x.Rows)
 		p, err := e.program(what, hi-lo)
 		if err != nil {
 			return err
@@ -117,7 +117,7 @@ func (e *Evaluator) eachWith(what work, x blas32.General, fill, done func(p *gra
 }
 
 func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
-	const step = piece / 16
+	const step = chunk / 16
 	n = (n + step - 1) / step * step
 	key := programKey{what, n}
 	if p, ok := e.programs[key]; ok {
