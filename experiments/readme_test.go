@@ -22,23 +22,28 @@ func readText(t *testing.T, path string) string {
 	return string(text)
 }
 
-// Everything that README names exists.
-func TestREADMENamesWhatExists(t *testing.T) {
-	readme := readText(t, "README.md")
-	for _, m := range regexp.MustCompile(`go run \./(\S+?)[\s`+"`"+`]`).FindAllStringSubmatch(readme, -1) {
-		if _, err := os.Stat(filepath.Join("..", m[1], "main.go")); err != nil {
-			t.Errorf("go run ./%s: %v", m[1], err)
+// pages are those that users read.
+var pages = []string{"README.md", "CONTRIBUTING.md", "experiments/README.md", "experiments/CHOOSING.md", "graph/README.md"}
+
+// The commands and files that the pages name exist.
+func TestPagesNameWhatExists(t *testing.T) {
+	for _, page := range pages {
+		text := readText(t, page)
+		for _, m := range regexp.MustCompile(`go run \./(\S+?)[\s`+"`"+`]`).FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join("..", m[1], "main.go")); err != nil {
+				t.Errorf("%s: go run ./%s: %v", page, m[1], err)
+			}
+		}
+		for _, m := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(text, -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join("..", filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: link: %v", page, err)
+			}
 		}
 	}
-	for _, m := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(readme, -1) {
-		if strings.Contains(m[1], "://") {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
-			t.Errorf("link: %v", err)
-		}
-	}
-	if m := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(readText(t, "go.mod")); !strings.Contains(readme, "Go "+m[1]) {
+	if m := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(readText(t, "go.mod")); !strings.Contains(readText(t, "README.md"), "Go "+m[1]) {
 		t.Errorf("README does not say that Go %s is needed", m[1])
 	}
 }
@@ -58,7 +63,7 @@ func TestREADMEVariables(t *testing.T) {
 	if len(known) < 60 {
 		t.Fatalf("the experiments tell of %d variables", len(known))
 	}
-	for _, name := range variable.FindAllString(readText(t, "README.md"), -1) {
+	for _, name := range variable.FindAllString(readText(t, "README.md")+readText(t, "experiments/README.md")+readText(t, "experiments/CHOOSING.md"), -1) {
 		if !slices.Contains(known, name) {
 			t.Errorf("README names %s, which no experiment reads", name)
 		}
