@@ -117,7 +117,7 @@ func frechetGaussians(ma []float64, sa *mat.SymDense, mb []float64, sb *mat.SymD
 // (mean over θ of W₂²(⟨θ,X⟩, ⟨θ,Y⟩))^{1/2} between the rows of x (n, d) and
 // y (m, d), over the given number of directions θ drawn uniformly from the unit
 // sphere; in data units. It is NaN where a row is not finite. See
-// solvers.SlicedW2.
+// transport.SlicedW2.
 func SlicedW2(x, y blas32.General, directions int, rng *random.Stream) (float64, error) {
 	return ofFinite("sliced W2", x, y, func() (float64, error) { return transport.SlicedW2(x, y, directions, rng) })
 }
