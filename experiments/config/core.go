@@ -58,7 +58,13 @@ type Core struct {
 }
 
 // Validate limits the size of the network and of its batches.
-func (c *Core) Validate() error { return c.Hidden.Check(c.Batch) }
+func (c *Core) Validate() error {
+	pieces := 1
+	if c.Unit == layers.Maximum {
+		pieces = 2
+	}
+	return c.Hidden.Check(c.Batch, pieces)
+}
 
 // Source is the law that an experiment's map takes to the data.
 type Source string

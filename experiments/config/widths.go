@@ -27,9 +27,10 @@ func (w *Widths) Decode(list string) error {
 	return nil
 }
 
-// Check limits the size of a network and of its batches of n: at most 2²⁷ weights
-// between hidden layers, 512 MiB, and as many activations.
-func (w Widths) Check(n int) error {
+// Check limits the size of a network, whose units have so many affine pieces, and of its
+// batches of n: at most 2²⁷ weights between hidden layers, 512 MiB, and as many
+// activations.
+func (w Widths) Check(n, pieces int) error {
 	const most = 1 << 27
 	if len(w) > 100 {
 		return fmt.Errorf("CMF_HIDDEN=%s…: %d layers; allowed are 1 to 100", w[:3], len(w))
@@ -39,9 +40,9 @@ func (w Widths) Check(n int) error {
 		if width > 1<<16 {
 			return fmt.Errorf("CMF_HIDDEN=%s: a width of %d; allowed are 1 to %d", w, width, 1<<16)
 		}
-		units += width
+		units += pieces * width
 		if l > 0 {
-			weights += width * w[l-1]
+			weights += pieces * width * w[l-1]
 		}
 	}
 	switch {

@@ -121,7 +121,7 @@ func (c *DigitModel) network(core *config.Core) (*layers.ICNN, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := config.Widths(widths).Check(1); err != nil {
+	if err := config.Widths(widths).Check(1, 1); err != nil {
 		return nil, fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
 	}
 	return layers.NewICNN(a)
