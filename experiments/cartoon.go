@@ -135,7 +135,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err := picture.DrawCartoons(r, set, noise, faces, gaussian); err != nil || c.Source == config.SourceGaussian {
 		return err
 	}
-	return picture.NoiseStudy{Gibbs: noise, Data: u.train, Pixels: u.Pictures, Tiles: picture.CartoonTiles(set.Side), Seed: c.Seed}.Report(ctx, r)
+	return picture.NoiseStudy{Gibbs: noise, Data: u.train, Pixels: u.Pictures, Tiles: picture.PictureTiles(set.Side), Seed: c.Seed}.Report(ctx, r)
 }
 
 // loadCartoons reads the Cartoon Set or draws the stand-in, and notes which.

@@ -14,6 +14,7 @@ import (
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/exptest"
 	"cmf/experiments/internal/outcome"
+	"cmf/experiments/internal/plane"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/solvers/exact"
@@ -114,7 +115,7 @@ func TestInterruptsAfterTraining(t *testing.T) {
 				if stop := r.Report.Stop; stop.Reason != report.Interrupted || !strings.Contains(stop.Text, says) {
 					t.Errorf("ended at question %d, the report says %+v", at, stop)
 				}
-				if trained && exptest.StepIn(t, r.Folder) == 0 {
+				if trained && plane.StepIn(t, r.Folder) == 0 {
 					t.Errorf("ended at question %d, the checkpoint is lost", at)
 				}
 				_, has := r.Report.Metrics[c.has]

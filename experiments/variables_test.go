@@ -54,17 +54,8 @@ func TestVariables(t *testing.T) {
 
 // The command that draws from a model has none of the variables of learning.
 func TestGenerateVariables(t *testing.T) {
-	settings, err := Generate.Settings(config.Variables("CMF_CHECKPOINT=checkpoint.safetensors"), nil, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, s := range settings {
-		names = append(names, strings.TrimPrefix(s.Name, "CMF_"))
-	}
-	if d := cmp.Diff("PRESET OUT VM BLAS THREADS SEED MIXING CHECKPOINT COUNT POINTS", strings.Join(names, " ")); d != "" {
-		t.Errorf("variables (−want +got):\n%s", d)
-	}
+	inputs.TestNames(t, inputs.Command{Experiment: Generate, Needed: config.Variables("CMF_CHECKPOINT=checkpoint.safetensors")},
+		"PRESET OUT VM BLAS THREADS SEED MIXING CHECKPOINT COUNT POINTS")
 }
 
 // FuzzLoss reads a loss. What it writes reads back as the same loss, and as CMF_LOSS it is

@@ -29,10 +29,24 @@ func (t Logit) Forward(dst, pixels blas32.General, rng *random.Stream) error {
 	if err != nil {
 		return err
 	}
-	return forward(dst, pixels, rng, func(x float64) float64 {
-		p := alpha + (1-2*alpha)*x
-		return scale * math.Log(p/(1-p))
-	})
+	if err := batch.CheckSameShape("dst", dst, "pixels", pixels); err != nil {
+		return fmt.Errorf("transform pixels: %w", err)
+	}
+	for i := range pixels.Rows {
+		to := batch.Row(dst, i)
+		for k, v := range batch.Row(pixels, i) {
+			if !(v >= 0 && v <= 1) {
+				return fmt.Errorf("transform pixels: row %d, column %d is %v; it must be in [0, 1]", i, k, v)
+			}
+			x := float64(v)
+			if rng != nil {
+				x = (255*x + rng.Float64()) / 256
+			}
+			p := alpha + (1-2*alpha)*x
+			to[k] = float32(scale * math.Log(p/(1-p)))
+		}
+	}
+	return nil
 }
 
 // Inverse writes the pixels of the (n, d) batch x of logits into dst, clipped to
@@ -42,9 +56,17 @@ func (t Logit) Inverse(dst, x blas32.General) error {
 	if err != nil {
 		return err
 	}
-	return inverse(dst, x, func(x float64) float64 {
-		return (1/(1+math.Exp(-x/scale)) - alpha) / (1 - 2*alpha)
-	})
+	if err := batch.CheckSameShape("dst", dst, "x", x); err != nil {
+		return fmt.Errorf("transform back to pixels: %w", err)
+	}
+	for i := range x.Rows {
+		to := batch.Row(dst, i)
+		for k, v := range batch.Row(x, i) {
+			pixel := (1/(1+math.Exp(-float64(v)/scale)) - alpha) / (1 - 2*alpha)
+			to[k] = float32(min(max(pixel, 0), 1))
+		}
+	}
+	return nil
 }
 
 // LogDetJacobian writes Σ_k log |dx_k/dx̃_k| of each row of the (n, d) batch x of
@@ -55,12 +77,22 @@ func (t Logit) LogDetJacobian(dst []float64, x blas32.General) error {
 	if err != nil {
 		return err
 	}
+	if err := batch.Check("x", x); err != nil {
+		return fmt.Errorf("log det of the transform: %w", err)
+	}
+	if len(dst) != x.Rows {
+		return fmt.Errorf("log det of the transform: dst has length %d; x has %d rows", len(dst), x.Rows)
+	}
 	constant := math.Log(scale * (1 - 2*alpha))
-	return logDet(dst, x, func(x float64) float64 {
-		// With p = σ(x/s): −log p − log(1−p) = |x/s| + 2·log(1 + e^{−|x/s|}).
-		a := math.Abs(x / scale)
-		return constant + a + 2*math.Log1p(math.Exp(-a))
-	})
+	for i := range dst {
+		dst[i] = 0
+		for _, v := range batch.Row(x, i) {
+			// With p = σ(x/s): −log p − log(1−p) = |x/s| + 2·log(1 + e^{−|x/s|}).
+			a := math.Abs(float64(v) / scale)
+			dst[i] += constant + a + 2*math.Log1p(math.Exp(-a))
+		}
+	}
+	return nil
 }
 
 // parameters are α and s with their defaults filled in.
@@ -79,53 +111,4 @@ func (t Logit) parameters() (alpha, scale float64, err error) {
 		return 0, 0, fmt.Errorf("logit transform: Scale is %v; it must be positive and finite, or 0 for 1", t.Scale)
 	}
 	return alpha, scale, nil
-}
-
-func forward(dst, pixels blas32.General, rng *random.Stream, f func(x float64) float64) error {
-	if err := batch.CheckSameShape("dst", dst, "pixels", pixels); err != nil {
-		return fmt.Errorf("transform pixels: %w", err)
-	}
-	for i := range pixels.Rows {
-		to := batch.Row(dst, i)
-		for k, v := range batch.Row(pixels, i) {
-			if !(v >= 0 && v <= 1) {
-				return fmt.Errorf("transform pixels: row %d, column %d is %v; it must be in [0, 1]", i, k, v)
-			}
-			x := float64(v)
-			if rng != nil {
-				x = (255*x + rng.Float64()) / 256
-			}
-			to[k] = float32(f(x))
-		}
-	}
-	return nil
-}
-
-func inverse(dst, x blas32.General, f func(x float64) float64) error {
-	if err := batch.CheckSameShape("dst", dst, "x", x); err != nil {
-		return fmt.Errorf("transform back to pixels: %w", err)
-	}
-	for i := range x.Rows {
-		to := batch.Row(dst, i)
-		for k, v := range batch.Row(x, i) {
-			to[k] = float32(min(max(f(float64(v)), 0), 1))
-		}
-	}
-	return nil
-}
-
-func logDet(dst []float64, x blas32.General, f func(x float64) float64) error {
-	if err := batch.Check("x", x); err != nil {
-		return fmt.Errorf("log det of the transform: %w", err)
-	}
-	if len(dst) != x.Rows {
-		return fmt.Errorf("log det of the transform: dst has length %d; x has %d rows", len(dst), x.Rows)
-	}
-	for i := range dst {
-		dst[i] = 0
-		for _, v := range batch.Row(x, i) {
-			dst[i] += f(float64(v))
-		}
-	}
-	return nil
 }

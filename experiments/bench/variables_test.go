@@ -1,16 +1,11 @@
 package main
 
 import (
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
-	"cmf/experiments/config"
 	"cmf/experiments/internal/inputs"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func FuzzVariables(f *testing.F) { inputs.FuzzVariables(f, inputs.Command{Experiment: Bench}) }
@@ -19,17 +14,8 @@ func TestVariables(t *testing.T) { inputs.TestVariables(t, inputs.Command{Experi
 
 // The benchmark has none of the variables of learning.
 func TestBenchVariables(t *testing.T) {
-	settings, err := Bench.Settings(config.Environment{}, nil, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, s := range settings {
-		names = append(names, strings.TrimPrefix(s.Name, "CMF_"))
-	}
-	if d := cmp.Diff("PRESET OUT VM BLAS THREADS DATA_DIR CASES RUNS TRAIN WEIGHTS KERNELS SWEEP PEER ROUNDS", strings.Join(names, " ")); d != "" {
-		t.Errorf("variables (−want +got):\n%s", d)
-	}
+	inputs.TestNames(t, inputs.Command{Experiment: Bench},
+		"PRESET OUT VM BLAS THREADS DATA_DIR CASES RUNS TRAIN WEIGHTS KERNELS SWEEP PEER ROUNDS")
 }
 
 func TestBadInputs(t *testing.T) {

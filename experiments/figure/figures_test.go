@@ -20,15 +20,6 @@ import (
 	"gonum.org/v1/plot/plotter"
 )
 
-// gallery is the folder for the figures of the tests: CMF_TEST_FIGURES, to look
-// at them, or a temporary folder.
-func gallery(t *testing.T) string {
-	if dir := os.Getenv("CMF_TEST_FIGURES"); dir != "" {
-		return dir
-	}
-	return t.TempDir()
-}
-
 func readPNG(t *testing.T, path string) image.Image {
 	t.Helper()
 	f, err := os.Open(path)
@@ -58,20 +49,8 @@ func count(img image.Image, c color.Color) (n int) {
 	return n
 }
 
-func circle(n int, seed uint64) blas32.General {
-	x := exptest.Normal(n, 2, 0, .07, seed)
-	rng := random.Seeded(seed, 9)
-	for i := range n {
-		s, c := math.Sincos(2 * math.Pi * rng.Float64())
-		radius := float32(1 + i%2)
-		batch.Row(x, i)[0] += radius * float32(c)
-		batch.Row(x, i)[1] += radius * float32(s)
-	}
-	return x
-}
-
 func TestDrawCurves(t *testing.T) {
-	path := filepath.Join(gallery(t), "curves.png")
+	path := filepath.Join(exptest.Gallery(t), "curves.png")
 	a, b := Series{Name: "energy distance"}, Series{Name: "sliced W2"}
 	for i := range 400 {
 		x := float64(10 * i)
@@ -102,7 +81,7 @@ func TestDrawCurves(t *testing.T) {
 }
 
 func TestDrawHistogram(t *testing.T) {
-	path := filepath.Join(gallery(t), "histogram.png")
+	path := filepath.Join(exptest.Gallery(t), "histogram.png")
 	samples := batch.Column(exptest.Normal(5000, 1, 0, 1, 1), 0)
 	samples[3] = float32(math.Inf(1))
 	gauss := func(sd float64) func(float64) float64 {
@@ -125,8 +104,8 @@ func TestDrawHistogram(t *testing.T) {
 }
 
 func TestDrawScenes(t *testing.T) {
-	path := filepath.Join(gallery(t), "scenes.png")
-	data, model := circle(1000, 1), circle(1000, 2)
+	path := filepath.Join(exptest.Gallery(t), "scenes.png")
+	data, model := exptest.Circles(1000, 1), exptest.Circles(1000, 2)
 	model.Data[0] = float32(math.NaN())
 	bowl := func(x blas32.General, value []float32) error {
 		for i := range value {
@@ -161,7 +140,7 @@ func TestDrawScenesKeepsCirclesRound(t *testing.T) {
 		copy(batch.Row(ring, i), []float32{float32(c), float32(s)})
 	}
 	for _, box := range []Box{{-3, 3, -1.5, 1.5}, {-1.2, 1.2, -3, 3}, {-2, 2, -2, 2}, {-1.2, 1.2, -20, 20}, {-20, 20, -1.2, 1.2}} {
-		path := filepath.Join(gallery(t), "ring.png")
+		path := filepath.Join(exptest.Gallery(t), "ring.png")
 		if err := DrawScenes(path, box, Scene{Clouds: []Cloud{{"ring", ring}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +252,7 @@ func TestDrawTiles(t *testing.T) {
 		}
 	}
 	single := blas32.General{Rows: 16, Cols: 784, Stride: blobs.Stride, Data: blobs.Data}
-	err := DrawTiles(filepath.Join(gallery(t), "panels.png"), Tiles{Title: "Digits", Pixels: single, Height: 28, Width: 28},
+	err := DrawTiles(filepath.Join(exptest.Gallery(t), "panels.png"), Tiles{Title: "Digits", Pixels: single, Height: 28, Width: 28},
 		Tiles{Title: "Cartoons of a very long name", Pixels: blobs, Height: 28, Width: 28, Columns: 2, Scale: 2}, Tiles{Title: "Éléments: ∇w*", Pixels: blobs, Height: 28, Width: 28})
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,6 @@ import (
 
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
-	"cmf/experiments/internal/exptest"
 	"cmf/experiments/internal/plane"
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
@@ -114,7 +113,7 @@ func TestHookHaltsTraining(t *testing.T) {
 	if _, ok := left.Metrics["energy_distance"]; !ok {
 		t.Errorf("the work after training is not done: metrics %v", left.Metrics)
 	}
-	if step := exptest.StepIn(t, r.Folder); step != 5 {
+	if step := plane.StepIn(t, r.Folder); step != 5 {
 		t.Errorf("the checkpoint is of step %d", step)
 	}
 	env["CMF_RESUME"] = r.Path("checkpoint.safetensors")
@@ -187,7 +186,7 @@ func TestDeadline(t *testing.T) {
 	if stop.Reason != report.Deadline || stop.Step < 1 || stop.Of != 1000000 || !strings.Contains(stop.Text, "CMF_MINUTES=0.001") {
 		t.Errorf("stop %+v", stop)
 	}
-	if _, ok := r.Report.Metrics["energy_distance"]; !ok || stop.Step != exptest.StepIn(t, r.Folder) {
-		t.Errorf("metrics %v; the checkpoint is of step %d", r.Report.Metrics, exptest.StepIn(t, r.Folder))
+	if _, ok := r.Report.Metrics["energy_distance"]; !ok || stop.Step != plane.StepIn(t, r.Folder) {
+		t.Errorf("metrics %v; the checkpoint is of step %d", r.Report.Metrics, plane.StepIn(t, r.Folder))
 	}
 }

@@ -91,7 +91,7 @@ func TestFullDisk(t *testing.T) {
 		if lines := after["metrics.jsonl"]; !strings.HasPrefix(lines, before["metrics.jsonl"]) || !strings.HasSuffix(lines, "}\n") {
 			t.Errorf("%d bytes: metrics.jsonl is not whole", c.bytes)
 		}
-		if exptest.StepIn(t, r.Folder) < 12 {
+		if plane.StepIn(t, r.Folder) < 12 {
 			t.Errorf("%d bytes: the checkpoint went back", c.bytes)
 		}
 	}

@@ -5,13 +5,13 @@ import (
 	"strings"
 	"testing"
 
-	"gonum.org/v1/gonum/mat"
-
 	"cmf/data"
 	"cmf/solvers"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/mat"
 )
 
 // In ten dimensions hardly any point of the box is in a mode. The start is tempered so

@@ -49,10 +49,10 @@ func JudgeCartoons(ctx context.Context, r *run.Run, set *images.Pictures, model,
 	return nil
 }
 
-// CartoonTiles arranges pictures of side × side pixels in a grid.
-func CartoonTiles(side int) func(title string, x blas32.General) figure.Tiles {
+// PictureTiles arranges pictures of side × side pixels in a grid.
+func PictureTiles(side int) func(title string, x blas32.General) figure.Tiles {
 	return func(title string, x blas32.General) figure.Tiles {
-		return figure.Tiles{Title: title, Pixels: batch.Rows(x, 0, min(64, x.Rows)), Height: side, Width: side, Columns: 8, Scale: 2}
+		return figure.Tiles{Title: title, Pixels: batch.First(x, 64), Height: side, Width: side, Columns: 8, Scale: 2}
 	}
 }
 
@@ -62,5 +62,5 @@ func DrawCartoons(r *run.Run, set *images.Pictures, gibbs, faces, gaussian blas3
 	if set.StandIn {
 		name = "stand-in faces"
 	}
-	return figure5{fmt.Sprintf("%s, %d×%d×3", name, set.Side, set.Side), "pictures", CartoonTiles(set.Side), set.Test, gibbs, faces, gaussian}.draw(r)
+	return figure5{fmt.Sprintf("%s, %d×%d×3", name, set.Side, set.Side), "pictures", PictureTiles(set.Side), set.Test, gibbs, faces, gaussian}.draw(r)
 }

@@ -137,7 +137,7 @@ func SpreadRows(of, n int) []int {
 
 // DigitTiles arranges digits in a grid.
 func DigitTiles(title string, x blas32.General) figure.Tiles {
-	return figure.Tiles{Title: title, Pixels: batch.Rows(x, 0, min(64, x.Rows)), Height: Side, Width: Side, Columns: 8, Scale: 2}
+	return PictureTiles(Side)(title, x)
 }
 
 // DrawDigits draws the grids of Figure 5.

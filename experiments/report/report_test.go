@@ -16,12 +16,9 @@ import (
 	"cmf/experiments/config"
 	"cmf/experiments/figure"
 	"cmf/experiments/internal/exptest"
-	"cmf/solvers/batch"
-	"cmf/solvers/random"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"gonum.org/v1/gonum/blas/blas32"
 	"pgregory.net/rapid"
 )
 
@@ -217,7 +214,7 @@ func TestThinnedKeepsSpikes(t *testing.T) {
 }
 
 func TestPage(t *testing.T) {
-	dir := gallery(t)
+	dir := exptest.Gallery(t)
 	var c struct{ config.Core }
 	env := config.Variables("CMF_PRESET=quick", "CMF_LOSS=dual+0.1*pairs")
 	settings, err := config.Load(&c, map[string]func(*struct{ config.Core }){"quick": nil}, env, nil, io.Discard)
@@ -239,7 +236,7 @@ func TestPage(t *testing.T) {
 	}
 	log.Close()
 	clouds := []figure.Scene{
-		{Title: "Data", Clouds: []figure.Cloud{{Name: "data", Points: circle(1500, 1)}}}, {Title: "Model", Clouds: []figure.Cloud{{Name: "model", Points: circle(1500, 2)}}},
+		{Title: "Data", Clouds: []figure.Cloud{{Name: "data", Points: exptest.Circles(1500, 1)}}}, {Title: "Model", Clouds: []figure.Cloud{{Name: "model", Points: exptest.Circles(1500, 2)}}},
 		{Title: "Gibbs factor", Clouds: []figure.Cloud{{Name: "Gibbs factor", Points: exptest.Normal(1500, 2, 0, .8, 2)}}},
 	}
 	if err := figure.DrawScenes(filepath.Join(dir, "samples.png"), figure.Box{}, clouds...); err != nil {
@@ -340,25 +337,4 @@ func TestMetricsLogResumes(t *testing.T) {
 	} else {
 		log.Close()
 	}
-}
-
-// gallery is the folder CMF_TEST_FIGURES, for looking at pages, or a temporary folder.
-func gallery(t *testing.T) string {
-	if dir := os.Getenv("CMF_TEST_FIGURES"); dir != "" {
-		return dir
-	}
-	return t.TempDir()
-}
-
-// circle returns points around two circles.
-func circle(n int, seed uint64) blas32.General {
-	x := exptest.Normal(n, 2, 0, .07, seed)
-	rng := random.Seeded(seed, 9)
-	for i := range n {
-		s, c := math.Sincos(2 * math.Pi * rng.Float64())
-		radius := float32(1 + i%2)
-		batch.Row(x, i)[0] += radius * float32(c)
-		batch.Row(x, i)[1] += radius * float32(s)
-	}
-	return x
 }

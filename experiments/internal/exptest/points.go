@@ -3,7 +3,10 @@ package exptest
 
 import (
 	"math"
+	"os"
+	"testing"
 
+	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -26,4 +29,26 @@ func Normal(n, d int, mean, sd float64, seed uint64) blas32.General {
 		}
 	}
 	return x
+}
+
+// Circles are n points around two circles, of radius 1 and 2.
+func Circles(n int, seed uint64) blas32.General {
+	x := Normal(n, 2, 0, .07, seed)
+	rng := random.Seeded(seed, 9)
+	for i := range n {
+		s, c := math.Sincos(2 * math.Pi * rng.Float64())
+		radius := float32(1 + i%2)
+		batch.Row(x, i)[0] += radius * float32(c)
+		batch.Row(x, i)[1] += radius * float32(s)
+	}
+	return x
+}
+
+// Gallery is the folder CMF_TEST_FIGURES, for looking at what tests draw, or a temporary
+// folder.
+func Gallery(t *testing.T) string {
+	if dir := os.Getenv("CMF_TEST_FIGURES"); dir != "" {
+		return dir
+	}
+	return t.TempDir()
 }

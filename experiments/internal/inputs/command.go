@@ -24,6 +24,22 @@ func (c Command) settings(variables ...string) ([]config.Setting, error) {
 	return c.Settings(c.Needed.With(variables...), nil, io.Discard)
 }
 
+// TestNames checks that the variables of a command are these, without CMF_, in order.
+func TestNames(t *testing.T, c Command, want string) {
+	t.Helper()
+	settings, err := c.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range settings {
+		names = append(names, strings.TrimPrefix(s.Name, "CMF_"))
+	}
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("variables %s, want %s", got, want)
+	}
+}
+
 // TestVariables checks that a command does what it says is allowed: -h shows it, the edges
 // of ranges and all values of a choice are accepted, and values outside are refused with a
 // message that says what is allowed.

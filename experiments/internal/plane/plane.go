@@ -10,6 +10,7 @@ import (
 	"cmf/data"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
+	"cmf/experiments/internal/outcome"
 	"cmf/experiments/metric"
 	"cmf/experiments/run"
 	"cmf/layers"
@@ -78,4 +79,14 @@ func Run(t *testing.T, variables ...string) (*run.Run, error) {
 	t.Helper()
 	env := config.Variables("CMF_OUT=" + t.TempDir()).With(variables...)
 	return run.Execute(t.Context(), Moons, env, nil, &bytes.Buffer{})
+}
+
+// StepIn sums the steps of the checkpoints of a run's fits.
+func StepIn(t *testing.T, folder string) int {
+	t.Helper()
+	steps, err := outcome.Steps(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
 }
