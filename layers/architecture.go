@@ -7,11 +7,19 @@ import (
 	"strings"
 )
 
-// Architecture describes an input-convex neural network. The zero value of
-// every field but Dim and Hidden is usable.
+// Architecture describes a potential: an input-convex neural network, or the
+// conjugate of a soft maximum of quadratics. The zero value of every field but
+// Dim and Hidden, or Dim and Pieces, is usable.
 type Architecture struct {
 	// Dim is d, at least 1.
 	Dim int
+
+	// Family is what the network is; "" means NetworkICNN.
+	Family Family `json:",omitempty"`
+
+	// Pieces is the number K of quadratics; see Quadratics, which has no other parts
+	// but Rank and Tau.
+	Pieces int `json:",omitempty"`
 
 	// Hidden are the widths of the dense hidden layers, each at least 1. There
 	// must be at least one hidden layer, dense or convolutional.
@@ -27,7 +35,8 @@ type Architecture struct {
 	// DiagonalSkips adds ½Σ_j d_kj·x_j², d ≥ 0, to every pre-activation.
 	DiagonalSkips bool
 
-	// Rank adds ½Σ_r (A_kr·x)², r = 1 … Rank, to every pre-activation.
+	// Rank adds ½Σ_r (A_kr·x)², r = 1 … Rank, to every pre-activation. Of
+	// quadratics it is the rank of F_k; 0 means d, without diagonals.
 	Rank int
 
 	// Knots adds a separable function: that many hinges on every coordinate.
@@ -44,11 +53,42 @@ type Architecture struct {
 	Unit Unit `json:",omitempty"`
 
 	// Tau is the width τ over which a Maximum is rounded, in units of a
-	// pre-activation. 0 means 1. Softplus has no other.
+	// pre-activation. 0 means 1. Softplus has no other. Of quadratics it is the τ
+	// of their soft maximum.
 	Tau float64 `json:",omitempty"`
 
 	// Float64 makes the weights float64, for checks; otherwise float32.
 	Float64 bool
+}
+
+// Family is a family of potentials.
+type Family string
+
+const (
+	// NetworkICNN is the network w itself: an ICNN.
+	NetworkICNN Family = "icnn"
+
+	// NetworkQuadratics is the conjugate network φ = w*: Quadratics.
+	NetworkQuadratics Family = "quadratics"
+)
+
+// Known lists the families.
+func (Family) Known() []string { return []string{string(NetworkICNN), string(NetworkQuadratics)} }
+
+// New returns the potential w that a describes, with zero weights; an
+// initialisation fills them.
+func New(a Architecture) (Potential, error) {
+	switch a.Family {
+	case NetworkQuadratics:
+		q, err := NewQuadratics(a)
+		if err != nil {
+			return nil, err
+		}
+		return NewConjugate(q), nil
+	case "", NetworkICNN:
+		return NewICNN(a)
+	}
+	return nil, fmt.Errorf("layers: family %q; known are %s", a.Family, strings.Join(a.Family.Known(), ", "))
 }
 
 // Unit is the kind of a hidden unit.

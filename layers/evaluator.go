@@ -17,8 +17,9 @@ import (
 // the next size, so that few sizes occur. A program is compiled when its size
 // first occurs.
 type Evaluator struct {
-	w        Potential
-	programs map[programKey]*graph.Program
+	w         Potential
+	conjugate *Evaluator // of the network w*; nil if the network is w
+	programs  map[programKey]*graph.Program
 }
 
 type programKey struct {
@@ -45,7 +46,24 @@ func NewEvaluator(w Potential) (*Evaluator, error) {
 	if w.Params().Dtype() != tensor.Float32 {
 		return nil, errors.New("layers: an evaluator needs a float32 potential")
 	}
-	return &Evaluator{w: w, programs: make(map[programKey]*graph.Program)}, nil
+	e := &Evaluator{w: w, programs: make(map[programKey]*graph.Program)}
+	if c, ok := w.(*Conjugate); ok {
+		e.w = c.valuesOnly()
+		e.conjugate = &Evaluator{w: c.phi, programs: make(map[programKey]*graph.Program)}
+	}
+	return e, nil
+}
+
+// Explicit reports whether EvalConjugate is available: the network is w*.
+func (e *Evaluator) Explicit() bool { return e.conjugate != nil }
+
+// EvalConjugate writes w*(y_i) to val and ∇w*(y_i) to grad, each unless it is
+// empty; see potential.Explicit.
+func (e *Evaluator) EvalConjugate(y blas32.General, val []float32, grad blas32.General) error {
+	if e.conjugate == nil {
+		return errors.New("layers: the conjugate of this potential has no network; solve for it")
+	}
+	return e.conjugate.Eval(y, val, grad)
 }
 
 // Dim is d.

@@ -171,7 +171,7 @@ func TestLogDetLossFiniteDifferences(t *testing.T) {
 // worstGradient compares the gradient of a loss in all weights with central
 // differences; the error is relative to the largest gradient entry of the
 // weight.
-func worstGradient(t testing.TB, m *ICNN, loss func(*graph.Scope) *gorgonia.Node) (worst float64, name string) {
+func worstGradient(t testing.TB, m Potential, loss func(*graph.Scope) *gorgonia.Node) (worst float64, name string) {
 	t.Helper()
 	s := graph.NewScope(tensor.Float64)
 	l := loss(s)

@@ -55,8 +55,13 @@ type Op struct {
 	// have as many rows. For a product this concerns its left factor only.
 	onRows bool
 
+	// constant says which operands count as constants in derivatives; nil means
+	// none. diff may give nil for them.
+	constant func(operand int) bool
+
 	// diff returns the gradient with respect to each operand, given the
-	// gradient g with respect to the result.
+	// gradient g with respect to the result. Without it the result counts as a
+	// constant.
 	diff func(b *Builder, in gorgonia.Nodes, out, g *gorgonia.Node) gorgonia.Nodes
 }
 
@@ -211,11 +216,11 @@ func (o *Op) Hashcode() uint32 {
 
 func (o *Op) String() string { return o.name }
 
-// DiffWRT says that every operand can be differentiated.
+// DiffWRT says for which operands there is a derivative.
 func (o *Op) DiffWRT(n int) []bool {
 	d := make([]bool, n)
 	for i := range d {
-		d[i] = o.diff != nil
+		d[i] = o.diff != nil && (o.constant == nil || !o.constant(i))
 	}
 	return d
 }

@@ -83,6 +83,7 @@ func operations() []operation {
 	ops = append(ops, elementwise()...)
 	ops = append(ops, rearrangements()...)
 	ops = append(ops, convolutions()...)
+	ops = append(ops, groups()...)
 	return append(ops, batchedSquares()...)
 }
 
@@ -127,6 +128,51 @@ func convolutions() (ops []operation) {
 				})
 			},
 		})
+	}
+	return ops
+}
+
+func groups() (ops []operation) {
+	for _, shape := range []op.Shape{{3, 6}, {1, 36}, {2, 4}} {
+		one := []op.Shape{shape}
+		n, k := shape[0], shape[1]
+		sum := func(x matrix, i int) (s float64) {
+			for l := range k {
+				s += math.Exp(x.at(i, l))
+			}
+			return s
+		}
+		ops = append(ops, operation{
+			name: fmt.Sprint("LogSumExp", shape), shapes: one,
+			declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node { return s.LogSumExp(x[0]) },
+			naive: func(x []matrix) matrix {
+				return build(n, 1, func(i, _ int) float64 { return math.Log(sum(x[0], i)) })
+			},
+		}, operation{
+			name: fmt.Sprint("Softmax", shape), shapes: one,
+			declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node { return s.Softmax(x[0]) },
+			naive: func(x []matrix) matrix {
+				return build(n, k, func(i, j int) float64 { return math.Exp(x[0].at(i, j)) / sum(x[0], i) })
+			},
+		})
+		for _, r := range []int{1, 2, k} {
+			ops = append(ops, operation{
+				name: fmt.Sprint("SumGroups", shape, r), shapes: one,
+				declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node { return s.SumGroups(r, x[0]) },
+				naive: func(x []matrix) matrix {
+					return build(n, k/r, func(i, j int) (s float64) {
+						for l := range r {
+							s += x[0].at(i, j*r+l)
+						}
+						return s
+					})
+				},
+			}, operation{
+				name: fmt.Sprint("RepeatCols", shape, r), shapes: one,
+				declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node { return s.RepeatCols(r, x[0]) },
+				naive:   func(x []matrix) matrix { return build(n, k*r, func(i, j int) float64 { return x[0].at(i, j/r) }) },
+			})
+		}
 	}
 	return ops
 }

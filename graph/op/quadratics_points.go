@@ -1,0 +1,379 @@
+package op
+
+import (
+	"math"
+	"slices"
+	"sync"
+
+	"cmf/graph/blas"
+	"cmf/graph/kernel"
+)
+
+// softMaximum evaluates a soft maximum of quadratics and factors its Hessian.
+// Products over a whole batch are matrix products; the rest is done row by row,
+// over the few pieces that are active there.
+type softMaximum[T kernel.Float] struct {
+	Quadratics
+	d                                   int
+	factors, diagonal, centers, offsets Matrix[T]
+
+	squares []T // A_k = diag D_k + F_kᵀF_k, (K, d²); nil where factors are used instead
+	scratch *scratches[T]
+}
+
+// mostDense is the largest dimension in which the Hessian of a row is factored as
+// a dense matrix even if all factors together have fewer rows.
+const mostDense = 32
+
+func newSoftMaximum[T kernel.Float](q Quadratics, weights []Matrix[T]) *softMaximum[T] {
+	f := &softMaximum[T]{Quadratics: q, factors: weights[0], diagonal: weights[1], centers: weights[2], offsets: weights[3]}
+	f.d = f.centers.Cols
+	if f.d <= mostDense || 3*f.Rank >= f.d {
+		f.squares = make([]T, f.Pieces*f.d*f.d)
+	}
+	f.scratch = &scratches[T]{make: f.newScratch}
+	return f
+}
+
+// factor of piece k, one of its r rows.
+func (f *softMaximum[T]) row(k, j int) []T { return f.factors.row(k*f.Rank + j) }
+
+// prepare forms what depends on the weights alone.
+func (f *softMaximum[T]) prepare() {
+	if f.squares == nil {
+		return
+	}
+	d, r := f.d, f.Rank
+	for k := range f.Pieces {
+		a := f.squares[k*d*d : (k+1)*d*d]
+		fk := f.factors.Data[k*r*d : (k+1)*r*d]
+		blas.Gemm(true, false, d, d, r, 1, fk, d, fk, d, 0, a, d)
+		for j, v := range f.diagonal.row(k) {
+			a[j*d+j] += v
+		}
+	}
+}
+
+// points holds what matrix products give for the rows of a batch.
+type points[T kernel.Float] struct {
+	factored []T // F·y, (n, K·r)
+	pieces   []T // φ_k(y), (n, K)
+	halves   []T // ½y², (n, d)
+}
+
+func (f *softMaximum[T]) newPoints(n int) *points[T] {
+	return &points[T]{make([]T, n*f.Pieces*f.Rank), make([]T, n*f.Pieces), make([]T, n*f.d)}
+}
+
+// evaluate fills p for the rows of y.
+func (f *softMaximum[T]) evaluate(p *points[T], y Matrix[T]) {
+	n, d, r := y.Rows, f.d, f.Rank
+	blas.Gemm(false, true, n, f.Pieces*r, d, 1, y.Data, d, f.factors.Data, d, 0, p.factored, f.Pieces*r)
+	for i := range n {
+		row := p.pieces[i*f.Pieces : (i+1)*f.Pieces]
+		for k, b := range f.offsets.Data {
+			part := p.factored[(i*f.Pieces+k)*r : (i*f.Pieces+k+1)*r]
+			row[k] = b + squared(part)/2
+		}
+	}
+	halves := p.halves[:n*d]
+	kernel.Mul(halves, y.Data[:n*d], y.Data[:n*d])
+	kernel.Affine(halves, .5, halves, 0)
+	blas.Gemm(false, true, n, f.Pieces, d, 1, halves, d, f.diagonal.Data, d, 1, p.pieces, f.Pieces)
+	blas.Gemm(false, true, n, f.Pieces, d, 1, y.Data, d, f.centers.Data, d, 1, p.pieces, f.Pieces)
+}
+
+func squared[T kernel.Float](x []T) (sum T) {
+	if len(x) >= 16 {
+		return kernel.SumSquares(x)
+	}
+	for _, v := range x {
+		sum += v * v
+	}
+	return sum
+}
+
+// scratch is the memory for one row: the softmax, the pieces that are active, and
+// the factored Hessian.
+type scratch[T kernel.Float] struct {
+	tau     float64 // τ, which a search may take larger
+	softmax []T     // (K)
+	active  []int   // the pieces of some weight, the heaviest first
+	slopes  []T     // ∇φ_k of the active pieces, (K, d)
+	grad    []T     // ∇φ, (d)
+	rest    []T     // x − ∇φ, (d)
+	lower   []T     // Cholesky factor of a dense Hessian, (d, d)
+	wide    []float64
+	inverse []T // D̄⁻¹, (d)
+	columns []T // W with ∇²φ⁻¹ = D̄⁻¹ − WᵀW, (q, d)
+	q       int
+	left    []T // a row of the Cholesky factor
+	part    []T // of a solve
+}
+
+func (f *softMaximum[T]) newScratch() *scratch[T] {
+	d, k := f.d, f.Pieces
+	s := &scratch[T]{tau: f.Tau, softmax: make([]T, k), active: make([]int, 0, k), slopes: make([]T, k*d), grad: make([]T, d), rest: make([]T, d), part: make([]T, max(d, k*(f.Rank+1)))}
+	if f.squares != nil {
+		s.lower, s.wide = make([]T, d*d), make([]float64, d*d+d)
+	} else {
+		s.inverse = make([]T, d)
+	}
+	return s
+}
+
+// scratches lends one scratch to each thread, and keeps them for the next run.
+type scratches[T kernel.Float] struct {
+	make func() *scratch[T]
+	mu   sync.Mutex
+	free []*scratch[T]
+}
+
+func (p *scratches[T]) take() *scratch[T] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		s := p.free[n-1]
+		p.free = p.free[:n-1]
+		return s
+	}
+	return p.make()
+}
+
+func (p *scratches[T]) give(s *scratch[T]) {
+	p.mu.Lock()
+	p.free = append(p.free, s)
+	p.mu.Unlock()
+}
+
+// negligible is the weight below which a piece is left out: it is less than the
+// rounding of what the others add up to.
+func negligible[T kernel.Float]() T {
+	if _, narrow := any(T(0)).(float32); narrow {
+		return 1e-9
+	}
+	return 1e-18
+}
+
+// expand fills the softmax, the slopes of the active pieces and the gradient of
+// row i, the point y.
+func (f *softMaximum[T]) expand(s *scratch[T], p *points[T], i int, y []T) {
+	kernel.Affine(s.softmax, T(1/s.tau), p.pieces[i*f.Pieces:(i+1)*f.Pieces], 0)
+	_, sum := exponentials(s.softmax, s.softmax)
+	kernel.Affine(s.softmax, 1/sum, s.softmax, 0)
+	s.active = s.active[:0]
+	for k, v := range s.softmax {
+		if v > negligible[T]() {
+			s.active = append(s.active, k)
+		}
+	}
+	slices.SortStableFunc(s.active, func(a, b int) int {
+		switch {
+		case s.softmax[a] > s.softmax[b]:
+			return -1
+		case s.softmax[a] < s.softmax[b]:
+			return 1
+		}
+		return a - b
+	})
+	clear(s.grad)
+	for m, k := range s.active {
+		g := s.slopes[m*f.d : (m+1)*f.d]
+		kernel.Mul(g, f.diagonal.row(k), y)
+		kernel.Add(g, g, f.centers.row(k))
+		for j, v := range p.factored[(i*f.Pieces+k)*f.Rank : (i*f.Pieces+k+1)*f.Rank] {
+			kernel.Axpy(g, v, f.row(k, j))
+		}
+		kernel.Axpy(s.grad, s.softmax[k], g)
+	}
+}
+
+// factor factors the Hessian at the expanded row,
+//
+//	Σ_k p_k·(diag D_k + F_kᵀF_k) + τ⁻¹Σ_k p_k·(∇φ_k − ∇φ)(∇φ_k − ∇φ)ᵀ.
+//
+// Where factors are used, only those of the heaviest pieces enter, whose weights
+// add up to share, 2 for all: less than 1 is enough for a Newton step. It overwrites the
+// slopes.
+func (f *softMaximum[T]) factor(s *scratch[T], share T) {
+	for m := range s.active {
+		g := s.slopes[m*f.d : (m+1)*f.d]
+		kernel.Sub(g, g, s.grad)
+	}
+	if f.squares != nil {
+		f.factorDense(s)
+	} else {
+		f.factorLowRank(s, share)
+	}
+}
+
+func (f *softMaximum[T]) factorDense(s *scratch[T]) {
+	d := f.d
+	h := s.lower
+	clear(h)
+	for m, k := range s.active {
+		p := s.softmax[k]
+		kernel.Axpy(h, p, f.squares[k*d*d:(k+1)*d*d])
+		if len(s.active) == 1 {
+			break
+		}
+		g := s.slopes[m*d : (m+1)*d]
+		for i, v := range g {
+			addScaled(h[i*d:i*d+i+1], p*v/T(s.tau), g)
+		}
+	}
+	if d <= mostDense {
+		for i := range d {
+			for j := range i {
+				h[j*d+i] = h[i*d+j] // cholesky reads both halves
+			}
+		}
+		if !cholesky(s.wide[:d*d], h, d) {
+			s.wide[0] = math.NaN() // and so is every solution
+		}
+		return
+	}
+	choleskyInPlace(h, d)
+}
+
+// addScaled is dst += a·x over the length of dst, without a call for short rows.
+func addScaled[T kernel.Float](dst []T, a T, x []T) {
+	x = x[:len(dst)]
+	if len(dst) >= 16 {
+		kernel.Axpy(dst, a, x)
+		return
+	}
+	for i, v := range x {
+		dst[i] += a * v
+	}
+}
+
+// choleskyInPlace writes the lower factor of h over its lower half. A pivot that
+// is not positive makes the factor NaN.
+func choleskyInPlace[T kernel.Float](h []T, d int) {
+	for i := range d {
+		ri := h[i*d : (i+1)*d]
+		for j := range i {
+			rj := h[j*d : (j+1)*d]
+			ri[j] = (ri[j] - kernel.Dot(ri[:j], rj[:j])) / rj[j]
+		}
+		ri[i] = T(math.Sqrt(float64(ri[i] - kernel.Dot(ri[:i], ri[:i]))))
+	}
+}
+
+// factorLowRank forms W with ∇²φ⁻¹ = D̄⁻¹ − WᵀW, by the Woodbury identity: for
+// ∇²φ = D̄ + UᵀU and the lower factor R of I + U·D̄⁻¹·Uᵀ it is W = R⁻¹·U·D̄⁻¹.
+func (f *softMaximum[T]) factorLowRank(s *scratch[T], share T) {
+	d := f.d
+	clear(s.inverse)
+	for _, k := range s.active {
+		kernel.Axpy(s.inverse, s.softmax[k], f.diagonal.row(k))
+	}
+	for j, v := range s.inverse {
+		s.inverse[j] = 1 / v
+	}
+	s.q = 0
+	u := func(a T, x []T) { // the next row of U
+		if (s.q+1)*d > len(s.columns) {
+			s.columns = append(s.columns, make([]T, d)...)
+		}
+		kernel.Affine(s.columns[s.q*d:(s.q+1)*d], a, x, 0)
+		s.q++
+	}
+	var taken T
+	for m, k := range s.active {
+		root := math.Sqrt(float64(s.softmax[k]))
+		if taken < share {
+			taken += s.softmax[k]
+			for j := range f.Rank {
+				u(T(root), f.row(k, j))
+			}
+		}
+		if len(s.active) > 1 {
+			u(T(root/math.Sqrt(s.tau)), s.slopes[m*d:(m+1)*d])
+		}
+	}
+	// Row a of W needs rows b < a of W: R⁻¹ is applied while R is found.
+	q := s.q
+	if q > len(s.left) {
+		s.left = make([]T, q)
+	}
+	raw := s.part[:d]
+	for a := range q {
+		row := s.columns[a*d : (a+1)*d]
+		copy(raw, row)
+		kernel.Mul(row, row, s.inverse)
+		pivot := 1 + float64(kernel.Dot(raw, row))
+		for b := range a {
+			w := s.columns[b*d : (b+1)*d]
+			l := kernel.Dot(raw, w) // R_ab
+			pivot -= float64(l) * float64(l)
+			s.left[b] = l
+		}
+		for b := range a {
+			kernel.Axpy(row, -s.left[b], s.columns[b*d:(b+1)*d])
+		}
+		kernel.Affine(row, T(1/math.Sqrt(max(pivot, 1))), row, 0)
+	}
+}
+
+// solve writes ∇²φ⁻¹·v into u.
+func (f *softMaximum[T]) solve(s *scratch[T], u, v []T) {
+	d := f.d
+	switch {
+	case f.squares == nil:
+		part := s.part[:s.q]
+		for a := range part {
+			part[a] = kernel.Dot(s.columns[a*d:(a+1)*d], v)
+		}
+		kernel.Mul(u, v, s.inverse)
+		for a, c := range part {
+			kernel.Axpy(u, -c, s.columns[a*d:(a+1)*d])
+		}
+	case d <= mostDense:
+		l, w := s.wide[:d*d], s.wide[d*d:]
+		for i, b := range v {
+			sum := float64(b)
+			for j, c := range l[i*d : i*d+i] {
+				sum -= c * w[j]
+			}
+			w[i] = sum / l[i*d+i]
+		}
+		for i := d - 1; i >= 0; i-- {
+			w[i] /= l[i*d+i]
+			u[i] = T(w[i])
+			for j, c := range l[i*d : i*d+i] {
+				w[j] -= c * w[i]
+			}
+		}
+	default:
+		copy(u, v)
+		for i := range d {
+			u[i] = (u[i] - kernel.Dot(s.lower[i*d:i*d+i], u[:i])) / s.lower[i*d+i]
+		}
+		for i := d - 1; i >= 0; i-- {
+			u[i] /= s.lower[i*d+i]
+			kernel.Axpy(u[:i], -u[i], s.lower[i*d:i*d+i])
+		}
+	}
+}
+
+// addInverse adds a·∇²φ⁻¹ to h, (d, d).
+func (f *softMaximum[T]) addInverse(s *scratch[T], a T, h Matrix[T]) {
+	d := f.d
+	if f.squares == nil {
+		blas.Gemm(true, false, d, d, s.q, -a, s.columns, d, s.columns, d, 1, h.Data, d)
+		for j, v := range s.inverse {
+			h.Data[j*d+j] += a * v
+		}
+		return
+	}
+	column := make([]T, d)
+	axis := make([]T, d)
+	for j := range d {
+		axis[j] = 1
+		f.solve(s, column, axis)
+		axis[j] = 0
+		kernel.Axpy(h.row(j), a, column)
+	}
+}

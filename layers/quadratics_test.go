@@ -1,0 +1,161 @@
+package layers
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"cmf/graph"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// softMaximum is a float64 soft maximum of quadratics in general position.
+func softMaximum(t testing.TB, a Architecture) *Quadratics {
+	t.Helper()
+	a.Float64 = true
+	q, err := NewQuadratics(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := random.Seeded(4, 9)
+	for _, p := range q.Params().Trained() {
+		p.Fill(func(int) float64 { return .6 * r.NormFloat64() })
+	}
+	q.Floor.Set(0, .3)
+	return q
+}
+
+var maxima = []Architecture{{Dim: 3, Pieces: 1}, {Dim: 3, Pieces: 4, Tau: .7}, {Dim: 3, Pieces: 5, Rank: 2, Tau: .3}, {Dim: 36, Pieces: 3, Rank: 2}}
+
+// The explicit derivatives of φ and of w = φ* are what reverse mode makes of their
+// values; for w that is the solve's derivative in x.
+func TestQuadraticsExplicitDerivatives(t *testing.T) {
+	for _, a := range maxima {
+		q := softMaximum(t, a)
+		for name, m := range map[string]Potential{"φ": q, "w": NewConjugate(q)} {
+			n, d := 4, a.Dim
+			s := graph.NewScope(tensor.Float64)
+			x, v := points(s, n, d), s.Input("v", 2*n, d)
+			sumOver := s.Grad(s.Mul(s.Tile(2, s.Grad(m.Value(s, x), x)[0]), v), x)[0]
+			byGradient := s.Grad(s.Mul(s.Tile(2, m.Gradient(s, x)), v), x)[0]
+			hv := m.HessVec(s, x, v, 2)
+			p := compile(t, s, map[string]*gorgonia.Node{
+				"explicit ∇": m.Gradient(s, x), "reverse ∇": s.Grad(m.Value(s, x), x)[0],
+				"explicit Hv": s.Unstack(2, hv), "reverse Hv": sumOver, "Hv by ∇": byGradient,
+			})
+			fillNormal(p.In("x"), 1)
+			fillNormal(p.In("v"), 2)
+			run(t, p)
+			for i := range n {
+				for j := range d {
+					sum := p.Out("explicit Hv").At(i, j) + p.Out("explicit Hv").At(i, d+j)
+					for what, pair := range map[string][2]float64{
+						"∇":       {p.Out("explicit ∇").At(i, j), p.Out("reverse ∇").At(i, j)},
+						"Hv":      {sum, p.Out("reverse Hv").At(i, j)},
+						"Hv by ∇": {sum, p.Out("Hv by ∇").At(i, j)},
+					} {
+						if math.Abs(pair[0]-pair[1]) > 1e-8*(1+math.Abs(pair[0])) {
+							t.Fatalf("%+v, %s, %s[%d,%d]: explicit %v, reverse mode %v", a, name, what, i, j, pair[0], pair[1])
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// Losses on w and on its first three derivatives in x: their gradients in the
+// weights of φ against central differences.
+func TestConjugateFiniteDifferences(t *testing.T) {
+	for _, a := range maxima[:3] {
+		q := softMaximum(t, a)
+		w, d := NewConjugate(q), a.Dim
+		c := func(s *graph.Scope, n *gorgonia.Node, k int) *gorgonia.Node {
+			weights := s.Constant(fmt.Sprint("weights ", k), n.Shape()[0], n.Shape()[1], func(i, j int) float64 { return math.Cos(float64(3*i + 5*j + k)) })
+			return s.Sum(s.Mul(n, weights))
+		}
+		residual := func(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
+			return s.Sub(s.LogDet(d, Hessian(s, w, x)), w.Value(s, w.Gradient(s, x)))
+		}
+		for name, loss := range map[string]func(s *graph.Scope) *gorgonia.Node{
+			"value":       func(s *graph.Scope) *gorgonia.Node { return c(s, w.Value(s, points(s, 5, d)), 1) },
+			"at solution": func(s *graph.Scope) *gorgonia.Node { return c(s, w.ValueAtSolution(s, points(s, 5, d)), 1) },
+			"gradient":    func(s *graph.Scope) *gorgonia.Node { return c(s, s.Square(w.Gradient(s, points(s, 5, d))), 2) },
+			"log det":     func(s *graph.Scope) *gorgonia.Node { return s.Mean(s.Square(residual(s, points(s, 5, d)))) },
+			"slope of log det": func(s *graph.Scope) *gorgonia.Node {
+				x := points(s, 5, d)
+				return s.Mean(s.Square(s.Grad(residual(s, x), x)[0]))
+			},
+		} {
+			if worst, weight := worstGradient(t, w, loss); worst > 1e-6 {
+				t.Errorf("%+v, loss on the %s: relative error %.2g in %s; want ≤ 1e-6", a, name, worst, weight)
+			}
+		}
+	}
+}
+
+// w and φ satisfy Fenchel–Young with equality at y = ∇w(x), in float32 too.
+func TestConjugateEvaluator(t *testing.T) {
+	for _, a := range maxima {
+		w, err := New(Architecture{Family: NetworkQuadratics, Dim: a.Dim, Pieces: a.Pieces, Rank: a.Rank, Tau: a.Tau})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := softMaximum(t, a)
+		for i, p := range w.Params().All() {
+			p.Fill(func(k int) float64 { return q.Params().All()[i].At(k) })
+		}
+		e, err := NewEvaluator(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const n = 50
+		x := normals(6, n, a.Dim, 0)
+		for i := range x.Data {
+			x.Data[i] *= 3
+		}
+		y, back := batch.New(n, a.Dim), batch.New(n, a.Dim)
+		value, conjugate := make([]float32, n), make([]float32, n)
+		if err := e.Eval(x, value, y); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.EvalConjugate(y, conjugate, back); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			inner := 0.0
+			for j := range a.Dim {
+				inner += float64(x.Data[i*a.Dim+j]) * float64(y.Data[i*a.Dim+j])
+				if off := math.Abs(float64(back.Data[i*a.Dim+j] - x.Data[i*a.Dim+j])); off > 2e-3 {
+					t.Fatalf("%+v: ∇φ(∇w(x)) is off by %g", a, off)
+				}
+			}
+			if off := math.Abs(float64(value[i]+conjugate[i]) - inner); off > 1e-4*(1+math.Abs(inner)) {
+				t.Errorf("%+v: w(x) + φ(y) − ⟨x,y⟩ = %g", a, off)
+			}
+		}
+	}
+}
+
+func TestQuadraticsErrors(t *testing.T) {
+	for want, a := range map[string]Architecture{
+		"dimension 0":                    {Pieces: 2},
+		"of 0 quadratics":                {Dim: 2},
+		"rank 3 on ℝ^2":                  {Dim: 2, Pieces: 2, Rank: 3},
+		"τ = -1":                         {Dim: 2, Pieces: 2, Tau: -1},
+		"no parts but Pieces, Rank and ": {Dim: 2, Pieces: 2, Hidden: []int{3}},
+		`family "cubics"`:                {Dim: 2, Pieces: 2, Family: "cubics"},
+	} {
+		if a.Family == "" {
+			a.Family = NetworkQuadratics
+		}
+		if _, err := New(a); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: error %v, want one that says %q", a, err, want)
+		}
+	}
+}
