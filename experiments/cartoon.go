@@ -84,14 +84,13 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err != nil {
 		return err
 	}
-	potential, err := layers.NewICNN(layers.Architecture{Dim: c.Components, Hidden: c.Hidden, Unit: c.Unit, Knots: c.Knots, Full: true})
+	potential, err := c.Network(layers.Architecture{Dim: c.Components, Hidden: c.Hidden, Unit: c.Unit, Knots: c.Knots, Full: true}, quadraticsFor(c.Components))
 	if err != nil {
 		return err
 	}
-	potential.Root.Rate = .4 // the leading variances converge late
 	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential:    potential,
-		Start:        layers.Start{Law: law, Share: c.Share, Fixed: .1, Spread: 6, Directions: u.directions},
+		Start:        layers.Start{Law: law, Share: c.Share, Fixed: .1, Spread: 6, RootRate: .4, Directions: u.directions},
 		Train:        u.leading,
 		Units:        u.Principal,
 		Form:         units.Form{Height: set.Side, Width: set.Side},

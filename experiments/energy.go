@@ -114,7 +114,7 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	if err != nil {
 		return err
 	}
-	potential, err := layers.NewICNN(layers.Architecture{Dim: e.Dim(), Hidden: c.Hidden, Unit: c.Unit, Full: true})
+	potential, err := c.Network(layers.Architecture{Dim: e.Dim(), Hidden: c.Hidden, Unit: c.Unit, Full: true}, quadraticsFor(e.Dim()))
 	if err != nil {
 		return err
 	}

@@ -111,7 +111,7 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 	}
 
 	shape := layers.Architecture{Dim: law.Dim(), Hidden: c.Hidden, Unit: c.Unit, Full: true}
-	potential, err := layers.NewICNN(shape)
+	potential, err := c.Network(shape, layers.Architecture{Pieces: 1})
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 
 // learnEnergy learns the same potential by CMFMA, from the law's energy.
 func (c *GaussianConfig) learnEnergy(ctx context.Context, r *run.Run, shape layers.Architecture, start layers.Start, law *exact.Gaussian) (*fit.Model, error) {
-	potential, err := layers.NewICNN(shape)
+	potential, err := c.Network(shape, layers.Architecture{Pieces: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 		return err
 	}
 	shape := layers.Architecture{Dim: 1, Hidden: c.Hidden, Unit: c.Unit}
-	potential, err := layers.NewICNN(shape)
+	potential, err := c.Network(shape, layers.Architecture{Pieces: 32, Tau: .05})
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 
 // learnEnergy learns the same potential by CMFMA, from the mixture's energy.
 func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *run.Run, shape layers.Architecture, start layers.Start, rho *line.Mixture) (*fit.Model, error) {
-	potential, err := layers.NewICNN(shape)
+	potential, err := c.Network(shape, layers.Architecture{Pieces: 32, Tau: .05})
 	if err != nil {
 		return nil, err
 	}

@@ -146,12 +146,12 @@ func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	if c.Spread > 0 {
 		start.Spread = c.Spread
 	}
-	w, err := layers.NewICNN(shape)
+	w, err := c.Network(shape, quadraticsFor(d))
 	if err != nil {
 		return fit.Problem{}, err
 	}
-	if w.Root != nil && !start.Balanced {
-		w.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one entry
+	if !start.Balanced {
+		start.RootRate = .05
 	}
 	return fit.Problem{
 		Potential:    w,
@@ -191,4 +191,15 @@ func differences(x blas32.General) func(b blas32.General, layer int, rng *random
 			}
 		}
 	}
+}
+
+// quadraticsFor is the maximum of quadratics that suits d dimensions.
+func quadraticsFor(d int) layers.Architecture {
+	switch {
+	case d <= 2:
+		return layers.Architecture{Pieces: 64, Tau: .05}
+	case d > 128:
+		return layers.Architecture{Pieces: 50, Rank: 12, Tau: 2}
+	}
+	return layers.Architecture{Pieces: 50, Tau: .15}
 }

@@ -206,6 +206,17 @@ func (g *onnxGraph) operation(n *gorgonia.Node) error {
 		name = g.apply("ReduceSum", in[0], g.integers(1))
 	case "Expand":
 		name = g.apply("Expand", in[0], g.integers(n.Shape()...))
+	case "LogSumExp":
+		name = g.fresh("ReduceLogSumExp")
+		g.add("ReduceLogSumExp", name, wire.Message{}.Bytes(5, integers("axes", 1)), in...)
+	case "Softmax":
+		name = g.apply("Softmax", in...)
+	case "SumGroups": // a product with columns of r ones
+		from, to := operands[0].Shape()[1], n.Shape()[1]
+		name = g.apply("MatMul", in[0], g.groups(from, to, false))
+	case "RepeatCols":
+		from, to := operands[0].Shape()[1], n.Shape()[1]
+		name = g.apply("MatMul", in[0], g.groups(to, from, true))
 	case "SigmoidGrad": // s·(1−s)·g
 		name = g.apply("Mul", g.apply("Mul", in[0], g.apply("Sub", g.scalar(1), in[0])), in[1])
 	case "SigmoidGrad2": // (1−2s)·g·u
@@ -256,6 +267,42 @@ func flag(name string, set bool) wire.Message {
 		value = 1
 	}
 	return wire.Message{}.Text(1, name).Int(3, value).Int(20, integer)
+}
+
+// integers is the AttributeProto of a list.
+func integers(name string, values ...int) wire.Message {
+	const list = 7
+	m := wire.Message{}.Text(1, name)
+	for _, v := range values {
+		m = m.Int(8, v)
+	}
+	return m.Int(20, list)
+}
+
+// groups is the name of the (cols, groups) matrix that is 1 where a column belongs to a
+// group of adjacent columns, or of its transpose.
+func (g *onnxGraph) groups(cols, groups int, transposed bool) string {
+	rows, size := cols, cols/groups
+	if transposed {
+		rows, cols = groups, rows
+	} else {
+		cols = groups
+	}
+	var raw []byte
+	for i := range rows {
+		for j := range cols {
+			c, group := i, j
+			if transposed {
+				c, group = j, i
+			}
+			var v float64
+			if c/size == group {
+				v = 1
+			}
+			raw = appendFloat(raw, v)
+		}
+	}
+	return g.tensor(g.fresh("groups"), onnxFloat, raw, rows, cols)
 }
 
 // scalar is the name of a constant that is repeated to any shape.

@@ -77,7 +77,7 @@ func (Family) Known() []string { return []string{string(NetworkICNN), string(Net
 
 // New returns the potential w that a describes, with zero weights; an
 // initialisation fills them.
-func New(a Architecture) (Potential, error) {
+func New(a Architecture) (Network, error) {
 	switch a.Family {
 	case NetworkQuadratics:
 		q, err := NewQuadratics(a)

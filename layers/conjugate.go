@@ -9,11 +9,12 @@ import (
 // Invertible is a strongly convex potential φ whose gradient can be inverted
 // within a graph.
 type Invertible interface {
-	Potential
+	Network
 
 	// Argmax declares argmax_y ⟨x_i, y⟩ − φ(y), shape (n, d): the solution of
-	// ∇φ(y) = x_i. It counts as a constant in derivatives.
-	Argmax(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node
+	// ∇φ(y) = x_i. It counts as a constant in derivatives. guess has points to begin
+	// from; nil, or a row that is 0 or not finite, leaves that to the solve.
+	Argmax(s *graph.Scope, x, guess *gorgonia.Node) *gorgonia.Node
 
 	// SolveHessian declares ∇²φ(y_i)⁻¹·v with the directions v laid out as for
 	// HessVec. In derivatives only v counts.
@@ -38,6 +39,7 @@ type Invertible interface {
 type Conjugate struct {
 	phi   Invertible
 	steps int
+	guess *gorgonia.Node // of ∇w; nil for none
 }
 
 // derivatives is the number of steps after a solve: losses differentiate ∇w and
@@ -45,23 +47,27 @@ type Conjugate struct {
 const derivatives = 2
 
 // NewConjugate returns w = φ*.
-func NewConjugate(phi Invertible) *Conjugate { return &Conjugate{phi, derivatives} }
+func NewConjugate(phi Invertible) *Conjugate { return &Conjugate{phi: phi, steps: derivatives} }
 
 // Conjugate is φ = w*.
 func (c *Conjugate) Conjugate() Potential { return c.phi }
 
-// valuesOnly is the same potential for graphs that are not differentiated.
-func (c *Conjugate) valuesOnly() Potential { return &Conjugate{c.phi, 0} }
+// from is the same potential in a graph that is not differentiated, where solves
+// begin at guess.
+func (c *Conjugate) from(guess *gorgonia.Node) Potential { return &Conjugate{phi: c.phi, guess: guess} }
 
 // Dim is d.
 func (c *Conjugate) Dim() int { return c.phi.Dim() }
+
+// Describe is the architecture of φ.
+func (c *Conjugate) Describe() Architecture { return c.phi.Describe() }
 
 // Params are the weights of φ.
 func (c *Conjugate) Params() *graph.Params { return c.phi.Params() }
 
 // image is ∇w(x), differentiable as often as there are steps.
 func (c *Conjugate) image(s *graph.Scope, x *gorgonia.Node, steps int) (y, solution *gorgonia.Node) {
-	solution = c.phi.Argmax(s, x)
+	solution = c.phi.Argmax(s, x, c.guess)
 	y = solution
 	for range steps {
 		y = s.Add(y, c.phi.SolveHessian(s, solution, s.Sub(x, c.phi.Gradient(s, y))))
@@ -79,7 +85,7 @@ func (c *Conjugate) Value(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 // ValueAtSolution declares w(x_i) with ∇w(x_i) held fixed: by the envelope
 // theorem its first derivatives in x and θ are those of w.
 func (c *Conjugate) ValueAtSolution(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
-	return c.valuesOnly().Value(s, x)
+	return c.from(nil).Value(s, x)
 }
 
 // Gradient declares ∇w(x_i), shape (n, d).
@@ -96,4 +102,9 @@ func (c *Conjugate) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgoni
 		u = s.Add(u, c.phi.SolveHessian(s, solution, s.Sub(v, c.phi.HessVec(s, y, u, k))))
 	}
 	return u
+}
+
+// meanHessian declares the mean of ∇²w(x_i) over the rows of x, (d, d).
+func (c *Conjugate) meanHessian(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
+	return c.phi.MeanInverseHessian(s, c.phi.Argmax(s, x, nil))
 }

@@ -14,32 +14,42 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Curvature estimates the mean Hessian of a float32 ICNN over a batch, to
-// precondition samplers and conjugate solves. It is exact for one hidden layer
-// without quadratic skips, with knots or without. For deeper networks the mean
-// of
+// Curvature estimates the mean Hessian of a float32 network over a batch, to
+// precondition samplers and conjugate solves. It is exact for a Conjugate, and
+// for an ICNN of one hidden layer without quadratic skips, with knots or
+// without. For deeper networks the mean of
 //
 //	H = Σ_l J_lᵀ·diag(γ_l ⊙ σ′(u_l)/τ)·J_l + Σ_l diag(d_l·δ_l) + Σ_l,r A_r·diag(δ_l)·A_rᵀ + ∇²Q
 //
 // is taken factor by factor, with the Jacobians J_l = ∂(τu_l)/∂x of the mean
 // slopes; the sums over d and A_r are over all pieces of a layer.
 type Curvature struct {
-	m        *ICNN
+	w        Network
+	m        *ICNN // w, if it is one
 	programs map[int]*graph.Program
 }
 
-// NewCurvature returns an estimator for m.
-func NewCurvature(m *ICNN) (*Curvature, error) {
-	if m.Float64 {
+// NewCurvature returns an estimator for w, an ICNN or a Conjugate.
+func NewCurvature(w Network) (*Curvature, error) {
+	if w.Params().Dtype() != tensor.Float32 {
 		return nil, errors.New("layers: curvature estimates need a float32 network")
 	}
-	return &Curvature{m: m, programs: make(map[int]*graph.Program)}, nil
+	c := &Curvature{w: w, programs: make(map[int]*graph.Program)}
+	switch v := w.(type) {
+	case *ICNN:
+		c.m = v
+	case *Conjugate:
+	default:
+		return nil, fmt.Errorf("layers: no curvature estimates for %T", w)
+	}
+	return c, nil
 }
 
 // MeanHessian returns the estimate for the rows of x, at least one.
 func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
-	if x.Rows < 1 || x.Cols != c.m.Dim() {
-		return nil, fmt.Errorf("layers: mean Hessian over points of shape (%d, %d); it needs at least one point of ℝ^%d", x.Rows, x.Cols, c.m.Dim())
+	d := c.w.Dim()
+	if x.Rows < 1 || x.Cols != d {
+		return nil, fmt.Errorf("layers: mean Hessian over points of shape (%d, %d); it needs at least one point of ℝ^%d", x.Rows, x.Cols, d)
 	}
 	p, err := c.program(x.Rows)
 	if err != nil {
@@ -49,7 +59,9 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 	if err := p.Run(); err != nil {
 		return nil, err
 	}
-	d := c.m.Dim()
+	if c.m == nil {
+		return symmetricOf(p.Out("mean").General()), nil
+	}
 	mean := make([]float32, d)
 	for i := range x.Rows {
 		for j, v := range x.Data[i*x.Stride:][:d] {
@@ -88,13 +100,19 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 			h.Data[i*d+i] += v
 		}
 	}
+	return symmetricOf(h), nil
+}
+
+// symmetricOf is the symmetric part of h.
+func symmetricOf(h blas32.General) *mat.SymDense {
+	d := h.Rows
 	sym := mat.NewSymDense(d, nil)
 	for i := range d {
 		for j := i; j < d; j++ {
 			sym.SetSym(i, j, .5*(float64(h.Data[i*d+j])+float64(h.Data[j*d+i])))
 		}
 	}
-	return sym, nil
+	return sym
 }
 
 // jacobian is ∂a/∂x of a piece at the mean point x, (d, h), given ∂z/∂x of the layer
@@ -153,13 +171,29 @@ func (c *Curvature) addQuadratic(h blas32.General) {
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, us, u, 1, h)
 }
 
-// program gives the means over n rows of σ(u_l), γ_l ⊙ σ′(u_l)/τ, δ_l and x·A_r.
+// program gives what the mean Hessian over n rows is made of.
 func (c *Curvature) program(n int) (*graph.Program, error) {
 	if p, ok := c.programs[n]; ok {
 		return p, nil
 	}
 	s := graph.NewScope(tensor.Float32)
-	x := s.Input("x", n, c.m.Dim())
+	x := s.Input("x", n, c.w.Dim())
+	var out map[string]*gorgonia.Node
+	if w, ok := c.w.(*Conjugate); ok {
+		out = map[string]*gorgonia.Node{"mean": w.meanHessian(s, x)}
+	} else {
+		out = c.means(s, x, n)
+	}
+	p, err := s.Compile(out)
+	if err != nil {
+		return nil, err
+	}
+	c.programs[n] = p
+	return p, nil
+}
+
+// means declares the means over n rows of σ(u_l), γ_l ⊙ σ′(u_l)/τ, δ_l and x·A_r.
+func (c *Curvature) means(s *graph.Scope, x *gorgonia.Node, n int) map[string]*gorgonia.Node {
 	f := c.m.forward(s, x)
 	c.m.backward(s, f)
 	out := make(map[string]*gorgonia.Node)
@@ -178,10 +212,5 @@ func (c *Curvature) program(n int) (*graph.Program, error) {
 	for k, knot := range c.m.Knots {
 		out[key("knot", k)] = mean(knot.curvature(s, x))
 	}
-	p, err := s.Compile(out)
-	if err != nil {
-		return nil, err
-	}
-	c.programs[n] = p
-	return p, nil
+	return out
 }

@@ -48,7 +48,6 @@ func NewEvaluator(w Potential) (*Evaluator, error) {
 	}
 	e := &Evaluator{w: w, programs: make(map[programKey]*graph.Program)}
 	if c, ok := w.(*Conjugate); ok {
-		e.w = c.valuesOnly()
 		e.conjugate = &Evaluator{w: c.phi, programs: make(map[programKey]*graph.Program)}
 	}
 	return e, nil
@@ -71,6 +70,15 @@ func (e *Evaluator) Dim() int { return e.w.Dim() }
 
 // Eval writes w(x_i) to val and ∇w(x_i) to grad, each unless it is empty.
 func (e *Evaluator) Eval(x blas32.General, val []float32, grad blas32.General) error {
+	return e.EvalFrom(x, blas32.General{}, val, grad)
+}
+
+// Solves reports whether an evaluation is a solve, which a guess shortens.
+func (e *Evaluator) Solves() bool { return e.conjugate != nil }
+
+// EvalFrom is Eval with guesses of ∇w(x_i), used if an evaluation is a solve; see
+// potential.Solved.
+func (e *Evaluator) EvalFrom(x, guess blas32.General, val []float32, grad blas32.General) error {
 	what := both
 	switch {
 	case val == nil && grad.Data == nil:
@@ -86,7 +94,12 @@ func (e *Evaluator) Eval(x blas32.General, val []float32, grad blas32.General) e
 	if grad.Data != nil && (grad.Rows != x.Rows || grad.Cols != x.Cols) {
 		return fmt.Errorf("layers: gradient of shape (%d, %d) for points of shape (%d, %d)", grad.Rows, grad.Cols, x.Rows, x.Cols)
 	}
+	if guess.Data != nil && (guess.Rows != x.Rows || guess.Cols != x.Cols) {
+		return fmt.Errorf("layers: guesses of shape (%d, %d) for points of shape (%d, %d)", guess.Rows, guess.Cols, x.Rows, x.Cols)
+	}
 	return e.each(what, x, func(p *graph.Program, lo, hi int) {
+		e.guess(p, guess, lo, hi)
+	}, func(p *graph.Program, lo, hi int) {
 		if val != nil {
 			copy(val[lo:hi], p.Out("value").F32)
 		}
@@ -101,20 +114,29 @@ func (e *Evaluator) HessVec(x, v, hv blas32.General) error {
 	if v.Rows != x.Rows || v.Cols != x.Cols || hv.Rows != x.Rows || hv.Cols != x.Cols {
 		return fmt.Errorf("layers: directions (%d, %d) and products (%d, %d) for points of shape (%d, %d)", v.Rows, v.Cols, hv.Rows, hv.Cols, x.Rows, x.Cols)
 	}
-	return e.eachWith(hessVec, x, func(p *graph.Program, lo, hi int) {
+	return e.each(hessVec, x, func(p *graph.Program, lo, hi int) {
+		e.guess(p, blas32.General{}, lo, hi)
 		batch.Copy(p.In("v").General(), batch.Rows(v, lo, hi))
 	}, func(p *graph.Program, lo, hi int) {
 		batch.Copy(batch.Rows(hv, lo, hi), p.Out("product").General())
 	})
 }
 
-func (e *Evaluator) each(what work, x blas32.General, done func(p *graph.Program, lo, hi int)) error {
-	return e.eachWith(what, x, func(*graph.Program, int, int) {}, done)
+// guess fills the guesses of a program that takes any; rows without one are 0.
+func (e *Evaluator) guess(p *graph.Program, guess blas32.General, lo, hi int) {
+	if !e.Solves() {
+		return
+	}
+	in := p.In("guess").General()
+	clear(in.Data)
+	if guess.Data != nil {
+		batch.Copy(in, batch.Rows(guess, lo, hi))
+	}
 }
 
-// eachWith runs a program on every chunk of x. fill sets further inputs, and
-// done takes the outputs.
-func (e *Evaluator) eachWith(what work, x blas32.General, fill, done func(p *graph.Program, lo, hi int)) error {
+// each runs a program on every chunk of x. fill sets further inputs, and done takes
+// the outputs.
+func (e *Evaluator) each(what work, x blas32.General, fill, done func(p *graph.Program, lo, hi int)) error {
 	if x.Cols != e.Dim() {
 		return fmt.Errorf("layers: points of %d coordinates for a potential on ℝ^%d", x.Cols, e.Dim())
 	}
@@ -143,16 +165,20 @@ func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
 	}
 	s := graph.NewScope(tensor.Float32)
 	x := s.Input("x", n, e.Dim())
+	w := e.w
+	if c, ok := w.(*Conjugate); ok {
+		w = c.from(s.Input("guess", n, e.Dim()))
+	}
 	out := make(map[string]*gorgonia.Node)
 	switch what {
 	case hessVec:
-		out["product"] = e.w.HessVec(s, x, s.Input("v", n, e.Dim()), 1)
+		out["product"] = w.HessVec(s, x, s.Input("v", n, e.Dim()), 1)
 	default:
 		if what != gradient {
-			out["value"] = e.w.Value(s, x)
+			out["value"] = w.Value(s, x)
 		}
 		if what != value {
-			out["gradient"] = e.w.Gradient(s, x)
+			out["gradient"] = w.Gradient(s, x)
 		}
 	}
 	p, err := s.Compile(out)

@@ -151,6 +151,9 @@ func frozen(p *graph.Param) *graph.Param      { p.Frozen = true; return p }
 // Dim is d.
 func (m *ICNN) Dim() int { return m.Architecture.Dim }
 
+// Describe is the architecture.
+func (m *ICNN) Describe() Architecture { return m.Architecture }
+
 // Params are the weights.
 func (m *ICNN) Params() *graph.Params { return m.params }
 

@@ -56,16 +56,34 @@ type Start struct {
 	// hardly turn.
 	Balanced bool
 
+	// RootRate multiplies the learning rate of the matrix A of a Full quadratic. A
+	// coherent step of its d² entries is d times as long as that of one of them. 0
+	// means 1.
+	RootRate float64
+
 	// Directions fills the columns of the (d, h) matrix b with unit directions
 	// for the hinges of a layer. nil means uniform in the coordinates in which the
 	// data is white.
 	Directions func(b blas32.General, layer int, rng *random.Stream)
 }
 
-// Init initialises the float32 network m on data of shape (n, d), n ≥ 2: a
-// sample of ρ, or of any law over which the hinges are to spread.
-func (o Start) Init(m *ICNN, data blas32.General, rng *random.Stream) error {
+// Init initialises the float32 network w on data of shape (n, d), n ≥ 2: a
+// sample of ρ, or of any law over which the hinges, or the quadratics, are to
+// spread. Of a maximum of quadratics it uses Law, Gaussian and Carry.
+func (o Start) Init(w Network, data blas32.General, rng *random.Stream) error {
 	o = o.withDefaults()
+	switch m := w.(type) {
+	case *ICNN:
+		return o.initICNN(m, data, rng)
+	case *Conjugate:
+		if q, ok := m.phi.(*Quadratics); ok {
+			return o.initQuadratics(q, data, rng)
+		}
+	}
+	return fmt.Errorf("layers: no initialisation for %T", w)
+}
+
+func (o Start) initICNN(m *ICNN, data blas32.General, rng *random.Stream) error {
 	switch d := m.Dim(); {
 	case m.Float64:
 		return errors.New("layers: initialisation needs a float32 network")
@@ -89,6 +107,9 @@ func (o Start) Init(m *ICNN, data blas32.General, rng *random.Stream) error {
 	}
 	if o.Balanced {
 		balanceRates(m)
+	}
+	if m.Root != nil {
+		m.Root.Rate = o.RootRate
 	}
 	return o.matchMean(m, data)
 }

@@ -94,6 +94,9 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 		randomise(m, 5)
 		cases[name] = m
 	}
+	for _, a := range maxima {
+		cases[fmt.Sprintf("quadratics %+v", a)] = softMaximum(t, a)
+	}
 	var requests []request
 	var programs []*graph.Program
 	var labels []string

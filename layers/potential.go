@@ -36,6 +36,14 @@ type Potential interface {
 	HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Node
 }
 
+// Network is a Potential that an Architecture describes: New makes it again.
+type Network interface {
+	Potential
+
+	// Describe is its architecture.
+	Describe() Architecture
+}
+
 // Hessian declares ∇²w(x_i) for n points, shape (n, d²), by Hessian–vector
 // products along the coordinate axes. The directions are an input of the
 // scope, filled here.

@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -23,7 +24,7 @@ import (
 //
 // It is the conjugate φ = w* of the potential w of NewConjugate(φ).
 type Quadratics struct {
-	op.Quadratics
+	Architecture
 
 	Factors *graph.Param // F, (K·r, d): the r rows of each F_k below each other
 	Root    *graph.Param // e, (K, d); nil for e = 0, which goes with r = d
@@ -31,8 +32,8 @@ type Quadratics struct {
 	Offsets *graph.Param // b, (1, K)
 	Floor   *graph.Param // s, (1, 1), frozen
 
-	dim    int
-	params *graph.Params
+	maximum op.Quadratics
+	params  *graph.Params
 }
 
 // NewQuadratics returns the soft maximum that a describes, of its Pieces, Rank
@@ -49,16 +50,13 @@ func NewQuadratics(a Architecture) (*Quadratics, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &Quadratics{Quadratics: op.Quadratics{Pieces: a.Pieces, Rank: a.Rank, Tau: a.tau()}, dim: a.Dim, params: ps}
-	if q.Rank == 0 {
-		q.Rank = a.Dim
-	}
-	q.Factors = ps.New("factors", q.Pieces*q.Rank, a.Dim)
+	q := &Quadratics{Architecture: a, maximum: op.Quadratics{Pieces: a.Pieces, Rank: cmp.Or(a.Rank, a.Dim), Tau: a.tau()}, params: ps}
+	q.Factors = ps.New("factors", a.Pieces*q.maximum.Rank, a.Dim)
 	if a.Rank > 0 {
-		q.Root = ps.New("diagonal", q.Pieces, a.Dim)
+		q.Root = ps.New("diagonal", a.Pieces, a.Dim)
 	}
-	q.Centers = ps.New("centers", q.Pieces, a.Dim)
-	q.Offsets = ps.New("offsets", 1, q.Pieces)
+	q.Centers = ps.New("centers", a.Pieces, a.Dim)
+	q.Offsets = ps.New("offsets", 1, a.Pieces)
 	q.Floor = frozen(ps.New("floor", 1, 1))
 	q.Floor.Set(0, 1)
 	return q, nil
@@ -82,7 +80,10 @@ func (a Architecture) checkQuadratics() error {
 }
 
 // Dim is d.
-func (q *Quadratics) Dim() int { return q.dim }
+func (q *Quadratics) Dim() int { return q.Architecture.Dim }
+
+// Describe is the architecture.
+func (q *Quadratics) Describe() Architecture { return q.Architecture }
 
 // Params are the weights.
 func (q *Quadratics) Params() *graph.Params { return q.params }
@@ -99,14 +100,14 @@ func (q *Quadratics) pass(s *graph.Scope, y *gorgonia.Node) pass {
 	p := pass{y: y, factored: s.MatMul(y, false, s.Param(q.Factors), true), diagonal: q.diagonal(s)}
 	a := s.Add(s.Param(q.Offsets), s.MatMul(y, false, s.Param(q.Centers), true))
 	a = s.Add(a, s.MatMul(s.Scale(.5, s.Square(y)), false, p.diagonal, true))
-	a = s.Add(a, s.Scale(.5, s.SumGroups(q.Rank, s.Square(p.factored))))
-	p.pieces = s.Scale(1/q.Tau, a)
+	a = s.Add(a, s.Scale(.5, s.SumGroups(q.maximum.Rank, s.Square(p.factored))))
+	p.pieces = s.Scale(1/q.maximum.Tau, a)
 	return p
 }
 
 // diagonal is D, (K, d).
 func (q *Quadratics) diagonal(s *graph.Scope) *gorgonia.Node {
-	floor := s.Expand(q.Pieces, q.dim, s.Param(q.Floor))
+	floor := s.Expand(q.Pieces, q.Dim(), s.Param(q.Floor))
 	if q.Root == nil {
 		return floor
 	}
@@ -115,13 +116,13 @@ func (q *Quadratics) diagonal(s *graph.Scope) *gorgonia.Node {
 
 // mix is Σ_k p_k·A_k·y for the weights p, (n, K), and F·y, A_k = D_k + F_kᵀF_k.
 func (q *Quadratics) mix(s *graph.Scope, p, y, factored, diagonal *gorgonia.Node) *gorgonia.Node {
-	mixed := s.MatMul(s.Mul(s.RepeatCols(q.Rank, p), factored), false, s.Param(q.Factors), false)
+	mixed := s.MatMul(s.Mul(s.RepeatCols(q.maximum.Rank, p), factored), false, s.Param(q.Factors), false)
 	return s.Add(mixed, s.Mul(y, s.MatMul(p, false, diagonal, false)))
 }
 
 // Value declares φ(y_i), shape (n, 1).
 func (q *Quadratics) Value(s *graph.Scope, y *gorgonia.Node) *gorgonia.Node {
-	return s.Scale(q.Tau, s.LogSumExp(q.pass(s, y).pieces))
+	return s.Scale(q.maximum.Tau, s.LogSumExp(q.pass(s, y).pieces))
 }
 
 // Gradient declares ∇φ = Σ_k p_k·(A_k·y + c_k), p = softmax(φ_k/τ), shape (n, d).
@@ -137,27 +138,27 @@ func (q *Quadratics) HessVec(s *graph.Scope, y, v *gorgonia.Node, k int) *gorgon
 	at := q.pass(s, y)
 	p, y, factored := s.Tile(k, s.Softmax(at.pieces)), s.Tile(k, y), s.Tile(k, at.factored)
 	vFactored := s.MatMul(v, false, s.Param(q.Factors), true)
-	g := s.Add(s.SumGroups(q.Rank, s.Mul(factored, vFactored)), s.MatMul(s.Mul(y, v), false, at.diagonal, true))
+	g := s.Add(s.SumGroups(q.maximum.Rank, s.Mul(factored, vFactored)), s.MatMul(s.Mul(y, v), false, at.diagonal, true))
 	g = s.Add(g, s.MatMul(v, false, s.Param(q.Centers), true))
 	pg := s.Mul(p, g)
-	r := s.Scale(1/q.Tau, s.Sub(pg, s.Mul(p, s.SumCols(pg))))
+	r := s.Scale(1/q.maximum.Tau, s.Sub(pg, s.Mul(p, s.SumCols(pg))))
 	h := s.Add(q.mix(s, p, v, vFactored, at.diagonal), q.mix(s, r, y, factored, at.diagonal))
 	return s.Add(h, s.MatMul(r, false, s.Param(q.Centers), false))
 }
 
 // Argmax declares argmax_y ⟨x_i, y⟩ − φ(y); see Invertible.
-func (q *Quadratics) Argmax(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
-	return s.Argmax(q.Quadratics, x, q.weights(s))
+func (q *Quadratics) Argmax(s *graph.Scope, x, guess *gorgonia.Node) *gorgonia.Node {
+	return s.Argmax(q.maximum, x, guess, q.weights(s))
 }
 
 // SolveHessian declares ∇²φ(y_i)⁻¹·v; see Invertible.
 func (q *Quadratics) SolveHessian(s *graph.Scope, y, v *gorgonia.Node) *gorgonia.Node {
-	return s.SolveHessian(q.Quadratics, y, v, q.weights(s))
+	return s.SolveHessian(q.maximum, y, v, q.weights(s))
 }
 
 // MeanInverseHessian declares the mean of ∇²φ(y_i)⁻¹; see Invertible.
 func (q *Quadratics) MeanInverseHessian(s *graph.Scope, y *gorgonia.Node) *gorgonia.Node {
-	return s.MeanInverseHessian(q.Quadratics, y, q.weights(s))
+	return s.MeanInverseHessian(q.maximum, y, q.weights(s))
 }
 
 func (q *Quadratics) weights(s *graph.Scope) op.QuadraticsWeights {

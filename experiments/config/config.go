@@ -22,7 +22,8 @@ type Setting struct {
 }
 
 // Load fills spec, a struct that embeds Command, in this order: default tags, the
-// preset "default", the preset that CMF_PRESET names, and last the variables of the
+// preset "default", the preset that CMF_PRESET names, its method Adapt (if it has one,
+// as Core does) where defaults depend on a variable, and last the variables of the
 // environment. So a preset changes only what the user has not set. Load then checks the
 // values and returns every setting, in the order of the fields.
 //
@@ -55,6 +56,9 @@ func Load[T any](spec *T, presets map[string]func(*T), env Environment, args []s
 		if apply := presets[step]; apply != nil {
 			apply(spec)
 		}
+	}
+	if a, ok := any(spec).(interface{ Adapt(env Environment) }); ok {
+		a.Adapt(env)
 	}
 	fields, err := fieldsOf(spec)
 	if err != nil {

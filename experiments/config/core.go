@@ -17,6 +17,8 @@
 package config
 
 import (
+	"cmp"
+
 	"cmf/layers"
 	"cmf/solvers/conjugate"
 	"cmf/solvers/sampling"
@@ -54,6 +56,10 @@ type Core struct {
 	Conjugate conjugate.Method `default:"bb" desc:"conjugate solver: bb (Barzilai-Borwein), lbfgs or newton"`
 	Hidden    Widths           `default:"64,64,64,64" desc:"widths of the hidden layers"`
 	Unit      layers.Unit      `default:"softplus" desc:"hidden units: softplus (of one affine piece) or maximum (the soft maximum of two)"`
+	Potential layers.Family    `default:"icnn" desc:"network: icnn (the potential w) or quadratics (its conjugate w*, a soft maximum of quadratics)"`
+	Pieces    int              `default:"0" range:"0..10000" desc:"quadratics of the maximum; 0 for a number that suits the data"`
+	Rank      int              `default:"0" range:"0..10000" desc:"rank of each quadratic beside a diagonal; 0 for full matrices"`
+	Tau       float64          `default:"0" range:"0..1000" desc:"width over which the maximum of quadratics is rounded; 0 for one that suits the data"`
 	LR        float64          `default:"0.001" range:">0..10" desc:"learning rate of Adam"`
 }
 
@@ -64,6 +70,29 @@ func (c *Core) Validate() error {
 		pieces = 2
 	}
 	return c.Hidden.Check(c.Batch, pieces)
+}
+
+// Adapt sets the defaults that suit the network.
+func (c *Core) Adapt(env Environment) {
+	if env["CMF_POTENTIAL"] == string(layers.NetworkQuadratics) {
+		c.LR = .01
+	}
+}
+
+// Network is the potential of an experiment: the given ICNN, or, by CMF_POTENTIAL, the
+// conjugate of a maximum of quadratics in as many dimensions. CMF_PIECES, CMF_RANK and
+// CMF_TAU replace what the experiment suggests for that.
+func (c *Core) Network(icnn, quadratics layers.Architecture) (layers.Network, error) {
+	if c.Potential != layers.NetworkQuadratics {
+		return layers.New(icnn)
+	}
+	return layers.New(layers.Architecture{
+		Family: layers.NetworkQuadratics,
+		Dim:    icnn.Dim,
+		Pieces: cmp.Or(c.Pieces, quadratics.Pieces, 50),
+		Rank:   cmp.Or(c.Rank, quadratics.Rank),
+		Tau:    cmp.Or(c.Tau, quadratics.Tau, .15),
+	})
 }
 
 // Source is the law that an experiment's map takes to the data.

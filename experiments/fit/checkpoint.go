@@ -27,6 +27,9 @@ func (m *Model) store(path string) error {
 	putMap(c, "good.", s.Good)
 	c.Put("bank.y", s.Bank.Y.Data, s.Bank.Y.Rows, s.Bank.Y.Cols)
 	c.Put("bank.partners", s.Partners.Data, s.Partners.Rows, s.Partners.Cols)
+	if m.Evaluator.Solves() { // the next evaluation begins there
+		c.Put("bank.gradients", s.Bank.Grad.Data, s.Bank.Grad.Rows, s.Bank.Grad.Cols)
+	}
 	if m := s.Preconditioner(); m != nil {
 		p, l := m.Factors()
 		c.Put("metric.p", p.Data, p.Rows, p.Cols)
@@ -86,10 +89,15 @@ func (m *Model) restore(c *graph.Checkpoint) (err error) {
 			return fmt.Errorf("%w; CMF_LOSS must be that of the checkpoint", err)
 		}
 	}
-	for _, bank := range []struct {
+	banks := []struct {
 		name string
 		dst  []float32
-	}{{"bank.y", s.Bank.Y.Data}, {"bank.partners", s.Partners.Data}} {
+	}{{"bank.y", s.Bank.Y.Data}, {"bank.partners", s.Partners.Data}}
+	if m.Evaluator.Solves() {
+		banks = append(banks, banks[0])
+		banks[2].name, banks[2].dst = "bank.gradients", s.Bank.Grad.Data
+	}
+	for _, bank := range banks {
 		if err := c.Get(bank.name, bank.dst); err != nil {
 			return fmt.Errorf("%w; CMF_BATCH and CMF_PARTICLES must be those of the checkpoint", err)
 		}

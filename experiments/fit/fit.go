@@ -33,7 +33,7 @@ type Problem struct {
 	// name, and its metrics carry it. The first fit needs no name.
 	Name string
 
-	Potential *layers.ICNN
+	Potential layers.Network
 	Start     layers.Start   // start of the potential and the bank; CMF_INIT may replace its Law by N(0, I)
 	Train     blas32.General // ρ, in the units of learning; with Energy, where hinges are placed and walkers start
 
@@ -106,7 +106,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err != nil {
 		return nil, err
 	}
-	m.Origin = Origin{r.Report.Experiment, p.Potential.Architecture, p.Units, p.Form, r.Report.Config}
+	m.Origin = Origin{r.Report.Experiment, p.Potential.Describe(), p.Units, p.Form, r.Report.Config}
 	m.data = r.Report.Data
 	if err := m.Origin.check(); err != nil {
 		return nil, err

@@ -166,34 +166,15 @@ func ModelOf(c *graph.Checkpoint) (*Model, error) {
 
 // potentialOf builds the network of an architecture with the weights of a checkpoint, or
 // their averages if it has them.
-func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, error) {
-	// The size of the file limits the memory that is allocated for it.
-	if n := len(c.Tensors); len(a.Hidden) > n || len(a.Convolutions) > n || a.Rank > n || a.Knots > n {
-		return nil, fmt.Errorf("its architecture %+v has more arrays than it holds", a)
+func potentialOf(c *graph.Checkpoint, a layers.Architecture) (layers.Network, error) {
+	check := checkNetwork
+	if a.Family == layers.NetworkQuadratics {
+		check = checkQuadratics
 	}
-	shapes, err := a.Shapes()
-	if err != nil {
+	if err := check(c, a); err != nil {
 		return nil, err
 	}
-	for l, s := range shapes {
-		for _, prefix := range a.Prefixes(l) {
-			for _, w := range []struct {
-				name  string
-				shape [2]int
-			}{{"skip", s.Skip}, {"weight", s.Weigh}, {"bias", s.Bias}} {
-				name := "weight." + prefix + w.name
-				if t := c.Tensors[name]; (l > 0 || w.name != "weight") && !slices.Equal(t.Shape, w.shape[:]) {
-					return nil, fmt.Errorf("its %q has shape %v; its architecture needs %v", name, t.Shape, w.shape)
-				}
-			}
-		}
-	}
-	for name, needed := range map[string]bool{"root": a.Full, "basis": a.Rotated} {
-		if t := c.Tensors["weight.quadratic."+name]; needed && !slices.Equal(t.Shape, []int{a.Dim, a.Dim}) {
-			return nil, fmt.Errorf("the %s of its quadratic has shape %v; its architecture needs [%d %d]", name, t.Shape, a.Dim, a.Dim)
-		}
-	}
-	w, err := layers.NewICNN(a)
+	w, err := layers.New(a)
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +192,49 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (*layers.ICNN, erro
 		copy(p.Float32s(), mean)
 	}
 	return w, nil
+}
+
+// checkQuadratics makes sure that the arrays of a maximum of quadratics are there, so
+// that the size of the file limits the memory that is allocated for it.
+func checkQuadratics(c *graph.Checkpoint, a layers.Architecture) error {
+	for name, shape := range map[string][]int{
+		"centers": {a.Pieces, a.Dim}, "offsets": {1, a.Pieces}, "factors": {a.Pieces * cmp.Or(a.Rank, a.Dim), a.Dim},
+	} {
+		if t := c.Tensors["weight."+name]; !slices.Equal(t.Shape, shape) {
+			return fmt.Errorf("its %q has shape %v; its architecture needs %v", "weight."+name, t.Shape, shape)
+		}
+	}
+	return nil
+}
+
+// checkNetwork is checkQuadratics for an ICNN.
+func checkNetwork(c *graph.Checkpoint, a layers.Architecture) error {
+	if n := len(c.Tensors); len(a.Hidden) > n || len(a.Convolutions) > n || a.Rank > n || a.Knots > n {
+		return fmt.Errorf("its architecture %+v has more arrays than it holds", a)
+	}
+	shapes, err := a.Shapes()
+	if err != nil {
+		return err
+	}
+	for l, s := range shapes {
+		for _, prefix := range a.Prefixes(l) {
+			for _, w := range []struct {
+				name  string
+				shape [2]int
+			}{{"skip", s.Skip}, {"weight", s.Weigh}, {"bias", s.Bias}} {
+				name := "weight." + prefix + w.name
+				if t := c.Tensors[name]; (l > 0 || w.name != "weight") && !slices.Equal(t.Shape, w.shape[:]) {
+					return fmt.Errorf("its %q has shape %v; its architecture needs %v", name, t.Shape, w.shape)
+				}
+			}
+		}
+	}
+	for name, needed := range map[string]bool{"root": a.Full, "basis": a.Rotated} {
+		if t := c.Tensors["weight.quadratic."+name]; needed && !slices.Equal(t.Shape, []int{a.Dim, a.Dim}) {
+			return fmt.Errorf("the %s of its quadratic has shape %v; its architecture needs [%d %d]", name, t.Shape, a.Dim, a.Dim)
+		}
+	}
+	return nil
 }
 
 // noiseOf is the potential that the particles of a checkpoint sample.

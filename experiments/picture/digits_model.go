@@ -115,7 +115,7 @@ func (d *DigitData) Dequantised(pictures blas32.General, rng *random.Stream) (bl
 func (d *DigitData) Pixels(x blas32.General) (blas32.General, error) { return d.Units.Data(x, nil) }
 
 // network is the potential, before training.
-func (c *DigitModel) network(core *config.Core) (*layers.ICNN, error) {
+func (c *DigitModel) network(core *config.Core) (layers.Network, error) {
 	a := c.architecture(core)
 	widths, err := a.Widths()
 	if err != nil {
@@ -124,7 +124,7 @@ func (c *DigitModel) network(core *config.Core) (*layers.ICNN, error) {
 	if err := config.Widths(widths).Check(1, 1); err != nil {
 		return nil, fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
 	}
-	return layers.NewICNN(a)
+	return core.Network(a, layers.Architecture{Rank: 12, Tau: 2})
 }
 
 func (c *DigitModel) architecture(core *config.Core) layers.Architecture {
@@ -145,10 +145,9 @@ func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, erro
 	if err != nil {
 		return fit.Problem{}, err
 	}
-	potential.Root.Rate = .05 // a coherent step of all its d² entries is d times as long as that of one entry
 	p := fit.Problem{
 		Potential:    potential,
-		Start:        layers.Start{Law: d.Law, Carry: c.Carry, Share: c.Share, Fixed: .1, Spread: 6, Directions: Strokes(d.Train)},
+		Start:        layers.Start{Law: d.Law, Carry: c.Carry, Share: c.Share, Fixed: .1, Spread: 6, RootRate: .05, Directions: Strokes(d.Train)},
 		Train:        d.Train,
 		Units:        d.Units,
 		Form:         units.Form{Height: Side, Width: Side},

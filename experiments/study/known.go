@@ -53,7 +53,7 @@ var Inverse = run.Definition[KnownConfig]{
 		if err != nil {
 			return err
 		}
-		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*fit.Model, error) {
+		return recoverMap(r, c, truth, law, held, func(w layers.Network) (*fit.Model, error) {
 			return fit.Fit(ctx, r, &c.Core, fit.Problem{
 				Potential: w, Start: layers.Start{Law: law, Share: .5, Fixed: .1}, Train: train,
 				Particles: 4096, Tolerance: 1e-3, Decay: .995, Precondition: true,
@@ -98,7 +98,7 @@ var Product = run.Definition[KnownConfig]{
 		if err != nil {
 			return err
 		}
-		return recoverMap(r, c, truth, law, held, func(w *layers.ICNN) (*fit.Model, error) {
+		return recoverMap(r, c, truth, law, held, func(w layers.Network) (*fit.Model, error) {
 			return fit.Target{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
 				Loss: "monge-ampere", Potential: w, Start: layers.Start{Share: .2, Fixed: .02}, Particles: 4096, Langevin: 2, Decay: .99,
 			})
@@ -108,11 +108,11 @@ var Product = run.Definition[KnownConfig]{
 
 // recoverMap learns the potential truth by fit, and reports the UVP of its gradient at
 // held-out points, with that of the Gaussian law as baseline.
-func recoverMap(r *run.Run, c *KnownConfig, truth potential.Potential, law *exact.Gaussian, held blas32.General, fit func(w *layers.ICNN) (*fit.Model, error)) (err error) {
+func recoverMap(r *run.Run, c *KnownConfig, truth potential.Potential, law *exact.Gaussian, held blas32.General, fit func(w layers.Network) (*fit.Model, error)) (err error) {
 	if r.Report.Baseline["uvp_percent"], err = metric.PotentialUVP(law.ConjugateMoment(), truth, held); err != nil {
 		return err
 	}
-	w, err := layers.NewICNN(layers.Architecture{Dim: c.Dim, Hidden: c.Hidden, Unit: c.Unit, Full: true})
+	w, err := c.Network(layers.Architecture{Dim: c.Dim, Hidden: c.Hidden, Unit: c.Unit, Full: true}, layers.Architecture{})
 	if err != nil {
 		return err
 	}

@@ -33,8 +33,14 @@ func (w QuadraticsWeights) nodes() []*gorgonia.Node {
 // best of the K points where ∇φ_k(y) = x_i, until a step is below 10⁻⁴ (float32)
 // or 10⁻⁸ (float64) of the solution; that step is the last. A row ends after 200
 // evaluations, and is NaN if it is not finite. The result counts as a constant in derivatives.
-func (b *Builder) Argmax(q Quadratics, x *gorgonia.Node, w QuadraticsWeights) *gorgonia.Node {
-	return b.Apply(q.argmax(), append([]*gorgonia.Node{x}, w.nodes()...)...)
+//
+// guess, (n, d), has points from which to begin instead. A row of zeros, or one that
+// is not finite, is none; guess may be nil.
+func (b *Builder) Argmax(q Quadratics, x, guess *gorgonia.Node, w QuadraticsWeights) *gorgonia.Node {
+	if guess == nil {
+		return b.Apply(q.argmax(), append([]*gorgonia.Node{x}, w.nodes()...)...)
+	}
+	return b.Apply(q.argmaxFrom(), append([]*gorgonia.Node{x, guess}, w.nodes()...)...)
 }
 
 // SolveHessian declares ∇²φ(y_i)⁻¹·v for k directions at each of the n rows of
@@ -56,6 +62,19 @@ func (q Quadratics) argmax() *Op {
 		name: fmt.Sprintf("Argmax{%d,%d,%g}", q.Pieces, q.Rank, q.Tau), arity: 5,
 		shape: func(in []Shape) (Shape, error) { return in[0], q.check(in[0][1], in[1:]) },
 		f32:   bindArgmax[float32](q), f64: bindArgmax[float64](q),
+	}
+}
+
+func (q Quadratics) argmaxFrom() *Op {
+	return &Op{
+		name: fmt.Sprintf("ArgmaxFrom{%d,%d,%g}", q.Pieces, q.Rank, q.Tau), arity: 6,
+		shape: func(in []Shape) (Shape, error) {
+			if in[0] != in[1] {
+				return in[0], fmt.Errorf("%w: guesses %v for %v", errShape, in[1], in[0])
+			}
+			return in[0], q.check(in[0][1], in[2:])
+		},
+		f32: bindArgmaxFrom[float32](q), f64: bindArgmaxFrom[float64](q),
 	}
 }
 
@@ -107,7 +126,14 @@ func (q Quadratics) check(d int, in []Shape) error {
 func bindArgmax[T kernel.Float](q Quadratics) binder[T] {
 	return func(out Matrix[T], in []Matrix[T]) func() {
 		s := newArgmax(newSoftMaximum(q, in[1:]), in[0].Rows)
-		return func() { s.run(out, in[0]) }
+		return func() { s.run(out, in[0], Matrix[T]{}) }
+	}
+}
+
+func bindArgmaxFrom[T kernel.Float](q Quadratics) binder[T] {
+	return func(out Matrix[T], in []Matrix[T]) func() {
+		s := newArgmax(newSoftMaximum(q, in[2:]), in[0].Rows)
+		return func() { s.run(out, in[0], in[1]) }
 	}
 }
 

@@ -20,6 +20,7 @@ type argmax[T kernel.Float] struct {
 	step  func(lo, hi int)
 	begin func(lo, hi int)
 	x     Matrix[T]
+	guess Matrix[T] // no Data for none
 	y     Matrix[T]
 }
 
@@ -44,8 +45,8 @@ type search[T kernel.Float] struct {
 const (
 	mostEvaluations = 200  // of a row
 	newtonShare     = .999 // of the weights, whose factors enter a Newton step
-	mostBelow       = .5  // of the first slope, after a step that is good enough
-	leastFall       = .9
+	mostBelow       = .5   // of the first slope, after a step that is good enough
+	mostLeft        = .5   // of the first slope, likewise
 	mostDoublings   = 20
 )
 
@@ -64,18 +65,24 @@ func newArgmax[T kernel.Float](f *softMaximum[T], n int) *argmax[T] {
 	}
 	a.begin = func(lo, hi int) {
 		for i := lo; i < hi; i++ {
-			a.start.place(a.trial.row(i), a.x.row(i), i)
+			if a.guessed(i) {
+				copy(a.trial.row(i), a.guess.row(i))
+			} else {
+				a.start.place(a.trial.row(i), a.x.row(i), i)
+			}
 		}
 	}
 	return a
 }
 
 // run solves for the rows of x.
-func (a *argmax[T]) run(y, x Matrix[T]) {
-	a.x, a.y, a.live = x, y, x.Rows
+func (a *argmax[T]) run(y, x, guess Matrix[T]) {
+	a.x, a.y, a.guess, a.live = x, y, guess, x.Rows
 	a.prepare()
-	a.start.prepare()
-	a.start.evaluate(x)
+	if a.cold() {
+		a.start.prepare()
+		a.start.evaluate(x)
+	}
 	for i := range a.rows {
 		r := &a.rows[i]
 		*r = search[T]{row: i, from: r.from, along: r.along, tau: a.Tau}
@@ -93,6 +100,25 @@ func (a *argmax[T]) run(y, x Matrix[T]) {
 			}
 		}
 	}
+}
+
+// guessed reports whether row i has a guess.
+func (a *argmax[T]) guessed(i int) bool {
+	if a.guess.Data == nil {
+		return false
+	}
+	size := squared(a.guess.row(i))
+	return size > 0 && isFinite(size)
+}
+
+// cold reports whether a row has no guess.
+func (a *argmax[T]) cold() bool {
+	for i := range a.x.Rows {
+		if !a.guessed(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // advance takes the evaluated trial point of search i, and either ends the search or
@@ -158,14 +184,14 @@ func (a *argmax[T]) accept(r *search[T], y, rest []T, finite bool) bool {
 	if !finite {
 		slope = math.Inf(-1)
 	}
-	if slope >= -mostBelow*r.first && slope <= leastFall*r.first {
+	if slope >= -mostBelow*r.first && slope <= mostLeft*r.first {
 		return true
 	}
 	if r.tau == a.Tau && !r.softened && slope < 0 {
 		// Newton's model of φ holds on one piece, and the point lies on another. From
 		// where the step began a softer maximum is followed down to φ.
 		r.softened, r.searching = true, false
-		r.tau = max(16*a.Tau, r.first)
+		r.tau = max(16*a.Tau, .1*r.first)
 		copy(y, r.from)
 		return false
 	}
@@ -184,7 +210,7 @@ func (a *argmax[T]) accept(r *search[T], y, rest []T, finite bool) bool {
 		r.t = (r.lo + r.hi) / 2
 	default:
 		share := r.atLo / (r.atLo - r.atHi)
-		r.t = r.lo + min(max(share, .1), .9)*(r.hi-r.lo)
+		r.t = r.lo + min(max(share, .3), .7)*(r.hi-r.lo)
 	}
 	if r.hi-r.lo <= 1e-7*r.hi { // a step of the slope: nothing between them can be told apart
 		return true

@@ -17,7 +17,8 @@ type softMaximum[T kernel.Float] struct {
 	d                                   int
 	factors, diagonal, centers, offsets Matrix[T]
 
-	squares []T // A_k = diag D_k + F_kᵀF_k, (K, d²); nil where factors are used instead
+	squares []T // A_k = diag D_k + F_kᵀF_k, (K, d²), or by entries (d(d+1)/2, K) if small; nil where factors are used instead
+	columns []T // Cᵀ, (d, K), if small
 	scratch *scratches[T]
 }
 
@@ -25,10 +26,18 @@ type softMaximum[T kernel.Float] struct {
 // a dense matrix even if all factors together have fewer rows.
 const mostDense = 32
 
+// mostSmall is the largest dimension in which vectors over the pieces are faster than
+// vectors over the coordinates.
+const mostSmall = 6
+
+func (f *softMaximum[T]) small() bool { return f.d <= mostSmall }
+
 func newSoftMaximum[T kernel.Float](q Quadratics, weights []Matrix[T]) *softMaximum[T] {
 	f := &softMaximum[T]{Quadratics: q, factors: weights[0], diagonal: weights[1], centers: weights[2], offsets: weights[3]}
 	f.d = f.centers.Cols
-	if f.d <= mostDense || 3*f.Rank >= f.d {
+	if f.small() {
+		f.squares, f.columns = make([]T, f.d*(f.d+1)/2*f.Pieces), make([]T, f.d*f.Pieces)
+	} else if f.d <= mostDense || 3*f.Rank >= f.d {
 		f.squares = make([]T, f.Pieces*f.d*f.d)
 	}
 	f.scratch = &scratches[T]{make: f.newScratch}
@@ -40,6 +49,10 @@ func (f *softMaximum[T]) row(k, j int) []T { return f.factors.row(k*f.Rank + j) 
 
 // prepare forms what depends on the weights alone.
 func (f *softMaximum[T]) prepare() {
+	if f.small() {
+		f.prepareSmall()
+		return
+	}
 	if f.squares == nil {
 		return
 	}
@@ -62,11 +75,17 @@ type points[T kernel.Float] struct {
 }
 
 func (f *softMaximum[T]) newPoints(n int) *points[T] {
+	if f.small() {
+		return nil // a row needs no products over the batch
+	}
 	return &points[T]{make([]T, n*f.Pieces*f.Rank), make([]T, n*f.Pieces), make([]T, n*f.d)}
 }
 
 // evaluate fills p for the rows of y.
 func (f *softMaximum[T]) evaluate(p *points[T], y Matrix[T]) {
+	if p == nil {
+		return
+	}
 	n, d, r := y.Rows, f.d, f.Rank
 	blas.Gemm(false, true, n, f.Pieces*r, d, 1, y.Data, d, f.factors.Data, d, 0, p.factored, f.Pieces*r)
 	for i := range n {
@@ -96,24 +115,25 @@ func squared[T kernel.Float](x []T) (sum T) {
 // scratch is the memory for one row: the softmax, the pieces that are active, and
 // the factored Hessian.
 type scratch[T kernel.Float] struct {
-	tau     float64 // τ, which a search may take larger
-	softmax []T     // (K)
-	active  []int   // the pieces of some weight, the heaviest first
-	slopes  []T     // ∇φ_k of the active pieces, (K, d)
-	grad    []T     // ∇φ, (d)
-	rest    []T     // x − ∇φ, (d)
-	lower   []T     // Cholesky factor of a dense Hessian, (d, d)
-	wide    []float64
-	inverse []T // D̄⁻¹, (d)
-	columns []T // W with ∇²φ⁻¹ = D̄⁻¹ − WᵀW, (q, d)
-	q       int
-	left    []T // a row of the Cholesky factor
-	part    []T // of a solve
+	tau      float64 // τ, which a search may take larger
+	softmax  []T     // (K)
+	active   []int   // the pieces of some weight, the heaviest first
+	slopes   []T     // ∇φ_k of the active pieces, (K, d)
+	grad     []T     // ∇φ, (d)
+	weighted []T     // softmax ⊙ G_i, (K)
+	rest     []T     // x − ∇φ, (d)
+	lower    []T     // Cholesky factor of a dense Hessian, (d, d)
+	wide     []float64
+	inverse  []T // D̄⁻¹, (d)
+	columns  []T // W with ∇²φ⁻¹ = D̄⁻¹ − WᵀW, (q, d)
+	q        int
+	left     []T // a row of the Cholesky factor
+	part     []T // of a solve
 }
 
 func (f *softMaximum[T]) newScratch() *scratch[T] {
 	d, k := f.d, f.Pieces
-	s := &scratch[T]{tau: f.Tau, softmax: make([]T, k), active: make([]int, 0, k), slopes: make([]T, k*d), grad: make([]T, d), rest: make([]T, d), part: make([]T, max(d, k*(f.Rank+1)))}
+	s := &scratch[T]{tau: f.Tau, softmax: make([]T, k), weighted: make([]T, k), active: make([]int, 0, k), slopes: make([]T, k*d), grad: make([]T, d), rest: make([]T, d), part: make([]T, max(d, k*(f.Rank+1)))}
 	if f.squares != nil {
 		s.lower, s.wide = make([]T, d*d), make([]float64, d*d+d)
 	} else {
@@ -158,6 +178,10 @@ func negligible[T kernel.Float]() T {
 // expand fills the softmax, the slopes of the active pieces and the gradient of
 // row i, the point y.
 func (f *softMaximum[T]) expand(s *scratch[T], p *points[T], i int, y []T) {
+	if f.small() {
+		f.expandSmall(s, y)
+		return
+	}
 	kernel.Affine(s.softmax, T(1/s.tau), p.pieces[i*f.Pieces:(i+1)*f.Pieces], 0)
 	_, sum := exponentials(s.softmax, s.softmax)
 	kernel.Affine(s.softmax, 1/sum, s.softmax, 0)
@@ -167,15 +191,9 @@ func (f *softMaximum[T]) expand(s *scratch[T], p *points[T], i int, y []T) {
 			s.active = append(s.active, k)
 		}
 	}
-	slices.SortStableFunc(s.active, func(a, b int) int {
-		switch {
-		case s.softmax[a] > s.softmax[b]:
-			return -1
-		case s.softmax[a] < s.softmax[b]:
-			return 1
-		}
-		return a - b
-	})
+	if f.squares == nil {
+		s.sortActive()
+	}
 	clear(s.grad)
 	for m, k := range s.active {
 		g := s.slopes[m*f.d : (m+1)*f.d]
@@ -188,6 +206,84 @@ func (f *softMaximum[T]) expand(s *scratch[T], p *points[T], i int, y []T) {
 	}
 }
 
+// sortActive puts the heaviest pieces first.
+func (s *scratch[T]) sortActive() {
+	slices.SortStableFunc(s.active, func(a, b int) int {
+		switch {
+		case s.softmax[a] > s.softmax[b]:
+			return -1
+		case s.softmax[a] < s.softmax[b]:
+			return 1
+		}
+		return a - b
+	})
+}
+
+// expandSmall is expand by vectors over the pieces: G_i = Σ_j A_ij·y_j + C_i holds
+// coordinate i of all slopes, and φ = b + ½Σ_i y_i·(G_i + C_i) all values.
+func (f *softMaximum[T]) expandSmall(s *scratch[T], y []T) {
+	k := f.Pieces
+	copy(s.softmax, f.offsets.Data)
+	for i, yi := range y {
+		g, c := s.slopes[i*k:(i+1)*k], f.columns[i*k:(i+1)*k]
+		copy(g, c)
+		for j, yj := range y {
+			kernel.Axpy(g, yj, f.entry(i, j))
+		}
+		kernel.Axpy(s.softmax, yi/2, g)
+		kernel.Axpy(s.softmax, yi/2, c)
+	}
+	kernel.Affine(s.softmax, T(1/s.tau), s.softmax, 0)
+	_, sum := exponentials(s.softmax, s.softmax)
+	kernel.Affine(s.softmax, 1/sum, s.softmax, 0)
+	for i := range y {
+		s.grad[i] = kernel.Dot(s.softmax, s.slopes[i*k:(i+1)*k])
+	}
+}
+
+// entry is the vector of the (i, j) elements of all A_k.
+func (f *softMaximum[T]) entry(i, j int) []T {
+	if i < j {
+		i, j = j, i
+	}
+	at := (i*(i+1)/2 + j) * f.Pieces
+	return f.squares[at : at+f.Pieces]
+}
+
+// prepareSmall lays weights out as vectors over the pieces.
+func (f *softMaximum[T]) prepareSmall() {
+	for i := range f.d {
+		for k := range f.Pieces {
+			f.columns[i*f.Pieces+k] = f.centers.row(k)[i]
+		}
+		for j := range i + 1 {
+			for k, to := 0, f.entry(i, j); k < f.Pieces; k++ {
+				to[k] = 0
+				if i == j {
+					to[k] = f.diagonal.row(k)[i]
+				}
+				for r := range f.Rank {
+					to[k] += f.row(k, r)[i] * f.row(k, r)[j]
+				}
+			}
+		}
+	}
+}
+
+// factorSmall is factor after expandSmall.
+func (f *softMaximum[T]) factorSmall(s *scratch[T]) {
+	k := f.Pieces
+	for i := range f.d {
+		g := s.slopes[i*k : (i+1)*k]
+		kernel.Affine(g, 1, g, -s.grad[i])
+		kernel.Mul(s.weighted, s.softmax, g)
+		for j := range i + 1 {
+			s.lower[i*f.d+j] = kernel.Dot(s.softmax, f.entry(i, j)) + kernel.Dot(s.weighted, s.slopes[j*k:(j+1)*k])/T(s.tau)
+		}
+	}
+	f.factorWide(s)
+}
+
 // factor factors the Hessian at the expanded row,
 //
 //	Σ_k p_k·(diag D_k + F_kᵀF_k) + τ⁻¹Σ_k p_k·(∇φ_k − ∇φ)(∇φ_k − ∇φ)ᵀ.
@@ -196,6 +292,10 @@ func (f *softMaximum[T]) expand(s *scratch[T], p *points[T], i int, y []T) {
 // add up to share, 2 for all: less than 1 is enough for a Newton step. It overwrites the
 // slopes.
 func (f *softMaximum[T]) factor(s *scratch[T], share T) {
+	if f.small() {
+		f.factorSmall(s)
+		return
+	}
 	for m := range s.active {
 		g := s.slopes[m*f.d : (m+1)*f.d]
 		kernel.Sub(g, g, s.grad)
@@ -223,17 +323,23 @@ func (f *softMaximum[T]) factorDense(s *scratch[T]) {
 		}
 	}
 	if d <= mostDense {
-		for i := range d {
-			for j := range i {
-				h[j*d+i] = h[i*d+j] // cholesky reads both halves
-			}
-		}
-		if !cholesky(s.wide[:d*d], h, d) {
-			s.wide[0] = math.NaN() // and so is every solution
-		}
+		f.factorWide(s)
 		return
 	}
 	choleskyInPlace(h, d)
+}
+
+// factorWide factors the lower half of a Hessian in float64.
+func (f *softMaximum[T]) factorWide(s *scratch[T]) {
+	d, h := f.d, s.lower
+	for i := range d {
+		for j := range i {
+			h[j*d+i] = h[i*d+j] // cholesky reads both halves
+		}
+	}
+	if !cholesky(s.wide[:d*d], h, d) {
+		s.wide[0] = math.NaN() // and so is every solution
+	}
 }
 
 // addScaled is dst += a·x over the length of dst, without a call for short rows.

@@ -116,7 +116,7 @@ func TestQuadratics(t *testing.T) {
 				q := newQuadratics(c.dim, c.pieces, c.rank, c.tau, 3)
 				s := graph.NewScope(dtype)
 				x, v, w := s.Input("x", n, c.dim), s.Input("v", k*n, c.dim), q.declare(s)
-				y := s.Argmax(q.Quadratics, x, w)
+				y := s.Argmax(q.Quadratics, x, nil, w)
 				p := compile(t, s, map[string]*gorgonia.Node{"y": y, "u": s.SolveHessian(q.Quadratics, y, v, w), "mean": s.MeanInverseHessian(q.Quadratics, y, w)})
 				q.fill(p)
 				r := rand.New(rand.NewPCG(8, 8))

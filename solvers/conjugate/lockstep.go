@@ -68,6 +68,9 @@ func (l lockstep) solve(ctx context.Context, ws *workspace, w potential.Potentia
 	}
 	l.start(ws, y, x)
 	info := &ws.info
+	if e, ok := w.(potential.Explicit); ok && e.Explicit() {
+		return *info, evaluate(e, ws, y, x)
+	}
 	for k := 0; len(ws.active) > 0; k++ {
 		if err := ctx.Err(); err != nil {
 			return Info{}, fmt.Errorf("conjugate: %w", err)
@@ -100,6 +103,23 @@ func (l lockstep) solve(ctx context.Context, ws *workspace, w potential.Potentia
 		}
 	}
 	return *info, nil
+}
+
+// evaluate writes ∇w*(y) of a potential that has it. The residual of a row is 0: to
+// find ∇w(x) would take a solve.
+func evaluate(w potential.Explicit, ws *workspace, y, x blas32.General) error {
+	if err := w.EvalConjugate(y, nil, x); err != nil {
+		return fmt.Errorf("conjugate: evaluating the conjugate: %w", err)
+	}
+	info := &ws.info
+	info.Evaluations = y.Rows
+	for j := range y.Rows {
+		info.Status[j] = potential.NotFinite
+		if batch.AllFinite(batch.Row(x, j)) {
+			info.Status[j], info.Residual[j] = potential.Converged, 0
+		}
+	}
+	return nil
 }
 
 // start gathers the rows that can be solved and gives each of them a search.

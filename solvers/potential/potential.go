@@ -19,6 +19,39 @@ type Potential interface {
 	Eval(x blas32.General, value []float32, grad blas32.General) error
 }
 
+// Explicit is a Potential w whose conjugate w* may be at hand, so that ∇w*(y) is an
+// evaluation instead of a solve.
+type Explicit interface {
+	Potential
+
+	// Explicit says whether it is.
+	Explicit() bool
+
+	// EvalConjugate writes w*(y_i) and ∇w*(y_i), as Eval writes w and ∇w.
+	EvalConjugate(y blas32.General, value []float32, grad blas32.General) error
+}
+
+// Solved is a Potential whose evaluation may be a solve for ∇w(x), which a guess
+// shortens.
+type Solved interface {
+	Potential
+
+	// Solves says whether it is.
+	Solves() bool
+
+	// EvalFrom is Eval with guesses of ∇w(x_i), (n, d); a row that is 0 or not
+	// finite is no guess. grad may be the same memory as guess.
+	EvalFrom(x, guess blas32.General, value []float32, grad blas32.General) error
+}
+
+// EvalFrom evaluates w at x, with guesses of ∇w(x_i) where w can use them.
+func EvalFrom(w Potential, x, guess blas32.General, value []float32, grad blas32.General) error {
+	if s, ok := w.(Solved); ok && s.Solves() {
+		return s.EvalFrom(x, guess, value, grad)
+	}
+	return w.Eval(x, value, grad)
+}
+
 // Curved is a Potential that also gives Hessian–vector products.
 type Curved interface {
 	Potential

@@ -67,7 +67,8 @@ func (c *Chains) Refresh(w potential.Potential) error {
 		return err
 	}
 	c.Fresh = false
-	if err := w.Eval(c.Y, c.Value, c.Grad); err != nil {
+	// The last gradients are those of another potential or of other points, but near.
+	if err := potential.EvalFrom(w, c.Y, c.Grad, c.Value, c.Grad); err != nil {
 		return fmt.Errorf("sampling: evaluating the potential at the particles: %w", err)
 	}
 	c.Fresh = true

@@ -139,7 +139,8 @@ func (l Langevin) Run(ctx context.Context, w potential.Potential, c *Chains, ste
 			return info, fmt.Errorf("sampling: %w", err)
 		}
 		l.propose(c, rng)
-		if err := w.Eval(c.next.Y, c.next.Value, c.next.Grad); err != nil {
+		// ∇w at a proposal is near ∇w where it came from.
+		if err := potential.EvalFrom(w, c.next.Y, c.Grad, c.next.Value, c.next.Grad); err != nil {
 			return info, fmt.Errorf("sampling: evaluating the potential at a Langevin proposal: %w", err)
 		}
 		l.Preconditioner.RootT(c.nextPull, c.next.Grad)

@@ -35,7 +35,7 @@ var Moons = run.Definition[Config]{
 		if err != nil {
 			return err
 		}
-		w, err := layers.NewICNN(layers.Architecture{Dim: 2, Hidden: c.Hidden, Unit: c.Unit, DiagonalSkips: true, Rank: 1})
+		w, err := c.Network(layers.Architecture{Dim: 2, Hidden: c.Hidden, Unit: c.Unit, DiagonalSkips: true, Rank: 1}, layers.Architecture{Pieces: 8})
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,549 @@
+package layers
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"cmf/solvers/batch"
+	"cmf/solvers/cells"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// quadraticsStart sets a soft maximum of quadratics to a map from the noise of the
+// closed form onto the data, cell by cell:
+//
+//   - the data's cells are those of k-means, with mean m_k and covariance Σ_k;
+//   - A_k is the linear Monge map from N(0, S) to N(0, Σ_k), where S is the
+//     covariance of the noise. Factors of low rank take Σ_k = diag v + VᵀV and
+//     A_k = Σ_kᵉ with the exponent e of the closed form;
+//   - with y ~ noise, b_k makes the mass of piece k that of cell k, and c_k its
+//     mean m_k: c_k = m_k − A_k·E[y | piece k].
+//
+// With one piece it is the closed form of a Gaussian.
+type quadraticsStart struct {
+	Start
+	q     *Quadratics
+	noise blas32.General // draws y of the noise, in float32
+	scale *mat.SymDense  // S, nil for low rank
+	floor float64        // s
+
+	share  []float64      // of the data in each cell
+	means  blas32.General // m_k, (K, d)
+	shift  blas32.General // E[y | piece k], (K, d)
+	spread float64        // the standard deviation of φ_k(y) over y and k
+	space  blas32.General // an orthonormal basis of the span of the m_k − m_l, (d, K−1); no Data for all of ℝᵈ
+}
+
+const (
+	mostCellPoints = 20000 // points that cells are made of
+	noisePoints    = 2000
+	cellRounds     = 30
+	balanceRounds  = 6
+	massSteps      = 60
+	offsetRate     = .2  // of the spread
+	leastFloor     = .05 // s, in units of the least curvature of the closed form
+)
+
+// initQuadratics initialises the conjugate network φ.
+func (o Start) initQuadratics(q *Quadratics, data blas32.General, rng *random.Stream) error {
+	d := q.Dim()
+	switch {
+	case q.Float64:
+		return errors.New("layers: initialisation needs a float32 network")
+	case o.Law == nil || o.Law.Dim() != d:
+		return fmt.Errorf("layers: initialisation on ℝ^%d needs a Gaussian of that dimension", d)
+	case data.Cols != d || data.Rows < 2:
+		return fmt.Errorf("layers: initialisation on ℝ^%d with data of shape (%d, %d)", d, data.Rows, data.Cols)
+	case q.Pieces > data.Rows:
+		return fmt.Errorf("layers: %d quadratics for %d points; there must be a point for each", q.Pieces, data.Rows)
+	}
+	s := &quadraticsStart{Start: o, q: q}
+	s.noise, _ = o.Particles(noisePoints, rng)
+	least := math.Inf(1)
+	for _, v := range o.Law.Values {
+		least = min(least, math.Pow(v, o.exponent()))
+	}
+	s.floor = leastFloor * least
+	q.Floor.Set(0, s.floor)
+	if q.Root == nil {
+		s.scale = o.noiseCovariance()
+	}
+	if err := s.fillCells(data, rng); err != nil {
+		return err
+	}
+	s.balance()
+	s.setRates()
+	return nil
+}
+
+// noiseCovariance is S of the closed form: Σ^{1/3}, Σ^{(1+4s)/3} with Carry, or I.
+func (o Start) noiseCovariance() *mat.SymDense {
+	if o.Gaussian {
+		return o.Law.Power(0)
+	}
+	return o.Law.Power((1 + 4*o.Carry) / 3)
+}
+
+// fillCells finds the cells and sets the factors.
+func (s *quadraticsStart) fillCells(data blas32.General, rng *random.Stream) error {
+	q, d := s.q, s.q.Dim()
+	if q.Pieces == 1 { // the closed form takes the law, not the points
+		s.share, s.means = []float64{1}, batch.New(1, d)
+		for j, v := range s.Law.Mean {
+			s.means.Data[j] = float32(v)
+		}
+		if q.Root == nil {
+			return s.setFactors(0, s.mongeMap(s.Law.Power(1)))
+		}
+	}
+	x := data
+	if x.Rows > mostCellPoints {
+		x = batch.New(mostCellPoints, d)
+		for i, from := range rng.Perm(data.Rows)[:x.Rows] {
+			copy(batch.Row(x, i), batch.Row(data, from))
+		}
+	}
+	cell, centers, err := cells.KMeans(x, q.Pieces, cellRounds, rng)
+	if err != nil {
+		return fmt.Errorf("layers: the cells of %d quadratics: %w", q.Pieces, err)
+	}
+	members := make([][]int, q.Pieces)
+	for i, k := range cell {
+		members[k] = append(members[k], i)
+	}
+	s.means, s.share = centers, make([]float64, q.Pieces)
+	within := withinCells(x, centers, cell)
+	for k, rows := range members {
+		s.share[k] = (float64(len(rows)) + .5) / (float64(x.Rows) + .5*float64(q.Pieces))
+		points := batch.New(len(rows), d)
+		batch.Gather(points, x, rows)
+		if q.Root != nil {
+			if err := s.setLowRank(k, points, within); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.setFactors(k, s.mongeMap(cellCovariance(points, batch.Row(centers, k), within))); err != nil {
+			return err
+		}
+	}
+	s.span()
+	return nil
+}
+
+// withinCells is the mean over the points of (x − m_k)², (d).
+func withinCells(x, centers blas32.General, cell []int) []float64 {
+	v := make([]float64, x.Cols)
+	for i, k := range cell {
+		for j, m := range batch.Row(centers, k) {
+			v[j] += math.Pow(float64(batch.Row(x, i)[j]-m), 2) / float64(x.Rows)
+		}
+	}
+	return v
+}
+
+// cellCovariance is the covariance of the points of a cell. The variances within
+// all cells count as much as d points, so that small cells have one too.
+func cellCovariance(points blas32.General, mean []float32, within []float64) *mat.SymDense {
+	d := len(mean)
+	centered := batch.New(points.Rows, d)
+	for i := range points.Rows {
+		for j, v := range batch.Row(points, i) {
+			batch.Row(centered, i)[j] = v - mean[j]
+		}
+	}
+	sum := batch.New(d, d)
+	if points.Rows > 0 {
+		blas32.Gemm(blas.Trans, blas.NoTrans, 1, centered, centered, 0, sum)
+	}
+	weight := float64(points.Rows + d)
+	cov := mat.NewSymDense(d, nil)
+	for i := range d {
+		for j := i; j < d; j++ {
+			v := float64(sum.Data[i*d+j])
+			if i == j {
+				v += float64(d) * within[i]
+			}
+			cov.SetSym(i, j, v/weight)
+		}
+	}
+	return cov
+}
+
+// mongeMap is S^{-1/2}(S^{1/2}·Σ·S^{1/2})^{1/2}S^{-1/2}, the linear Monge map from
+// N(0, S) to N(0, Σ).
+func (s *quadraticsStart) mongeMap(cov *mat.SymDense) *mat.SymDense {
+	root, inverse := power(s.scale, .5), power(s.scale, -.5)
+	middle := power(sandwich(root, cov), .5)
+	return sandwich(inverse, middle)
+}
+
+// sandwich is l·m·l for symmetric l.
+func sandwich(l, m *mat.SymDense) *mat.SymDense {
+	var half, whole mat.Dense
+	half.Mul(l, m)
+	whole.Mul(&half, l)
+	return batch.Symmetrised(&whole)
+}
+
+// power is the p-th power of a positive semidefinite matrix.
+func power(m *mat.SymDense, p float64) *mat.SymDense {
+	var e mat.EigenSym
+	if !e.Factorize(m, true) {
+		return m
+	}
+	values := e.Values(nil)
+	most := values[len(values)-1]
+	var v mat.Dense
+	e.VectorsTo(&v)
+	d := len(values)
+	out := mat.NewSymDense(d, nil)
+	for k, value := range values {
+		column := mat.NewVecDense(d, mat.Col(nil, k, &v))
+		out.SymRankOne(out, math.Pow(max(value, 1e-12*most), p), column)
+	}
+	return out
+}
+
+// setFactors sets F_kᵀF_k to A_k − s.
+func (s *quadraticsStart) setFactors(k int, a *mat.SymDense) error {
+	var e mat.EigenSym
+	if !e.Factorize(a, true) {
+		return fmt.Errorf("layers: the spectrum of the map of cell %d was not found", k)
+	}
+	var v mat.Dense
+	e.VectorsTo(&v)
+	d := s.q.Dim()
+	for r, value := range e.Values(nil) {
+		root := math.Sqrt(max(value-s.floor, .01*s.floor))
+		for j := range d {
+			s.q.Factors.Set((k*d+r)*d+j, root*v.At(j, r))
+		}
+	}
+	return nil
+}
+
+// setLowRank sets D_k and F_k from the r leading directions of a cell.
+func (s *quadraticsStart) setLowRank(k int, points blas32.General, within []float64) error {
+	d, r, n := s.q.Dim(), s.q.maximum.Rank, points.Rows
+	mean := batch.Row(s.means, k)
+	centered := batch.New(n, d)
+	variance := make([]float64, d)
+	for i := range n {
+		for j, v := range batch.Row(points, i) {
+			c := v - mean[j]
+			batch.Row(centered, i)[j] = c / float32(math.Sqrt(float64(n)))
+			variance[j] += float64(c) * float64(c) / float64(n)
+		}
+	}
+	directions, values, err := leading(centered, min(r, n/3))
+	if err != nil {
+		return fmt.Errorf("layers: the directions of cell %d: %w", k, err)
+	}
+	for i, value := range values {
+		for j := range d {
+			variance[j] -= value * math.Pow(directions.At(i, j), 2)
+		}
+	}
+	e := s.exponent()
+	weight := float64(n) / float64(n+d)
+	for j := range d {
+		variance[j] = max(weight*variance[j]+(1-weight)*within[j], .05*within[j])
+		s.q.Root.Set(k*d+j, math.Sqrt(max(math.Pow(variance[j], e)-s.floor, 1e-4*s.floor)))
+	}
+	for i, value := range values {
+		var along float64 // v along the direction
+		for j := range d {
+			along += variance[j] * math.Pow(directions.At(i, j), 2)
+		}
+		root := math.Sqrt(max(math.Pow(value+along, e)-math.Pow(along, e), 0))
+		for j := range d {
+			s.q.Factors.Set((k*r+i)*d+j, root*directions.At(i, j))
+		}
+	}
+	return nil
+}
+
+// leading are the r leading right singular vectors of x as rows, and the squares of
+// their singular values.
+func leading(x blas32.General, r int) (*mat.Dense, []float64, error) {
+	n, d := x.Rows, x.Cols
+	if r < 1 {
+		return mat.NewDense(1, d, nil), nil, nil
+	}
+	gram := batch.New(n, n)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, x, 0, gram)
+	sym := mat.NewSymDense(n, nil)
+	for i := range n {
+		for j := i; j < n; j++ {
+			sym.SetSym(i, j, float64(gram.Data[i*n+j]))
+		}
+	}
+	var e mat.EigenSym
+	if !e.Factorize(sym, true) {
+		return nil, nil, errors.New("their spectrum was not found")
+	}
+	var left mat.Dense
+	e.VectorsTo(&left)
+	directions, values := mat.NewDense(r, d, nil), make([]float64, r)
+	for i := range r {
+		values[i] = max(e.Values(nil)[n-1-i], 1e-12)
+		row := directions.RawRowView(i)
+		for p := range n {
+			l := left.At(p, n-1-i) / math.Sqrt(values[i])
+			for j, v := range batch.Row(x, p) {
+				row[j] += l * float64(v)
+			}
+		}
+	}
+	return directions, values, nil
+}
+
+// span finds the space of the differences of the means. Outside of it the pieces
+// divide nothing, and the mean of a piece of the noise is only sampling error.
+func (s *quadraticsStart) span() {
+	k, d := s.means.Rows, s.means.Cols
+	if k < 2 || k > d {
+		return
+	}
+	differences := mat.NewDense(d, k-1, nil)
+	for i := 1; i < k; i++ {
+		for j := range d {
+			differences.Set(j, i-1, float64(batch.Row(s.means, i)[j]-batch.Row(s.means, 0)[j]))
+		}
+	}
+	var qr mat.QR
+	qr.Factorize(differences)
+	var full mat.Dense
+	qr.QTo(&full)
+	s.space = batch.New(d, k-1)
+	for j := range d {
+		for i := range k - 1 {
+			s.space.Data[j*(k-1)+i] = float32(full.At(j, i))
+		}
+	}
+}
+
+// balance finds c and b by turns.
+func (s *quadraticsStart) balance() {
+	q, k, d := s.q, s.q.Pieces, s.q.Dim()
+	s.shift = batch.New(k, d)
+	offsets := make([]float64, k)
+	for i := range k {
+		offsets[i] = -.5 * s.trace(i)
+	}
+	if k == 1 { // exact: c = m − A·E[y]
+		for j, v := range s.center() {
+			s.shift.Data[j] = float32(v)
+		}
+		s.setCenters()
+		q.Offsets.Set(0, 0)
+		return
+	}
+	for round := range balanceRounds {
+		s.setCenters()
+		values := s.pieces()
+		p := s.balanceMasses(values, offsets)
+		shift := s.pieceMeans(p)
+		for i, v := range shift.Data {
+			if round > 0 {
+				v = .5 * (s.shift.Data[i] + v)
+			}
+			s.shift.Data[i] = v
+		}
+	}
+	s.setCenters()
+	s.balanceMasses(s.pieces(), offsets)
+	for i, v := range offsets {
+		q.Offsets.Set(i, v)
+	}
+}
+
+// trace is tr A_k.
+func (s *quadraticsStart) trace(k int) (sum float64) {
+	q, d := s.q, s.q.Dim()
+	for i := range q.maximum.Rank * d {
+		sum += math.Pow(q.Factors.At(k*q.maximum.Rank*d+i), 2)
+	}
+	for j := range d {
+		sum += s.floor
+		if q.Root != nil {
+			sum += math.Pow(q.Root.At(k*d+j), 2)
+		}
+	}
+	return sum
+}
+
+// setCenters sets c_k = m_k − A_k·E[y | piece k].
+func (s *quadraticsStart) setCenters() {
+	q, d, r := s.q, s.q.Dim(), s.q.maximum.Rank
+	for k := range q.Pieces {
+		y := batch.Row(s.shift, k)
+		ay := make([]float64, d)
+		for j, v := range y {
+			ay[j] = s.floor * float64(v)
+			if q.Root != nil {
+				ay[j] += math.Pow(q.Root.At(k*d+j), 2) * float64(v)
+			}
+		}
+		for i := range r {
+			row := q.Factors.Float32s()[(k*r+i)*d : (k*r+i+1)*d]
+			inner := batch.Inner(row, y)
+			for j, v := range row {
+				ay[j] += inner * float64(v)
+			}
+		}
+		for j, m := range batch.Row(s.means, k) {
+			q.Centers.Set(k*d+j, float64(m)-ay[j])
+		}
+	}
+}
+
+// pieces are φ_k(y_i) − b_k for the draws of the noise, (n, K).
+func (s *quadraticsStart) pieces() blas32.General {
+	q, d, r, n := s.q, s.q.Dim(), s.q.maximum.Rank, s.noise.Rows
+	values := batch.New(n, q.Pieces)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, general(q.Centers.Float32s(), q.Pieces, d), 0, values)
+	halves, diagonal := batch.New(n, d), batch.New(q.Pieces, d)
+	for i, v := range s.noise.Data {
+		halves.Data[i] = v * v / 2
+	}
+	for i := range diagonal.Data {
+		diagonal.Data[i] = float32(s.floor)
+		if q.Root != nil {
+			diagonal.Data[i] += q.Root.Float32s()[i] * q.Root.Float32s()[i]
+		}
+	}
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, halves, diagonal, 1, values)
+	factored := batch.New(n, r)
+	for k := range q.Pieces {
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, general(q.Factors.Float32s()[k*r*d:(k+1)*r*d], r, d), 0, factored)
+		for i := range n {
+			f := batch.Row(factored, i)
+			batch.Row(values, i)[k] += float32(batch.Inner(f, f) / 2)
+		}
+	}
+	return values
+}
+
+func general(data []float32, rows, cols int) blas32.General {
+	return blas32.General{Rows: rows, Cols: cols, Stride: cols, Data: data}
+}
+
+// balanceMasses moves the offsets b until the mean softmax of each piece is the share
+// of its cell, and returns the softmax.
+func (s *quadraticsStart) balanceMasses(values blas32.General, offsets []float64) blas32.General {
+	n, k := values.Rows, values.Cols
+	mean, square := 0.0, 0.0
+	for _, v := range values.Data {
+		mean += float64(v) / float64(n*k)
+		square += float64(v) * float64(v) / float64(n*k)
+	}
+	s.spread = math.Sqrt(max(square-mean*mean, 0))
+	tau := max(s.q.maximum.Tau, .03*s.spread)
+	p := batch.New(n, k)
+	for step := range massSteps + 1 {
+		if step == massSteps {
+			tau = s.q.maximum.Tau
+		}
+		mass := softmaxes(p, values, offsets, tau)
+		if step == massSteps {
+			break
+		}
+		for i, share := range s.share {
+			move := math.Log(share) - math.Log(max(mass[i], 1e-4/float64(k)))
+			offsets[i] += max(.05*s.spread, .5*tau) * min(max(move, -1), 1)
+		}
+	}
+	return p
+}
+
+// softmaxes writes softmax((values + offsets)/τ) into p and returns its mean over rows.
+func softmaxes(p, values blas32.General, offsets []float64, tau float64) []float64 {
+	mass := make([]float64, values.Cols)
+	e := make([]float64, values.Cols)
+	for i := range values.Rows {
+		most := math.Inf(-1)
+		for k, v := range batch.Row(values, i) {
+			e[k] = (float64(v) + offsets[k]) / tau
+			most = max(most, e[k])
+		}
+		var sum float64
+		for k := range e {
+			e[k] = math.Exp(e[k] - most)
+			sum += e[k]
+		}
+		for k, v := range e {
+			batch.Row(p, i)[k] = float32(v / sum)
+			mass[k] += v / sum / float64(values.Rows)
+		}
+	}
+	return mass
+}
+
+// pieceMeans are E[y | piece k] under the softmax p, (K, d).
+func (s *quadraticsStart) pieceMeans(p blas32.General) blas32.General {
+	k, d := p.Cols, s.noise.Cols
+	sums := batch.New(k, d)
+	blas32.Gemm(blas.Trans, blas.NoTrans, 1, p, s.noise, 0, sums)
+	for i := range k {
+		mass := 1e-3
+		for j := range p.Rows {
+			mass += float64(batch.Row(p, j)[i])
+		}
+		for j := range d {
+			batch.Row(sums, i)[j] /= float32(mass)
+		}
+	}
+	if s.space.Data == nil {
+		return sums
+	}
+	center := s.center()
+	if s.Gaussian {
+		center = make([]float64, d)
+	}
+	for i := range k {
+		for j, c := range center {
+			batch.Row(sums, i)[j] -= float32(c)
+		}
+	}
+	inside, back := batch.New(k, s.space.Cols), batch.New(k, d)
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, sums, s.space, 0, inside)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, inside, s.space, 0, back)
+	for i := range k {
+		for j, c := range center {
+			batch.Row(back, i)[j] += float32(c)
+		}
+	}
+	return back
+}
+
+// setRates makes the learning rate of each array proportional to its size: to the
+// root mean square of factors and diagonals, to a deviation of the data for the
+// centers, and to a part of the spread of the pieces' values for the offsets.
+func (s *quadraticsStart) setRates() {
+	q := s.q
+	var trace float64
+	for _, v := range s.Law.Values {
+		trace += v
+	}
+	q.Factors.Rate = rootMeanSquare(q.Factors.Float32s())
+	q.Centers.Rate = math.Sqrt(trace / float64(q.Dim()))
+	q.Offsets.Rate = max(q.maximum.Tau, offsetRate*s.spread)
+	if q.Root != nil {
+		q.Root.Rate = rootMeanSquare(q.Root.Float32s())
+	}
+}
+
+func rootMeanSquare(x []float32) float64 {
+	var sum float64
+	for _, v := range x {
+		sum += float64(v) * float64(v)
+	}
+	return math.Sqrt(sum / float64(len(x)))
+}
