@@ -278,32 +278,34 @@ func rowsAt[T kernel.Float](w Window, at lines, responses []T, filters int) []T 
 	return responses[at.from*across*filters : at.to*across*filters]
 }
 
-// line is the line i of the square at position (p, q): the values [lo, hi) of its
-// Size·Channels are those of the picture from start on, the others padding.
-func (w Window) line(i, p, q int) (start, lo, hi int) {
-	y, left := p*w.Stride-w.Padding+i, (q*w.Stride-w.Padding)*w.Channels
-	if y < 0 || y >= w.Height {
-		return 0, 0, 0
-	}
-	lo = max(0, -left)
-	hi = min(w.Size*w.Channels, w.Width*w.Channels-left)
-	return y*w.Width*w.Channels + left + lo, lo, hi
-}
-
 // layOut copies the squares of a stretch out of the pictures x.
 func layOut[T kernel.Float](w Window, at lines, x, squares []T) {
 	down, across := w.Positions()
-	width := w.Size * w.Channels
+	taps, width, wide := w.Taps(), w.Size*w.Channels, w.Width*w.Channels
 	for u := at.from; u < at.to; u++ {
 		picture := x[u/down*w.Inputs():][:w.Inputs()]
-		for q := range across {
-			for i := range w.Size {
-				to := squares[:width]
-				squares = squares[width:]
-				start, lo, hi := w.line(i, u%down, q)
-				clear(to[:lo])
-				clear(to[hi:])
-				copy(to[lo:hi], picture[start:])
+		for i := range w.Size {
+			to := squares[(u-at.from)*across*taps+i*width:]
+			y := u%down*w.Stride - w.Padding + i
+			if y < 0 || y >= w.Height {
+				for q := range across {
+					clear(to[q*taps:][:width])
+				}
+				continue
+			}
+			line := picture[y*wide:][:wide]
+			for q := range across {
+				square, left := to[q*taps:][:width], (q*w.Stride-w.Padding)*w.Channels
+				if lo, hi := max(0, -left), min(width, wide-left); hi-lo < width {
+					clear(square)
+					copy(square[lo:hi], line[left+lo:])
+				} else if width < fewestForKernel {
+					for k, v := range line[left:][:width] {
+						square[k] = v
+					}
+				} else {
+					copy(square, line[left:])
+				}
 			}
 		}
 	}
@@ -312,20 +314,25 @@ func layOut[T kernel.Float](w Window, at lines, x, squares []T) {
 // addBack adds the squares of a stretch to the pictures x, where they come from.
 func addBack[T kernel.Float](w Window, at lines, squares, x []T) {
 	down, across := w.Positions()
-	width := w.Size * w.Channels
+	taps, width, wide := w.Taps(), w.Size*w.Channels, w.Width*w.Channels
 	for u := at.from; u < at.to; u++ {
 		picture := x[u/down*w.Inputs():][:w.Inputs()]
-		for q := range across {
-			for i := range w.Size {
-				from := squares[:width]
-				squares = squares[width:]
-				start, lo, hi := w.line(i, u%down, q)
-				to := picture[start:][:hi-lo]
-				if hi-lo >= fewestForKernel {
-					kernel.Add(to, to, from[lo:hi])
+		for i := range w.Size {
+			from := squares[(u-at.from)*across*taps+i*width:]
+			y := u%down*w.Stride - w.Padding + i
+			if y < 0 || y >= w.Height {
+				continue
+			}
+			line := picture[y*wide:][:wide]
+			for q := range across {
+				left := (q*w.Stride - w.Padding) * w.Channels
+				lo, hi := max(0, -left), min(width, wide-left)
+				square, to := from[q*taps:][lo:hi], line[left+lo:left+hi]
+				if len(to) >= fewestForKernel {
+					kernel.Add(to, to, square)
 					continue
 				}
-				for k, v := range from[lo:hi] {
+				for k, v := range square {
 					to[k] += v
 				}
 			}
