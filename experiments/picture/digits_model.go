@@ -121,7 +121,8 @@ func (c *DigitModel) network(core *config.Core) (*layers.ICNN, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := config.Widths(widths).Check(1, 1); err != nil {
+	dense := widths[max(0, len(c.Filters)-1):] // with the responses that the first of them reads
+	if err := config.Widths(dense).Check(1, 1); err != nil {
 		return nil, fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
 	}
 	return layers.NewICNN(a)
