@@ -198,21 +198,22 @@ func TestFirstFilters(t *testing.T) {
 // Where a layer is too wide for all of the data, rows from all over it take part
 // in the start.
 func TestStartOfWideConvolutions(t *testing.T) {
-	m := single(t, Architecture{Dim: 64 * 64, Picture: [3]int{64, 64, 1}, Convolutions: []Convolution{{65, 3, 1, 1}}})
-	data := batch.New(130, m.Dim())
+	m := single(t, Architecture{Dim: 32 * 32, Picture: [3]int{32, 32, 1}, Convolutions: []Convolution{{127, 3, 1, 1}}})
+	data := batch.New(260, m.Dim())
 	for i := range data.Rows {
 		data.Data[i*data.Stride] = float32(i)
 	}
 	part := m.fewer(data)
-	if part.Rows != 64 || part.Cols != m.Dim() {
-		t.Fatalf("%d rows of %d, want 64 of %d", part.Rows, part.Cols, m.Dim())
+	const n = 1 << 24 / (127 * 32 * 32)
+	if part.Rows != n || part.Cols != m.Dim() {
+		t.Fatalf("%d rows of %d, want %d of %d", part.Rows, part.Cols, n, m.Dim())
 	}
 	for i := range part.Rows {
-		if want := float32(i * 130 / 64); part.Data[i*part.Stride] != want {
+		if want := float32(i * 260 / n); part.Data[i*part.Stride] != want {
 			t.Errorf("row %d is row %g of the data, want %g", i, part.Data[i*part.Stride], want)
 		}
 	}
-	if all := m.fewer(batch.First(data, 64)); all.Rows != 64 {
-		t.Errorf("%d of 64 rows", all.Rows)
+	if all := m.fewer(batch.First(data, n)); all.Rows != n {
+		t.Errorf("%d of %d rows", all.Rows, n)
 	}
 }
