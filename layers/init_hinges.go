@@ -64,6 +64,9 @@ type placement struct {
 	draw  func(rng *random.Stream) float32 // a weight ≥ 0, but for a factor
 	share float32                          // what the layer below contributes, beside 1 of the input
 	norm  float32                          // by which both are divided
+
+	// slow makes the learning rate of the weights proportional to their size at share 1.
+	slow bool
 }
 
 // placement is that of piece p of a unit of layer l.
@@ -76,18 +79,21 @@ type placement struct {
 //
 // Filters on the layer below start even and tiny, so that a convolutional network
 // begins as its skips (Fang, Buchanan, Sulam, "What's in a prior? Learned proximal
-// networks for inverse problems", ICLR 2024).
+// networks for inverse problems", ICLR 2024). So many values come from a picture, and
+// together, that at the rate of other weights one step would undo the start; this
+// holds for a dense layer above it too.
 func (m *ICNN) placement(l, p int) placement {
 	normal := func(deviation float64) func(rng *random.Stream) float32 {
 		return func(rng *random.Stream) float32 { return float32(math.Exp(deviation * rng.NormFloat64())) }
 	}
+	slow := len(m.Convolutions) > 0
 	switch {
 	case m.Layers[l][p].over != nil:
-		return placement{normal(.1), .01, 1}
+		return placement{normal(.1), .01, 1, slow}
 	case m.Unit == Maximum:
-		return placement{normal(1), []float32{1, .3}[p], math.Sqrt2}
+		return placement{normal(1), []float32{1, .3}[p], math.Sqrt2, slow}
 	default:
-		return placement{func(rng *random.Stream) float32 { return rng.Float32() * rng.Float32() }, 1, math.Sqrt2}
+		return placement{func(rng *random.Stream) float32 { return rng.Float32() * rng.Float32() }, 1, math.Sqrt2, slow}
 	}
 }
 
@@ -100,8 +106,8 @@ func (o Start) placeWeights(p Piece, z, a blas32.General, how placement, rng *ra
 	}
 	below := p.weighedOf(z)
 	scaleColumns(w, o.normalise(below, w.Cols, 1e-6))
-	if p.over != nil {
-		p.Weigh.Rate = rootMeanSquare(w.Data) // at the rate of others one step would undo the start
+	if how.slow {
+		p.Weigh.Rate = rootMeanSquare(w.Data)
 	}
 	if how.share != 1 {
 		for _, m := range []blas32.General{below, w} {
