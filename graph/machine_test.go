@@ -359,10 +359,13 @@ func TestRunsDoNotAllocate(t *testing.T) {
 	if race {
 		t.Skip("the race detector allocates")
 	}
+	window := op.Window{Height: 2, Width: 2, Channels: 1, Size: 2, Stride: 1, Padding: 1} // 9 positions
+	resizing := op.Resizing{Height: 3, Width: 3, Channels: 4, ToHeight: 2, ToWidth: 1}
 	for _, dtype := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		s := NewScope(dtype)
 		x, v := s.Input("x", 64, 4), s.Input("v", 4, 4)
 		a := s.Softplus(s.MatMul(x, false, v, false))
+		a = s.Add(a, s.SumCols(s.Square(s.Resize(resizing, s.Convolve(window, a, v)))))
 		a = s.Add(a, s.SigmoidGrad(s.Sigmoid(x), s.Tanh(a)))
 		h := s.Add(s.BatchMul(2, a, false, a, true), s.Constant("identities", 1, 4, func(_, j int) float64 { return float64(1 - min(1, j%3)) }))
 		loss := s.Mean(s.Mul(s.LogDet(2, h), s.Expand(64, 1, s.Sum(s.Unstack(2, s.Tile(2, s.Exp(s.Log(s.Sqrt(s.Square(a))))))))))

@@ -175,6 +175,7 @@ func (g *onnxGraph) operation(n *gorgonia.Node) error {
 	first := g.values[operands[0]].batched
 	mixes := batched && n.Shape()[0] != 1
 	call, name := o.String(), ""
+	var err error
 	kind, _, _ := strings.Cut(call, "{")
 	switch kind {
 	case "Add", "Sub", "Mul", "Softplus", "Sigmoid", "Exp", "Log", "Reciprocal", "Sqrt", "Tanh", "Relu":
@@ -222,19 +223,18 @@ func (g *onnxGraph) operation(n *gorgonia.Node) error {
 	case "SigmoidGrad2": // (1−2s)·g·u
 		slope := g.apply("Sub", g.scalar(1), g.apply("Mul", g.scalar(2), in[0]))
 		name = g.apply("Mul", g.apply("Mul", slope, in[1]), in[2])
-	case "Convolution": // of weights: written as its matrix
-		if operands[0].Op() != nil || batched {
-			return fmt.Errorf("graph: %s of something other than a weight has no counterpart in ONNX", call)
-		}
-		m, err := o.Do(operands[0].Value())
-		if err != nil {
-			return err
-		}
-		name = g.matrix(in[0]+"_matrix", m)
+	case "Convolve", "ConvolveTransposed":
+		mixes = g.values[operands[1]].batched
+		name, err = g.convolution(n, in, kind == "ConvolveTransposed")
+	case "Resize", "ResizeTransposed":
+		name, err = g.resizing(n, in, kind == "ResizeTransposed")
 	case "Step":
 		name = g.apply("Relu", g.apply("Sign", in[0]))
 	default:
 		return fmt.Errorf("graph: %s has no counterpart in ONNX", call)
+	}
+	if err != nil {
+		return err
 	}
 	if mixes {
 		return fmt.Errorf("graph: %s works between the rows of a batch; in an ONNX model each row is computed by itself", call)

@@ -157,5 +157,20 @@ func (in *instruction) cost() float64 {
 		}
 		cost += perProduct * float64(size) * float64(between)
 	}
+	one := in.node
+	if in.fold != nil {
+		one = in.fold
+	}
+	if o, ok := one.Op().(*op.Op); ok && in.products == nil {
+		cost += perProduct * float64(o.Products(shapesOf(factors)))
+	}
 	return cost
+}
+
+func shapesOf(ns gorgonia.Nodes) []op.Shape {
+	shapes := make([]op.Shape, len(ns))
+	for i, n := range ns {
+		copy(shapes[i][:], n.Shape())
+	}
+	return shapes
 }

@@ -32,7 +32,9 @@ type Architecture struct {
 	// Convolutions are convolutional layers, below those of Hidden.
 	Convolutions []Convolution
 
-	// DiagonalSkips adds ½Σ_j d_kj·x_j², d ≥ 0, to every pre-activation.
+	// DiagonalSkips adds ½Σ_j d_kj·x_j², d ≥ 0, to every pre-activation. In a
+	// convolution the sums over j, here and for Rank, are over a square of the
+	// resized x.
 	DiagonalSkips bool
 
 	// Rank adds ½Σ_r (A_kr·x)², r = 1 … Rank, to every pre-activation. Of

@@ -24,7 +24,9 @@ func TestConvexity(t *testing.T) {
 		d := rapid.IntRange(1, 4).Draw(rt, "d")
 		var filters []Convolution
 		if d == 4 && rapid.Bool().Draw(rt, "convolutions") {
-			filters = []Convolution{{3, 1, 1}, {2, 2, 1}}
+			filters = [][]Convolution{
+				{{3, 1, 1, 0}, {2, 2, 1, 0}}, {{2, 2, 1, 1}, {3, 2, 2, 1}, {2, 2, 1, 0}},
+			}[rapid.IntRange(0, 1).Draw(rt, "filters")]
 		}
 		m := single(t, Architecture{
 			Dim:           d,

@@ -13,11 +13,15 @@ import (
 )
 
 // Convolution is a hidden layer of Filters filters on squares of Size×Size. The
-// squares lie Stride apart on the picture below: the pixels for the first such
-// layer, the responses of the layer below for the others. The skip from the
-// pixels sees the pixels that reach each square through the layers between.
-// Each response has its own bias.
-type Convolution struct{ Filters, Size, Stride int }
+// squares lie Stride apart on the picture below, with Padding pixels of zeros
+// around it: the pixels for the first such layer, the responses of the layer
+// below for the others. The skip of a layer has filters of its own, on the same
+// squares of the point x, resized to the picture below. Each response has its own
+// bias.
+type Convolution struct {
+	Filters, Size, Stride int
+	Padding               int `json:",omitempty"`
+}
 
 // Widths returns the widths of all hidden layers: positions times filters of
 // each convolution, then Hidden. Convolutions that do not fit are an error.
@@ -37,9 +41,9 @@ func (a Architecture) Shapes() ([]Shapes, error) {
 	return shapes, err
 }
 
-// layout returns the windows of the convolutions, and the shapes of all hidden
-// layers.
-func (a Architecture) layout() (over []windows, shapes []Shapes, err error) {
+// layout returns how the convolutions lie on pictures, and the shapes of all
+// hidden layers.
+func (a Architecture) layout() (over []*slide, shapes []Shapes, err error) {
 	over, widths, err := a.convolve()
 	widths = append(widths, a.Hidden...)
 	shapes = make([]Shapes, len(widths))
@@ -50,8 +54,8 @@ func (a Architecture) layout() (over []windows, shapes []Shapes, err error) {
 		}
 		if l < len(over) {
 			s.Skip = [2]int{over[l].skip.Taps(), a.Convolutions[l].Filters}
-			if w := over[l].weigh; w != nil {
-				s.Weigh = [2]int{w.Taps(), a.Convolutions[l].Filters}
+			if l > 0 {
+				s.Weigh = [2]int{over[l].weigh.Taps(), a.Convolutions[l].Filters}
 			}
 		}
 		shapes[l] = s
@@ -59,13 +63,16 @@ func (a Architecture) layout() (over []windows, shapes []Shapes, err error) {
 	return over, shapes, err
 }
 
-// windows are the windows of a layer: skip over the pixels, and weigh over the
-// layer below if that is convolutional too.
-type windows struct{ skip, weigh *op.Window }
+// slide is how the squares of a convolution lie on x, which is first resized
+// where resize is set, and on the layer below. In the first layer weigh is not
+// used.
+type slide struct {
+	resize      *op.Resizing
+	skip, weigh op.Window
+}
 
-// convolve lays the convolutions over the picture and returns their windows and
-// widths.
-func (a Architecture) convolve() (over []windows, widths []int, err error) {
+// convolve lays the convolutions over the picture and returns their widths too.
+func (a Architecture) convolve() (over []*slide, widths []int, err error) {
 	if len(a.Convolutions) == 0 {
 		return nil, nil, nil
 	}
@@ -73,52 +80,97 @@ func (a Architecture) convolve() (over []windows, widths []int, err error) {
 	if pixels.Check() != nil || pixels.Inputs() != a.Dim {
 		return nil, nil, fmt.Errorf("layers: pictures of %d×%d×%d numbers do not fit ℝ^%d", a.Picture[0], a.Picture[1], a.Picture[2], a.Dim)
 	}
-	below, skip := pixels, pixels
+	below := pixels
 	for l, c := range a.Convolutions {
 		w := below
-		w.Size, w.Stride = c.Size, c.Stride
+		w.Size, w.Stride, w.Padding = c.Size, c.Stride, c.Padding
 		if err := w.Check(); err != nil || c.Filters < 1 || c.Filters > 1<<16 {
-			return nil, nil, fmt.Errorf("layers: convolution %d, %+v, over a picture of %d×%d; it needs 1 to 65536 filters, a stride of at least 1 and squares that fit", l, c, w.Height, w.Width)
+			return nil, nil, fmt.Errorf("layers: convolution %d, %+v, over a picture of %d×%d; it needs 1 to 65536 filters, a stride of at least 1, squares that fit and a padding of less than their size", l, c, w.Height, w.Width)
 		}
 		down, across := w.Positions()
-		if width, most := down*across*c.Filters, 1<<27; width > most/max(a.Dim, w.Inputs()) {
-			return nil, nil, fmt.Errorf("layers: convolution %d, %+v, over a picture of %d×%d is a matrix of more than 2²⁷ numbers", l, c, w.Height, w.Width)
+		if width, most := down*across*c.Filters, 1<<27; width > most/max(a.Dim, w.Taps()) {
+			return nil, nil, fmt.Errorf("layers: convolution %d, %+v, over a picture of %d×%d has a Jacobian of more than 2²⁷ numbers", l, c, w.Height, w.Width)
 		}
-		skip.Size += (c.Size - 1) * skip.Stride
-		skip.Stride = min(skip.Stride*c.Stride, 1<<16)
-		s := skip
-		if l == 0 {
-			over = append(over, windows{skip: &s})
-		} else {
-			over = append(over, windows{&s, &w})
+		s := &slide{skip: w, weigh: w}
+		s.skip.Channels = pixels.Channels
+		if w.Height != pixels.Height || w.Width != pixels.Width {
+			s.resize = &op.Resizing{Height: pixels.Height, Width: pixels.Width, Channels: pixels.Channels, ToHeight: w.Height, ToWidth: w.Width}
 		}
+		over = append(over, s)
 		widths = append(widths, down*across*c.Filters)
 		below = op.Window{Height: down, Width: across, Channels: c.Filters}
 	}
 	return over, widths, nil
 }
 
-// matrixNode is the weight p as the matrix that multiplies rows.
-func matrixNode(s *graph.Scope, p *graph.Param, over *op.Window) *gorgonia.Node {
-	if over == nil {
-		return s.Param(p)
+// view is x as the skips of a layer see it: resized in a convolutional layer.
+func (l Layer) view(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
+	if !l.resizes() {
+		return x
 	}
-	return s.Convolution(*over, s.Param(p))
+	return s.Resize(*l[0].over.resize, x)
 }
 
-// matrixOf is the value of matrixNode: p's own memory where p is not a
-// convolution.
-func matrixOf(p *graph.Param, over *op.Window) blas32.General {
-	m := paramMatrix(p)
-	if over == nil {
-		return m
+func (l Layer) resizes() bool { return l[0].over != nil && l[0].over.resize != nil }
+
+// skipped is x·B of the view x, for B or any other weight of the skips.
+func (p Piece) skipped(s *graph.Scope, x *gorgonia.Node, b *graph.Param) *gorgonia.Node {
+	if p.over == nil {
+		return s.MatMul(x, false, s.Param(b), false)
 	}
-	c := over.Matrix(op.Matrix[float32]{Rows: m.Rows, Cols: m.Cols, Data: m.Data})
-	return blas32.General{Rows: c.Rows, Cols: c.Cols, Stride: c.Cols, Data: c.Data}
+	return s.Convolve(p.over.skip, x, s.Param(b))
 }
 
-// patches fills each filter of κ with the difference of two points within one
-// square, scaled to length 1. It takes the longest of a few differences,
+// skippedBack is δ·Bᵀ, the adjoint of skipped.
+func (p Piece) skippedBack(s *graph.Scope, delta *gorgonia.Node, b *graph.Param) *gorgonia.Node {
+	if p.over == nil {
+		return s.MatMul(delta, false, s.Param(b), true)
+	}
+	return s.ConvolveTransposed(p.over.skip, delta, s.Param(b))
+}
+
+// weighed is z·W.
+func (p Piece) weighed(s *graph.Scope, z *gorgonia.Node) *gorgonia.Node {
+	if p.over == nil {
+		return s.MatMul(z, false, s.Param(p.Weigh), false)
+	}
+	return s.Convolve(p.over.weigh, z, s.Param(p.Weigh))
+}
+
+// weighedBack is δ·Wᵀ.
+func (p Piece) weighedBack(s *graph.Scope, delta *gorgonia.Node) *gorgonia.Node {
+	if p.over == nil {
+		return s.MatMul(delta, false, s.Param(p.Weigh), true)
+	}
+	return s.ConvolveTransposed(p.over.weigh, delta, s.Param(p.Weigh))
+}
+
+// viewOf computes view.
+func (l Layer) viewOf(x blas32.General) blas32.General {
+	if !l.resizes() {
+		return x
+	}
+	return general(l[0].over.resize.Resize(dense(x)))
+}
+
+// skippedOf computes skipped of the view x.
+func (p Piece) skippedOf(x blas32.General, b *graph.Param) blas32.General {
+	if p.over == nil {
+		return product(x, paramMatrix(b))
+	}
+	return general(p.over.skip.Convolve(dense(x), dense(paramMatrix(b))))
+}
+
+// weighedOf computes weighed.
+func (p Piece) weighedOf(z blas32.General) blas32.General {
+	if p.over == nil {
+		return product(z, paramMatrix(p.Weigh))
+	}
+	return general(p.over.weigh.Convolve(dense(z), dense(paramMatrix(p.Weigh))))
+}
+
+// patches fills each filter of κ with the difference of two points of the view
+// within one square, scaled to length 1. It takes the longest of a few differences,
 // because most squares of a picture may show only the background.
 func patches(kappa blas32.General, w op.Window, data blas32.General, rng *random.Stream) {
 	const tries = 8
@@ -132,8 +184,10 @@ func patches(kappa blas32.General, w op.Window, data blas32.General, rng *random
 			p, q := rng.IntN(down), rng.IntN(across)
 			var squares float64
 			for tap := range next {
-				k := w.Input(tap, p, q)
-				next[tap] = x[k] - y[k]
+				next[tap] = 0
+				if k, ok := w.Input(tap, p, q); ok {
+					next[tap] = x[k] - y[k]
+				}
 				squares += float64(next[tap]) * float64(next[tap])
 			}
 			if squares > longest {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"cmf/graph"
+	"cmf/graph/kernel"
+	"cmf/graph/op"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas"
@@ -82,10 +84,7 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 				j.Data[i] = js[0].Data[i] - js[1].Data[i]
 			}
 		}
-		bent := batch.New(d, layer.width())
-		copy(bent.Data, j.Data)
-		scaleColumns(bent, p.Out(key("bend", l)).F32)
-		blas32.Gemm(blas.NoTrans, blas.Trans, 1, bent, j, 1, h)
+		addGram(h, j, p.Out(key("bend", l)).F32)
 		below = j
 		scaleColumns(below, p.Out(key("slope", l)).F32)
 		if len(js) > 1 {
@@ -116,14 +115,18 @@ func symmetricOf(h blas32.General) *mat.SymDense {
 }
 
 // jacobian is ∂a/∂x of a piece at the mean point x, (d, h), given ∂z/∂x of the layer
-// below and the means of δ and x·A_r. It adds the curvature of the piece itself to h.
+// below and the means of δ and of the products x·A_r. It adds the curvature of the
+// piece itself to h.
 func (p Piece) jacobian(below blas32.General, x []float32, h blas32.General, mean func(name string) []float32) blas32.General {
+	if p.over != nil {
+		return p.jacobianOfConvolution(below, x, h, mean)
+	}
 	d, width := len(x), p.Bias.Cols
 	delta := mean("delta")
 	j := batch.New(d, width)
-	copy(j.Data, matrixOf(p.Skip, p.over.skip).Data)
+	copy(j.Data, p.Skip.Float32s())
 	if p.Weigh != nil {
-		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, below, matrixOf(p.Weigh, p.over.weigh), 1, j)
+		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, below, paramMatrix(p.Weigh), 1, j)
 	}
 	if p.Diag != nil {
 		for i := range d {
@@ -134,16 +137,37 @@ func (p Piece) jacobian(below blas32.General, x []float32, h blas32.General, mea
 		}
 	}
 	for r, a := range p.Ranks {
-		w := paramMatrix(a)
-		scaled := batch.New(d, width)
-		copy(scaled.Data, w.Data)
-		scaleColumns(scaled, delta)
-		blas32.Gemm(blas.NoTrans, blas.Trans, 1, scaled, w, 1, h)
-		copy(scaled.Data, w.Data)
-		scaleColumns(scaled, mean(rankName(r)))
-		for k, v := range scaled.Data {
-			j.Data[k] += v
-		}
+		addGram(h, paramMatrix(a), delta)
+		addScaled(j, paramMatrix(a), mean(rankName(r)))
+	}
+	return j
+}
+
+// jacobianOfConvolution is jacobian. A matrix with a row for each coordinate of x is
+// a batch of pictures, each with one pixel set.
+func (p Piece) jacobianOfConvolution(below blas32.General, x []float32, h blas32.General, mean func(name string) []float32) blas32.General {
+	d := len(x)
+	view, at := batch.New(d, d), blas32.General{Rows: 1, Cols: d, Stride: d, Data: x}
+	for i := range d {
+		view.Data[i*d+i] = 1
+	}
+	view, at = Layer{p}.viewOf(view), Layer{p}.viewOf(at)
+	delta := mean("delta")
+	j := p.skippedOf(view, p.Skip)
+	if p.Weigh != nil {
+		kernel.Add(j.Data, j.Data, p.weighedOf(below).Data)
+	}
+	if p.Diag != nil {
+		back := p.over.skip.ConvolveTransposed(op.Matrix[float32]{Rows: 1, Cols: len(delta), Data: delta}, dense(paramMatrix(p.Diag)))
+		addGram(h, view, back.Data)
+		scaled := batch.New(d, view.Cols)
+		addScaled(scaled, view, at.Data)
+		kernel.Add(j.Data, j.Data, p.skippedOf(scaled, p.Diag).Data)
+	}
+	for r, a := range p.Ranks {
+		m := p.skippedOf(view, a)
+		addGram(h, m, delta)
+		addScaled(j, m, mean(rankName(r)))
 	}
 	return j
 }
@@ -165,10 +189,7 @@ func (c *Curvature) addQuadratic(h blas32.General) {
 		return
 	}
 	u := paramMatrix(c.m.Basis)
-	us := batch.New(d, d)
-	copy(us.Data, u.Data)
-	scaleColumns(us, s)
-	blas32.Gemm(blas.NoTrans, blas.Trans, 1, us, u, 1, h)
+	addGram(h, u, s)
 }
 
 // program gives what the mean Hessian over n rows is made of.

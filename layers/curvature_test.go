@@ -104,6 +104,19 @@ func TestMeanHessianAtAPoint(t *testing.T) {
 	}
 }
 
+func TestMeanHessianOfConvolutionsAtAPoint(t *testing.T) {
+	for _, a := range convolved() {
+		for _, unit := range units {
+			a.Unit, a.Tau = unit.Unit, unit.Tau
+			m := single(t, a)
+			x := normals(6, 1, a.Dim, 0)
+			if e := relative(curvature(t, m, x), meanHessian(t, m, x)); e > 5e-6 {
+				t.Errorf("%+v: relative error %.2g; want ≤ 5e-6", a, e)
+			}
+		}
+	}
+}
+
 // For deeper networks and different points it is an estimate: positive
 // definite, and close.
 func TestMeanHessianDeep(t *testing.T) {

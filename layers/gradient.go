@@ -11,6 +11,8 @@ import (
 //	γ_L = c,  γ_{l−1} = Σ_p δ_{l,p}·W_{l,p}ᵀ
 //	δ_{l,1} = σ(u_l) ⊙ γ_l,  δ_{l,2} = (1 − σ(u_l)) ⊙ γ_l
 //	∇w = Σ_{l,p} [δ·Bᵀ + x ⊙ (δ·dᵀ) + Σ_r (δ ⊙ x·A_r)·A_rᵀ] + ∇Q + ∇K
+//
+// What comes from a layer that resizes x goes back through the adjoint of that.
 func (m *ICNN) Gradient(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 	f := m.forward(s, x)
 	m.backward(s, f)
@@ -19,18 +21,45 @@ func (m *ICNN) Gradient(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 		g = s.Add(g, k.gradient(s, x))
 	}
 	for l, layer := range m.Layers {
+		view, sum := layer.view(s, x), layer.first(g)
 		for p, piece := range layer {
 			delta := f.delta[l][p]
-			g = s.Add(g, s.MatMul(delta, false, piece.skip(s), true))
+			sum = plus(s, sum, piece.skippedBack(s, delta, piece.Skip))
 			if piece.Diag != nil {
-				g = s.Add(g, s.Mul(x, s.MatMul(delta, false, s.Param(piece.Diag), true)))
+				sum = s.Add(sum, s.Mul(view, piece.skippedBack(s, delta, piece.Diag)))
 			}
 			for r, a := range piece.Ranks {
-				g = s.Add(g, s.MatMul(s.Mul(delta, f.ranks[l][p][r]), false, s.Param(a), true))
+				sum = s.Add(sum, piece.skippedBack(s, s.Mul(delta, f.ranks[l][p][r]), a))
 			}
 		}
+		g = layer.last(s, g, sum)
 	}
 	return g
+}
+
+// first is the sum to which a layer adds its part of a gradient: g itself, the sum
+// of those before it, or nil where the layer resizes x. Then it has a sum of its own.
+func (l Layer) first(g *gorgonia.Node) *gorgonia.Node {
+	if l.resizes() {
+		return nil
+	}
+	return g
+}
+
+// last is g with the part of the layer, given the sum that first began.
+func (l Layer) last(s *graph.Scope, g, sum *gorgonia.Node) *gorgonia.Node {
+	if l.resizes() {
+		return s.Add(g, s.ResizeTransposed(*l[0].over.resize, sum))
+	}
+	return sum
+}
+
+// plus is x + y, or y where x is nil.
+func plus(s *graph.Scope, x, y *gorgonia.Node) *gorgonia.Node {
+	if x == nil {
+		return y
+	}
+	return s.Add(x, y)
 }
 
 // backward declares the way from c back to all δ.
@@ -57,12 +86,7 @@ func (m *ICNN) backward(s *graph.Scope, f *flow) {
 // below is γ_{l−1} = Σ_p δ_{l,p}·W_{l,p}ᵀ.
 func (m *ICNN) below(s *graph.Scope, l int, delta []*gorgonia.Node) (gamma *gorgonia.Node) {
 	for p, piece := range m.Layers[l] {
-		g := s.MatMul(delta[p], false, piece.weigh(s), true)
-		if gamma == nil {
-			gamma = g
-		} else {
-			gamma = s.Add(gamma, g)
-		}
+		gamma = plus(s, gamma, piece.weighedBack(s, delta[p]))
 	}
 	return gamma
 }

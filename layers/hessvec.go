@@ -29,18 +29,20 @@ func (m *ICNN) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Nod
 		hv = s.Add(hv, s.Mul(tile(k.curvature(s, x)), v))
 	}
 	for l, layer := range m.Layers {
+		xs, v, sum := layer.view(s, xs), layer.view(s, v), layer.first(hv)
 		for p, piece := range layer {
 			delta, dd := f.delta[l][p], dd[l][p]
-			hv = s.Add(hv, s.MatMul(dd, false, piece.skip(s), true))
+			sum = plus(s, sum, piece.skippedBack(s, dd, piece.Skip))
 			if piece.Diag != nil {
-				hv = s.Add(hv, s.Mul(v, tile(s.MatMul(delta, false, s.Param(piece.Diag), true))))
-				hv = s.Add(hv, s.Mul(xs, s.MatMul(dd, false, s.Param(piece.Diag), true)))
+				sum = s.Add(sum, s.Mul(v, tile(piece.skippedBack(s, delta, piece.Diag))))
+				sum = s.Add(sum, s.Mul(xs, piece.skippedBack(s, dd, piece.Diag)))
 			}
 			for r, a := range piece.Ranks {
 				both := s.Add(s.Mul(dd, tile(f.ranks[l][p][r])), s.Mul(tile(delta), along.ranks[l][p][r]))
-				hv = s.Add(hv, s.MatMul(both, false, s.Param(a), true))
+				sum = s.Add(sum, piece.skippedBack(s, both, a))
 			}
 		}
+		hv = layer.last(s, hv, sum)
 	}
 	return hv
 }
@@ -51,14 +53,15 @@ func (m *ICNN) forwardAlong(s *graph.Scope, f *flow, xs, v *gorgonia.Node, tile 
 	var below []*gorgonia.Node // ȧ of the layer below
 	for l, layer := range m.Layers {
 		along.ranks[l] = make([][]*gorgonia.Node, len(layer))
+		xs, v := layer.view(s, xs), layer.view(s, v)
 		as := make([]*gorgonia.Node, len(layer))
 		for p, piece := range layer {
-			da := s.MatMul(v, false, piece.skip(s), false)
+			da := piece.skipped(s, v, piece.Skip)
 			if piece.Diag != nil {
-				da = s.Add(da, s.MatMul(s.Mul(xs, v), false, s.Param(piece.Diag), false))
+				da = s.Add(da, piece.skipped(s, s.Mul(xs, v), piece.Diag))
 			}
 			for r, a := range piece.Ranks {
-				va := s.MatMul(v, false, s.Param(a), false)
+				va := piece.skipped(s, v, a)
 				along.ranks[l][p] = append(along.ranks[l][p], va)
 				da = s.Add(da, s.Mul(tile(f.ranks[l][p][r]), va))
 			}
@@ -66,7 +69,7 @@ func (m *ICNN) forwardAlong(s *graph.Scope, f *flow, xs, v *gorgonia.Node, tile 
 				if p == 0 {
 					along.z = slope(s, tile(f.sigma[l-1]), below)
 				}
-				da = s.Add(da, s.MatMul(along.z, false, piece.weigh(s), false))
+				da = s.Add(da, piece.weighed(s, along.z))
 			}
 			as[p] = da
 		}

@@ -6,7 +6,6 @@ import (
 
 	"cmf/graph"
 
-	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -26,8 +25,9 @@ import (
 // Softplus is the case a_{l,2} = 0, τ = 1, u_l = a_l.
 //
 // It is convex while W, c, d and t are ≥ 0, and strongly convex with modulus
-// min s. Rows are points. B_l is (d, h_l) and W_l (h_{l−1}, h_l); in
-// convolutional layers they are the matrices of op.Convolution.
+// min s. Rows are points. B_l, d and A are (d, h_l) and W_l is (h_{l−1}, h_l). In
+// convolutional layers they are filters, and products with them convolutions; x
+// there is a picture, resized to that of the layer below.
 //
 // Reference: Amos, Xu, Kolter, "Input Convex Neural Networks", ICML 2017.
 type ICNN struct {
@@ -61,11 +61,8 @@ type Piece struct {
 	Diag  *graph.Param   // d, (d, h); nil without DiagonalSkips
 	Ranks []*graph.Param // A_r, (d, h) each
 
-	over windows // where B and W are convolutions; the weights are then their filters
+	over *slide // of a convolution, where B, W, d and A_r are filters; otherwise nil
 }
-
-func (p Piece) skip(s *graph.Scope) *gorgonia.Node  { return matrixNode(s, p.Skip, p.over.skip) }
-func (p Piece) weigh(s *graph.Scope) *gorgonia.Node { return matrixNode(s, p.Weigh, p.over.weigh) }
 
 // NewICNN returns a network with zero weights; an initialisation fills them.
 func NewICNN(a Architecture) (*ICNN, error) {
@@ -135,12 +132,11 @@ func newPiece(ps *graph.Params, prefix string, shape Shapes, a Architecture, wei
 	if weighs {
 		p.Weigh = nonNegative(weights("weight", shape.Weigh))
 	}
-	every := [2]int{a.Dim, shape.Bias[1]}
 	if a.DiagonalSkips {
-		p.Diag = nonNegative(weights("diagonal", every))
+		p.Diag = nonNegative(weights("diagonal", shape.Skip))
 	}
 	for r := range a.Rank {
-		p.Ranks = append(p.Ranks, weights(fmt.Sprintf("rank%d", r), every))
+		p.Ranks = append(p.Ranks, weights(fmt.Sprintf("rank%d", r), shape.Skip))
 	}
 	return p
 }

@@ -79,11 +79,16 @@ func compile(t testing.TB, s *graph.Scope, out map[string]*gorgonia.Node) *graph
 func TestExplicitDerivatives(t *testing.T) {
 	for _, unit := range units {
 		testExplicitDerivatives(t, full(t, unit, 3, 5, 4, 3))
+		for _, a := range convolved() {
+			a.Unit, a.Tau, a.Float64 = unit.Unit, unit.Tau, true
+			testExplicitDerivatives(t, single(t, a))
+		}
 	}
 }
 
 func testExplicitDerivatives(t *testing.T, m *ICNN) {
-	const n, d = 4, 3
+	const n = 4
+	d := m.Dim()
 	s := graph.NewScope(tensor.Float64)
 	x, v := points(s, n, d), s.Input("v", 2*n, d)
 	g := m.Gradient(s, x)
@@ -224,22 +229,26 @@ func worstGradient(t testing.TB, m Potential, loss func(*graph.Scope) *gorgonia.
 // TapeMachine is the cross-check of our own machine.
 func TestTapeMachineAgrees(t *testing.T) {
 	for _, unit := range units {
-		testTapeMachineAgrees(t, unit)
+		testTapeMachineAgrees(t, unit.everything(3, 5, 4))
+		filtered := convolved()[0]
+		filtered.Unit, filtered.Tau = unit.Unit, unit.Tau
+		testTapeMachineAgrees(t, filtered)
 	}
 }
 
-func testTapeMachineAgrees(t *testing.T, unit Architecture) {
+func testTapeMachineAgrees(t *testing.T, a Architecture) {
+	a.Float64 = true
 	results := make(map[string]graph.Matrix)
 	for _, machine := range graph.Machines {
 		if err := graph.UseMachine(machine); err != nil {
 			t.Fatal(err)
 		}
 		defer graph.UseMachine("plan")
-		m := full(t, unit, 3, 5, 4)
+		m := single(t, a)
 		s := graph.NewScope(tensor.Float64)
-		x := points(s, 4, 3)
+		x := points(s, 4, a.Dim)
 		h := Hessian(s, m, x)
-		l := s.Mean(s.Mul(s.LogDet(3, h), m.Value(s, x)))
+		l := s.Mean(s.Mul(s.LogDet(a.Dim, h), m.Value(s, x)))
 		out := map[string]*gorgonia.Node{"loss": l, "g": m.Gradient(s, x), "h": h}
 		for _, w := range m.Params().Trained() {
 			out["∂"+w.Name] = s.Grad(l, s.Param(w))[0]

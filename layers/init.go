@@ -101,6 +101,9 @@ func (o Start) initICNN(m *ICNN, data blas32.General, rng *random.Stream) error 
 	for _, p := range m.Params().All() {
 		p.Fill(func(int) float64 { return 0 })
 	}
+	if len(m.Convolutions) > 0 {
+		data = m.fewer(data)
+	}
 	o.placeHinges(m, data, rng)
 	if err := o.balance(m, data); err != nil {
 		return err
@@ -112,6 +115,24 @@ func (o Start) initICNN(m *ICNN, data blas32.General, rng *random.Stream) error 
 		m.Root.Rate = o.RootRate
 	}
 	return o.matchMean(m, data)
+}
+
+// fewer is rows of the data, evenly spaced, such that the widest layer has at most
+// 2²⁴ values over them, 64 MiB; but at least 64 rows.
+func (m *ICNN) fewer(data blas32.General) blas32.General {
+	widest := 1
+	for _, layer := range m.Layers {
+		widest = max(widest, layer.width())
+	}
+	n := max(64, (1<<24)/widest)
+	if n >= data.Rows {
+		return data
+	}
+	index := make([]int, n)
+	for i := range index {
+		index[i] = i * data.Rows / n
+	}
+	return batch.Gathered(data, index)
 }
 
 func (o Start) withDefaults() Start {

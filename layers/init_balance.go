@@ -86,24 +86,29 @@ func (o Start) balance(m *ICNN, data blas32.General) error {
 }
 
 // balanceRates sets the factor on the learning rate of each array of weights to
-// the root mean square of the array; arrays of zeros keep 1.
+// the root mean square of the array; arrays of zeros keep 1, and filters on the layer
+// below theirs.
 func balanceRates(m *ICNN) {
 	weights := []*graph.Param{m.Out, m.Share}
 	for _, layer := range m.Layers {
 		for _, piece := range layer {
 			weights = append(weights, piece.Skip, piece.Bias)
-			if piece.Weigh != nil {
+			if piece.Weigh != nil && piece.over == nil {
 				weights = append(weights, piece.Weigh)
 			}
 		}
 	}
 	for _, p := range weights {
-		var squares float64
-		for _, v := range p.Float32s() {
-			squares += float64(v) * float64(v)
-		}
-		p.Rate = math.Sqrt(squares / float64(len(p.Float32s())))
+		p.Rate = rootMeanSquare(p.Float32s())
 	}
+}
+
+func rootMeanSquare(v []float32) float64 {
+	var squares float64
+	for _, x := range v {
+		squares += float64(x) * float64(x)
+	}
+	return math.Sqrt(squares / float64(len(v)))
 }
 
 // matchMean sets the linear part so that the image of the data under ∇w has the

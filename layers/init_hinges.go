@@ -3,10 +3,8 @@ package layers
 import (
 	"math"
 
-	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
-	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -15,39 +13,38 @@ import (
 func (o Start) placeHinges(m *ICNN, data blas32.General, rng *random.Stream) {
 	var z blas32.General
 	for l, layer := range m.Layers {
-		as := o.placeSkips(layer, l, data, rng)
+		as := o.placeSkips(layer, l, layer.viewOf(data), rng)
 		if l > 0 {
 			for p, piece := range layer {
-				o.placeWeights(piece, z, as[p], m.placement(p), rng)
+				o.placeWeights(piece, z, as[p], m.placement(l, p), rng)
 			}
 		}
 		placeBiases(layer, as, rng)
 		z = m.activations(as)
 		for _, piece := range layer {
 			for _, w := range piece.Ranks {
-				w.Fill(func(int) float64 { return .01 * rng.NormFloat64() / math.Sqrt(float64(m.Dim())) })
+				w.Fill(func(int) float64 { return .01 * rng.NormFloat64() / math.Sqrt(float64(w.Rows)) })
 			}
 		}
 	}
 }
 
-// placeSkips fills the skips of layer l and returns the pre-activations of its
-// pieces over the data, without biases.
+// placeSkips fills the skips of layer l, which see the view of the data, and returns
+// the pre-activations of its pieces over the data, without biases.
 //
 // Of two random directions, each of deviation Spread, one is the difference of
 // two pieces, and the other their mean but for the factor √¾: pieces of
 // uncorrelated directions then spread by Spread too.
-func (o Start) placeSkips(layer Layer, l int, data blas32.General, rng *random.Stream) (as []blas32.General) {
+func (o Start) placeSkips(layer Layer, l int, view blas32.General, rng *random.Stream) (as []blas32.General) {
 	var skips []blas32.General
 	for _, piece := range layer {
 		skip := paramMatrix(piece.Skip)
-		if over := piece.over.skip; over != nil {
-			patches(skip, *over, data, rng)
+		if piece.over != nil {
+			patches(skip, piece.over.skip, view, rng)
 		} else {
 			o.Directions(skip, l, rng)
 		}
-		a := batch.New(data.Rows, layer.width())
-		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, data, matrixOf(piece.Skip, piece.over.skip), 0, a)
+		a := piece.skippedOf(view, piece.Skip)
 		scaleColumns(skip, o.normalise(a, skip.Cols, o.MinDeviation))
 		skips, as = append(skips, skip), append(as, a)
 	}
@@ -66,20 +63,38 @@ func (o Start) placeSkips(layer Layer, l int, data blas32.General, rng *random.S
 type placement struct {
 	draw  func(rng *random.Stream) float32 // a weight ≥ 0, but for a factor
 	share float32                          // what the layer below contributes, beside 1 of the input
+	norm  float32                          // by which both are divided
+
+	// slow makes the learning rate of the weights proportional to their size at share 1.
+	slow bool
 }
 
-// placement is that of piece p of a unit. The logarithm of a weight of a Maximum is
-// normal (Hoedt, Klambauer, "Principled weight initialisation for input-convex
-// neural networks", NeurIPS 2023). Were both pieces to take as much from the layer
-// below, its mean would cancel in their difference, and all layers would begin with
-// hinges as straight as those of the first; with less in one of them hinges begin as
-// level sets of convex functions.
-func (m *ICNN) placement(p int) placement {
-	if m.Unit != Maximum {
-		return placement{func(rng *random.Stream) float32 { return rng.Float32() * rng.Float32() }, 1}
+// placement is that of piece p of a unit of layer l.
+//
+// The logarithm of a weight of a Maximum is normal (Hoedt, Klambauer, "Principled
+// weight initialisation for input-convex neural networks", NeurIPS 2023). Were both
+// pieces to take as much from the layer below, its mean would cancel in their
+// difference, and all layers would begin with hinges as straight as those of the
+// first; with less in one of them hinges begin as level sets of convex functions.
+//
+// Filters on the layer below start even and tiny, so that a convolutional network
+// begins as its skips (Fang, Buchanan, Sulam, "What's in a prior? Learned proximal
+// networks for inverse problems", ICLR 2024). So many values come from a picture, and
+// together, that at the rate of other weights one step would undo the start; this
+// holds for a dense layer above it too.
+func (m *ICNN) placement(l, p int) placement {
+	normal := func(deviation float64) func(rng *random.Stream) float32 {
+		return func(rng *random.Stream) float32 { return float32(math.Exp(deviation * rng.NormFloat64())) }
 	}
-	logNormal := func(rng *random.Stream) float32 { return float32(math.Exp(rng.NormFloat64())) }
-	return placement{logNormal, []float32{1, .3}[p]}
+	slow := len(m.Convolutions) > 0
+	switch {
+	case m.Layers[l][p].over != nil:
+		return placement{normal(.1), .01, 1, slow}
+	case m.Unit == Maximum:
+		return placement{normal(1), []float32{1, .3}[p], math.Sqrt2, slow}
+	default:
+		return placement{func(rng *random.Stream) float32 { return rng.Float32() * rng.Float32() }, 1, math.Sqrt2, slow}
+	}
 }
 
 // placeWeights fills the weights from the layer below, whose values over the data
@@ -89,9 +104,11 @@ func (o Start) placeWeights(p Piece, z, a blas32.General, how placement, rng *ra
 	for i := range w.Data {
 		w.Data[i] = how.draw(rng)
 	}
-	below := batch.New(a.Rows, a.Cols)
-	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, z, matrixOf(p.Weigh, p.over.weigh), 0, below)
+	below := p.weighedOf(z)
 	scaleColumns(w, o.normalise(below, w.Cols, 1e-6))
+	if how.slow {
+		p.Weigh.Rate = rootMeanSquare(w.Data)
+	}
 	if how.share != 1 {
 		for _, m := range []blas32.General{below, w} {
 			for i := range m.Data {
@@ -100,11 +117,11 @@ func (o Start) placeWeights(p Piece, z, a blas32.General, how placement, rng *ra
 		}
 	}
 	for i, v := range below.Data {
-		a.Data[i] = (a.Data[i] + v) / math.Sqrt2
+		a.Data[i] = (a.Data[i] + v) / how.norm
 	}
 	for _, m := range []blas32.General{paramMatrix(p.Skip), w} {
 		for i := range m.Data {
-			m.Data[i] /= math.Sqrt2
+			m.Data[i] /= how.norm
 		}
 	}
 }

@@ -408,7 +408,7 @@ func (s *quadraticsStart) setCenters() {
 func (s *quadraticsStart) pieces() blas32.General {
 	q, d, r, n := s.q, s.q.Dim(), s.q.maximum.Rank, s.noise.Rows
 	values := batch.New(n, q.Pieces)
-	blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, general(q.Centers.Float32s(), q.Pieces, d), 0, values)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, paramMatrix(q.Centers), 0, values)
 	halves, diagonal := batch.New(n, d), batch.New(q.Pieces, d)
 	for i, v := range s.noise.Data {
 		halves.Data[i] = v * v / 2
@@ -422,17 +422,13 @@ func (s *quadraticsStart) pieces() blas32.General {
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, halves, diagonal, 1, values)
 	factored := batch.New(n, r)
 	for k := range q.Pieces {
-		blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, general(q.Factors.Float32s()[k*r*d:(k+1)*r*d], r, d), 0, factored)
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, batch.Rows(paramMatrix(q.Factors), k*r, (k+1)*r), 0, factored)
 		for i := range n {
 			f := batch.Row(factored, i)
 			batch.Row(values, i)[k] += float32(batch.Inner(f, f) / 2)
 		}
 	}
 	return values
-}
-
-func general(data []float32, rows, cols int) blas32.General {
-	return blas32.General{Rows: rows, Cols: cols, Stride: cols, Data: data}
 }
 
 // balanceMasses moves the offsets b until the mean softmax of each piece is the share
@@ -538,12 +534,4 @@ func (s *quadraticsStart) setRates() {
 	if q.Root != nil {
 		q.Root.Rate = rootMeanSquare(q.Root.Float32s())
 	}
-}
-
-func rootMeanSquare(x []float32) float64 {
-	var sum float64
-	for _, v := range x {
-		sum += float64(v) * float64(v)
-	}
-	return math.Sqrt(sum / float64(len(x)))
 }

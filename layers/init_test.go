@@ -86,9 +86,15 @@ func forms(t testing.TB) map[string]struct {
 		"rotated and full": {Architecture{Hidden: []int{9}, Rotated: true, Full: true}, law(t, d, false)},
 		"maxima":           {Architecture{Hidden: []int{9}, Full: true, Unit: Maximum, Tau: .5}, law(t, d, false)},
 		"maxima in deep":   {Architecture{Hidden: []int{9, 7}, Rotated: true, DiagonalSkips: true, Unit: Maximum}, law(t, d, false)},
-		"filtered maxima":  {Architecture{Picture: [3]int{2, 2, 1}, Convolutions: []Convolution{{9, 1, 1}}, Full: true, Unit: Maximum}, law(t, d, false)},
-		"convolutions":     {Architecture{Picture: [3]int{2, 2, 1}, Convolutions: []Convolution{{9, 1, 1}}, Full: true}, law(t, d, false)},
-		"two layers":       {Architecture{Hidden: []int{9, 7}, Rotated: true, DiagonalSkips: true}, law(t, d, false)},
+		"filtered maxima":  {Architecture{Picture: [3]int{2, 2, 1}, Convolutions: []Convolution{{9, 1, 1, 0}}, Full: true, Unit: Maximum}, law(t, d, false)},
+		"convolutions":     {Architecture{Picture: [3]int{2, 2, 1}, Convolutions: []Convolution{{9, 1, 1, 0}}, Full: true}, law(t, d, false)},
+		"deep convolutions": {
+			Architecture{Picture: [3]int{2, 2, 1}, Convolutions: []Convolution{{5, 2, 1, 1}, {6, 2, 2, 0}}, Full: true, DiagonalSkips: true}, law(t, d, false),
+		},
+		"filters below": {
+			Architecture{Picture: [3]int{2, 2, 1}, Convolutions: []Convolution{{5, 2, 1, 1}, {6, 2, 2, 0}}, Hidden: []int{7}, Full: true, Unit: Maximum}, law(t, d, false),
+		},
+		"two layers": {Architecture{Hidden: []int{9, 7}, Rotated: true, DiagonalSkips: true}, law(t, d, false)},
 	}
 }
 
@@ -148,7 +154,7 @@ func TestStartBalance(t *testing.T) {
 			product.Mul(f.law.Power(exponent), meanHessian(t, m, data))
 			d := float64(f.law.Dim())
 			tolerance := 1e-5
-			if len(f.a.Hidden) > 1 {
+			if len(f.a.Hidden)+len(f.a.Convolutions) > 1 {
 				tolerance = .15 // the mean Hessian of a deep network is an estimate
 			}
 			if trace := mat.Trace(&product); math.Abs(trace/d-1) > tolerance {

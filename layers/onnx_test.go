@@ -81,10 +81,13 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 		"rotated":    {Dim: 3, Hidden: []int{8}, Rotated: true},
 		"full":       {Dim: 3, Hidden: []int{8}, Full: true},
 		"maximum":    {Dim: 3, Hidden: []int{8, 7, 6}, Unit: Maximum, Tau: .5},
-		"filtered":   {Dim: 18, Picture: [3]int{3, 3, 2}, Convolutions: []Convolution{{4, 2, 1}, {3, 2, 1}}, Hidden: []int{5}, Unit: Maximum},
+		"filtered":   {Dim: 18, Picture: [3]int{3, 3, 2}, Convolutions: []Convolution{{4, 2, 1, 0}, {3, 2, 1, 0}}, Hidden: []int{5}, Unit: Maximum},
 		"all maxima": Architecture{Unit: Maximum}.everything(16, 32, 24, 16),
+		"padded": {
+			Dim: 60, Picture: [3]int{6, 5, 2}, Convolutions: []Convolution{{4, 4, 2, 1}, {3, 2, 1, 0}, {5, 1, 1, 0}}, Hidden: []int{5}, DiagonalSkips: true, Rank: 1, Full: true,
+		},
 		"float64":    {Dim: 3, Hidden: []int{8, 6}, Float64: true},
-		"convolved":  {Dim: 18, Picture: [3]int{3, 3, 2}, Convolutions: []Convolution{{4, 2, 1}, {3, 2, 1}}, Hidden: []int{5}},
+		"convolved":  {Dim: 18, Picture: [3]int{3, 3, 2}, Convolutions: []Convolution{{4, 2, 1, 0}, {3, 2, 1, 0}}, Hidden: []int{5}},
 		"everything": {Dim: 16, Hidden: []int{32, 24, 16}, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true},
 	} {
 		m, err := NewICNN(a)

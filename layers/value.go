@@ -26,7 +26,7 @@ func (m *ICNN) Value(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 type flow struct {
 	u     []*gorgonia.Node     // what softplus is taken of
 	z     *gorgonia.Node       // of the last layer
-	ranks [][][]*gorgonia.Node // x·A_r
+	ranks [][][]*gorgonia.Node // x·A_r, of x as the layer sees it
 
 	// From the way back:
 	sigma []*gorgonia.Node   // σ(u), ∂z/∂a of the first piece
@@ -43,17 +43,21 @@ func (m *ICNN) forward(s *graph.Scope, x *gorgonia.Node) *flow {
 	}
 	for l, layer := range m.Layers {
 		f.ranks[l] = make([][]*gorgonia.Node, len(layer))
+		view, squares := layer.view(s, x), squares
+		if m.DiagonalSkips && layer.resizes() {
+			squares = s.Scale(.5, s.Square(view))
+		}
 		as := make([]*gorgonia.Node, len(layer))
 		for p, piece := range layer {
-			a := s.Add(s.Param(piece.Bias), s.MatMul(x, false, piece.skip(s), false))
+			a := s.Add(s.Param(piece.Bias), piece.skipped(s, view, piece.Skip))
 			if l > 0 {
-				a = s.Add(a, s.MatMul(f.z, false, piece.weigh(s), false))
+				a = s.Add(a, piece.weighed(s, f.z))
 			}
 			if piece.Diag != nil {
-				a = s.Add(a, s.MatMul(squares, false, s.Param(piece.Diag), false))
+				a = s.Add(a, piece.skipped(s, squares, piece.Diag))
 			}
 			for _, w := range piece.Ranks {
-				xa := s.MatMul(x, false, s.Param(w), false)
+				xa := piece.skipped(s, view, w)
 				f.ranks[l][p] = append(f.ranks[l][p], xa)
 				a = s.Add(a, s.Scale(.5, s.Square(xa)))
 			}

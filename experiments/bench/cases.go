@@ -11,13 +11,18 @@ type benchSize struct {
 	name   string
 	n, d   int
 	hidden []int
+
+	// filters are those of convolutions below the hidden layers, of 4×4 pixels at
+	// stride 2, over points that are square pictures.
+	filters []int
 }
 
 // benchSizes are the sizes that a case may name, in order.
 var benchSizes = []benchSize{
-	{"big", 256, 784, []int{512, 512, 512}},
-	{"small", 1024, 2, []int{64, 64, 64, 64}},
-	{"tiny", 16, 2, []int{16, 16}},
+	{name: "big", n: 256, d: 784, hidden: []int{512, 512, 512}},
+	{name: "small", n: 1024, d: 2, hidden: []int{64, 64, 64, 64}},
+	{name: "tiny", n: 16, d: 2, hidden: []int{16, 16}},
+	{name: "pictures", n: 256, d: 784, filters: []int{32, 64}}, // the arithmetic of big
 }
 
 // benchWork is one step of fitting, set up by bind and then run many times.
@@ -107,13 +112,18 @@ func (c benchCase) String() string {
 // untrained is the name of the same case with random weights.
 func (c benchCase) untrained() string { return benchCase{size: c.size, work: c.work}.String() }
 
-// benchCases are all cases; a trained one follows the same with random weights.
+// benchCases are all cases; a trained one follows the same with random weights, where there are
+// no convolutions.
 func benchCases() []benchCase {
 	var cases []benchCase
 	for _, s := range benchSizes {
 		for _, w := range benchWorks {
-			if !w.plane || s.d == 2 {
-				cases = append(cases, benchCase{s, w, false}, benchCase{s, w, true})
+			if w.plane && s.d != 2 {
+				continue
+			}
+			cases = append(cases, benchCase{s, w, false})
+			if s.filters == nil {
+				cases = append(cases, benchCase{s, w, true})
 			}
 		}
 	}
@@ -139,19 +149,22 @@ func findCase(name string) (benchCase, error) {
 
 func unknownCase(name string) error {
 	random := slices.DeleteFunc(knownCases(), func(s string) bool { return strings.Contains(s, "-trained") })
-	return fmt.Errorf("unknown case %q; known are all, the sizes big, small and tiny, %s, and each with -trained after its size, such as tiny-trained/grad", name, strings.Join(random, ", "))
+	return fmt.Errorf("unknown case %q; known are all, the sizes big, small, tiny and pictures, %s, and those of the first three with -trained after the size, such as tiny-trained/grad", name, strings.Join(random, ", "))
 }
 
-// multiplyAdds is the number of multiply–adds in the matrix products of one run.
+// multiplyAdds is the number of multiply–adds in the matrix products of one run, those of
+// convolutions among them.
 func (c benchCase) multiplyAdds() float64 {
-	s := c.size
-	var skip, deep float64
-	for l, h := range s.hidden {
-		skip += float64(s.n * s.d * h)
-		if l > 0 {
-			deep += float64(s.n * s.hidden[l-1] * h)
-		}
+	shapes, err := c.size.architecture().Shapes()
+	if err != nil {
+		return 0
 	}
-	last := float64(s.n * s.hidden[len(s.hidden)-1])
+	n := float64(c.size.n)
+	var skip, deep float64
+	for _, s := range shapes {
+		skip += n * float64(s.Skip[0]*s.Bias[1])
+		deep += n * float64(s.Weigh[0]*s.Bias[1])
+	}
+	last := n * float64(shapes[len(shapes)-1].Bias[1])
 	return c.work.products(skip+deep+last, skip, deep)
 }

@@ -5,6 +5,7 @@ prints one JSON line: {"case", "threads", "best_ms", "median_ms", "kernel"}
 
 CASE is SIZE/WORK or SIZE-trained/WORK. The potential is that of bench:
     z_1 = softplus(x·B_1 + b_1),  z_l = softplus(z_{l-1}·W_l + x·B_l + b_l),  w(x) = z_L·c + x·l + |x|²/4
+where in SIZE pictures products with B and W are convolutions and x is averaged to the size of z_{l-1},
 with W and c clamped at 0 after each step of Adam (rate 1e-4), and WORK one of
     grad    the gradient of w at all x
     dual    a step on mean w(x) - mean w(y)
@@ -71,22 +72,60 @@ if kernel:
 
 import numpy
 import torch
-from torch.nn.functional import softplus
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, softplus
 
 torch.set_num_threads(options.threads)
 
-SIZES = {"big": (256, 784, [512] * 3), "small": (1024, 2, [64] * 4), "tiny": (16, 2, [16] * 2)}
+SIZES = {"big": (256, 784, [512] * 3), "small": (1024, 2, [64] * 4), "tiny": (16, 2, [16] * 2), "pictures": (256, 784, [])}
+FILTERS = {"pictures": [32, 64]}  # of 4×4 at stride 2, with one pixel of zeros around the pictures, over 28×28 pixels
+SIZE, STRIDE, PADDING, SIDE = 4, 2, 1, 28
 
 
-def random_state(n, d, hidden):
+def shapes(d, hidden, filters):
+    """The shapes of B, W and b by layer, as bench holds them: filters are (taps, filters)."""
+    below, side, layers = None, SIDE, []
+    for f in filters:
+        side //= STRIDE
+        h = side * side * f
+        layers.append(((SIZE * SIZE, f), below and (SIZE * SIZE * below, f), (1, h)))
+        below = f
+    for h in hidden:
+        layers.append(((d, h), below and (below, h), (1, h)))
+        below = h
+    return layers
+
+
+def random_state(n, d, layers):
     torch.manual_seed(1)
-    state = {"out": torch.randn(hidden[-1], 1).abs() / hidden[-1], "linear": .01 * torch.randn(1, d)}
-    for l, h in enumerate(hidden):
-        state[f"layer{l}.skip"] = torch.randn(d, h) / math.sqrt(d)
-        state[f"layer{l}.bias"] = .1 * torch.randn(1, h)
-        if l:
-            state[f"layer{l}.weight"] = torch.randn(hidden[l - 1], h).abs() / hidden[l - 1]
+    last = layers[-1][2][1]
+    state = {"out": torch.randn(last, 1).abs() / last, "linear": .01 * torch.randn(1, d)}
+    for l, (skip, weight, bias) in enumerate(layers):
+        state[f"layer{l}.skip"] = torch.randn(skip) / math.sqrt(skip[0])
+        state[f"layer{l}.bias"] = .1 * torch.randn(bias)
+        if weight:
+            state[f"layer{l}.weight"] = torch.randn(weight).abs() / weight[0]
     return state, torch.randn(n, d), torch.randn(n, d)
+
+
+def to_torch(name, v):
+    """An array of bench in the layout that is PyTorch's own: channels above the lines of a picture."""
+    if not filters or name == "linear":
+        return v
+    if name.endswith(("skip", "weight")):
+        return v.reshape(SIZE, SIZE, -1, v.shape[1]).permute(3, 2, 0, 1)
+    f = filters[-1] if name == "out" else filters[int(name[len("layer")])]
+    side = math.isqrt(v.numel() // f)
+    return v.reshape(1, side, side, f).permute(0, 3, 1, 2)
+
+
+def from_torch(name, v):
+    """The inverse of to_torch."""
+    if v.dim() < 4:
+        return v
+    if name.endswith(("skip", "weight")):
+        return v.permute(2, 3, 1, 0).reshape(-1, v.shape[0])
+    v = v.permute(0, 2, 3, 1)
+    return v.reshape(-1, 1) if name == "out" else v.reshape(1, -1)
 
 
 def saved_state(folder):
@@ -96,11 +135,13 @@ def saved_state(folder):
 
 size, work = options.case.split("/")
 n, d, hidden = SIZES[size.removesuffix("-trained")]
-state, x, y = saved_state(options.weights) if options.weights else random_state(n, d, hidden)
+filters = FILTERS.get(size, [])
+layers = shapes(d, hidden, filters)
+state, x, y = saved_state(options.weights) if options.weights else random_state(n, d, layers)
 assert x.shape == y.shape == (n, d), "the points are of another size"
-weights = {name: torch.nn.Parameter(v.contiguous()) for name, v in state.items()}
-skips = [weights[f"layer{l}.skip"] for l in range(len(hidden))]
-deep = [weights[f"layer{l}.weight"] for l in range(1, len(hidden))]
+weights = {name: torch.nn.Parameter(to_torch(name, v).contiguous()) for name, v in state.items()}
+skips = [weights[f"layer{l}.skip"] for l in range(len(layers))]
+deep = [weights[f"layer{l}.weight"] for l in range(1, len(layers))]
 non_negative = deep + [weights["out"]]
 adam = torch.optim.Adam(list(weights.values()), lr=1e-4)
 
@@ -112,7 +153,21 @@ def affine(bias, *factors):
     return bias
 
 
+def convolved(x):
+    """z_L of a convolutional network; the skips see x resized to the picture below."""
+    pixels = x.reshape(-1, 1, SIDE, SIDE)
+    z = softplus(conv2d(pixels, skips[0], stride=STRIDE, padding=PADDING) + weights["layer0.bias"])
+    for l, W in enumerate(deep, 1):
+        resized = adaptive_avg_pool2d(pixels, z.shape[2:])
+        z = softplus(conv2d(resized, skips[l], stride=STRIDE, padding=PADDING)
+                     + conv2d(z, W, stride=STRIDE, padding=PADDING) + weights[f"layer{l}.bias"])
+    return z
+
+
 def w(x):
+    if filters:
+        z = convolved(x).flatten(1)
+        return (z @ weights["out"].reshape(-1, 1) + x @ weights["linear"].T)[:, 0] + .25 * (x * x).sum(1)
     z = softplus(affine(weights["layer0.bias"], (x, skips[0])))
     for l, W in enumerate(deep, 1):
         z = softplus(affine(weights[f"layer{l}.bias"], (x, skips[l]), (z, W)))
@@ -182,9 +237,9 @@ if options.gradients:
         found["gradient"] = slope_alone(x)
     else:
         found["loss"] = differentiate({"dual": dual, "pairs": pairs, "logdet": logdet}[work]()).detach().reshape(1, 1)
-        found.update((name, p.grad) for name, p in weights.items() if p.grad is not None)
+        found.update((name, from_torch(name, p.grad)) for name, p in weights.items() if p.grad is not None)
     for name, v in found.items():
-        numpy.save(os.path.join(options.gradients, name + ".npy"), v.numpy())
+        numpy.save(os.path.join(options.gradients, name + ".npy"), v.contiguous().numpy())
     sys.exit()
 
 run = {"grad": lambda: slope_alone(x), "dual": lambda: step(dual()), "pairs": lambda: step(pairs()),

@@ -31,9 +31,19 @@ type bench struct {
 // benchCurvature is the curvature of the quadratic of all cases, ¼|x|².
 const benchCurvature = .5
 
+func (s benchSize) architecture() layers.Architecture {
+	a := layers.Architecture{Dim: s.d, Hidden: s.hidden}
+	side := int(math.Sqrt(float64(s.d)))
+	for _, filters := range s.filters {
+		a.Picture = [3]int{side, side, 1}
+		a.Convolutions = append(a.Convolutions, layers.Convolution{Filters: filters, Size: 4, Stride: 2, Padding: 1})
+	}
+	return a
+}
+
 // network is a potential of the size; all weights except its quadratic are zero.
 func (s benchSize) network() (*layers.ICNN, error) {
-	w, err := layers.NewICNN(layers.Architecture{Dim: s.d, Hidden: s.hidden})
+	w, err := layers.NewICNN(s.architecture())
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +70,7 @@ func (s benchSize) random() (*bench, error) {
 	}
 	for _, l := range w.Layers {
 		for _, p := range l {
-			random(p.Skip, 1/math.Sqrt(float64(s.d)), false)
+			random(p.Skip, 1/math.Sqrt(float64(p.Skip.Rows)), false)
 			random(p.Bias, .1, false)
 			if p.Weigh != nil {
 				random(p.Weigh, 1/float64(p.Weigh.Rows), true)

@@ -224,7 +224,11 @@ func checkNetwork(c *graph.Checkpoint, a layers.Architecture) error {
 			}{{"skip", s.Skip}, {"weight", s.Weigh}, {"bias", s.Bias}} {
 				name := "weight." + prefix + w.name
 				if t := c.Tensors[name]; (l > 0 || w.name != "weight") && !slices.Equal(t.Shape, w.shape[:]) {
-					return fmt.Errorf("its %q has shape %v; its architecture needs %v", name, t.Shape, w.shape)
+					hint := ""
+					if w.name == "skip" && l > 0 && l < len(a.Convolutions) {
+						hint = ", or it is of an earlier version, whose second convolutions saw more pixels: learn that model again"
+					}
+					return fmt.Errorf("its %q has shape %v; its architecture needs %v%s", name, t.Shape, w.shape, hint)
 				}
 			}
 		}

@@ -33,7 +33,7 @@ func TestSavedConvolutions(t *testing.T) {
 	}
 	a.Convolutions = slices.Clone(a.Convolutions)
 	a.Convolutions[1].Filters = 3
-	if _, err := potentialOf(c, a); err == nil || !strings.Contains(err.Error(), `"weight.layer1.skip" has shape [16 2]; its architecture needs [16 3]`) {
+	if _, err := potentialOf(c, a); err == nil || !strings.Contains(err.Error(), `"weight.layer1.skip" has shape [4 2]; its architecture needs [4 3]`) {
 		t.Errorf("other filters: error %v", err)
 	}
 }

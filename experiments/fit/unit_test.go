@@ -18,10 +18,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Networks of maxima learn the same bits on any number of threads and after an
+// Networks of every kind learn the same bits on any number of threads and after an
 // interruption, and are read back as what they are.
-func TestMaximaRepeat(t *testing.T) {
-	variables := []string{"CMF_UNIT=maximum", "CMF_STEPS=24"}
+func TestNetworksRepeat(t *testing.T) {
+	for variable, text := range map[string]string{"CMF_UNIT=maximum": `"Unit":"maximum"`, "CMF_POTENTIAL=quadratics": `"Family":"quadratics"`} {
+		t.Run(variable, func(t *testing.T) { testRepeats(t, text, variable, "CMF_STEPS=24") })
+	}
+}
+
+func testRepeats(t *testing.T, architecture string, variables ...string) {
 	whole, err := plane.Run(t, append(variables, "CMF_THREADS=2")...)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +54,7 @@ func TestMaximaRepeat(t *testing.T) {
 	if _, err := m.Draw(t.Context(), 50, 20, random.New(1, "draw", 0)); err != nil {
 		t.Error(err)
 	}
-	if text := want.Texts["architecture"]; !strings.Contains(text, `"Unit":"maximum"`) {
+	if text := want.Texts["architecture"]; !strings.Contains(text, architecture) {
 		t.Errorf("the checkpoint's architecture is %s", text)
 	}
 }

@@ -38,7 +38,7 @@ type Model struct {
 type DigitModel struct {
 	Model
 	Noise   float64       `default:"0.65" range:"0..5" desc:"standard deviation of the normal noise added to pixels in these units, which smooths the law of saturated pixels"`
-	Filters config.Widths `desc:"filters of convolutional layers below those of CMF_HIDDEN: the first over 5×5 pixels, the others over 3×3 of the layer below, at stride 2; empty for none"`
+	Filters config.Widths `desc:"filters of convolutional layers below those of CMF_HIDDEN, over squares of 4×4 at stride 2, each layer on pictures of half the side; empty for none"`
 	Carry   float64       `default:"0.25" range:"0..0.5" desc:"power s of the digits' covariance Σ that carries the noise: digits are ∇w*(Σˢz) for z from the Gibbs factor; 0 for the plain method"`
 	Train   int           `default:"0" range:"0|1000..1000000" desc:"digits to train on; 0 for all"`
 }
@@ -121,7 +121,8 @@ func (c *DigitModel) network(core *config.Core) (layers.Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := config.Widths(widths).Check(1, 1); err != nil {
+	dense := widths[max(0, len(c.Filters)-1):] // with the responses that the first of them reads
+	if err := config.Widths(dense).Check(1, 1); err != nil {
 		return nil, fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
 	}
 	return core.Network(a, layers.Architecture{Rank: 12, Tau: 2})
@@ -129,12 +130,8 @@ func (c *DigitModel) network(core *config.Core) (layers.Network, error) {
 
 func (c *DigitModel) architecture(core *config.Core) layers.Architecture {
 	a := layers.Architecture{Dim: Pixels, Hidden: core.Hidden, Unit: core.Unit, Picture: [3]int{Side, Side, 1}, Knots: c.Knots, Full: true}
-	for l, filters := range c.Filters {
-		size := 5
-		if l > 0 {
-			size = 3
-		}
-		a.Convolutions = append(a.Convolutions, layers.Convolution{Filters: filters, Size: size, Stride: 2})
+	for _, filters := range c.Filters {
+		a.Convolutions = append(a.Convolutions, layers.Convolution{Filters: filters, Size: 4, Stride: 2, Padding: 1})
 	}
 	return a
 }

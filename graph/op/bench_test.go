@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"cmf/graph"
+	"cmf/graph/op"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -44,5 +45,43 @@ func BenchmarkBroadcast(b *testing.B) {
 				run(b, p)
 			}
 		})
+	}
+}
+
+// BenchmarkConvolutions times the three products with the squares of 256 pictures.
+func BenchmarkConvolutions(b *testing.B) {
+	const n = 256
+	for _, c := range []struct {
+		name    string
+		w       op.Window
+		filters int
+	}{
+		{"first", op.Window{Height: 28, Width: 28, Channels: 1, Size: 4, Stride: 2, Padding: 1}, 32},
+		{"second", op.Window{Height: 14, Width: 14, Channels: 32, Size: 4, Stride: 2, Padding: 1}, 64},
+		{"stride 1", op.Window{Height: 14, Width: 14, Channels: 32, Size: 3, Stride: 1, Padding: 1}, 32},
+	} {
+		down, across := c.w.Positions()
+		s := graph.NewScope(tensor.Float32)
+		x, g := s.Input("x", n, c.w.Inputs()), s.Input("g", n, down*across*c.filters)
+		kappa := s.Input("kappa", c.w.Taps(), c.filters)
+		for _, in := range []*gorgonia.Node{x, g, kappa} {
+			for i := range in.Value().Data().([]float32) {
+				in.Value().Data().([]float32)[i] = 1
+			}
+		}
+		y := s.Convolve(c.w, x, kappa)
+		for _, o := range []struct {
+			name string
+			y    *gorgonia.Node
+		}{{"Convolve", y}, {"Transposed", s.ConvolveTransposed(c.w, g, kappa)}, {"Filters", s.Grad(s.Mul(y, g), kappa)[0]}} {
+			p := compile(b, s, map[string]*gorgonia.Node{"y": o.y})
+			b.Run(c.name+"/"+o.name, func(b *testing.B) {
+				for b.Loop() {
+					run(b, p)
+				}
+				work := 2 * float64(n*down*across*c.w.Taps()*c.filters)
+				b.ReportMetric(work*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
+		}
 	}
 }

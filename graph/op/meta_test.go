@@ -105,6 +105,21 @@ func TestWrongShapes(t *testing.T) {
 		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node { return s.Tile(0, x) }, []string{"Tile{0}"}},
 		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node { return s.Unstack(0, x) }, []string{"Unstack{0}"}},
 		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node { return s.Unstack(3, y) }, []string{"Unstack{3}", "4", "3"}},
+		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node {
+			return s.Convolve(op.Window{Height: 1, Width: 5, Channels: 1, Size: 1, Stride: 1}, y, x)
+		}, []string{"Convolve", "filters of 2", "5 and 1"}},
+		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node {
+			return s.Convolve(op.Window{Height: 2, Width: 2, Channels: 1, Size: 2, Stride: 1, Padding: 2}, y, x)
+		}, []string{"Convolve", "2 pixels of zeros", "squares of 2"}},
+		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node {
+			return s.ConvolveTransposed(op.Window{Height: 1, Width: 2, Channels: 2, Size: 1, Stride: 1}, y, x)
+		}, []string{"ConvolveTransposed", "rows of 5", "6 and 2"}},
+		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node {
+			return s.Resize(op.Resizing{Height: 2, Width: 2, Channels: 1, ToHeight: 1, ToWidth: 1}, x)
+		}, []string{"Resize", "rows of 3", "2×2×1"}},
+		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node {
+			return s.Resize(op.Resizing{Height: 1, Width: 3, Channels: 1, ToHeight: 0, ToWidth: 1}, x)
+		}, []string{"Resize", "0×1"}},
 		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node { return s.Tanh(nil) }, []string{"Tanh", "nil"}},
 		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node { return s.Mean(nil) }, []string{"nil"}},
 		{func(s *scope, x, y *gorgonia.Node) *gorgonia.Node { return s.Expand(1, 1, nil) }, []string{"Expand", "nil"}},

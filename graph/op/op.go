@@ -59,6 +59,9 @@ type Op struct {
 	// none. diff may give nil for them.
 	constant func(operand int) bool
 
+	// products is the number of multiply–adds in products of matrices; nil for none.
+	products func(in []Shape) int
+
 	// diff returns the gradient with respect to each operand, given the
 	// gradient g with respect to the result. Without it the result counts as a
 	// constant.
@@ -95,6 +98,16 @@ func (o *Op) BindAdd32(out Matrix[float32], in []Matrix[float32]) func() { retur
 
 // BindAdd64 is BindAdd32 in double precision.
 func (o *Op) BindAdd64(out Matrix[float64], in []Matrix[float64]) func() { return o.add64(out, in) }
+
+// Products is the number of multiply–adds of a convolution on operands of these
+// shapes; of other operations, which have none or whose products are sums of the
+// machine, it is 0.
+func (o *Op) Products(in []Shape) int {
+	if o.products == nil {
+		return 0
+	}
+	return o.products(in)
+}
 
 // Arity is the number of operands.
 func (o *Op) Arity() int { return o.arity }

@@ -82,51 +82,109 @@ func operations() []operation {
 	ops := append(products(), broadcasts()...)
 	ops = append(ops, elementwise()...)
 	ops = append(ops, rearrangements()...)
-	ops = append(ops, convolutions()...)
+	ops = append(ops, pictures()...)
 	ops = append(ops, groups()...)
 	return append(ops, batchedSquares()...)
 }
 
-func convolutions() (ops []operation) {
-	for _, w := range []op.Window{
-		{Height: 3, Width: 4, Channels: 1, Size: 2, Stride: 1}, {Height: 5, Width: 4, Channels: 2, Size: 2, Stride: 2},
-		{Height: 5, Width: 7, Channels: 1, Size: 3, Stride: 2}, {Height: 5, Width: 5, Channels: 1, Size: 2, Stride: 3}, {Height: 2, Width: 2, Channels: 3, Size: 2, Stride: 1},
-	} {
-		const filters = 2
+// pictures are batches of pictures with 1 to 3 channels, the channels of a pixel
+// side by side.
+func pictures() (ops []operation) {
+	const n, filters = 3, 2
+	for _, w := range windows() {
 		down, across := w.Positions()
-		ops = append(ops, operation{
-			name: fmt.Sprint("Convolution", w), shapes: []op.Shape{{w.Taps(), filters}},
-			declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node { return s.Convolution(w, x[0]) },
-			naive: func(x []matrix) matrix {
-				m := build(w.Inputs(), down*across*filters, func(int, int) float64 { return 0 })
-				for p := range down {
-					for q := range across {
-						for tap := range w.Taps() {
-							c, j, i := tap%w.Channels, tap/w.Channels%w.Size+q*w.Stride, tap/w.Channels/w.Size+p*w.Stride
-							for f := range filters {
-								m.v[((i*w.Width+j)*w.Channels+c)*m.Shape[1]+(p*across+q)*filters+f] = x[0].at(tap, f)
+		x, kappa, y := op.Shape{n, w.Inputs()}, op.Shape{w.Taps(), filters}, op.Shape{n, down * across * filters}
+		// each calls f for every filter and tap of every square, with the pixel of
+		// the tap, where that lies in the picture.
+		each := func(f func(tap, filter, pixel, response int)) {
+			for p := range down {
+				for q := range across {
+					for i := range w.Size {
+						for j := range w.Size {
+							for c := range w.Channels {
+								r, s := i+p*w.Stride-w.Padding, j+q*w.Stride-w.Padding
+								if r < 0 || s < 0 || r >= w.Height || s >= w.Width {
+									continue
+								}
+								for filter := range filters {
+									f((i*w.Size+j)*w.Channels+c, filter, (r*w.Width+s)*w.Channels+c, (p*across+q)*filters+filter)
+								}
 							}
 						}
 					}
 				}
-				return m
+			}
+		}
+		zero := func(s op.Shape) matrix { return build(s[0], s[1], func(int, int) float64 { return 0 }) }
+		ops = append(ops, operation{
+			name: fmt.Sprint("Convolve", w), shapes: []op.Shape{x, kappa},
+			declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node { return s.Convolve(w, x[0], x[1]) },
+			naive: func(x []matrix) matrix {
+				out := zero(y)
+				for i := range n {
+					each(func(tap, filter, pixel, response int) {
+						out.v[i*y[1]+response] += x[1].at(tap, filter) * x[0].at(i, pixel)
+					})
+				}
+				return out
 			},
 		}, operation{
-			name: fmt.Sprint("SumPositions, the adjoint of Convolution", w), shapes: []op.Shape{{w.Taps(), filters}, {w.Inputs(), down * across * filters}},
+			name: fmt.Sprint("ConvolveTransposed", w), shapes: []op.Shape{y, kappa},
 			declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node {
-				return s.Grad(s.Mul(s.Convolution(w, x[0]), x[1]), x[0])[0]
+				return s.ConvolveTransposed(w, x[0], x[1])
 			},
+			naive: func(v []matrix) matrix {
+				out := zero(x)
+				for i := range n {
+					each(func(tap, filter, pixel, response int) {
+						out.v[i*x[1]+pixel] += v[1].at(tap, filter) * v[0].at(i, response)
+					})
+				}
+				return out
+			},
+		}, operation{
+			name: fmt.Sprint("ConvolveFilters, the adjoint of Convolve in the filters", w), shapes: []op.Shape{kappa, x, y},
+			declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node {
+				return s.Grad(s.Mul(s.Convolve(w, x[1], x[0]), x[2]), x[0])[0]
+			},
+			naive: func(v []matrix) matrix {
+				out := zero(kappa)
+				for i := range n {
+					each(func(tap, filter, pixel, response int) {
+						out.v[tap*filters+filter] += v[1].at(i, pixel) * v[2].at(i, response)
+					})
+				}
+				return out
+			},
+		})
+	}
+	for _, r := range []op.Resizing{
+		{Height: 4, Width: 6, Channels: 1, ToHeight: 2, ToWidth: 2}, {Height: 5, Width: 3, Channels: 2, ToHeight: 3, ToWidth: 2},
+		{Height: 2, Width: 3, Channels: 1, ToHeight: 3, ToWidth: 3}, {Height: 3, Width: 3, Channels: 3, ToHeight: 1, ToWidth: 1},
+	} {
+		from, to := r.Height*r.Width*r.Channels, r.ToHeight*r.ToWidth*r.Channels
+		// part is the part of the new pixel k that is pixel i, channels included.
+		part := func(k, i int) float64 {
+			if k%r.Channels != i%r.Channels {
+				return 0
+			}
+			common := func(p, i, n, m int) float64 { // of [p, p+1)·n/m and [i, i+1), by n/m
+				f := float64(n) / float64(m)
+				return math.Max(0, math.Min(float64(p+1)*f, float64(i+1))-math.Max(float64(p)*f, float64(i))) / f
+			}
+			k, i = k/r.Channels, i/r.Channels
+			return common(k/r.ToWidth, i/r.Width, r.Height, r.ToHeight) * common(k%r.ToWidth, i%r.Width, r.Width, r.ToWidth)
+		}
+		ops = append(ops, operation{
+			name: fmt.Sprint("Resize", r), shapes: []op.Shape{{n, from}},
+			declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node { return s.Resize(r, x[0]) },
 			naive: func(x []matrix) matrix {
-				return build(w.Taps(), filters, func(tap, f int) (sum float64) {
-					c, j, i := tap%w.Channels, tap/w.Channels%w.Size, tap/w.Channels/w.Size
-					for p := range down {
-						for q := range across {
-							sum += x[1].at(((i+p*w.Stride)*w.Width+j+q*w.Stride)*w.Channels+c, (p*across+q)*filters+f)
-						}
-					}
-					return sum
-				})
+				return product(x[0], build(from, to, func(i, k int) float64 { return part(k, i) }))
 			},
+		}, operation{
+			name: fmt.Sprint("ResizeTransposed", r), shapes: []op.Shape{{n, to}},
+			declare: func(s *graph.Scope, x []*gorgonia.Node) *gorgonia.Node { return s.ResizeTransposed(r, x[0]) },
+			naive:   func(x []matrix) matrix { return product(x[0], build(to, from, part)) },
 		})
 	}
 	return ops
@@ -175,6 +233,14 @@ func groups() (ops []operation) {
 		}
 	}
 	return ops
+}
+
+func windows() []op.Window {
+	return []op.Window{
+		{Height: 3, Width: 4, Channels: 1, Size: 2, Stride: 1}, {Height: 5, Width: 4, Channels: 2, Size: 2, Stride: 2, Padding: 1},
+		{Height: 5, Width: 7, Channels: 1, Size: 3, Stride: 2}, {Height: 5, Width: 5, Channels: 1, Size: 2, Stride: 3, Padding: 1},
+		{Height: 2, Width: 2, Channels: 3, Size: 2, Stride: 1}, {Height: 3, Width: 3, Channels: 2, Size: 3, Stride: 1, Padding: 2},
+	}
 }
 
 func products() (ops []operation) {

@@ -143,8 +143,8 @@ func bindSolveHessian[T kernel.Float](q Quadratics) binder[T] {
 		f := newSoftMaximum(q, in[2:])
 		at := f.newPoints(y.Rows)
 		body := func(lo, hi int) {
-			s := f.scratch.take()
-			defer f.scratch.give(s)
+			s := f.locals.take()
+			defer f.locals.give(s)
 			for i := lo; i < hi; i++ {
 				f.expand(s, at, i, y.row(i))
 				f.factor(s, 2)
@@ -169,8 +169,8 @@ func bindMeanInverse[T kernel.Float](q Quadratics) binder[T] {
 		return func() {
 			f.prepare()
 			f.evaluate(at, y)
-			s := f.scratch.take()
-			defer f.scratch.give(s)
+			s := f.locals.take()
+			defer f.locals.give(s)
 			clear(out.Data)
 			for i := range y.Rows {
 				f.expand(s, at, i, y.row(i))

@@ -57,8 +57,8 @@ func newArgmax[T kernel.Float](f *softMaximum[T], n int) *argmax[T] {
 		a.rows[i].from, a.rows[i].along = memory[2*i*f.d:(2*i+1)*f.d], memory[(2*i+1)*f.d:(2*i+2)*f.d]
 	}
 	a.step = func(lo, hi int) {
-		s := f.scratch.take()
-		defer f.scratch.give(s)
+		s := f.locals.take()
+		defer f.locals.give(s)
 		for i := lo; i < hi; i++ {
 			a.advance(s, i)
 		}
@@ -123,7 +123,7 @@ func (a *argmax[T]) cold() bool {
 
 // advance takes the evaluated trial point of search i, and either ends the search or
 // moves the point.
-func (a *argmax[T]) advance(s *scratch[T], i int) {
+func (a *argmax[T]) advance(s *local[T], i int) {
 	r, y := &a.rows[i], a.trial.row(i)
 	r.evaluations++
 	s.tau = r.tau
@@ -161,7 +161,7 @@ func (a *argmax[T]) advance(s *scratch[T], i int) {
 }
 
 // newton finds the direction ∇²φ⁻¹(x − ∇φ) and the slope along it.
-func (a *argmax[T]) newton(r *search[T], s *scratch[T]) {
+func (a *argmax[T]) newton(r *search[T], s *local[T]) {
 	a.factor(s, newtonShare)
 	a.solve(s, r.along, s.rest)
 	r.first = float64(kernel.Dot(s.rest, r.along))

@@ -19,7 +19,7 @@ type softMaximum[T kernel.Float] struct {
 
 	squares []T // A_k = diag D_k + F_kᵀF_k, (K, d²), or by entries (d(d+1)/2, K) if small; nil where factors are used instead
 	columns []T // Cᵀ, (d, K), if small
-	scratch *scratches[T]
+	locals  *locals[T]
 }
 
 // mostDense is the largest dimension in which the Hessian of a row is factored as
@@ -40,7 +40,7 @@ func newSoftMaximum[T kernel.Float](q Quadratics, weights []Matrix[T]) *softMaxi
 	} else if f.d <= mostDense || 3*f.Rank >= f.d {
 		f.squares = make([]T, f.Pieces*f.d*f.d)
 	}
-	f.scratch = &scratches[T]{make: f.newScratch}
+	f.locals = &locals[T]{make: f.newLocal}
 	return f
 }
 
@@ -112,9 +112,9 @@ func squared[T kernel.Float](x []T) (sum T) {
 	return sum
 }
 
-// scratch is the memory for one row: the softmax, the pieces that are active, and
+// local is the memory for one row: the softmax, the pieces that are active, and
 // the factored Hessian.
-type scratch[T kernel.Float] struct {
+type local[T kernel.Float] struct {
 	tau      float64 // τ, which a search may take larger
 	softmax  []T     // (K)
 	active   []int   // the pieces of some weight, the heaviest first
@@ -131,9 +131,9 @@ type scratch[T kernel.Float] struct {
 	part     []T // of a solve
 }
 
-func (f *softMaximum[T]) newScratch() *scratch[T] {
+func (f *softMaximum[T]) newLocal() *local[T] {
 	d, k := f.d, f.Pieces
-	s := &scratch[T]{tau: f.Tau, softmax: make([]T, k), weighted: make([]T, k), active: make([]int, 0, k), slopes: make([]T, k*d), grad: make([]T, d), rest: make([]T, d), part: make([]T, max(d, k*(f.Rank+1)))}
+	s := &local[T]{tau: f.Tau, softmax: make([]T, k), weighted: make([]T, k), active: make([]int, 0, k), slopes: make([]T, k*d), grad: make([]T, d), rest: make([]T, d), part: make([]T, max(d, k*(f.Rank+1)))}
 	if f.squares != nil {
 		s.lower, s.wide = make([]T, d*d), make([]float64, d*d+d)
 	} else {
@@ -142,14 +142,14 @@ func (f *softMaximum[T]) newScratch() *scratch[T] {
 	return s
 }
 
-// scratches lends one scratch to each thread, and keeps them for the next run.
-type scratches[T kernel.Float] struct {
-	make func() *scratch[T]
+// locals lends one local to each thread, and keeps them for the next run.
+type locals[T kernel.Float] struct {
+	make func() *local[T]
 	mu   sync.Mutex
-	free []*scratch[T]
+	free []*local[T]
 }
 
-func (p *scratches[T]) take() *scratch[T] {
+func (p *locals[T]) take() *local[T] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := len(p.free); n > 0 {
@@ -160,7 +160,7 @@ func (p *scratches[T]) take() *scratch[T] {
 	return p.make()
 }
 
-func (p *scratches[T]) give(s *scratch[T]) {
+func (p *locals[T]) give(s *local[T]) {
 	p.mu.Lock()
 	p.free = append(p.free, s)
 	p.mu.Unlock()
@@ -177,7 +177,7 @@ func negligible[T kernel.Float]() T {
 
 // expand fills the softmax, the slopes of the active pieces and the gradient of
 // row i, the point y.
-func (f *softMaximum[T]) expand(s *scratch[T], p *points[T], i int, y []T) {
+func (f *softMaximum[T]) expand(s *local[T], p *points[T], i int, y []T) {
 	if f.small() {
 		f.expandSmall(s, y)
 		return
@@ -207,7 +207,7 @@ func (f *softMaximum[T]) expand(s *scratch[T], p *points[T], i int, y []T) {
 }
 
 // sortActive puts the heaviest pieces first.
-func (s *scratch[T]) sortActive() {
+func (s *local[T]) sortActive() {
 	slices.SortStableFunc(s.active, func(a, b int) int {
 		switch {
 		case s.softmax[a] > s.softmax[b]:
@@ -221,7 +221,7 @@ func (s *scratch[T]) sortActive() {
 
 // expandSmall is expand by vectors over the pieces: G_i = Σ_j A_ij·y_j + C_i holds
 // coordinate i of all slopes, and φ = b + ½Σ_i y_i·(G_i + C_i) all values.
-func (f *softMaximum[T]) expandSmall(s *scratch[T], y []T) {
+func (f *softMaximum[T]) expandSmall(s *local[T], y []T) {
 	k := f.Pieces
 	copy(s.softmax, f.offsets.Data)
 	for i, yi := range y {
@@ -271,7 +271,7 @@ func (f *softMaximum[T]) prepareSmall() {
 }
 
 // factorSmall is factor after expandSmall.
-func (f *softMaximum[T]) factorSmall(s *scratch[T]) {
+func (f *softMaximum[T]) factorSmall(s *local[T]) {
 	k := f.Pieces
 	for i := range f.d {
 		g := s.slopes[i*k : (i+1)*k]
@@ -291,7 +291,7 @@ func (f *softMaximum[T]) factorSmall(s *scratch[T]) {
 // Where factors are used, only those of the heaviest pieces enter, whose weights
 // add up to share, 2 for all: less than 1 is enough for a Newton step. It overwrites the
 // slopes.
-func (f *softMaximum[T]) factor(s *scratch[T], share T) {
+func (f *softMaximum[T]) factor(s *local[T], share T) {
 	if f.small() {
 		f.factorSmall(s)
 		return
@@ -307,7 +307,7 @@ func (f *softMaximum[T]) factor(s *scratch[T], share T) {
 	}
 }
 
-func (f *softMaximum[T]) factorDense(s *scratch[T]) {
+func (f *softMaximum[T]) factorDense(s *local[T]) {
 	d := f.d
 	h := s.lower
 	clear(h)
@@ -330,7 +330,7 @@ func (f *softMaximum[T]) factorDense(s *scratch[T]) {
 }
 
 // factorWide factors the lower half of a Hessian in float64.
-func (f *softMaximum[T]) factorWide(s *scratch[T]) {
+func (f *softMaximum[T]) factorWide(s *local[T]) {
 	d, h := f.d, s.lower
 	for i := range d {
 		for j := range i {
@@ -369,7 +369,7 @@ func choleskyInPlace[T kernel.Float](h []T, d int) {
 
 // factorLowRank forms W with ∇²φ⁻¹ = D̄⁻¹ − WᵀW, by the Woodbury identity: for
 // ∇²φ = D̄ + UᵀU and the lower factor R of I + U·D̄⁻¹·Uᵀ it is W = R⁻¹·U·D̄⁻¹.
-func (f *softMaximum[T]) factorLowRank(s *scratch[T], share T) {
+func (f *softMaximum[T]) factorLowRank(s *local[T], share T) {
 	d := f.d
 	clear(s.inverse)
 	for _, k := range s.active {
@@ -424,7 +424,7 @@ func (f *softMaximum[T]) factorLowRank(s *scratch[T], share T) {
 }
 
 // solve writes ∇²φ⁻¹·v into u.
-func (f *softMaximum[T]) solve(s *scratch[T], u, v []T) {
+func (f *softMaximum[T]) solve(s *local[T], u, v []T) {
 	d := f.d
 	switch {
 	case f.squares == nil:
@@ -465,7 +465,7 @@ func (f *softMaximum[T]) solve(s *scratch[T], u, v []T) {
 }
 
 // addInverse adds a·∇²φ⁻¹ to h, (d, d).
-func (f *softMaximum[T]) addInverse(s *scratch[T], a T, h Matrix[T]) {
+func (f *softMaximum[T]) addInverse(s *local[T], a T, h Matrix[T]) {
 	d := f.d
 	if f.squares == nil {
 		blas.Gemm(true, false, d, d, s.q, -a, s.columns, d, s.columns, d, 1, h.Data, d)
