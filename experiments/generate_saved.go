@@ -11,6 +11,7 @@ import (
 	"cmf/experiments/figure"
 	"cmf/experiments/fit"
 	"cmf/experiments/run"
+	"cmf/experiments/table"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 )
@@ -89,7 +90,7 @@ func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) 
 
 // evaluate writes log densities and gradients at the points of CMF_POINTS.
 func evaluate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
-	x, read, err := loadPoints(c.Points)
+	x, read, err := table.Read(c.Points)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,14 @@ type Problem struct {
 	Units units.Units
 	Form  units.Form
 
+	// From are the points of a given source, in the units of learning, in place of particles
+	// of 𝔓_w: the fit is then that of the Monge maps between From and Train; see
+	// solvers.CMFGen.Still and Model.Map. Start.Source is a Gaussian fitted to them.
+	// FromUnits and FromForm are for them what Units and Form are for Train.
+	From      blas32.General
+	FromUnits units.Units
+	FromForm  units.Form
+
 	// With Energy, the fit is to E by CMFMA instead of to Train by CMFGen.
 	Energy solvers.Energy
 	Shares solvers.Shares // where the points of CMFMA come from
@@ -77,7 +85,7 @@ type Model struct {
 	Curvature *layers.Curvature
 	State     *solvers.CMFGenState
 	Energy    *solvers.CMFMAState // nil for a fit to samples
-	Noise     potential.Potential // what the particles sample
+	Noise     potential.Potential // what the particles sample; nil if they are the points of a given source
 	Stop      report.Stop         // how training ended
 	Finished  bool                // training was not interrupted, so the work after it is to be done
 
@@ -106,7 +114,10 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err != nil {
 		return nil, err
 	}
-	m.Origin = Origin{r.Report.Experiment, p.Potential.Architecture, p.Units, p.Form, r.Report.Config}
+	m.Origin = Origin{Experiment: r.Report.Experiment, architecture: p.Potential.Architecture, Units: p.Units, Form: p.Form, Config: r.Report.Config}
+	if p.From.Rows > 0 {
+		m.Origin.From = &Points{p.FromUnits, p.FromForm}
+	}
 	m.data = r.Report.Data
 	if err := m.Origin.check(); err != nil {
 		return nil, err
