@@ -46,9 +46,13 @@ type Problem struct {
 	// of 𝔓_w: the fit is then that of the Monge maps between From and Train; see
 	// solvers.CMFGen.Still and Model.Map. Start.Source is a Gaussian fitted to them.
 	// FromUnits and FromForm are for them what Units and Form are for Train.
+	//
+	// OnSource exchanges the roles: the potential is a function of the source, and its
+	// gradient maps From to Train, where otherwise it maps Train to From.
 	From      blas32.General
 	FromUnits units.Units
 	FromForm  units.Form
+	OnSource  bool
 
 	// With Energy, the fit is to E by CMFMA instead of to Train by CMFGen.
 	Energy solvers.Energy
@@ -116,7 +120,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	}
 	m.Origin = Origin{Experiment: r.Report.Experiment, architecture: p.Potential.Architecture, Units: p.Units, Form: p.Form, Config: r.Report.Config}
 	if p.From.Rows > 0 {
-		m.Origin.From = &Points{p.FromUnits, p.FromForm}
+		m.Origin.From, m.Origin.OnSource = &Points{p.FromUnits, p.FromForm}, p.OnSource
 	}
 	m.data = r.Report.Data
 	if err := m.Origin.check(); err != nil {

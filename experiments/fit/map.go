@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"cmf/data/units"
 	"cmf/experiments/report"
@@ -39,59 +38,68 @@ func (m *Model) Source() Points {
 	return p
 }
 
-// mappedAtOnce limits the memory of Map.
-const mappedAtOnce = 8192
-
-// Map is ∇w*, from the source to the data: x_i = ∇w*(y_i) for the rows of y, (n, d), by
-// solves to the relative residual DrawTolerance. y is in the units of the source, x in the
-// data's. checks tell how the solves went. The end of ctx is an error.
+// Map maps the rows of y, (n, d), from the source to the data: by ∇w* in the notation of
+// this module, by ∇w if the potential is on the source. y is in the units of the source, x
+// in the data's. checks tell how the solves went, if it takes any. The end of ctx is an error.
 func (m *Model) Map(ctx context.Context, y blas32.General) (x blas32.General, checks report.Numbers, err error) {
-	if y, err = m.Source().Units.Learning(y); err != nil {
-		return x, nil, err
-	}
-	if y.Cols != m.Evaluator.Dim() {
-		return x, nil, fmt.Errorf("points of %d coordinates under a map of ℝ^%d", y.Cols, m.Evaluator.Dim())
-	}
-	z, err := m.linearPartners(y)
+	return m.transport(ctx, y, m.Source().Units, m.Units(), m.Origin.OnSource)
+}
+
+// Back maps the rows of x, (n, d), from the data to the source: it is the inverse of Map.
+func (m *Model) Back(ctx context.Context, x blas32.General) (y blas32.General, checks report.Numbers, err error) {
+	return m.transport(ctx, x, m.Units(), m.Source().Units, !m.Origin.OnSource)
+}
+
+// transport maps points in the units from to points in the units to, by ∇w if the potential
+// is on their side, otherwise by ∇w*.
+func (m *Model) transport(ctx context.Context, x blas32.General, from, to units.Units, potential bool) (y blas32.General, checks report.Numbers, err error) {
+	z, err := from.Learning(x)
 	if err != nil {
+		return y, nil, err
+	}
+	if z.Cols != m.Evaluator.Dim() {
+		return y, nil, fmt.Errorf("points of %d coordinates under a map of ℝ^%d", z.Cols, m.Evaluator.Dim())
+	}
+	image, checks := batch.New(z.Rows, z.Cols), report.Numbers{}
+	if potential {
+		err = m.Evaluator.Eval(z, nil, image)
+	} else {
+		image, checks, err = m.conjugates(ctx, z)
+	}
+	if err != nil {
+		return y, nil, err
+	}
+	y, err = to.Data(image, nil)
+	return y, checks, err
+}
+
+// solvedAtOnce limits the memory of conjugates.
+const solvedAtOnce = 8192
+
+// conjugates are ∇w*(y_i) to the relative residual DrawTolerance, in units of learning.
+func (m *Model) conjugates(ctx context.Context, y blas32.General) (x blas32.General, checks report.Numbers, err error) {
+	if x, err = m.linearPartners(y); err != nil {
 		return x, nil, err
 	}
 	solver := &conjugate.LBFGS{Tolerance: DrawTolerance, MaxIterations: 400}
-	var converged, iterations float64
-	residual := make([]float32, 0, y.Rows)
-	for lo := 0; lo < y.Rows; lo += mappedAtOnce {
-		hi := min(lo+mappedAtOnce, y.Rows)
-		info, err := solver.Solve(ctx, m.Evaluator, batch.Rows(y, lo, hi), batch.Rows(z, lo, hi), m.State.Preconditioner())
+	var converged, iterations, worst float64
+	for lo := 0; lo < y.Rows; lo += solvedAtOnce {
+		hi := min(lo+solvedAtOnce, y.Rows)
+		info, err := solver.Solve(ctx, m.Evaluator, batch.Rows(y, lo, hi), batch.Rows(x, lo, hi), m.State.Preconditioner())
 		if err != nil {
 			return x, nil, fmt.Errorf("conjugates: %w", err)
 		}
 		share := float64(hi-lo) / float64(y.Rows)
 		converged += share * info.Converged()
 		iterations += share * info.MeanIterations()
-		residual = append(residual, info.Residual...)
+		worst = max(worst, info.MaxResidual())
 	}
-	checks = report.Numbers{
+	return x, report.Numbers{
 		"conjugate_converged":          converged,
-		"conjugate_residual_max":       float64(slices.Max(residual)),
+		"conjugate_residual_max":       worst,
 		"conjugate_residual_tolerance": DrawTolerance,
 		"conjugate_iterations":         iterations,
-	}
-	x, err = m.Units().Data(z, nil)
-	return x, checks, err
-}
-
-// Back is ∇w, from the data to the source: y_i = ∇w(x_i) for the rows of x, (n, d), in the
-// data's units; y is in those of the source.
-func (m *Model) Back(x blas32.General) (y blas32.General, err error) {
-	z, err := m.Units().Learning(x)
-	if err != nil {
-		return y, err
-	}
-	y = batch.New(z.Rows, z.Cols)
-	if err := m.Evaluator.Eval(z, nil, y); err != nil {
-		return y, err
-	}
-	return m.Source().Units.Data(y, nil)
+	}, nil
 }
 
 // linearPartners are where solves start: the linear regression of the bank's partners on

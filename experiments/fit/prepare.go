@@ -29,6 +29,10 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 		if err := checkGiven(sum); err != nil {
 			return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
 		}
+		if p.OnSource {
+			p.From, p.Train = p.Train, p.From
+			p.Start.Source, p.Start.Law = p.Start.Law, p.Start.Source
+		}
 	}
 	p.Start.Gaussian = core.Source == config.SourceGaussian
 	p.Start.Law = startLaw(core.Init, p.Start.Law)

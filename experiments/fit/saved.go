@@ -32,6 +32,7 @@ type Origin struct {
 	Units        units.Units // nil if the problem names none
 	Form         units.Form
 	From         *Points // of the source if it was given; nil where it is the noise of the potential
+	OnSource     bool    // the potential is a function of that source; see Problem.OnSource
 	Config       map[string]string
 }
 
@@ -63,7 +64,7 @@ func (o *Origin) put(c *graph.Checkpoint) error {
 		if text, err = units.Marshal(o.From.Units, o.From.Form); err != nil {
 			return err
 		}
-		c.Texts["from"] = string(text)
+		c.Texts["from"], c.Texts["on_source"] = string(text), strconv.FormatBool(o.OnSource)
 	}
 	for name, v := range map[string]any{"architecture": o.architecture, "config": o.Config} {
 		text, err := json.Marshal(v)
@@ -99,6 +100,9 @@ func originOf(c *graph.Checkpoint) (o *Origin, err error) {
 		o.From = new(Points)
 		if o.From.Units, o.From.Form, err = units.Unmarshal([]byte(text), nil); err != nil {
 			return nil, fmt.Errorf("this version does not know the units of its source: %w", err)
+		}
+		if o.OnSource, err = strconv.ParseBool(c.Texts["on_source"]); err != nil {
+			return nil, fmt.Errorf("its %q: %w", "on_source", err)
 		}
 	}
 	// In early versions digits named no units.

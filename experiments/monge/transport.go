@@ -25,7 +25,9 @@ type Config struct {
 	Points     string  `desc:"further points of the source to map, into mapped.npy: a file .npy or .csv; none if empty"`
 	Holdout    float64 `default:"0.2" range:"0.01..0.5" desc:"share of the rows of each file that is held out for judging"`
 	Scale      string  `default:"common" oneof:"common,each" desc:"the cost of the plan: common (the squared distance, in the units of the files) or each (in standard deviations: every column divided by its own)"`
+	Side       string  `default:"source" oneof:"source,target" desc:"the points of which the potential is a function: source (its gradient is the map, its conjugate's gradient the inverse) or target (the other way round)"`
 	Spread     float64 `default:"0" range:"0|0.5..100" desc:"sharpness of the first hinges: standard deviation of each pre-activation over the data; 0 for a value that depends on the dimension"`
+	Rank       int     `default:"0" range:"0..8" desc:"squares of directions in each pre-activation, beside its affine part"`
 	Share      float64 `default:"0" range:"0..1" desc:"part of the first potential's curvature that its quadratic provides; 0 for a value that depends on the dimension"`
 }
 
@@ -113,7 +115,7 @@ func (c *Config) limit(r *run.Run, rows int) error {
 // problem is the problem for Fit: a network that suits the dimension.
 func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 	d := t.target.train.Cols
-	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
+	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Rank: c.Rank, Full: d > 1}
 	start := layers.Start{Law: t.target.law, Source: t.source.law, Share: .1, Fixed: .05, Spread: 8, Balanced: true}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
 	switch {
@@ -148,6 +150,7 @@ func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 		From:         t.source.train,
 		FromUnits:    t.source.units,
 		FromForm:     t.source.form,
+		OnSource:     c.Side == "source",
 		Tolerance:    tolerance,
 		Decay:        1 - 15/float64(max(c.Steps, 150)),
 		Precondition: true,
@@ -190,7 +193,7 @@ func SaveMapped(ctx context.Context, r *run.Run, m *fit.Model, f Further) error 
 		return err
 	}
 	for name, v := range checks {
-		r.Report.Metrics["mapped."+name] = v
+		r.Report.Metrics["mapped_"+name] = v
 	}
 	r.Report.Notes = append(r.Report.Notes, "mapped.npy: the image under the map of each row of CMF_POINTS, in the units of the target.")
 	return r.SaveRows("mapped", f.Form, f.Form.Columns, batch.First(x, x.Rows))
