@@ -206,7 +206,7 @@ func (m *Model) leave(folder string, r *run.Run, p Problem) error {
 	if err != nil {
 		return fmt.Errorf("model.onnx: %w", err)
 	}
-	return drawLearning(r, p.Name, m.Energy != nil)
+	return m.drawLearning(r, p.Name)
 }
 
 // Prefixed is the name of a metric of this fit among those of the run.

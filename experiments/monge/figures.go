@@ -16,7 +16,7 @@ import (
 
 const (
 	shownPoints = 2000 // of a cloud
-	shownArrows = 150
+	shownArrows = 100
 )
 
 // draw draws held-out rows of the source and of the target, and the images of the former.
@@ -39,31 +39,28 @@ func (t *tables) draw(ctx context.Context, r *run.Run, m *fit.Model, mapped blas
 	return t.drawPlanes(r, source, target, transported)
 }
 
-// drawPlanes draws two coordinates: the clouds apart, and arrows from rows of the source to
-// their images; of three coordinates only the arrows, for every pair.
-func (t *tables) drawPlanes(r *run.Run, clouds ...figure.Cloud) error {
-	d := clouds[0].Points.Cols
-	pairs, file := [][2]int{{0, 1}}, "points.png"
+// drawPlanes draws the clouds of two coordinates, and arrows from rows of the source to
+// their images; of three coordinates the target and the arrows, for every pair.
+func (t *tables) drawPlanes(r *run.Run, source, target, transported figure.Cloud) error {
+	pairs, apart, file := [][2]int{{0, 1}}, []figure.Cloud{source, target, transported}, "points.png"
 	caption := "Held-out rows of the source and of the target, the images of the former under the map, and arrows from some rows to their images."
-	if d == 3 {
-		pairs, file = [][2]int{{0, 1}, {0, 2}, {1, 2}}, "arrows.png"
-		caption = "Arrows from held-out rows of the source to their images, over both clouds, in each pair of coordinates."
+	if source.Points.Cols == 3 {
+		pairs, apart, file = [][2]int{{0, 1}, {0, 2}, {1, 2}}, []figure.Cloud{target}, "arrows.png"
+		caption = "Held-out rows of the target in each pair of coordinates, and arrows from rows of the source to their images."
 	}
-	var scenes []figure.Scene
+	of := func(c figure.Cloud, p [2]int) figure.Cloud {
+		return figure.Cloud{Name: c.Name, Points: t.plane(c.Points, p)}
+	}
+	var scenes, arrows []figure.Scene
 	for _, p := range pairs {
-		var planes []figure.Cloud
-		for _, c := range clouds {
-			planes = append(planes, figure.Cloud{Name: c.Name, Points: t.plane(c.Points, p)})
-		}
 		axes := []figure.Axis{t.axis(p[0]), t.axis(p[1])}
-		if d == 2 {
-			for _, c := range planes {
-				scenes = append(scenes, figure.Scene{Title: c.Name, Axes: axes, Clouds: []figure.Cloud{c}})
-			}
+		for _, c := range apart {
+			scenes = append(scenes, figure.Scene{Title: c.Name, Axes: axes, Clouds: []figure.Cloud{of(c, p)}})
 		}
-		scenes = append(scenes, figure.Scene{Title: "the map", Axes: axes, Clouds: []figure.Cloud{planes[0], planes[2]}, Arrows: between(planes[0].Points, planes[2].Points)})
+		y, x := of(source, p), of(transported, p)
+		arrows = append(arrows, figure.Scene{Title: "the map", Axes: axes, Clouds: []figure.Cloud{y, x}, Arrows: between(y.Points, x.Points)})
 	}
-	if err := figure.DrawScenes(r.Path(file), figure.Box{}, scenes...); err != nil {
+	if err := figure.DrawScenes(r.Path(file), figure.Box{}, append(scenes, arrows...)...); err != nil {
 		return err
 	}
 	r.LeadFigure(file, caption)

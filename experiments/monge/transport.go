@@ -12,7 +12,6 @@ import (
 	"cmf/experiments/run"
 	"cmf/experiments/table"
 	"cmf/layers"
-	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -196,5 +195,5 @@ func SaveMapped(ctx context.Context, r *run.Run, m *fit.Model, f Further) error 
 		r.Report.Metrics["mapped_"+name] = v
 	}
 	r.Report.Notes = append(r.Report.Notes, "mapped.npy: the image under the map of each row of CMF_POINTS, in the units of the target.")
-	return r.SaveRows("mapped", f.Form, f.Form.Columns, batch.First(x, x.Rows))
+	return r.SaveRows("mapped", f.Form, f.Form.Columns, x)
 }
