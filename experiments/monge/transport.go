@@ -26,7 +26,6 @@ type Config struct {
 	Scale      string  `default:"common" oneof:"common,each" desc:"the cost of the plan: common (the squared distance, in the units of the files) or each (in standard deviations: every column divided by its own)"`
 	Side       string  `default:"source" oneof:"source,target" desc:"the points of which the potential is a function: source (its gradient is the map, its conjugate's gradient the inverse) or target (the other way round)"`
 	Spread     float64 `default:"0" range:"0|0.5..100" desc:"sharpness of the first hinges: standard deviation of each pre-activation over the data; 0 for a value that depends on the dimension"`
-	Rank       int     `default:"0" range:"0..8" desc:"squares of directions in each pre-activation, beside its affine part"`
 	Share      float64 `default:"0" range:"0..1" desc:"part of the first potential's curvature that its quadratic provides; 0 for a value that depends on the dimension"`
 }
 
@@ -114,7 +113,7 @@ func (c *Config) limit(r *run.Run, rows int) error {
 // problem is the problem for Fit: a network that suits the dimension.
 func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 	d := t.target.train.Cols
-	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Rank: c.Rank, Full: d > 1}
+	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
 	start := layers.Start{Law: t.target.law, Source: t.source.law, Share: .1, Fixed: .05, Spread: 8, Balanced: true}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
 	switch {
