@@ -44,7 +44,7 @@ var Transport = run.Definition[Config]{
 	Presets: map[string]func(*Config){
 		"quick": func(c *Config) { c.Steps = 300 },
 		"default": func(c *Config) {
-			c.Steps, c.Batch, c.LR = 4000, 512, 1e-2
+			c.Steps, c.Batch, c.LR = 2000, 512, .1
 			c.Hidden = nil // chosen by dimension
 		},
 		"paper": func(c *Config) { c.Steps, c.Batch = 20000, 1024 },
@@ -114,14 +114,15 @@ func (c *Config) limit(r *run.Run, rows int) error {
 func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 	d := t.target.train.Cols
 	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
-	start := layers.Start{Law: t.target.law, Source: t.source.law, Share: .1, Fixed: .05, Spread: 8, Balanced: true}
+	start := layers.Start{Law: t.target.law, Source: t.source.law, Share: .1, Fixed: .05, Spread: 12, Balanced: true}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
 	switch {
 	case d > 20:
-		hidden = config.Widths{256, 256}
+		hidden, tolerance = config.Widths{256, 256}, 5e-3
 		start.Share, start.Spread = .5, 4
 	case d > 2:
-		hidden, start.Share, start.Spread = config.Widths{128, 128}, .3, 6
+		hidden, tolerance = config.Widths{128, 128}, 5e-3
+		start.Share, start.Spread = .3, 6
 	}
 	if shape.Hidden == nil {
 		shape.Hidden = hidden
