@@ -100,7 +100,7 @@ func (c *Config) limit(r *run.Run, rows int) error {
 			return err
 		}
 	}
-	const passes, least = 400, 200
+	const passes, least = 100, 100
 	steps := max(least, passes*rows/c.Batch)
 	if r.Given("CMF_STEPS") || c.Preset != "default" || steps >= c.Steps {
 		return nil
@@ -116,11 +116,7 @@ func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
 	start := layers.Start{Law: t.target.law, Source: t.source.law, Share: .1, Fixed: .05, Spread: 12, Balanced: true}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
-	switch {
-	case d > 20:
-		hidden, tolerance = config.Widths{256, 256}, 5e-3
-		start.Share, start.Spread = .5, 4
-	case d > 2:
+	if d > 2 { // a hinge sees a blurred projection, and the quadratic finds the directions
 		hidden, tolerance = config.Widths{128, 128}, 5e-3
 		start.Share, start.Spread = .3, 6
 	}
