@@ -105,7 +105,7 @@ type Model struct {
 
 // Fit trains by CMFGen, or by CMFMA if there is an energy, until CMF_STEPS, CMF_MINUTES, a
 // hook or the end of the context ends it. It logs, and leaves checkpoint.safetensors and,
-// for other runtimes, model.onnx: w and ∇w in the units of Train, with the averaged
+// for other runtimes, model.onnx: w and ∇w in the units of learning, with the averaged
 // weights. The model's Stop says how it ended. The report says the same, unless an
 // earlier fit of the run ended early and this one did not.
 //

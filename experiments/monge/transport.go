@@ -35,10 +35,11 @@ func (c *Config) Fixed() []string { return []string{"CMF_SOURCE", "CMF_SAMPLER"}
 // Validate checks the loss.
 func (c *Config) Validate() error { return fit.CheckGivenLoss(&c.Core) }
 
-// Transport learns the Monge map between the points of two files: the map ∇w* from the
-// source to the target that is optimal for the squared distance, and its inverse ∇w. It
-// judges the map by held-out rows, compared with the linear map between Gaussian fits, the
-// identity and the floor, and maps all rows of the source and further ones.
+// Transport learns the Monge map between the points of two files, from the source to the
+// target and optimal for the squared distance, and its inverse: the gradients of a convex
+// potential and of its conjugate. It judges the map by held-out rows, compared with the
+// linear map between Gaussian fits, the source as it is and the floor, and maps all rows of
+// the source and further ones.
 var Transport = run.Definition[Config]{
 	Name: "transport",
 	Presets: map[string]func(*Config){
