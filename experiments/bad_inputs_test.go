@@ -21,6 +21,7 @@ import (
 	"cmf/experiments/config"
 	"cmf/experiments/internal/inputs"
 	"cmf/experiments/internal/plane"
+	"cmf/experiments/monge"
 	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/solvers/random"
@@ -103,8 +104,28 @@ func badSettings() []inputs.Bad {
 		bad(Cartoon, "more directions than pictures allow", "PICTURES=1000 SIDE=8 SAMPLES=64", nil),
 		bad(Cartoon, "more pictures than memory", "PICTURES=1000000000", nil),
 		bad(Samples, "no file", "DATA_FILE=", nil),
+		bad(monge.Transport, "a source without a target", "SOURCE_FILE=source.npy TARGET_FILE=", nil),
+		bad(monge.Transport, "a term of densities for a table", "SOURCE_FILE=source.npy TARGET_FILE=target.npy LOSS=dual+likelihood-cg", nil),
+		bad(monge.Transport, "an absent source", "SOURCE_FILE=source.npy TARGET_FILE=target.npy", nil),
+		bad(monge.Transport, "tables of different columns", "SOURCE_FILE=source.csv TARGET_FILE=target.csv", map[string][]byte{"source.csv": rows("a,b"), "target.csv": rows("b,c")}),
+		bad(monge.Transport, "tables of different widths", "SOURCE_FILE=source.csv TARGET_FILE=target.csv", map[string][]byte{"source.csv": rows("a,b"), "target.csv": rows("a,b,c")}),
+		bad(monge.Transport, "points of different columns", "SOURCE_FILE=source.csv TARGET_FILE=source.csv POINTS=points.csv", map[string][]byte{"source.csv": rows("a,b"), "points.csv": rows("a,d")}),
 		bad(Toy2D, "an unknown set", "DATASET=moon", nil),
 	}
+}
+
+// rows is a table of 300 rows under a header.
+func rows(header string) []byte {
+	columns := strings.Count(header, ",") + 1
+	text := header + "\n"
+	for i := range 300 {
+		var values []string
+		for j := range columns {
+			values = append(values, fmt.Sprint(math.Sin(float64(i*(j+2)))))
+		}
+		text += strings.Join(values, ",") + "\n"
+	}
+	return []byte(text)
 }
 
 // arrayFile is a NumPy array file.

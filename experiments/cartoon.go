@@ -84,7 +84,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err != nil {
 		return err
 	}
-	potential, err := c.Network(layers.Architecture{Dim: c.Components, Hidden: c.Hidden, Unit: c.Unit, Knots: c.Knots, Full: true}, quadraticsFor(c.Components))
+	potential, err := c.Network(layers.Architecture{Dim: c.Components, Hidden: c.Hidden, Unit: c.Unit, Knots: c.Knots, Full: true}, layers.Architecture{})
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	if err != nil {
 		return err
 	}
-	potential, err := c.Network(layers.Architecture{Dim: e.Dim(), Hidden: c.Hidden, Unit: c.Unit, Full: true}, quadraticsFor(e.Dim()))
+	potential, err := c.Network(layers.Architecture{Dim: e.Dim(), Hidden: c.Hidden, Unit: c.Unit, Full: true}, layers.Architecture{})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/experiments/table"
 	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
@@ -50,8 +51,8 @@ func (c *GaussianConfig) Validate() error {
 // law is N(CMF_MEAN, CMF_COV).
 func (c *GaussianConfig) law() (*exact.Gaussian, error) {
 	d := len(c.Cov)
-	if d > maxDim {
-		return nil, fmt.Errorf("CMF_COV: the matrix has %d rows; allowed are 1 to %d", d, maxDim)
+	if d > table.MaxDim {
+		return nil, fmt.Errorf("CMF_COV: the matrix has %d rows; allowed are 1 to %d", d, table.MaxDim)
 	}
 	mean := c.Mean
 	if len(mean) == 0 {

@@ -10,7 +10,9 @@ import (
 	"cmf/experiments/config"
 	"cmf/experiments/figure"
 	"cmf/experiments/fit"
+	"cmf/experiments/monge"
 	"cmf/experiments/run"
+	"cmf/experiments/table"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 )
@@ -22,10 +24,11 @@ type GenerateConfig struct {
 	config.Generation
 	Checkpoint string `needed:"the checkpoint.safetensors of a run" desc:"checkpoint.safetensors of a run: the model to draw from"`
 	Count      int    `default:"10000" range:"0..1000000" desc:"points to generate; 0 for none"`
-	Points     string `desc:"points at which to evaluate density and gradient, in the units of the data: a file .npy or .csv, or a folder of PNG pictures; none if empty"`
+	Points     string `desc:"points at which to evaluate density and gradient, in the units of the data, or rows of the source to map by a model of the experiment transport: a file .npy or .csv, or a folder of PNG pictures; none if empty"`
 }
 
-// Generate draws from the model of a checkpoint and evaluates it at given points.
+// Generate draws from the model of a checkpoint and evaluates it at given points; by the
+// model of a map between two tables it maps given points.
 // The same seed, count, mixing and threads give the same bits.
 var Generate = run.Definition[GenerateConfig]{
 	Name: "generate",
@@ -40,6 +43,9 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 	d := m.Evaluator.Dim()
 	r.Report.Data = fmt.Sprintf("the model of %s, of the experiment %s, d = %d, after %d steps", c.Checkpoint, m.Origin.Experiment, d, m.State.Step)
 	r.Page.Summary = "Points and densities of a saved model."
+	if m.Origin.From != nil {
+		return mapPoints(ctx, r, m, c)
+	}
 	if m.Origin.Units == nil {
 		r.Note("The checkpoint names no units: points and densities are in those in which the model was learned.")
 	}
@@ -54,6 +60,31 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 	if err := evaluate(ctx, r, m, c); err != nil {
 		return fmt.Errorf("CMF_POINTS=%s: %w", c.Points, err)
 	}
+	return nil
+}
+
+// mapPoints maps the points of CMF_POINTS, rows of the source of a model that has learned
+// the map between two tables.
+func mapPoints(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
+	r.Page.Summary = "Points mapped by a saved model."
+	const can = "the model maps rows of its source, a table, to its target; it has no noise from which points are generated, and no density"
+	switch {
+	case r.Given("CMF_COUNT") && c.Count > 0:
+		return fmt.Errorf("CMF_COUNT=%d: %s; allowed is 0, with rows of the source as CMF_POINTS", c.Count, can)
+	case c.Points == "":
+		return fmt.Errorf("CMF_POINTS=: %s; name a file of rows of the source", can)
+	}
+	points, moved, err := monge.ReadFurther(c.Points, m.Source().Form, m.Evaluator.Dim())
+	if err == nil {
+		if moved {
+			r.Note("The columns of CMF_POINTS are in another order than those of the source: they are matched by name.")
+		}
+		err = monge.SaveMapped(ctx, r, m, points)
+	}
+	if err != nil {
+		return fmt.Errorf("CMF_POINTS=%s: %w", c.Points, err)
+	}
+	r.Note("No points are generated and no densities are evaluated: %s.", can)
 	return nil
 }
 
@@ -89,7 +120,7 @@ func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) 
 
 // evaluate writes log densities and gradients at the points of CMF_POINTS.
 func evaluate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
-	x, read, err := loadPoints(c.Points)
+	x, read, err := table.Read(c.Points)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"cmf/experiments/internal/exptest"
 	"cmf/experiments/internal/outcome"
 	"cmf/experiments/internal/plane"
+	"cmf/experiments/monge"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/solvers/exact"
@@ -68,6 +69,7 @@ func TestInterruptsAfterTraining(t *testing.T) {
 	}{
 		{"samples", Samples, slices.Concat(tiny, []string{"CMF_DATA_FILE=" + points, "CMF_COUNT=256", "CMF_MIXING=20"}), often, "", ""},
 		{"generate", Generate, []string{"CMF_CHECKPOINT=" + saved, "CMF_COUNT=256", "CMF_MIXING=20", "CMF_POINTS=" + points}, often, "", ""},
+		{"transport", monge.Transport, []string{"CMF_PRESET=quick", "CMF_STEPS=6", "CMF_BATCH=32", "CMF_HIDDEN=16", "CMF_SOURCE_FILE=" + points, "CMF_TARGET_FILE=" + points, "CMF_POINTS=" + points}, often, "", ""},
 		{"toy2d", Toy2D, slices.Concat(tiny, []string{"CMF_POINTS=1000", "CMF_SAMPLES=64", "CMF_MIXING=20"}), often, "", ""},
 		{"gaussian", Gaussian, slices.Concat(tiny, []string{"CMF_COV=2,0,0;0,1,0;0,0,1", "CMF_POINTS=500", "CMF_CHAIN=20"}), often, "", ""},
 		{"energy", Energy, slices.Concat(tiny, []string{"CMF_MIXTURE=1,0,0,0,1;1,1,1,1,.5", "CMF_SAMPLES=64", "CMF_CHAIN=20"}), often, "", ""},

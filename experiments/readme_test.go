@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/experiments/monge"
 	"cmf/experiments/run"
 )
 
@@ -54,6 +55,7 @@ func TestREADMEVariables(t *testing.T) {
 	for _, usage := range []func(){
 		usageOf(t, &help, Cartoon), usageOf(t, &help, Energy), usageOf(t, &help, Gaussian), usageOf(t, &help, Generate),
 		usageOf(t, &help, Inpaint), usageOf(t, &help, MNIST), usageOf(t, &help, Mixture1D), usageOf(t, &help, Samples), usageOf(t, &help, Toy2D),
+		usageOf(t, &help, monge.Transport),
 		func() { ToyAblation.Execute(t.Context(), nil, []string{"-h"}, &help) },
 	} {
 		usage()

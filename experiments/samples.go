@@ -146,7 +146,7 @@ func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	if c.Spread > 0 {
 		start.Spread = c.Spread
 	}
-	w, err := c.Network(shape, quadraticsFor(d))
+	w, err := c.Network(shape, layers.Architecture{})
 	if err != nil {
 		return fit.Problem{}, err
 	}
@@ -191,15 +191,4 @@ func differences(x blas32.General) func(b blas32.General, layer int, rng *random
 			}
 		}
 	}
-}
-
-// quadraticsFor is the maximum of quadratics that suits d dimensions.
-func quadraticsFor(d int) layers.Architecture {
-	switch {
-	case d <= 2:
-		return layers.Architecture{Pieces: 64, Tau: .05}
-	case d > 128:
-		return layers.Architecture{Pieces: 50, Rank: 12, Tau: 2}
-	}
-	return layers.Architecture{Pieces: 50, Tau: .15}
 }

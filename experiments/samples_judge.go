@@ -69,20 +69,11 @@ func (s *pointSet) compare(ctx context.Context, z, truth blas32.General, into re
 
 // compareSamples adds the distances between two samples of the same size to into, by their
 // names with a suffix.
-func compareSamples(ctx context.Context, x, truth blas32.General, suffix string, into report.Numbers) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
+func compareSamples(ctx context.Context, x, truth blas32.General, suffix string, into report.Numbers) error {
+	numbers, err := metric.Compare(ctx, x, truth)
+	for name, v := range numbers {
+		into[name+suffix] = v
 	}
-	if into["energy_distance"+suffix], err = metric.EnergyDistance(x, truth); err != nil {
-		return err
-	}
-	if into["sliced_w2"+suffix], err = metric.SlicedW2(x, truth, 256, random.New(1, "directions", 0)); err != nil {
-		return err
-	}
-	if into["w2"+suffix], err = metric.ExactW2(x, truth); err != nil {
-		return err
-	}
-	into["nn_accuracy"+suffix], err = metric.NearestNeighbourAccuracy(x, truth)
 	return err
 }
 

@@ -96,7 +96,7 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 	if name == "baseline" {
 		core.Source = config.SourceGaussian
 	}
-	w, err := c.Network(layers.Architecture{Dim: 2, Hidden: c.Hidden, Unit: c.Unit}, quadraticsFor(2))
+	w, err := c.Network(layers.Architecture{Dim: 2, Hidden: c.Hidden, Unit: c.Unit}, layers.Architecture{})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/inputs"
+	"cmf/experiments/monge"
 	"cmf/experiments/run"
 	"cmf/losses"
 
@@ -35,6 +36,7 @@ var commands = []inputs.Command{
 	{Experiment: Cartoon},
 	{Experiment: Samples, Needed: config.Variables("CMF_DATA_FILE=points.npy")},
 	{Experiment: Generate, Needed: config.Variables("CMF_CHECKPOINT=checkpoint.safetensors")},
+	{Experiment: monge.Transport, Needed: config.Variables("CMF_SOURCE_FILE=source.npy", "CMF_TARGET_FILE=target.npy")},
 	{Experiment: planned{Toy2D}, Needed: config.Variables("CMF_OUT=out"), Plans: true},
 }
 

@@ -26,6 +26,11 @@ type Start struct {
 	// ½(x−m)ᵀΣ^{-1/2}(x−m): the baseline without a Gibbs factor.
 	Gaussian bool
 
+	// Source is the law of the noise where that is given, a Gaussian N(m₀, Σ₀). The closed
+	// form is then that of the Monge map from Law to Source, ∇w(x) = A(x−m) + m₀; see
+	// exact.Gaussian.MongeTo. With it Gaussian and Carry are ignored.
+	Source *exact.Gaussian
+
 	// Carry is s where the noise is carried by Σˢ; see potential.Carried. The
 	// closed form is then w(x) = ½(x−c)ᵀΣ^{-(1−2s)/3}(x−c). With Gaussian it is
 	// ignored.
@@ -84,11 +89,14 @@ func (o Start) Init(w Network, data blas32.General, rng *random.Stream) error {
 }
 
 func (o Start) initICNN(m *ICNN, data blas32.General, rng *random.Stream) error {
-	switch d := m.Dim(); {
+	d := m.Dim()
+	switch {
 	case m.Float64:
 		return errors.New("layers: initialisation needs a float32 network")
 	case o.Law == nil || o.Law.Dim() != d:
 		return fmt.Errorf("layers: initialisation on ℝ^%d needs a Gaussian of that dimension", d)
+	case o.Source != nil && o.Source.Dim() != d:
+		return fmt.Errorf("layers: initialisation on ℝ^%d from a source on ℝ^%d", d, o.Source.Dim())
 	case data.Cols != d || data.Rows < 2:
 		return fmt.Errorf("layers: initialisation on ℝ^%d with data of shape (%d, %d)", d, data.Rows, data.Cols)
 	case !(o.Carry >= 0 && o.Carry <= .5):
@@ -98,6 +106,10 @@ func (o Start) initICNN(m *ICNN, data blas32.General, rng *random.Stream) error 
 	case !(o.Fixed > 0 && o.Fixed <= 1):
 		return fmt.Errorf("layers: the fixed fraction of the quadratic is %g; it must lie in (0, 1]", o.Fixed)
 	}
+	form, err := o.closed()
+	if err != nil {
+		return err
+	}
 	for _, p := range m.Params().All() {
 		p.Fill(func(int) float64 { return 0 })
 	}
@@ -105,7 +117,7 @@ func (o Start) initICNN(m *ICNN, data blas32.General, rng *random.Stream) error 
 		data = m.fewer(data)
 	}
 	o.placeHinges(m, data, rng)
-	if err := o.balance(m, data); err != nil {
+	if err := o.balance(m, data, form); err != nil {
 		return err
 	}
 	if o.Balanced {
@@ -181,44 +193,62 @@ func (o Start) whiteDirections(b blas32.General, _ int, rng *random.Stream) {
 	}
 }
 
-// exponent is e in the curvature Σ^{-e} of the closed form.
-func (o Start) exponent() float64 {
-	if o.Gaussian {
-		return .5
-	}
-	return (1 - 2*o.Carry) / 3
+// closedForm is the quadratic ½(x−c)ᵀS^{-e}(x−c), with S and e apart so that powers of S
+// are exact to rounding.
+type closedForm struct {
+	law      *exact.Gaussian // S is its covariance
+	exponent float64         // e
+	center   []float64       // c
 }
 
-// center is the minimiser of the closed form.
-func (o Start) center() []float64 {
-	if o.Gaussian {
-		return o.Law.Mean
+// closed is the closed form.
+func (o Start) closed() (closedForm, error) {
+	if o.Source == nil {
+		return o.conjugateMoment(), nil
 	}
-	return o.Law.CarriedMoment(o.Carry).Center
+	q, err := o.Law.MongeTo(o.Source)
+	if err != nil {
+		return closedForm{}, fmt.Errorf("layers: %w", err)
+	}
+	return closedForm{q.Gibbs(), 1, q.Center}, nil
 }
 
-// Particles returns n draws y of the noise of the closed form with their
-// conjugates under it: y ~ N(c, Σ^{1/3}) and Σ^{1/3}y + c, both changed by
+// conjugateMoment is the closed form without a Source.
+func (o Start) conjugateMoment() closedForm {
+	if o.Gaussian {
+		return closedForm{o.Law, .5, o.Law.Mean}
+	}
+	return closedForm{o.Law, (1 - 2*o.Carry) / 3, o.Law.CarriedMoment(o.Carry).Center}
+}
+
+// conjugates are S^e·y + c for the rows of y.
+func (f closedForm) conjugates(y blas32.General) blas32.General {
+	x, p := batch.New(y.Rows, y.Cols), batch.FromMatrix(f.law.Power(f.exponent))
+	for i := range x.Data {
+		x.Data[i] = float32(f.center[i%y.Cols])
+	}
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, y, p, 1, x)
+	return x
+}
+
+// Conjugates are the conjugates of the rows of y, (n, d), under the closed form.
+func (o Start) Conjugates(y blas32.General) (blas32.General, error) {
+	form, err := o.closed()
+	if err != nil {
+		return blas32.General{}, err
+	}
+	return form.conjugates(y), nil
+}
+
+// Particles returns n draws y of the noise of the closed form without a Source,
+// with their conjugates: y ~ N(c, Σ^{1/3}) and Σ^{1/3}y + c, both changed by
 // Carry where that is set; with Gaussian y ~ N(0, I) and Σ^{1/2}y + m.
 func (o Start) Particles(n int, rng *random.Stream) (y, conjugates blas32.General) {
-	d := o.Law.Dim()
 	if o.Gaussian {
-		y = batch.New(n, d)
+		y = batch.New(n, o.Law.Dim())
 		rng.Normals(y.Data)
 	} else {
 		y = o.Law.SampleCarried(o.Carry, n, rng)
 	}
-	power := o.Law.Power(o.exponent())
-	p := batch.New(d, d)
-	for i := range d {
-		for j := range d {
-			p.Data[i*d+j] = float32(power.At(i, j))
-		}
-	}
-	conjugates = batch.New(n, d)
-	for i, center := 0, o.center(); i < n*d; i++ {
-		conjugates.Data[i] = float32(center[i%d])
-	}
-	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, y, p, 1, conjugates)
-	return y, conjugates
+	return y, o.conjugateMoment().conjugates(y)
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // balance sets the quadratic, and scales the output so that the network
-// contributes tr(Σ^{1/3}·E∇²net) = (1−Share)·d.
-func (o Start) balance(m *ICNN, data blas32.General) error {
+// contributes tr(S^e·E∇²net) = (1−Share)·d.
+func (o Start) balance(m *ICNN, data blas32.General, f closedForm) error {
 	d := m.Dim()
 	for i := range m.Out.Float32s() {
 		m.Out.Float32s()[i] = 1
@@ -27,7 +27,7 @@ func (o Start) balance(m *ICNN, data blas32.General) error {
 		if err != nil {
 			return err
 		}
-		metric := o.Law.Power(o.exponent())
+		metric := f.law.Power(f.exponent)
 		var trace float64
 		for i := range d {
 			for j := range d {
@@ -51,31 +51,30 @@ func (o Start) balance(m *ICNN, data blas32.General) error {
 	} else {
 		m.Out.Fill(func(int) float64 { return 0 })
 	}
-	center := o.center()
-	m.Center.Fill(func(i int) float64 { return center[i] })
+	m.Center.Fill(func(i int) float64 { return f.center[i] })
 	if m.Basis != nil {
-		m.Basis.Fill(func(i int) float64 { return o.Law.Vectors.At(i/d, i%d) })
+		m.Basis.Fill(func(i int) float64 { return f.law.Vectors.At(i/d, i%d) })
 	}
 	if m.Root != nil {
 		// A multiple of the identity is fixed; A carries the rest of the quadratic.
-		floor := o.Fixed * math.Pow(o.Law.Values[d-1], -o.exponent())
+		floor := o.Fixed * math.Pow(f.law.Values[d-1], -f.exponent)
 		m.Floor.Fill(func(int) float64 { return o.Share * floor })
 		var scaled, root mat.Dense
 		scaled.Apply(func(_, k int, v float64) float64 {
-			rest := math.Pow(o.Law.Values[k], -o.exponent()) - floor
+			rest := math.Pow(f.law.Values[k], -f.exponent) - floor
 			return v * math.Sqrt(o.Share*math.Max(rest, 0))
-		}, o.Law.Vectors)
-		root.Mul(&scaled, o.Law.Vectors.T())
+		}, f.law.Vectors)
+		root.Mul(&scaled, f.law.Vectors.T())
 		m.Root.Fill(func(i int) float64 { return root.At(i/d, i%d) })
 		return nil
 	}
 	spectrum := make([]float64, d)
 	if m.Basis != nil {
-		for i, v := range o.Law.Values {
-			spectrum[i] = math.Pow(v, -o.exponent())
+		for i, v := range f.law.Values {
+			spectrum[i] = math.Pow(v, -f.exponent)
 		}
 	} else {
-		p := o.Law.Power(-o.exponent())
+		p := f.law.Power(-f.exponent)
 		for i := range d {
 			spectrum[i] = p.At(i, i)
 		}
@@ -126,7 +125,10 @@ func (o Start) matchMean(m *ICNN, data blas32.General) error {
 		return err
 	}
 	noise := make([]float64, m.Dim())
-	if !o.Gaussian {
+	switch {
+	case o.Source != nil:
+		noise = o.Source.Mean
+	case !o.Gaussian:
 		noise = o.Law.CarriedMean(o.Carry)
 	}
 	m.Linear.Fill(func(j int) float64 {

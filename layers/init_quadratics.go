@@ -27,10 +27,12 @@ import (
 // With one piece it is the closed form of a Gaussian.
 type quadraticsStart struct {
 	Start
-	q     *Quadratics
-	noise blas32.General // draws y of the noise, in float32
-	scale *mat.SymDense  // S, nil for low rank
-	floor float64        // s
+	q        *Quadratics
+	noise    blas32.General // draws y of the noise, in float32
+	mean     []float64      // of the noise
+	scale    *mat.SymDense  // S
+	exponent float64        // e
+	floor    float64        // s
 
 	share  []float64      // of the data in each cell
 	means  blas32.General // m_k, (K, d)
@@ -63,16 +65,18 @@ func (o Start) initQuadratics(q *Quadratics, data blas32.General, rng *random.St
 		return fmt.Errorf("layers: %d quadratics for %d points; there must be a point for each", q.Pieces, data.Rows)
 	}
 	s := &quadraticsStart{Start: o, q: q}
-	s.noise, _ = o.Particles(noisePoints, rng)
+	form, err := o.closed()
+	if err != nil {
+		return err
+	}
+	s.exponent = form.exponent
+	s.setNoise(rng)
 	least := math.Inf(1)
-	for _, v := range o.Law.Values {
-		least = min(least, math.Pow(v, o.exponent()))
+	for _, v := range form.law.Values {
+		least = min(least, math.Pow(v, form.exponent))
 	}
 	s.floor = leastFloor * least
 	q.Floor.Set(0, s.floor)
-	if q.Root == nil {
-		s.scale = o.noiseCovariance()
-	}
 	if err := s.fillCells(data, rng); err != nil {
 		return err
 	}
@@ -81,12 +85,19 @@ func (o Start) initQuadratics(q *Quadratics, data blas32.General, rng *random.St
 	return nil
 }
 
-// noiseCovariance is S of the closed form: Σ^{1/3}, Σ^{(1+4s)/3} with Carry, or I.
-func (o Start) noiseCovariance() *mat.SymDense {
-	if o.Gaussian {
-		return o.Law.Power(0)
+// setNoise draws the noise of the closed form, and sets its mean and covariance: that of
+// the Source, N(0, I), or Σ^{1/3}, with Carry Σ^{(1+4s)/3}.
+func (s *quadraticsStart) setNoise(rng *random.Stream) {
+	switch {
+	case s.Source != nil:
+		s.noise, s.mean, s.scale = s.Source.Sample(noisePoints, rng), s.Source.Mean, s.Source.Power(1)
+	case s.Gaussian:
+		s.noise, _ = s.Particles(noisePoints, rng)
+		s.mean, s.scale = make([]float64, s.q.Dim()), s.Law.Power(0)
+	default:
+		s.noise, _ = s.Particles(noisePoints, rng)
+		s.mean, s.scale = s.Law.CarriedMean(s.Carry), s.Law.Power((1+4*s.Carry)/3)
 	}
-	return o.Law.Power((1 + 4*o.Carry) / 3)
 }
 
 // fillCells finds the cells and sets the factors.
@@ -250,7 +261,7 @@ func (s *quadraticsStart) setLowRank(k int, points blas32.General, within []floa
 			variance[j] -= value * math.Pow(directions.At(i, j), 2)
 		}
 	}
-	e := s.exponent()
+	e := s.exponent
 	weight := float64(n) / float64(n+d)
 	for j := range d {
 		variance[j] = max(weight*variance[j]+(1-weight)*within[j], .05*within[j])
@@ -338,7 +349,7 @@ func (s *quadraticsStart) balance() {
 		offsets[i] = -.5 * s.trace(i)
 	}
 	if k == 1 { // exact: c = m − A·E[y]
-		for j, v := range s.center() {
+		for j, v := range s.mean {
 			s.shift.Data[j] = float32(v)
 		}
 		s.setCenters()
@@ -499,12 +510,8 @@ func (s *quadraticsStart) pieceMeans(p blas32.General) blas32.General {
 	if s.space.Data == nil {
 		return sums
 	}
-	center := s.center()
-	if s.Gaussian {
-		center = make([]float64, d)
-	}
 	for i := range k {
-		for j, c := range center {
+		for j, c := range s.mean {
 			batch.Row(sums, i)[j] -= float32(c)
 		}
 	}
@@ -512,7 +519,7 @@ func (s *quadraticsStart) pieceMeans(p blas32.General) blas32.General {
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, sums, s.space, 0, inside)
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, inside, s.space, 0, back)
 	for i := range k {
-		for j, c := range center {
+		for j, c := range s.mean {
 			batch.Row(back, i)[j] += float32(c)
 		}
 	}

@@ -375,3 +375,53 @@ func testStartBalanced(t *testing.T, g *exact.Gaussian, unit Unit) {
 		}
 	}
 }
+
+// With a Source and the whole share in the quadratic, ∇w is the Monge map from the law to
+// the source, and Conjugates are the way back; with a smaller share the mean of ∇w is that
+// of the source.
+func TestStartAtTheMongeMap(t *testing.T) {
+	for name, f := range forms(t) {
+		source := law(t, f.law.Dim(), f.a.Full == false && !f.a.Rotated)
+		source.Mean[0] = -4
+		for k := range source.Values {
+			source.Values[k] *= 1 + .3*float64(k%3)
+		}
+		truth, err := f.law.MongeTo(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, share := range []float64{1, .4} {
+			o := Start{Law: f.law, Source: source, Share: share}
+			m, data := started(t, f.a, o, 600)
+			grad, want := batch.New(data.Rows, data.Cols), batch.New(data.Rows, data.Cols)
+			if err := evaluator(t, m).Eval(data, nil, grad); err != nil {
+				t.Fatal(err)
+			}
+			if share < 1 {
+				for j, got := range batch.Means(grad) {
+					if math.Abs(got-source.Mean[j]) > 1e-4 {
+						t.Errorf("%s: the mean of ∇w is %v along axis %d; want %v", name, got, j, source.Mean[j])
+					}
+				}
+				continue
+			}
+			if err := truth.Eval(data, nil, want); err != nil {
+				t.Fatal(err)
+			}
+			if e := differ(grad.Data, want.Data); e > 3e-6 {
+				t.Errorf("%s: ∇w has relative error %.2g; want ≤ 3e-6", name, e)
+			}
+			back, err := o.Conjugates(grad)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := differ(back.Data, data.Data); e > 1e-5 {
+				t.Errorf("%s: ∇w* of ∇w has relative error %.2g; want ≤ 1e-5", name, e)
+			}
+		}
+	}
+	o := Start{Law: law(t, 2, false), Source: law(t, 3, false)}
+	if err := o.Init(single(t, Architecture{Dim: 2, Hidden: []int{3}}), o.Law.Sample(10, stream("data")), stream("init")); err == nil || !strings.Contains(err.Error(), "from a source on ℝ^3") {
+		t.Errorf("a source of another dimension: %v", err)
+	}
+}

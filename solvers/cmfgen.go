@@ -1,8 +1,6 @@
 package solvers
 
 import (
-	"cmp"
-	"context"
 	"fmt"
 
 	"cmf/solvers/batch"
@@ -55,6 +53,9 @@ type Source interface {
 // Several in a row restore the last good weights. When that does not help, Step
 // returns ErrDiverged.
 //
+// With Still the bank holds points y of a given law ν in place of particles of 𝔓_w, and
+// the loop learns the Monge maps between ν and ρ: ∇w* from ν to ρ, ∇w back.
+//
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
 type CMFGen struct {
@@ -78,6 +79,10 @@ type CMFGen struct {
 	// gives the conjugate moment measure. A potential.Carried of Potential gives that
 	// of another inner product; ½|y|² gives the plain ICNN map from N(0, I).
 	Noise potential.Potential
+
+	// Still leaves the particles where they are: the bank is a sample of a given law, and
+	// minibatches only walk through it. Sampler, Noise, Langevin and MaxVirial are not used.
+	Still bool
 
 	// Langevin steps each iteration; 0 means 5.
 	Langevin int
@@ -130,9 +135,18 @@ type CMFGenState struct {
 // NewCMFGenState starts from n particles y and guesses of their conjugates, both of
 // shape (n, d). A minibatch has size particles; size must divide n.
 func NewCMFGenState(y, partners blas32.General, size int, stream *random.Stream) (*CMFGenState, error) {
-	switch {
-	case size < 1 || y.Rows < size || y.Rows%size != 0:
+	if size > 0 && y.Rows%size != 0 {
 		return nil, fmt.Errorf("solvers: minibatches of %d from a bank of %d particles; the size must be a positive divisor of the bank's", size, y.Rows)
+	}
+	return NewStillState(y, partners, size, stream)
+}
+
+// NewStillState is NewCMFGenState for points y that stand still. A minibatch may have any
+// size from 1 to n; one that reaches the end of the bank goes on at its beginning.
+func NewStillState(y, partners blas32.General, size int, stream *random.Stream) (*CMFGenState, error) {
+	switch {
+	case size < 1 || y.Rows < size:
+		return nil, fmt.Errorf("solvers: minibatches of %d from a bank of %d particles; the size must be from 1 to the bank's", size, y.Rows)
 	case partners.Rows != y.Rows || partners.Cols != y.Cols:
 		return nil, fmt.Errorf("solvers: %d particles of dimension %d with partners of shape (%d, %d); the shapes must be equal", y.Rows, y.Cols, partners.Rows, partners.Cols)
 	}
@@ -168,11 +182,11 @@ func (c *CMFGen) Step() (CMFGenInfo, error) {
 	s, weights := c.State, c.Objective.Weights()
 	s.remember(weights)
 	s.info = CMFGenInfo{Numbers: s.made.begin()}
-	err := s.settle(c.iterate(&s.info), c.Sampler, weights, &s.info)
+	err := s.settle(c.iterate(&s.info), c.Sampler.Adjusted && !c.Still, weights, &s.info)
 	return s.info, err
 }
 
-func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
+func (c *CMFGen) iterate(info *CMFGenInfo) error {
 	s := c.State
 	if err := c.renewPreconditioner(); err != nil {
 		return err
@@ -180,22 +194,13 @@ func (c *CMFGen) iterate(info *CMFGenInfo) (err error) {
 	index := s.minibatch()
 
 	// 1. y ~ 𝔓_w
-	noise, sampler := c.noise()
 	if err := s.Bank.Gather(&s.moved, index); err != nil {
 		return err
 	}
-	s.moved.Fresh = false
-	info.Langevin, err = sampler.Run(context.Background(), noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream)
-	if info.RanAway = s.ranAway(info.Langevin, err, cmp.Or(c.MaxVirial, 10)); info.RanAway {
-		if err = c.Data.Next(s.x); err == nil {
-			err = s.restart(c.Potential, index, &info.Langevin)
+	if !c.Still {
+		if err := c.moveParticles(index, info); err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		return err
-	}
-	if err := s.Bank.Scatter(&s.moved, index); err != nil {
-		return err
 	}
 
 	// 2. x ~ ρ

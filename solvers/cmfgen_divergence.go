@@ -9,7 +9,6 @@ import (
 	"cmf/solvers/batch"
 	"cmf/solvers/optim"
 	"cmf/solvers/potential"
-	"cmf/solvers/sampling"
 )
 
 // ErrDiverged says that training goes wrong again and again. The errors of
@@ -44,10 +43,11 @@ func (s *CMFGenState) remember(weights []optim.Weight) {
 }
 
 // settle ends an iteration that gave err. An error in its numbers does not end the run
-// yet: it halves the learning rate, and several in a row restore the weights.
-func (s *CMFGenState) settle(err error, sampler sampling.Langevin, weights []optim.Weight, info *CMFGenInfo) error {
+// yet: it halves the learning rate, and several in a row restore the weights. adjusted says
+// whether particles move by MALA.
+func (s *CMFGenState) settle(err error, adjusted bool, weights []optim.Weight, info *CMFGenInfo) error {
 	if err == nil {
-		err = s.checkParticles(sampler, info)
+		err = s.checkParticles(adjusted, info)
 	}
 	switch {
 	case err == nil:
@@ -96,8 +96,8 @@ func (s *CMFGenState) maxStuck() int { return 50 + 2*s.Bank.Y.Rows/s.x.Rows }
 
 // checkParticles reports a bank whose minibatches ran away one after the other, or
 // for which MALA has accepted no move for a long time.
-func (s *CMFGenState) checkParticles(sampler sampling.Langevin, info *CMFGenInfo) error {
-	if !info.RanAway && !(sampler.Adjusted && info.Langevin.Acceptance < 1e-3) {
+func (s *CMFGenState) checkParticles(adjusted bool, info *CMFGenInfo) error {
+	if !info.RanAway && !(adjusted && info.Langevin.Acceptance < 1e-3) {
 		s.Stuck = 0
 		return nil
 	}

@@ -2,6 +2,7 @@ package solvers
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 
@@ -12,6 +13,24 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 )
+
+// moveParticles moves the minibatch of the bank by Langevin steps, or puts it back if it
+// has run away.
+func (c *CMFGen) moveParticles(index []int, info *CMFGenInfo) (err error) {
+	s := c.State
+	noise, sampler := c.noise()
+	s.moved.Fresh = false
+	info.Langevin, err = sampler.Run(context.Background(), noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream)
+	if info.RanAway = s.ranAway(info.Langevin, err, cmp.Or(c.MaxVirial, 10)); info.RanAway {
+		if err = c.Data.Next(s.x); err == nil {
+			err = s.restart(c.Potential, index, &info.Langevin)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.Bank.Scatter(&s.moved, index)
+}
 
 // noise is the potential that the particles sample, and its sampler.
 func (c *CMFGen) noise() (potential.Potential, sampling.Langevin) {
@@ -38,7 +57,7 @@ func (c *CMFGen) renewPreconditioner() error {
 	if err := c.Data.Next(batch.Rows(at, 0, n)); err != nil {
 		return err
 	}
-	batch.Copy(batch.Rows(at, n, 2*n), batch.Rows(s.Partners, s.Next, s.Next+n))
+	batch.Gather(batch.Rows(at, n, 2*n), s.Partners, s.ahead())
 	h, err := c.MeanHessian(at)
 	if err != nil {
 		return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
@@ -65,11 +84,17 @@ func (s *CMFGenState) SetPreconditioner(m *potential.Preconditioner) { s.precond
 
 // minibatch lists the rows of the bank that this step moves.
 func (s *CMFGenState) minibatch() []int {
+	index := s.ahead()
+	s.Next = (s.Next + len(index)) % s.Bank.Y.Rows
+	return index
+}
+
+// ahead lists the rows of the next minibatch.
+func (s *CMFGenState) ahead() []int {
 	s.index = s.index[:0]
 	for k := range s.x.Rows {
-		s.index = append(s.index, s.Next+k)
+		s.index = append(s.index, (s.Next+k)%s.Bank.Y.Rows)
 	}
-	s.Next = (s.Next + len(s.index)) % s.Bank.Y.Rows
 	return s.index
 }
 

@@ -79,7 +79,7 @@ func (c *CMFMA) Step() (info CMFMAInfo, err error) {
 	weights := c.Objective.Weights()
 	c.State.remember(weights)
 	info.Numbers = c.State.made.begin()
-	err = c.State.settle(c.iterate(&info), c.Sampler, weights, &info.CMFGenInfo)
+	err = c.State.settle(c.iterate(&info), c.Sampler.Adjusted, weights, &info.CMFGenInfo)
 	return info, err
 }
 

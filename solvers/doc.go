@@ -42,6 +42,7 @@
 //	conjugate        w*(y) = sup_x ⟨x,y⟩ − w(x); the conjugate of y is ∇w*(y)
 //	carried noise    Cy for a fixed matrix C, for when that is easier to sample
 //	ρ, the data      the law that is learned: ρ = ∇w*♯e^{−w}
+//	source, target   two laws that are given by points, and the map ∇w* between them
 //	energy E         minus a log density, up to a constant, for when ρ has no points
 //	batch            an (n, d) matrix of float32 with one point in each row
 //	kind             the declaration of a batch that a loss may read

@@ -47,7 +47,7 @@ func TestLoadOrder(t *testing.T) {
 	want := toyConfig{Set: "moons", Noise: .05, Core: Core{
 		Command: Command{Preset: "default", VM: "plan", BLAS: "auto"}, Random: Random{Seed: 1},
 		Steps: 1500, Batch: 512, Loss: "dual", Source: SourceGibbs, Init: InitGaussian, Sampler: sampling.ByMALA,
-		Conjugate: conjugate.ByBarzilaiBorwein, Hidden: Widths{64, 64, 64, 64}, Unit: layers.Softplus, LR: 1e-3,
+		Conjugate: conjugate.ByBarzilaiBorwein, Hidden: Widths{64, 64, 64, 64}, Unit: layers.Softplus, Potential: layers.NetworkICNN, LR: 1e-3,
 	}}
 	if d := cmp.Diff(want, c); d != "" {
 		t.Errorf("defaults (−want +got):\n%s", d)

@@ -81,18 +81,30 @@ func (c *Core) Adapt(env Environment) {
 
 // Network is the potential of an experiment: the given ICNN, or, by CMF_POTENTIAL, the
 // conjugate of a maximum of quadratics in as many dimensions. CMF_PIECES, CMF_RANK and
-// CMF_TAU replace what the experiment suggests for that.
+// CMF_TAU replace what the experiment suggests for that, and this what suits the dimension.
 func (c *Core) Network(icnn, quadratics layers.Architecture) (layers.Network, error) {
 	if c.Potential != layers.NetworkQuadratics {
 		return layers.New(icnn)
 	}
+	suits := quadraticsFor(icnn.Dim)
 	return layers.New(layers.Architecture{
 		Family: layers.NetworkQuadratics,
 		Dim:    icnn.Dim,
-		Pieces: cmp.Or(c.Pieces, quadratics.Pieces, 50),
-		Rank:   cmp.Or(c.Rank, quadratics.Rank),
-		Tau:    cmp.Or(c.Tau, quadratics.Tau, .15),
+		Pieces: cmp.Or(c.Pieces, quadratics.Pieces, suits.Pieces),
+		Rank:   cmp.Or(c.Rank, quadratics.Rank, suits.Rank),
+		Tau:    cmp.Or(c.Tau, quadratics.Tau, suits.Tau),
 	})
+}
+
+// quadraticsFor is the maximum of quadratics that suits d dimensions.
+func quadraticsFor(d int) layers.Architecture {
+	switch {
+	case d <= 2:
+		return layers.Architecture{Pieces: 64, Tau: .02}
+	case d > 128:
+		return layers.Architecture{Pieces: 50, Rank: 12, Tau: 2}
+	}
+	return layers.Architecture{Pieces: 50, Tau: .15}
 }
 
 // Source is the law that an experiment's map takes to the data.

@@ -63,6 +63,10 @@ type Scene struct {
 
 	Clouds []Cloud
 
+	// Arrows are drawn above the clouds, one for each row (n, 4): from the point of its
+	// first two values to that of the last two.
+	Arrows blas32.General
+
 	// Axes name the axes x and y and their units; nil for plain axes.
 	Axes []Axis
 }
@@ -213,6 +217,7 @@ func DrawScenes(path string, box Box, scenes ...Scene) error {
 				}
 				p.Add(Dots(c.Points, box, Colours[k%len(Colours)]))
 			}
+			p.Add(arrows{s.Arrows, box})
 			p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = box.MinX, box.MaxX, box.MinY, box.MaxY
 			line = append(line, p)
 		}

@@ -42,6 +42,18 @@ type Problem struct {
 	Units units.Units
 	Form  units.Form
 
+	// From are the points of a given source, in the units of learning, in place of particles
+	// of 𝔓_w: the fit is then that of the Monge maps between From and Train; see
+	// solvers.CMFGen.Still and Model.Map. Start.Source is a Gaussian fitted to them.
+	// FromUnits and FromForm are for them what Units and Form are for Train.
+	//
+	// OnSource exchanges the roles: the potential is a function of the source, and its
+	// gradient maps From to Train, where otherwise it maps Train to From.
+	From      blas32.General
+	FromUnits units.Units
+	FromForm  units.Form
+	OnSource  bool
+
 	// With Energy, the fit is to E by CMFMA instead of to Train by CMFGen.
 	Energy solvers.Energy
 	Shares solvers.Shares // where the points of CMFMA come from
@@ -77,7 +89,7 @@ type Model struct {
 	Curvature *layers.Curvature
 	State     *solvers.CMFGenState
 	Energy    *solvers.CMFMAState // nil for a fit to samples
-	Noise     potential.Potential // what the particles sample
+	Noise     potential.Potential // what the particles sample; nil if they are the points of a given source
 	Stop      report.Stop         // how training ended
 	Finished  bool                // training was not interrupted, so the work after it is to be done
 
@@ -93,7 +105,7 @@ type Model struct {
 
 // Fit trains by CMFGen, or by CMFMA if there is an energy, until CMF_STEPS, CMF_MINUTES, a
 // hook or the end of the context ends it. It logs, and leaves checkpoint.safetensors and,
-// for other runtimes, model.onnx: w and ∇w in the units of Train, with the averaged
+// for other runtimes, model.onnx: w and ∇w in the units of learning, with the averaged
 // weights. The model's Stop says how it ended. The report says the same, unless an
 // earlier fit of the run ended early and this one did not.
 //
@@ -106,7 +118,10 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err != nil {
 		return nil, err
 	}
-	m.Origin = Origin{r.Report.Experiment, p.Potential.Describe(), p.Units, p.Form, r.Report.Config}
+	m.Origin = Origin{Experiment: r.Report.Experiment, architecture: p.Potential.Describe(), Units: p.Units, Form: p.Form, Config: r.Report.Config}
+	if p.From.Rows > 0 {
+		m.Origin.From, m.Origin.OnSource = &Points{p.FromUnits, p.FromForm}, p.OnSource
+	}
 	m.data = r.Report.Data
 	if err := m.Origin.check(); err != nil {
 		return nil, err
@@ -191,7 +206,7 @@ func (m *Model) leave(folder string, r *run.Run, p Problem) error {
 	if err != nil {
 		return fmt.Errorf("model.onnx: %w", err)
 	}
-	return drawLearning(r, p.Name, m.Energy != nil)
+	return m.drawLearning(r, p.Name)
 }
 
 // Prefixed is the name of a metric of this fit among those of the run.

@@ -32,8 +32,12 @@ const DrawTolerance = 5e-4
 
 // Draw generates n points. Chains that start at the bank make steps steps of MALA (the
 // first fifth adapts the step, the rest is exact); then ∇w* maps them to high precision.
-// The end of ctx is an error, returned within a step.
+// The end of ctx is an error, returned within a step. A model of a given source has no
+// noise to draw: see Map.
 func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Draw, error) {
+	if err := m.needsNoise(); err != nil {
+		return nil, err
+	}
 	bank := m.State.Bank
 	d := bank.Y.Cols
 	y, x := batch.New(n, d), batch.New(n, d)

@@ -2,6 +2,7 @@ package fit
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"cmf/experiments/config"
@@ -59,6 +60,9 @@ func showing(r *run.Run, core *config.Core) Hook {
 				r.Note("At step %d of %d training had failed several times in a row. It went back to the last good weights, at a lower learning rate.", l.Step(), l.Of)
 			}
 			status = run.Status{Loss: l.Info.Loss, Residual: l.Info.Conjugate.MaxResidual(), Acceptance: l.Info.Langevin.Acceptance}
+			if l.Model.Noise == nil {
+				status.Acceptance = math.NaN() // no particle moves
+			}
 			r.Progress.Step(l.Step(), status)
 			return nil
 		},
@@ -75,7 +79,13 @@ func logging(log *report.MetricsLog) Hook {
 		if l.Step()%max(1, l.Of/200) != 0 && l.Step() != l.Of {
 			return nil
 		}
-		return log.Append(l.Step(), l.Model.tally.numbers(l.Info))
+		numbers := l.Model.tally.numbers(l.Info)
+		if l.Model.Noise == nil {
+			for _, name := range []string{"acceptance", "langevin_step", "virial", "restarted", "runaways"} {
+				delete(numbers, name) // no particle moves
+			}
+		}
+		return log.Append(l.Step(), numbers)
 	}}
 }
 

@@ -114,14 +114,17 @@ func remedy(c *config.Core, err error) string {
 
 // drawLearning draws the loss of a fit, or the standard deviation of its Monge–Ampère
 // residual, against the step.
-func drawLearning(r *run.Run, name string, energy bool) error {
+func (m *Model) drawLearning(r *run.Run, name string) error {
 	curves, err := report.ReadMetricsLog(r.Path(name))
 	if err != nil {
 		return err
 	}
 	key, axes := "loss", figure.Axes{Title: "Learning", X: "iteration", Y: "loss"}
 	caption := "The loss. Its level changes with the Gibbs factor that is being learned, so it need not fall all the time."
-	if energy && len(curves["residual_sd"].X) > 0 {
+	if m.Noise == nil {
+		caption = "The loss. Its level means nothing: only differences do."
+	}
+	if m.Energy != nil && len(curves["residual_sd"].X) > 0 {
 		key, axes = "residual_sd", figure.Axes{Title: "Learning", X: "iteration", Y: "sd of the residual", LogY: true}
 		caption = "The standard deviation of the Monge–Ampère residual over each batch."
 	}

@@ -29,8 +29,11 @@ type Likelihood struct {
 // (n, d), in the units of training. Only log Z_w is an estimate; if the source is
 // N(0, I), it is known too. The end of ctx is an error.
 func HeldOutDensity(ctx context.Context, m *Model, points blas32.General, rng *random.Stream) (*Likelihood, error) {
+	err := m.needsNoise()
+	if err != nil {
+		return nil, err
+	}
 	l := new(Likelihood)
-	var err error
 	if l.LogZ, err = m.GibbsLogZ(ctx, points.Rows, rng); err != nil {
 		return nil, err
 	}

@@ -25,8 +25,20 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.From.Rows > 0 {
+		if err := checkGiven(sum); err != nil {
+			return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
+		}
+		if p.OnSource {
+			p.From, p.Train = p.Train, p.From
+			p.Start.Source, p.Start.Law = p.Start.Law, p.Start.Source
+		}
+	}
 	p.Start.Gaussian = core.Source == config.SourceGaussian
 	p.Start.Law = startLaw(core.Init, p.Start.Law)
+	if p.Start.Source != nil {
+		p.Start.Source = startLaw(core.Init, p.Start.Source)
+	}
 	if err := p.Start.Init(p.Potential, p.Train, random.New(core.Seed, "initial weights", 0)); err != nil {
 		return nil, err
 	}
@@ -66,6 +78,30 @@ func CheckLoss(c *config.Core, energy bool) error {
 	return err
 }
 
+// CheckGivenLoss is CheckLoss for a fit from a given source.
+func CheckGivenLoss(c *config.Core) error {
+	sum, err := ParseLoss(c.Loss, false)
+	if err != nil {
+		return err
+	}
+	if err := checkGiven(sum); err != nil {
+		return fmt.Errorf("CMF_LOSS=%s: %w", c.Loss, err)
+	}
+	return nil
+}
+
+// checkGiven refuses terms that need the density of the source, which a sample of it does
+// not give.
+func checkGiven(sum losses.Sum) error {
+	for _, t := range sum {
+		switch t.Term.(type) {
+		case losses.Likelihood, losses.LikelihoodCG:
+			return fmt.Errorf("the term %s needs the density of the source, the Gibbs factor, but here the source is a table; allowed are dual, pairs, sinkhorn, moments, enot, growth, penalty and amortised", t.Term.Name())
+		}
+	}
+	return nil
+}
+
 // checkInputs makes sure that the algorithm of the fit makes every batch that a loss
 // reads.
 func checkInputs(sum losses.Sum, energy bool) error {
@@ -94,6 +130,7 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		Objective: m.objective,
 		Guess:     m.objective.Guess(),
 		Langevin:  p.Langevin,
+		Still:     p.From.Rows > 0,
 	}
 	seeds := random.New(core.Seed, "minibatches", 0)
 	if m.epochs, err = data.NewEpochs(p.Train, random.Seeded(seeds.Uint64(), seeds.Uint64())); err != nil {
@@ -111,6 +148,8 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		loop.MeanHessian = m.Curvature.MeanHessian
 	}
 	switch {
+	case loop.Still:
+		m.Noise = nil
 	case core.Source == config.SourceGaussian:
 		loop.Noise = potential.Normal{D: p.Potential.Dim()}
 	case p.Carry != nil:
@@ -181,8 +220,15 @@ func (p Problem) methods(core *config.Core) (sampler sampling.Langevin, solver c
 	return sampler, solver, optim.Adam{LR: core.LR, Schedule: schedule}, err
 }
 
-// particles is a bank for minibatches of n.
+// particles is a bank for minibatches of n: From, or draws of the closed form's noise.
 func (p Problem) particles(core *config.Core, n int) (*solvers.CMFGenState, error) {
+	if p.From.Rows > 0 {
+		partners, err := p.Start.Conjugates(p.From)
+		if err != nil {
+			return nil, err
+		}
+		return solvers.NewStillState(p.From, partners, n, random.New(core.Seed, "source", 0))
+	}
 	count := (max(p.Particles, n) + n - 1) / n * n
 	y, partners := p.Start.Particles(count, random.New(core.Seed, "particles", 0))
 	return solvers.NewCMFGenState(y, partners, n, random.New(core.Seed, "Langevin", 0))

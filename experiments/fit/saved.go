@@ -31,7 +31,16 @@ type Origin struct {
 	architecture layers.Architecture
 	Units        units.Units // nil if the problem names none
 	Form         units.Form
+	From         *Points // of the source if it was given; nil where it is the noise of the potential
+	OnSource     bool    // the potential is a function of that source; see Problem.OnSource
 	Config       map[string]string
+}
+
+// Points say what the points of a law are: their units, nil if these are the data's, and
+// their form.
+type Points struct {
+	Units units.Units
+	Form  units.Form
 }
 
 // Source is the law that the map takes to the data: the Gibbs factor if the configuration
@@ -51,6 +60,12 @@ func (o *Origin) put(c *graph.Checkpoint) error {
 		return err
 	}
 	c.Texts["units"] = string(text)
+	if o.From != nil {
+		if text, err = units.Marshal(o.From.Units, o.From.Form); err != nil {
+			return err
+		}
+		c.Texts["from"], c.Texts["on_source"] = string(text), strconv.FormatBool(o.OnSource)
+	}
 	for name, v := range map[string]any{"architecture": o.architecture, "config": o.Config} {
 		text, err := json.Marshal(v)
 		if err != nil {
@@ -81,6 +96,15 @@ func originOf(c *graph.Checkpoint) (o *Origin, err error) {
 	if o.Units, o.Form, err = units.Unmarshal([]byte(c.Texts["units"]), p); err != nil {
 		return nil, fmt.Errorf("this version does not know its units: %w", err)
 	}
+	if text, ok := c.Texts["from"]; ok {
+		o.From = new(Points)
+		if o.From.Units, o.From.Form, err = units.Unmarshal([]byte(text), nil); err != nil {
+			return nil, fmt.Errorf("this version does not know the units of its source: %w", err)
+		}
+		if o.OnSource, err = strconv.ParseBool(c.Texts["on_source"]); err != nil {
+			return nil, fmt.Errorf("its %q: %w", "on_source", err)
+		}
+	}
 	// In early versions digits named no units.
 	if alpha, ok := o.Config["CMF_ALPHA"]; ok && o.Units == nil && o.Experiment == "mnist" {
 		a, err := strconv.ParseFloat(alpha, 64)
@@ -94,13 +118,22 @@ func originOf(c *graph.Checkpoint) (o *Origin, err error) {
 
 // check returns an error if units or form do not fit points of the potential's dimension.
 func (o *Origin) check() error {
-	if o.Units == nil {
+	if o.From != nil {
+		if err := o.From.check(o.architecture.Dim); err != nil {
+			return fmt.Errorf("the source: %w", err)
+		}
+	}
+	return Points{o.Units, o.Form}.check(o.architecture.Dim)
+}
+
+func (p Points) check(d int) error {
+	if p.Units == nil {
 		return nil
 	}
-	if err := o.Units.Check(o.architecture.Dim); err != nil {
+	if err := p.Units.Check(d); err != nil {
 		return err
 	}
-	return o.Form.Check(o.Units.Dim(o.architecture.Dim))
+	return p.Form.Check(p.Units.Dim(d))
 }
 
 // LoadModel reads the model of a checkpoint: the potential with its averaged weights, the
@@ -241,8 +274,12 @@ func checkNetwork(c *graph.Checkpoint, a layers.Architecture) error {
 	return nil
 }
 
-// noiseOf is the potential that the particles of a checkpoint sample.
+// noiseOf is the potential that the particles of a checkpoint sample, nil if its source was
+// given.
 func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *Origin) (potential.Potential, error) {
+	if o.From != nil {
+		return nil, nil
+	}
 	if o.Source() == config.SourceGaussian {
 		return potential.Normal{D: w.Dim()}, nil
 	}

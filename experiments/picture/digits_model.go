@@ -125,7 +125,7 @@ func (c *DigitModel) network(core *config.Core) (layers.Network, error) {
 	if err := config.Widths(dense).Check(1, 1); err != nil {
 		return nil, fmt.Errorf("CMF_FILTERS=%v: %w", c.Filters, err)
 	}
-	return core.Network(a, layers.Architecture{Rank: 12, Tau: 2})
+	return core.Network(a, layers.Architecture{})
 }
 
 func (c *DigitModel) architecture(core *config.Core) layers.Architecture {

@@ -30,8 +30,8 @@ var order = []string{
 	"experiments/report",
 	"experiments/run",
 	"experiments/fit",
-	"experiments/sweep experiments/picture",
-	"experiments/picture/inpaint experiments/internal/...",
+	"experiments/sweep experiments/picture experiments/table",
+	"experiments/picture/inpaint experiments/monge experiments/internal/...",
 	"experiments",
 	"experiments/study",
 }

@@ -1,0 +1,128 @@
+package fit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cmf/data/units"
+	"cmf/experiments/report"
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/exact"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// errGiven says that there is no noise to sample, and no density.
+var errGiven = errors.New("the source of this model is a table, not the Gibbs factor of its potential: it maps rows of the source, and has neither samples nor densities of its own")
+
+func (m *Model) needsNoise() error {
+	if m.Noise == nil {
+		return errGiven
+	}
+	return nil
+}
+
+// Source says what the points of the source are: those of the given source, or the noise
+// in the units of learning.
+func (m *Model) Source() Points {
+	p := Points{Units: units.Affine{}}
+	if m.Origin.From != nil {
+		p.Form = m.Origin.From.Form
+		if m.Origin.From.Units != nil {
+			p.Units = m.Origin.From.Units
+		}
+	}
+	return p
+}
+
+// Map maps the rows of y, (n, d), from the source to the data: by ∇w* in the notation of
+// this module, by ∇w if the potential is on the source. y is in the units of the source, x
+// in the data's. checks tell how the solves went, if it takes any. The end of ctx is an error.
+func (m *Model) Map(ctx context.Context, y blas32.General) (x blas32.General, checks report.Numbers, err error) {
+	return m.transport(ctx, y, m.Source().Units, m.Units(), m.Origin.OnSource)
+}
+
+// Back maps the rows of x, (n, d), from the data to the source: it is the inverse of Map.
+func (m *Model) Back(ctx context.Context, x blas32.General) (y blas32.General, checks report.Numbers, err error) {
+	return m.transport(ctx, x, m.Units(), m.Source().Units, !m.Origin.OnSource)
+}
+
+// transport maps points in the units from to points in the units to, by ∇w if the potential
+// is on their side, otherwise by ∇w*.
+func (m *Model) transport(ctx context.Context, x blas32.General, from, to units.Units, potential bool) (y blas32.General, checks report.Numbers, err error) {
+	z, err := from.Learning(x)
+	if err != nil {
+		return y, nil, err
+	}
+	if z.Cols != m.Evaluator.Dim() {
+		return y, nil, fmt.Errorf("points of %d coordinates under a map of ℝ^%d", z.Cols, m.Evaluator.Dim())
+	}
+	image, checks := batch.New(z.Rows, z.Cols), report.Numbers{}
+	if potential {
+		err = m.Evaluator.Eval(z, nil, image)
+	} else {
+		image, checks, err = m.conjugates(ctx, z)
+	}
+	if err != nil {
+		return y, nil, err
+	}
+	y, err = to.Data(image, nil)
+	return y, checks, err
+}
+
+// solvedAtOnce limits the memory of conjugates.
+const solvedAtOnce = 8192
+
+// conjugates are ∇w*(y_i) to the relative residual DrawTolerance, in units of learning.
+func (m *Model) conjugates(ctx context.Context, y blas32.General) (x blas32.General, checks report.Numbers, err error) {
+	if x, err = m.linearPartners(y); err != nil {
+		return x, nil, err
+	}
+	solver := &conjugate.LBFGS{Tolerance: DrawTolerance, MaxIterations: 400}
+	var converged, iterations, worst float64
+	for lo := 0; lo < y.Rows; lo += solvedAtOnce {
+		hi := min(lo+solvedAtOnce, y.Rows)
+		info, err := solver.Solve(ctx, m.Evaluator, batch.Rows(y, lo, hi), batch.Rows(x, lo, hi), m.State.Preconditioner())
+		if err != nil {
+			return x, nil, fmt.Errorf("conjugates: %w", err)
+		}
+		share := float64(hi-lo) / float64(y.Rows)
+		converged += share * info.Converged()
+		iterations += share * info.MeanIterations()
+		worst = max(worst, info.MaxResidual())
+	}
+	return x, report.Numbers{
+		"conjugate_converged":          converged,
+		"conjugate_residual_max":       worst,
+		"conjugate_residual_tolerance": DrawTolerance,
+		"conjugate_iterations":         iterations,
+	}, nil
+}
+
+// linearPartners are where solves start: the linear regression of the bank's partners on
+// its particles, at the rows of y, in units of learning.
+func (m *Model) linearPartners(y blas32.General) (blas32.General, error) {
+	bank, partners := m.State.Bank.Y, m.State.Partners
+	d := bank.Cols
+	mean, center := batch.Means(bank), batch.Means(partners)
+	x := batch.New(y.Rows, d)
+	for i := range x.Data {
+		x.Data[i] = float32(center[i%d])
+	}
+	variance := batch.TotalVariance(bank, mean) / float64(d)
+	if bank.Rows < 2 || variance == 0 {
+		return x, nil
+	}
+	law, err := exact.FitGaussian(bank, 1e-6*variance)
+	if err != nil {
+		return x, fmt.Errorf("the particles of the model: %w", err)
+	}
+	cross, slope := batch.New(d, d), batch.New(d, d)
+	blas32.Gemm(blas.Trans, blas.NoTrans, 1/float32(bank.Rows-1), batch.Shifted(bank, mean), batch.Shifted(partners, center), 0, cross)
+	batch.Multiply(slope, batch.FromMatrix(law.Power(-1)), cross)
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, batch.Shifted(y, mean), slope, 1, x)
+	return x, nil
+}

@@ -1,0 +1,2 @@
+// Package monge learns the Monge map between two tables.
+package monge

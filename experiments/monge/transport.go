@@ -1,0 +1,196 @@
+package monge
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strconv"
+
+	"cmf/data/units"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
+	"cmf/experiments/table"
+	"cmf/layers"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Config configures the experiment transport.
+type Config struct {
+	config.Core
+	SourceFile string  `split_words:"true" needed:"a file .npy or .csv" desc:"points of the source: a file .npy or .csv of n rows and d columns"`
+	TargetFile string  `split_words:"true" needed:"a file .npy or .csv" desc:"points of the target: a file with the same columns; they are matched by name if both have names"`
+	Points     string  `desc:"further points of the source to map, into mapped.npy: a file .npy or .csv; none if empty"`
+	Holdout    float64 `default:"0.2" range:"0.01..0.5" desc:"share of the rows of each file that is held out for judging"`
+	Scale      string  `default:"common" oneof:"common,each" desc:"the cost of the plan: common (the squared distance, in the units of the files) or each (in standard deviations: every column divided by its own)"`
+	Side       string  `default:"source" oneof:"source,target" desc:"the points of which the potential is a function: source (its gradient is the map, its conjugate's gradient the inverse) or target (the other way round)"`
+	Spread     float64 `default:"0" range:"0|0.5..100" desc:"sharpness of the first hinges: standard deviation of each pre-activation over the data; 0 for a value that depends on the dimension"`
+	Share      float64 `default:"0" range:"0..1" desc:"part of the first potential's curvature that its quadratic provides; 0 for a value that depends on the dimension"`
+}
+
+// Fixed names the variables of the source of noise, which is a file here.
+func (c *Config) Fixed() []string { return []string{"CMF_SOURCE", "CMF_SAMPLER"} }
+
+// Validate checks the loss.
+func (c *Config) Validate() error { return fit.CheckGivenLoss(&c.Core) }
+
+// Transport learns the Monge map between the points of two files, from the source to the
+// target and optimal for the squared distance, and its inverse: the gradients of a convex
+// potential and of its conjugate. It judges the map by held-out rows, compared with the
+// linear map between Gaussian fits, the source as it is and the floor, and maps all rows of
+// the source and further ones.
+var Transport = run.Definition[Config]{
+	Name: "transport",
+	Presets: map[string]func(*Config){
+		"quick": func(c *Config) { c.Steps = 300 },
+		"default": func(c *Config) {
+			c.Steps, c.Batch, c.LR = 2000, 512, .1
+			c.Hidden = nil // chosen by dimension
+		},
+		"paper": func(c *Config) { c.Steps, c.Batch = 20000, 1024 },
+	},
+	Do: doTransport,
+}
+
+func doTransport(ctx context.Context, r *run.Run, c *Config) error {
+	t, err := c.load(r)
+	if err != nil {
+		return err
+	}
+	t.describe(r, c)
+	if err := c.limit(r, min(t.source.train.Rows, t.target.train.Rows)); err != nil {
+		return err
+	}
+	problem, err := c.problem(r, t)
+	if err != nil {
+		return err
+	}
+	model, err := fit.Fit(ctx, r, &c.Core, problem)
+	if err != nil || !model.Finished {
+		return err
+	}
+	r.Progress.Log.Info("mapping", "rows of the source", t.source.x.Rows)
+	mapped, checks, err := model.Map(ctx, t.source.x)
+	if err != nil {
+		return err
+	}
+	maps.Copy(r.Report.Metrics, checks)
+	if err := r.SaveRows("transported", t.source.form, t.source.form.Columns, mapped); err != nil {
+		return err
+	}
+	r.Report.Notes = append(r.Report.Notes, "transported.npy: the image under the map of each row of CMF_SOURCE_FILE, in the order of that file, in the units of the target.")
+	if err := SaveMapped(ctx, r, model, t.points); err != nil {
+		return fmt.Errorf("CMF_POINTS=%s: %w", c.Points, err)
+	}
+	if err := t.judge(ctx, r, model, mapped); err != nil {
+		return err
+	}
+	return t.draw(ctx, r, model, mapped)
+}
+
+// limit ends the default run on few rows after a number of passes over them, because held-out
+// rows are met less well with more. A batch has at most all rows of the source.
+func (c *Config) limit(r *run.Run, rows int) error {
+	if c.Batch > rows {
+		if r.Given("CMF_BATCH") {
+			return fmt.Errorf("CMF_BATCH=%d: there are only %d rows to learn from; allowed are 2 to %[2]d", c.Batch, rows)
+		}
+		c.Batch = rows
+		if err := r.Resolve("CMF_BATCH", strconv.Itoa(rows)); err != nil {
+			return err
+		}
+	}
+	const passes, least = 100, 100
+	steps := max(least, passes*rows/c.Batch)
+	if r.Given("CMF_STEPS") || c.Preset != "default" || steps >= c.Steps {
+		return nil
+	}
+	r.Note("%d steps instead of %d: these are %d passes over the few rows. CMF_STEPS sets the number.", steps, c.Steps, passes)
+	c.Steps = steps
+	return r.Resolve("CMF_STEPS", strconv.Itoa(steps))
+}
+
+// problem is the problem for Fit: a network that suits the dimension.
+func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
+	d := t.target.train.Cols
+	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
+	start := layers.Start{Law: t.target.law, Source: t.source.law, Share: .1, Fixed: .05, Spread: 12, Balanced: true}
+	hidden, tolerance := config.Widths{64, 64}, 1e-3
+	if d > 2 { // a hinge sees a blurred projection, and the quadratic finds the directions
+		hidden, tolerance = config.Widths{128, 128}, 5e-3
+		start.Share, start.Spread = .3, 6
+	}
+	if shape.Hidden == nil {
+		shape.Hidden = hidden
+		if err := r.Resolve("CMF_HIDDEN", hidden.String()); err != nil {
+			return fit.Problem{}, err
+		}
+	}
+	if c.Spread > 0 {
+		start.Spread = c.Spread
+	}
+	if c.Share > 0 {
+		start.Share = c.Share
+	}
+	w, err := c.Network(shape, layers.Architecture{})
+	if err != nil {
+		return fit.Problem{}, err
+	}
+	return fit.Problem{
+		Potential:    w,
+		Start:        start,
+		Train:        t.target.train,
+		Units:        t.target.units,
+		Form:         t.target.form,
+		From:         t.source.train,
+		FromUnits:    t.source.units,
+		FromForm:     t.source.form,
+		OnSource:     c.Side == "source",
+		Tolerance:    tolerance,
+		Decay:        1 - 15/float64(max(c.Steps, 150)),
+		Precondition: true,
+	}, nil
+}
+
+// Further are points of the source to be mapped, with the form of their file.
+type Further struct {
+	X    blas32.General // in the units of the source, (n, d)
+	Form units.Form
+}
+
+// ReadFurther reads points of a source with columns of the form of, d in number. moved says
+// that their columns were in another order. The error does not name the variable.
+func ReadFurther(path string, of units.Form, d int) (f Further, moved bool, err error) {
+	x, form, err := table.Read(path)
+	if err != nil {
+		return f, false, err
+	}
+	if form.Picture() {
+		return f, false, errPictures
+	}
+	if x, moved, err = table.Match(of, d, x, form); err != nil {
+		return f, false, err
+	}
+	if form.Columns != nil && of.Columns != nil {
+		form.Columns = of.Columns
+	}
+	return Further{x, form}, moved, nil
+}
+
+// SaveMapped maps points and writes mapped.npy, and mapped.csv if they came from a table.
+// Without points it does nothing.
+func SaveMapped(ctx context.Context, r *run.Run, m *fit.Model, f Further) error {
+	if f.X.Rows == 0 {
+		return nil
+	}
+	x, checks, err := m.Map(ctx, f.X)
+	if err != nil {
+		return err
+	}
+	for name, v := range checks {
+		r.Report.Metrics["mapped_"+name] = v
+	}
+	r.Report.Notes = append(r.Report.Notes, "mapped.npy: the image under the map of each row of CMF_POINTS, in the units of the target.")
+	return r.SaveRows("mapped", f.Form, f.Form.Columns, x)
+}

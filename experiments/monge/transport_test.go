@@ -1,0 +1,348 @@
+package monge
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/internal/exptest"
+	"cmf/experiments/internal/inputs"
+	"cmf/experiments/internal/outcome"
+	"cmf/experiments/metric"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+var needed = config.Variables("CMF_SOURCE_FILE=source.npy", "CMF_TARGET_FILE=target.npy")
+
+func TestVariables(t *testing.T) {
+	t.Chdir(t.TempDir())
+	c := inputs.Command{Experiment: Transport, Needed: needed}
+	inputs.TestVariables(t, c)
+	inputs.TestNames(t, c, "PRESET OUT VM BLAS THREADS SEED RESUME STEPS BATCH MINUTES LOSS INIT CONJUGATE HIDDEN UNIT LR "+
+		"SOURCE_FILE TARGET_FILE POINTS HOLDOUT SCALE SIDE SPREAD SHARE")
+}
+
+// execute runs the experiment with some variables, in a folder of its own.
+func execute(t *testing.T, ctx context.Context, variables ...string) (*run.Run, error) {
+	t.Helper()
+	return run.Execute(ctx, Transport, config.Variables("CMF_OUT="+t.TempDir()).With(variables...), nil, io.Discard)
+}
+
+func mustExecute(t *testing.T, variables ...string) *run.Run {
+	t.Helper()
+	r, err := execute(t, t.Context(), variables...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func npyFile(t *testing.T, x blas32.General) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "points.npy")
+	if err := data.WriteNPY(path, x); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func csvFile(t *testing.T, header []string, x blas32.General) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "points.csv")
+	if err := data.WriteCSV(path, header, x); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func readNPY(t *testing.T, path string) blas32.General {
+	t.Helper()
+	x, err := data.ReadNPY(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// laws are a Gaussian in mixed units and another, with the map between them.
+func laws(t *testing.T) (source, target *exact.Gaussian, inverse *exact.Quadratic) {
+	t.Helper()
+	of := func(mean []float64, cov []float64) *exact.Gaussian {
+		g, err := exact.NewGaussian(mean, mat.NewSymDense(3, cov))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	source = of([]float64{5, -20, 0}, []float64{4, 1, 0, 1, 2, .5, 0, .5, 1})
+	target = of([]float64{-1, 0, 30}, []float64{1, -.5, 0, -.5, 6, 2, 0, 2, 3})
+	inverse, err := target.MongeTo(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source, target, inverse
+}
+
+// mapped is the true map at the rows of y.
+func mapped(t *testing.T, inverse *exact.Quadratic, y blas32.General) blas32.General {
+	t.Helper()
+	x, at := batch.New(y.Rows, y.Cols), make([]float64, y.Cols)
+	for i := range y.Rows {
+		batch.Widen(at, batch.Row(y, i))
+		_, image, err := inverse.ConjugateAt(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch.Narrow(batch.Row(x, i), image)
+	}
+	return x
+}
+
+// The map between two Gaussians is the linear one, in the units of the files, with the
+// potential on either side. The checkpoint alone maps as the run did.
+func TestGaussians(t *testing.T) {
+	source, target, inverse := laws(t)
+	const n = 4000
+	y := source.Sample(n, random.New(1, "source", 0))
+	points := source.Sample(500, random.New(1, "points", 0))
+	variables := []string{
+		"CMF_SOURCE_FILE=" + npyFile(t, y), "CMF_TARGET_FILE=" + npyFile(t, target.Sample(n, random.New(1, "target", 0))),
+		"CMF_POINTS=" + npyFile(t, points), "CMF_STEPS=400", "CMF_HIDDEN=32", "CMF_LR=3e-2",
+	}
+	fitted := func(x blas32.General) *exact.Gaussian {
+		g, err := exact.FitGaussian(x, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	linear, err := fitted(readNPY(t, variables[1][len("CMF_TARGET_FILE="):])).MongeTo(fitted(y))
+	if err != nil {
+		t.Fatal(err)
+	}
+	floor, err := metric.UVP(mapped(t, linear, points), mapped(t, inverse, points))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("UVP of the map between the moments of the rows: %.3f %%", floor)
+	for _, side := range []string{"source", "target"} {
+		r := mustExecute(t, append(variables, "CMF_SIDE="+side)...)
+		at := readNPY(t, r.Path("mapped.npy"))
+		uvp, err := metric.UVP(at, mapped(t, inverse, points))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, base := r.Report.Metrics, r.Report.Baseline
+		t.Logf("potential on the %s: UVP %.3f %%, cost %.4f (linear %.4f), energy distance %.4f, inverse %.2g", side, uvp, m["cost"], base["cost"], m["energy_distance"], m["inverse_error"])
+		// Both fits see 3200 rows: the moments alone leave about .1 %.
+		if !(uvp < .5) {
+			t.Errorf("potential on the %s: UVP %.3f %%", side, uvp)
+		}
+		transported := readNPY(t, r.Path("transported.npy"))
+		if uvp, err = metric.UVP(transported, mapped(t, inverse, y)); err != nil || !(uvp < .5) {
+			t.Errorf("potential on the %s: UVP %.3f %% at the rows of the source, error %v", side, uvp, err)
+		}
+		if math.Abs(m["cost"]/base["cost"]-1) > .02 || !(m["inverse_error"] < 1e-5) || !(m["identity.energy_distance"] > 10) || math.Abs(m["energy_distance"]) > .05 {
+			t.Errorf("potential on the %s: metrics %v, baseline %v", side, m, base)
+		}
+		saved, err := fit.LoadModel(r.Path("checkpoint.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := saved.Map(t.Context(), points)
+		if err != nil || !slices.Equal(again.Data, at.Data) {
+			t.Errorf("potential on the %s: the checkpoint maps differently, error %v", side, err)
+		}
+		back, _, err := saved.Back(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uvp, err := metric.UVP(back, points); err != nil || !(uvp < 1e-3) {
+			t.Errorf("potential on the %s: UVP of the way back %.2g %%, error %v", side, uvp, err)
+		}
+		if _, err := saved.Draw(t.Context(), 10, 20, random.New(1, "draw", 0)); err == nil || !strings.Contains(err.Error(), "the source of this model is a table") {
+			t.Errorf("a draw: %v", err)
+		}
+		if _, _, err := saved.LogPDF(t.Context(), points, random.New(1, "density", 0)); err == nil || !strings.Contains(err.Error(), "the source of this model is a table") {
+			t.Errorf("a density: %v", err)
+		}
+		if _, _, err := saved.Map(t.Context(), batch.New(3, 2)); err == nil {
+			t.Error("points of another dimension were mapped")
+		}
+	}
+}
+
+// A law of two parts is reached where the linear map fails; figures are drawn in every
+// dimension.
+func TestParts(t *testing.T) {
+	for d := 1; d <= 7; d += 2 {
+		const n = 1500
+		y, x := exptest.Normal(n, d, 3, 2, 1), exptest.Normal(n, d, 0, .5, 2)
+		for i := range n {
+			batch.Row(x, i)[0] += float32(4*(i%2) - 2)
+		}
+		steps := "CMF_STEPS=300"
+		if testing.Short() {
+			steps = "CMF_STEPS=20"
+		}
+		r := mustExecute(t, "CMF_SOURCE_FILE="+npyFile(t, tight(y)), "CMF_TARGET_FILE="+npyFile(t, tight(x)), steps, "CMF_HIDDEN=32,32")
+		m, base := r.Report.Metrics, r.Report.Baseline
+		t.Logf("d = %d: energy distance %.4f, linear %.4f, floor %.4f", d, m["energy_distance"], base["energy_distance"], r.Report.Floor["energy_distance"])
+		if !testing.Short() && !(m["energy_distance"] < base["energy_distance"]/2) {
+			t.Errorf("d = %d: energy distance %.4f, of the linear map %.4f", d, m["energy_distance"], base["energy_distance"])
+		}
+		figures := map[int][]string{1: {"points.png", "map.png"}, 3: {"points.png", "arrows.png"}}[d]
+		for _, name := range append(figures, "points.png", "curves.png") {
+			if _, err := os.Stat(r.Path(name)); err != nil {
+				t.Errorf("d = %d: %v", d, err)
+			}
+		}
+	}
+}
+
+// tight is a copy of x without gaps between its rows.
+func tight(x blas32.General) blas32.General { return batch.Stacked(x, batch.New(0, x.Cols)) }
+
+// Columns are matched by name; results are tables with the header of the source.
+func TestTables(t *testing.T) {
+	source, target, inverse := laws(t)
+	const n = 2000
+	names, other := []string{"speed", "size, in m", "phase"}, []string{"phase", "speed", "size, in m"}
+	turned := func(x blas32.General) blas32.General {
+		out := batch.New(x.Rows, 3)
+		for i := range x.Rows {
+			v := batch.Row(x, i)
+			copy(batch.Row(out, i), []float32{v[2], v[0], v[1]})
+		}
+		return out
+	}
+	points := source.Sample(300, random.New(1, "points", 0))
+	for _, scale := range []string{"common", "each"} {
+		r := mustExecute(t, "CMF_SOURCE_FILE="+csvFile(t, names, source.Sample(n, random.New(1, "source", 0))),
+			"CMF_TARGET_FILE="+csvFile(t, other, turned(target.Sample(n, random.New(1, "target", 0)))),
+			"CMF_POINTS="+csvFile(t, other, turned(points)), "CMF_STEPS=20", "CMF_HIDDEN=16", "CMF_SHARE=1", "CMF_SCALE="+scale)
+		at := readNPY(t, r.Path("mapped.npy"))
+		uvp, err := metric.UVP(at, mapped(t, inverse, points))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: UVP %.2f %%", scale, uvp)
+		// In standard deviations another map is optimal.
+		if each := scale == "each"; each != (uvp > .5) {
+			t.Errorf("%s: UVP %.2f %%", scale, uvp)
+		}
+		if _, own := r.Report.Metrics["energy_distance_standard"]; own != (scale == "each") {
+			t.Errorf("%s: metrics %v", scale, r.Report.Metrics)
+		}
+		for _, name := range []string{"mapped", "transported"} {
+			text, err := os.ReadFile(r.Path(name + ".csv"))
+			if err != nil || !strings.HasPrefix(string(text), "speed,\"size, in m\",phase\n") {
+				t.Errorf("%s: %s.csv begins with %.40q: %v", scale, name, text, err)
+			}
+		}
+		if notes := strings.Join(r.Report.Notes, "\n"); strings.Count(notes, "matched by name") != 2 {
+			t.Errorf("%s: the notes do not tell of the columns: %s", scale, notes)
+		}
+	}
+}
+
+// A run that is interrupted goes on to the same bits.
+func TestResumes(t *testing.T) {
+	source, target, _ := laws(t)
+	variables := []string{
+		"CMF_SOURCE_FILE=" + npyFile(t, source.Sample(333, random.New(1, "source", 0))), "CMF_TARGET_FILE=" + npyFile(t, target.Sample(300, random.New(1, "target", 0))),
+		"CMF_STEPS=30", "CMF_BATCH=100", "CMF_HIDDEN=16", "CMF_LOSS=dual+amortised", "CMF_THREADS=1",
+	}
+	whole := mustExecute(t, variables...)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stop := fit.Hook{Every: 13, Step: func(*fit.Loop) error { cancel(); return nil }}
+	r, err := execute(t, fit.WithHooks(ctx, stop), variables...)
+	if err != nil || r.Report.Stop.Reason != report.Interrupted || r.Report.Steps != 13 {
+		t.Fatalf("the stop %+v after %d steps: %v", r.Report.Stop, r.Report.Steps, err)
+	}
+	resumed := mustExecute(t, append(variables, "CMF_RESUME="+r.Path("checkpoint.safetensors"), "CMF_OUT="+r.Folder)...)
+	differences, err := outcome.Differences(whole.Folder, resumed.Folder)
+	if err != nil || len(differences) > 0 {
+		t.Errorf("%v: %v", differences, err)
+	}
+}
+
+// Every loss on the dual trains, with the potential on either side.
+func TestLosses(t *testing.T) {
+	source, target, _ := laws(t)
+	for _, side := range []string{"source", "target"} {
+		for _, loss := range []string{"dual", "pairs", "sinkhorn", "dual+moments", "dual+enot", "dual+growth", "dual+penalty", "dual+amortised"} {
+			r := mustExecute(t, "CMF_SOURCE_FILE="+npyFile(t, source.Sample(300, random.New(1, "source", 0))), "CMF_TARGET_FILE="+npyFile(t, target.Sample(300, random.New(1, "target", 0))),
+				"CMF_STEPS=5", "CMF_BATCH=64", "CMF_HIDDEN=8,8", "CMF_LOSS="+loss, "CMF_SIDE="+side)
+			if m := r.Report.Metrics; m["train_skipped_batches"] != 0 || m["train_masked_rows"] != 0 {
+				t.Errorf("%s on the %s: %v", loss, side, m)
+			}
+		}
+	}
+}
+
+// What cannot be mapped is refused before any work, with the variable, the columns and
+// what is allowed.
+func TestRefuses(t *testing.T) {
+	points := exptest.Normal(300, 2, 0, 1, 1)
+	good, wide := tight(points), tight(exptest.Normal(300, 3, 0, 1, 2))
+	flat := tight(points)
+	for i := range flat.Rows {
+		batch.Row(flat, i)[1] = 7
+	}
+	a := npyFile(t, good)
+	ab := csvFile(t, []string{"a", "b"}, good)
+	for k, c := range []struct {
+		variables []string
+		want      string
+	}{
+		{[]string{"CMF_SOURCE_FILE="}, "CMF_SOURCE_FILE=: name a file .npy or .csv"},
+		{[]string{"CMF_TARGET_FILE=absent.npy"}, "CMF_TARGET_FILE=absent.npy: stat absent.npy: no such file"},
+		{[]string{"CMF_TARGET_FILE=" + npyFile(t, wide)}, "it has 3 columns; it must have 2"},
+		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + csvFile(t, []string{"b", "c", "d"}, wide)}, "it lacks the columns a and it has the further columns c, d; its columns must be a, b, in any order"},
+		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + csvFile(t, []string{"a", "a"}, good)}, `two columns are called "a"`},
+		{[]string{"CMF_TARGET_FILE=" + npyFile(t, flat)}, "column 2 (x2) is 7 in all 240 rows"},
+		{[]string{"CMF_SOURCE_FILE=" + npyFile(t, batch.First(good, 100))}, "it has 100 rows of 2 coordinates; needed are at least"},
+		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_POINTS=" + csvFile(t, []string{"a", "c"}, good)}, "it lacks the columns b and it has the further columns c"},
+		{[]string{"CMF_POINTS=" + npyFile(t, wide)}, "it has 3 columns; it must have 2"},
+		{[]string{"CMF_LOSS=dual+likelihood"}, "CMF_LOSS=dual+likelihood: the term likelihood needs the density of the source"},
+		{[]string{"CMF_LOSS=monge-ampere"}, "needs an energy"},
+		{[]string{"CMF_BATCH=1000"}, "CMF_BATCH=1000: there are only 240 rows to learn from; allowed are 2 to 240"},
+		{[]string{"CMF_SOURCE=gaussian"}, "CMF_SOURCE"},
+		{[]string{"CMF_SIDE=both"}, "allowed are source, target"},
+		{[]string{"CMF_SCALE=none"}, "allowed are common, each"},
+		{[]string{"CMF_HOLDOUT=0.9"}, "0.01 to 0.5"},
+	} {
+		out := t.TempDir()
+		env := config.Variables("CMF_OUT="+out, "CMF_SOURCE_FILE="+a, "CMF_TARGET_FILE="+a).With(c.variables...)
+		_, err := run.Execute(t.Context(), Transport, env, nil, io.Discard)
+		name, _, _ := strings.Cut(c.variables[len(c.variables)-1], "=")
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), name) {
+			t.Errorf("case %d: %v; want %s and %q", k, err, name, c.want)
+		}
+		if _, err := os.Stat(filepath.Join(out, "checkpoint.safetensors")); err == nil {
+			t.Errorf("case %d: learning began", k)
+		}
+	}
+	folder := t.TempDir()
+	if _, err := execute(t, t.Context(), "CMF_SOURCE_FILE="+a, "CMF_TARGET_FILE="+folder); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("CMF_TARGET_FILE=%s: ", folder)) {
+		t.Errorf("an empty folder: %v", err)
+	}
+}
