@@ -262,7 +262,7 @@ func (s *quadraticsStart) setLowRank(k int, points blas32.General, within []floa
 		}
 	}
 	e := s.exponent
-	weight := float64(n) / float64(n+d)
+	weight := float64(n) / float64(n+1)
 	for j := range d {
 		variance[j] = max(weight*variance[j]+(1-weight)*within[j], .05*within[j])
 		s.q.Root.Set(k*d+j, math.Sqrt(max(math.Pow(variance[j], e)-s.floor, 1e-4*s.floor)))

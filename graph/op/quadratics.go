@@ -31,7 +31,7 @@ func (w QuadraticsWeights) nodes() []*gorgonia.Node {
 // Argmax declares argmax_y ⟨x_i, y⟩ − φ(y), the solution of ∇φ(y) = x_i, for
 // each row of the (n, d) matrix x. It solves by damped Newton steps from the
 // best of the K points where ∇φ_k(y) = x_i, until a step is below 10⁻⁴ (float32)
-// or 10⁻⁸ (float64) of the solution; that step is the last. A row ends after 200
+// or 10⁻¹⁰ (float64) of the solution; that step is the last. A row ends after 200
 // evaluations, and is NaN if it is not finite. The result counts as a constant in derivatives.
 //
 // guess, (n, d), has points from which to begin instead. A row of zeros, or one that
@@ -147,7 +147,7 @@ func bindSolveHessian[T kernel.Float](q Quadratics) binder[T] {
 			defer f.locals.give(s)
 			for i := lo; i < hi; i++ {
 				f.expand(s, at, i, y.row(i))
-				f.factor(s, 2)
+				f.factor(s, true)
 				for j := i; j < v.Rows; j += y.Rows {
 					f.solve(s, out.row(j), v.row(j))
 				}
@@ -174,7 +174,7 @@ func bindMeanInverse[T kernel.Float](q Quadratics) binder[T] {
 			clear(out.Data)
 			for i := range y.Rows {
 				f.expand(s, at, i, y.row(i))
-				f.factor(s, 2)
+				f.factor(s, true)
 				f.addInverse(s, 1/T(y.Rows), out)
 			}
 		}

@@ -43,10 +43,9 @@ type search[T kernel.Float] struct {
 }
 
 const (
-	mostEvaluations = 200  // of a row
-	newtonShare     = .999 // of the weights, whose factors enter a Newton step
-	mostBelow       = .5   // of the first slope, after a step that is good enough
-	mostLeft        = .5   // of the first slope, likewise
+	mostEvaluations = 200 // of a row
+	mostBelow       = .5  // of the first slope, after a step that is good enough
+	mostLeft        = .5  // of the first slope, likewise
 	mostDoublings   = 20
 )
 
@@ -162,7 +161,7 @@ func (a *argmax[T]) advance(s *local[T], i int) {
 
 // newton finds the direction ∇²φ⁻¹(x − ∇φ) and the slope along it.
 func (a *argmax[T]) newton(r *search[T], s *local[T]) {
-	a.factor(s, newtonShare)
+	a.factor(s, false)
 	a.solve(s, r.along, s.rest)
 	r.first = float64(kernel.Dot(s.rest, r.along))
 }
@@ -175,7 +174,7 @@ func accuracy[T kernel.Float]() float64 {
 	if _, narrow := any(T(0)).(float32); narrow {
 		return 1e-4
 	}
-	return 1e-8
+	return 1e-10
 }
 
 // accept says whether the trial point ends the line search. If not, it moves it.

@@ -26,6 +26,9 @@ type softMaximum[T kernel.Float] struct {
 // a dense matrix even if all factors together have fewer rows.
 const mostDense = 32
 
+// mostSlopes is the number of pieces whose slopes enter a Newton step that is not exact.
+const mostSlopes = 16
+
 // mostSmall is the largest dimension in which vectors over the pieces are faster than
 // vectors over the coordinates.
 const mostSmall = 6
@@ -288,10 +291,10 @@ func (f *softMaximum[T]) factorSmall(s *local[T]) {
 //
 //	Σ_k p_k·(diag D_k + F_kᵀF_k) + τ⁻¹Σ_k p_k·(∇φ_k − ∇φ)(∇φ_k − ∇φ)ᵀ.
 //
-// Where factors are used, only those of the heaviest pieces enter, whose weights
-// add up to share, 2 for all: less than 1 is enough for a Newton step. It overwrites the
-// slopes.
-func (f *softMaximum[T]) factor(s *local[T], share T) {
+// Where factors are used, and unless it is to be exact, only the factors of the
+// heaviest pieces that make up half of the weight enter, and the slopes of the
+// heaviest sixteen: that is enough for a Newton step. It overwrites the slopes.
+func (f *softMaximum[T]) factor(s *local[T], exact bool) {
 	if f.small() {
 		f.factorSmall(s)
 		return
@@ -303,7 +306,7 @@ func (f *softMaximum[T]) factor(s *local[T], share T) {
 	if f.squares != nil {
 		f.factorDense(s)
 	} else {
-		f.factorLowRank(s, share)
+		f.factorLowRank(s, exact)
 	}
 }
 
@@ -369,7 +372,7 @@ func choleskyInPlace[T kernel.Float](h []T, d int) {
 
 // factorLowRank forms W with ∇²φ⁻¹ = D̄⁻¹ − WᵀW, by the Woodbury identity: for
 // ∇²φ = D̄ + UᵀU and the lower factor R of I + U·D̄⁻¹·Uᵀ it is W = R⁻¹·U·D̄⁻¹.
-func (f *softMaximum[T]) factorLowRank(s *local[T], share T) {
+func (f *softMaximum[T]) factorLowRank(s *local[T], exact bool) {
 	d := f.d
 	clear(s.inverse)
 	for _, k := range s.active {
@@ -389,13 +392,13 @@ func (f *softMaximum[T]) factorLowRank(s *local[T], share T) {
 	var taken T
 	for m, k := range s.active {
 		root := math.Sqrt(float64(s.softmax[k]))
-		if taken < share {
+		if exact || taken < .5 {
 			taken += s.softmax[k]
 			for j := range f.Rank {
 				u(T(root), f.row(k, j))
 			}
 		}
-		if len(s.active) > 1 {
+		if len(s.active) > 1 && (exact || m < mostSlopes) {
 			u(T(root/math.Sqrt(s.tau)), s.slopes[m*d:(m+1)*d])
 		}
 	}
