@@ -24,6 +24,7 @@ var ToyAblation = sweep.Ablation{
 		{Name: "init identity", Settings: sweep.Settings{"INIT": "identity"}},
 		{Name: "sampler ula", Settings: sweep.Settings{"SAMPLER": "ula"}},
 		{Name: "unit maximum", Settings: sweep.Settings{"UNIT": "maximum"}},
+		{Name: "potential quadratics", Settings: sweep.Settings{"POTENTIAL": "quadratics"}},
 		{Name: "1 Langevin step", Settings: sweep.Settings{"LANGEVIN": "1"}},
 	},
 	Sets:     []string{"moons", "circles", "8gaussians", "pinwheel", "checkerboard"},
