@@ -11,6 +11,7 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -47,6 +48,7 @@ const (
 	cellRounds     = 30
 	balanceRounds  = 6
 	massSteps      = 60
+	powerRounds    = 20
 	offsetRate     = .2  // of the spread
 	leastFloor     = .05 // s, in units of the least curvature of the closed form
 )
@@ -134,7 +136,7 @@ func (s *quadraticsStart) fillCells(data blas32.General, rng *random.Stream) err
 		points := batch.New(len(rows), d)
 		batch.Gather(points, x, rows)
 		if q.Root != nil {
-			if err := s.setLowRank(k, points, within); err != nil {
+			if err := s.setLowRank(k, points, within, rng); err != nil {
 				return err
 			}
 			continue
@@ -240,7 +242,7 @@ func (s *quadraticsStart) setFactors(k int, a *mat.SymDense) error {
 }
 
 // setLowRank sets D_k and F_k from the r leading directions of a cell.
-func (s *quadraticsStart) setLowRank(k int, points blas32.General, within []float64) error {
+func (s *quadraticsStart) setLowRank(k int, points blas32.General, within []float64, rng *random.Stream) error {
 	d, r, n := s.q.Dim(), s.q.maximum.Rank, points.Rows
 	mean := batch.Row(s.means, k)
 	centered := batch.New(n, d)
@@ -252,7 +254,7 @@ func (s *quadraticsStart) setLowRank(k int, points blas32.General, within []floa
 			variance[j] += float64(c) * float64(c) / float64(n)
 		}
 	}
-	directions, values, err := leading(centered, min(r, n/3))
+	directions, values, err := leading(centered, min(r, n/3), rng)
 	if err != nil {
 		return fmt.Errorf("layers: the directions of cell %d: %w", k, err)
 	}
@@ -280,39 +282,63 @@ func (s *quadraticsStart) setLowRank(k int, points blas32.General, within []floa
 	return nil
 }
 
-// leading are the r leading right singular vectors of x as rows, and the squares of
-// their singular values.
-func leading(x blas32.General, r int) (*mat.Dense, []float64, error) {
-	n, d := x.Rows, x.Cols
+// leading are about the r leading right singular vectors of x as rows, and the squares
+// of their singular values, by block power iteration.
+func leading(x blas32.General, r int, rng *random.Stream) (*mat.Dense, []float64, error) {
+	d := x.Cols
 	if r < 1 {
 		return mat.NewDense(1, d, nil), nil, nil
 	}
-	gram := batch.New(n, n)
-	blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, x, 0, gram)
-	sym := mat.NewSymDense(n, nil)
-	for i := range n {
-		for j := i; j < n; j++ {
-			sym.SetSym(i, j, float64(gram.Data[i*n+j]))
-		}
+	v, z := batch.New(d, r), batch.New(x.Rows, r)
+	rng.Normals(v.Data)
+	for range powerRounds {
+		orthonormalise(v)
+		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, v, 0, z)
+		blas32.Gemm(blas.Trans, blas.NoTrans, 1, x, z, 0, v)
 	}
+	orthonormalise(v)
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, v, 0, z)
+	inner := batch.New(r, r)
+	blas32.Gemm(blas.Trans, blas.NoTrans, 1, z, z, 0, inner)
 	var e mat.EigenSym
-	if !e.Factorize(sym, true) {
+	if !e.Factorize(symmetricOf(inner), true) {
 		return nil, nil, errors.New("their spectrum was not found")
 	}
-	var left mat.Dense
-	e.VectorsTo(&left)
-	directions, values := mat.NewDense(r, d, nil), make([]float64, r)
-	for i := range r {
-		values[i] = max(e.Values(nil)[n-1-i], 1e-12)
-		row := directions.RawRowView(i)
-		for p := range n {
-			l := left.At(p, n-1-i) / math.Sqrt(values[i])
-			for j, v := range batch.Row(x, p) {
-				row[j] += l * float64(v)
+	var turn, directions mat.Dense
+	e.VectorsTo(&turn)
+	basis := mat.NewDense(d, r, nil)
+	for i, c := range v.Data {
+		basis.Set(i/r, i%r, float64(c))
+	}
+	directions.Mul(turn.T(), basis.T())
+	return &directions, e.Values(nil), nil
+}
+
+// orthonormalise makes the columns of v orthonormal. One that depends on those before it
+// becomes 0.
+func orthonormalise(v blas32.General) {
+	d, r := v.Rows, v.Cols
+	columns := mat.NewDense(r, d, nil)
+	for i, c := range v.Data {
+		columns.Set(i%r, i/r, float64(c))
+	}
+	for k := range r {
+		row := columns.RawRowView(k)
+		size := floats.Norm(row, 2)
+		for range 2 { // the second time for what rounding left
+			for l := range k {
+				floats.AddScaled(row, -floats.Dot(row, columns.RawRowView(l)), columns.RawRowView(l))
 			}
 		}
+		if rest := floats.Norm(row, 2); rest > 1e-6*size {
+			floats.Scale(1/rest, row)
+		} else {
+			clear(row)
+		}
 	}
-	return directions, values, nil
+	for i := range v.Data {
+		v.Data[i] = float32(columns.At(i%r, i/r))
+	}
 }
 
 // span finds the space of the differences of the means. Outside of it the pieces

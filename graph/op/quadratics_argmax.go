@@ -152,7 +152,7 @@ func (a *argmax[T]) advance(s *local[T], i int) {
 	}
 	copy(r.from, y)
 	kernel.Add(y, y, r.along)
-	if r.tau == a.Tau && norm(r.along) <= accuracy[T]()*max(norm(r.from), .01*math.Sqrt(float64(a.d))) {
+	if r.tau == a.Tau && norm(r.along) <= a.accuracy()*max(norm(r.from), .01*math.Sqrt(float64(a.d))) {
 		a.finish(r, y, true)
 		return
 	}
@@ -170,9 +170,15 @@ func norm[T kernel.Float](x []T) float64 { return math.Sqrt(float64(squared(x)))
 
 func isFinite[T kernel.Float](v T) bool { return v-v == 0 }
 
-func accuracy[T kernel.Float]() float64 {
-	if _, narrow := any(T(0)).(float32); narrow {
+// accuracy is the length of a last step, relative to the solution. Exact Newton steps
+// leave its square.
+func (a *argmax[T]) accuracy() float64 {
+	_, narrow := any(T(0)).(float32)
+	switch {
+	case narrow && a.squares != nil:
 		return 1e-4
+	case narrow:
+		return 1e-5
 	}
 	return 1e-10
 }
