@@ -1,7 +1,8 @@
 // Package layers holds convex potentials w(x; θ), declared as nodes of an
 // expression graph, their initialisations, and the evaluation of batches.
 //
-// NewICNN makes the network that all experiments learn, Start fills its weights
+// New makes the networks that experiments learn: an ICNN, which is w itself, or
+// the Conjugate of Quadratics, where the network is w*. Start fills their weights
 // near a Gaussian's closed form, and NewEvaluator gives w, ∇w and ∇²w·v on
 // batches. Any type that satisfies Potential is a potential too; see its
 // example.
