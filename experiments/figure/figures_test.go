@@ -75,6 +75,10 @@ func TestDrawCurves(t *testing.T) {
 	if err := DrawCurves(path, Axes{}, Series{Name: "a", X: []float64{1}}); err == nil || !strings.Contains(err.Error(), "must agree") {
 		t.Errorf("lengths that differ: %v", err)
 	}
+	// A value below 1 alone on a logarithmic axis.
+	if err := DrawCurves(path, Axes{LogX: true, LogY: true}, Series{X: []float64{2000}, Y: []float64{.97}}); err != nil {
+		t.Error(err)
+	}
 	if err := DrawCurves(path, Axes{}, Series{X: []float64{1}, Y: []float64{2}}); err != nil {
 		t.Errorf("one point: %v", err)
 	}

@@ -86,9 +86,20 @@ func Render(path string, width, height vg.Length, panels [][]*plot.Plot, legend 
 // frame is the space that titles and labels take on a canvas: Min to the left
 // and below, Max to the right and above.
 func frame(p *plot.Plot, c draw.Canvas) (f vg.Rectangle) {
+	widen(p)
 	inner := p.DataCanvas(c)
 	f.Min, f.Max = inner.Min.Sub(c.Min), c.Max.Sub(inner.Max)
 	return f
+}
+
+// widen gives a logarithmic axis with a single value an octave on both sides of it.
+// gonum/plot would take 1 on both sides, and a logarithm has no end below 0.
+func widen(p *plot.Plot) {
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		if _, log := a.Scale.(plot.LogScale); log && a.Min == a.Max {
+			a.Min, a.Max = a.Min/2, a.Max*2
+		}
+	}
 }
 
 // proportioned crops c so that the data area of p has equal units on both axes.
