@@ -55,8 +55,8 @@ var Inverse = run.Definition[KnownConfig]{
 		}
 		return recoverMap(r, c, truth, law, held, func(w layers.Network) (*fit.Model, error) {
 			return fit.Fit(ctx, r, &c.Core, fit.Problem{
-				Potential: w, Start: layers.Start{Law: law, Share: .5, Fixed: .1, Balanced: true}, Train: train,
-				Particles: 4096, Tolerance: 1e-3, Decay: 1 - 15/float64(max(c.Steps, 150)), Precondition: true,
+				Potential: w, Start: layers.Start{Law: law, Share: .5, Fixed: .1}, Train: train,
+				Particles: 4096, Tolerance: 1e-3, Decay: .995, Precondition: true,
 			})
 		})
 	},
