@@ -49,8 +49,8 @@ func TestBenchLogDetOfAQuadratic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.w.Out.Fill(func(int) float64 { return 0 })
-	b.w.Linear.Fill(func(int) float64 { return 0 })
+	icnn(b).Out.Fill(func(int) float64 { return 0 })
+	icnn(b).Linear.Fill(func(int) float64 { return 0 })
 	program, _, err := losses.Compile(b.w, losses.Sum{{Factor: 1, Term: logDetVariance{}}}, b.x.Rows)
 	if err != nil {
 		t.Fatal(err)

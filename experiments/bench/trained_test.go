@@ -12,6 +12,7 @@ import (
 	"cmf/data"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/layers"
 	"cmf/losses"
 	"cmf/solvers"
 	"cmf/solvers/batch"
@@ -36,12 +37,15 @@ func trainedTiny(t *testing.T) *bench {
 	return b
 }
 
+func icnn(b *bench) *layers.ICNN { return b.w.(*layers.ICNN) }
+
 // Training leaves the quadratic at ¼|x|², and its hinges far into both tails.
 func TestBenchTrainedState(t *testing.T) {
 	b := trainedTiny(t)
+	w := icnn(b)
 	for j := range b.w.Dim() {
-		if b.w.Floor.At(j) != benchCurvature || b.w.Share.At(j) != 0 || b.w.Center.At(j) != 0 {
-			t.Errorf("coordinate %d: quadratic %g + %g about %g", j, b.w.Floor.At(j), b.w.Share.At(j), b.w.Center.At(j))
+		if w.Floor.At(j) != benchCurvature || w.Share.At(j) != 0 || w.Center.At(j) != 0 {
+			t.Errorf("coordinate %d: quadratic %g + %g about %g", j, w.Floor.At(j), w.Share.At(j), w.Center.At(j))
 		}
 	}
 	for name, m := range b.arrays() {
@@ -49,7 +53,7 @@ func TestBenchTrainedState(t *testing.T) {
 			t.Errorf("%s is 0", name)
 		}
 	}
-	if low, high, subnormal := b.reach(); !(low < -30 && high > 30 && subnormal >= 0 && subnormal < 1) {
+	if low, high, subnormal := b.reach(icnn(b)); !(low < -30 && high > 30 && subnormal >= 0 && subnormal < 1) {
 		t.Errorf("pre-activations from %g to %g, %g of them deep", low, high, subnormal)
 	}
 }
@@ -83,7 +87,7 @@ func TestBenchTrainsOnce(t *testing.T) {
 	r := &run.Run{Folder: t.TempDir(), Progress: run.NewProgress(&bytes.Buffer{}, run.ProgressOptions{})}
 	r.Report.Metrics = report.Numbers{}
 	c := &BenchConfig{Train: 2}
-	folder, err := trainedFolder(r, t.Context(), c, benchSizes[2])
+	folder, err := dataFolder(r, t.Context(), c, benchSizes[2])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,14 +95,14 @@ func TestBenchTrainsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if folder, err = trainedFolder(r, t.Context(), c, benchSizes[2]); err != nil {
+	if folder, err = dataFolder(r, t.Context(), c, benchSizes[2]); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := os.Stat(filepath.Join(folder, "out.npy")); err != nil || !os.SameFile(before, after) || len(r.Report.Notes) != 1 {
 		t.Errorf("it trained anew: %v, notes %v", err, r.Report.Notes)
 	}
 	c.Weights = filepath.Join(r.Folder, "absent")
-	if _, err := trainedFolder(r, t.Context(), c, benchSizes[2]); err == nil || !strings.Contains(err.Error(), "CMF_WEIGHTS") {
+	if _, err := dataFolder(r, t.Context(), c, benchSizes[2]); err == nil || !strings.Contains(err.Error(), "CMF_WEIGHTS") {
 		t.Errorf("absent weights: error %v", err)
 	}
 }
