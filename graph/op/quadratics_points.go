@@ -352,13 +352,11 @@ func (f *softMaximum[T]) factorDense(s *local[T]) {
 	for m, k := range s.active {
 		p := s.softmax[k]
 		kernel.Axpy(h, p, f.squares[k*d*d:(k+1)*d*d])
-		if len(s.active) == 1 {
-			break
-		}
 		g := s.slopes[m*d : (m+1)*d]
-		for i, v := range g {
-			addScaled(h[i*d:i*d+i+1], p*v/T(s.tau), g)
-		}
+		kernel.Affine(g, T(math.Sqrt(float64(p)/s.tau)), g, 0)
+	}
+	if m := len(s.active); m > 1 {
+		gemm(true, false, d, d, m, 1, s.slopes, s.slopes, 1, h)
 	}
 	if d <= mostDense {
 		f.factorWide(s)
@@ -377,18 +375,6 @@ func (f *softMaximum[T]) factorWide(s *local[T]) {
 	}
 	if !cholesky(s.wide[:d*d], h, d) {
 		s.wide[0] = math.NaN() // and so is every solution
-	}
-}
-
-// addScaled is dst += a·x over the length of dst, without a call for short rows.
-func addScaled[T kernel.Float](dst []T, a T, x []T) {
-	x = x[:len(dst)]
-	if len(dst) >= 16 {
-		kernel.Axpy(dst, a, x)
-		return
-	}
-	for i, v := range x {
-		dst[i] += a * v
 	}
 }
 
@@ -532,8 +518,8 @@ func (f *softMaximum[T]) addInverse(s *local[T], a T, h Matrix[T]) {
 		}
 		return
 	}
-	column := make([]T, d)
-	axis := make([]T, d)
+	column, axis := s.rest, s.part[:d]
+	clear(axis)
 	for j := range d {
 		axis[j] = 1
 		f.solve(s, column, axis)
