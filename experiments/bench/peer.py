@@ -305,8 +305,8 @@ class DenseHessian:
 
 
 class LowRankHessian:
-    """Newton steps by the Woodbury identity, with the factors of the heaviest piece and the slopes of the heaviest sixteen."""
-    SLOPES = 16
+    """Newton steps by the Woodbury identity, with the factors of the heaviest pieces and the slopes of more of them."""
+    FACTORS, SLOPES = 4, 16
 
     def __init__(self, D):
         self.D, self.F = D, weights["factors"].view(len(D), -1, d)
@@ -323,7 +323,8 @@ class LowRankHessian:
         top, k = p.topk(min(self.SLOPES, len(self.D)), 1)
         G = torch.einsum("nmrd,nmr->nmd", self.F[k], factored.gather(1, k[:, :, None].expand(-1, -1, factored.shape[2])))
         G = G + y[:, None] * self.D[k] + weights["centers"][k] - slope[:, None]
-        U = torch.cat([self.F[k[:, 0]], G * (top / tau).sqrt()[:, :, None]], 1)
+        F = self.F[k[:, :self.FACTORS]] * top[:, :self.FACTORS].sqrt()[:, :, None, None]
+        U = torch.cat([F.flatten(1, 2), G * (top / tau).sqrt()[:, :, None]], 1)
         D = (p @ self.D)[:, None]
         scaled = U / D
         inner = torch.linalg.cholesky(torch.eye(U.shape[1]) + scaled @ U.transpose(1, 2))
@@ -389,6 +390,7 @@ if options.gradients:
         found["gradient"] = slope_alone(x)
     elif work == "values":
         found["value"], found["gradient"] = values()
+        found["value"] = found["value"].reshape(-1, 1)
     elif work == "solve":
         found["gradient"] = argmax(x)
     else:

@@ -42,7 +42,7 @@ func dataFolder(r *run.Run, ctx context.Context, c *BenchConfig, s benchSize) (s
 		}
 		return folder, err
 	}
-	set, err := s.points(ctx, c.DataDir)
+	set, err := s.points(ctx, c.DataDir, 20000)
 	if err != nil {
 		return "", err
 	}
@@ -67,13 +67,13 @@ func dataFolder(r *run.Run, ctx context.Context, c *BenchConfig, s benchSize) (s
 	return folder, b.save(folder)
 }
 
-// points are what a size learns or starts from.
-func (s benchSize) points(ctx context.Context, folder string) (benchData, error) {
+// points are what a size learns or starts from; n is the number of digits.
+func (s benchSize) points(ctx context.Context, folder string, n int) (benchData, error) {
 	switch s.d {
 	case 2:
 		return planePoints()
 	case benchSizes[0].d:
-		return digitPoints(ctx, folder, 20000)
+		return digitPoints(ctx, folder, n)
 	}
 	return mixturePoints(s.d), nil
 }

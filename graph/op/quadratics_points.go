@@ -47,6 +47,9 @@ func newSoftMaximum[T kernel.Float](q Quadratics, weights []Matrix[T]) *softMaxi
 		f.squares = make([]T, f.Pieces*f.d*f.d)
 	}
 	f.locals = &locals[T]{make: f.newLocal}
+	for range kernel.Threads() {
+		f.locals.give(f.newLocal())
+	}
 	return f
 }
 
@@ -171,7 +174,7 @@ func (f *softMaximum[T]) newLocal() *local[T] {
 	if f.squares != nil {
 		s.lower, s.wide = make([]T, d*d), make([]float64, d*d+d)
 	} else {
-		s.inverse = make([]T, d)
+		s.inverse, s.columns = make([]T, d), make([]T, mostExact*d)
 	}
 	return s
 }
@@ -426,10 +429,8 @@ func (f *softMaximum[T]) factorLowRank(s *local[T], exact bool) {
 	}
 	q := s.q
 	if q*d > len(s.scaled) {
-		s.scaled = make([]T, len(s.columns))
-	}
-	if q*q > len(s.inner) {
-		s.inner = make([]T, q*q)
+		rows := cap(s.columns) / d
+		s.scaled, s.inner = make([]T, rows*d), make([]T, rows*rows)
 	}
 	for a := range q {
 		kernel.Mul(s.scaled[a*d:(a+1)*d], s.columns[a*d:(a+1)*d], s.inverse)
