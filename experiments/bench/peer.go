@@ -48,8 +48,8 @@ func compare(ctx context.Context, r *run.Run, c *BenchConfig, rates rates, table
 			return err
 		}
 		var weights []string
-		if k.trained {
-			folder, err := trainedFolder(r, ctx, c, k.size)
+		if k.onData() {
+			folder, err := dataFolder(r, ctx, c, k.size)
 			if err != nil {
 				return fmt.Errorf("case %s: %w", name, err)
 			}

@@ -12,6 +12,17 @@ with W and c clamped at 0 after each step of Adam (rate 1e-4), and WORK one of
     pairs   a step on mean |grad w(x) - y|²
     logdet  a step on Var[|x|²/2 - w(grad w(x)) + log det hess w(x)], d = 2 only
     outer   ten Langevin steps of y, ten gradient steps of the conjugates of y, a dual step
+    values  w and its gradient at all x
+In SIZE-maximum each layer has two affine pieces a and a', and z = a' + softplus(a - a').
+
+In SIZE quadratics2, quadratics16 and quadratics784 the network is phi = w*,
+    phi(y) = tau·log sum_k exp(phi_k(y)/tau),  phi_k(y) = |F_k·y|²/2 + sum_j D_kj·y_j²/2 + C_k·y + b_k,  D = s + e²
+and WORK one of
+    values  phi and its gradient at all y
+    solve   argmax_y x·y - phi(y) at all x, by damped Newton steps until one is at most 1e-4 of y, which is the last
+    dual    a step on mean w(x) + mean phi(y) with the solutions for x held fixed
+--weights must then name the folder, with arrays factors.npy (F), diagonal.npy (e; none for 0), centers.npy (C),
+offsets.npy (b) and floor.npy (s).
 
 --weights names a folder of arrays as bench writes them: layerL.skip.npy is B, layerL.bias.npy b,
 layerL.weight.npy W, out.npy c, linear.npy l, and x.npy and y.npy are the points. Without it
@@ -76,7 +87,9 @@ from torch.nn.functional import adaptive_avg_pool2d, conv2d, softplus
 
 torch.set_num_threads(options.threads)
 
-SIZES = {"big": (256, 784, [512] * 3), "small": (1024, 2, [64] * 4), "tiny": (16, 2, [16] * 2), "pictures": (256, 784, [])}
+SIZES = {"big": (256, 784, [512] * 3), "small": (1024, 2, [64] * 4), "tiny": (16, 2, [16] * 2), "pictures": (256, 784, []),
+         "quadratics2": (512, 2, []), "quadratics16": (256, 16, []), "quadratics784": (128, 784, [])}
+TAU = {"quadratics2": .02, "quadratics16": .15, "quadratics784": 2.}
 FILTERS = {"pictures": [32, 64]}  # of 4×4 at stride 2, with one pixel of zeros around the pictures, over 28×28 pixels
 SIZE, STRIDE, PADDING, SIDE = 4, 2, 1, 28
 
@@ -95,15 +108,21 @@ def shapes(d, hidden, filters):
     return layers
 
 
+def prefixes(l):
+    """What the names of the weights of layer l begin with, by affine piece."""
+    return [f"layer{l}.", f"layer{l}.second."] if maximum else [f"layer{l}."]
+
+
 def random_state(n, d, layers):
     torch.manual_seed(1)
     last = layers[-1][2][1]
     state = {"out": torch.randn(last, 1).abs() / last, "linear": .01 * torch.randn(1, d)}
     for l, (skip, weight, bias) in enumerate(layers):
-        state[f"layer{l}.skip"] = torch.randn(skip) / math.sqrt(skip[0])
-        state[f"layer{l}.bias"] = .1 * torch.randn(bias)
-        if weight:
-            state[f"layer{l}.weight"] = torch.randn(weight).abs() / weight[0]
+        for prefix in prefixes(l):
+            state[prefix + "skip"] = torch.randn(skip) / math.sqrt(skip[0])
+            state[prefix + "bias"] = .1 * torch.randn(bias)
+            if weight:
+                state[prefix + "weight"] = torch.randn(weight).abs() / weight[0]
     return state, torch.randn(n, d), torch.randn(n, d)
 
 
@@ -134,15 +153,18 @@ def saved_state(folder):
 
 
 size, work = options.case.split("/")
-n, d, hidden = SIZES[size.removesuffix("-trained")]
+maximum = size.endswith("-maximum")
+n, d, hidden = SIZES[size.removesuffix("-trained").removesuffix("-maximum")]
 filters = FILTERS.get(size, [])
+tau = TAU.get(size)
 layers = shapes(d, hidden, filters)
 state, x, y = saved_state(options.weights) if options.weights else random_state(n, d, layers)
 assert x.shape == y.shape == (n, d), "the points are of another size"
 weights = {name: torch.nn.Parameter(to_torch(name, v).contiguous()) for name, v in state.items()}
+floor = weights.pop("floor").detach() if tau else None
 skips = [weights[f"layer{l}.skip"] for l in range(len(layers))]
 deep = [weights[f"layer{l}.weight"] for l in range(1, len(layers))]
-non_negative = deep + [weights["out"]]
+non_negative = [v for name, v in weights.items() if name.endswith("weight") or name == "out"]
 adam = torch.optim.Adam(list(weights.values()), lr=1e-4)
 
 
@@ -168,9 +190,10 @@ def w(x):
     if filters:
         z = convolved(x).flatten(1)
         return (z @ weights["out"].reshape(-1, 1) + x @ weights["linear"].T)[:, 0] + .25 * (x * x).sum(1)
-    z = softplus(affine(weights["layer0.bias"], (x, skips[0])))
-    for l, W in enumerate(deep, 1):
-        z = softplus(affine(weights[f"layer{l}.bias"], (x, skips[l]), (z, W)))
+    z = None
+    for l in range(len(layers)):
+        a = [affine(weights[p + "bias"], (x, weights[p + "skip"]), *([(z, weights[p + "weight"])] if l else [])) for p in prefixes(l)]
+        z = a[1] + softplus(a[0] - a[1]) if maximum else softplus(a[0])
     return (z @ weights["out"] + x @ weights["linear"].T)[:, 0] + .25 * (x * x).sum(1)
 
 
@@ -190,6 +213,9 @@ def slope_alone(x):
 
 
 def dual(x=x, xhat=y):
+    if tau:
+        solution = argmax(x)
+        return ((x * solution).sum(1) - phi(solution)).mean() + phi(y).mean()
     return w(x).mean() - w(xhat).mean()
 
 
@@ -218,6 +244,133 @@ def step(loss):
             p.clamp_(min=0)
 
 
+def values():
+    """w and its gradient at x, or phi and its gradient at y."""
+    if tau:
+        with torch.no_grad():
+            return phi_and_slope(y, diagonal())[:2]
+    for p in weights.values():
+        p.requires_grad_(False)
+    at = x.detach().requires_grad_(True)
+    value = w(at)
+    slope = torch.autograd.grad(value.sum(), at)[0]
+    for p in weights.values():
+        p.requires_grad_(True)
+    return value.detach(), slope
+
+
+def diagonal():
+    e = weights.get("diagonal")
+    return floor.expand(len(weights["centers"]), d) if e is None else floor + e * e
+
+
+def pieces(y, D):
+    """F·y, and phi_k(y) for all k."""
+    factored = y @ weights["factors"].T
+    K = len(D)
+    return factored, weights["offsets"] + y @ weights["centers"].T + (.5 * y * y) @ D.T + .5 * (factored * factored).view(len(y), K, -1).sum(2)
+
+
+def phi(y):
+    return tau * torch.logsumexp(pieces(y, diagonal())[1] / tau, 1)
+
+
+def phi_and_slope(y, D):
+    """phi, its gradient, the softmax p of the pieces, and F·y by piece."""
+    factored, f = pieces(y, D)
+    p = torch.softmax(f / tau, 1)
+    factored = factored.view(len(y), len(D), -1)
+    slope = (p[:, :, None] * factored).flatten(1) @ weights["factors"] + y * (p @ D) + p @ weights["centers"]
+    return tau * torch.logsumexp(f / tau, 1), slope, p, factored
+
+
+class DenseHessian:
+    """Newton steps by the matrices A_k = D_k + F_k'F_k."""
+
+    def __init__(self, D):
+        F = weights["factors"].view(len(D), -1, d)
+        self.A = F.transpose(1, 2) @ F + torch.diag_embed(D)
+        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(self.A))
+
+    def starts(self, x):
+        """The solutions of each piece alone."""
+        C = weights["centers"]
+        return (x @ self.inverse.permute(1, 0, 2).reshape(d, -1)).view(len(x), -1, d) - torch.einsum("kij,kj->ki", self.inverse, C)
+
+    def step(self, y, slope, p, factored, rest):
+        G = (y @ self.A.permute(1, 0, 2).reshape(d, -1)).view(len(y), -1, d) + weights["centers"] - slope[:, None]
+        G = G * (p / tau).sqrt()[:, :, None]
+        H = (p @ self.A.flatten(1)).view(-1, d, d) + G.transpose(1, 2) @ G
+        return torch.cholesky_solve(rest[:, :, None], torch.linalg.cholesky(H))[:, :, 0]
+
+
+class LowRankHessian:
+    """Newton steps by the Woodbury identity, with the factors of the heaviest pieces and the slopes of more of them."""
+    FACTORS, SLOPES = 4, 16
+
+    def __init__(self, D):
+        self.D, self.F = D, weights["factors"].view(len(D), -1, d)
+        self.scaled = self.F / D[:, None]
+        self.inner = torch.linalg.cholesky(torch.eye(self.F.shape[1]) + self.scaled @ self.F.transpose(1, 2))
+
+    def starts(self, x):
+        rest = (x[:, None] - weights["centers"]) / self.D
+        M = torch.linalg.solve_triangular(self.inner, self.scaled, upper=False)  # A_k^-1 = 1/D_k - M_k'M_k
+        inner = torch.einsum("krd,nkd->nkr", M, rest * self.D)
+        return rest - torch.einsum("krd,nkr->nkd", M, inner)
+
+    def step(self, y, slope, p, factored, rest):
+        top, k = p.topk(min(self.SLOPES, len(self.D)), 1)
+        G = torch.einsum("nmrd,nmr->nmd", self.F[k], factored.gather(1, k[:, :, None].expand(-1, -1, factored.shape[2])))
+        G = G + y[:, None] * self.D[k] + weights["centers"][k] - slope[:, None]
+        F = self.F[k[:, :self.FACTORS]] * top[:, :self.FACTORS].sqrt()[:, :, None, None]
+        U = torch.cat([F.flatten(1, 2), G * (top / tau).sqrt()[:, :, None]], 1)
+        D = (p @ self.D)[:, None]
+        scaled = U / D
+        inner = torch.linalg.cholesky(torch.eye(U.shape[1]) + scaled @ U.transpose(1, 2))
+        right = torch.cholesky_solve(scaled @ rest[:, :, None], inner)
+        return rest / D[:, 0] - (scaled.transpose(1, 2) @ right)[:, :, 0]
+
+
+TOLERANCE, MOST = 1e-4, 200
+
+
+@torch.no_grad()
+def argmax(x):
+    """argmax_y x·y - phi(y) by damped Newton steps, from the best of the solutions of single pieces; rows that are done drop out."""
+    D = diagonal()
+    hessian = DenseHessian(D) if 3 * len(weights["factors"]) >= len(D) * d else LowRankHessian(D)
+    starts = hessian.starts(x)
+    alone = (x[:, None] * starts).sum(2)
+    K = len(D)
+    factored = torch.einsum("krd,nkd->nkr", weights["factors"].view(K, -1, d), starts)
+    alone -= weights["offsets"] + (weights["centers"] * starts).sum(2) + .5 * (D * starts * starts).sum(2) + .5 * (factored * factored).sum(2)
+    y = starts[torch.arange(len(x)), alone.argmin(1)]  # phi* is at most the conjugate of each piece
+    active = torch.arange(len(x))
+    value, slope, p, factored = phi_and_slope(y, D)
+    for _ in range(MOST):
+        at, of = y[active], x[active]
+        rest = of - slope
+        step = hessian.step(at, slope, p, factored, rest)
+        last = step.norm(dim=1) <= TOLERANCE * at.norm(dim=1).clamp(min=.01 * math.sqrt(d))
+        y[active[last]] = at[last] + step[last]
+        keep = ~last
+        if not keep.any():
+            break
+        active, at, of, rest, step = active[keep], at[keep], of[keep], rest[keep], step[keep]
+        before, gain = (of * at).sum(1) - value[keep], (rest * step).sum(1)
+        t = torch.ones(len(active))
+        for _ in range(20):
+            trial = at + t[:, None] * step
+            value, slope, p, factored = phi_and_slope(trial, D)
+            worse = (of * trial).sum(1) - value < before + .05 * t * gain - 1e-5 * (1 + before.abs())
+            if not worse.any():
+                break
+            t = torch.where(worse, .4 * t, t)
+        y[active] = trial
+    return y
+
+
 particles = y.clone()
 
 
@@ -235,6 +388,11 @@ if options.gradients:
     found = {}
     if work == "grad":
         found["gradient"] = slope_alone(x)
+    elif work == "values":
+        found["value"], found["gradient"] = values()
+        found["value"] = found["value"].reshape(-1, 1)
+    elif work == "solve":
+        found["gradient"] = argmax(x)
     else:
         found["loss"] = differentiate({"dual": dual, "pairs": pairs, "logdet": logdet}[work]()).detach().reshape(1, 1)
         found.update((name, from_torch(name, p.grad)) for name, p in weights.items() if p.grad is not None)
@@ -243,7 +401,7 @@ if options.gradients:
     sys.exit()
 
 run = {"grad": lambda: slope_alone(x), "dual": lambda: step(dual()), "pairs": lambda: step(pairs()),
-       "logdet": lambda: step(logdet()), "outer": outer}[work]
+       "logdet": lambda: step(logdet()), "outer": outer, "values": values, "solve": lambda: argmax(x)}[work]
 for _ in range(3):
     run()
 times = []

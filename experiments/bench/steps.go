@@ -20,7 +20,7 @@ import (
 
 // bench is a potential and two batches of points at which steps are timed.
 type bench struct {
-	w         *layers.ICNN
+	w         layers.Network
 	evaluator *layers.Evaluator
 	x, y      blas32.General
 	stream    *random.Stream
@@ -32,7 +32,10 @@ type bench struct {
 const benchCurvature = .5
 
 func (s benchSize) architecture() layers.Architecture {
-	a := layers.Architecture{Dim: s.d, Hidden: s.hidden}
+	if s.pieces > 0 {
+		return layers.Architecture{Family: layers.NetworkQuadratics, Dim: s.d, Pieces: s.pieces, Rank: s.rank, Tau: s.tau}
+	}
+	a := layers.Architecture{Dim: s.d, Hidden: s.hidden, Unit: s.unit}
 	side := int(math.Sqrt(float64(s.d)))
 	for _, filters := range s.filters {
 		a.Picture = [3]int{side, side, 1}
@@ -41,7 +44,7 @@ func (s benchSize) architecture() layers.Architecture {
 	return a
 }
 
-// network is a potential of the size; all weights except its quadratic are zero.
+// network is an ICNN of the size; all weights except its quadratic are zero.
 func (s benchSize) network() (*layers.ICNN, error) {
 	w, err := layers.NewICNN(s.architecture())
 	if err != nil {
@@ -86,7 +89,7 @@ func (s benchSize) random() (*bench, error) {
 }
 
 // newBenchAt has the potential w at points x and y, (n, d) each.
-func newBenchAt(w *layers.ICNN, x, y blas32.General) (*bench, error) {
+func newBenchAt(w layers.Network, x, y blas32.General) (*bench, error) {
 	evaluator, err := layers.NewEvaluator(w)
 	return &bench{w: w, evaluator: evaluator, x: x, y: y, stream: random.New(1, "bench", 1), adam: optim.Adam{LR: 1e-4}}, err
 }
@@ -97,7 +100,17 @@ func (b *bench) grad() (func() error, error) {
 	return func() error { return b.evaluator.Eval(b.x, nil, g) }, nil
 }
 
-// dual is a step of Adam on mean w(x) − mean w(x̂), with y in place of x̂.
+// values are w and ∇w at the whole batch, or φ and ∇φ where the network is φ = w*.
+func (b *bench) values() (func() error, error) {
+	v, g := make([]float32, b.x.Rows), batch.New(b.x.Rows, b.x.Cols)
+	if b.evaluator.Explicit() {
+		return func() error { return b.evaluator.EvalConjugate(b.y, v, g) }, nil
+	}
+	return func() error { return b.evaluator.Eval(b.x, v, g) }, nil
+}
+
+// dual is a step of Adam on mean w(x) − mean w(x̂), with y in place of x̂. Where the
+// network is φ = w*, it is one on mean w(x) + mean φ(y).
 func (b *bench) dual() (func() error, error) {
 	return b.train(losses.Dual{}, map[*solvers.Kind]blas32.General{
 		solvers.BatchData: b.x, solvers.BatchGibbs: b.y, solvers.BatchConjugate: b.y, solvers.BatchMask: b.mask(),

@@ -29,9 +29,9 @@ func (t *benchTable) write(path string) error {
 	})
 }
 
-// percent is a share as a table shows it, or – if the whole is unknown.
+// percent is a share as a table shows it, or – if the part or the whole is unknown.
 func percent(part, whole float64) string {
-	if !(whole > 0) {
+	if !(part > 0 && whole > 0) {
 		return "–"
 	}
 	return fmt.Sprintf("%.0f %%", 100*part/whole)

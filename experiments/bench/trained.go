@@ -13,6 +13,7 @@ import (
 	"cmf/experiments/run"
 	"cmf/graph/blas"
 	"cmf/graph/kernel"
+	"cmf/layers"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -20,19 +21,20 @@ import (
 
 // openBench is the potential and the points for a case.
 func openBench(r *run.Run, ctx context.Context, c *BenchConfig, k benchCase) (*bench, error) {
-	if !k.trained {
+	if !k.onData() {
 		return k.size.random()
 	}
-	folder, err := trainedFolder(r, ctx, c, k.size)
+	folder, err := dataFolder(r, ctx, c, k.size)
 	if err != nil {
 		return nil, err
 	}
 	return k.size.load(folder)
 }
 
-// trainedFolder is the folder of the trained state of a size, in CMF_WEIGHTS or in this run's
-// folder. In the latter it trains a state that is not there yet.
-func trainedFolder(r *run.Run, ctx context.Context, c *BenchConfig, s benchSize) (string, error) {
+// dataFolder is the folder of the state of a size on data, in CMF_WEIGHTS or in this run's
+// folder: trained, or, of quadratics, at their start. In the latter folder it makes a state
+// that is not there yet.
+func dataFolder(r *run.Run, ctx context.Context, c *BenchConfig, s benchSize) (string, error) {
 	folder := filepath.Join(cmp.Or(c.Weights, r.Path("trained")), s.name)
 	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) || c.Weights != "" {
 		if err != nil {
@@ -40,27 +42,40 @@ func trainedFolder(r *run.Run, ctx context.Context, c *BenchConfig, s benchSize)
 		}
 		return folder, err
 	}
-	var set benchData
-	var err error
-	if s.d == 2 {
-		set, err = planePoints()
-	} else {
-		set, err = digitPoints(ctx, c.DataDir, 20000)
-	}
+	set, err := s.points(ctx, c.DataDir, 20000)
 	if err != nil {
 		return "", err
+	}
+	if s.pieces > 0 {
+		r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("%s: the start on %s.", s.name, set.name))
+		b, err := s.started(set)
+		if err != nil {
+			return "", fmt.Errorf("the start of %s on %s: %w", s.name, set.name, err)
+		}
+		return folder, b.save(folder)
 	}
 	r.Progress.Log.Info("training", "size", s.name, "data", set.name, "steps", c.Train)
 	b, err := s.trained(ctx, set, c.Train)
 	if err != nil {
 		return "", err
 	}
-	low, high, subnormal := b.reach()
+	low, high, subnormal := b.reach(b.w.(*layers.ICNN))
 	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf(
 		"%s-trained: %d iterations of CMFGen on %s. Over the data the inputs a of hidden units are between %.0f and %.0f; for %.2g %% of them e^−|a| is below the normal float32 numbers.",
 		s.name, c.Train, set.name, low, high, 100*subnormal))
 	r.Report.Metrics[s.name+"-trained.subnormal_share"] = subnormal
 	return folder, b.save(folder)
+}
+
+// points are what a size learns or starts from; n is the number of digits.
+func (s benchSize) points(ctx context.Context, folder string, n int) (benchData, error) {
+	switch s.d {
+	case 2:
+		return planePoints()
+	case benchSizes[0].d:
+		return digitPoints(ctx, folder, n)
+	}
+	return mixturePoints(s.d), nil
 }
 
 // save writes a folder of arrays: the weights by name, and x and y.
@@ -77,10 +92,13 @@ func (b *bench) save(folder string) error {
 	return os.Rename(part, folder)
 }
 
-// arrays are the trained weights, and the points.
+// arrays are the trained weights, of quadratics also their floor, and the points.
 func (b *bench) arrays() map[string]blas32.General {
 	arrays := map[string]blas32.General{"x": b.x, "y": b.y}
-	for _, p := range b.w.Params().Trained() {
+	for _, p := range b.w.Params().All() {
+		if p.Frozen && b.w.Describe().Family != layers.NetworkQuadratics {
+			continue
+		}
 		arrays[p.Name] = blas32.General{Rows: p.Rows, Cols: p.Cols, Stride: p.Cols, Data: p.Float32s()}
 	}
 	return arrays
@@ -88,7 +106,7 @@ func (b *bench) arrays() map[string]blas32.General {
 
 // load reads what save wrote, for the size s.
 func (s benchSize) load(folder string) (*bench, error) {
-	w, err := s.network()
+	w, err := s.empty()
 	if err != nil {
 		return nil, err
 	}
@@ -112,13 +130,13 @@ func (s benchSize) load(folder string) (*bench, error) {
 
 // reach is the range of the pre-activations a over the points x, and the share of them for which
 // e^{−|a|} is subnormal or 0 in float32.
-func (b *bench) reach() (low, high float32, subnormal float64) {
+func (b *bench) reach(w *layers.ICNN) (low, high float32, subnormal float64) {
 	deepest := float32(126 * math.Ln2)
 	low, high = math.MaxFloat32, -math.MaxFloat32
 	n, d := b.x.Rows, b.x.Cols
 	var z []float32
 	var count, below float64
-	for l, layer := range b.w.Layers {
+	for l, layer := range w.Layers {
 		layer := layer[0] // softplus has one piece
 		h := layer.Bias.Cols
 		a := make([]float32, n*h)

@@ -29,6 +29,9 @@ const mostDense = 32
 // mostSlopes is the number of pieces whose slopes enter a Newton step that is not exact.
 const mostSlopes = 16
 
+// mostExact is the number of rows of factors and slopes with which a Newton step is exact.
+const mostExact = 64
+
 // mostSmall is the largest dimension in which vectors over the pieces are faster than
 // vectors over the coordinates.
 const mostSmall = 6
@@ -44,6 +47,9 @@ func newSoftMaximum[T kernel.Float](q Quadratics, weights []Matrix[T]) *softMaxi
 		f.squares = make([]T, f.Pieces*f.d*f.d)
 	}
 	f.locals = &locals[T]{make: f.newLocal}
+	for range kernel.Threads() {
+		f.locals.give(f.newLocal())
+	}
 	return f
 }
 
@@ -72,7 +78,7 @@ func (f *softMaximum[T]) prepare() {
 
 // points holds what matrix products give for the rows of a batch.
 type points[T kernel.Float] struct {
-	factored []T // F·y, (n, K·r)
+	factored []T // F·y, (n, K·r); A_k·y, (n, K·d), where there are squares
 	pieces   []T // φ_k(y), (n, K)
 	halves   []T // ½y², (n, d)
 }
@@ -81,7 +87,11 @@ func (f *softMaximum[T]) newPoints(n int) *points[T] {
 	if f.small() {
 		return nil // a row needs no products over the batch
 	}
-	return &points[T]{make([]T, n*f.Pieces*f.Rank), make([]T, n*f.Pieces), make([]T, n*f.d)}
+	width := f.Rank
+	if f.squares != nil {
+		width = f.d
+	}
+	return &points[T]{make([]T, n*f.Pieces*width), make([]T, n*f.Pieces), make([]T, n*f.d)}
 }
 
 // evaluate fills p for the rows of y.
@@ -90,6 +100,10 @@ func (f *softMaximum[T]) evaluate(p *points[T], y Matrix[T]) {
 		return
 	}
 	n, d, r := y.Rows, f.d, f.Rank
+	if f.squares != nil {
+		f.evaluateDense(p, y)
+		return
+	}
 	blas.Gemm(false, true, n, f.Pieces*r, d, 1, y.Data, d, f.factors.Data, d, 0, p.factored, f.Pieces*r)
 	for i := range n {
 		row := p.pieces[i*f.Pieces : (i+1)*f.Pieces]
@@ -103,6 +117,25 @@ func (f *softMaximum[T]) evaluate(p *points[T], y Matrix[T]) {
 	kernel.Affine(halves, .5, halves, 0)
 	blas.Gemm(false, true, n, f.Pieces, d, 1, halves, d, f.diagonal.Data, d, 1, p.pieces, f.Pieces)
 	blas.Gemm(false, true, n, f.Pieces, d, 1, y.Data, d, f.centers.Data, d, 1, p.pieces, f.Pieces)
+}
+
+// evaluateDense is evaluate by the squares: φ_k(y) = ½⟨y, A_k·y⟩ + ⟨C_k, y⟩ + b_k.
+func (f *softMaximum[T]) evaluateDense(p *points[T], y Matrix[T]) {
+	n, d := y.Rows, f.d
+	gemm(false, true, n, f.Pieces*d, d, 1, y.Data, f.squares, 0, p.factored)
+	for i := range n {
+		row, at := p.pieces[i*f.Pieces:(i+1)*f.Pieces], y.row(i)
+		for k, b := range f.offsets.Data {
+			row[k] = b + kernel.Dot(at, p.square(f, i, k))/2
+		}
+	}
+	gemm(false, true, n, f.Pieces, d, 1, y.Data, f.centers.Data, 1, p.pieces)
+}
+
+// square is A_k·y of row i.
+func (p *points[T]) square(f *softMaximum[T], i, k int) []T {
+	at := (i*f.Pieces + k) * f.d
+	return p.factored[at : at+f.d]
 }
 
 func squared[T kernel.Float](x []T) (sum T) {
@@ -128,9 +161,10 @@ type local[T kernel.Float] struct {
 	lower    []T     // Cholesky factor of a dense Hessian, (d, d)
 	wide     []float64
 	inverse  []T // D̄⁻¹, (d)
-	columns  []T // W with ∇²φ⁻¹ = D̄⁻¹ − WᵀW, (q, d)
+	columns  []T // U with ∇²φ = D̄ + UᵀU, (q, d)
+	scaled   []T // U·D̄⁻¹, (q, d)
+	inner    []T // the Cholesky factor of I + U·D̄⁻¹·Uᵀ, (q, q)
 	q        int
-	left     []T // a row of the Cholesky factor
 	part     []T // of a solve
 }
 
@@ -140,7 +174,7 @@ func (f *softMaximum[T]) newLocal() *local[T] {
 	if f.squares != nil {
 		s.lower, s.wide = make([]T, d*d), make([]float64, d*d+d)
 	} else {
-		s.inverse = make([]T, d)
+		s.inverse, s.columns = make([]T, d), make([]T, mostExact*d)
 	}
 	return s
 }
@@ -200,10 +234,14 @@ func (f *softMaximum[T]) expand(s *local[T], p *points[T], i int, y []T) {
 	clear(s.grad)
 	for m, k := range s.active {
 		g := s.slopes[m*f.d : (m+1)*f.d]
-		kernel.Mul(g, f.diagonal.row(k), y)
-		kernel.Add(g, g, f.centers.row(k))
-		for j, v := range p.factored[(i*f.Pieces+k)*f.Rank : (i*f.Pieces+k+1)*f.Rank] {
-			kernel.Axpy(g, v, f.row(k, j))
+		if f.squares != nil {
+			kernel.Add(g, p.square(f, i, k), f.centers.row(k))
+		} else {
+			kernel.Mul(g, f.diagonal.row(k), y)
+			kernel.Add(g, g, f.centers.row(k))
+			for j, v := range p.factored[(i*f.Pieces+k)*f.Rank : (i*f.Pieces+k+1)*f.Rank] {
+				kernel.Axpy(g, v, f.row(k, j))
+			}
 		}
 		kernel.Axpy(s.grad, s.softmax[k], g)
 	}
@@ -291,8 +329,8 @@ func (f *softMaximum[T]) factorSmall(s *local[T]) {
 //
 //	Σ_k p_k·(diag D_k + F_kᵀF_k) + τ⁻¹Σ_k p_k·(∇φ_k − ∇φ)(∇φ_k − ∇φ)ᵀ.
 //
-// Where factors are used, and unless it is to be exact, only the factors of the
-// heaviest pieces that make up half of the weight enter, and the slopes of the
+// Where many factors are used, and unless it is to be exact, only the factors of
+// the heaviest pieces that make up half of the weight enter, and the slopes of the
 // heaviest sixteen: that is enough for a Newton step. It overwrites the slopes.
 func (f *softMaximum[T]) factor(s *local[T], exact bool) {
 	if f.small() {
@@ -317,13 +355,11 @@ func (f *softMaximum[T]) factorDense(s *local[T]) {
 	for m, k := range s.active {
 		p := s.softmax[k]
 		kernel.Axpy(h, p, f.squares[k*d*d:(k+1)*d*d])
-		if len(s.active) == 1 {
-			break
-		}
 		g := s.slopes[m*d : (m+1)*d]
-		for i, v := range g {
-			addScaled(h[i*d:i*d+i+1], p*v/T(s.tau), g)
-		}
+		kernel.Affine(g, T(math.Sqrt(float64(p)/s.tau)), g, 0)
+	}
+	if m := len(s.active); m > 1 {
+		gemm(true, false, d, d, m, 1, s.slopes, s.slopes, 1, h)
 	}
 	if d <= mostDense {
 		f.factorWide(s)
@@ -345,18 +381,6 @@ func (f *softMaximum[T]) factorWide(s *local[T]) {
 	}
 }
 
-// addScaled is dst += a·x over the length of dst, without a call for short rows.
-func addScaled[T kernel.Float](dst []T, a T, x []T) {
-	x = x[:len(dst)]
-	if len(dst) >= 16 {
-		kernel.Axpy(dst, a, x)
-		return
-	}
-	for i, v := range x {
-		dst[i] += a * v
-	}
-}
-
 // choleskyInPlace writes the lower factor of h over its lower half. A pivot that
 // is not positive makes the factor NaN.
 func choleskyInPlace[T kernel.Float](h []T, d int) {
@@ -370,10 +394,11 @@ func choleskyInPlace[T kernel.Float](h []T, d int) {
 	}
 }
 
-// factorLowRank forms W with ∇²φ⁻¹ = D̄⁻¹ − WᵀW, by the Woodbury identity: for
-// ∇²φ = D̄ + UᵀU and the lower factor R of I + U·D̄⁻¹·Uᵀ it is W = R⁻¹·U·D̄⁻¹.
+// factorLowRank finds U and R with ∇²φ = D̄ + UᵀU and R·Rᵀ = I + U·D̄⁻¹·Uᵀ. By the
+// Woodbury identity ∇²φ⁻¹ = D̄⁻¹ − WᵀW with W = R⁻¹·U·D̄⁻¹.
 func (f *softMaximum[T]) factorLowRank(s *local[T], exact bool) {
 	d := f.d
+	exact = exact || len(s.active)*(f.Rank+1) <= mostExact
 	clear(s.inverse)
 	for _, k := range s.active {
 		kernel.Axpy(s.inverse, s.softmax[k], f.diagonal.row(k))
@@ -402,27 +427,22 @@ func (f *softMaximum[T]) factorLowRank(s *local[T], exact bool) {
 			u(T(root/math.Sqrt(s.tau)), s.slopes[m*d:(m+1)*d])
 		}
 	}
-	// Row a of W needs rows b < a of W: R⁻¹ is applied while R is found.
 	q := s.q
-	if q > len(s.left) {
-		s.left = make([]T, q)
+	if q*d > len(s.scaled) {
+		rows := cap(s.columns) / d
+		s.scaled, s.inner = make([]T, rows*d), make([]T, rows*rows)
 	}
-	raw := s.part[:d]
 	for a := range q {
-		row := s.columns[a*d : (a+1)*d]
-		copy(raw, row)
-		kernel.Mul(row, row, s.inverse)
-		pivot := 1 + float64(kernel.Dot(raw, row))
+		kernel.Mul(s.scaled[a*d:(a+1)*d], s.columns[a*d:(a+1)*d], s.inverse)
+	}
+	gemm(false, true, q, q, d, 1, s.scaled, s.columns, 0, s.inner)
+	for a := range q {
+		row := s.inner[a*q : (a+1)*q]
 		for b := range a {
-			w := s.columns[b*d : (b+1)*d]
-			l := kernel.Dot(raw, w) // R_ab
-			pivot -= float64(l) * float64(l)
-			s.left[b] = l
+			other := s.inner[b*q : (b+1)*q]
+			row[b] = (row[b] - kernel.Dot(row[:b], other[:b])) / other[b]
 		}
-		for b := range a {
-			kernel.Axpy(row, -s.left[b], s.columns[b*d:(b+1)*d])
-		}
-		kernel.Affine(row, T(1/math.Sqrt(max(pivot, 1))), row, 0)
+		row[a] = T(math.Sqrt(max(1+float64(row[a])-float64(kernel.SumSquares(row[:a])), 1)))
 	}
 }
 
@@ -433,11 +453,13 @@ func (f *softMaximum[T]) solve(s *local[T], u, v []T) {
 	case f.squares == nil:
 		part := s.part[:s.q]
 		for a := range part {
-			part[a] = kernel.Dot(s.columns[a*d:(a+1)*d], v)
+			part[a] = kernel.Dot(s.scaled[a*d:(a+1)*d], v)
 		}
+		solveLower(s.inner, part)
+		solveUpper(s.inner, part)
 		kernel.Mul(u, v, s.inverse)
 		for a, c := range part {
-			kernel.Axpy(u, -c, s.columns[a*d:(a+1)*d])
+			kernel.Axpy(u, -c, s.scaled[a*d:(a+1)*d])
 		}
 	case d <= mostDense:
 		l, w := s.wide[:d*d], s.wide[d*d:]
@@ -457,13 +479,25 @@ func (f *softMaximum[T]) solve(s *local[T], u, v []T) {
 		}
 	default:
 		copy(u, v)
-		for i := range d {
-			u[i] = (u[i] - kernel.Dot(s.lower[i*d:i*d+i], u[:i])) / s.lower[i*d+i]
-		}
-		for i := d - 1; i >= 0; i-- {
-			u[i] /= s.lower[i*d+i]
-			kernel.Axpy(u[:i], -u[i], s.lower[i*d:i*d+i])
-		}
+		solveLower(s.lower, u)
+		solveUpper(s.lower, u)
+	}
+}
+
+// solveLower is u ← R⁻¹·u for the lower factor R.
+func solveLower[T kernel.Float](r, u []T) {
+	d := len(u)
+	for i := range d {
+		u[i] = (u[i] - kernel.Dot(r[i*d:i*d+i], u[:i])) / r[i*d+i]
+	}
+}
+
+// solveUpper is u ← R⁻ᵀ·u for the lower factor R.
+func solveUpper[T kernel.Float](r, u []T) {
+	d := len(u)
+	for i := d - 1; i >= 0; i-- {
+		u[i] /= r[i*d+i]
+		kernel.Axpy(u[:i], -u[i], r[i*d:i*d+i])
 	}
 }
 
@@ -471,14 +505,22 @@ func (f *softMaximum[T]) solve(s *local[T], u, v []T) {
 func (f *softMaximum[T]) addInverse(s *local[T], a T, h Matrix[T]) {
 	d := f.d
 	if f.squares == nil {
-		blas.Gemm(true, false, d, d, s.q, -a, s.columns, d, s.columns, d, 1, h.Data, d)
+		w, q := s.scaled, s.q
+		for i := range q { // W = R⁻¹·U·D̄⁻¹, in place
+			row := w[i*d : (i+1)*d]
+			for j, l := range s.inner[i*q : i*q+i] {
+				kernel.Axpy(row, -l, w[j*d:(j+1)*d])
+			}
+			kernel.Affine(row, 1/s.inner[i*q+i], row, 0)
+		}
+		gemm(true, false, d, d, q, -a, w, w, 1, h.Data)
 		for j, v := range s.inverse {
 			h.Data[j*d+j] += a * v
 		}
 		return
 	}
-	column := make([]T, d)
-	axis := make([]T, d)
+	column, axis := s.rest, s.part[:d]
+	clear(axis)
 	for j := range d {
 		axis[j] = 1
 		f.solve(s, column, axis)
