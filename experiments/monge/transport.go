@@ -120,6 +120,7 @@ func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 	if d > 2 { // a hinge sees a blurred projection, and the quadratic finds the directions
 		hidden, tolerance = config.Widths{128, 128}, 5e-3
 		start.Share, start.Spread = .3, 6
+		start.RootRate = min(1, 1024/float64(d*d)) // at one rate for all, its d² entries step too far together
 	}
 	if shape.Hidden == nil {
 		shape.Hidden = hidden

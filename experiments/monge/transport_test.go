@@ -34,7 +34,7 @@ func TestVariables(t *testing.T) {
 	t.Chdir(t.TempDir())
 	c := inputs.Command{Experiment: Transport, Needed: needed}
 	inputs.TestVariables(t, c)
-	inputs.TestNames(t, c, "PRESET OUT VM BLAS THREADS SEED RESUME STEPS BATCH MINUTES LOSS INIT CONJUGATE HIDDEN UNIT LR "+
+	inputs.TestNames(t, c, "PRESET OUT VM BLAS THREADS SEED RESUME STEPS BATCH MINUTES LOSS INIT CONJUGATE HIDDEN UNIT POTENTIAL PIECES RANK TAU LR "+
 		"SOURCE_FILE TARGET_FILE POINTS HOLDOUT SCALE SIDE SPREAD SHARE")
 }
 
