@@ -133,10 +133,7 @@ func TestBenchStepsDoNotAllocate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		runs := 20
-		if k.size.pieces > 0 {
-			runs = 4
-		}
+		const runs = 20
 		for range warmups { // rows take memory as they first need it
 			if err := step(); err != nil {
 				t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 )
 
 // startPoints is the number of points that quadratics start from.
-const startPoints = 10000
+const startPoints = 4000
 
 // started is the start of quadratics: the conjugate network on the cells of the points, a
 // batch of the points, and one of the noise, which has the law of the closed form.

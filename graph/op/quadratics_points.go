@@ -3,7 +3,6 @@ package op
 import (
 	"math"
 	"slices"
-	"sync"
 
 	"cmf/graph/blas"
 	"cmf/graph/kernel"
@@ -46,7 +45,7 @@ func newSoftMaximum[T kernel.Float](q Quadratics, weights []Matrix[T]) *softMaxi
 	} else if f.d <= mostDense || 3*f.Rank >= f.d {
 		f.squares = make([]T, f.Pieces*f.d*f.d)
 	}
-	f.locals = &locals[T]{make: f.newLocal}
+	f.locals = &locals[T]{f.newLocal, make(chan *local[T], kernel.Threads())}
 	for range kernel.Threads() {
 		f.locals.give(f.newLocal())
 	}
@@ -179,28 +178,27 @@ func (f *softMaximum[T]) newLocal() *local[T] {
 	return s
 }
 
-// locals lends one local to each thread, and keeps them for the next run.
+// locals lends one local to each thread. A channel that never blocks allocates nothing,
+// as waiting for a mutex may.
 type locals[T kernel.Float] struct {
 	make func() *local[T]
-	mu   sync.Mutex
-	free []*local[T]
+	free chan *local[T]
 }
 
 func (p *locals[T]) take() *local[T] {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.free); n > 0 {
-		s := p.free[n-1]
-		p.free = p.free[:n-1]
+	select {
+	case s := <-p.free:
 		return s
+	default:
+		return p.make()
 	}
-	return p.make()
 }
 
 func (p *locals[T]) give(s *local[T]) {
-	p.mu.Lock()
-	p.free = append(p.free, s)
-	p.mu.Unlock()
+	select {
+	case p.free <- s:
+	default: // there are enough
+	}
 }
 
 // negligible is the weight below which a piece is left out: it is less than the
