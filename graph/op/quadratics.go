@@ -30,10 +30,10 @@ func (w QuadraticsWeights) nodes() []*gorgonia.Node {
 
 // Argmax declares argmax_y ⟨x_i, y⟩ − φ(y), the solution of ∇φ(y) = x_i, for
 // each row of the (n, d) matrix x. It solves by damped Newton steps from the
-// best of the K points where ∇φ_k(y) = x_i, until a step is below 10⁻⁴ (float32;
-// 10⁻⁵ where steps use few factors)
-// or 10⁻¹⁰ (float64) of the solution; that step is the last. A row ends after 200
-// evaluations, and is NaN if it is not finite. The result counts as a constant in derivatives.
+// best of the K points where ∇φ_k(y) = x_i. The last step is the first that is
+// shorter than 10⁻⁴ of the solution in float32 (10⁻⁵ where steps use few factors),
+// or 10⁻¹⁰ in float64. A row ends after 200 evaluations, and is NaN if it is not
+// finite. The result counts as a constant in derivatives.
 //
 // guess, (n, d), has points from which to begin instead. A row of zeros, or one that
 // is not finite, is none; guess may be nil.

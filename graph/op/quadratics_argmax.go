@@ -13,15 +13,15 @@ import (
 type argmax[T kernel.Float] struct {
 	*softMaximum[T]
 	start *nearest[T]
-	at    *points[T]
-	trial Matrix[T] // y of the rows that search
-	rows  []search[T]
-	live  int
-	step  func(lo, hi int)
-	begin func(lo, hi int)
-	x     Matrix[T]
+	x, y  Matrix[T] // of the batch
 	guess Matrix[T] // no Data for none
-	y     Matrix[T]
+
+	trial Matrix[T]   // the points of the rows that search
+	at    *points[T]  // what φ is made of there
+	rows  []search[T] // those that search come first
+	live  int         // how many search
+
+	begin, step func(lo, hi int) // for rows lo to hi: place the first point; take a step
 }
 
 // search is the line search of a row, y + t·s from the last point y at which a
@@ -42,11 +42,12 @@ type search[T kernel.Float] struct {
 	done        bool
 }
 
+// The limits of a search.
 const (
 	mostEvaluations = 200 // of a row
 	mostBelow       = .5  // of the first slope, after a step that is good enough
 	mostLeft        = .5  // of the first slope, likewise
-	mostDoublings   = 20
+	mostDoublings   = 20  // log₂ of the longest step
 )
 
 func newArgmax[T kernel.Float](f *softMaximum[T], n int) *argmax[T] {
