@@ -299,10 +299,6 @@ func layOut[T kernel.Float](w Window, at lines, x, squares []T) {
 				if lo, hi := max(0, -left), min(width, wide-left); hi-lo < width {
 					clear(square)
 					copy(square[lo:hi], line[left+lo:])
-				} else if width < fewestForKernel {
-					for k, v := range line[left:][:width] {
-						square[k] = v
-					}
 				} else {
 					copy(square, line[left:])
 				}
