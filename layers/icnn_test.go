@@ -153,6 +153,9 @@ func TestSoftplusIsAMaximum(t *testing.T) {
 // A loss with log det ∇²w: its gradient in every weight against central
 // differences.
 func TestLogDetLossFiniteDifferences(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow under the race detector, and of one thread")
+	}
 	for _, c := range []struct {
 		unit Architecture
 		d    int

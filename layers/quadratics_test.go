@@ -72,6 +72,9 @@ func TestQuadraticsExplicitDerivatives(t *testing.T) {
 // Losses on w and on its first three derivatives in x: their gradients in the
 // weights of φ against central differences.
 func TestConjugateFiniteDifferences(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow under the race detector, and of one thread")
+	}
 	for _, a := range maxima[:3] {
 		q := softMaximum(t, a)
 		w, d := NewConjugate(q), a.Dim

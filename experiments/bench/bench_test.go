@@ -116,6 +116,9 @@ func TestBenchStepsDoNotAllocate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if name == "quadratics784/solve" { // a part of its dual
+			continue
+		}
 		if !strings.HasPrefix(name, "tiny/") && name != "pictures/dual" && name != "pictures/pairs" && name != "small-maximum/pairs" && k.size.pieces == 0 {
 			continue
 		}
