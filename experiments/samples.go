@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strconv"
 
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
@@ -91,13 +90,7 @@ func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 // held-out rows become less likely with more.
 func (c *SamplesConfig) limitSteps(r *run.Run, rows int) error {
 	const passes, least = 200, 200
-	steps := max(least, passes*rows/c.Batch)
-	if r.Given("CMF_STEPS") || c.Preset != "default" || steps >= c.Steps {
-		return nil
-	}
-	r.Note("%d steps instead of %d: these are %d passes over the few rows. CMF_STEPS sets the number.", steps, c.Steps, passes)
-	c.Steps = steps
-	return r.Resolve("CMF_STEPS", strconv.Itoa(steps))
+	return fit.LimitSteps(r, &c.Core, rows, passes, least)
 }
 
 // describe says what was read and in which units it is learned.

@@ -102,13 +102,7 @@ func (c *Config) limit(r *run.Run, rows int) error {
 		}
 	}
 	const passes, least = 100, 100
-	steps := max(least, passes*rows/c.Batch)
-	if r.Given("CMF_STEPS") || c.Preset != "default" || steps >= c.Steps {
-		return nil
-	}
-	r.Note("%d steps instead of %d: these are %d passes over the few rows. CMF_STEPS sets the number.", steps, c.Steps, passes)
-	c.Steps = steps
-	return r.Resolve("CMF_STEPS", strconv.Itoa(steps))
+	return fit.LimitSteps(r, &c.Core, rows, passes, least)
 }
 
 // problem is the problem for Fit: a network that suits the dimension.

@@ -93,10 +93,15 @@ func bindSoftmax[T kernel.Float](out Matrix[T], in []Matrix[T]) func() {
 	x := in[0]
 	return byRows(x.Rows, 8*x.Cols, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
-			_, sum := exponentials(out.row(i), x.row(i))
-			kernel.Affine(out.row(i), 1/sum, out.row(i), 0)
+			softmaxOf(out.row(i), x.row(i))
 		}
 	})
+}
+
+// softmaxOf writes the softmax of x into dst, which may be x.
+func softmaxOf[T kernel.Float](dst, x []T) {
+	_, sum := exponentials(dst, x)
+	kernel.Affine(dst, 1/sum, dst, 0)
 }
 
 // exponentials writes e^{x_k − max x} into dst and returns max x and the sum.

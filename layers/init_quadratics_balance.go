@@ -1,0 +1,196 @@
+package layers
+
+import (
+	"math"
+
+	"cmf/solvers/batch"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// balance finds c and b by turns.
+func (s *quadraticsStart) balance() {
+	q, k, d := s.q, s.q.Pieces, s.q.Dim()
+	s.shift = batch.New(k, d)
+	offsets := make([]float64, k)
+	for i := range k {
+		offsets[i] = -.5 * s.trace(i)
+	}
+	if k == 1 { // exact: c = m − A·E[y]
+		for j, v := range s.mean {
+			s.shift.Data[j] = float32(v)
+		}
+		s.setCenters()
+		q.Offsets.Set(0, 0)
+		return
+	}
+	for round := range balanceRounds {
+		s.setCenters()
+		values := s.pieces()
+		p := s.balanceMasses(values, offsets)
+		shift := s.pieceMeans(p)
+		for i, v := range shift.Data {
+			if round > 0 {
+				v = .5 * (s.shift.Data[i] + v)
+			}
+			s.shift.Data[i] = v
+		}
+	}
+	s.setCenters()
+	s.balanceMasses(s.pieces(), offsets)
+	for i, v := range offsets {
+		q.Offsets.Set(i, v)
+	}
+}
+
+// trace is tr A_k.
+func (s *quadraticsStart) trace(k int) (sum float64) {
+	q, d := s.q, s.q.Dim()
+	for i := range q.maximum.Rank * d {
+		sum += math.Pow(q.Factors.At(k*q.maximum.Rank*d+i), 2)
+	}
+	for j := range d {
+		sum += s.floor
+		if q.Root != nil {
+			sum += math.Pow(q.Root.At(k*d+j), 2)
+		}
+	}
+	return sum
+}
+
+// setCenters sets c_k = m_k − A_k·E[y | piece k].
+func (s *quadraticsStart) setCenters() {
+	q, d, r := s.q, s.q.Dim(), s.q.maximum.Rank
+	for k := range q.Pieces {
+		y := batch.Row(s.shift, k)
+		ay := make([]float64, d)
+		for j, v := range y {
+			ay[j] = s.floor * float64(v)
+			if q.Root != nil {
+				ay[j] += math.Pow(q.Root.At(k*d+j), 2) * float64(v)
+			}
+		}
+		for i := range r {
+			row := q.Factors.Float32s()[(k*r+i)*d : (k*r+i+1)*d]
+			inner := batch.Inner(row, y)
+			for j, v := range row {
+				ay[j] += inner * float64(v)
+			}
+		}
+		for j, m := range batch.Row(s.means, k) {
+			q.Centers.Set(k*d+j, float64(m)-ay[j])
+		}
+	}
+}
+
+// pieces are φ_k(y_i) − b_k for the draws of the noise, (n, K).
+func (s *quadraticsStart) pieces() blas32.General {
+	q, d, r, n := s.q, s.q.Dim(), s.q.maximum.Rank, s.noise.Rows
+	values := batch.New(n, q.Pieces)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, paramMatrix(q.Centers), 0, values)
+	halves, diagonal := batch.New(n, d), batch.New(q.Pieces, d)
+	for i, v := range s.noise.Data {
+		halves.Data[i] = v * v / 2
+	}
+	for i := range diagonal.Data {
+		diagonal.Data[i] = float32(s.floor)
+		if q.Root != nil {
+			diagonal.Data[i] += q.Root.Float32s()[i] * q.Root.Float32s()[i]
+		}
+	}
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, halves, diagonal, 1, values)
+	factored := batch.New(n, r)
+	for k := range q.Pieces {
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, batch.Rows(paramMatrix(q.Factors), k*r, (k+1)*r), 0, factored)
+		for i := range n {
+			f := batch.Row(factored, i)
+			batch.Row(values, i)[k] += float32(batch.Inner(f, f) / 2)
+		}
+	}
+	return values
+}
+
+// balanceMasses moves the offsets b until the mean softmax of each piece is the share
+// of its cell, and returns the softmax.
+func (s *quadraticsStart) balanceMasses(values blas32.General, offsets []float64) blas32.General {
+	n, k := values.Rows, values.Cols
+	mean, square := 0.0, 0.0
+	for _, v := range values.Data {
+		mean += float64(v) / float64(n*k)
+		square += float64(v) * float64(v) / float64(n*k)
+	}
+	s.spread = math.Sqrt(max(square-mean*mean, 0))
+	tau := max(s.q.maximum.Tau, .03*s.spread)
+	p := batch.New(n, k)
+	for step := range massSteps + 1 {
+		if step == massSteps {
+			tau = s.q.maximum.Tau
+		}
+		mass := softmaxes(p, values, offsets, tau)
+		if step == massSteps {
+			break
+		}
+		for i, share := range s.share {
+			move := math.Log(share) - math.Log(max(mass[i], 1e-4/float64(k)))
+			offsets[i] += max(.05*s.spread, .5*tau) * min(max(move, -1), 1)
+		}
+	}
+	return p
+}
+
+// softmaxes writes softmax((values + offsets)/τ) into p and returns its mean over rows.
+func softmaxes(p, values blas32.General, offsets []float64, tau float64) []float64 {
+	mass := make([]float64, values.Cols)
+	e := make([]float64, values.Cols)
+	for i := range values.Rows {
+		most := math.Inf(-1)
+		for k, v := range batch.Row(values, i) {
+			e[k] = (float64(v) + offsets[k]) / tau
+			most = max(most, e[k])
+		}
+		var sum float64
+		for k := range e {
+			e[k] = math.Exp(e[k] - most)
+			sum += e[k]
+		}
+		for k, v := range e {
+			batch.Row(p, i)[k] = float32(v / sum)
+			mass[k] += v / sum / float64(values.Rows)
+		}
+	}
+	return mass
+}
+
+// pieceMeans are E[y | piece k] under the softmax p, (K, d).
+func (s *quadraticsStart) pieceMeans(p blas32.General) blas32.General {
+	k, d := p.Cols, s.noise.Cols
+	sums := batch.New(k, d)
+	blas32.Gemm(blas.Trans, blas.NoTrans, 1, p, s.noise, 0, sums)
+	for i := range k {
+		mass := 1e-3
+		for j := range p.Rows {
+			mass += float64(batch.Row(p, j)[i])
+		}
+		for j := range d {
+			batch.Row(sums, i)[j] /= float32(mass)
+		}
+	}
+	if s.space.Data == nil {
+		return sums
+	}
+	for i := range k {
+		for j, c := range s.mean {
+			batch.Row(sums, i)[j] -= float32(c)
+		}
+	}
+	inside, back := batch.New(k, s.space.Cols), batch.New(k, d)
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, sums, s.space, 0, inside)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, inside, s.space, 0, back)
+	for i := range k {
+		for j, c := range s.mean {
+			batch.Row(back, i)[j] += float32(c)
+		}
+	}
+	return back
+}
