@@ -50,6 +50,7 @@ func (m *Model) store(path string) error {
 		"stream":       hex.EncodeToString(stream),
 		"data":         m.data,
 	}
+	m.chosen.put(c)
 	for name, n := range m.counts() {
 		c.Texts[name] = strconv.Itoa(*n)
 	}
@@ -105,6 +106,9 @@ func (m *Model) restore(c *graph.Checkpoint) (err error) {
 	s.Adam.M, s.Adam.V = getMap(c, "adam.m."), getMap(c, "adam.v.")
 	if mean := getMap(c, "average."); len(mean) > 0 {
 		m.average.Mean = mean
+	}
+	if err := m.chosen.get(c); err != nil {
+		return err
 	}
 	if good := getMap(c, "good."); len(good) > 0 {
 		s.Good = good

@@ -65,6 +65,10 @@ type Problem struct {
 	Tolerance float64 // of the conjugates during training
 	Decay     float64 // of the moving average of weights, which is the result; 0 for no average
 
+	// With Validation, which needs From, the result is the average at the best of several
+	// steps, by the semi-dual at these points, in the units of learning.
+	Validation Validation
+
 	Precondition bool // by the mean Hessian
 
 	// Carry is C if the noise is y = C·z, z ~ 𝔓_w, and nil for y = z; see
@@ -98,6 +102,7 @@ type Model struct {
 	params    *graph.Params
 	objective *losses.Objective
 	average   *optim.Average
+	chosen    choice
 	epochs    *data.Epochs // minibatches of the samples; nil for an energy
 	tally     tally
 	Step      func() (stepInfo, error)
@@ -151,6 +156,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 			showing(r, core),
 			logging(log),
 			watching(p, log),
+			choosing(ctx, r, p.Validation, log),
 			deadline(core.Minutes),
 		},
 		p.Hooks,
@@ -195,10 +201,10 @@ func (m *Model) train(ctx context.Context, loop *Loop, saver *saver, r *run.Run,
 	return nil
 }
 
-// leave takes the averaged weights, and writes model.onnx and the learning curves.
+// leave takes the averaged weights, or the chosen ones, and writes model.onnx and the learning curves.
 func (m *Model) leave(folder string, r *run.Run, p Problem) error {
 	if p.Decay > 0 && m.State.Step > 0 {
-		if err := m.average.Swap(m.objective.Weights()); err != nil {
+		if err := m.result().Swap(m.objective.Weights()); err != nil {
 			return err
 		}
 	}

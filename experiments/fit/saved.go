@@ -198,7 +198,7 @@ func ModelOf(c *graph.Checkpoint) (*Model, error) {
 }
 
 // potentialOf builds the network of an architecture with the weights of a checkpoint, or
-// their averages if it has them.
+// their averages, or the chosen ones, if it has them.
 func potentialOf(c *graph.Checkpoint, a layers.Architecture) (layers.Network, error) {
 	check := checkNetwork
 	if a.Family == layers.NetworkQuadratics {
@@ -214,7 +214,11 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (layers.Network, er
 	if err := c.GetParams(w.Params()); err != nil {
 		return nil, err
 	}
-	for name, mean := range getMap(c, "average.") {
+	best := getMap(c, "chosen.")
+	if len(best) == 0 {
+		best = getMap(c, "average.")
+	}
+	for name, mean := range best {
 		p := w.Params().ByName(name)
 		if p == nil {
 			continue // a weight of the loss

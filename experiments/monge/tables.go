@@ -31,8 +31,8 @@ type side struct {
 	units          units.Affine
 
 	// In units of learning.
-	train, held blas32.General
-	law         *exact.Gaussian // fitted to train
+	train, validation, held blas32.General
+	law, shrunk             *exact.Gaussian // fitted to train; see exact.FitShrunk
 }
 
 var errPictures = errors.New("it is a folder of pictures, but pictures are not mapped; give a file .npy or .csv")
@@ -106,8 +106,12 @@ func (s *side) split(share float64, seed uint64) {
 	n := s.x.Rows
 	s.order = random.New(seed, "held out of "+s.variable, 0).Perm(n)
 	held := max(32, int(math.Round(share*float64(n))))
-	s.held, s.train = batch.Gathered(s.x, s.order[:held]), batch.Gathered(s.x, s.order[held:])
+	chosen := held + min((n-held)/10, mostValidation)
+	s.held, s.validation, s.train = batch.Gathered(s.x, s.order[:held]), batch.Gathered(s.x, s.order[held:chosen]), batch.Gathered(s.x, s.order[chosen:])
 }
+
+// mostValidation limits the rows by which the best state of training is chosen.
+const mostValidation = 1024
 
 // scale chooses the units of learning: each table less its own mean, which translates the
 // map, and both divided by the same number or the same numbers, the root mean squares of
@@ -137,21 +141,26 @@ func (s *side) learned() (err error) {
 	if s.train, err = s.units.Learning(s.train); err != nil {
 		return err
 	}
-	if s.held, err = s.units.Learning(s.held); err != nil {
-		return err
+	for _, x := range []*blas32.General{&s.validation, &s.held} {
+		if *x, err = s.units.Learning(*x); err != nil {
+			return err
+		}
 	}
 	if err := table.CheckRank(s.train, s.form); err != nil {
 		return err
 	}
-	s.law, err = exact.FitGaussian(s.train, 0)
+	if s.law, err = exact.FitGaussian(s.train, 0); err != nil {
+		return err
+	}
+	s.shrunk, _, err = exact.FitShrunk(s.train)
 	return err
 }
 
 // describe says what was read and for which cost the map is optimal.
 func (t *tables) describe(r *run.Run, c *Config) {
 	s, g := &t.source, &t.target
-	r.Report.Data = fmt.Sprintf("%s → %s, %d and %d rows to learn from, %d and %d held out, d = %d",
-		filepath.Base(s.path), filepath.Base(g.path), s.train.Rows, g.train.Rows, s.held.Rows, g.held.Rows, s.x.Cols)
+	r.Report.Data = fmt.Sprintf("%s → %s, %d and %d rows to learn from, %d and %d to choose by, %d and %d held out, d = %d",
+		filepath.Base(s.path), filepath.Base(g.path), s.train.Rows, g.train.Rows, s.validation.Rows, g.validation.Rows, s.held.Rows, g.held.Rows, s.x.Cols)
 	r.Progress.Log.Info("data", "tables", r.Report.Data)
 	r.Page.Summary = fmt.Sprintf("The Monge map from %s to %s, the gradient of a convex function.", filepath.Base(s.path), filepath.Base(g.path))
 	if c.Scale == "each" {

@@ -47,6 +47,7 @@ var Transport = run.Definition[Config]{
 		"default": func(c *Config) {
 			c.Steps, c.Batch, c.LR = 2000, 512, .1
 			c.Hidden = nil // chosen by dimension
+			c.Unit = layers.Maximum
 		},
 		"paper": func(c *Config) { c.Steps, c.Batch = 20000, 1024 },
 	},
@@ -109,12 +110,15 @@ func (c *Config) limit(r *run.Run, rows int) error {
 func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 	d := t.target.train.Cols
 	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
-	start := layers.Start{Law: t.target.law, Source: t.source.law, Share: .1, Fixed: .05, Spread: 12, Balanced: true}
+	start := layers.Start{Law: t.target.shrunk, Source: t.source.shrunk, Share: .1, Fixed: .05, Spread: 12, Balanced: true}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
 	if d > 2 { // a hinge sees a blurred projection, and the quadratic finds the directions
 		hidden, tolerance = config.Widths{128, 128}, 5e-3
 		start.Share, start.Spread = .3, 6
 		start.RootRate = min(1, 1024/float64(d*d)) // at one rate for all, its d² entries step too far together
+		if min(t.source.train.Rows, t.target.train.Rows) < 2*d*d {
+			start.Share = .97 // from so few rows, hardly more than the linear map can be learned
+		}
 	}
 	if shape.Hidden == nil {
 		shape.Hidden = hidden
@@ -139,6 +143,7 @@ func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 		Units:        t.target.units,
 		Form:         t.target.form,
 		From:         t.source.train,
+		Validation:   fit.Validation{X: t.target.validation, Y: t.source.validation},
 		FromUnits:    t.source.units,
 		FromForm:     t.source.form,
 		OnSource:     c.Side == "source",
