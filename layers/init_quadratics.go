@@ -19,9 +19,9 @@ import (
 // closed form onto the data, cell by cell:
 //
 //   - the data's cells are those of k-means, with mean m_k and covariance Σ_k;
-//   - A_k is the linear Monge map from N(0, S) to N(0, Σ_k), where S is the
-//     covariance of the noise. Factors of low rank take Σ_k = diag v + VᵀV and
-//     A_k = Σ_kᵉ with the exponent e of the closed form;
+//   - A_k is the linear Monge map from N(0, S_k) to N(0, Σ_k), where S_k is the
+//     covariance of the noise on piece k. Factors of low rank take Σ_k = diag v + VᵀV
+//     and A_k = Σ_kᵉ with the exponent e of the closed form;
 //   - with y ~ noise, b_k makes the mass of piece k that of cell k, and c_k its
 //     mean m_k: c_k = m_k − A_k·E[y | piece k].
 //
@@ -35,16 +35,19 @@ type quadraticsStart struct {
 	exponent float64        // e
 	floor    float64        // s
 
-	share  []float64      // of the data in each cell
-	means  blas32.General // m_k, (K, d)
-	shift  blas32.General // E[y | piece k], (K, d)
-	spread float64        // the standard deviation of φ_k(y) over y and k
-	space  blas32.General // an orthonormal basis of the span of the m_k − m_l, (d, K−1); no Data for all of ℝᵈ
+	share  []float64       // of the data in each cell
+	means  blas32.General  // m_k, (K, d)
+	within []*mat.SymDense // Σ_k; none where factors have low rank
+	maps   []*mat.SymDense // A_k, likewise
+	shift  blas32.General  // E[y | piece k], (K, d)
+	spread float64         // the standard deviation of φ_k(y) over y and k
+	space  blas32.General  // an orthonormal basis of the span of the m_k − m_l, (d, K−1); no Data for all of ℝᵈ
 }
 
 const (
 	mostCellPoints = 20000 // points that cells are made of
-	noisePoints    = 2000
+	noisePoints    = 2000  // at least
+	piecePoints    = 200   // for each piece in few dimensions
 	cellRounds     = 30
 	balanceRounds  = 6
 	massSteps      = 60
@@ -82,7 +85,9 @@ func (o Start) initQuadratics(q *Quadratics, data blas32.General, rng *random.St
 	if err := s.fillCells(data, rng); err != nil {
 		return err
 	}
-	s.balance()
+	if err := s.balance(); err != nil {
+		return err
+	}
 	s.setRates()
 	return nil
 }
@@ -90,14 +95,18 @@ func (o Start) initQuadratics(q *Quadratics, data blas32.General, rng *random.St
 // setNoise draws the noise of the closed form, and sets its mean and covariance: that of
 // the Source, N(0, I), or Σ^{1/3}, with Carry Σ^{(1+4s)/3}.
 func (s *quadraticsStart) setNoise(rng *random.Stream) {
+	points := noisePoints
+	if s.q.Root == nil {
+		points = max(points, piecePoints*s.q.Pieces)
+	}
 	switch {
 	case s.Source != nil:
-		s.noise, s.mean, s.scale = s.Source.Sample(noisePoints, rng), s.Source.Mean, s.Source.Power(1)
+		s.noise, s.mean, s.scale = s.Source.Sample(points, rng), s.Source.Mean, s.Source.Power(1)
 	case s.Gaussian:
-		s.noise, _ = s.Particles(noisePoints, rng)
+		s.noise, _ = s.Particles(points, rng)
 		s.mean, s.scale = make([]float64, s.q.Dim()), s.Law.Power(0)
 	default:
-		s.noise, _ = s.Particles(noisePoints, rng)
+		s.noise, _ = s.Particles(points, rng)
 		s.mean, s.scale = s.Law.CarriedMean(s.Carry), s.Law.Power((1+4*s.Carry)/3)
 	}
 }
@@ -111,7 +120,7 @@ func (s *quadraticsStart) fillCells(data blas32.General, rng *random.Stream) err
 			s.means.Data[j] = float32(v)
 		}
 		if q.Root == nil {
-			return s.setFactors(0, s.mongeMap(s.Law.Power(1)))
+			return s.setFactors(0, mongeMap(s.scale, s.Law.Power(1)))
 		}
 	}
 	x := data
@@ -141,7 +150,9 @@ func (s *quadraticsStart) fillCells(data blas32.General, rng *random.Stream) err
 			}
 			continue
 		}
-		if err := s.setFactors(k, s.mongeMap(cellCovariance(points, batch.Row(centers, k), within))); err != nil {
+		s.within = append(s.within, cellCovariance(points, batch.Row(centers, k), within))
+		s.maps = append(s.maps, mongeMap(s.scale, s.within[k]))
+		if err := s.setFactors(k, s.maps[k]); err != nil {
 			return err
 		}
 	}
@@ -190,8 +201,8 @@ func cellCovariance(points blas32.General, mean []float32, within []float64) *ma
 
 // mongeMap is S^{-1/2}(S^{1/2}·Σ·S^{1/2})^{1/2}S^{-1/2}, the linear Monge map from
 // N(0, S) to N(0, Σ).
-func (s *quadraticsStart) mongeMap(cov *mat.SymDense) *mat.SymDense {
-	root, inverse := power(s.scale, .5), power(s.scale, -.5)
+func mongeMap(from, cov *mat.SymDense) *mat.SymDense {
+	root, inverse := power(from, .5), power(from, -.5)
 	middle := power(sandwich(root, cov), .5)
 	return sandwich(inverse, middle)
 }

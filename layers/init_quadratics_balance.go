@@ -7,10 +7,12 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
 )
 
-// balance finds c and b by turns.
-func (s *quadraticsStart) balance() {
+// balance finds c and b, and A where it is full, by turns.
+func (s *quadraticsStart) balance() error {
 	q, k, d := s.q, s.q.Pieces, s.q.Dim()
 	s.shift = batch.New(k, d)
 	offsets := make([]float64, k)
@@ -23,7 +25,7 @@ func (s *quadraticsStart) balance() {
 		}
 		s.setCenters()
 		q.Offsets.Set(0, 0)
-		return
+		return nil
 	}
 	for round := range balanceRounds {
 		s.setCenters()
@@ -36,12 +38,67 @@ func (s *quadraticsStart) balance() {
 			}
 			s.shift.Data[i] = v
 		}
+		if err := s.setMaps(p); err != nil {
+			return err
+		}
 	}
 	s.setCenters()
 	s.balanceMasses(s.pieces(), offsets)
 	for i, v := range offsets {
 		q.Offsets.Set(i, v)
 	}
+	return nil
+}
+
+// setMaps moves A_k half of the way to the map from the covariance of the noise on piece
+// k, under the softmax p, to that of cell k. The covariances on all pieces count as much
+// as d points, as in cellCovariance.
+func (s *quadraticsStart) setMaps(p blas32.General) error {
+	if s.maps == nil {
+		return nil
+	}
+	n, d := s.noise.Rows, s.q.Dim()
+	scatters, mass := make([]blas32.General, len(s.maps)), make([]float64, len(s.maps))
+	mean := batch.New(d, d)
+	weighted := batch.New(n, d)
+	for k := range s.maps {
+		center := make([]float64, d)
+		for i := range n {
+			w := float64(batch.Row(p, i)[k])
+			mass[k] += w
+			for j, v := range batch.Row(s.noise, i) {
+				center[j] += w * float64(v)
+			}
+		}
+		floats.Scale(1/max(mass[k], 1e-3), center)
+		for i := range n {
+			root := math.Sqrt(float64(batch.Row(p, i)[k]))
+			for j, v := range batch.Row(s.noise, i) {
+				batch.Row(weighted, i)[j] = float32(root * (float64(v) - center[j]))
+			}
+		}
+		scatters[k] = batch.New(d, d)
+		blas32.Gemm(blas.Trans, blas.NoTrans, 1, weighted, weighted, 0, scatters[k])
+		for i, v := range scatters[k].Data {
+			mean.Data[i] += v / float32(n)
+		}
+	}
+	for k, scatter := range scatters {
+		cov := mat.NewSymDense(d, nil)
+		for i := range d {
+			for j := i; j < d; j++ {
+				cov.SetSym(i, j, (float64(scatter.Data[i*d+j])+float64(d)*float64(mean.Data[i*d+j]))/(mass[k]+float64(d)))
+			}
+		}
+		to := mongeMap(cov, s.within[k])
+		s.maps[k].ScaleSym(.5, s.maps[k])
+		to.ScaleSym(.5, to)
+		s.maps[k].AddSym(s.maps[k], to)
+		if err := s.setFactors(k, s.maps[k]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // trace is tr A_k.

@@ -11,7 +11,6 @@ import (
 	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/solvers/batch"
-	"cmf/solvers/conjugate"
 	"cmf/solvers/optim"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -107,8 +106,7 @@ func (v Validation) semiDual(ctx context.Context, m *Model) (score float64, err 
 	if err != nil {
 		return 0, err
 	}
-	solver := &conjugate.LBFGS{Tolerance: DrawTolerance, MaxIterations: 400}
-	if _, err := solver.Solve(ctx, m.Evaluator, y, conjugates, m.State.Preconditioner()); err != nil {
+	if _, err := m.solve(ctx, y, conjugates); err != nil {
 		return 0, err
 	}
 	atX, atConjugates := make([]float32, x.Rows), make([]float32, y.Rows)

@@ -8,7 +8,6 @@ import (
 
 	"cmf/experiments/report"
 	"cmf/solvers/batch"
-	"cmf/solvers/conjugate"
 	"cmf/solvers/order"
 	"cmf/solvers/potential"
 	"cmf/solvers/random"
@@ -70,17 +69,11 @@ func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Dr
 			traces[k] = append(traces[k], float64(chains.Value[k]))
 		}
 	}
-	conjugate := &conjugate.LBFGS{Tolerance: DrawTolerance, MaxIterations: 400}
-	info, err := conjugate.Solve(ctx, m.Evaluator, chains.Y, x, m.State.Preconditioner())
+	info, err := m.solve(ctx, chains.Y, x)
 	if err != nil {
 		return nil, fmt.Errorf("conjugates: %w", err)
 	}
-	draw := &Draw{Gibbs: chains.Y, Points: x, Residual: relative(info.Residual, info.Scale, chains.Y), Converged: info.Converged()}
-	if m.Evaluator.Explicit() {
-		if err := m.checkInverse(draw); err != nil {
-			return nil, err
-		}
-	}
+	draw := &Draw{Gibbs: chains.Y, Points: x, Residual: info.residual, Converged: info.converged}
 	draw.Checks = report.Numbers{
 		"sample_acceptance":            acceptance,
 		"sample_restarted":             float64(restarted),
@@ -88,7 +81,7 @@ func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Dr
 		"conjugate_residual_max":       float64(slices.Max(draw.Residual)),
 		"conjugate_residual_quantile":  quantile(draw.Residual, .999),
 		"conjugate_residual_tolerance": DrawTolerance,
-		"conjugate_iterations":         info.MeanIterations(),
+		"conjugate_iterations":         info.iterations,
 	}
 	if draw.Checks["r_hat"], err = sampling.SplitRHat(traces); err != nil {
 		return nil, err
@@ -98,25 +91,6 @@ func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Dr
 	}
 	draw.Checks["ess_per_chain"] = draw.Checks["ess"] / float64(len(traces))
 	return draw, m.selfChecks(draw, rng)
-}
-
-// checkInverse sets the residuals of points that were evaluated, not solved for, by
-// solves for ∇w there.
-func (m *Model) checkInverse(draw *Draw) error {
-	y := batch.New(draw.Points.Rows, draw.Points.Cols)
-	if err := m.Evaluator.Eval(draw.Points, nil, y); err != nil {
-		return fmt.Errorf("checking the points: %w", err)
-	}
-	within := 0
-	for i := range y.Rows {
-		batch.SubtractFrom(batch.Row(draw.Gibbs, i), batch.Row(y, i))
-		r := batch.Norm(batch.Row(y, i)) / batch.Norm(batch.Row(draw.Gibbs, i))
-		if draw.Residual[i] = float32(r); r <= DrawTolerance {
-			within++
-		}
-	}
-	draw.Converged = float64(within) / float64(max(1, y.Rows))
-	return nil
 }
 
 // noisePreconditioner is the preconditioner for steps on the noise.

@@ -55,7 +55,7 @@ var Inverse = run.Definition[KnownConfig]{
 		}
 		return recoverMap(r, c, truth, law, held, func(w layers.Network) (*fit.Model, error) {
 			return fit.Fit(ctx, r, &c.Core, fit.Problem{
-				Potential: w, Start: layers.Start{Law: law, Share: .5, Fixed: .1}, Train: train,
+				Potential: w, Start: layers.Start{Law: law, Share: .3, Fixed: .1, Spread: 6, Balanced: true, RootRate: min(1, 1024/float64(c.Dim*c.Dim))}, Train: train,
 				Particles: 4096, Tolerance: 1e-3, Decay: .995, Precondition: true,
 			})
 		})

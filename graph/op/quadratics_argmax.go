@@ -291,7 +291,7 @@ func (s *nearest[T]) factorPiece(k int) {
 		}
 		lower[a*r+a]++
 	}
-	choleskyInPlace(lower, r)
+	choleskyInPlace(lower, r, math.Inf(-1))
 	for a := range r {
 		row := s.m[(k*r+a)*d : (k*r+a+1)*d]
 		for b := range a {

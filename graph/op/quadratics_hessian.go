@@ -46,7 +46,7 @@ func (f *softMaximum[T]) factorDense(s *local[T]) {
 		f.factorWide(s)
 		return
 	}
-	choleskyInPlace(h, d)
+	choleskyInPlace(h, d, math.Inf(-1))
 }
 
 // factorWide factors the lower half of a Hessian in float64.
@@ -62,16 +62,16 @@ func (f *softMaximum[T]) factorWide(s *local[T]) {
 	}
 }
 
-// choleskyInPlace writes the lower factor of h over its lower half. A pivot that
-// is not positive makes the factor NaN.
-func choleskyInPlace[T kernel.Float](h []T, d int) {
+// choleskyInPlace writes the lower factor of h over its lower half, with no pivot less
+// than least. Below 0, a pivot makes the factor NaN.
+func choleskyInPlace[T kernel.Float](h []T, d int, least float64) {
 	for i := range d {
 		ri := h[i*d : (i+1)*d]
 		for j := range i {
 			rj := h[j*d : (j+1)*d]
 			ri[j] = (ri[j] - kernel.Dot(ri[:j], rj[:j])) / rj[j]
 		}
-		ri[i] = T(math.Sqrt(float64(ri[i] - kernel.Dot(ri[:i], ri[:i]))))
+		ri[i] = T(math.Sqrt(max(float64(ri[i]-kernel.Dot(ri[:i], ri[:i])), least)))
 	}
 }
 
@@ -118,13 +118,9 @@ func (f *softMaximum[T]) factorLowRank(s *local[T], exact bool) {
 	}
 	gemm(false, true, q, q, d, 1, s.scaled, s.columns, 0, s.inner)
 	for a := range q {
-		row := s.inner[a*q : (a+1)*q]
-		for b := range a {
-			other := s.inner[b*q : (b+1)*q]
-			row[b] = (row[b] - kernel.Dot(row[:b], other[:b])) / other[b]
-		}
-		row[a] = T(math.Sqrt(max(1+float64(row[a])-float64(kernel.SumSquares(row[:a])), 1)))
+		s.inner[a*q+a]++
 	}
+	choleskyInPlace(s.inner, q, 1) // exact pivots are at least 1
 }
 
 // solve writes ∇²φ⁻¹·v into u.
