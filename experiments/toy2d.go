@@ -114,6 +114,9 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 		Decay:        1 - 15/float64(max(c.Steps, 150)), // over the last fifteenth
 		Precondition: true,
 	}
+	if c.Potential == layers.NetworkQuadratics {
+		problem.Decay = 1 - 4/float64(max(c.Steps, 40)) // the masses of its pieces follow each minibatch
+	}
 	if film != nil {
 		problem.Watch, problem.WatchEvery = p.watch(film), max(1, c.Steps/figure.FilmSteps)
 	}

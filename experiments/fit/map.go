@@ -110,7 +110,8 @@ type solved struct {
 }
 
 // solve replaces the guesses x by the conjugates ∇w*(y), of at least one row.
-// Conjugates that are evaluated, not solved for, are checked by solves for ∇w there.
+// Conjugates that are evaluated, not solved for, are checked by solves for ∇w there, which
+// begin at y and stay there if all is well.
 func (m *Model) solve(ctx context.Context, y, x blas32.General) (s solved, err error) {
 	solver := &conjugate.LBFGS{Tolerance: DrawTolerance, MaxIterations: 400}
 	info, err := solver.Solve(ctx, m.Evaluator, y, x, m.State.Preconditioner())
@@ -122,7 +123,7 @@ func (m *Model) solve(ctx context.Context, y, x blas32.General) (s solved, err e
 		return s, nil
 	}
 	back := batch.New(y.Rows, y.Cols)
-	if err := m.Evaluator.Eval(x, nil, back); err != nil {
+	if err := m.Evaluator.EvalFrom(x, y, nil, back); err != nil {
 		return s, fmt.Errorf("checking the points: %w", err)
 	}
 	within := 0

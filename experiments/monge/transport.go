@@ -113,7 +113,7 @@ func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 	start := layers.Start{Law: t.target.shrunk, Source: t.source.shrunk, Share: .1, Fixed: .05, Spread: 12, Balanced: true}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
 	if d > 2 { // a hinge sees a blurred projection, and the quadratic finds the directions
-		hidden, tolerance = config.Widths{128, 128}, 5e-3
+		hidden, tolerance = config.Widths{128, 128, 128}, 5e-3
 		start.Share, start.Spread = .3, 6
 		start.RootRate = min(1, 1024/float64(d*d)) // at one rate for all, its d² entries step too far together
 		if min(t.source.train.Rows, t.target.train.Rows) < 2*d*d {

@@ -28,20 +28,27 @@ type KnownConfig struct {
 	Dim int `default:"2" range:"1..256" desc:"dimension of the problem"`
 }
 
+// InverseConfig configures problems with a random potential.
+type InverseConfig struct {
+	KnownConfig
+	Points int `default:"240000" range:"1000..10000000" desc:"points of the measure to learn from"`
+}
+
 // Inverse recovers a random potential w† from samples of its measure ∇w†*♯e^{−w†}, and
 // reports the UVP, see metric.UVP, of ∇w against ∇w†.
-var Inverse = run.Definition[KnownConfig]{
+var Inverse = run.Definition[InverseConfig]{
 	Name: "inverse",
-	Presets: map[string]func(*KnownConfig){
-		"quick":   func(c *KnownConfig) { c.Steps = 200 },
-		"default": func(c *KnownConfig) { c.Steps, c.Hidden, c.LR = 1000, config.Widths{128}, 1e-2 },
+	Presets: map[string]func(*InverseConfig){
+		"quick": func(c *InverseConfig) { c.Steps, c.Hidden, c.Points = 200, config.Widths{128}, 30000 },
+		// A wide layer finds the truth's hinges, if there are points enough to tell them from noise.
+		"default": func(c *InverseConfig) { c.Steps, c.Hidden, c.LR = 1000, config.Widths{1024}, 5e-2 },
 	},
-	Do: func(ctx context.Context, r *run.Run, c *KnownConfig) error {
+	Do: func(ctx context.Context, r *run.Run, c *InverseConfig) error {
 		truth, err := data.NewInverse(c.Dim, 8*c.Dim, random.New(c.Seed, "truth", uint64(c.Dim)))
 		if err != nil {
 			return err
 		}
-		train, err := truth.Sample(30000, random.New(c.Seed, "points", 0))
+		train, err := truth.Sample(c.Points, random.New(c.Seed, "points", 0))
 		if err != nil {
 			return err
 		}
@@ -53,9 +60,10 @@ var Inverse = run.Definition[KnownConfig]{
 		if err != nil {
 			return err
 		}
-		return recoverMap(r, c, truth, law, held, func(w layers.Network) (*fit.Model, error) {
+		return recoverMap(r, &c.KnownConfig, truth, law, held, func(w layers.Network) (*fit.Model, error) {
 			return fit.Fit(ctx, r, &c.Core, fit.Problem{
-				Potential: w, Start: layers.Start{Law: law, Share: .3, Fixed: .1, Spread: 6, Balanced: true, RootRate: min(1, 1024/float64(c.Dim*c.Dim))}, Train: train,
+				Potential: w, Train: train,
+				Start:     layers.Start{Law: law, Share: .3, Fixed: .1, Spread: 6, Balanced: true},
 				Particles: 4096, Tolerance: 1e-3, Decay: .995, Precondition: true,
 			})
 		})

@@ -29,7 +29,7 @@ func TestInverse(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
-	r := execute(t, Inverse, "CMF_DIM=2", "CMF_STEPS=400")
+	r := execute(t, Inverse, "CMF_DIM=2", "CMF_STEPS=400", "CMF_POINTS=30000", "CMF_HIDDEN=128")
 	got, gaussian := r.Report.Metrics["uvp_percent"], r.Report.Baseline["uvp_percent"]
 	if !(got < gaussian/2) {
 		t.Errorf("UVP %.3f %%, of the Gaussian fit %.3f %%", got, gaussian)
