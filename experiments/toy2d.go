@@ -36,6 +36,14 @@ type Toy2DConfig struct {
 // Validate checks the loss.
 func (c *Toy2DConfig) Validate() error { return fit.CheckLoss(&c.Core, false) }
 
+// Adapt sets the defaults that suit the network: quadratics start near the data.
+func (c *Toy2DConfig) Adapt(env config.Environment) {
+	c.Core.Adapt(env)
+	if config.Quadratics(env) {
+		c.Steps, c.LR, c.Mixing = min(c.Steps, 1000), 5e-3, min(c.Mixing, 100)
+	}
+}
+
 // Toy2D is Figure 4's experiment: CMFGen on points in the plane, compared with a Gaussian fit,
 // or a network with Gaussian noise, and with the floor.
 var Toy2D = run.Definition[Toy2DConfig]{
@@ -96,7 +104,8 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 	if name == "baseline" {
 		core.Source = config.SourceGaussian
 	}
-	w, err := c.Network(layers.Architecture{Dim: 2, Hidden: c.Hidden, Unit: c.Unit}, layers.Architecture{})
+	// Bridges between parts of the data are as wide as τ over the length of the jump.
+	w, err := c.Network(layers.Architecture{Dim: 2, Hidden: c.Hidden, Unit: c.Unit}, layers.Architecture{Pieces: 64, Tau: .0015})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -74,9 +74,14 @@ func (c *Core) Validate() error {
 
 // Adapt sets the defaults that suit the network.
 func (c *Core) Adapt(env Environment) {
-	if env["CMF_POTENTIAL"] == string(layers.NetworkQuadratics) {
+	if Quadratics(env) {
 		c.LR = .01
 	}
+}
+
+// Quadratics reports whether the network is a maximum of quadratics.
+func Quadratics(env Environment) bool {
+	return env["CMF_POTENTIAL"] == string(layers.NetworkQuadratics)
 }
 
 // Network is the potential of an experiment: the given ICNN, or, by CMF_POTENTIAL, the
