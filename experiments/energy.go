@@ -95,7 +95,8 @@ var Energy = run.Definition[EnergyConfig]{
 var energyPresets = map[string]func(*EnergyOfConfig){
 	"quick": func(c *EnergyOfConfig) { c.Steps, c.Chain, c.Samples, c.Sets = 1500, 200, 1024, 1 },
 	"default": func(c *EnergyOfConfig) {
-		c.Steps, c.Batch, c.Hidden, c.LR, c.Loss, c.Langevin = 4000, 512, config.Widths{64, 64}, 1e-2, "monge-ampere", 2
+		c.Steps, c.Batch, c.Hidden, c.LR, c.Loss, c.Langevin = 4000, 512, config.Widths{64, 64, 64}, 3e-2, "monge-ampere", 2
+		c.Unit = layers.Maximum
 	},
 	"paper": func(c *EnergyOfConfig) { c.Steps, c.Batch, c.Hidden = 50000, 1024, config.Widths{64, 64, 64, 64} },
 }
@@ -121,7 +122,7 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	model, err := t.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential: potential,
 		// Valleys between modes are flat, so little curvature is fixed.
-		Start:     layers.Start{Share: .2, Fixed: .02},
+		Start:     layers.Start{Share: .2, Fixed: .02, Balanced: true},
 		Shares:    c.shares(),
 		Particles: c.Particles,
 		Langevin:  c.Langevin,

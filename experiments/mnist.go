@@ -24,6 +24,15 @@ type MNISTConfig struct {
 // Validate checks that the loss suits the noise.
 func (c *MNISTConfig) Validate() error { return c.CheckNoise(&c.Core) }
 
+// Adapt sets the defaults that suit the network: quadratics start near the data, need less
+// noise, and take seconds for a step.
+func (c *MNISTConfig) Adapt(env config.Environment) {
+	c.Core.Adapt(env)
+	if config.Quadratics(env) {
+		c.Steps, c.Mixing, c.Noise = min(c.Steps, 60), min(c.Mixing, 60), .3
+	}
+}
+
 // MNIST is Figure 5's experiment on digits: CMFGen on 28×28 pictures in logit units, compared
 // with a Gaussian fit and the floor.
 var MNIST = run.Definition[MNISTConfig]{

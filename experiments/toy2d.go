@@ -40,7 +40,7 @@ func (c *Toy2DConfig) Validate() error { return fit.CheckLoss(&c.Core, false) }
 func (c *Toy2DConfig) Adapt(env config.Environment) {
 	c.Core.Adapt(env)
 	if config.Quadratics(env) {
-		c.Steps, c.LR, c.Mixing = min(c.Steps, 1000), 5e-3, min(c.Mixing, 100)
+		c.Steps, c.Mixing = min(c.Steps, 1000), min(c.Mixing, 100)
 	}
 }
 

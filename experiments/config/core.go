@@ -107,7 +107,7 @@ func quadraticsFor(d int) layers.Architecture {
 	case d <= 2:
 		return layers.Architecture{Pieces: 64, Tau: .02}
 	case d > 128:
-		return layers.Architecture{Pieces: 50, Rank: 12, Tau: 2}
+		return layers.Architecture{Pieces: 100, Rank: 24, Tau: 1}
 	}
 	return layers.Architecture{Pieces: 50, Tau: .15}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"cmf/experiments/config"
 	"cmf/experiments/figure"
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
@@ -22,16 +23,20 @@ type figure5 struct {
 
 // draw draws the grids side by side.
 func (g figure5) draw(r *run.Run) error {
+	title, noise, summary := "Gibbs samples", "samples y of the Gibbs factor 𝔓_w", "one convex potential gives the noise and the map"
+	if r.Report.Config["CMF_SOURCE"] == string(config.SourceGaussian) {
+		title, noise, summary = "noise", "noise y ~ N(0, I)", "a convex potential gives the map from N(0, I)"
+	}
 	err := figure.DrawTiles(r.Path("grid.png"),
 		g.tiles("data: "+g.name, Spread(g.held, 64)),
-		g.tiles("Gibbs samples", greyed(g.gibbs)),
+		g.tiles(title, greyed(g.gibbs)),
 		g.tiles("generated", g.generated),
 		g.tiles("Gaussian fit", g.gaussian))
 	if err != nil {
 		return err
 	}
-	r.LeadFigure("grid.png", fmt.Sprintf("Held-out %s (%s); samples y of the Gibbs factor 𝔓_w, each value in units of its standard deviation; generated %[1]s ∇w*(y); samples of a Gaussian fit.", g.kind, g.name))
-	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise and the map to %s.", g.name, g.kind)
+	r.LeadFigure("grid.png", fmt.Sprintf("Held-out %s (%s); %s, each value in units of its standard deviation; generated %[1]s ∇w*(y); samples of a Gaussian fit.", g.kind, g.name, noise))
+	r.Page.Summary = fmt.Sprintf("CMFGen on %s: %s to %s.", g.name, summary, g.kind)
 	return nil
 }
 
