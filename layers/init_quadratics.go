@@ -11,7 +11,6 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
-	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -37,7 +36,7 @@ type quadraticsStart struct {
 
 	share  []float64       // of the data in each cell
 	means  blas32.General  // m_k, (K, d)
-	within []*mat.SymDense // Σ_k; none where factors have low rank
+	covs   []*mat.SymDense // Σ_k; none where factors have low rank
 	maps   []*mat.SymDense // A_k, likewise
 	shift  blas32.General  // E[y | piece k], (K, d)
 	spread float64         // the standard deviation of φ_k(y) over y and k
@@ -150,8 +149,8 @@ func (s *quadraticsStart) fillCells(data blas32.General, rng *random.Stream) err
 			}
 			continue
 		}
-		s.within = append(s.within, cellCovariance(points, batch.Row(centers, k), within))
-		s.maps = append(s.maps, mongeMap(s.scale, s.within[k]))
+		s.covs = append(s.covs, cellCovariance(points, batch.Row(centers, k), within))
+		s.maps = append(s.maps, mongeMap(s.scale, s.covs[k]))
 		if err := s.setFactors(k, s.maps[k]); err != nil {
 			return err
 		}
@@ -197,41 +196,6 @@ func cellCovariance(points blas32.General, mean []float32, within []float64) *ma
 		}
 	}
 	return cov
-}
-
-// mongeMap is S^{-1/2}(S^{1/2}·Σ·S^{1/2})^{1/2}S^{-1/2}, the linear Monge map from
-// N(0, S) to N(0, Σ).
-func mongeMap(from, cov *mat.SymDense) *mat.SymDense {
-	root, inverse := power(from, .5), power(from, -.5)
-	middle := power(sandwich(root, cov), .5)
-	return sandwich(inverse, middle)
-}
-
-// sandwich is l·m·l for symmetric l.
-func sandwich(l, m *mat.SymDense) *mat.SymDense {
-	var half, whole mat.Dense
-	half.Mul(l, m)
-	whole.Mul(&half, l)
-	return batch.Symmetrised(&whole)
-}
-
-// power is the p-th power of a positive semidefinite matrix.
-func power(m *mat.SymDense, p float64) *mat.SymDense {
-	var e mat.EigenSym
-	if !e.Factorize(m, true) {
-		return m
-	}
-	values := e.Values(nil)
-	most := values[len(values)-1]
-	var v mat.Dense
-	e.VectorsTo(&v)
-	d := len(values)
-	out := mat.NewSymDense(d, nil)
-	for k, value := range values {
-		column := mat.NewVecDense(d, mat.Col(nil, k, &v))
-		out.SymRankOne(out, math.Pow(max(value, 1e-12*most), p), column)
-	}
-	return out
 }
 
 // setFactors sets F_kᵀF_k to A_k − s.
@@ -291,65 +255,6 @@ func (s *quadraticsStart) setLowRank(k int, points blas32.General, within []floa
 		}
 	}
 	return nil
-}
-
-// leading are about the r leading right singular vectors of x as rows, and the squares
-// of their singular values, by block power iteration.
-func leading(x blas32.General, r int, rng *random.Stream) (*mat.Dense, []float64, error) {
-	d := x.Cols
-	if r < 1 {
-		return mat.NewDense(1, d, nil), nil, nil
-	}
-	v, z := batch.New(d, r), batch.New(x.Rows, r)
-	rng.Normals(v.Data)
-	for range powerRounds {
-		orthonormalise(v)
-		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, v, 0, z)
-		blas32.Gemm(blas.Trans, blas.NoTrans, 1, x, z, 0, v)
-	}
-	orthonormalise(v)
-	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, v, 0, z)
-	inner := batch.New(r, r)
-	blas32.Gemm(blas.Trans, blas.NoTrans, 1, z, z, 0, inner)
-	var e mat.EigenSym
-	if !e.Factorize(symmetricOf(inner), true) {
-		return nil, nil, errors.New("their spectrum was not found")
-	}
-	var turn, directions mat.Dense
-	e.VectorsTo(&turn)
-	basis := mat.NewDense(d, r, nil)
-	for i, c := range v.Data {
-		basis.Set(i/r, i%r, float64(c))
-	}
-	directions.Mul(turn.T(), basis.T())
-	return &directions, e.Values(nil), nil
-}
-
-// orthonormalise makes the columns of v orthonormal. One that depends on those before it
-// becomes 0.
-func orthonormalise(v blas32.General) {
-	d, r := v.Rows, v.Cols
-	columns := mat.NewDense(r, d, nil)
-	for i, c := range v.Data {
-		columns.Set(i%r, i/r, float64(c))
-	}
-	for k := range r {
-		row := columns.RawRowView(k)
-		size := floats.Norm(row, 2)
-		for range 2 { // the second time for what rounding left
-			for l := range k {
-				floats.AddScaled(row, -floats.Dot(row, columns.RawRowView(l)), columns.RawRowView(l))
-			}
-		}
-		if rest := floats.Norm(row, 2); rest > 1e-6*size {
-			floats.Scale(1/rest, row)
-		} else {
-			clear(row)
-		}
-	}
-	for i := range v.Data {
-		v.Data[i] = float32(columns.At(i%r, i/r))
-	}
 }
 
 // span finds the space of the differences of the means. Outside of it the pieces

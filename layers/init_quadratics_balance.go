@@ -90,7 +90,7 @@ func (s *quadraticsStart) setMaps(p blas32.General) error {
 				cov.SetSym(i, j, (float64(scatter.Data[i*d+j])+float64(d)*float64(mean.Data[i*d+j]))/(mass[k]+float64(d)))
 			}
 		}
-		to := mongeMap(cov, s.within[k])
+		to := mongeMap(cov, s.covs[k])
 		s.maps[k].ScaleSym(.5, s.maps[k])
 		to.ScaleSym(.5, to)
 		s.maps[k].AddSym(s.maps[k], to)

@@ -3,7 +3,6 @@ package fit
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -171,5 +170,5 @@ func (m *Model) result() *optim.Average {
 	if m.chosen.weights == nil {
 		return m.average
 	}
-	return &optim.Average{Mean: maps.Clone(m.chosen.weights)}
+	return &optim.Average{Mean: m.chosen.weights}
 }

@@ -104,29 +104,35 @@ func FitGaussian(x blas32.General, ridge float64) (*Gaussian, error) {
 			mean[j] += float64(v) / float64(n)
 		}
 	}
-	// At most a thousand centred products are summed in float32; the sums are added in float64.
-	cov := mat.NewSymDense(d, nil)
-	const block = 1024
-	centred, part := batch.New(block, d), batch.New(d, d)
-	for lo := 0; lo < n; lo += block {
-		c := batch.Rows(centred, 0, min(block, n-lo))
-		for i := range c.Rows {
-			out := batch.Row(c, i)
-			for j, v := range batch.Row(x, lo+i) {
-				out[j] = float32(float64(v) - mean[j])
-			}
+	cov := products(n, d, float64(n-1), func(i int, to []float32) {
+		for j, v := range batch.Row(x, i) {
+			to[j] = float32(float64(v) - mean[j])
 		}
-		blas32.Gemm(blas.Trans, blas.NoTrans, 1, c, c, 0, part)
-		for i := range d {
-			for j := i; j < d; j++ {
-				cov.SetSym(i, j, cov.At(i, j)+float64(part.Data[i*d+j])/float64(n-1))
-			}
-		}
-	}
+	})
 	for i := range d {
 		cov.SetSym(i, i, cov.At(i, i)+ridge)
 	}
 	return NewGaussian(mean, cov)
+}
+
+// products is Σ_i r_i·r_iᵀ / divisor over the n rows r_i ∈ ℝᵈ that row writes. At most a
+// thousand products are summed in float32; the sums are added in float64.
+func products(n, d int, divisor float64, row func(i int, to []float32)) *mat.SymDense {
+	const block = 1024
+	sum, rows, part := mat.NewSymDense(d, nil), batch.New(block, d), batch.New(d, d)
+	for lo := 0; lo < n; lo += block {
+		r := batch.Rows(rows, 0, min(block, n-lo))
+		for i := range r.Rows {
+			row(lo+i, batch.Row(r, i))
+		}
+		blas32.Gemm(blas.Trans, blas.NoTrans, 1, r, r, 0, part)
+		for i := range d {
+			for j := i; j < d; j++ {
+				sum.SetSym(i, j, sum.At(i, j)+float64(part.Data[i*d+j])/divisor)
+			}
+		}
+	}
+	return sum
 }
 
 // Dim is d.

@@ -5,9 +5,7 @@ import (
 
 	"cmf/solvers/batch"
 
-	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
-	"gonum.org/v1/gonum/mat"
 )
 
 // FitShrunk is FitGaussian with the correlations r_ij multiplied by 1−λ,
@@ -31,24 +29,12 @@ func FitShrunk(x blas32.General) (g *Gaussian, lambda float64, err error) {
 		deviations[j] = math.Sqrt(cov.At(j, j))
 	}
 	// Σ_k z_ki²·z_kj², z the columns in units of their deviations.
-	sums, part := mat.NewSymDense(d, nil), batch.New(d, d)
-	const block = 1024
-	squares := batch.New(block, d)
-	for lo := 0; lo < n; lo += block {
-		s := batch.Rows(squares, 0, min(block, n-lo))
-		for i := range s.Rows {
-			for j, v := range batch.Row(x, lo+i) {
-				z := (float64(v) - g.Mean[j]) / deviations[j]
-				batch.Row(s, i)[j] = float32(z * z)
-			}
+	sums := products(n, d, 1, func(i int, to []float32) {
+		for j, v := range batch.Row(x, i) {
+			z := (float64(v) - g.Mean[j]) / deviations[j]
+			to[j] = float32(z * z)
 		}
-		blas32.Gemm(blas.Trans, blas.NoTrans, 1, s, s, 0, part)
-		for i := range d {
-			for j := i + 1; j < d; j++ {
-				sums.SetSym(i, j, sums.At(i, j)+float64(part.Data[i*d+j]))
-			}
-		}
-	}
+	})
 	var noise, signal float64
 	for i := range d {
 		for j := i + 1; j < d; j++ {
