@@ -105,7 +105,7 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 		core.Source = config.SourceGaussian
 	}
 	// Bridges between parts of the data are as wide as τ over the length of the jump.
-	w, err := c.Network(layers.Architecture{Dim: 2, Hidden: c.Hidden, Unit: c.Unit}, layers.Architecture{Pieces: 64, Tau: .0015})
+	w, err := c.Network(layers.Architecture{Dim: 2, Hidden: c.Hidden, Unit: c.Unit}, layers.Architecture{Pieces: 64, Tau: .004})
 	if err != nil {
 		return nil, nil, err
 	}
