@@ -58,7 +58,7 @@ func (s benchSize) trained(ctx context.Context, set benchData, steps int) (*benc
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if _, err := m.Step(); err != nil {
+		if err := m.Advance(); err != nil {
 			return nil, fmt.Errorf("step %d of training on %s: %w", step+1, set.name, err)
 		}
 	}

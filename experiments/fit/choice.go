@@ -65,7 +65,7 @@ func choosing(ctx context.Context, r *run.Run, v Validation, log *report.Metrics
 			return see(l)
 		},
 		End: func(l *Loop) error {
-			if l.stop.Reason == report.Interrupted || l.Model.chosen.weights == nil {
+			if l.Stopped().Reason == report.Interrupted || l.Model.chosen.weights == nil {
 				return nil
 			}
 			r.Report.Metrics["chosen_step"] = float64(l.Model.chosen.step)

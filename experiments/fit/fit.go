@@ -15,6 +15,7 @@ import (
 	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/experiments/train"
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/losses"
@@ -105,7 +106,17 @@ type Model struct {
 	chosen    choice
 	epochs    *data.Epochs // minibatches of the samples; nil for an energy
 	tally     tally
-	Step      func() (stepInfo, error)
+	step      func() (stepInfo, error)
+	Info      solvers.CMFMAInfo // of the last step; the part that only CMFMA fills is 0 under CMFGen
+}
+
+// Steps is the number of steps of training.
+func (m *Model) Steps() int { return m.State.Step }
+
+// Advance makes a step of training.
+func (m *Model) Advance() (err error) {
+	m.Info, err = m.step()
+	return err
 }
 
 // Fit trains by CMFGen, or by CMFMA if there is an energy, until CMF_STEPS, CMF_MINUTES, a
@@ -147,9 +158,8 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	}
 	defer log.Close()
 	start := time.Now()
-	loop := &Loop{Model: m, Of: core.Steps}
-	saver := &saver{begun: start, path: filepath.Join(folder, "checkpoint.safetensors"), run: r, log: log}
-	loop.hooks = slices.Concat(
+	saver := &train.Saver[*Model]{Run: r, Log: log, Path: filepath.Join(folder, "checkpoint.safetensors"), Write: m.store}
+	hooks := slices.Concat(
 		[]Hook{
 			averaging(p.Decay),
 			counting(),
@@ -161,9 +171,9 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		},
 		p.Hooks,
 		hooksOf(ctx),
-		[]Hook{saver.hook()}, // last, so that a checkpoint includes the changes of the others
+		[]Hook{saver.Hook()}, // last, so that a checkpoint includes the changes of the others
 	)
-	if err := m.train(ctx, loop, saver, r, core, p); err != nil {
+	if err := m.train(ctx, saver, r, core, p, hooks); err != nil {
 		return nil, err
 	}
 	if err := m.leave(folder, r, p); err != nil {
@@ -179,21 +189,22 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 }
 
 // train runs the loop, and says in the report how it ended.
-func (m *Model) train(ctx context.Context, loop *Loop, saver *saver, r *run.Run, core *config.Core, p Problem) error {
-	err := loop.run(ctx)
-	m.Stop, m.Finished = loop.stop, loop.stop.Complete()
+func (m *Model) train(ctx context.Context, saver *train.Saver[*Model], r *run.Run, core *config.Core, p Problem, hooks []Hook) error {
+	loop := train.NewLoop(m, core.Steps)
+	err := loop.Run(ctx, hooks...)
+	m.Stop, m.Finished = loop.Stopped(), loop.Stopped().Complete()
 	r.Report.Steps = m.State.Step
 	if m.Stop.Reason == report.Diverged && err == nil {
-		err = m.reportDiverged(loop.failure, r, core, p)
+		err = m.reportDiverged(loop.Failure(), r, core, p)
 	}
 	if err != nil {
-		if _, lost := os.Stat(saver.path); lost == nil && saver.step > 0 {
-			err = fmt.Errorf("%w; CMF_RESUME=%s goes on from step %d", err, r.Checkpoint, saver.step)
+		if _, lost := os.Stat(saver.Path); lost == nil && saver.Step > 0 {
+			err = fmt.Errorf("%w; CMF_RESUME=%s goes on from step %d", err, r.Checkpoint, saver.Step)
 		}
 		return err
 	}
 	if m.Stop.Reason == report.Interrupted {
-		m.Stop.Text = interruptedAt(r, m.State.Step, core.Steps)
+		m.Stop.Text = train.InterruptedAt(r, m.State.Step, core.Steps)
 	}
 	if was := r.Report.Stop.Reason; m.Stop.Reason != report.Finished || was == "" || was == report.Finished {
 		r.Report.Stop = m.Stop // keeps the Stop of an earlier fit that ended early

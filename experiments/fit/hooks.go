@@ -24,9 +24,9 @@ func averaging(decay float64) Hook {
 		return m.average.Update(m.objective.Weights())
 	}
 	return Hook{
-		Step: func(l *Loop) error { return update(l, l.Info.Restored) },
+		Step: func(l *Loop) error { return update(l, l.Model.Info.Restored) },
 		End: func(l *Loop) error {
-			if l.stop.Reason != report.Diverged {
+			if l.Stopped().Reason != report.Diverged {
 				return nil
 			}
 			return update(l, true) // the average starts again from the last good weights
@@ -37,7 +37,7 @@ func averaging(decay float64) Hook {
 // counting adds up what the info of steps reports.
 func counting() Hook {
 	return Hook{Step: func(l *Loop) error {
-		l.Model.tally.add(l.Info)
+		l.Model.tally.add(l.Model.Info)
 		return nil
 	}}
 }
@@ -56,10 +56,10 @@ func showing(r *run.Run, core *config.Core) Hook {
 			return nil
 		},
 		Step: func(l *Loop) error {
-			if l.Info.Restored {
+			if l.Model.Info.Restored {
 				r.Note("At step %d of %d training had failed several times in a row. It went back to the last good weights, at a lower learning rate.", l.Step(), l.Of)
 			}
-			status = run.Status{Loss: l.Info.Loss, Residual: l.Info.Conjugate.MaxResidual(), Acceptance: l.Info.Langevin.Acceptance}
+			status = run.Status{Loss: l.Model.Info.Loss, Residual: l.Model.Info.Conjugate.MaxResidual(), Acceptance: l.Model.Info.Langevin.Acceptance}
 			if l.Model.Noise == nil {
 				status.Acceptance = math.NaN() // no particle moves
 			}
@@ -79,7 +79,7 @@ func logging(log *report.MetricsLog) Hook {
 		if l.Step()%max(1, l.Of/200) != 0 && l.Step() != l.Of {
 			return nil
 		}
-		numbers := l.Model.tally.numbers(l.Info)
+		numbers := l.Model.tally.numbers(l.Model.Info)
 		if l.Model.Noise == nil {
 			for _, name := range []string{"acceptance", "langevin_step", "virial", "restarted", "runaways"} {
 				delete(numbers, name) // no particle moves
@@ -120,7 +120,7 @@ func deadline(limit float64) Hook {
 		},
 		Step: func(l *Loop) error {
 			if time.Now().After(at) && l.Step() < l.Of {
-				l.end(report.Deadline, fmt.Sprintf("CMF_MINUTES=%g at step %d of %d: not repeatable", limit, l.Step(), l.Of))
+				l.End(report.Deadline, fmt.Sprintf("CMF_MINUTES=%g at step %d of %d: not repeatable", limit, l.Step(), l.Of))
 			}
 			return nil
 		},

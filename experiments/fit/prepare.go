@@ -160,7 +160,7 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 	if loop.Noise != nil {
 		m.Noise = loop.Noise
 	}
-	m.Step = func() (stepInfo, error) {
+	m.step = func() (stepInfo, error) {
 		info, err := loop.Step()
 		return stepInfo{CMFGenInfo: info}, err
 	}
@@ -204,7 +204,7 @@ func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
 	if p.Precondition {
 		loop.MeanHessian = m.Curvature.MeanHessian
 	}
-	m.Step = loop.Step
+	m.step = loop.Step
 	return nil
 }
 

@@ -10,75 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/graph"
 )
-
-// saver writes the checkpoint of a fit while it trains.
-type saver struct {
-	run          *run.Run
-	log          *report.MetricsLog
-	begun, saved time.Time
-	took         time.Duration // by the last checkpoint
-	path         string
-	step         int // of the last checkpoint
-}
-
-// hook saves before the first step, so that a full disk is noticed before any work, then
-// whenever a checkpoint is due, and at the end.
-func (s *saver) hook() Hook {
-	return Hook{
-		Start: func(l *Loop) error {
-			s.run.Checkpoint, s.run.Steps = s.run.Path("checkpoint.safetensors"), l.Of
-			return s.save(l)
-		},
-		Step: func(l *Loop) error {
-			if !s.due() {
-				return nil
-			}
-			return s.save(l)
-		},
-		End: s.save,
-	}
-}
-
-// due says whether an abrupt end would lose too much: a twentieth of the work since the
-// start, or two minutes. Checkpoints take at most a hundredth of the time.
-func (s *saver) due() bool {
-	every := max(min(time.Since(s.begun)/20, 2*time.Minute), 100*s.took)
-	return time.Since(s.saved) > every
-}
-
-// save writes the checkpoint, and the report that remains if the run is killed before the
-// next one.
-func (s *saver) save(l *Loop) error {
-	start, m, r := time.Now(), l.Model, s.run
-	// When a checkpoint is there, the lines up to it must be there too.
-	if err := s.log.Sync(); err != nil {
-		return err
-	}
-	if err := m.store(s.path); err != nil {
-		return err
-	}
-	s.step = m.State.Step
-	partial := r.Report
-	partial.Steps, partial.Seconds = m.State.Step, time.Since(r.Started).Seconds()
-	partial.Stop = report.Stop{Reason: report.Interrupted, Step: l.Step(), Of: l.Of, Text: interruptedAt(r, l.Step(), l.Of)}
-	if err := partial.Write(r.Folder); err != nil {
-		return err
-	}
-	s.saved, s.took = time.Now(), time.Since(start)
-	return nil
-}
-
-// interruptedAt says at which step a run stopped and how to go on.
-func interruptedAt(r *run.Run, step, of int) string {
-	return fmt.Sprintf("interrupted at step %d of %d; CMF_RESUME=%s goes on", step, of, r.Checkpoint)
-}
 
 // resume goes on from CMF_RESUME. A further fit of the run goes on from the checkpoint in
 // its folder beside that file, or starts anew if there is none.
