@@ -16,6 +16,7 @@ import (
 	"cmf/experiments/report"
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/layers/autoencoder"
 	"cmf/solvers"
 	"cmf/solvers/density"
 	"cmf/solvers/potential"
@@ -55,7 +56,14 @@ func (o *Origin) put(c *graph.Checkpoint) error {
 	if p, ok := o.Units.(*units.Principal); ok {
 		putPrincipal(p, c)
 	}
-	text, err := units.Marshal(o.Units, o.Form)
+	u := o.Units
+	if latent, ok := u.(*autoencoder.Latent); ok {
+		if err := latent.Network().Put(c); err != nil {
+			return err
+		}
+		u = units.Affine{}
+	}
+	text, err := units.Marshal(u, o.Form)
 	if err != nil {
 		return err
 	}
@@ -95,6 +103,13 @@ func originOf(c *graph.Checkpoint) (o *Origin, err error) {
 	}
 	if o.Units, o.Form, err = units.Unmarshal([]byte(c.Texts["units"]), p); err != nil {
 		return nil, fmt.Errorf("this version does not know its units: %w", err)
+	}
+	network, err := autoencoder.Of(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case network != nil:
+		o.Units = autoencoder.NewLatent(network)
 	}
 	if text, ok := c.Texts["from"]; ok {
 		o.From = new(Points)

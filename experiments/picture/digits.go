@@ -64,7 +64,7 @@ func (j *Judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.Gen
 		}
 	}
 	r.Report.Notes = append(r.Report.Notes, "Fréchet distances are in the 64 features of a classifier that this project trained on MNIST (held-out accuracy "+j.accuracy+"), not in those of Inception.",
-		"The baseline is a Gaussian fitted to the same transformed pixels; the floor compares training with held-out digits.")
+		"The baseline is a Gaussian fitted in the same space; the floor compares training with held-out digits.")
 	r.Page.Headline = []report.Headline{
 		{Metric: "frechet", Label: "Fréchet distance", Goal: report.Lower},
 		{Metric: "energy_distance", Label: "Energy distance", Goal: report.Lower},
@@ -77,6 +77,20 @@ func (j *Judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.Gen
 	}
 	return nil
 }
+
+// Beside measures digits of another law.
+func (j *Judge) Beside(ctx context.Context, r *run.Run, name, title string, digits blas32.General) error {
+	c := report.Column{Name: name, Title: title, Metrics: report.Numbers{}}
+	err := j.measure(digits, c.Metrics)
+	if err == nil {
+		c.Metrics["nearest_training_distance"], err = meanNearest(ctx, digits, j.all)
+	}
+	r.Report.Beside = append(r.Report.Beside, c)
+	return err
+}
+
+// HeldOut are the held-out digits that generated ones are compared with.
+func (j *Judge) HeldOut() blas32.General { return j.test }
 
 func (j *Judge) measure(x blas32.General, into report.Numbers) error {
 	features, p, err := j.classifier.Evaluate(x)

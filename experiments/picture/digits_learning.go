@@ -25,6 +25,11 @@ func (d DigitWatch) See(m *fit.Model) (report.Numbers, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d.SeeDigits(x)
+}
+
+// SeeDigits measures the digits of the bank.
+func (d DigitWatch) SeeDigits(x blas32.General) (report.Numbers, error) {
 	features, p, err := d.Judge.classifier.Evaluate(x)
 	if err != nil {
 		return nil, err

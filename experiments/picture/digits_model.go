@@ -83,7 +83,7 @@ type DigitData struct {
 // Open reads the digits in the units u of an existing model, or in their own units if u is
 // nil. The stand-in has at least heldOut held-out digits.
 func (c *DigitModel) Open(ctx context.Context, r *run.Run, core *config.Core, heldOut int, u *units.Pixels) (*DigitData, error) {
-	set, err := c.loadDigits(ctx, r, core, heldOut)
+	set, err := c.Load(ctx, r, core, heldOut)
 	if err != nil {
 		return nil, err
 	}
@@ -160,15 +160,16 @@ func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, erro
 	return p, nil
 }
 
-// loadDigits loads MNIST or draws the stand-in, and notes which.
-func (c *DigitModel) loadDigits(ctx context.Context, r *run.Run, core *config.Core, heldOut int) (*images.Digits, error) {
+// Load loads MNIST or draws the stand-in, with at least heldOut held-out digits, and notes
+// which.
+func (c *DigitModel) Load(ctx context.Context, r *run.Run, core *config.Core, heldOut int) (*images.Digits, error) {
 	set, err := images.MNIST(ctx, images.MNISTOptions{Dir: c.DataDir, Log: r.Progress.Log})
 	switch {
 	case errors.Is(err, images.ErrNoMNIST):
 		r.Note("MNIST is not available: this run uses the built-in stand-in, digits drawn by the program. Its numbers are not those of MNIST. (%v)", err)
 		set = images.StandIn(core.Seed, cmp.Or(c.Train, 20000), heldOut)
-		if core.Preset == "default" && !r.Given("CMF_STEPS") {
-			const steps = 1000
+		const steps = 1000
+		if core.Preset == "default" && core.Steps > steps && !r.Given("CMF_STEPS") {
 			r.Note("The stand-in is easier: %d steps instead of %d; CMF_STEPS sets them.", steps, core.Steps)
 			core.Steps = steps
 		}

@@ -71,6 +71,8 @@ func (p Page) Write(folder string) error {
 		Page
 		Time, Command string
 		Rows, Others  []tableRow
+		Titles        []string
+		Beside        []besideRow
 		Figures       []Picture
 		Charts        []chart
 	}{Page: p, Command: Command(p.Report.Experiment, p.Settings)}
@@ -80,6 +82,7 @@ func (p Page) Write(folder string) error {
 		view.Rows = append(view.Rows, newRow(p.Report, h))
 		shown[h.Metric] = true
 	}
+	view.Titles, view.Beside = beside(p.Report, p.Headline)
 	for _, name := range slices.Sorted(maps.Keys(p.Report.Metrics)) {
 		if !shown[name] {
 			view.Others = append(view.Others, newRow(p.Report, Headline{Metric: name}))
@@ -106,6 +109,33 @@ func (p Page) Write(folder string) error {
 		return fmt.Errorf("index.html: %w", err)
 	}
 	return nil
+}
+
+// besideRow is a metric of the model and of all other laws.
+type besideRow struct {
+	Label  string
+	Values []string
+}
+
+// beside is the table of the model beside all other laws, the floor last; empty if there are
+// none but baseline and floor.
+func beside(r *Report, headline []Headline) (titles []string, rows []besideRow) {
+	if len(r.Beside) == 0 {
+		return nil, nil
+	}
+	columns := append([]Column{{Title: "model", Metrics: r.Metrics}}, r.Beside...)
+	columns = append(columns, Column{Title: "baseline", Metrics: r.Baseline}, Column{Title: "floor", Metrics: r.Floor})
+	for _, c := range columns {
+		titles = append(titles, c.Title)
+	}
+	for _, h := range headline {
+		row := besideRow{Label: cmp.Or(h.Label, h.Metric)}
+		for _, c := range columns {
+			row.Values = append(row.Values, ShownNumber(c.Metrics, h.Metric))
+		}
+		rows = append(rows, row)
+	}
+	return titles, rows
 }
 
 // tableRow is a metric as the page shows it. Verdict compares the model with the

@@ -66,21 +66,35 @@ type Report struct {
 	Floor    Numbers `json:"floor"`
 	Baseline Numbers `json:"baseline"`
 
+	// Beside are the metrics of further laws with which the model is compared.
+	Beside []Column `json:"beside,omitempty"`
+
 	// Truth holds exactly known values: numbers in maps and slices, or nil.
 	Truth any `json:"truth"`
 
 	Notes []string `json:"notes"`
 
-	// NaNCount is the number of nulls in metrics, floor, baseline and truth that
+	// NaNCount is the number of nulls in metrics, floor, baseline, beside and truth that
 	// stand for NaN or ±Inf. Write counts them.
 	NaNCount int `json:"nan_count"`
+}
+
+// Column is a law with the metrics of its samples.
+type Column struct {
+	Name    string  `json:"name"`
+	Title   string  `json:"title"`
+	Metrics Numbers `json:"metrics"`
 }
 
 // Write counts the numbers that are not finite and writes report.json into
 // folder.
 func (r *Report) Write(folder string) error {
 	r.NaNCount = 0
-	for _, numbers := range []Numbers{r.Metrics, r.Floor, r.Baseline} {
+	all := []Numbers{r.Metrics, r.Floor, r.Baseline}
+	for _, c := range r.Beside {
+		all = append(all, c.Metrics)
+	}
+	for _, numbers := range all {
 		for _, v := range numbers {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				r.NaNCount++

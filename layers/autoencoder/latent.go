@@ -1,7 +1,6 @@
 package autoencoder
 
 import (
-	"errors"
 	"fmt"
 
 	"cmf/graph"
@@ -54,9 +53,10 @@ func (u *Latent) Learning(x blas32.General) (blas32.General, error) {
 	return u.run(x, u.network.Pixels(), u.network.Latents, false)
 }
 
-// LogVolume is an error: the latent space has fewer dimensions than pictures.
-func (u *Latent) LogVolume(blas32.General, blas32.General) ([]float64, error) {
-	return nil, errors.New("pictures have no density: only points of the latent space have one")
+// LogVolume is 0: pictures have no density, because the latent space has fewer
+// dimensions. Densities stay those of latents.
+func (u *Latent) LogVolume(z, _ blas32.General) ([]float64, error) {
+	return make([]float64, z.Rows), nil
 }
 
 // chunk is the number of rows that a program evaluates; smaller batches have a

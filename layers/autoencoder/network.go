@@ -31,9 +31,15 @@ type Network struct {
 // layer is an affine map with weights (in, out), or a convolution or its adjoint
 // with filters (taps, filters), and a bias of each response.
 type layer struct {
-	weight, bias *graph.Param
-	window       op.Window
+	name         string
 	kind         kind
+	window       op.Window
+	rows, cols   int // of the weights
+	responses    int
+	fan          int // how many inputs enter each response
+	decodes      bool
+	normalised   bool // its responses are the latents before their mean is taken away
+	weight, bias *graph.Param
 }
 
 type kind int
@@ -54,23 +60,16 @@ func New(a Architecture, rng *random.Stream) (*Network, error) {
 		return nil, err
 	}
 	n := &Network{Architecture: a, params: ps}
-	windows := a.windows()
-	inner := a.Pixels()
-	for l, w := range windows {
-		down, across := w.Positions()
-		inner = down * across * a.Filters[l]
-		n.encoder = append(n.encoder, n.layer(fmt.Sprintf("encoder%d", l), convolution, w, w.Taps(), a.Filters[l], inner, w.Taps(), rng))
-	}
-	n.encoder = append(n.encoder,
-		n.layer("encoder.hidden", dense, op.Window{}, inner, a.Hidden, a.Hidden, inner, rng),
-		n.layer("encoder.latents", dense, op.Window{}, a.Hidden, a.Latents, a.Latents, a.Hidden, rng))
-	n.decoder = append(n.decoder,
-		n.layer("decoder.latents", dense, op.Window{}, a.Latents, a.Hidden, a.Hidden, a.Latents, rng),
-		n.layer("decoder.hidden", dense, op.Window{}, a.Hidden, inner, inner, a.Hidden, rng))
-	for l := len(windows) - 1; l >= 0; l-- {
-		w := windows[l]
-		reach := a.Filters[l] * w.Size * w.Size / (w.Stride * w.Stride) // responses that reach a pixel
-		n.decoder = append(n.decoder, n.layer(fmt.Sprintf("decoder%d", l), transposed, w, w.Taps(), a.Filters[l], w.Inputs(), reach, rng))
+	for _, l := range a.layers() {
+		l.weight, l.bias = ps.New(l.name+".weight", l.rows, l.cols), ps.New(l.name+".bias", 1, l.responses)
+		l.bias.Frozen = l.normalised // m takes it away
+		sd := math.Sqrt(2 / float64(l.fan))
+		l.weight.Fill(func(int) float64 { return sd * rng.NormFloat64() })
+		if l.decodes {
+			n.decoder = append(n.decoder, l)
+		} else {
+			n.encoder = append(n.encoder, l)
+		}
 	}
 	n.mean, n.scale = ps.New("latents.mean", 1, a.Latents), ps.New("latents.scale", 1, a.Latents)
 	n.mean.Frozen, n.scale.Frozen = true, true
@@ -78,13 +77,28 @@ func New(a Architecture, rng *random.Stream) (*Network, error) {
 	return n, nil
 }
 
-// layer makes a layer of random weights for inputs of mean square 1, of which fan
-// enter each response.
-func (n *Network) layer(name string, k kind, w op.Window, rows, cols, responses, fan int, rng *random.Stream) layer {
-	l := layer{weight: n.params.New(name+".weight", rows, cols), bias: n.params.New(name+".bias", 1, responses), window: w, kind: k}
-	sd := math.Sqrt(2 / float64(fan))
-	l.weight.Fill(func(int) float64 { return sd * rng.NormFloat64() })
-	return l
+// layers lists the layers of encoder and decoder, without weights.
+func (a Architecture) layers() (all []layer) {
+	windows, inner := a.windows(), a.Pixels()
+	for l, w := range windows {
+		down, across := w.Positions()
+		inner = down * across * a.Filters[l]
+		all = append(all, layer{name: fmt.Sprintf("encoder%d", l), kind: convolution, window: w, rows: w.Taps(), cols: a.Filters[l], responses: inner, fan: w.Taps()})
+	}
+	affine := func(name string, from, to int, decodes bool) {
+		all = append(all, layer{name: name, rows: from, cols: to, responses: to, fan: from, decodes: decodes})
+	}
+	affine("encoder.hidden", inner, a.Hidden, false)
+	affine("encoder.latents", a.Hidden, a.Latents, false)
+	all[len(all)-1].normalised = true
+	affine("decoder.latents", a.Latents, a.Hidden, true)
+	affine("decoder.hidden", a.Hidden, inner, true)
+	for l := len(windows) - 1; l >= 0; l-- {
+		w := windows[l]
+		reach := a.Filters[l] * w.Size * w.Size / (w.Stride * w.Stride) // responses that reach a pixel
+		all = append(all, layer{name: fmt.Sprintf("decoder%d", l), kind: transposed, window: w, rows: w.Taps(), cols: a.Filters[l], responses: w.Inputs(), fan: reach, decodes: true})
+	}
+	return all
 }
 
 // Params are the weights.

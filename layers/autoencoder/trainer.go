@@ -22,7 +22,9 @@ type Options struct {
 }
 
 // Minibatches deals pictures.
-type Minibatches interface{ Next(dst blas32.General) error }
+type Minibatches interface {
+	Next(dst blas32.General) error
+}
 
 // Trainer fits a network by Adam to minibatches.
 type Trainer struct {

@@ -1,0 +1,35 @@
+package latent
+
+import (
+	"fmt"
+
+	"cmf/experiments/config"
+	"cmf/experiments/figure"
+	"cmf/experiments/run"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Grid draws pictures of all laws side by side, and says on the page what they are.
+func (s *Study) Grid(r *run.Run, tiles func(title string, pixels blas32.General) figure.Tiles, kind string) error {
+	noise, summary := "Gibbs noise, decoded", "one convex potential gives the noise and the map"
+	if s.Core.Source == config.SourceGaussian {
+		noise, summary = "noise, decoded", "a convex potential gives the map from N(0, I)"
+	}
+	panels := []figure.Tiles{
+		tiles("data: "+s.Set.Name, s.Held),
+		tiles("reconstructions", s.Reconstructions),
+		tiles("generated", s.Generated),
+		tiles(noise, s.Noise),
+		tiles("Gaussian fit", s.Gaussian),
+	}
+	for _, o := range s.Others {
+		panels = append(panels, tiles(o.Title, o.Pictures))
+	}
+	if err := figure.DrawTiles(r.Path("grid.png"), panels...); err != nil {
+		return err
+	}
+	r.LeadFigure("grid.png", fmt.Sprintf("Held-out %s (%s); the same, encoded and decoded, which is the best that the latent space allows; generated %[1]s, the decoded ∇w*(y); the noise y itself, decoded; and samples of other laws in the same space.", kind, s.Set.Name))
+	r.Page.Summary = fmt.Sprintf("CMFGen on %s, in the %d latents of an autoencoder: %s to %s.", s.Set.Name, s.Codes.Cols, summary, kind)
+	return nil
+}

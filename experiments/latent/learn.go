@@ -1,0 +1,303 @@
+package latent
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"cmf/data"
+	"cmf/data/file"
+	"cmf/experiments/config"
+	"cmf/experiments/figure"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/experiments/train"
+	"cmf/graph"
+	"cmf/layers/autoencoder"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Set is a set of pictures of one size, with values in [0, 1].
+type Set struct {
+	Name                    string
+	Train                   blas32.General // (n, Height·Width·Channels)
+	Height, Width, Channels int
+	Loss                    autoencoder.Loss
+}
+
+// folder of the logs of an autoencoder, in that of a run.
+const folder = "autoencoder"
+
+const (
+	pictures = 128 // in a minibatch
+	scores   = 20  // times that the held-out loss is measured
+	patience = 6   // scores without a better one, after which training ends
+)
+
+// Learn trains the autoencoder of a set. It leaves a checkpoint from which CMF_RESUME
+// goes on to the same bits; if CMF_RESUME is the checkpoint of a later fit, the autoencoder
+// is the one in there. If training is interrupted, Learn says so in the report and
+// returns nil.
+func (c *Config) Learn(ctx context.Context, r *run.Run, core *config.Core, set Set) (*autoencoder.Latent, error) {
+	saved, err := resumed(core)
+	if err != nil {
+		return nil, err
+	}
+	latents := c.Latents
+	if saved != nil {
+		n, err := autoencoder.Of(saved)
+		if err != nil {
+			return nil, fmt.Errorf("CMF_RESUME=%s: %w", core.Resume, err)
+		}
+		if n == nil {
+			return nil, fmt.Errorf("CMF_RESUME=%s: it was learned in pixels; with it CMF_SPACE must be pixels", core.Resume)
+		}
+		latents = cmp.Or(latents, n.Latents)
+		if n.Latents != latents || n.Height != set.Height || n.Width != set.Width || n.Channels != set.Channels {
+			return nil, fmt.Errorf("CMF_RESUME=%s: it has %d latents of pictures of %d×%d×%d; here there are %d of %d×%d×%d",
+				core.Resume, n.Latents, n.Height, n.Width, n.Channels, latents, set.Height, set.Width, set.Channels)
+		}
+		if !autoencoder.InTraining(saved) {
+			return autoencoder.NewLatent(n), nil
+		}
+	}
+	held, rest := split(set.Train)
+	if latents == 0 {
+		if latents, err = chooseLatents(ctx, r, set, held, rest, core.Seed); err != nil {
+			return nil, err
+		}
+	}
+	if c.Latents == 0 {
+		if err := r.Resolve("CMF_LATENTS", strconv.Itoa(latents)); err != nil {
+			return nil, err
+		}
+	}
+	m, err := newModel(set, latents, c.Passes, rest, core.Seed)
+	if err != nil {
+		return nil, err
+	}
+	if saved != nil {
+		if err := m.restore(saved); err != nil {
+			return nil, fmt.Errorf("CMF_RESUME=%s: %w", core.Resume, err)
+		}
+		if err := report.CarryMetricsLog(filepath.Join(filepath.Dir(core.Resume), folder), r.Path(folder)); err != nil {
+			return nil, err
+		}
+		r.Progress.Log.Info("resumed the autoencoder", "step", m.Steps(), "from", core.Resume)
+		core.Resume = "" // there is no checkpoint of the fit yet
+	}
+	finished, err := m.train(ctx, r, held)
+	if err != nil || !finished {
+		return nil, err
+	}
+	return autoencoder.NewLatent(m.Network), m.Finish(set.Train)
+}
+
+// resumed is the checkpoint of CMF_RESUME, nil if there is none.
+func resumed(core *config.Core) (*graph.Checkpoint, error) {
+	if core.Resume == "" {
+		return nil, nil
+	}
+	c, err := graph.LoadCheckpoint(core.Resume)
+	if err != nil {
+		return nil, fmt.Errorf("CMF_RESUME=%s: %w", core.Resume, err)
+	}
+	return c, nil
+}
+
+// split keeps a twentieth of the pictures, at most 2000, for the held-out loss.
+func split(x blas32.General) (held, rest blas32.General) {
+	n := min(max(x.Rows/20, 2), 2000)
+	return batch.Rows(x, x.Rows-n, x.Rows), batch.Rows(x, 0, x.Rows-n)
+}
+
+// model is an autoencoder in training.
+type model struct {
+	*autoencoder.Trainer
+	epochs *data.Epochs
+	noise  *random.Stream
+	steps  int
+	loss   float64 // of the last minibatch
+}
+
+func newModel(set Set, latents, passes int, rest blas32.General, seed uint64) (*model, error) {
+	a := autoencoder.For(set.Height, set.Width, set.Channels, latents, set.Loss)
+	n, err := autoencoder.New(a, random.New(seed, "autoencoder", 0))
+	if err != nil {
+		return nil, err
+	}
+	m := &model{noise: random.New(seed, "autoencoder: noise", 0), steps: max(200, passes*rest.Rows/pictures)}
+	if m.epochs, err = data.NewEpochs(rest, random.New(seed, "autoencoder: minibatches", 0)); err != nil {
+		return nil, err
+	}
+	m.Trainer, err = autoencoder.NewTrainer(n, autoencoder.Options{Batch: pictures, Steps: m.steps}, m.epochs, m.noise)
+	return m, err
+}
+
+func (m *model) Steps() int { return m.State.Step }
+
+func (m *model) Advance() (err error) {
+	m.loss, err = m.Step()
+	return err
+}
+
+// train runs the loop, and says in the report if it was interrupted.
+func (m *model) train(ctx context.Context, r *run.Run, held blas32.General) (finished bool, err error) {
+	if err := os.MkdirAll(r.Path(folder), 0o755); err != nil {
+		return false, err
+	}
+	if err := file.RemoveTemporary(r.Path(folder)); err != nil {
+		return false, err
+	}
+	log, err := report.OpenMetricsLog(r.Path(folder), m.Steps())
+	if err != nil {
+		return false, err
+	}
+	defer log.Close()
+	start := time.Now()
+	saver := &train.Saver[*model]{Run: r, Log: log, Path: r.Path("checkpoint.safetensors"), Write: m.store}
+	loop := train.NewLoop(m, m.steps)
+	if err := loop.Run(ctx, showing(r), m.scoring(r, held, log), saver.Hook()); err != nil {
+		return false, err
+	}
+	if stop := loop.Stopped(); stop.Reason == report.Interrupted {
+		stop.Text = train.InterruptedAt(r, stop.Step, stop.Of)
+		r.Report.Stop, r.Report.Steps = stop, stop.Step
+		return false, nil
+	}
+	r.Report.Metrics["autoencoder_steps"] = float64(m.Steps())
+	r.Report.Metrics["autoencoder_seconds"] = time.Since(start).Seconds()
+	r.Report.Metrics["autoencoder_loss"] = m.State.Best.Loss
+	r.Report.Metrics["autoencoder_weights"] = float64(m.Network.Params().Count())
+	return true, m.draw(r)
+}
+
+// showing shows the progress of training.
+func showing(r *run.Run) train.Hook[*model] {
+	status := func(m *model) run.Status {
+		return run.Status{Loss: m.loss, Residual: math.NaN(), Acceptance: math.NaN()}
+	}
+	return train.Hook[*model]{
+		Start: func(l *train.Loop[*model]) error {
+			r.Progress.Log.Info("autoencoder", "latents", l.Model.Network.Latents, "weights", l.Model.Network.Params().Count(), "steps", l.Of)
+			r.Progress = run.NewProgress(r.Out, run.ProgressOptions{Total: l.Of, First: l.Step()})
+			return nil
+		},
+		Step: func(l *train.Loop[*model]) error {
+			r.Progress.Step(l.Step(), status(l.Model))
+			return nil
+		},
+		End: func(l *train.Loop[*model]) error {
+			r.Progress.Finish(l.Step(), status(l.Model))
+			return nil
+		},
+	}
+}
+
+// scoring logs the loss, measures it on held-out pictures, and ends training when that no
+// longer falls.
+func (m *model) scoring(r *run.Run, held blas32.General, log *report.MetricsLog) train.Hook[*model] {
+	every := max(1, m.steps/scores)
+	score := func(l *train.Loop[*model]) error {
+		loss, err := m.Score(held)
+		if err != nil {
+			return err
+		}
+		numbers := report.Numbers{"held_out_loss": loss}
+		if l.Step() > 0 {
+			numbers["loss"] = m.loss
+		}
+		return log.Append(l.Step(), numbers)
+	}
+	return train.Hook[*model]{
+		Start: func(l *train.Loop[*model]) error {
+			if l.Step() > 0 {
+				return nil // resumed
+			}
+			return score(l)
+		},
+		Step: func(l *train.Loop[*model]) error {
+			if l.Step()%every != 0 && l.Step() != l.Of {
+				return nil
+			}
+			if err := score(l); err != nil {
+				return err
+			}
+			if l.Step()-m.State.Best.Step >= patience*every {
+				l.Halt("the autoencoder's loss on held-out pictures no longer falls")
+			}
+			return nil
+		},
+		End: func(l *train.Loop[*model]) error {
+			if at := m.State.Best.Step; l.Stopped().Reason != report.Interrupted && at < l.Step() {
+				r.Note("The autoencoder has the weights of step %d of %d, whose loss on held-out pictures was least.", at, l.Of)
+			}
+			return nil
+		},
+	}
+}
+
+// Names of streams in a checkpoint.
+const (
+	epochsKey = "autoencoder.epochs"
+	noiseKey  = "autoencoder.noise"
+)
+
+// store writes the checkpoint of training.
+func (m *model) store(path string) error {
+	c := graph.NewCheckpoint()
+	if err := m.Put(c); err != nil {
+		return err
+	}
+	noise, err := m.noise.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	c.Texts[epochsKey], c.Texts[noiseKey] = hex.EncodeToString(m.epochs.State()), hex.EncodeToString(noise)
+	return c.Save(path)
+}
+
+// restore reads what store wrote.
+func (m *model) restore(c *graph.Checkpoint) error {
+	if err := m.Restore(c); err != nil {
+		return err
+	}
+	for name, to := range map[string]func([]byte) error{epochsKey: m.epochs.Restore, noiseKey: m.noise.UnmarshalBinary} {
+		state, err := hex.DecodeString(c.Texts[name])
+		if err == nil {
+			err = to(state)
+		}
+		if err != nil {
+			return fmt.Errorf("its %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// draw draws the losses against the step.
+func (m *model) draw(r *run.Run) error {
+	curves, err := report.ReadMetricsLog(r.Path(folder))
+	if err != nil {
+		return err
+	}
+	held := curves["held_out_loss"]
+	if len(held.X) < 2 {
+		return nil
+	}
+	held.Name = "held-out pictures"
+	name := filepath.Join(folder, "curves.png")
+	if err := figure.DrawCurves(r.Path(name), figure.Axes{Title: "The autoencoder", X: "step", Y: "loss, nats", LogY: true}, held); err != nil {
+		return err
+	}
+	r.AddFigure(name, "The autoencoder's loss on held-out pictures, in nats for each.")
+	return nil
+}

@@ -1,0 +1,192 @@
+package latent
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"cmf/data/units"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/layers"
+	"cmf/layers/autoencoder"
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/mixture"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Study is the law of a set of pictures, learned in a latent space.
+type Study struct {
+	Core   *config.Core
+	Config *Config
+	Bank   config.Bank
+	Mixing int
+	Count  int // pictures to generate
+
+	Set  Set
+	Held blas32.General // pictures that nothing learns from
+
+	// Watch measures the model from time to time, from the pictures ∇w*(y) of its bank.
+	Watch func(pictures blas32.General) (report.Numbers, error)
+
+	Latent *autoencoder.Latent
+	Codes  blas32.General // of the training pictures, (n, Latents)
+	Law    *exact.Gaussian
+	Model  *fit.Model
+	Draw   *fit.Draw
+
+	Generated       blas32.General
+	Reconstructions blas32.General // of the first Count held-out pictures: the ceiling
+	Gaussian        blas32.General // of the Gaussian fit of the codes
+	Noise           blas32.General // Gibbs samples y, decoded
+	Others          []Other
+}
+
+// Other is a law of the latent space that the model is compared with.
+type Other struct {
+	Name, Title string
+	Pictures    blas32.General
+}
+
+// parts of the mixtures of Gaussians that the model is compared with.
+var parts = []int{10, 50}
+
+// Learn trains autoencoder and potential, and draws pictures of all laws. It reports whether
+// it went on to the end: if training was interrupted, the report says so.
+func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error) {
+	if s.Latent, err = s.Config.Learn(ctx, r, s.Core, s.Set); err != nil || s.Latent == nil {
+		return false, err
+	}
+	if s.Codes, err = s.Latent.Learning(s.Set.Train); err != nil {
+		return false, err
+	}
+	if s.Law, err = exact.FitGaussian(s.Codes, 0); err != nil {
+		return false, err
+	}
+	r.Note("Pictures are learned as the %d latents of an autoencoder (CMF_SPACE=pixels is the paper's setting). Densities are those of latents: pictures have none.", s.Codes.Cols)
+	if s.Model, err = s.fit(ctx, r, ""); err != nil || s.Model == nil {
+		return false, err
+	}
+	r.Progress.Log.Info("generating", "pictures", s.Count)
+	if s.Draw, err = s.Model.Draw(ctx, s.Count, s.Mixing, random.New(s.Core.Seed, "generation", 0)); err != nil {
+		return false, err
+	}
+	maps.Copy(r.Report.Metrics, s.Draw.Checks)
+	if finished, err := s.besides(ctx, r); err != nil || !finished {
+		return false, err
+	}
+	for _, to := range []struct {
+		pictures *blas32.General
+		codes    blas32.General
+	}{
+		{&s.Generated, s.Draw.Points},
+		{&s.Gaussian, s.Law.Sample(s.Count, random.New(s.Core.Seed, "Gaussian fit", 0))},
+		{&s.Noise, s.Draw.Gibbs},
+	} {
+		if *to.pictures, err = s.Latent.Data(to.codes, nil); err != nil {
+			return false, err
+		}
+	}
+	s.Reconstructions, err = reconstructed(s.Latent, s.Held)
+	return true, err
+}
+
+// fit fits the potential to the codes. The fit named baseline has the noise N(0, I). If it
+// is interrupted, it returns nil.
+func (s *Study) fit(ctx context.Context, r *run.Run, name string) (*fit.Model, error) {
+	core := *s.Core
+	if name != "" {
+		core.Source = config.SourceGaussian
+	}
+	d := s.Codes.Cols
+	w, err := core.Network(layers.Architecture{Dim: d, Hidden: core.Hidden, Unit: core.Unit, Full: true}, layers.Architecture{})
+	if err != nil {
+		return nil, err
+	}
+	problem := fit.Problem{
+		Name:         name,
+		Potential:    w,
+		Start:        layers.Start{Law: s.Law, Share: .8, Fixed: .05, Spread: 6, Balanced: true},
+		Train:        s.Codes,
+		Units:        s.Latent,
+		Form:         units.Form{Height: s.Set.Height, Width: s.Set.Width},
+		Particles:    s.Bank.Particles,
+		Langevin:     s.Bank.Langevin,
+		Tolerance:    1e-3,
+		Decay:        1 - 15/float64(max(core.Steps, 150)),
+		Precondition: true,
+	}
+	if s.Watch != nil && name == "" {
+		problem.WatchEvery = max(1, core.Steps/40)
+		problem.Watch = func(m *fit.Model) (report.Numbers, error) {
+			x, err := s.Latent.Data(m.State.Partners, nil)
+			if err != nil {
+				return nil, err
+			}
+			return s.Watch(x)
+		}
+	}
+	m, err := fit.Fit(ctx, r, &core, problem)
+	if err != nil || !m.Finished {
+		return nil, err
+	}
+	return m, nil
+}
+
+// besides draws pictures of the other laws.
+func (s *Study) besides(ctx context.Context, r *run.Run) (finished bool, err error) {
+	if !s.Config.Beside {
+		return true, nil
+	}
+	add := func(name, title string, codes blas32.General) error {
+		x, err := s.Latent.Data(codes, nil)
+		s.Others = append(s.Others, Other{name, title, x})
+		return err
+	}
+	if s.Core.Source == config.SourceGibbs {
+		m, err := s.fit(ctx, r, "baseline")
+		if err != nil || m == nil {
+			return false, err
+		}
+		draw, err := m.Draw(ctx, s.Count, s.Mixing, random.New(s.Core.Seed, "generation from N(0, I)", 0))
+		if err != nil {
+			return false, err
+		}
+		if err := add("normal", "from N(0, I)", draw.Points); err != nil {
+			return false, err
+		}
+	}
+	few := spread(s.Codes, 20000)
+	for _, k := range parts {
+		if few.Rows < 20*k {
+			continue
+		}
+		r.Progress.Log.Info("fitting a mixture", "Gaussians", k)
+		m, err := mixture.Fit(few, k, 100, random.New(s.Core.Seed, "mixture", uint64(k)))
+		if err != nil {
+			return false, err
+		}
+		err = add(fmt.Sprintf("mixture%d", k), fmt.Sprintf("mixture of %d Gaussians", k), m.Sample(s.Count, random.New(s.Core.Seed, "draws of a mixture", uint64(k))))
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, ctx.Err()
+}
+
+// spread is about n rows of x, at equal distances.
+func spread(x blas32.General, n int) blas32.General {
+	if x.Rows <= n {
+		return x
+	}
+	rows := make([]int, n)
+	for i := range rows {
+		rows[i] = i * x.Rows / n
+	}
+	return batch.Gathered(x, rows)
+}

@@ -1,0 +1,75 @@
+package experiments
+
+import (
+	"context"
+
+	"cmf/experiments/config"
+	"cmf/experiments/latent"
+	"cmf/experiments/picture"
+	"cmf/experiments/run"
+	"cmf/layers/autoencoder"
+)
+
+// mnistVariables do something in one space alone.
+var mnistVariables = map[latent.Space][]string{
+	latent.Latents: {"CMF_LATENTS", "CMF_PASSES", "CMF_BESIDE"},
+	latent.Pixels:  {"CMF_ALPHA", "CMF_KNOTS", "CMF_TOLERANCE", "CMF_SHARE", "CMF_NOISE", "CMF_FILTERS", "CMF_CARRY", "CMF_LIKELIHOOD"},
+}
+
+// inLatents sets the defaults that suit a latent space.
+func (c *MNISTConfig) inLatents(env config.Environment) {
+	latent.Adapt(&c.Core, env)
+	c.Latents, c.Steps, c.Mixing, c.Particles, c.Langevin, c.Carry = 16, 1000, 200, 4096, 4, 0
+	c.Conjugate = "bb"
+	switch env["CMF_PRESET"] {
+	case "quick":
+		c.Steps, c.Passes, c.Mixing, c.Beside = 150, 3, 60, false
+	case "paper":
+		c.Steps, c.Passes = 20000, 40
+	}
+}
+
+// doLatentMNIST learns digits in a latent space.
+func doLatentMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
+	set, err := c.Load(ctx, r, &c.Core, max(2000, c.Samples))
+	if err != nil {
+		return err
+	}
+	judge, err := picture.NewJudge(set, c.Samples)
+	if err != nil {
+		return err
+	}
+	watch := picture.DigitWatch{Judge: judge}
+	s := &latent.Study{
+		Core: &c.Core, Config: &c.Config, Bank: config.Bank{Particles: c.Particles, Langevin: c.Langevin}, Mixing: c.Mixing, Count: c.Samples,
+		Set:   latent.Set{Name: set.Name, Train: set.Train, Height: picture.Side, Width: picture.Side, Channels: 1, Loss: autoencoder.Bernoulli},
+		Held:  judge.HeldOut(),
+		Watch: watch.SeeDigits,
+	}
+	finished, err := s.Learn(ctx, r)
+	if err != nil || !finished {
+		return err
+	}
+	if err := watch.Draw(r); err != nil {
+		return err
+	}
+	r.Progress.Log.Info("judging", "digits", c.Samples)
+	if err := judge.Fill(ctx, r, s.Generated, s.Gaussian); err != nil {
+		return err
+	}
+	for _, o := range append([]latent.Other{{Name: "reconstructions", Title: "reconstructions", Pictures: s.Reconstructions}}, s.Others...) {
+		if err := judge.Beside(ctx, r, o.Name, o.Title, o.Pictures); err != nil {
+			return err
+		}
+	}
+	if err := r.SaveSamples(s.Generated); err != nil {
+		return err
+	}
+	if err := s.Grid(r, picture.DigitTiles, "digits"); err != nil {
+		return err
+	}
+	if err := s.DrawWalks(ctx, r, picture.DigitTiles); err != nil {
+		return err
+	}
+	return judge.DrawClasses(r, s.Generated, s.Gaussian)
+}

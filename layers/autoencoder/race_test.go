@@ -1,0 +1,6 @@
+//go:build race
+
+package autoencoder
+
+// The race detector allocates.
+const race = true
