@@ -10,6 +10,7 @@ import (
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
+	"cmf/experiments/latent"
 	"cmf/experiments/picture"
 	"cmf/experiments/run"
 	"cmf/layers"
@@ -27,15 +28,25 @@ type CartoonConfig struct {
 	config.Core
 	picture.Model
 	config.Generation
+	latent.Config
 	Side       int `default:"32" range:"8..64" desc:"height and width of a picture in pixels"`
 	Components int `default:"256" range:"2..3072" desc:"principal directions in which the potential is a network; in all others it is a quadratic"`
 	Pictures   int `default:"10000" range:"1000..100000" desc:"pictures to read, or to draw for the stand-in; a tenth is held out"`
 	Samples    int `default:"1000" range:"64..10000" desc:"pictures to generate and to judge"`
 }
 
+// Adapt sets the defaults that suit the space and the network.
+func (c *CartoonConfig) Adapt(env config.Environment) {
+	if c.Space = latent.Chosen(env); c.Space == latent.Latents {
+		c.inLatents(env)
+		return
+	}
+	c.Core.Adapt(env)
+}
+
 // Validate checks the loss, and that there are enough pictures.
 func (c *CartoonConfig) Validate() error {
-	if most := min(3*c.Side*c.Side, c.Pictures) / 4; c.Components > most {
+	if most := min(3*c.Side*c.Side, c.Pictures) / 4; c.Space == latent.Pixels && c.Components > most {
 		return fmt.Errorf("CMF_COMPONENTS=%d: allowed are 2 to %d, a quarter of the dimension 3·CMF_SIDE² and of CMF_PICTURES", c.Components, most)
 	}
 	if most := c.Pictures / 10; c.Samples > most {
@@ -44,7 +55,8 @@ func (c *CartoonConfig) Validate() error {
 	return fit.CheckLoss(&c.Core, false)
 }
 
-// Cartoon learns faces in colour, 32×32×3 = 3072 dimensions: CMFGen on the leading
+// Cartoon learns faces in colour, in the latent space of an autoencoder, or in pixels. In
+// pixels, in 32×32×3 = 3072 dimensions, it is CMFGen on the leading
 // principal coordinates and the closed form of a Gaussian on the others. Both are
 // parts of one potential w(x) = w₁(Vᵀ(x−m)) + ½(x−m)ᵀΣ₂^{-1/3}(x−m) on ℝ³⁰⁷².
 var Cartoon = run.Definition[CartoonConfig]{
@@ -70,6 +82,12 @@ var Cartoon = run.Definition[CartoonConfig]{
 const fewestCartoons = 1000
 
 func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
+	if err := c.Only(r, cartoonVariables); err != nil {
+		return err
+	}
+	if c.Space == latent.Latents {
+		return doLatentCartoon(ctx, r, c)
+	}
 	set, err := loadCartoons(ctx, r, c)
 	if err != nil {
 		return err

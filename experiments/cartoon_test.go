@@ -18,7 +18,7 @@ import (
 
 // Without the Cartoon Set the stand-in is used and the run says so; every output is there.
 func TestCartoonOnStandIn(t *testing.T) {
-	env := seconds(t, "CMF_SIDE=12", "CMF_COMPONENTS=24", "CMF_PICTURES=1000", "CMF_STEPS=60", "CMF_SAMPLES=64", "CMF_MIXING=20")
+	env := seconds(t, "CMF_SPACE=pixels", "CMF_SIDE=12", "CMF_COMPONENTS=24", "CMF_PICTURES=1000", "CMF_STEPS=60", "CMF_SAMPLES=64", "CMF_MIXING=20")
 	var log bytes.Buffer
 	out := env["CMF_OUT"]
 	r, err := run.Execute(t.Context(), Cartoon, env, nil, &log)
@@ -113,7 +113,7 @@ func TestCartoonBadInput(t *testing.T) {
 		{"CMF_PICTURES", "10", "CMF_PICTURES=10"},
 		{"CMF_SAMPLES", "500", "CMF_SAMPLES=500"},
 	} {
-		env := seconds(t, "CMF_PICTURES=3000", "CMF_SAMPLES=64", c.name+"="+c.value)
+		env := seconds(t, "CMF_SPACE=pixels", "CMF_PICTURES=3000", "CMF_SAMPLES=64", c.name+"="+c.value)
 		_, err := run.Execute(t.Context(), Cartoon, env, nil, new(bytes.Buffer))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want one that says %q", err, c.want)

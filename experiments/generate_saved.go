@@ -13,6 +13,7 @@ import (
 	"cmf/experiments/monge"
 	"cmf/experiments/run"
 	"cmf/experiments/table"
+	"cmf/layers/autoencoder"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 )
@@ -147,6 +148,9 @@ func evaluate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) 
 	}
 	if err := r.SaveRows("gradients", units.Form{}, nil, gradient); err != nil {
 		return err
+	}
+	if _, ok := u.(*autoencoder.Latent); ok {
+		r.Note("The density is the density of latents, to which the autoencoder maps the pictures: pictures have none.")
 	}
 	r.Report.Notes = append(r.Report.Notes, "densities.npy: the log density at each of the given points, in nats, with respect to the units of the data; gradients.npy: ∇w at each point, which is the noise that ∇w* maps to it, in the units of gibbs.npy.")
 	return nil

@@ -73,9 +73,10 @@ func TestInterruptsAfterTraining(t *testing.T) {
 		{"toy2d", Toy2D, slices.Concat(tiny, []string{"CMF_POINTS=1000", "CMF_SAMPLES=64", "CMF_MIXING=20"}), often, "", ""},
 		{"gaussian", Gaussian, slices.Concat(tiny, []string{"CMF_COV=2,0,0;0,1,0;0,0,1", "CMF_POINTS=500", "CMF_CHAIN=20"}), often, "", ""},
 		{"energy", Energy, slices.Concat(tiny, []string{"CMF_MIXTURE=1,0,0,0,1;1,1,1,1,.5", "CMF_SAMPLES=64", "CMF_CHAIN=20"}), often, "", ""},
-		{"cartoon", Cartoon, slices.Concat(tiny, []string{"CMF_SIDE=8", "CMF_COMPONENTS=12", "CMF_PICTURES=1000", "CMF_SAMPLES=64", "CMF_MIXING=20"}), often, "", ""},
+		{"cartoon", Cartoon, slices.Concat(tiny, []string{"CMF_SPACE=pixels", "CMF_SIDE=8", "CMF_COMPONENTS=12", "CMF_PICTURES=1000", "CMF_SAMPLES=64", "CMF_MIXING=20"}), often, "", ""},
 		{"mixture1d", Mixture1D, tiny, []int{30}, "cmfgen.uvp_percent", "r_hat"},
-		{"mnist", MNIST, slices.Concat(tiny, []string{"CMF_TRAIN=1000", "CMF_SAMPLES=64", "CMF_MIXING=20", "CMF_LIKELIHOOD=4"}), []int{2, 150}, "frechet", "log_likelihood"},
+		{"cartoon in latents", Cartoon, slices.Concat(tiny, []string{"CMF_PIECES=4", "CMF_SIDE=8", "CMF_LATENTS=4", "CMF_PASSES=1", "CMF_PICTURES=1000", "CMF_SAMPLES=64", "CMF_MIXING=20"}), often, "", ""},
+		{"mnist", MNIST, slices.Concat(tiny, []string{"CMF_SPACE=pixels", "CMF_TRAIN=1000", "CMF_SAMPLES=64", "CMF_MIXING=20", "CMF_LIKELIHOOD=4"}), []int{2, 150}, "frechet", "log_likelihood"},
 		{"inpaint", Inpaint, slices.Concat(tiny, []string{"CMF_TRAIN=1000", "CMF_DIGITS=6", "CMF_DRAWS=2", "CMF_HOLES=half", "CMF_TRAJECTORIES=6", "CMF_LEAPS=2", "CMF_CLAMPED=6"}), []int{5}, "half.nearest.psnr", "half.posterior.psnr"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -29,7 +29,7 @@ func (c *MNISTConfig) Validate() error { return c.CheckNoise(&c.Core) }
 // Adapt sets the defaults that suit the space and the network: in pixels quadratics start
 // near the data, need less noise, and take seconds for a step.
 func (c *MNISTConfig) Adapt(env config.Environment) {
-	if latent.Chosen(env) == latent.Latents {
+	if c.Space = latent.Chosen(env); c.Space == latent.Latents {
 		c.inLatents(env)
 		return
 	}

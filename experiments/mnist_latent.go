@@ -8,6 +8,7 @@ import (
 	"cmf/experiments/picture"
 	"cmf/experiments/run"
 	"cmf/layers/autoencoder"
+	"cmf/solvers/conjugate"
 )
 
 // mnistVariables do something in one space alone.
@@ -19,11 +20,11 @@ var mnistVariables = map[latent.Space][]string{
 // inLatents sets the defaults that suit a latent space.
 func (c *MNISTConfig) inLatents(env config.Environment) {
 	latent.Adapt(&c.Core, env)
-	c.Latents, c.Steps, c.Mixing, c.Particles, c.Langevin, c.Carry = 16, 1000, 200, 4096, 4, 0
-	c.Conjugate = "bb"
+	c.Latents, c.Pieces, c.Steps, c.Mixing, c.Particles, c.Langevin, c.Carry = 24, 100, 500, 200, 4096, 4, 0
+	c.Conjugate = conjugate.ByBarzilaiBorwein
 	switch env["CMF_PRESET"] {
 	case "quick":
-		c.Steps, c.Passes, c.Mixing, c.Beside = 150, 3, 60, false
+		c.Pieces, c.Steps, c.Passes, c.Mixing, c.Samples, c.Beside = 50, 150, 3, 60, 1000, false
 	case "paper":
 		c.Steps, c.Passes = 20000, 40
 	}
@@ -57,18 +58,8 @@ func doLatentMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 	if err := judge.Fill(ctx, r, s.Generated, s.Gaussian); err != nil {
 		return err
 	}
-	for _, o := range append([]latent.Other{{Name: "reconstructions", Title: "reconstructions", Pictures: s.Reconstructions}}, s.Others...) {
-		if err := judge.Beside(ctx, r, o.Name, o.Title, o.Pictures); err != nil {
-			return err
-		}
-	}
-	if err := r.SaveSamples(s.Generated); err != nil {
-		return err
-	}
-	if err := s.Grid(r, picture.DigitTiles, "digits"); err != nil {
-		return err
-	}
-	if err := s.DrawWalks(ctx, r, picture.DigitTiles); err != nil {
+	err = s.Finish(ctx, r, "digits", picture.DigitTiles, func(o latent.Other) error { return judge.Beside(ctx, r, o.Name, o.Title, o.Pictures) })
+	if err != nil {
 		return err
 	}
 	return judge.DrawClasses(r, s.Generated, s.Gaussian)

@@ -27,7 +27,7 @@ func small(t *testing.T, extra ...string) config.Environment {
 	t.Helper()
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	return config.Variables(
-		"CMF_OUT="+t.TempDir(), "CMF_DATA_DIR="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=12", "CMF_BATCH=32",
+		"CMF_SPACE=pixels", "CMF_OUT="+t.TempDir(), "CMF_DATA_DIR="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=12", "CMF_BATCH=32",
 		"CMF_HIDDEN=48", "CMF_SAMPLES=64", "CMF_TRAIN=1000", "CMF_PARTICLES=64", "CMF_MIXING=20", "CMF_LIKELIHOOD=0",
 	).With(extra...)
 }

@@ -7,7 +7,9 @@ import (
 
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
+	"cmf/experiments/latent"
 	"cmf/experiments/run"
+	"cmf/experiments/table"
 	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
@@ -21,12 +23,19 @@ type SamplesConfig struct {
 	config.Bank
 	config.Generation
 	config.Logit
+	latent.Config
 	DataFile string  `split_words:"true" needed:"a file .npy or .csv, or a folder of PNG pictures" desc:"points to learn: a file .npy or .csv of n rows and d columns, or a folder of PNG pictures of one size"`
 	Holdout  float64 `default:"0.2" range:"0.05..0.5" desc:"share of the rows that is held out for judging"`
 	Scale    string  `default:"each" oneof:"each,common" desc:"units of learning: each (every column divided by its own standard deviation) or common (all divided by the same, as for coordinates in space)"`
 	Count    int     `default:"10000" range:"1..1000000" desc:"points to generate"`
 	Spread   float64 `default:"0" range:"0|1..100" desc:"sharpness of the first hinges: standard deviation of each pre-activation over the data; 0 for a value that depends on the dimension"`
 	Noise    float64 `default:"0.5" range:"0.05..5" desc:"standard deviation of the normal noise added to pixels in these units"`
+}
+
+// Adapt sets the defaults that suit the network, and the space of a run that goes on.
+func (c *SamplesConfig) Adapt(env config.Environment) {
+	c.Core.Adapt(env)
+	c.Space = latent.Chosen(env)
 }
 
 // Validate checks the loss.
@@ -49,7 +58,19 @@ var Samples = run.Definition[SamplesConfig]{
 }
 
 func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
-	s, err := c.loadSet()
+	x, form, err := table.Read(c.DataFile)
+	if err != nil {
+		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
+	}
+	if form.Picture() {
+		if err := c.Only(r, samplesVariables); err != nil {
+			return err
+		}
+		if c.Space == latent.Latents {
+			return doLatentSamples(ctx, r, c, x, form)
+		}
+	}
+	s, err := c.loadSet(x, form)
 	if err != nil {
 		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
 	}

@@ -27,12 +27,8 @@ type pointSet struct {
 	law         *exact.Gaussian // fitted to train
 }
 
-// loadSet reads, splits and standardises CMF_DATA_FILE.
-func (c *SamplesConfig) loadSet() (*pointSet, error) {
-	x, form, err := table.Read(c.DataFile)
-	if err != nil {
-		return nil, err
-	}
+// loadSet splits and standardises the points x of CMF_DATA_FILE.
+func (c *SamplesConfig) loadSet(x blas32.General, form units.Form) (_ *pointSet, err error) {
 	n, d := x.Rows, x.Cols
 	if least := max(200, 2*d); n < least || d < 1 || d > table.MaxDim {
 		return nil, fmt.Errorf("it has %d rows of %d coordinates; needed are at least max(200, 2·coordinates) = %d rows, and 1 to %d coordinates", n, d, least, table.MaxDim)

@@ -157,7 +157,7 @@ func drawPoints(r *run.Run, u units.Units, f units.Form, clouds ...figure.Cloud)
 	if f.Picture() {
 		var grids []figure.Tiles
 		for _, c := range clouds {
-			grids = append(grids, figure.Tiles{Title: c.Name, Pixels: batch.First(c.Points, 64), Height: f.Height, Width: f.Width, Columns: 8, Scale: 2})
+			grids = append(grids, tilesOf(f)(c.Name, c.Points))
 		}
 		if err := figure.DrawTiles(r.Path("points.png"), grids...); err != nil {
 			return err
@@ -183,6 +183,13 @@ func drawPoints(r *run.Run, u units.Units, f units.Form, clouds ...figure.Cloud)
 	}
 	r.LeadFigure("points.png", caption)
 	return nil
+}
+
+// tilesOf arranges the first pictures in a grid.
+func tilesOf(f units.Form) func(title string, pixels blas32.General) figure.Tiles {
+	return func(title string, pixels blas32.General) figure.Tiles {
+		return figure.Tiles{Title: title, Pixels: batch.First(pixels, 64), Height: f.Height, Width: f.Width, Columns: 8, Scale: 2}
+	}
 }
 
 func names(clouds []figure.Cloud) string {

@@ -294,7 +294,7 @@ func TestSamplesOfPictures(t *testing.T) {
 		}
 		file.Close()
 	}
-	r := mustRun(t, Samples, "CMF_DATA_FILE="+folder, "CMF_STEPS=40", "CMF_COUNT=100", "CMF_MIXING=40", "CMF_PARTICLES=256", "CMF_BATCH=128")
+	r := mustRun(t, Samples, "CMF_SPACE=pixels", "CMF_DATA_FILE="+folder, "CMF_STEPS=40", "CMF_COUNT=100", "CMF_MIXING=40", "CMF_PARTICLES=256", "CMF_BATCH=128")
 	x := readNPY(t, r, "samples.npy")
 	if x.Rows != 100 || x.Cols != 20 || slices.Min(x.Data) < 0 || slices.Max(x.Data) > 1 || slices.Max(x.Data) < .6 {
 		t.Errorf("pictures of shape (%d, %d), pixels from %g to %g", x.Rows, x.Cols, slices.Min(x.Data), slices.Max(x.Data))

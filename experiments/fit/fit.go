@@ -170,7 +170,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 			deadline(core.Minutes),
 		},
 		p.Hooks,
-		hooksOf(ctx),
+		train.HooksOf[*Model](ctx),
 		[]Hook{saver.Hook()}, // last, so that a checkpoint includes the changes of the others
 	)
 	if err := m.train(ctx, saver, r, core, p, hooks); err != nil {

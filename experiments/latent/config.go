@@ -3,12 +3,15 @@
 package latent
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
 	"cmf/experiments/config"
 	"cmf/experiments/run"
+	"cmf/graph"
 	"cmf/layers"
+	"cmf/layers/autoencoder"
 )
 
 // Space is where the law of pictures is learned.
@@ -30,10 +33,24 @@ type Config struct {
 	Beside  bool  `default:"true" desc:"whether to fit what the model is compared with in the latent space: the potential from N(0, I) for as many steps, and mixtures of 10 and 50 Gaussians"`
 }
 
-// Chosen is the space that an environment chooses.
+// Chosen is the space that an environment chooses: the one it names, or that of the
+// checkpoint from which a run goes on.
 func Chosen(env config.Environment) Space {
 	if s := Space(env["CMF_SPACE"]); slices.Contains(s.Known(), string(s)) {
 		return s
+	}
+	if path := env["CMF_RESUME"]; path != "" {
+		c, err := graph.LoadCheckpoint(path)
+		if err != nil {
+			return Latents // the run reports the error
+		}
+		var of map[string]string
+		if err := json.Unmarshal([]byte(c.Texts["config"]), &of); err == nil && of["CMF_SPACE"] != "" {
+			return Space(of["CMF_SPACE"])
+		}
+		if !autoencoder.Has(c) {
+			return Pixels
+		}
 	}
 	return Latents
 }

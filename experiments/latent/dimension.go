@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	trialSteps = 300
+	trialSteps = 600
 	enough     = .9 // of the error with half as many latents: then more latents are worth little
 )
 
@@ -25,7 +25,7 @@ func chooseLatents(ctx context.Context, r *run.Run, set Set, held, rest blas32.G
 	var before float64
 	var tried []string
 	for d := 8; ; d *= 2 {
-		m, err := newModel(set, d, 1, rest, seed)
+		m, err := newTraining(set, d, 1, rest, seed)
 		if err != nil {
 			return 0, err
 		}

@@ -1,6 +1,7 @@
 package latent
 
 import (
+	"context"
 	"fmt"
 
 	"cmf/experiments/config"
@@ -10,8 +11,26 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Grid draws pictures of all laws side by side, and says on the page what they are.
-func (s *Study) Grid(r *run.Run, tiles func(title string, pixels blas32.General) figure.Tiles, kind string) error {
+// Finish judges the laws beside the model, and leaves samples and figures. kind is what the
+// pictures show.
+func (s *Study) Finish(ctx context.Context, r *run.Run, kind string, tiles func(title string, pixels blas32.General) figure.Tiles, judge func(Other) error) error {
+	for _, o := range append([]Other{{"reconstructions", "reconstructions", s.Reconstructions}}, s.Others...) {
+		if err := judge(o); err != nil {
+			return err
+		}
+	}
+	r.Report.Notes = append(r.Report.Notes, "reconstructions are held-out pictures, encoded and decoded: the ceiling of what can be generated in this space. They are nearer to training pictures than held-out ones are, because the autoencoder smooths; generated pictures are to be compared with them.")
+	if err := r.SaveSamples(s.Generated); err != nil {
+		return err
+	}
+	if err := s.grid(r, tiles, kind); err != nil {
+		return err
+	}
+	return s.drawWalks(ctx, r, tiles)
+}
+
+// grid draws pictures of all laws side by side, and says on the page what they are.
+func (s *Study) grid(r *run.Run, tiles func(title string, pixels blas32.General) figure.Tiles, kind string) error {
 	noise, summary := "Gibbs noise, decoded", "one convex potential gives the noise and the map"
 	if s.Core.Source == config.SourceGaussian {
 		noise, summary = "noise, decoded", "a convex potential gives the map from N(0, I)"

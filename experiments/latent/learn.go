@@ -67,7 +67,7 @@ func (c *Config) Learn(ctx context.Context, r *run.Run, core *config.Core, set S
 				core.Resume, n.Latents, n.Height, n.Width, n.Channels, latents, set.Height, set.Width, set.Channels)
 		}
 		if !autoencoder.InTraining(saved) {
-			return autoencoder.NewLatent(n), nil
+			return autoencoder.NewLatent(n), c.resolve(r, latents)
 		}
 	}
 	held, rest := split(set.Train)
@@ -76,12 +76,13 @@ func (c *Config) Learn(ctx context.Context, r *run.Run, core *config.Core, set S
 			return nil, err
 		}
 	}
-	if c.Latents == 0 {
-		if err := r.Resolve("CMF_LATENTS", strconv.Itoa(latents)); err != nil {
-			return nil, err
-		}
+	if err := c.resolve(r, latents); err != nil {
+		return nil, err
 	}
-	m, err := newModel(set, latents, c.Passes, rest, core.Seed)
+	if err := os.MkdirAll(r.Path(folder), 0o755); err != nil {
+		return nil, err
+	}
+	m, err := newTraining(set, latents, c.Passes, rest, core.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +103,14 @@ func (c *Config) Learn(ctx context.Context, r *run.Run, core *config.Core, set S
 	return autoencoder.NewLatent(m.Network), m.Finish(set.Train)
 }
 
+// resolve records the number of latents if the user has not set it.
+func (c *Config) resolve(r *run.Run, latents int) error {
+	if c.Latents > 0 {
+		return nil
+	}
+	return r.Resolve("CMF_LATENTS", strconv.Itoa(latents))
+}
+
 // resumed is the checkpoint of CMF_RESUME, nil if there is none.
 func resumed(core *config.Core) (*graph.Checkpoint, error) {
 	if core.Resume == "" {
@@ -120,8 +129,8 @@ func split(x blas32.General) (held, rest blas32.General) {
 	return batch.Rows(x, x.Rows-n, x.Rows), batch.Rows(x, 0, x.Rows-n)
 }
 
-// model is an autoencoder in training.
-type model struct {
+// Training is an autoencoder in training.
+type Training struct {
 	*autoencoder.Trainer
 	epochs *data.Epochs
 	noise  *random.Stream
@@ -129,13 +138,13 @@ type model struct {
 	loss   float64 // of the last minibatch
 }
 
-func newModel(set Set, latents, passes int, rest blas32.General, seed uint64) (*model, error) {
+func newTraining(set Set, latents, passes int, rest blas32.General, seed uint64) (*Training, error) {
 	a := autoencoder.For(set.Height, set.Width, set.Channels, latents, set.Loss)
 	n, err := autoencoder.New(a, random.New(seed, "autoencoder", 0))
 	if err != nil {
 		return nil, err
 	}
-	m := &model{noise: random.New(seed, "autoencoder: noise", 0), steps: max(200, passes*rest.Rows/pictures)}
+	m := &Training{noise: random.New(seed, "autoencoder: noise", 0), steps: max(200, passes*rest.Rows/pictures)}
 	if m.epochs, err = data.NewEpochs(rest, random.New(seed, "autoencoder: minibatches", 0)); err != nil {
 		return nil, err
 	}
@@ -143,18 +152,17 @@ func newModel(set Set, latents, passes int, rest blas32.General, seed uint64) (*
 	return m, err
 }
 
-func (m *model) Steps() int { return m.State.Step }
+// Steps is the number of steps made so far.
+func (m *Training) Steps() int { return m.State.Step }
 
-func (m *model) Advance() (err error) {
+// Advance makes a step.
+func (m *Training) Advance() (err error) {
 	m.loss, err = m.Step()
 	return err
 }
 
 // train runs the loop, and says in the report if it was interrupted.
-func (m *model) train(ctx context.Context, r *run.Run, held blas32.General) (finished bool, err error) {
-	if err := os.MkdirAll(r.Path(folder), 0o755); err != nil {
-		return false, err
-	}
+func (m *Training) train(ctx context.Context, r *run.Run, held blas32.General) (finished bool, err error) {
 	if err := file.RemoveTemporary(r.Path(folder)); err != nil {
 		return false, err
 	}
@@ -164,9 +172,10 @@ func (m *model) train(ctx context.Context, r *run.Run, held blas32.General) (fin
 	}
 	defer log.Close()
 	start := time.Now()
-	saver := &train.Saver[*model]{Run: r, Log: log, Path: r.Path("checkpoint.safetensors"), Write: m.store}
+	saver := &train.Saver[*Training]{Run: r, Log: log, Path: r.Path("checkpoint.safetensors"), Write: m.store}
 	loop := train.NewLoop(m, m.steps)
-	if err := loop.Run(ctx, showing(r), m.scoring(r, held, log), saver.Hook()); err != nil {
+	hooks := append([]train.Hook[*Training]{showing(r), m.scoring(r, held, log)}, train.HooksOf[*Training](ctx)...)
+	if err := loop.Run(ctx, append(hooks, saver.Hook())...); err != nil {
 		return false, err
 	}
 	if stop := loop.Stopped(); stop.Reason == report.Interrupted {
@@ -182,21 +191,21 @@ func (m *model) train(ctx context.Context, r *run.Run, held blas32.General) (fin
 }
 
 // showing shows the progress of training.
-func showing(r *run.Run) train.Hook[*model] {
-	status := func(m *model) run.Status {
+func showing(r *run.Run) train.Hook[*Training] {
+	status := func(m *Training) run.Status {
 		return run.Status{Loss: m.loss, Residual: math.NaN(), Acceptance: math.NaN()}
 	}
-	return train.Hook[*model]{
-		Start: func(l *train.Loop[*model]) error {
+	return train.Hook[*Training]{
+		Start: func(l *train.Loop[*Training]) error {
 			r.Progress.Log.Info("autoencoder", "latents", l.Model.Network.Latents, "weights", l.Model.Network.Params().Count(), "steps", l.Of)
 			r.Progress = run.NewProgress(r.Out, run.ProgressOptions{Total: l.Of, First: l.Step()})
 			return nil
 		},
-		Step: func(l *train.Loop[*model]) error {
+		Step: func(l *train.Loop[*Training]) error {
 			r.Progress.Step(l.Step(), status(l.Model))
 			return nil
 		},
-		End: func(l *train.Loop[*model]) error {
+		End: func(l *train.Loop[*Training]) error {
 			r.Progress.Finish(l.Step(), status(l.Model))
 			return nil
 		},
@@ -205,9 +214,9 @@ func showing(r *run.Run) train.Hook[*model] {
 
 // scoring logs the loss, measures it on held-out pictures, and ends training when that no
 // longer falls.
-func (m *model) scoring(r *run.Run, held blas32.General, log *report.MetricsLog) train.Hook[*model] {
+func (m *Training) scoring(r *run.Run, held blas32.General, log *report.MetricsLog) train.Hook[*Training] {
 	every := max(1, m.steps/scores)
-	score := func(l *train.Loop[*model]) error {
+	score := func(l *train.Loop[*Training]) error {
 		loss, err := m.Score(held)
 		if err != nil {
 			return err
@@ -218,14 +227,14 @@ func (m *model) scoring(r *run.Run, held blas32.General, log *report.MetricsLog)
 		}
 		return log.Append(l.Step(), numbers)
 	}
-	return train.Hook[*model]{
-		Start: func(l *train.Loop[*model]) error {
-			if l.Step() > 0 {
+	return train.Hook[*Training]{
+		Start: func(l *train.Loop[*Training]) error {
+			if m.State.Best.Weights != nil {
 				return nil // resumed
 			}
 			return score(l)
 		},
-		Step: func(l *train.Loop[*model]) error {
+		Step: func(l *train.Loop[*Training]) error {
 			if l.Step()%every != 0 && l.Step() != l.Of {
 				return nil
 			}
@@ -237,7 +246,7 @@ func (m *model) scoring(r *run.Run, held blas32.General, log *report.MetricsLog)
 			}
 			return nil
 		},
-		End: func(l *train.Loop[*model]) error {
+		End: func(l *train.Loop[*Training]) error {
 			if at := m.State.Best.Step; l.Stopped().Reason != report.Interrupted && at < l.Step() {
 				r.Note("The autoencoder has the weights of step %d of %d, whose loss on held-out pictures was least.", at, l.Of)
 			}
@@ -253,7 +262,7 @@ const (
 )
 
 // store writes the checkpoint of training.
-func (m *model) store(path string) error {
+func (m *Training) store(path string) error {
 	c := graph.NewCheckpoint()
 	if err := m.Put(c); err != nil {
 		return err
@@ -267,7 +276,7 @@ func (m *model) store(path string) error {
 }
 
 // restore reads what store wrote.
-func (m *model) restore(c *graph.Checkpoint) error {
+func (m *Training) restore(c *graph.Checkpoint) error {
 	if err := m.Restore(c); err != nil {
 		return err
 	}
@@ -284,7 +293,7 @@ func (m *model) restore(c *graph.Checkpoint) error {
 }
 
 // draw draws the losses against the step.
-func (m *model) draw(r *run.Run) error {
+func (m *Training) draw(r *run.Run) error {
 	curves, err := report.ReadMetricsLog(r.Path(folder))
 	if err != nil {
 		return err

@@ -3,8 +3,10 @@ package latent
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 
+	"cmf/data/file"
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
@@ -132,10 +134,21 @@ func (s *Study) fit(ctx context.Context, r *run.Run, name string) (*fit.Model, e
 		}
 	}
 	m, err := fit.Fit(ctx, r, &core, problem)
-	if err != nil || !m.Finished {
-		return nil, err
+	if err != nil || !m.Finished || name != "" {
+		return finished(m), err
+	}
+	err = file.Write(r.Path("pictures.onnx"), func(f io.Writer) error { return s.Latent.Network().WriteONNX(f, w) })
+	if err != nil {
+		return nil, fmt.Errorf("pictures.onnx: %w", err)
 	}
 	return m, nil
+}
+
+func finished(m *fit.Model) *fit.Model {
+	if m == nil || !m.Finished {
+		return nil
+	}
+	return m
 }
 
 // besides draws pictures of the other laws.

@@ -18,13 +18,13 @@ const (
 	stops = 9 // pictures on the way
 )
 
-// DrawWalks draws the way between pairs of held-out pictures, and the principal directions of
+// drawWalks draws the way between pairs of held-out pictures, and the principal directions of
 // the noise.
 //
 // A picture x has the noise y = ∇w(x). Between y₀ and y₁ lie the pictures
 // ∇w*((1−t)·y₀ + t·y₁). From the source to the law of the pictures this is one Monge map,
 // so that noise in between is likely noise.
-func (s *Study) DrawWalks(ctx context.Context, r *run.Run, tiles func(title string, pixels blas32.General) figure.Tiles) error {
+func (s *Study) drawWalks(ctx context.Context, r *run.Run, tiles func(title string, pixels blas32.General) figure.Tiles) error {
 	if s.Held.Rows < 2*walks {
 		return nil
 	}

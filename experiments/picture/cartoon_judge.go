@@ -24,20 +24,12 @@ func JudgeCartoons(ctx context.Context, r *run.Run, set *images.Pictures, model,
 		x, remembered blas32.General
 		into          report.Numbers
 	}{{model, model, r.Report.Metrics}, {gaussian, gaussian, r.Report.Baseline}, {train, test, r.Report.Floor}} {
-		if err := comparePictures(m.x, test, m.into); err != nil {
-			return err
-		}
-		var err error
-		// All three use the same directions.
-		if m.into["sliced_w2"], err = metric.SlicedW2(m.x, test, 256, random.New(seed, "sliced W2", 0)); err != nil {
-			return err
-		}
 		// The nearest training picture of a training picture is itself.
-		if m.into["nearest_training_distance"], err = meanNearest(ctx, m.remembered, set.Train); err != nil {
+		if err := judgePictures(ctx, m.x, m.remembered, test, set.Train, seed, m.into); err != nil {
 			return err
 		}
 	}
-	r.Report.Notes = append(r.Report.Notes, "The baseline is a Gaussian with full covariance fitted to the same transformed pixels; the floor compares training with held-out pictures. All numbers are in pixels.")
+	r.Report.Notes = append(r.Report.Notes, "The baseline is a Gaussian with full covariance fitted in the same space; the floor compares training with held-out pictures. All numbers are in pixels.")
 	r.Page.Headline = []report.Headline{
 		{Metric: "energy_distance", Label: "Energy distance", Goal: report.Lower},
 		{Metric: "sliced_w2", Label: "Sliced W₂", Goal: report.Lower},
@@ -47,6 +39,29 @@ func JudgeCartoons(ctx context.Context, r *run.Run, set *images.Pictures, model,
 		{Metric: "nearest_training_distance", Label: "Distance to the nearest training picture", Goal: report.Nearer, Target: r.Report.Floor["nearest_training_distance"]},
 	}
 	return nil
+}
+
+// JudgeBeside measures pictures of another law, after JudgeCartoons.
+func JudgeBeside(ctx context.Context, r *run.Run, name, title string, pictures, held, train blas32.General, seed uint64) error {
+	c := report.Column{Name: name, Title: title, Metrics: report.Numbers{}}
+	err := judgePictures(ctx, pictures, pictures, Spread(held, pictures.Rows), train, seed, c.Metrics)
+	r.Report.Beside = append(r.Report.Beside, c)
+	return err
+}
+
+// judgePictures measures x against held-out pictures, and how near those that might be
+// remembered are to the pictures of train.
+func judgePictures(ctx context.Context, x, remembered, held, train blas32.General, seed uint64, into report.Numbers) error {
+	if err := comparePictures(x, held, into); err != nil {
+		return err
+	}
+	var err error
+	// All laws use the same directions.
+	if into["sliced_w2"], err = metric.SlicedW2(x, held, 256, random.New(seed, "sliced W2", 0)); err != nil {
+		return err
+	}
+	into["nearest_training_distance"], err = meanNearest(ctx, remembered, train)
+	return err
 }
 
 // PictureTiles arranges pictures of side × side pixels in a grid.

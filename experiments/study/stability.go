@@ -80,7 +80,7 @@ var extremes = map[string]extreme{
 		return config.Environment{"CMF_MIXTURE": mixture, "CMF_SAMPLES": "128", "CMF_CHAIN": "40"}, nil
 	}},
 	"mnist": {experiments.MNIST, "energy_distance", func(string, float64) (config.Environment, error) {
-		return config.Environment{"CMF_HIDDEN": "64", "CMF_TRAIN": "1000", "CMF_SAMPLES": "128", "CMF_MIXING": "20", "CMF_LIKELIHOOD": "0"}, nil
+		return config.Environment{"CMF_SPACE": "pixels", "CMF_HIDDEN": "64", "CMF_TRAIN": "1000", "CMF_SAMPLES": "128", "CMF_MIXING": "20", "CMF_LIKELIHOOD": "0"}, nil
 	}},
 }
 

@@ -114,6 +114,21 @@ func (l *Loop[M]) step() error {
 	return nil
 }
 
+// hooksKey is the key of hooks in a context.
+type hooksKey[M Trainee] struct{}
+
+// WithHooks returns a context in which every training of an M has additional hooks. It is
+// for a program, or a test, that runs an experiment unchanged.
+func WithHooks[M Trainee](ctx context.Context, hooks ...Hook[M]) context.Context {
+	return context.WithValue(ctx, hooksKey[M]{}, append(HooksOf[M](ctx), hooks...))
+}
+
+// HooksOf are the hooks of WithHooks.
+func HooksOf[M Trainee](ctx context.Context) []Hook[M] {
+	hooks, _ := ctx.Value(hooksKey[M]{}).([]Hook[M])
+	return hooks[:len(hooks):len(hooks)]
+}
+
 // call calls one function of each hook, in their order.
 func (l *Loop[M]) call(of func(Hook[M]) func(*Loop[M]) error) error {
 	for _, h := range l.hooks {

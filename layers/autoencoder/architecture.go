@@ -9,14 +9,17 @@ import (
 	"math"
 
 	"cmf/graph/op"
+	"cmf/solvers/batch"
+
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // Architecture describes an autoencoder of pictures. Its convolutions are over
 // squares of 4×4 pixels at stride 2, so that each halves the sides of a picture;
 // the decoder mirrors the encoder.
 type Architecture struct {
-	// Height, Width and Channels are the size of a picture, row-major with the
-	// channels of a pixel side by side.
+	// Height, Width and Channels are the size of a picture. A row of a batch has
+	// its planes one after another, each row-major.
 	Height, Width, Channels int
 
 	// Filters of each convolution, from the pictures inwards.
@@ -62,6 +65,28 @@ func For(height, width, channels, latents int, loss Loss) Architecture {
 
 // Pixels is the number of values in a picture.
 func (a Architecture) Pixels() int { return a.Height * a.Width * a.Channels }
+
+// interleave writes pictures into dst with the channels of a pixel side by side, as
+// convolutions take them, or back into planes.
+func (a Architecture) interleave(dst, src blas32.General, back bool) {
+	area := a.Height * a.Width
+	for i := range src.Rows {
+		to, from := batch.Row(dst, i), batch.Row(src, i)
+		if a.Channels == 1 {
+			copy(to, from)
+			continue
+		}
+		for c := range a.Channels {
+			for p := range area {
+				if back {
+					to[c*area+p] = from[p*a.Channels+c]
+				} else {
+					to[p*a.Channels+c] = from[c*area+p]
+				}
+			}
+		}
+	}
+}
 
 // Check reports what is wrong with a.
 func (a Architecture) Check() error {

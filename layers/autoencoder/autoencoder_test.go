@@ -242,6 +242,57 @@ func TestTrainingGoesOnToTheSameBits(t *testing.T) {
 	}
 }
 
+// A colour that fills its plane comes back in that plane.
+func TestPlanesOfColour(t *testing.T) {
+	const side, area = 8, 64
+	x := batch.New(300, 3*area)
+	rng := random.New(1, "colours", 0)
+	for i := range x.Rows {
+		for c := range 3 {
+			v := float32(rng.Float64())
+			for p := range area {
+				batch.Row(x, i)[c*area+p] = v
+			}
+		}
+	}
+	n, err := New(For(side, side, 3, 3, Gaussian), random.New(1, "weights", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Noise = .01
+	e, err := data.NewEpochs(x, random.New(1, "minibatches", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := NewTrainer(n, Options{Batch: 64, Steps: 400}, e, random.New(1, "noise", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	advance(t, tr, 400)
+	if _, err := tr.Score(x); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Finish(x); err != nil {
+		t.Fatal(err)
+	}
+	u := NewLatent(n)
+	z, err := u.Learning(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := u.Data(z, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var square float64
+	for i, v := range again.Data {
+		square += float64(v-x.Data[i]) * float64(v-x.Data[i]) / float64(len(x.Data))
+	}
+	if square > .01 { // colours have the variance 1/12
+		t.Errorf("mean squared error %.4f", square)
+	}
+}
+
 func TestStepAllocatesNothing(t *testing.T) {
 	tr, _, _ := trainer(t, digits(t), 1000)
 	advance(t, tr, 3)

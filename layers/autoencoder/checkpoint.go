@@ -33,6 +33,9 @@ func (n *Network) Put(c *graph.Checkpoint) error {
 	return nil
 }
 
+// Has reports whether a checkpoint has an autoencoder.
+func Has(c *graph.Checkpoint) bool { _, ok := c.Texts[architecture]; return ok }
+
 // Of is the network of a checkpoint, nil if there is none.
 func Of(c *graph.Checkpoint) (*Network, error) {
 	text, ok := c.Texts[architecture]

@@ -74,13 +74,28 @@ func (u *Latent) run(in blas32.General, from, to int, decodes bool) (blas32.Gene
 		if err != nil {
 			return out, err
 		}
-		copyRows(p.In("in").General(), batch.Rows(in, lo, hi))
+		from, to := batch.Rows(in, lo, hi), batch.Rows(out, lo, hi)
+		if decodes {
+			copyRows(p.In("in").General(), from)
+		} else {
+			u.network.interleave(p.In("in").General(), from, false)
+		}
 		if err := p.Run(); err != nil {
 			return out, err
 		}
-		copyRows(batch.Rows(out, lo, hi), p.Out("out").General())
+		if decodes {
+			u.network.interleave(to, p.Out("out").General(), true)
+		} else {
+			copyRows(to, p.Out("out").General())
+		}
 	}
 	return out, nil
+}
+
+func copyRows(dst, src blas32.General) {
+	for i := range src.Rows {
+		copy(batch.Row(dst, i), batch.Row(src, i))
+	}
 }
 
 func (u *Latent) program(k programKey) (*graph.Program, error) {

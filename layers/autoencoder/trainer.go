@@ -31,13 +31,13 @@ type Trainer struct {
 	Network *Network
 	State   State
 
-	options  Options
-	adam     optim.Adam
-	pictures Minibatches
-	noise    *random.Stream
-	program  *graph.Program
-	scorer   *graph.Program
-	weights  []optim.Weight
+	adam      optim.Adam
+	pictures  Minibatches
+	minibatch blas32.General
+	noise     *random.Stream
+	program   *graph.Program
+	scorer    *graph.Program
+	weights   []optim.Weight
 }
 
 // State is what a checkpoint of training must hold beside the weights and the
@@ -74,7 +74,7 @@ func NewTrainer(n *Network, o Options, pictures Minibatches, noise *random.Strea
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Network: n, options: o, adam: optim.Adam{LR: o.LR, Schedule: schedule}, pictures: pictures, noise: noise}
+	t := &Trainer{Network: n, minibatch: batch.New(o.Batch, n.Pixels()), adam: optim.Adam{LR: o.LR, Schedule: schedule}, pictures: pictures, noise: noise}
 	s := graph.NewScope(tensor.Float32)
 	x := s.Input("x", o.Batch, n.Pixels())
 	z := s.Add(n.encodeBatch(s, x, o.Batch), s.Scale(n.Noise, s.Input("noise", o.Batch, n.Latents)))
@@ -99,9 +99,10 @@ func NewTrainer(n *Network, o Options, pictures Minibatches, noise *random.Strea
 
 // Step makes a step and returns the loss of its minibatch, in nats for each picture.
 func (t *Trainer) Step() (loss float64, err error) {
-	if err := t.pictures.Next(t.program.In("x").General()); err != nil {
+	if err := t.pictures.Next(t.minibatch); err != nil {
 		return 0, err
 	}
+	t.Network.interleave(t.program.In("x").General(), t.minibatch, false)
 	t.noise.Normals(t.program.In("noise").F32)
 	if err := t.program.Run(); err != nil {
 		return 0, err
@@ -133,7 +134,7 @@ func (t *Trainer) Score(pictures blas32.General) (float64, error) {
 	var sum float64
 	batches := pictures.Rows / rows
 	for k := range batches {
-		copyRows(t.scorer.In("x").General(), batch.Rows(pictures, k*rows, (k+1)*rows))
+		t.Network.interleave(t.scorer.In("x").General(), batch.Rows(pictures, k*rows, (k+1)*rows), false)
 		if err := t.scorer.Run(); err != nil {
 			return 0, err
 		}
@@ -176,10 +177,4 @@ func (t *Trainer) Finish(pictures blas32.General) error {
 		return 1 / math.Sqrt(sum/count+leastVariance)
 	})
 	return nil
-}
-
-func copyRows(dst, src blas32.General) {
-	for i := range src.Rows {
-		copy(batch.Row(dst, i), batch.Row(src, i))
-	}
 }

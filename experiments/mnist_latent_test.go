@@ -1,0 +1,173 @@
+package experiments
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/latent"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/experiments/train"
+	"cmf/layers/autoencoder"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+)
+
+// smallLatent is a run in a latent space that takes seconds.
+func smallLatent(t *testing.T, extra ...string) config.Environment {
+	t.Helper()
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	return config.Variables(
+		"CMF_OUT="+t.TempDir(), "CMF_DATA_DIR="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=8", "CMF_BATCH=32", "CMF_PIECES=4",
+		"CMF_PASSES=1", "CMF_LATENTS=6", "CMF_SAMPLES=64", "CMF_TRAIN=1000", "CMF_PARTICLES=64", "CMF_MIXING=20",
+	).With(extra...)
+}
+
+// The run leaves all outputs, its report has all laws side by side, and says that densities
+// are those of latents; the saved model gives the same pictures.
+func TestMNISTInLatents(t *testing.T) {
+	env := smallLatent(t, "CMF_BESIDE=true")
+	r, log, err := execute(t, t.Context(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log, "Densities are those of latents") {
+		t.Error("the log does not say what densities are of")
+	}
+	for _, file := range []string{"grid.png", "walk.png", "classes.png", "autoencoder/curves.png", "autoencoder/metrics.jsonl", "samples.npy", "checkpoint.safetensors", "pictures.onnx", "index.html"} {
+		if info, err := os.Stat(r.Path(file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	var names []string
+	for _, c := range r.Report.Beside {
+		names = append(names, c.Name)
+		for _, metric := range []string{"frechet", "energy_distance", "nn_accuracy", "confidence", "nearest_training_distance"} {
+			if v, ok := c.Metrics[metric]; !ok || v-v != 0 {
+				t.Errorf("%s of %s is %v", metric, c.Name, v)
+			}
+		}
+	}
+	if want := []string{"reconstructions", "normal", "mixture10", "mixture50"}; !slices.Equal(names, want) {
+		t.Errorf("laws beside the model: %q, want %q", names, want)
+	}
+	// Pictures that are encoded and decoded are nearer to the data than any law's.
+	if a, b := r.Report.Beside[0].Metrics["frechet"], r.Report.Metrics["frechet"]; !(a < b) {
+		t.Errorf("Fréchet distance %g of reconstructions, %g of the model", a, b)
+	}
+	m, err := fit.LoadModel(r.Path("checkpoint.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := m.Units().(*autoencoder.Latent); !ok {
+		t.Fatalf("the saved model has units %T", m.Units())
+	}
+	draw, err := m.Draw(t.Context(), 64, 20, random.New(1, "generation", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := m.Units().Data(draw.Points, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := data.ReadNPY(r.Path("samples.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(saved.Data, x.Data) {
+		t.Error("the saved model gives other pictures")
+	}
+	// Generate says what its densities are of.
+	points := filepath.Join(t.TempDir(), "points.npy")
+	if err := data.WriteNPY(points, batch.Rows(saved, 0, 4)); err != nil {
+		t.Fatal(err)
+	}
+	generated, err := run.Execute(t.Context(), Generate, config.Variables("CMF_OUT="+t.TempDir(), "CMF_CHECKPOINT="+r.Path("checkpoint.safetensors"), "CMF_COUNT=64", "CMF_MIXING=20", "CMF_POINTS="+points), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(generated.Report.Notes, func(n string) bool { return strings.Contains(n, "density of latents") }) {
+		t.Errorf("notes %q", generated.Report.Notes)
+	}
+}
+
+// A run that is interrupted while its autoencoder trains, while its potential trains, or
+// after that, goes on to the bits of a run left alone.
+func TestLatentRunGoesOn(t *testing.T) {
+	env := smallLatent(t)
+	whole, _, err := execute(t, t.Context(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(whole.Path("samples.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := os.ReadFile(whole.Path("autoencoder/metrics.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, stop := range map[string]struct {
+		autoencoder bool
+		at          int
+	}{"the autoencoder": {true, 50}, "the start of the autoencoder": {true, 0}, "the potential": {false, 3}} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			if stop.autoencoder {
+				see := func(l *train.Loop[*latent.Training]) error {
+					if l.Step() == stop.at {
+						cancel()
+					}
+					return nil
+				}
+				ctx = train.WithHooks(ctx, train.Hook[*latent.Training]{Start: see, Step: see})
+			} else {
+				ctx = fit.WithHooks(ctx, fit.Hook{Step: func(l *fit.Loop) error {
+					if l.Step() == stop.at {
+						cancel()
+					}
+					return nil
+				}})
+			}
+			first := maps.Clone(env)
+			first["CMF_OUT"] = t.TempDir()
+			r, _, err := execute(t, ctx, first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Report.Stop.Reason != report.Interrupted || !strings.Contains(r.Report.Stop.Text, "CMF_RESUME=") {
+				t.Fatalf("it stopped as %+v", r.Report.Stop)
+			}
+			second := maps.Clone(env)
+			second["CMF_OUT"], second["CMF_RESUME"] = t.TempDir(), r.Checkpoint
+			again, _, err := execute(t, t.Context(), second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(again.Path("samples.npy"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got, want) {
+				t.Error("other pictures")
+			}
+			if stop.autoencoder {
+				got, err := os.ReadFile(again.Path("autoencoder/metrics.jsonl"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(got) != string(lines) {
+					t.Errorf("another log:\n%s\nwant\n%s", got, lines)
+				}
+			}
+		})
+	}
+}
