@@ -20,10 +20,10 @@ var cartoonVariables = map[latent.Space][]string{
 // inLatents sets the defaults that suit a latent space.
 func (c *CartoonConfig) inLatents(env config.Environment) {
 	latent.Adapt(&c.Core, env)
-	c.Steps, c.Mixing, c.Particles, c.Langevin, c.Conjugate = 600, 200, 2048, 4, conjugate.ByBarzilaiBorwein
+	c.Latents, c.Passes, c.Steps, c.Mixing, c.Particles, c.Langevin, c.Conjugate = 32, 40, 300, 400, 2048, 4, conjugate.ByBarzilaiBorwein
 	switch env["CMF_PRESET"] {
 	case "quick":
-		c.Latents, c.Steps, c.Mixing, c.Passes, c.Beside = 16, 150, 60, 5, false
+		c.Latents, c.Steps, c.Mixing, c.Passes, c.Beside = 16, 150, 60, 10, false
 	case "paper":
 		c.Steps, c.Passes = 20000, 100
 	}

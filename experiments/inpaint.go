@@ -8,6 +8,7 @@ import (
 
 	"cmf/experiments/config"
 	"cmf/experiments/figure"
+	"cmf/experiments/latent"
 	"cmf/experiments/picture"
 	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
@@ -21,6 +22,7 @@ import (
 type InpaintConfig struct {
 	config.Core
 	picture.DigitModel
+	latent.Config
 	Checkpoint   string    `file:"a checkpoint.safetensors that a run left" desc:"checkpoint of a run of mnist, whose potential fills the holes; if empty, a potential is trained first"`
 	Digits       int       `default:"200" range:"2..2000" desc:"held-out digits to complete"`
 	Draws        int       `default:"6" range:"2..1000" desc:"completions of each digit drawn by each method"`
@@ -29,6 +31,18 @@ type InpaintConfig struct {
 	Leaps        int       `default:"8" range:"1..1000" desc:"gradients of a trajectory; 1 for Langevin steps"`
 	Deviation    float64   `default:"1" range:"0.001..1000" desc:"standard deviation, in the model's units, of the error that method A gives observed pixels"`
 	Clamped      int       `default:"60" range:"6..100000" desc:"steps of method B, from picture to noise and back; a third are warm-up"`
+}
+
+// Fixed are variables of groups that do nothing here.
+func (c *InpaintConfig) Fixed() []string { return []string{"CMF_BESIDE"} }
+
+// Adapt sets the defaults that suit the space and the network.
+func (c *InpaintConfig) Adapt(env config.Environment) {
+	if c.Space = latent.Chosen(env); c.Space == latent.Latents {
+		c.inLatents(env)
+		return
+	}
+	c.Core.Adapt(env)
 }
 
 // Validate checks that the loss suits the noise, and that at most one checkpoint is named.
@@ -58,8 +72,8 @@ func (h *holeNames) Decode(list string) error {
 // String writes names as Decode reads them.
 func (h holeNames) String() string { return strings.Join(h, ",") }
 
-// Inpaint completes digits with a hidden part, by two methods that sample what the potential
-// allows there, and compares them with the Gaussian conditional mean.
+// Inpaint completes digits with a hidden part, by methods that sample what the potential
+// allows there, one in a latent space and two in pixels, and compares them with the Gaussian conditional mean.
 var Inpaint = run.Definition[InpaintConfig]{
 	Name: "inpaint",
 	Presets: map[string]func(*InpaintConfig){
@@ -80,6 +94,12 @@ var Inpaint = run.Definition[InpaintConfig]{
 }
 
 func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
+	if err := c.Only(r, inpaintVariables); err != nil {
+		return err
+	}
+	if c.Space == latent.Latents {
+		return doLatentInpaint(ctx, r, c)
+	}
 	p, origin, err := openPrior(ctx, r, c)
 	if err != nil || p == nil {
 		return err
@@ -87,7 +107,7 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 	r.Report.Notes = append(r.Report.Notes, "Holes are filled by "+origin+".",
 		"PSNR pools the squared error of all hidden pixels of all digits, with values in [0, 1]; SSIM is the mean over hidden pixels. psnr, ssim and accuracy are for the mean completion, over the states of a digit's chains; psnr_draw, ssim_draw and accuracy_draw are for single draws. The baseline is the Gaussian conditional mean, fitted in pixels or in the model's units, whichever has the higher PSNR.",
 		"Method A samples the model's own posterior. Method B is exact only for Gaussians: where ∇²w varies much, its draws drift from that posterior with the steps, most of all if single pixels are hidden between observed ones.")
-	judge, err := inpaint.NewJudge(p, c.Digits)
+	judge, err := inpaint.NewJudge(p.Digits.Set, c.Digits, "posterior", "clamped")
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func seconds(t *testing.T, extra ...string) config.Environment {
 // paint configures a run of inpaint that takes seconds.
 func paint(t *testing.T, extra ...string) config.Environment {
 	t.Helper()
-	return seconds(t, "CMF_TRAIN=1000", "CMF_DIGITS=6", "CMF_DRAWS=2", "CMF_HOLES=half,scribble",
+	return seconds(t, "CMF_SPACE=pixels", "CMF_TRAIN=1000", "CMF_DIGITS=6", "CMF_DRAWS=2", "CMF_HOLES=half,scribble",
 		"CMF_TRAJECTORIES=6", "CMF_LEAPS=2", "CMF_CLAMPED=6").With(extra...)
 }
 

@@ -20,7 +20,7 @@ var mnistVariables = map[latent.Space][]string{
 // inLatents sets the defaults that suit a latent space.
 func (c *MNISTConfig) inLatents(env config.Environment) {
 	latent.Adapt(&c.Core, env)
-	c.Latents, c.Pieces, c.Steps, c.Mixing, c.Particles, c.Langevin, c.Carry = 24, 100, 500, 200, 4096, 4, 0
+	c.Latents, c.Pieces, c.Steps, c.Mixing, c.Particles, c.Langevin, c.Carry = 24, 100, 300, 400, 4096, 4, 0
 	c.Conjugate = conjugate.ByBarzilaiBorwein
 	switch env["CMF_PRESET"] {
 	case "quick":

@@ -188,3 +188,6 @@ func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
 	e.programs[key] = p
 	return p, nil
 }
+
+// Potential is w.
+func (e *Evaluator) Potential() Potential { return e.w }

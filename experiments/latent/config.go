@@ -3,6 +3,7 @@
 package latent
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -34,12 +35,12 @@ type Config struct {
 }
 
 // Chosen is the space that an environment chooses: the one it names, or that of the
-// checkpoint from which a run goes on.
+// checkpoint which a run goes on from or uses.
 func Chosen(env config.Environment) Space {
 	if s := Space(env["CMF_SPACE"]); slices.Contains(s.Known(), string(s)) {
 		return s
 	}
-	if path := env["CMF_RESUME"]; path != "" {
+	if path := cmp.Or(env["CMF_RESUME"], env["CMF_CHECKPOINT"]); path != "" {
 		c, err := graph.LoadCheckpoint(path)
 		if err != nil {
 			return Latents // the run reports the error

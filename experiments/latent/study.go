@@ -58,9 +58,9 @@ type Other struct {
 // parts of the mixtures of Gaussians that the model is compared with.
 var parts = []int{10, 50}
 
-// Learn trains autoencoder and potential, and draws pictures of all laws. It reports whether
-// it went on to the end: if training was interrupted, the report says so.
-func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error) {
+// Fit trains autoencoder and potential. It reports whether it went on to the end: if training
+// was interrupted, the report says so.
+func (s *Study) Fit(ctx context.Context, r *run.Run) (finished bool, err error) {
 	if s.Latent, err = s.Config.Learn(ctx, r, s.Core, s.Set); err != nil || s.Latent == nil {
 		return false, err
 	}
@@ -71,7 +71,13 @@ func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error
 		return false, err
 	}
 	r.Note("Pictures are learned as the %d latents of an autoencoder (CMF_SPACE=pixels is the paper's setting). Densities are those of latents: pictures have none.", s.Codes.Cols)
-	if s.Model, err = s.fit(ctx, r, ""); err != nil || s.Model == nil {
+	s.Model, err = s.fit(ctx, r, "")
+	return s.Model != nil, err
+}
+
+// Learn is Fit, and draws pictures of all laws.
+func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error) {
+	if finished, err := s.Fit(ctx, r); err != nil || !finished {
 		return false, err
 	}
 	r.Progress.Log.Info("generating", "pictures", s.Count)

@@ -76,7 +76,7 @@ func (u *Latent) run(in blas32.General, from, to int, decodes bool) (blas32.Gene
 		}
 		from, to := batch.Rows(in, lo, hi), batch.Rows(out, lo, hi)
 		if decodes {
-			copyRows(p.In("in").General(), from)
+			batch.Copy(p.In("in").General(), from)
 		} else {
 			u.network.interleave(p.In("in").General(), from, false)
 		}
@@ -86,16 +86,10 @@ func (u *Latent) run(in blas32.General, from, to int, decodes bool) (blas32.Gene
 		if decodes {
 			u.network.interleave(to, p.Out("out").General(), true)
 		} else {
-			copyRows(to, p.Out("out").General())
+			batch.Copy(to, p.Out("out").General())
 		}
 	}
 	return out, nil
-}
-
-func copyRows(dst, src blas32.General) {
-	for i := range src.Rows {
-		copy(batch.Row(dst, i), batch.Row(src, i))
-	}
 }
 
 func (u *Latent) program(k programKey) (*graph.Program, error) {

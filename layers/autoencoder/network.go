@@ -151,9 +151,14 @@ func (n *Network) Decode(s *graph.Scope, z *gorgonia.Node) *gorgonia.Node {
 
 // Mismatch declares the loss of each row, (n, 1): the pictures x against logits.
 func (n *Network) Mismatch(s *graph.Scope, x, logits *gorgonia.Node) *gorgonia.Node {
+	return s.SumCols(n.pixelLoss(s, x, logits))
+}
+
+// pixelLoss declares the loss of each pixel, (n, Pixels).
+func (n *Network) pixelLoss(s *graph.Scope, x, logits *gorgonia.Node) *gorgonia.Node {
 	if n.Loss == Gaussian {
 		const sd = .1
-		return s.Scale(1/(2*sd*sd), s.SumCols(s.Square(s.Sub(x, s.Sigmoid(logits)))))
+		return s.Scale(1/(2*sd*sd), s.Square(s.Sub(x, s.Sigmoid(logits))))
 	}
-	return s.SumCols(s.Sub(s.Softplus(logits), s.Mul(x, logits)))
+	return s.Sub(s.Softplus(logits), s.Mul(x, logits))
 }

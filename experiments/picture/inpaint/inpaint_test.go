@@ -68,7 +68,7 @@ func TestMetrics(t *testing.T) {
 // Each digit to complete comes with its own label.
 func TestLabels(t *testing.T) {
 	set := images.StandIn(1, 1000, 500)
-	j, err := NewJudge(&Prior{Digits: &picture.DigitData{Set: set}}, 60)
+	j, err := NewJudge(set, 60)
 	if err != nil {
 		t.Fatal(err)
 	}

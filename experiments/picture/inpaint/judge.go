@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"cmf/data/images"
 	"cmf/experiments/figure"
 	"cmf/experiments/metric"
 	"cmf/experiments/picture"
@@ -20,14 +21,14 @@ type Judge struct {
 	Truth      blas32.General // (n, 784), pixels
 	labels     []uint8
 	classifier *picture.Classifier
+	methods    []string        // that complete digits
 	inPixels   *exact.Gaussian // fitted to training pixels
 	train      blas32.General
 }
 
-// NewJudge judges completions of n held-out digits, spread over the test set.
-func NewJudge(p *Prior, n int) (*Judge, error) {
-	set := p.Digits.Set
-	j := &Judge{Truth: picture.Spread(set.Test, n), train: set.Train}
+// NewJudge judges completions of n held-out digits, spread over the test set, by methods.
+func NewJudge(set *images.Digits, n int, methods ...string) (*Judge, error) {
+	j := &Judge{Truth: picture.Spread(set.Test, n), train: set.Train, methods: methods}
 	for _, k := range picture.SpreadRows(set.Test.Rows, n) {
 		j.labels = append(j.labels, set.TestLabels[k])
 	}
@@ -49,7 +50,8 @@ func (p *Figure) Add(title string, x blas32.General, columns int) {
 }
 
 // References fills a hole without the model: by the mean of training digits, by the
-// training digit whose observed pixels are nearest, and by Gaussian conditional means.
+// training digit whose observed pixels are nearest, and by Gaussian conditional means, in
+// pixels and, if p is not nil, in its units, in which the digits are observed.
 func (j *Judge) References(ctx context.Context, r *run.Run, p *Prior, h Hole, observed blas32.General) (*Figure, error) {
 	n := j.Truth.Rows
 	average, seen := batch.New(n, picture.Pixels), KeepObserved(batch.New(n, picture.Pixels), j.Truth, h)
@@ -68,12 +70,14 @@ func (j *Judge) References(ctx context.Context, r *run.Run, p *Prior, h Hole, ob
 	for i, v := range inPixels.Data {
 		inPixels.Data[i] = min(1, max(0, v))
 	}
-	inUnits, err := conditionalMean(p.Digits.Baseline, observed, h)
-	if err == nil {
-		inUnits, err = p.Digits.Pixels(inUnits)
-	}
-	if err != nil {
-		return nil, err
+	inUnits := inPixels
+	if p != nil {
+		if inUnits, err = conditionalMean(p.Digits.Baseline, observed, h); err == nil {
+			inUnits, err = p.Digits.Pixels(inUnits)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	shown := new(Figure)
 	shown.Add("digit", j.Truth, 1)
@@ -103,7 +107,7 @@ func (j *Judge) References(ctx context.Context, r *run.Run, p *Prior, h Hole, ob
 		}
 		if m.gaussian && numbers["psnr"] > best {
 			best = numbers["psnr"]
-			for _, method := range []string{"posterior", "clamped"} {
+			for _, method := range j.methods {
 				for metric, v := range numbers {
 					r.Report.Baseline[h.Name+"."+method+"."+metric] = v
 				}
@@ -113,7 +117,7 @@ func (j *Judge) References(ctx context.Context, r *run.Run, p *Prior, h Hole, ob
 			shown.Add(m.title, x, 1)
 		}
 	}
-	for _, method := range []string{"posterior", "clamped"} {
+	for _, method := range j.methods {
 		r.Report.Floor[h.Name+"."+method+".accuracy"], r.Report.Floor[h.Name+"."+method+".accuracy_draw"] = floor, floor
 	}
 	return shown, nil
@@ -211,10 +215,10 @@ func (j *Judge) Measure(r *run.Run, h Hole, method string, mean, draws blas32.Ge
 
 // Headline puts a hole's main numbers on the page.
 func (j *Judge) Headline(r *run.Run, h Hole) {
-	for _, m := range []struct{ name, label string }{{"posterior", "A, posterior"}, {"clamped", "B, clamped"}} {
-		key := h.Name + "." + m.name + "."
+	for _, name := range j.methods {
+		key, label := h.Name+"."+name+".", map[string]string{"posterior": "A, posterior", "clamped": "B, clamped"}[name]
 		r.Page.Headline = append(r.Page.Headline,
-			report.Headline{Metric: key + "psnr", Label: "Hole " + h.Name + ", " + m.label + ": PSNR of the mean completion, dB", Goal: report.Higher},
+			report.Headline{Metric: key + "psnr", Label: "Hole " + h.Name + ", " + label + ": PSNR of the mean completion, dB", Goal: report.Higher},
 			report.Headline{Metric: key + "psnr_draw", Label: "— PSNR of single draws, dB (baseline: the mean)", Goal: report.Higher},
 			report.Headline{Metric: key + "ssim", Label: "— SSIM of the mean completion", Goal: report.Higher},
 			report.Headline{Metric: key + "accuracy", Label: "— accuracy of the classifier on the mean completion", Goal: report.Higher},

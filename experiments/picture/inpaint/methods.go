@@ -91,9 +91,11 @@ func ByPosterior(ctx context.Context, p *Prior, h Hole, observed blas32.General,
 		if _, err := target.Conjugate.Solve(ctx, p.w, chains.Y, solved, p.preconditioner); err != nil {
 			return Fills{}, err
 		}
-		if err := out.add(p, solved); err != nil {
+		pictures, err := p.Digits.Pixels(solved)
+		if err != nil {
 			return Fills{}, err
 		}
+		out.add(pictures)
 	}
 	out.missed = float64(target.Unconverged) / float64(x.Rows*(o.Trajectories*o.Leaps+1))
 	return out, nil
@@ -120,7 +122,11 @@ func ByClamping(ctx context.Context, p *Prior, h Hole, observed blas32.General, 
 		if t < o.Clamped/3 {
 			return nil
 		}
-		return out.add(p, x)
+		pictures, err := p.Digits.Pixels(x)
+		if err == nil {
+			out.add(pictures)
+		}
+		return err
 	})
 	out.acceptance, out.missed = info.Acceptance, float64(info.Unconverged)/float64(x.Rows*o.Clamped)
 	return out, err
@@ -141,13 +147,11 @@ func newFills(chains int, h Hole) Fills {
 	return Fills{sum: batch.New(chains, picture.Pixels), traces: make([][]float64, chains), hidden: h.Hidden()}
 }
 
-// add adds a state of all chains, (n·draws, d) in the model's units.
-func (f *Fills) add(p *Prior, x blas32.General) (err error) {
-	if f.Draws, err = p.Digits.Pixels(x); err != nil {
-		return err
-	}
+// add adds a state of all chains, (n·draws, 784) in pixels.
+func (f *Fills) add(pictures blas32.General) {
+	f.Draws = pictures
 	f.count++
-	for i := range x.Rows {
+	for i := range pictures.Rows {
 		var mean float64
 		for k, v := range batch.Row(f.Draws, i) {
 			batch.Row(f.sum, i)[k] += v
@@ -157,7 +161,6 @@ func (f *Fills) add(p *Prior, x blas32.General) (err error) {
 		}
 		f.traces[i] = append(f.traces[i], mean)
 	}
-	return nil
 }
 
 // Mean is the mean completion of each of n pictures, over the states of all chains of that
