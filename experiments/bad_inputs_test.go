@@ -22,6 +22,7 @@ import (
 	"cmf/experiments/internal/inputs"
 	"cmf/experiments/internal/plane"
 	"cmf/experiments/monge"
+	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/solvers/random"
@@ -103,7 +104,7 @@ func badSettings() []inputs.Bad {
 		bad(MNIST, "a variable of pixels in a latent space", "CARRY=0.2", nil),
 		bad(MNIST, "a variable of latents in pixels", "SPACE=pixels LATENTS=8", nil),
 		bad(MNIST, "more digits than are held out", "SAMPLES=20000", nil),
-		bad(Inpaint, "an unknown hole", "HOLES=half,edge", nil),
+		bad(inpaint.Inpaint, "an unknown hole", "HOLES=half,edge", nil),
 		bad(Cartoon, "more directions than pictures allow", "SPACE=pixels PICTURES=1000 SIDE=8 SAMPLES=64", nil),
 		bad(Cartoon, "more pictures than memory", "PICTURES=1000000000", nil),
 		bad(Samples, "no file", "DATA_FILE=", nil),
@@ -393,8 +394,8 @@ func badCheckpoints(t *testing.T) []inputs.Bad {
 		bad(Generate, "points of another dimension", "CHECKPOINT=model POINTS=three.npy COUNT=0", map[string][]byte{"model": whole, "three.npy": three}),
 		bad(Generate, "an absent file of points", "CHECKPOINT=model POINTS=absent.csv COUNT=0", map[string][]byte{"model": whole}),
 		bad(Generate, "more points than allowed", "CHECKPOINT=model COUNT=1000000000000", map[string][]byte{"model": whole}),
-		bad(Inpaint, "a checkpoint that is not of digits", "CHECKPOINT=model", map[string][]byte{"model": whole}),
-		bad(Inpaint, "a checkpoint to use and one to go on from", "CHECKPOINT=model RESUME=model", map[string][]byte{"model": whole}),
+		bad(inpaint.Inpaint, "a checkpoint that is not of digits", "CHECKPOINT=model", map[string][]byte{"model": whole}),
+		bad(inpaint.Inpaint, "a checkpoint to use and one to go on from", "CHECKPOINT=model RESUME=model", map[string][]byte{"model": whole}),
 		resumed("a run with another network", "BATCH=16 HIDDEN=4,5", whole),
 		resumed("a run with another batch", "BATCH=32 HIDDEN=4,4", whole),
 		resumed("a cut checkpoint to go on from", "BATCH=16 HIDDEN=4,4", whole[:100]),

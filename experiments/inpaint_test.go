@@ -12,6 +12,7 @@ import (
 	"cmf/data/images"
 	"cmf/experiments/config"
 	"cmf/experiments/picture"
+	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/solvers/batch"
@@ -40,14 +41,14 @@ func TestInpaintOnStandIn(t *testing.T) {
 	}
 	var log bytes.Buffer
 	trained := paint(t, "CMF_HOLES=scribble")
-	first, err := run.Execute(t.Context(), Inpaint, trained, nil, &log)
+	first, err := run.Execute(t.Context(), inpaint.Inpaint, trained, nil, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkpoint := filepath.Join(trained["CMF_OUT"], "checkpoint.safetensors")
 	// The settings of the checkpoint's training override those of this run.
 	filled := paint(t, "CMF_CHECKPOINT="+checkpoint, "CMF_HIDDEN=7", "CMF_ALPHA=0.2", "CMF_HOLES=half")
-	second, err := run.Execute(t.Context(), Inpaint, filled, nil, &log)
+	second, err := run.Execute(t.Context(), inpaint.Inpaint, filled, nil, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func TestInpaintBadInput(t *testing.T) {
 		{"CMF_CHECKPOINT", missing, "CMF_CHECKPOINT=" + missing},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := run.Execute(t.Context(), Inpaint, paint(t, c.name+"="+c.value), nil, new(bytes.Buffer))
+			_, err := run.Execute(t.Context(), inpaint.Inpaint, paint(t, c.name+"="+c.value), nil, new(bytes.Buffer))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one that says %q", err, c.want)
 			}

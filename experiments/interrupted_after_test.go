@@ -16,6 +16,7 @@ import (
 	"cmf/experiments/internal/outcome"
 	"cmf/experiments/internal/plane"
 	"cmf/experiments/monge"
+	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/solvers/exact"
@@ -77,7 +78,7 @@ func TestInterruptsAfterTraining(t *testing.T) {
 		{"mixture1d", Mixture1D, tiny, []int{30}, "cmfgen.uvp_percent", "r_hat"},
 		{"cartoon in latents", Cartoon, slices.Concat(tiny, []string{"CMF_PIECES=4", "CMF_SIDE=8", "CMF_LATENTS=4", "CMF_PASSES=1", "CMF_PICTURES=1000", "CMF_SAMPLES=64", "CMF_MIXING=20"}), often, "", ""},
 		{"mnist", MNIST, slices.Concat(tiny, []string{"CMF_SPACE=pixels", "CMF_TRAIN=1000", "CMF_SAMPLES=64", "CMF_MIXING=20", "CMF_LIKELIHOOD=4"}), []int{2, 150}, "frechet", "log_likelihood"},
-		{"inpaint", Inpaint, slices.Concat(tiny, []string{"CMF_TRAIN=1000", "CMF_DIGITS=6", "CMF_DRAWS=2", "CMF_HOLES=half", "CMF_TRAJECTORIES=6", "CMF_LEAPS=2", "CMF_CLAMPED=6"}), []int{5}, "half.nearest.psnr", "half.posterior.psnr"},
+		{"inpaint", inpaint.Inpaint, slices.Concat(tiny, []string{"CMF_SPACE=pixels", "CMF_TRAIN=1000", "CMF_DIGITS=6", "CMF_DRAWS=2", "CMF_HOLES=half", "CMF_TRAJECTORIES=6", "CMF_LEAPS=2", "CMF_CLAMPED=6"}), []int{5}, "half.nearest.psnr", "half.posterior.psnr"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			env := config.Variables("CMF_DATA_DIR=" + t.TempDir()).With(c.variables...)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"cmf/experiments/monge"
+	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
 )
 
@@ -54,7 +55,7 @@ func TestREADMEVariables(t *testing.T) {
 	var help strings.Builder
 	for _, usage := range []func(){
 		usageOf(t, &help, Cartoon), usageOf(t, &help, Energy), usageOf(t, &help, Gaussian), usageOf(t, &help, Generate),
-		usageOf(t, &help, Inpaint), usageOf(t, &help, MNIST), usageOf(t, &help, Mixture1D), usageOf(t, &help, Samples), usageOf(t, &help, Toy2D),
+		usageOf(t, &help, inpaint.Inpaint), usageOf(t, &help, MNIST), usageOf(t, &help, Mixture1D), usageOf(t, &help, Samples), usageOf(t, &help, Toy2D),
 		usageOf(t, &help, monge.Transport),
 		func() { ToyAblation.Execute(t.Context(), nil, []string{"-h"}, &help) },
 	} {

@@ -9,6 +9,7 @@ import (
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/inputs"
 	"cmf/experiments/monge"
+	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
 	"cmf/losses"
 
@@ -32,7 +33,7 @@ var commands = []inputs.Command{
 	{Experiment: Energy},
 	{Experiment: Toy2D},
 	{Experiment: MNIST},
-	{Experiment: Inpaint},
+	{Experiment: inpaint.Inpaint},
 	{Experiment: Cartoon},
 	{Experiment: Samples, Needed: config.Variables("CMF_DATA_FILE=points.npy")},
 	{Experiment: Generate, Needed: config.Variables("CMF_CHECKPOINT=checkpoint.safetensors")},

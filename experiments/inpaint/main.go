@@ -2,8 +2,8 @@
 package main
 
 import (
-	"cmf/experiments"
+	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
 )
 
-func main() { run.Main(experiments.Inpaint) }
+func main() { run.Main(inpaint.Inpaint) }

@@ -47,10 +47,11 @@ func chooseLatents(ctx context.Context, r *run.Run, set Set, held, rest blas32.G
 		if err := m.Finish(rest); err != nil {
 			return 0, err
 		}
-		now, err := reconstructionError(autoencoder.NewLatent(m.Network), held)
+		again, err := reconstructed(autoencoder.NewLatent(m.Network), held)
 		if err != nil {
 			return 0, err
 		}
+		now := meanSquare(again, held)
 		tried = append(tried, fmt.Sprintf("%d: %.3g", d, now))
 		if d > 8 && now > enough*before || 2*d > min(128, set.Train.Cols/2) {
 			if d > 8 && now > enough*before {
@@ -63,20 +64,16 @@ func chooseLatents(ctx context.Context, r *run.Run, set Set, held, rest blas32.G
 	}
 }
 
-// reconstructionError is the mean squared error of pictures that are encoded and decoded.
-func reconstructionError(u *autoencoder.Latent, x blas32.General) (float64, error) {
-	again, err := reconstructed(u, x)
-	if err != nil {
-		return 0, err
-	}
+// meanSquare is the mean squared difference between the values of two sets of pictures.
+func meanSquare(a, b blas32.General) float64 {
 	var sum float64
-	for i := range x.Rows {
-		to := batch.Row(again, i)
-		for j, v := range batch.Row(x, i) {
+	for i := range a.Rows {
+		to := batch.Row(b, i)
+		for j, v := range batch.Row(a, i) {
 			sum += float64(v-to[j]) * float64(v-to[j])
 		}
 	}
-	return sum / float64(x.Rows*x.Cols), nil
+	return sum / float64(a.Rows*a.Cols)
 }
 
 // reconstructed are pictures encoded and decoded.

@@ -183,10 +183,7 @@ func (m *Training) train(ctx context.Context, r *run.Run, held blas32.General) (
 		r.Report.Stop, r.Report.Steps = stop, stop.Step
 		return false, nil
 	}
-	r.Report.Metrics["autoencoder_steps"] = float64(m.Steps())
 	r.Report.Metrics["autoencoder_seconds"] = time.Since(start).Seconds()
-	r.Report.Metrics["autoencoder_loss"] = m.State.Best.Loss
-	r.Report.Metrics["autoencoder_weights"] = float64(m.Network.Params().Count())
 	return true, m.draw(r)
 }
 

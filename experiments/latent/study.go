@@ -100,8 +100,12 @@ func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error
 			return false, err
 		}
 	}
-	s.Reconstructions, err = reconstructed(s.Latent, s.Held)
-	return true, err
+	if s.Reconstructions, err = reconstructed(s.Latent, s.Held); err != nil {
+		return false, err
+	}
+	r.Report.Metrics["autoencoder_error"] = meanSquare(s.Reconstructions, s.Held)
+	r.Report.Metrics["autoencoder_weights"] = float64(s.Latent.Network().Params().Count())
+	return true, nil
 }
 
 // fit fits the potential to the codes. The fit named baseline has the noise N(0, I). If it

@@ -1,4 +1,4 @@
-package experiments
+package inpaint
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"cmf/experiments/figure"
 	"cmf/experiments/latent"
 	"cmf/experiments/picture"
-	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
 	"cmf/solvers/conjugate"
 	"cmf/solvers/random"
@@ -18,8 +17,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// InpaintConfig configures the experiment inpaint.
-type InpaintConfig struct {
+// Config configures the experiment inpaint.
+type Config struct {
 	config.Core
 	picture.DigitModel
 	latent.Config
@@ -34,10 +33,10 @@ type InpaintConfig struct {
 }
 
 // Fixed are variables of groups that do nothing here.
-func (c *InpaintConfig) Fixed() []string { return []string{"CMF_BESIDE"} }
+func (c *Config) Fixed() []string { return []string{"CMF_BESIDE"} }
 
 // Adapt sets the defaults that suit the space and the network.
-func (c *InpaintConfig) Adapt(env config.Environment) {
+func (c *Config) Adapt(env config.Environment) {
 	if c.Space = latent.Chosen(env); c.Space == latent.Latents {
 		c.inLatents(env)
 		return
@@ -46,7 +45,7 @@ func (c *InpaintConfig) Adapt(env config.Environment) {
 }
 
 // Validate checks that the loss suits the noise, and that at most one checkpoint is named.
-func (c *InpaintConfig) Validate() error {
+func (c *Config) Validate() error {
 	if c.Checkpoint != "" && c.Resume != "" {
 		return fmt.Errorf("CMF_RESUME=%s: with CMF_CHECKPOINT nothing is trained; set only one of the two", c.Resume)
 	}
@@ -61,8 +60,8 @@ func (h *holeNames) Decode(list string) error {
 	*h = nil
 	for name := range strings.SplitSeq(list, ",") {
 		name = strings.TrimSpace(name)
-		if !slices.Contains(inpaint.HoleNames, name) {
-			return fmt.Errorf("there is no hole %q; allowed are %s", name, strings.Join(inpaint.HoleNames, ", "))
+		if !slices.Contains(HoleNames, name) {
+			return fmt.Errorf("there is no hole %q; allowed are %s", name, strings.Join(HoleNames, ", "))
 		}
 		*h = append(*h, name)
 	}
@@ -74,18 +73,18 @@ func (h holeNames) String() string { return strings.Join(h, ",") }
 
 // Inpaint completes digits with a hidden part, by methods that sample what the potential
 // allows there, one in a latent space and two in pixels, and compares them with the Gaussian conditional mean.
-var Inpaint = run.Definition[InpaintConfig]{
+var Inpaint = run.Definition[Config]{
 	Name: "inpaint",
-	Presets: map[string]func(*InpaintConfig){
-		"quick": func(c *InpaintConfig) {
+	Presets: map[string]func(*Config){
+		"quick": func(c *Config) {
 			c.Steps, c.Hidden, c.Train, c.Digits, c.Draws, c.Trajectories, c.Leaps, c.Clamped = 300, config.Widths{512}, 20000, 24, 4, 8, 6, 24
 		},
-		"default": func(c *InpaintConfig) {
+		"default": func(c *Config) {
 			c.Steps, c.Batch, c.Hidden, c.LR, c.Conjugate = 1000, 128, config.Widths{1024}, 5e-3, conjugate.ByLBFGS
 			// A potential that bends less along single pixels completes digits better.
 			c.Knots, c.Noise, c.Share = 4, .5, .8
 		},
-		"paper": func(c *InpaintConfig) {
+		"paper": func(c *Config) {
 			c.Steps, c.Batch, c.Particles, c.Hidden, c.Langevin, c.LR = 20000, 256, 2048, config.Widths{1024, 1024}, 10, 1e-3
 			c.Digits, c.Draws, c.Trajectories, c.Clamped = 1000, 8, 40, 200
 		},
@@ -93,7 +92,7 @@ var Inpaint = run.Definition[InpaintConfig]{
 	Do: doInpaint,
 }
 
-func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
+func doInpaint(ctx context.Context, r *run.Run, c *Config) error {
 	if err := c.Only(r, inpaintVariables); err != nil {
 		return err
 	}
@@ -107,7 +106,7 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 	r.Report.Notes = append(r.Report.Notes, "Holes are filled by "+origin+".",
 		"PSNR pools the squared error of all hidden pixels of all digits, with values in [0, 1]; SSIM is the mean over hidden pixels. psnr, ssim and accuracy are for the mean completion, over the states of a digit's chains; psnr_draw, ssim_draw and accuracy_draw are for single draws. The baseline is the Gaussian conditional mean, fitted in pixels or in the model's units, whichever has the higher PSNR.",
 		"Method A samples the model's own posterior. Method B is exact only for Gaussians: where ∇²w varies much, its draws drift from that posterior with the steps, most of all if single pixels are hidden between observed ones.")
-	judge, err := inpaint.NewJudge(p.Digits.Set, c.Digits, "posterior", "clamped")
+	judge, err := NewJudge(p.Digits.Set, c.Digits, "posterior", "clamped")
 	if err != nil {
 		return err
 	}
@@ -115,10 +114,10 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 	if err != nil {
 		return err
 	}
-	options := inpaint.Options{Draws: c.Draws, Noise: c.Noise, Trajectories: c.Trajectories, Leaps: c.Leaps, Deviation: c.Deviation, Clamped: c.Clamped}
+	options := Options{Draws: c.Draws, Noise: c.Noise, Trajectories: c.Trajectories, Leaps: c.Leaps, Deviation: c.Deviation, Clamped: c.Clamped}
 	kept := blas32.General{Cols: picture.Pixels, Stride: picture.Pixels}
 	for _, name := range c.Holes {
-		h := inpaint.NewHole(name, c.Seed)
+		h := NewHole(name, c.Seed)
 		r.Progress.Log.Info("filling", "hole", name, "digits", c.Digits, "draws", c.Draws)
 		shown, err := judge.References(ctx, r, p, h, observed)
 		if err != nil {
@@ -126,17 +125,17 @@ func doInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 		}
 		for _, m := range []struct {
 			name, label string
-			fill        inpaint.Method
+			fill        Method
 		}{
-			{"posterior", "posterior (A)", inpaint.ByPosterior},
-			{"clamped", "clamped (B)", inpaint.ByClamping},
+			{"posterior", "posterior (A)", ByPosterior},
+			{"clamped", "clamped (B)", ByClamping},
 		} {
-			f, err := m.fill(ctx, p, h, observed, options, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(inpaint.HoleNames, name))))
+			f, err := m.fill(ctx, p, h, observed, options, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(HoleNames, name))))
 			if err != nil {
 				return fmt.Errorf("filling the hole %s by the method %s: %w", name, m.name, err)
 			}
-			mean := inpaint.KeepObserved(f.Mean(c.Digits), judge.Truth, h)
-			draws := inpaint.KeepObserved(f.Draws, judge.Truth, h)
+			mean := KeepObserved(f.Mean(c.Digits), judge.Truth, h)
+			draws := KeepObserved(f.Draws, judge.Truth, h)
 			if err := judge.Measure(r, h, m.name, mean, draws, f); err != nil {
 				return err
 			}

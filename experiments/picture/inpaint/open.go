@@ -1,4 +1,4 @@
-package experiments
+package inpaint
 
 import (
 	"context"
@@ -9,13 +9,12 @@ import (
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/picture"
-	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
 )
 
 // openPrior reads the potential of CMF_CHECKPOINT, or learns one, and says in words which.
 // p is nil if learning was interrupted.
-func openPrior(ctx context.Context, r *run.Run, c *InpaintConfig) (p *inpaint.Prior, origin string, err error) {
+func openPrior(ctx context.Context, r *run.Run, c *Config) (p *Prior, origin string, err error) {
 	model, err := c.saved()
 	if err != nil {
 		return nil, "", fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
@@ -31,7 +30,7 @@ func openPrior(ctx context.Context, r *run.Run, c *InpaintConfig) (p *inpaint.Pr
 	}
 	if model != nil {
 		origin = fmt.Sprintf("the potential of %s, trained for %d steps", c.Checkpoint, model.State.Step)
-		p, err = inpaint.NewPrior(digits, model)
+		p, err = NewPrior(digits, model)
 		return p, origin, err
 	}
 	problem, err := c.Problem(&c.Core, digits)
@@ -42,13 +41,13 @@ func openPrior(ctx context.Context, r *run.Run, c *InpaintConfig) (p *inpaint.Pr
 		return nil, "", err
 	}
 	origin = fmt.Sprintf("a potential trained for %d steps in this run", model.State.Step)
-	p, err = inpaint.NewPrior(digits, model)
+	p, err = NewPrior(digits, model)
 	return p, origin, err
 }
 
 // saved is the model of CMF_CHECKPOINT, or nil if there is none. The settings on which its
 // units and noise depend are copied into c.
-func (c *InpaintConfig) saved() (*fit.Model, error) {
+func (c *Config) saved() (*fit.Model, error) {
 	if c.Checkpoint == "" {
 		return nil, nil
 	}

@@ -1,4 +1,4 @@
-package experiments
+package inpaint
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"cmf/experiments/fit"
 	"cmf/experiments/latent"
 	"cmf/experiments/picture"
-	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
 	"cmf/layers/autoencoder"
 	"cmf/solvers/conjugate"
@@ -26,7 +25,7 @@ var inpaintVariables = map[latent.Space][]string{
 }
 
 // inLatents sets the defaults that suit a latent space.
-func (c *InpaintConfig) inLatents(env config.Environment) {
+func (c *Config) inLatents(env config.Environment) {
 	latent.Adapt(&c.Core, env)
 	c.Latents, c.Pieces, c.Steps, c.Particles, c.Langevin, c.Carry = 24, 100, 300, 8192, 4, 0
 	c.Conjugate, c.Trajectories, c.Leaps = conjugate.ByBarzilaiBorwein, 18, 6
@@ -39,7 +38,7 @@ func (c *InpaintConfig) inLatents(env config.Environment) {
 }
 
 // doLatentInpaint completes digits by a model in a latent space.
-func doLatentInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
+func doLatentInpaint(ctx context.Context, r *run.Run, c *Config) error {
 	set, err := c.Load(ctx, r, &c.Core, max(2000, c.Digits))
 	if err != nil {
 		return err
@@ -61,32 +60,32 @@ func doLatentInpaint(ctx context.Context, r *run.Run, c *InpaintConfig) error {
 		}
 		model, origin = s.Model, fmt.Sprintf("a potential of latents trained for %d steps in this run", s.Model.State.Step)
 	}
-	p, err := inpaint.NewLatentPrior(model)
+	p, err := NewLatentPrior(model)
 	if err != nil {
 		return fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
 	}
 	r.Report.Notes = append(r.Report.Notes, "Holes are filled by "+origin+".",
 		"PSNR pools the squared error of all hidden pixels of all digits, with values in [0, 1]; SSIM is the mean over hidden pixels. psnr, ssim and accuracy are for the mean completion, over the states of a digit's chains; psnr_draw, ssim_draw and accuracy_draw are for single draws. The baseline is the Gaussian conditional mean, fitted in pixels.",
 		"Chains sample the noise given the observed pixels, through the decoder. They do not move between different digits: each starts at a particle of the bank that is drawn by how well it explains what is seen.")
-	judge, err := inpaint.NewJudge(set, c.Digits, "posterior")
+	judge, err := NewJudge(set, c.Digits, "posterior")
 	if err != nil {
 		return err
 	}
-	options := inpaint.Options{Draws: c.Draws, Trajectories: c.Trajectories, Leaps: c.Leaps}
+	options := Options{Draws: c.Draws, Trajectories: c.Trajectories, Leaps: c.Leaps}
 	kept := blas32.General{Cols: picture.Pixels, Stride: picture.Pixels}
 	for _, name := range c.Holes {
-		h := inpaint.NewHole(name, c.Seed)
+		h := NewHole(name, c.Seed)
 		r.Progress.Log.Info("filling", "hole", name, "digits", c.Digits, "draws", c.Draws)
 		shown, err := judge.References(ctx, r, nil, h, blas32.General{})
 		if err != nil {
 			return err
 		}
-		f, err := inpaint.ByLatentPosterior(ctx, p, h, judge.Truth, options, random.New(c.Seed, "inpainting in latents", uint64(slices.Index(inpaint.HoleNames, name))))
+		f, err := ByLatentPosterior(ctx, p, h, judge.Truth, options, random.New(c.Seed, "inpainting in latents", uint64(slices.Index(HoleNames, name))))
 		if err != nil {
 			return fmt.Errorf("filling the hole %s: %w", name, err)
 		}
-		mean := inpaint.KeepObserved(f.Mean(c.Digits), judge.Truth, h)
-		draws := inpaint.KeepObserved(f.Draws, judge.Truth, h)
+		mean := KeepObserved(f.Mean(c.Digits), judge.Truth, h)
+		draws := KeepObserved(f.Draws, judge.Truth, h)
 		if err := judge.Measure(r, h, "posterior", mean, draws, f); err != nil {
 			return err
 		}
