@@ -82,3 +82,29 @@ func TestLabels(t *testing.T) {
 		}
 	}
 }
+
+// Weights that are equal keep every index, and an index comes up as often as its weight says.
+func TestSystematic(t *testing.T) {
+	rng := random.New(1, "indices", 0)
+	even := systematic([]float64{3, 3, 3, 3}, rng)
+	slices.Sort(even)
+	if !slices.Equal(even, []int{0, 1, 2, 3}) {
+		t.Errorf("equal weights give %v", even)
+	}
+	one := systematic([]float64{900, 0, 800, math.Inf(1)}, rng)
+	if !slices.Equal(one, []int{1, 1, 1, 1}) {
+		t.Errorf("one weight gives %v", one)
+	}
+	counts := make([]int, 3)
+	const rounds = 4000
+	for range rounds { // weights ½, ¼, ¼
+		for _, k := range systematic([]float64{0, math.Ln2, math.Ln2}, rng) {
+			counts[k]++
+		}
+	}
+	for k, want := range []float64{1.5, .75, .75} {
+		if got := float64(counts[k]) / rounds; math.Abs(got-want) > .03 {
+			t.Errorf("index %d comes up %.3f times of 3, want %.2f", k, got, want)
+		}
+	}
+}
