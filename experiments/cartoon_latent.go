@@ -23,7 +23,7 @@ func (c *CartoonConfig) inLatents(env config.Environment) {
 	c.Latents, c.Passes, c.Steps, c.Mixing, c.Particles, c.Langevin, c.Conjugate = 32, 40, 300, 400, 2048, 4, conjugate.ByBarzilaiBorwein
 	switch env["CMF_PRESET"] {
 	case "quick":
-		c.Latents, c.Steps, c.Mixing, c.Passes, c.Beside = 16, 150, 60, 10, false
+		c.Latents, c.Steps, c.Mixing, c.Passes, c.Beside = 16, 150, 60, 25, false
 	case "paper":
 		c.Steps, c.Passes = 20000, 100
 	}

@@ -42,7 +42,7 @@ func TestMNISTInLatents(t *testing.T) {
 	if !strings.Contains(log, "Densities are those of latents") {
 		t.Error("the log does not say what densities are of")
 	}
-	for _, file := range []string{"grid.png", "walk.png", "classes.png", "autoencoder/curves.png", "autoencoder/metrics.jsonl", "samples.npy", "checkpoint.safetensors", "pictures.onnx", "index.html"} {
+	for _, file := range []string{"grid.png", "others.png", "walk.png", "classes.png", "autoencoder/curves.png", "autoencoder/metrics.jsonl", "samples.npy", "checkpoint.safetensors", "pictures.onnx", "index.html"} {
 		if info, err := os.Stat(r.Path(file)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", file, err)
 		}

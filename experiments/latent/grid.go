@@ -42,13 +42,20 @@ func (s *Study) grid(r *run.Run, tiles func(title string, pixels blas32.General)
 		tiles(noise, s.Noise),
 		tiles("Gaussian fit", s.Gaussian),
 	}
-	for _, o := range s.Others {
-		panels = append(panels, tiles(o.Title, o.Pictures))
-	}
 	if err := figure.DrawTiles(r.Path("grid.png"), panels...); err != nil {
 		return err
 	}
-	r.LeadFigure("grid.png", fmt.Sprintf("Held-out %s (%s); the same, encoded and decoded, which is the best that the latent space allows; generated %[1]s, the decoded ∇w*(y); the noise y itself, decoded; and samples of other laws in the same space.", kind, s.Set.Name))
+	r.LeadFigure("grid.png", fmt.Sprintf("Held-out %s (%s); the same, encoded and decoded, which is the best that the latent space allows; generated %[1]s, the decoded ∇w*(y); the noise y itself, decoded; samples of a Gaussian fit in the latent space.", kind, s.Set.Name))
+	var others []figure.Tiles
+	for _, o := range s.Others {
+		others = append(others, tiles(o.Title, o.Pictures))
+	}
+	if len(others) > 0 {
+		if err := figure.DrawTiles(r.Path("others.png"), others...); err != nil {
+			return err
+		}
+		r.AddFigure("others.png", "Decoded samples of other laws in the latent space.")
+	}
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s, in the %d latents of an autoencoder: %s to %s.", s.Set.Name, s.Codes.Cols, summary, kind)
 	return nil
 }
