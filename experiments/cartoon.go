@@ -82,7 +82,7 @@ var Cartoon = run.Definition[CartoonConfig]{
 const fewestCartoons = 1000
 
 func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
-	if err := c.Only(r, cartoonVariables); err != nil {
+	if err := c.Only(r, cartoonOfPixels...); err != nil {
 		return err
 	}
 	if c.Space == latent.Latents {

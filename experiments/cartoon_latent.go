@@ -11,11 +11,8 @@ import (
 	"cmf/solvers/conjugate"
 )
 
-// cartoonVariables do something in one space alone.
-var cartoonVariables = map[latent.Space][]string{
-	latent.Latents: {"CMF_LATENTS", "CMF_PASSES", "CMF_BESIDE"},
-	latent.Pixels:  {"CMF_ALPHA", "CMF_KNOTS", "CMF_TOLERANCE", "CMF_SHARE", "CMF_COMPONENTS"},
-}
+// cartoonOfPixels are variables that do nothing in a latent space.
+var cartoonOfPixels = []string{"CMF_ALPHA", "CMF_KNOTS", "CMF_TOLERANCE", "CMF_SHARE", "CMF_COMPONENTS"}
 
 // inLatents sets the defaults that suit a latent space.
 func (c *CartoonConfig) inLatents(env config.Environment) {

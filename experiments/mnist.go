@@ -60,7 +60,7 @@ var MNIST = run.Definition[MNISTConfig]{
 }
 
 func doMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
-	if err := c.Only(r, mnistVariables); err != nil {
+	if err := c.Only(r, mnistOfPixels...); err != nil {
 		return err
 	}
 	if c.Space == latent.Latents {

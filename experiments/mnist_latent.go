@@ -11,11 +11,8 @@ import (
 	"cmf/solvers/conjugate"
 )
 
-// mnistVariables do something in one space alone.
-var mnistVariables = map[latent.Space][]string{
-	latent.Latents: {"CMF_LATENTS", "CMF_PASSES", "CMF_BESIDE"},
-	latent.Pixels:  {"CMF_ALPHA", "CMF_KNOTS", "CMF_TOLERANCE", "CMF_SHARE", "CMF_NOISE", "CMF_FILTERS", "CMF_CARRY", "CMF_LIKELIHOOD"},
-}
+// mnistOfPixels are variables that do nothing in a latent space.
+var mnistOfPixels = []string{"CMF_ALPHA", "CMF_KNOTS", "CMF_TOLERANCE", "CMF_SHARE", "CMF_NOISE", "CMF_FILTERS", "CMF_CARRY", "CMF_LIKELIHOOD"}
 
 // inLatents sets the defaults that suit a latent space.
 func (c *MNISTConfig) inLatents(env config.Environment) {

@@ -63,7 +63,7 @@ func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
 	}
 	if form.Picture() {
-		if err := c.Only(r, samplesVariables); err != nil {
+		if err := c.Only(r, samplesOfPixels...); err != nil {
 			return err
 		}
 		if c.Space == latent.Latents {

@@ -21,11 +21,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// samplesVariables do something for pictures in one space alone.
-var samplesVariables = map[latent.Space][]string{
-	latent.Latents: {"CMF_LATENTS", "CMF_PASSES", "CMF_BESIDE"},
-	latent.Pixels:  {"CMF_ALPHA", "CMF_NOISE", "CMF_SPREAD"},
-}
+// samplesOfPixels are variables that do nothing in a latent space.
+var samplesOfPixels = []string{"CMF_ALPHA", "CMF_NOISE", "CMF_SPREAD"}
 
 // The sizes of pictures that a latent space is made for.
 const (

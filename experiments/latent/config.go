@@ -66,13 +66,16 @@ func Adapt(core *config.Core, env config.Environment) {
 	}
 }
 
-// Only refuses variables that do nothing in the space of c.
-func (c *Config) Only(r *run.Run, of map[Space][]string) error {
-	for space, names := range of {
-		for _, name := range names {
-			if space != c.Space && r.Given(name) {
-				return fmt.Errorf("%s: it does nothing where CMF_SPACE=%s; with it CMF_SPACE must be %s", name, c.Space, space)
-			}
+// Only refuses variables that do nothing in the space of c: those of Config in pixels, and
+// those of pixels, which the experiment names, in a latent space.
+func (c *Config) Only(r *run.Run, ofPixels ...string) error {
+	other, names := Pixels, ofPixels
+	if c.Space == Pixels {
+		other, names = Latents, []string{"CMF_LATENTS", "CMF_PASSES", "CMF_BESIDE"}
+	}
+	for _, name := range names {
+		if r.Given(name) {
+			return fmt.Errorf("%s: it does nothing where CMF_SPACE=%s; with it CMF_SPACE must be %s", name, c.Space, other)
 		}
 	}
 	return nil

@@ -71,8 +71,14 @@ func (s *Study) Fit(ctx context.Context, r *run.Run) (finished bool, err error) 
 		return false, err
 	}
 	r.Note("Pictures are learned as the %d latents of an autoencoder (CMF_SPACE=pixels is the paper's setting). Densities are those of latents: pictures have none.", s.Codes.Cols)
-	s.Model, err = s.fit(ctx, r, "")
-	return s.Model != nil, err
+	if s.Model, err = s.fit(ctx, r, ""); err != nil || s.Model == nil {
+		return false, err
+	}
+	w := s.Model.Evaluator.Potential()
+	if err := file.Write(r.Path("pictures.onnx"), func(f io.Writer) error { return s.Latent.Network().WriteONNX(f, w) }); err != nil {
+		return false, fmt.Errorf("pictures.onnx: %w", err)
+	}
+	return true, nil
 }
 
 // Learn is Fit, and draws pictures of all laws.
@@ -144,21 +150,10 @@ func (s *Study) fit(ctx context.Context, r *run.Run, name string) (*fit.Model, e
 		}
 	}
 	m, err := fit.Fit(ctx, r, &core, problem)
-	if err != nil || !m.Finished || name != "" {
-		return finished(m), err
-	}
-	err = file.Write(r.Path("pictures.onnx"), func(f io.Writer) error { return s.Latent.Network().WriteONNX(f, w) })
-	if err != nil {
-		return nil, fmt.Errorf("pictures.onnx: %w", err)
+	if err != nil || !m.Finished {
+		return nil, err
 	}
 	return m, nil
-}
-
-func finished(m *fit.Model) *fit.Model {
-	if m == nil || !m.Finished {
-		return nil
-	}
-	return m
 }
 
 // besides draws pictures of the other laws.

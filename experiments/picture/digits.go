@@ -55,11 +55,7 @@ func (j *Judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.Gen
 		{gaussian, gaussian, r.Report.Baseline},
 		{j.train, j.test, r.Report.Floor},
 	} {
-		if err := j.measure(m.digits, m.into); err != nil {
-			return err
-		}
-		var err error
-		if m.into["nearest_training_distance"], err = meanNearest(ctx, m.remembered, j.all); err != nil {
+		if err := j.measure(ctx, m.digits, m.remembered, m.into); err != nil {
 			return err
 		}
 	}
@@ -81,10 +77,7 @@ func (j *Judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.Gen
 // Beside measures digits of another law.
 func (j *Judge) Beside(ctx context.Context, r *run.Run, name, title string, digits blas32.General) error {
 	c := report.Column{Name: name, Title: title, Metrics: report.Numbers{}}
-	err := j.measure(digits, c.Metrics)
-	if err == nil {
-		c.Metrics["nearest_training_distance"], err = meanNearest(ctx, digits, j.all)
-	}
+	err := j.measure(ctx, digits, digits, c.Metrics)
 	r.Report.Beside = append(r.Report.Beside, c)
 	return err
 }
@@ -92,7 +85,8 @@ func (j *Judge) Beside(ctx context.Context, r *run.Run, name, title string, digi
 // HeldOut are the held-out digits that generated ones are compared with.
 func (j *Judge) HeldOut() blas32.General { return j.test }
 
-func (j *Judge) measure(x blas32.General, into report.Numbers) error {
+// measure measures digits, and how near those that might be remembered are to training digits.
+func (j *Judge) measure(ctx context.Context, x, remembered blas32.General, into report.Numbers) error {
 	features, p, err := j.classifier.Evaluate(x)
 	if err != nil {
 		return err
@@ -104,7 +98,8 @@ func (j *Judge) measure(x blas32.General, into report.Numbers) error {
 		return err
 	}
 	into["confidence"], into["class_entropy"] = confidence(p)
-	return nil
+	into["nearest_training_distance"], err = meanNearest(ctx, remembered, j.all)
+	return err
 }
 
 // confidence returns the mean of the largest class probability, and the entropy of the

@@ -93,7 +93,7 @@ var Inpaint = run.Definition[Config]{
 }
 
 func doInpaint(ctx context.Context, r *run.Run, c *Config) error {
-	if err := c.Only(r, inpaintVariables); err != nil {
+	if err := c.Only(r, inpaintOfPixels...); err != nil {
 		return err
 	}
 	if c.Space == latent.Latents {

@@ -18,11 +18,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// inpaintVariables do something in one space alone.
-var inpaintVariables = map[latent.Space][]string{
-	latent.Latents: {"CMF_LATENTS", "CMF_PASSES"},
-	latent.Pixels:  {"CMF_ALPHA", "CMF_KNOTS", "CMF_TOLERANCE", "CMF_SHARE", "CMF_NOISE", "CMF_FILTERS", "CMF_CARRY", "CMF_DEVIATION", "CMF_CLAMPED"},
-}
+// inpaintOfPixels are variables that do nothing in a latent space.
+var inpaintOfPixels = []string{"CMF_ALPHA", "CMF_KNOTS", "CMF_TOLERANCE", "CMF_SHARE", "CMF_NOISE", "CMF_FILTERS", "CMF_CARRY", "CMF_DEVIATION", "CMF_CLAMPED"}
 
 // inLatents sets the defaults that suit a latent space.
 func (c *Config) inLatents(env config.Environment) {
@@ -60,7 +57,7 @@ func doLatentInpaint(ctx context.Context, r *run.Run, c *Config) error {
 		}
 		model, origin = s.Model, fmt.Sprintf("a potential of latents trained for %d steps in this run", s.Model.State.Step)
 	}
-	p, err := NewLatentPrior(model)
+	p, err := NewLatentPrior(ctx, model)
 	if err != nil {
 		return fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
 	}

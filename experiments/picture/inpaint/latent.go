@@ -29,14 +29,14 @@ type LatentPrior struct {
 }
 
 // NewLatentPrior takes a model in a latent space. Chains start at particles of its bank.
-func NewLatentPrior(m *fit.Model) (*LatentPrior, error) {
+func NewLatentPrior(ctx context.Context, m *fit.Model) (*LatentPrior, error) {
 	latent, ok := m.Units().(*autoencoder.Latent)
 	if !ok || latent.Dim(0) != picture.Pixels {
 		return nil, errors.New("it is not a model of digits in a latent space; for one of pixels CMF_SPACE must be pixels")
 	}
 	p := &LatentPrior{model: m, network: m.Evaluator.Potential(), latent: latent, pool: m.State.Bank.Y}
 	var err error
-	p.decoded, _, err = m.Map(context.Background(), p.pool)
+	p.decoded, _, err = m.Map(ctx, p.pool)
 	return p, err
 }
 
