@@ -317,9 +317,9 @@ func TestDamagedCheckpoints(t *testing.T) {
 		t.Errorf("a checkpoint without an autoencoder: %v", err)
 	}
 	for name, damage := range map[string]func(c *graph.Checkpoint){
-		"autoencoder.encoder0.weight\" has shape": func(c *graph.Checkpoint) { c.Put("autoencoder.encoder0.weight", make([]float32, 4), 2, 2) },
-		"has no \"autoencoder.latents.scale\"":    func(c *graph.Checkpoint) { delete(c.Tensors, "autoencoder.latents.scale") },
-		"does not know the architecture":          func(c *graph.Checkpoint) { c.Texts["autoencoder.architecture"] = `{"Depth": 3}` },
+		"autoencoder.encoder0.weight\" has shape [2 2]; it must be": func(c *graph.Checkpoint) { c.Put("autoencoder.encoder0.weight", make([]float32, 4), 2, 2) },
+		"has no \"autoencoder.latents.scale\"":                      func(c *graph.Checkpoint) { delete(c.Tensors, "autoencoder.latents.scale") },
+		"does not know the architecture":                            func(c *graph.Checkpoint) { c.Texts["autoencoder.architecture"] = `{"Depth": 3}` },
 		"latents; there must be 1 to 4096": func(c *graph.Checkpoint) {
 			c.Texts["autoencoder.architecture"] = `{"Height":8,"Width":8,"Channels":1,"Filters":[4],"Hidden":4,"Latents":1000000,"Loss":"gaussian"}`
 		},
