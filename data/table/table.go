@@ -1,0 +1,125 @@
+// Package table reads and writes tables as people keep them: CSV and its
+// dialects, NumPy arrays, Parquet and Arrow. A table has typed columns of
+// float64, in which missing values are NaN.
+package table
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Kind is the type of a column.
+type Kind string
+
+// The kinds of columns.
+const (
+	Real     Kind = "real"
+	Integer  Kind = "integer"
+	Boolean  Kind = "boolean"
+	Category Kind = "category" // texts, as indices in Labels
+	Time     Kind = "time"     // time stamps, in a Clock's units since its origin
+)
+
+// Kinds are all kinds of columns.
+var Kinds = []Kind{Real, Integer, Boolean, Category, Time}
+
+// Column is a column of a table.
+type Column struct {
+	Name string `json:",omitempty"` // empty where the file names no columns
+	Kind Kind
+
+	// Values has one value per row, NaN where it is missing. Values of
+	// categories and booleans are indices in Labels.
+	Values []float64 `json:"-"`
+
+	// Labels are the texts of a category's values, in the order in which they
+	// first occur, or those of false and true.
+	Labels []string `json:",omitempty"`
+
+	// Decimals is the number of places after the decimal point that the texts of
+	// a real column have at most, or −1 where its file holds no texts, or texts
+	// with exponents.
+	Decimals int `json:",omitempty"`
+
+	Clock *Clock `json:",omitempty"` // of a column of times
+
+	// Stored is the type of the column in its file, such as int32 or <f4, which
+	// writing restores; empty for text.
+	Stored string `json:",omitempty"`
+
+	// Null is the text of a missing value, as the file first has it.
+	Null string `json:",omitempty"`
+}
+
+// Clock says what the values of a column of times mean: the time at Origin + v
+// units.
+type Clock struct {
+	Layout string `json:",omitempty"` // of the texts, as for time.Parse; empty where the file holds numbers
+	Unit   string // ns, us, ms, s or day
+	Origin int64  // in units since 1970-01-01 00:00 UTC
+	Zone   string `json:",omitempty"` // name of the time zone, as the file has it
+}
+
+// Table is a table in memory.
+type Table struct {
+	Columns []Column
+	Format  Format
+}
+
+// Format is how a file stores a table; writing restores it.
+type Format struct {
+	Name string // csv, npy, npz, parquet, arrow or feather
+
+	// Of CSV.
+	Comma        string `json:",omitempty"` // what separates columns; "," where empty
+	DecimalComma bool   `json:",omitempty"` // numbers are written as 1,5
+	Headless     bool   `json:",omitempty"` // no line names the columns
+	Gzip         bool   `json:",omitempty"`
+	CRLF         bool   `json:",omitempty"`
+}
+
+// Rows is the number of rows.
+func (t *Table) Rows() int {
+	if len(t.Columns) == 0 {
+		return 0
+	}
+	return len(t.Columns[0].Values)
+}
+
+// Names are the names of all columns; those without one are called x1, x2, …
+func (t *Table) Names() []string {
+	names := make([]string, len(t.Columns))
+	for j := range names {
+		names[j] = t.Name(j)
+	}
+	return names
+}
+
+// Name is the name of column j, counted from 0.
+func (t *Table) Name(j int) string {
+	if name := t.Columns[j].Name; name != "" {
+		return name
+	}
+	return fmt.Sprintf("x%d", j+1)
+}
+
+// Rowed is a copy of the rows of the given numbers, counted from 0, in their
+// order.
+func (t *Table) Rowed(rows []int) *Table {
+	out := t.Like(len(rows))
+	for j := range t.Columns {
+		for i, row := range rows {
+			out.Columns[j].Values[i] = t.Columns[j].Values[row]
+		}
+	}
+	return out
+}
+
+// Like is a table of n rows of zeros with the columns and the format of t.
+func (t *Table) Like(n int) *Table {
+	out := &Table{Columns: slices.Clone(t.Columns), Format: t.Format}
+	for j := range out.Columns {
+		out.Columns[j].Values = make([]float64, n)
+	}
+	return out
+}
