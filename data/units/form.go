@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"cmf/data/margins"
 )
 
 // Form says what the data's points are: rows of a table, pictures, or neither
@@ -53,6 +55,8 @@ type stored struct {
 	Height, Width int       `json:",omitempty"`
 	Columns       []string  `json:",omitempty"`
 	Table         bool      `json:",omitempty"`
+
+	Margins *margins.Margins `json:",omitempty"`
 }
 
 // Marshal writes units and form as JSON, without the arrays of Principal. The
@@ -68,8 +72,10 @@ func Marshal(u Units, f Form) ([]byte, error) {
 		s.Center, s.Alpha = u.Center, u.Alpha
 	case *Principal:
 		s.Alpha = u.Alpha
+	case *margins.Margins:
+		s.Margins = u
 	default:
-		return nil, fmt.Errorf("units of type %T cannot be stored; known are Affine, Pixels and *Principal", u)
+		return nil, fmt.Errorf("units of type %T cannot be stored; known are Affine, Pixels, *Principal and *margins.Margins", u)
 	}
 	return json.Marshal(s)
 }
@@ -91,6 +97,11 @@ func Unmarshal(text []byte, p *Principal) (Units, Form, error) {
 	}
 	f := Form{Columns: s.Columns, Table: s.Table, Height: s.Height, Width: s.Width}
 	switch {
+	case s.Margins != nil:
+		if s.Alpha != 0 || p != nil || s.Center != nil || s.Scale != nil {
+			return nil, f, errors.New("units of columns with other units besides")
+		}
+		return s.Margins, f, nil
 	case s.Alpha == 0 && p == nil:
 		return Affine{Center: s.Center, Scale: s.Scale}, f, nil
 	case s.Scale != nil:

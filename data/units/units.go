@@ -1,5 +1,6 @@
 // Package units converts points between the units in which a model is learned
-// and those of the data: Affine for tables, Pixels for pictures, and Principal
+// and those of the data: Affine for points, margins.Margins for tables, Pixels for
+// pictures, and Principal
 // for pictures in which only the leading directions are learned. Form says how
 // points of the data are stored and shown.
 package units
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"math"
 
+	"cmf/data/margins"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
@@ -42,6 +44,7 @@ var (
 	_ Units = Affine{}
 	_ Units = Pixels{}
 	_ Units = (*Principal)(nil)
+	_ Units = (*margins.Margins)(nil)
 )
 
 // Affine units are x = Center + Scale⊙z. The zero value leaves points as they are.

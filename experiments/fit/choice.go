@@ -3,6 +3,7 @@ package fit
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -11,15 +12,21 @@ import (
 	"cmf/graph"
 	"cmf/solvers/batch"
 	"cmf/solvers/optim"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // Validation is held-out points by which Fit chooses among the weights of training. They
-// must not be those by which the model is judged later.
+// must not be those by which the model is judged later. The score is the log-likelihood of
+// X or, for a fit from a given source, the semi-dual of X and Y.
 type Validation struct {
 	X blas32.General // of the law of Problem.Train
 	Y blas32.General // of the law of Problem.From
+
+	// Patience is the number of scores in a row that are no better than the best one before
+	// training ends; 0 to make all steps.
+	Patience int
 }
 
 const scoredTimes = 20 // in a run
@@ -33,13 +40,13 @@ type choice struct {
 
 // choosing scores the averaged weights before the first step and scoredTimes during
 // training, and keeps those of the least score.
-func choosing(ctx context.Context, r *run.Run, v Validation, log *report.MetricsLog) Hook {
+func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *report.MetricsLog) Hook {
 	if v.X.Rows == 0 {
 		return Hook{}
 	}
 	see := func(l *Loop) error {
 		m := l.Model
-		score, err := v.ofAverage(ctx, m)
+		score, err := v.ofAverage(ctx, m, random.New(seed, "validation", uint64(l.Step())))
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil // the loop ends as interrupted
@@ -49,12 +56,22 @@ func choosing(ctx context.Context, r *run.Run, v Validation, log *report.Metrics
 		if m.chosen.weights == nil || score < m.chosen.score {
 			m.chosen = choice{m.State.Step, score, m.averaged()}
 		}
-		return log.Append(l.Step(), report.Numbers{"validation_dual": score})
+		if m.Noise == nil {
+			return log.Append(l.Step(), report.Numbers{"validation_dual": score})
+		}
+		return log.Append(l.Step(), report.Numbers{"validation_log_likelihood": -score})
+	}
+	settle := func(l *Loop) {
+		best := l.Model.chosen.step
+		if v.Patience > 0 && l.Step()-best >= v.Patience*max(1, l.Of/scoredTimes) {
+			l.Halt(fmt.Sprintf("rows held out for that were likeliest at step %d", best))
+		}
 	}
 	return Hook{
 		Start: func(l *Loop) error {
-			if l.Step() > 0 {
-				return nil // resumed
+			if l.Step() > 0 { // resumed
+				settle(l)
+				return nil
 			}
 			return see(l)
 		},
@@ -62,6 +79,7 @@ func choosing(ctx context.Context, r *run.Run, v Validation, log *report.Metrics
 			if l.Step()%max(1, l.Of/scoredTimes) != 0 && l.Step() != l.Of {
 				return nil
 			}
+			defer settle(l)
 			return see(l)
 		},
 		End: func(l *Loop) error {
@@ -70,7 +88,11 @@ func choosing(ctx context.Context, r *run.Run, v Validation, log *report.Metrics
 			}
 			r.Report.Metrics["chosen_step"] = float64(l.Model.chosen.step)
 			if at := l.Model.chosen.step; at < l.Step() {
-				r.Note("The model has the weights of step %d of %d: of the states that were compared, its semi-dual was least on rows held out for that.", at, l.Of)
+				was := "rows held out for that were likeliest there"
+				if l.Model.Noise == nil {
+					was = "its semi-dual was least on rows held out for that"
+				}
+				r.Note("The model has the weights of step %d of %d: of the states that were compared, %s.", at, l.Of, was)
 			}
 			return nil
 		},
@@ -124,15 +146,42 @@ func (v Validation) semiDual(ctx context.Context, m *Model) (score float64, err 
 	return score, nil
 }
 
-// ofAverage is the semi-dual of the averaged weights.
-func (v Validation) ofAverage(ctx context.Context, m *Model) (float64, error) {
-	if m.average.Mean == nil {
+// score is what the choice makes least: the semi-dual, or the negative log-likelihood. A
+// point at which the model has no density counts as the least likely one.
+func (v Validation) score(ctx context.Context, m *Model, rng *random.Stream) (float64, error) {
+	if m.Noise == nil {
 		return v.semiDual(ctx, m)
+	}
+	l, err := HeldOutDensity(ctx, m, v.X, rng)
+	if err != nil {
+		return 0, err
+	}
+	mean, _, failed := FiniteMean(l.LogPDF)
+	if failed == len(l.LogPDF) {
+		return math.Inf(1), nil
+	}
+	if failed > 0 {
+		least := math.Inf(1)
+		for _, v := range l.LogPDF {
+			if batch.Finite(v) {
+				least = min(least, v)
+			}
+		}
+		share := float64(failed) / float64(len(l.LogPDF))
+		mean = (1-share)*mean + share*least
+	}
+	return -mean, nil
+}
+
+// ofAverage is the score of the averaged weights.
+func (v Validation) ofAverage(ctx context.Context, m *Model, rng *random.Stream) (float64, error) {
+	if m.average.Mean == nil {
+		return v.score(ctx, m, rng)
 	}
 	if err := m.average.Swap(m.objective.Weights()); err != nil {
 		return 0, err
 	}
-	score, err := v.semiDual(ctx, m)
+	score, err := v.score(ctx, m, rng)
 	if back := m.average.Swap(m.objective.Weights()); err == nil {
 		err = back
 	}

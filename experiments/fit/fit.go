@@ -66,8 +66,8 @@ type Problem struct {
 	Tolerance float64 // of the conjugates during training
 	Decay     float64 // of the moving average of weights, which is the result; 0 for no average
 
-	// With Validation, which needs From, the result is the average at the best of several
-	// steps, by the semi-dual at these points, in the units of learning.
+	// With Validation, points in the units of learning, the result is the average at the best
+	// of several steps by their score.
 	Validation Validation
 
 	Precondition bool // by the mean Hessian
@@ -166,7 +166,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 			showing(r, core),
 			logging(log),
 			watching(p, log),
-			choosing(ctx, r, p.Validation, log),
+			choosing(ctx, r, p.Validation, core.Seed, log),
 			deadline(core.Minutes),
 		},
 		p.Hooks,

@@ -21,6 +21,8 @@ var order = []string{
 	"solvers/...",
 	"solvers",
 	"experiments/internal/exptest",
+	"data/table",
+	"data/margins",
 	"data/units data/images",
 	"data",
 	"layers",
