@@ -24,7 +24,7 @@ type GenerateConfig struct {
 	config.Random
 	config.Generation
 	Checkpoint string `needed:"the checkpoint.safetensors of a run" desc:"checkpoint.safetensors of a run: the model to draw from"`
-	Count      int    `default:"10000" range:"0..1000000" desc:"points to generate; 0 for none"`
+	Count      int    `default:"10000" range:"0..10000000" desc:"points to generate; 0 for none"`
 	Points     string `desc:"points at which to evaluate density and gradient, in the units of the data, or rows of the source to map by a model of the experiment transport: a file .npy or .csv, or a folder of PNG pictures; none if empty"`
 }
 
@@ -50,13 +50,22 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 	if m.Origin.Units == nil {
 		r.Note("The checkpoint names no units: points and densities are in those in which the model was learned.")
 	}
+	ofTable := m.Margins() != nil
 	if c.Count > 0 {
-		if err := generate(ctx, r, m, c); err != nil {
+		make := generate
+		if ofTable {
+			make = generateRows
+		}
+		if err := make(ctx, r, m, c); err != nil {
 			return err
 		}
 	}
 	if c.Points == "" {
 		return nil
+	}
+	evaluate := evaluate
+	if ofTable {
+		evaluate = evaluateRows
 	}
 	if err := evaluate(ctx, r, m, c); err != nil {
 		return fmt.Errorf("CMF_POINTS=%s: %w", c.Points, err)
@@ -117,6 +126,32 @@ func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) 
 	}
 	// The points are in the data's units already.
 	return drawPoints(r, units.Affine{}, form, figure.Cloud{Name: "generated", Points: x})
+}
+
+// generateRows writes rows of the model of a table and their Gibbs samples.
+func generateRows(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
+	rows, draw, err := table.Sample(ctx, r, m, c.Count, c.Mixing, c.Seed)
+	if err != nil {
+		return err
+	}
+	r.Report.Notes = append(r.Report.Notes, "samples.npy and the table beside it: generated rows; gibbs.npy: the y of each, in the model's units.")
+	if u := m.Margins(); !u.Normal() && u.Learned() == 2 {
+		return drawPlane(ctx, r, m, draw, figure.Cloud{Name: "generated", Points: draw.Points})
+	}
+	if len(rows.Columns) == 1 {
+		r.AddFigure("points.png", "Histogram of generated values.")
+		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: m.Form().Name(0), Y: "density"}, batch.Column(shownRows(rows, rows), 0), 0)
+	}
+	return drawPairs(r, columnNames(rows), figure.Cloud{Name: "generated", Points: shownRows(rows, rows)})
+}
+
+// evaluateRows writes the log densities of the rows of CMF_POINTS, and gradients.
+func evaluateRows(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
+	if err := table.Evaluate(ctx, r, m, c.Points, c.Seed); err != nil {
+		return err
+	}
+	r.Report.Notes = append(r.Report.Notes, "densities.npy: the log density of each of the given rows, in nats: a density in the units of columns that have one, a probability for labels, integers, values that hold mass, and missing values; gradients.npy: ∇w at the point of each row, which is the noise that ∇w* maps to it.")
+	return nil
 }
 
 // evaluate writes log densities and gradients at the points of CMF_POINTS.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
@@ -17,6 +18,9 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
+// TableConfig configures how a table is read and learned.
+type TableConfig = table.Config
+
 // SamplesConfig configures the experiment samples.
 type SamplesConfig struct {
 	config.Core
@@ -24,10 +28,11 @@ type SamplesConfig struct {
 	config.Generation
 	config.Logit
 	latent.Config
-	DataFile string  `split_words:"true" needed:"a file .npy or .csv, or a folder of PNG pictures" desc:"points to learn: a file .npy or .csv of n rows and d columns, or a folder of PNG pictures of one size"`
+	TableConfig
+	DataFile string  `split_words:"true" needed:"a table or a folder of PNG pictures" desc:"what to learn: a table of n rows (CSV and its dialects, NumPy, Parquet or Arrow), or a folder of PNG pictures of one size"`
 	Holdout  float64 `default:"0.2" range:"0.05..0.5" desc:"share of the rows that is held out for judging"`
 	Scale    string  `default:"each" oneof:"each,common" desc:"units of learning: each (every column divided by its own standard deviation) or common (all divided by the same, as for coordinates in space)"`
-	Count    int     `default:"10000" range:"1..1000000" desc:"points to generate"`
+	Count    int     `default:"10000" range:"1..10000000" desc:"points to generate"`
 	Spread   float64 `default:"0" range:"0|1..100" desc:"sharpness of the first hinges: standard deviation of each pre-activation over the data; 0 for a value that depends on the dimension"`
 	Noise    float64 `default:"0.5" range:"0.05..5" desc:"standard deviation of the normal noise added to pixels in these units"`
 }
@@ -58,17 +63,34 @@ var Samples = run.Definition[SamplesConfig]{
 }
 
 func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
+	info, err := os.Stat(c.DataFile)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
+	case info.IsDir():
+		err = doPictures(ctx, r, c)
+	default:
+		err = doTable(ctx, r, c)
+	}
+	return err
+}
+
+// doPictures learns a folder of pictures.
+func doPictures(ctx context.Context, r *run.Run, c *SamplesConfig) error {
+	for _, name := range samplesOfTables {
+		if r.Given(name) {
+			return fmt.Errorf("%s: CMF_DATA_FILE=%s is a folder of pictures; that variable is for tables", name, c.DataFile)
+		}
+	}
 	x, form, err := table.Read(c.DataFile)
 	if err != nil {
 		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
 	}
-	if form.Picture() {
-		if err := c.Only(r, samplesOfPixels...); err != nil {
-			return err
-		}
-		if c.Space == latent.Latents {
-			return doLatentSamples(ctx, r, c, x, form)
-		}
+	if err := c.Only(r, samplesOfPixels...); err != nil {
+		return err
+	}
+	if c.Space == latent.Latents {
+		return doLatentSamples(ctx, r, c, x, form)
 	}
 	s, err := c.loadSet(x, form)
 	if err != nil {
@@ -104,7 +126,7 @@ func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 	if err := s.judgeDensity(ctx, r, model, c.Seed); err != nil {
 		return err
 	}
-	return s.draw(ctx, r, model, draw, gaussian)
+	return s.draw(r, draw, gaussian)
 }
 
 // limitSteps ends the default run on few rows after a number of passes over them, because
@@ -119,41 +141,17 @@ func (s *pointSet) describe(r *run.Run, c *SamplesConfig) {
 	r.Report.Data = fmt.Sprintf("%s, %d rows to learn from, %d held out, d = %d", s.name, s.train.Rows, s.held.Rows, s.train.Cols)
 	r.Progress.Log.Info("data", "set", r.Report.Data)
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise, the map to the data and their density.", s.name)
-	switch {
-	case s.form.Height > 0:
-		r.Note("Pictures of %d×%d pixels are learned as logits of dequantised pixels, with normal noise of standard deviation %g (CMF_NOISE). Distances are between pixels; densities are those of dequantised pixels in [0, 1] under the law with the noise.", s.form.Width, s.form.Height, c.Noise)
-	case c.Scale == "each":
-		r.Note("The method does not know units: it learns every column minus its mean, divided by its standard deviation, both over the rows to learn from (CMF_SCALE=common uses one scale for all columns). Samples, densities and distances are in the units of the file; distances with names that end in _standard are in standard deviations.")
-	default:
-		r.Note("The method does not know units: it learns columns minus their means, all divided by %.4g, the root mean square of their standard deviations. Samples, densities and distances are in the units of the file.", s.scales()[0])
-	}
-	if names := s.discrete(); len(names) > 0 {
-		r.Note("These columns have few different values: %v. A law on few values has no density, and the map spreads points between the values.", names)
-	}
+	r.Note("Pictures of %d×%d pixels are learned as logits of dequantised pixels, with normal noise of standard deviation %g (CMF_NOISE). Distances are between pixels; densities are those of dequantised pixels in [0, 1] under the law with the noise.", s.form.Width, s.form.Height, c.Noise)
 }
 
-// problem is the problem for Fit: a network that suits the dimension.
+// problem is the problem for Fit: a network for pixels.
 func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	d := s.train.Cols
-	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
-	// In few dimensions the data may have separate parts, which needs sharp hinges and
-	// little fixed curvature. In many dimensions a hinge sees a blurred projection, and the
-	// quadratic must find directions with little variance.
-	start := layers.Start{Law: s.law, Share: .1, Fixed: .05, Spread: 20, Balanced: true}
-	hidden, tolerance := config.Widths{64, 64}, 1e-3
-	switch {
-	case s.form.Height > 0:
-		hidden, tolerance, shape.Knots = config.Widths{min(1024, 2*d)}, 1e-2, 4
-		start = layers.Start{Law: start.Law, Share: .8, Fixed: .1, Spread: 6, Directions: differences(s.train)}
-	case d > 20:
-		hidden, tolerance = config.Widths{256}, 5e-3
-		start.Share, start.Spread = .8, 6
-	case d > 2:
-		hidden, start.Share, start.Spread = config.Widths{128, 128}, .8, 6
-	}
+	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1, Knots: 4}
+	start := layers.Start{Law: s.law, Share: .8, Fixed: .1, Spread: 6, Directions: differences(s.train), RootRate: .05}
 	if shape.Hidden == nil {
-		shape.Hidden = hidden
-		if err := r.Resolve("CMF_HIDDEN", hidden.String()); err != nil {
+		shape.Hidden = config.Widths{min(1024, 2*d)}
+		if err := r.Resolve("CMF_HIDDEN", config.Widths(shape.Hidden).String()); err != nil {
 			return fit.Problem{}, err
 		}
 	}
@@ -164,9 +162,6 @@ func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	if err != nil {
 		return fit.Problem{}, err
 	}
-	if !start.Balanced {
-		start.RootRate = .05
-	}
 	return fit.Problem{
 		Potential:    w,
 		Start:        start,
@@ -175,7 +170,7 @@ func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 		Form:         s.form,
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
-		Tolerance:    tolerance,
+		Tolerance:    1e-2,
 		Decay:        1 - 15/float64(max(c.Steps, 150)),
 		Precondition: true,
 	}, nil

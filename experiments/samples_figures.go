@@ -5,16 +5,14 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 
+	"cmf/data/margins"
 	"cmf/data/units"
 	"cmf/experiments/figure"
 	"cmf/experiments/fit"
 	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/density"
-	"cmf/solvers/exact"
-	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -22,28 +20,30 @@ import (
 // shownPoints limits the points of a cloud in a figure.
 const shownPoints = 2000
 
-// draw draws held-out rows beside generated ones.
-func (s *pointSet) draw(ctx context.Context, r *run.Run, m *fit.Model, d *fit.Draw, gaussian blas32.General) error {
-	held := figure.Cloud{Name: "held out", Points: s.held}
-	generated := figure.Cloud{Name: "generated", Points: d.Points}
-	fit := figure.Cloud{Name: "Gaussian fit", Points: gaussian}
-	if s.train.Cols == 2 {
-		return drawPlane(ctx, r, m, d, held, generated, fit)
-	}
-	if s.train.Cols == 1 {
-		return drawLine(ctx, r, m, s.law, held, generated)
-	}
-	return drawPoints(r, s.units, s.form, held, generated, fit)
+// draw draws held-out pictures beside generated ones.
+func (s *pointSet) draw(r *run.Run, d *fit.Draw, gaussian blas32.General) error {
+	return drawPoints(r, s.units, s.form,
+		figure.Cloud{Name: "held out", Points: s.held}, figure.Cloud{Name: "generated", Points: d.Points}, figure.Cloud{Name: "Gaussian fit", Points: gaussian})
 }
 
 // axesOf are the axes for points in the units of learning, with marks in the data's units.
 func axesOf(m *fit.Model) []figure.Axis {
 	axes := make([]figure.Axis, m.Evaluator.Dim())
-	u, _ := m.Units().(units.Affine)
-	for j := range axes {
-		axes[j].Name = m.Form().Name(j)
-		if u.Scale != nil {
-			axes[j].Center, axes[j].Scale = u.Center[j], u.Scale[j]
+	switch u := m.Units().(type) {
+	case units.Affine:
+		for j := range axes {
+			axes[j].Name = m.Form().Name(j)
+			if u.Scale != nil {
+				axes[j].Center, axes[j].Scale = u.Center[j], u.Scale[j]
+			}
+		}
+	case *margins.Margins:
+		k := 0
+		for j, c := range u.Columns {
+			if c.Affine != nil {
+				axes[k] = figure.Axis{Name: m.Form().Name(j), Center: c.Affine.Center, Scale: c.Affine.Scale}
+				k++
+			}
 		}
 	}
 	return axes
@@ -83,67 +83,6 @@ func drawPlane(ctx context.Context, r *run.Run, m *fit.Model, d *fit.Draw, cloud
 	return nil
 }
 
-// drawLine draws histograms of held-out and generated points under the learned
-// density and the Gaussian's.
-func drawLine(ctx context.Context, r *run.Run, m *fit.Model, law *exact.Gaussian, held, generated figure.Cloud) error {
-	const n = 400
-	values := batch.Column(held.Points, 0)
-	low, high := float64(slices.Min(values)), float64(slices.Max(values))
-	z := batch.New(n, 1)
-	for i := range n {
-		z.Data[i] = float32(low + (high-low)*float64(i)/(n-1))
-	}
-	x, err := m.Units().Data(z, nil)
-	if err != nil {
-		return err
-	}
-	learned, err := m.Density(ctx, z, random.New(1, "figure", 0))
-	if err != nil {
-		return err
-	}
-	gaussian, err := law.LogPDF(z)
-	if err != nil {
-		return err
-	}
-	volume, err := m.Units().LogVolume(z, blas32.General{})
-	if err != nil {
-		return err
-	}
-	for i, v := range volume {
-		gaussian[i] += v
-	}
-	for _, c := range []figure.Cloud{generated, held} {
-		points, err := m.Units().Data(c.Points, nil)
-		if err != nil {
-			return err
-		}
-		file := "points.png"
-		if c.Name == generated.Name {
-			file = "generated.png"
-		}
-		err = figure.DrawHistogram(r.Path(file), figure.Axes{Title: c.Name, X: m.Form().Name(0), Y: "density"}, batch.Column(points, 0), 0,
-			interpolated("learned", x, learned.LogPDF), interpolated("Gaussian fit", x, gaussian))
-		if err != nil {
-			return err
-		}
-		r.LeadFigure(file, "Histogram of the points "+c.Name+", with the learned density by the Monge–Ampère equation and the density of the Gaussian fit.")
-	}
-	return nil
-}
-
-// interpolated is the density through given log densities at ascending x, and 0 outside.
-func interpolated(name string, x blas32.General, logPDF []float64) figure.Function {
-	return figure.Function{Name: name, F: func(at float64) float64 {
-		i := sort.Search(x.Rows, func(i int) bool { return float64(x.Data[i]) >= at })
-		if i == 0 || i == x.Rows {
-			return 0
-		}
-		a, b := float64(x.Data[i-1]), float64(x.Data[i])
-		t := (at - a) / (b - a)
-		return (1-t)*math.Exp(logPDF[i-1]) + t*math.Exp(logPDF[i])
-	}}
-}
-
 // drawPoints draws clouds of points in the units of learning: pictures as pictures, other
 // points as pairs of coordinates in the data's units.
 func drawPoints(r *run.Run, u units.Units, f units.Form, clouds ...figure.Cloud) error {
@@ -165,12 +104,18 @@ func drawPoints(r *run.Run, u units.Units, f units.Form, clouds ...figure.Cloud)
 		r.LeadFigure("points.png", "Pictures: "+names(clouds)+".")
 		return nil
 	}
-	const most = 6
-	d := clouds[0].Points.Cols
-	columns := make([]string, min(d, most))
-	for j := range columns {
-		columns[j] = f.Name(j)
+	names := make([]string, clouds[0].Points.Cols)
+	for j := range names {
+		names[j] = f.Name(j)
 	}
+	return drawPairs(r, names, clouds...)
+}
+
+// drawPairs draws the first columns of clouds in the units of the data by pairs.
+func drawPairs(r *run.Run, columns []string, clouds ...figure.Cloud) error {
+	const most = 6
+	d := len(columns)
+	columns = columns[:min(d, most)]
 	if err := figure.DrawPairs(r.Path("points.png"), columns, clouds[:min(2, len(clouds))]); err != nil {
 		return err
 	}

@@ -40,8 +40,10 @@ const (
 // identifiers as in C. An operation between rows, an output that depends on no
 // input, and an operation without a counterpart are errors.
 //
+// metadata are texts that the model carries, by name.
+//
 // Reference: onnx.ai/onnx/repo-docs/IR.html; opset 13.
-func (s *Scope) WriteONNX(w io.Writer, outputs map[string]*gorgonia.Node) error {
+func (s *Scope) WriteONNX(w io.Writer, outputs map[string]*gorgonia.Node, metadata map[string]string) error {
 	if s.Err != nil {
 		return s.Err
 	}
@@ -91,6 +93,9 @@ func (s *Scope) WriteONNX(w io.Writer, outputs map[string]*gorgonia.Node) error 
 	}
 	operators := wire.Message{}.Text(1, "").Int(2, onnxOperators)
 	model := wire.Message{}.Int(1, onnxFormat).Text(2, "cmf").Bytes(7, g.message.Text(2, "cmf")).Bytes(8, operators)
+	for _, name := range slices.Sorted(maps.Keys(metadata)) {
+		model = model.Bytes(14, wire.Message{}.Text(1, name).Text(2, metadata[name]))
+	}
 	_, err := w.Write(model)
 	return err
 }

@@ -34,7 +34,7 @@ func TestWriteONNXRefuses(t *testing.T) {
 		s := NewScope(tensor.Float32)
 		outputs := c.declare(s, s.Input("x", 1, 2))
 		var model bytes.Buffer
-		err := s.WriteONNX(&model, outputs)
+		err := s.WriteONNX(&model, outputs, nil)
 		if err == nil {
 			t.Errorf("%s: no error", name)
 			continue

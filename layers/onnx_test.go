@@ -106,7 +106,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 	for name, w := range cases {
 		path := filepath.Join(t.TempDir(), "model.onnx")
 		var model bytes.Buffer
-		if err := WriteONNX(&model, w); err != nil {
+		if err := WriteONNX(&model, w, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, model.Bytes(), 0o644); err != nil {

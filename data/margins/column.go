@@ -15,9 +15,10 @@ import (
 type Column struct {
 	table.Column // without values
 
-	Affine *Affine `json:",omitempty"`
-	Scores *Scores `json:",omitempty"`
-	Circle *Circle `json:",omitempty"`
+	Affine  *Affine  `json:",omitempty"`
+	Scores  *Scores  `json:",omitempty"`
+	Simplex *Simplex `json:",omitempty"`
+	Circle  *Circle  `json:",omitempty"`
 
 	// Columns that are not learned: Constant has the value of all rows, Linear and
 	// Lookup say how other columns determine it.
@@ -54,6 +55,8 @@ func (c *Column) law() coordinates {
 		return c.Affine
 	case c.Scores != nil:
 		return c.Scores
+	case c.Simplex != nil:
+		return c.Simplex
 	case c.Circle != nil:
 		return c.Circle
 	}

@@ -149,7 +149,7 @@ func few(values []float64) bool {
 		if !math.IsNaN(v) {
 			seen[v] = true
 		}
-		if len(seen) > fewValues {
+		if len(seen) > fewNumbers {
 			return false
 		}
 	}
@@ -194,10 +194,8 @@ func (f *fitting) smooth() bool {
 		if discrete(c.Kind) || facts.null > 0 || c.Kind == table.Integer || c.Kind == table.Time && len(facts.distinct) < len(facts.values)/2 {
 			return false
 		}
-		for _, d := range facts.distinct {
-			if facts.share(d.w) > atomShare && d.w > 3 {
-				return false
-			}
+		if facts.repeats(c.Kind) || slices.ContainsFunc(facts.distinct, func(d weighted) bool { return facts.share(d.w) > atomShare && d.w > 3 }) {
+			return false
 		}
 		if _, far := facts.tails(); far > 0 {
 			return false
@@ -278,19 +276,33 @@ func (f *fitting) outliers(j int) {
 		f.t.Name(j), far, n, scale, facts.quantile(.5), c.text(f.all.Columns[j].Values[extreme]), extreme+1)
 }
 
-// stepOf is the step of values that are rounded so that many agree, else 0.
+// stepOf is the step of a column's values where they are rounded so that many
+// agree, else 0.
 func stepOf(c *Column, f *facts) float64 {
+	unit := 1.
 	switch {
 	case c.Kind == table.Integer, c.Kind == table.Time:
-		return 1
 	case c.Kind == table.Real && c.Decimals >= 0 && len(f.distinct) < 9*len(f.values)/10:
-		step := math.Pow10(-c.Decimals)
-		for _, x := range f.distinct {
-			if r := x.v / step; math.Abs(r-math.Round(r)) > 1e-6*math.Max(1, math.Abs(r)) {
-				return 0
-			}
-		}
-		return step
+		unit = math.Pow10(-c.Decimals)
+	default:
+		return 0
 	}
-	return 0
+	var step int64 // the greatest that divides all values
+	for _, x := range f.distinct {
+		r := x.v / unit
+		n := math.Round(r)
+		if math.Abs(r-n) > 1e-6*math.Max(1, math.Abs(r)) || math.Abs(n) > 1<<53 {
+			return 0
+		}
+		step = divisor(step, int64(math.Abs(n)))
+	}
+	return float64(step) * unit
+}
+
+// divisor is the greatest common divisor.
+func divisor(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }

@@ -8,12 +8,29 @@ import (
 	"cmf/data/table"
 )
 
-// fewValues is the number of different numbers up to which each is an atom.
-const fewValues = 40
+// Each of few different numbers is an atom: of fewIntegers, or of fewNumbers at
+// most, each in ten rows on average.
+const (
+	fewIntegers = 40
+	fewNumbers  = 200
+)
+
+// repeats says whether each different number is an atom.
+func (f *facts) repeats(kind table.Kind) bool {
+	n := len(f.distinct)
+	return kind == table.Integer && n <= fewIntegers || n <= min(fewNumbers, len(f.values)/10)
+}
 
 // scores maps a column to normal scores.
 func (f *fitting) scores(j int) error {
 	c, facts := &f.m.Columns[j], &f.facts[j]
+	labels := len(facts.distinct)
+	if facts.null > 0 {
+		labels++
+	}
+	if discrete(c.Kind) && labels >= 3 && labels <= mostCorners {
+		return f.simplex(j)
+	}
 	b := &builder{c: c, facts: facts, f: f, step: stepOf(c, facts)}
 	if facts.null > 0 {
 		b.add(Piece{Null: true}, facts.null)
@@ -23,7 +40,7 @@ func (f *fitting) scores(j int) error {
 		for _, label := range f.ordered(j) {
 			b.atom(label)
 		}
-	case c.Kind == table.Integer && len(facts.distinct) <= fewValues:
+	case facts.repeats(c.Kind):
 		for _, d := range facts.distinct {
 			b.atom(d)
 		}
@@ -34,8 +51,19 @@ func (f *fitting) scores(j int) error {
 		}
 	}
 	b.pieces[len(b.pieces)-1].To = 1
-	c.Scores = &Scores{Pieces: b.pieces}
+	c.Scores = &Scores{Pieces: b.pieces, Labels: discrete(c.Kind)}
 	return c.Scores.prepare()
+}
+
+// simplex maps a column of labels to cells.
+func (f *fitting) simplex(j int) (err error) {
+	facts := &f.facts[j]
+	labels := slices.Clone(facts.distinct)
+	if facts.null > 0 {
+		labels = append(labels, weighted{float64(len(f.m.Columns[j].Labels)), facts.null})
+	}
+	f.m.Columns[j].Simplex, err = newSimplex(labels, facts.null > 0, f.rng)
+	return err
 }
 
 // builder cuts the values of a column into pieces.
@@ -77,14 +105,9 @@ func (b *builder) numbers() error {
 	return flush(math.Inf(1))
 }
 
-// isAtom says whether a value holds mass. Among rounded values, which all
-// repeat, it must also stand out.
+// isAtom says whether a value holds mass.
 func (b *builder) isAtom(d weighted) bool {
-	if b.facts.share(d.w) <= atomShare || d.w <= 3 {
-		return false
-	}
-	mean := b.facts.total / float64(len(b.facts.distinct))
-	return b.step == 0 || d.w > 5*mean
+	return b.facts.share(d.w) > atomShare && d.w > 3
 }
 
 // stretch adds values without atoms; next is the atom after them, or +∞.

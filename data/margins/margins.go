@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"cmf/data/table"
 	"cmf/solvers/batch"
@@ -194,7 +195,7 @@ func (m *Margins) Check(d int) error {
 	for j := range m.Columns {
 		c := &m.Columns[j]
 		laws := 0
-		for _, set := range []bool{c.Affine != nil, c.Scores != nil, c.Circle != nil, c.Constant != nil, c.Linear != nil, c.Lookup != nil} {
+		for _, set := range []bool{c.Affine != nil, c.Scores != nil, c.Simplex != nil, c.Circle != nil, c.Constant != nil, c.Linear != nil, c.Lookup != nil} {
 			if set {
 				laws++
 			}
@@ -240,6 +241,13 @@ func (c *Column) references(columns []Column) error {
 		for _, label := range append([]int{c.Lookup.Null}, c.Lookup.Labels...) {
 			if label < -1 || label >= len(c.Labels) {
 				return fmt.Errorf("it follows label %d of %d", label, len(c.Labels))
+			}
+		}
+	}
+	if c.Simplex != nil {
+		for k, v := range c.Simplex.Values {
+			if null := c.Simplex.Null && k == len(c.Simplex.Values)-1; !null && !(v >= 0 && v < float64(len(c.Labels)) && v == math.Trunc(v)) {
+				return fmt.Errorf("it has label %g of %d", v, len(c.Labels))
 			}
 		}
 	}
@@ -300,4 +308,93 @@ func (m *Margins) tabled(x blas32.General) *table.Table {
 		}
 	}
 	return t
+}
+
+// Draws says whether Encode draws something, so that each row stands for many
+// points.
+func (m *Margins) Draws() bool {
+	for j := range m.Columns {
+		c := &m.Columns[j]
+		if c.Circle != nil || c.Simplex != nil {
+			return true
+		}
+		for _, p := range c.atoms() {
+			if p.Spline == nil || p.Step > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Corrected are the margins that give the data's own where z, (n, d), are draws
+// of a model: each coordinate's distribution function takes it to scores, and
+// cells hold their shares. What the coordinates have to do with each other stays
+// that of the model.
+func (m *Margins) Corrected(z blas32.General) (*Margins, error) {
+	out := &Margins{Columns: slices.Clone(m.Columns), Format: m.Format}
+	first := 0
+	for j := range out.Columns {
+		c := &out.Columns[j]
+		law := c.law()
+		if law == nil {
+			continue
+		}
+		own := z
+		own.Data, own.Cols = z.Data[first:], law.dim()
+		var err error
+		switch {
+		case c.Scores != nil:
+			c.Scores, err = c.Scores.corrected(own)
+		case c.Simplex != nil:
+			c.Simplex = c.Simplex.corrected(own)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the margin of column %q: %w", c.Name, err)
+		}
+		first += law.dim()
+	}
+	return out, nil
+}
+
+// CommonScale gives all columns that are centred and scaled the same scale, the
+// root mean square of theirs.
+func (m *Margins) CommonScale() {
+	var square, n float64
+	for j := range m.Columns {
+		if a := m.Columns[j].Affine; a != nil {
+			square += a.Scale * a.Scale
+			n++
+		}
+	}
+	for j := range m.Columns {
+		if a := m.Columns[j].Affine; a != nil {
+			a.Scale = math.Sqrt(square / n)
+		}
+	}
+}
+
+// Known are the rows of t, counted from 0, that Encode can encode: they have no
+// label and no missing value that the rows of Fit did not have.
+func (m *Margins) Known(t *table.Table) (rows []int) {
+	for i := range t.Rows() {
+		known := true
+		for j := range m.Columns {
+			known = known && m.Columns[j].known(t.Columns[j].Values[i])
+		}
+		if known {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+func (c *Column) known(v float64) bool {
+	switch {
+	case c.Scores != nil:
+		return c.Scores.pieceOf(v) != nil
+	case c.Simplex != nil:
+		return c.Simplex.label(v) >= 0
+	}
+	return c.law() == nil || !math.IsNaN(v)
 }

@@ -19,7 +19,7 @@ func mixed(n int) *table.Table {
 	rng := random.New(1, "table", 0)
 	t := &table.Table{Columns: []table.Column{
 		{Name: "real", Kind: table.Real, Decimals: -1},
-		{Name: "rain", Kind: table.Real, Decimals: 1},
+		{Name: "rain", Kind: table.Real, Decimals: 3},
 		{Name: "age", Kind: table.Integer},
 		{Name: "children", Kind: table.Integer},
 		{Name: "city", Kind: table.Category, Labels: []string{"Rome", "Oslo", "Bonn"}},
@@ -35,7 +35,7 @@ func mixed(n int) *table.Table {
 		e := rng.NormFloat64()
 		rain, score := 0., math.NaN()
 		if rng.Float64() < .3 {
-			rain = math.Ceil(10*rng.ExpFloat64()) / 10
+			rain = math.Ceil(1000*rng.ExpFloat64()) / 1000
 		}
 		if rng.Float64() < .8 {
 			score = 1 / (1 + math.Exp(-e))
@@ -78,7 +78,7 @@ func TestRowsComeBack(t *testing.T) {
 	if err := json.Unmarshal(text, m); err != nil {
 		t.Fatal(err)
 	}
-	const learned = 9 // two of them of the circle
+	const learned = 10 // two of them of the circle, two of the labels
 	if err := m.Check(learned); err != nil {
 		t.Fatal(err)
 	}
@@ -183,6 +183,69 @@ func probability(t *testing.T, c *Column) (mass float64) {
 		}
 	}
 	return mass
+}
+
+// The cells of labels have their shares under N(0, I), and again under the law
+// for which they are corrected; their probabilities add to one under each.
+func TestCellsOfLabels(t *testing.T) {
+	rng := random.New(1, "cells", 0)
+	shares := []float64{.5, .3, .15, .05}
+	labels := make([]weighted, len(shares))
+	for k, s := range shares {
+		labels[k] = weighted{float64(k), s}
+	}
+	c, err := newSimplex(labels, true, rng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := batch.New(50_000, 3) // N((.4, 0, 0), 1.2²)
+	rng.Normals(other.Data)
+	for i := range other.Data {
+		other.Data[i] *= 1.2
+		if i%3 == 0 {
+			other.Data[i] += .4
+		}
+	}
+	density := func(z []float32, shift, sd float64) float64 {
+		var sum float64
+		for j, v := range z {
+			e := float64(v)
+			if j == 0 {
+				e -= shift
+			}
+			sum -= e * e / (2 * sd * sd)
+		}
+		return math.Exp(sum) / math.Pow(2*math.Pi*sd*sd, 1.5)
+	}
+	for _, law := range []struct {
+		c         *Simplex
+		shift, sd float64
+	}{{c, 0, 1}, {c.corrected(other), .4, 1.2}} {
+		var sum float64
+		z := make([]float32, 3)
+		for k, share := range shares {
+			v := float64(k)
+			if k == len(shares)-1 {
+				v = nan
+			}
+			const draws = 20_000
+			var mass float64
+			for range draws {
+				w, err := law.c.encode(v, z, rng)
+				if err != nil {
+					t.Fatal(err)
+				}
+				mass += math.Exp(w) * density(z, law.shift, law.sd) / draws
+			}
+			if math.Abs(mass-share) > .01 {
+				t.Errorf("about %g: label %d has the probability %.4f, want %.2f", law.shift, k, mass, share)
+			}
+			sum += mass
+		}
+		if math.Abs(sum-1) > .01 {
+			t.Errorf("about %g: the probabilities add to %.4f", law.shift, sum)
+		}
+	}
 }
 
 // The density on a circle integrates to one for a law about the circle.
@@ -310,7 +373,7 @@ func TestEncodeRefuses(t *testing.T) {
 		want   string
 	}{
 		"missing": {func(d *table.Table) { d.Columns[4].Values[2] = nan }, `row 3, column "city": a missing value: it was not seen`},
-		"unseen":  {func(d *table.Table) { d.Columns[3].Values[0] = 9 }, `row 1, column "children": 9: it was not seen`},
+		"unseen":  {func(d *table.Table) { d.Columns[5].Values[0] = 2 }, `row 1, column "member": 2: it was not seen`},
 		"columns": {func(d *table.Table) { d.Columns = d.Columns[1:] }, `it has 10 columns; the model has 11`},
 		"names":   {func(d *table.Table) { d.Columns[0].Name = "imaginary" }, `its column 1 is called "imaginary", that of the model "real"`},
 	} {
@@ -320,13 +383,25 @@ func TestEncodeRefuses(t *testing.T) {
 			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
 		}
 	}
+	rows := data.Rowed([]int{0, 1})
+	rows.Columns[3].Values[0], rows.Columns[3].Values[1] = 9, 1.4 // taken for the nearest numbers
+	z, _, err := m.Encode(rows, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := m.Decode(z, nil)
+	if err != nil || back.Columns[3].Values[0] != 3 || back.Columns[3].Values[1] != 1 {
+		t.Errorf("9 and 1.4 children become %v: %v", back.Columns[3].Values, err)
+	}
 	for name, spoil := range map[string]func(*Margins){
 		"two laws":  func(m *Margins) { m.Columns[0].Affine = &Affine{0, 1} },
 		"no law":    func(m *Margins) { m.Columns[0].Scores = nil },
 		"pieces":    func(m *Margins) { m.Columns[0].Scores.Pieces[0].To = .5 },
 		"reference": func(m *Margins) { m.Columns[10].Linear.From[0] = 8 },
 		"lookup":    func(m *Margins) { m.Columns[9].Lookup.Labels[0] = 3 },
-		"label":     func(m *Margins) { *m.Columns[4].Scores.Pieces[0].Atom = 7 },
+		"label":     func(m *Margins) { *m.Columns[5].Scores.Pieces[0].Atom = 7 },
+		"corner":    func(m *Margins) { m.Columns[4].Simplex.Values[0] = 7 },
+		"masses":    func(m *Margins) { m.Columns[4].Simplex.Masses[0] = 1 },
 		"slope":     func(m *Margins) { m.Columns[0].Scores.Pieces[0].Spline.Slopes[0] = nan },
 	} {
 		m, _ := fitted(t, data, Options{Normal: true})

@@ -1,12 +1,17 @@
 package margins
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"sort"
 
+	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
+	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
@@ -16,6 +21,7 @@ import (
 // missing one, and every s within the piece stands for it: encoding draws one.
 type Scores struct {
 	Pieces []Piece
+	Labels bool `json:",omitempty"` // atoms are labels, in any order; otherwise all pieces ascend
 
 	// Model, where set, has the normal score of a coordinate z: s = Model(z). It
 	// corrects what the law of a model's coordinate lacks of being normal.
@@ -32,6 +38,7 @@ type Piece struct {
 	Step   float64  `json:",omitempty"` // values of a stretch are its multiples; 0 where it has no gaps
 
 	from, to float64 // scores of the ends
+	begins   float64 // the least value
 }
 
 func normalScore(share float64) float64 { return distuv.UnitNormal.Quantile(share) }
@@ -60,6 +67,14 @@ func (c *Scores) prepare() error {
 		}
 		p.from, p.to = normalScore(share), normalScore(p.To)
 		share = p.To
+		switch {
+		case p.Null:
+			p.begins = math.Inf(-1)
+		case p.Atom != nil:
+			p.begins = *p.Atom
+		default:
+			p.begins = p.before()
+		}
 	}
 	if share != 1 {
 		return errors.New("its scores lack pieces")
@@ -114,25 +129,39 @@ func inner(rng *random.Stream) float64 {
 }
 
 // pieceOf is the piece with the value v, nil if there is none.
-func (c *Scores) pieceOf(v float64) (stretch *Piece) {
-	if math.IsNaN(v) {
+func (c *Scores) pieceOf(v float64) *Piece {
+	if math.IsNaN(v) || c.Labels {
 		for k := range c.Pieces {
-			if c.Pieces[k].Null {
-				return &c.Pieces[k]
+			if p := &c.Pieces[k]; p.Null == math.IsNaN(v) && (p.Null || *p.Atom == v) {
+				return p
 			}
 		}
 		return nil
 	}
-	for k := range c.Pieces {
-		p := &c.Pieces[k]
-		switch {
-		case p.Atom != nil && *p.Atom == v:
+	first := 0
+	if c.Pieces[0].Null {
+		first = 1
+	}
+	// Pieces ascend: the last one that begins at or below v.
+	k := sort.Search(len(c.Pieces)-first, func(k int) bool { return c.Pieces[first+k].begins > v }) - 1
+	if k >= 0 {
+		if p := &c.Pieces[first+k]; p.Spline != nil || *p.Atom == v {
 			return p
-		case p.Spline != nil && (stretch == nil || p.before() < v):
-			stretch = p // the last that begins below v
 		}
 	}
-	return stretch
+	// A number between atoms is taken for the nearer one.
+	return c.nearest(first, first+k, v)
+}
+
+// nearest is the nearer one of piece k and the next one.
+func (c *Scores) nearest(first, k int, v float64) *Piece {
+	if k < first {
+		return &c.Pieces[first]
+	}
+	if k+1 == len(c.Pieces) || c.Pieces[k+1].begins-v > v-*c.Pieces[k].Atom {
+		return &c.Pieces[k]
+	}
+	return &c.Pieces[k+1]
 }
 
 // before is the value at which a stretch begins.
@@ -172,4 +201,19 @@ func (c *Scores) decode(z []float32) float64 {
 		x = math.Round(x/p.Step) * p.Step
 	}
 	return x
+}
+
+// corrected has a Model by which draws z of a model have normal scores.
+func (c *Scores) corrected(z blas32.General) (*Scores, error) {
+	values := make([]weighted, z.Rows)
+	for i := range values {
+		values[i] = weighted{float64(batch.Row(z, i)[0]), 1}
+	}
+	slices.SortFunc(values, func(a, b weighted) int { return cmp.Compare(a.v, b.v) })
+	scores, at := knots(values, 0, 1, true)
+	at, scores = increasing(at, scores)
+	out := *c
+	var err error
+	out.Model, err = newSpline(at, scores, nil, nil)
+	return &out, err
 }

@@ -13,12 +13,13 @@ import (
 )
 
 // Spline is an increasing function of one variable: cubic and continuously
-// differentiable between knots, with the slopes of F. N. Fritsch and J. Butland
+// differentiable between its knots, with the slopes of F. N. Fritsch and J. Butland
 // (SIAM J. Sci. Stat. Comput. 5, 1984). Beyond its knots it is linear, or
 // approaches Low and High exponentially where these are given.
 type Spline struct {
-	S, X, Slopes []float64 // X_k = f(S_k); both increase strictly
-	Low, High    *float64  `json:",omitempty"`
+	S, X, Slopes []float64  // X_k = f(S_k); both increase strictly
+	Tails        [2]float64 // slopes at and beyond the ends
+	Low, High    *float64   `json:",omitempty"`
 }
 
 // newSpline interpolates strictly increasing points.
@@ -40,6 +41,13 @@ func newSpline(s, x []float64, low, high *float64) (*Spline, error) {
 		from := min(k, len(s)-2)
 		f.Slopes[k] = max(f.Slopes[k], .1*(x[from+1]-x[from])/(s[from+1]-s[from]))
 	}
+	// The outermost knots are single values. A slope between two of them says little
+	// about what lies beyond, so that of a few knots is taken.
+	const few = 6
+	last := len(s) - 1
+	inner := min(few, last)
+	f.Tails[0] = (x[inner] - x[0]) / (s[inner] - s[0])
+	f.Tails[1] = (x[last] - x[last-inner]) / (s[last] - s[last-inner])
 	return f, f.check()
 }
 
@@ -55,6 +63,9 @@ func (f *Spline) check() error {
 			return fmt.Errorf("a spline that does not increase at its knot %d, (%g, %g) with slope %g", k+1, f.S[k], f.X[k], f.Slopes[k])
 		}
 	}
+	if !(f.Tails[0] > 0 && f.Tails[1] > 0) || !batch.AllFinite(f.Tails[:]) {
+		return fmt.Errorf("a spline whose tails have the slopes %g", f.Tails)
+	}
 	if f.Low != nil && !(*f.Low < f.X[0]) || f.High != nil && !(*f.High > f.X[n-1]) {
 		return errors.New("a spline beyond its bounds")
 	}
@@ -66,9 +77,9 @@ func (f *Spline) at(s float64) (x, slope float64) {
 	last := len(f.S) - 1
 	switch {
 	case s < f.S[0]:
-		return tail(f.X[0], f.Slopes[0], f.S[0]-s, f.Low, -1)
+		return tail(f.X[0], f.Tails[0], f.S[0]-s, f.Low, -1)
 	case s > f.S[last]:
-		return tail(f.X[last], f.Slopes[last], s-f.S[last], f.High, 1)
+		return tail(f.X[last], f.Tails[1], s-f.S[last], f.High, 1)
 	}
 	k := min(sort.SearchFloat64s(f.S, s), last)
 	return f.within(max(k-1, 0), s)
@@ -99,10 +110,10 @@ func (f *Spline) inverse(x float64) (s, slope float64) {
 	last := len(f.X) - 1
 	switch {
 	case x < f.X[0]:
-		distance, slope := untail(f.X[0], f.Slopes[0], f.X[0]-x, f.Low)
+		distance, slope := untail(f.X[0], f.Tails[0], f.X[0]-x, f.Low)
 		return f.S[0] - distance, slope
 	case x > f.X[last]:
-		distance, slope := untail(f.X[last], f.Slopes[last], x-f.X[last], f.High)
+		distance, slope := untail(f.X[last], f.Tails[1], x-f.X[last], f.High)
 		return f.S[last] + distance, slope
 	}
 	k := max(min(sort.SearchFloat64s(f.X, x), last)-1, 0)

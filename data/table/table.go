@@ -123,3 +123,12 @@ func (t *Table) Like(n int) *Table {
 	}
 	return out
 }
+
+// First are the first n rows, or all; they share memory with t.
+func (t *Table) First(n int) *Table {
+	out := &Table{Columns: slices.Clone(t.Columns), Format: t.Format}
+	for j := range out.Columns {
+		out.Columns[j].Values = out.Columns[j].Values[:min(n, len(out.Columns[j].Values))]
+	}
+	return out
+}

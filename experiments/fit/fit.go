@@ -18,6 +18,7 @@ import (
 	"cmf/experiments/train"
 	"cmf/graph"
 	"cmf/layers"
+	"cmf/layers/autoencoder"
 	"cmf/losses"
 	"cmf/solvers"
 	"cmf/solvers/optim"
@@ -99,6 +100,8 @@ type Model struct {
 	Finished  bool                // training was not interrupted, so the work after it is to be done
 
 	Origin    Origin
+	network   layers.Network
+	folder    string // of the run; empty for a saved model
 	data      string // description of the data for the report
 	params    *graph.Params
 	objective *losses.Objective
@@ -219,11 +222,31 @@ func (m *Model) leave(folder string, r *run.Run, p Problem) error {
 			return err
 		}
 	}
-	err := file.Write(filepath.Join(folder, "model.onnx"), func(f io.Writer) error { return layers.WriteONNX(f, p.Potential) })
+	m.network, m.folder = p.Potential, folder
+	if err := m.writeONNX(); err != nil {
+		return err
+	}
+	return m.drawLearning(r, p.Name)
+}
+
+// writeONNX writes model.onnx, with the units of learning and the form of the data as in
+// checkpoints.
+func (m *Model) writeONNX() error {
+	u := m.Origin.Units
+	switch u.(type) {
+	case *units.Principal, *autoencoder.Latent:
+		u = nil // these hold networks and arrays, which a text cannot
+	}
+	text, err := units.Marshal(u, m.Origin.Form)
+	if err != nil {
+		return err
+	}
+	metadata := map[string]string{"cmf.experiment": m.Origin.Experiment, "cmf.units": string(text), "cmf.version": run.Version()}
+	err = file.Write(filepath.Join(m.folder, "model.onnx"), func(f io.Writer) error { return layers.WriteONNX(f, m.network, metadata) })
 	if err != nil {
 		return fmt.Errorf("model.onnx: %w", err)
 	}
-	return m.drawLearning(r, p.Name)
+	return nil
 }
 
 // Prefixed is the name of a metric of this fit among those of the run.

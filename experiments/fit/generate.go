@@ -34,6 +34,55 @@ const DrawTolerance = 5e-4
 // The end of ctx is an error, returned within a step. A model of a given source has no
 // noise to draw: see Map.
 func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Draw, error) {
+	d, err := m.newDrawing(n, rng)
+	if err != nil {
+		return nil, err
+	}
+	return d.first(ctx, steps)
+}
+
+// blockRows are the points that DrawBlocks draws at once.
+const blockRows = 1 << 14
+
+// DrawBlocks generates n points as Draw does and hands them to take in blocks, so that any
+// number of them fits into memory. The chains of a block go on from those of the block before,
+// after a twentieth of steps. The first block has the checks of all.
+func (m *Model) DrawBlocks(ctx context.Context, n, steps int, rng *random.Stream, take func(*Draw) error) error {
+	d, err := m.newDrawing(min(n, blockRows), rng)
+	if err != nil {
+		return err
+	}
+	for from := 0; from < n; from += blockRows {
+		var block *Draw
+		if from == 0 {
+			block, err = d.first(ctx, steps)
+		} else {
+			block, err = d.next(ctx, max(5, steps/20))
+		}
+		if err != nil {
+			return err
+		}
+		if rows := n - from; rows < block.Points.Rows {
+			block.Points, block.Gibbs, block.Residual = batch.Rows(block.Points, 0, rows), batch.Rows(block.Gibbs, 0, rows), block.Residual[:rows]
+		}
+		if err := take(block); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drawing is chains of the noise with their conjugates.
+type drawing struct {
+	m       *Model
+	chains  *sampling.Chains
+	x       blas32.General
+	sampler sampling.Langevin
+	rng     *random.Stream
+}
+
+// newDrawing starts n chains at the bank.
+func (m *Model) newDrawing(n int, rng *random.Stream) (*drawing, error) {
 	if err := m.needsNoise(); err != nil {
 		return nil, err
 	}
@@ -50,30 +99,34 @@ func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Dr
 		return nil, err
 	}
 	sampler := sampling.Langevin{Adjusted: true, Step: bank.Step, Preconditioner: m.noisePreconditioner()}
-	if _, err := sampler.Run(ctx, m.Noise, chains, steps/5, rng); err != nil {
+	return &drawing{m: m, chains: chains, x: x, sampler: sampler, rng: rng}, nil
+}
+
+// first moves the chains for long enough to forget the bank, and checks them.
+func (d *drawing) first(ctx context.Context, steps int) (*Draw, error) {
+	if _, err := d.sampler.Run(ctx, d.m.Noise, d.chains, steps/5, d.rng); err != nil {
 		return nil, fmt.Errorf("sampling: %w", err)
 	}
-	sampler.Freeze = true
-	traces := make([][]float64, min(n, 64)) // of the energy
+	d.sampler.Freeze = true
+	traces := make([][]float64, min(d.x.Rows, 64)) // of the energy
 	var acceptance float64
 	restarted := 0
 	kept := max(8, steps-steps/5)
 	for range kept {
-		info, err := sampler.Run(ctx, m.Noise, chains, 1, rng)
+		info, err := d.sampler.Run(ctx, d.m.Noise, d.chains, 1, d.rng)
 		if err != nil {
 			return nil, fmt.Errorf("sampling: %w", err)
 		}
 		acceptance += info.Acceptance / float64(kept)
 		restarted += info.Restarted
 		for k := range traces {
-			traces[k] = append(traces[k], float64(chains.Value[k]))
+			traces[k] = append(traces[k], float64(d.chains.Value[k]))
 		}
 	}
-	info, err := m.solve(ctx, chains.Y, x)
+	draw, iterations, err := d.solved(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("conjugates: %w", err)
+		return nil, err
 	}
-	draw := &Draw{Gibbs: chains.Y, Points: x, Residual: info.residual, Converged: info.converged}
 	draw.Checks = report.Numbers{
 		"sample_acceptance":            acceptance,
 		"sample_restarted":             float64(restarted),
@@ -81,7 +134,7 @@ func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Dr
 		"conjugate_residual_max":       float64(slices.Max(draw.Residual)),
 		"conjugate_residual_quantile":  quantile(draw.Residual, .999),
 		"conjugate_residual_tolerance": DrawTolerance,
-		"conjugate_iterations":         info.iterations,
+		"conjugate_iterations":         iterations,
 	}
 	if draw.Checks["r_hat"], err = sampling.SplitRHat(traces); err != nil {
 		return nil, err
@@ -90,7 +143,25 @@ func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Dr
 		return nil, err
 	}
 	draw.Checks["ess_per_chain"] = draw.Checks["ess"] / float64(len(traces))
-	return draw, m.selfChecks(draw, rng)
+	return draw, d.m.selfChecks(draw, d.rng)
+}
+
+// next moves the chains further.
+func (d *drawing) next(ctx context.Context, steps int) (*Draw, error) {
+	if _, err := d.sampler.Run(ctx, d.m.Noise, d.chains, steps, d.rng); err != nil {
+		return nil, fmt.Errorf("sampling: %w", err)
+	}
+	draw, _, err := d.solved(ctx)
+	return draw, err
+}
+
+// solved maps the chains to points.
+func (d *drawing) solved(ctx context.Context) (*Draw, float64, error) {
+	info, err := d.m.solve(ctx, d.chains.Y, d.x)
+	if err != nil {
+		return nil, 0, fmt.Errorf("conjugates: %w", err)
+	}
+	return &Draw{Gibbs: d.chains.Y, Points: d.x, Residual: info.residual, Converged: info.converged}, info.iterations, nil
 }
 
 // noisePreconditioner is the preconditioner for steps on the noise.
@@ -187,4 +258,11 @@ func (m *Model) selfChecks(draw *Draw, rng *random.Stream) error {
 func quantile(values []float32, q float64) float64 {
 	k := min(len(values)-1, int(q*float64(len(values))))
 	return float64(order.Select(slices.Clone(values), k))
+}
+
+// Clone is a copy of the draw that later blocks do not change.
+func (d *Draw) Clone() *Draw {
+	c := *d
+	c.Gibbs, c.Points = batch.Stacked(d.Gibbs, batch.New(0, d.Gibbs.Cols)), batch.Stacked(d.Points, batch.New(0, d.Points.Cols))
+	return &c
 }

@@ -56,7 +56,15 @@ type Page struct {
 	Settings []config.Setting
 	Summary  string // one line
 	Headline []Headline
+	Tables   []Table
 	Figures  []Figure
+}
+
+// Table is a table of texts on a page.
+type Table struct {
+	Title string
+	Head  []string
+	Rows  [][]string
 }
 
 //go:embed style.html.tmpl report.html.tmpl ablation.html.tmpl

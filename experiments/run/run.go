@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"path/filepath"
 	"runtime"
 	"syscall"
@@ -69,6 +70,10 @@ type Run struct {
 // so, the message says what to do, and no file is half-written. A second interrupt ends
 // the program at once, and loses no file either.
 func Main[T any](d Definition[T]) {
+	if slices.ContainsFunc(os.Args[1:], func(a string) bool { return a == "--version" || a == "-version" }) {
+		fmt.Println(d.Name, Version())
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() {
 		stop()

@@ -1,0 +1,184 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"sort"
+
+	tables "cmf/data/table"
+	"cmf/experiments/figure"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
+	"cmf/experiments/table"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// samplesOfTables are variables that do nothing for pictures.
+var samplesOfTables = []string{"CMF_COLUMNS", "CMF_HEADER", "CMF_WEIGHT", "CMF_MARGINS", "CMF_TARGET", "CMF_SCALE"}
+
+// doTable learns a table.
+func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
+	named := func(err error) error {
+		if err == nil {
+			return nil
+		}
+		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
+	}
+	t, notes, err := c.Read(c.DataFile)
+	if err != nil {
+		return named(err)
+	}
+	for _, note := range notes {
+		r.Note("%s", note)
+	}
+	set, err := c.NewSet(t, c.Holdout, c.Scale == "common", c.Seed)
+	if err != nil {
+		return named(err)
+	}
+	s := &table.Study{
+		Core: &c.Core, Config: &c.TableConfig, Bank: c.Bank, Mixing: c.Mixing, Count: c.Count, Spread: c.Spread,
+		Name: filepath.Base(c.DataFile), Set: set,
+	}
+	finished, err := s.Learn(ctx, r)
+	if err != nil || !finished {
+		return err
+	}
+	for _, part := range []func(context.Context, *run.Run) error{s.Generate, s.Judge, s.Densities} {
+		if err := part(ctx, r); err != nil {
+			return err
+		}
+	}
+	return drawTable(ctx, r, s)
+}
+
+// drawTable draws held-out rows beside generated ones: with the potential and the density
+// where they are points of the plane, and columns by pairs otherwise.
+func drawTable(ctx context.Context, r *run.Run, s *table.Study) error {
+	m := s.Set.Margins
+	if !m.Normal() && m.Learned() == 2 {
+		gaussian := s.Set.Law.Sample(shownPoints, random.New(s.Core.Seed, "Gaussian fit", 0))
+		return drawPlane(ctx, r, s.Model, s.Draw,
+			figure.Cloud{Name: "held out", Points: s.Set.Test}, figure.Cloud{Name: "generated", Points: s.Draw.Points}, figure.Cloud{Name: "Gaussian fit", Points: gaussian})
+	}
+	if len(m.Columns) == 1 {
+		return drawColumn(ctx, r, s)
+	}
+	var clouds []figure.Cloud
+	for _, t := range []struct {
+		name string
+		rows *tables.Table
+	}{{"held out", s.Set.Held}, {"generated", s.Generated}} {
+		clouds = append(clouds, figure.Cloud{Name: t.name, Points: shownRows(t.rows, s.Set.Train)})
+	}
+	return drawPairs(r, columnNames(s.Set.Train), clouds...)
+}
+
+// columnNames are the names of columns, less the origins of shownRows.
+func columnNames(of *tables.Table) []string {
+	names := of.Names()
+	for j := range names {
+		if at := origin(&of.Columns[j]); at != 0 {
+			names[j] = fmt.Sprintf("%s − %.10g", names[j], at)
+		}
+	}
+	return names
+}
+
+// shownRows are the first rows as points of a figure: labels as numbers, and columns of numbers
+// far from 0 less their origin. Rows with missing values are left out.
+func shownRows(t, of *tables.Table) blas32.General {
+	var rows []int
+	for i := range t.Rows() {
+		if !slices.ContainsFunc(t.Columns, func(c tables.Column) bool { return math.IsNaN(c.Values[i]) }) {
+			if rows = append(rows, i); len(rows) == shownPoints {
+				break
+			}
+		}
+	}
+	x := batch.New(len(rows), len(t.Columns))
+	for j := range t.Columns {
+		from := origin(&of.Columns[j])
+		for k, i := range rows {
+			batch.Row(x, k)[j] = float32(t.Columns[j].Values[i] - from)
+		}
+	}
+	return x
+}
+
+// origin is a value near those of a column whose differences float32 would lose, else 0.
+func origin(c *tables.Column) float64 {
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, v := range c.Values {
+		if !math.IsNaN(v) {
+			low, high = min(low, v), max(high, v)
+		}
+	}
+	if high-low >= 1e-3*math.Abs(low) || math.IsInf(low, 1) {
+		return 0
+	}
+	return low
+}
+
+// drawColumn draws histograms of held-out and generated values under the learned density and
+// the Gaussian's.
+func drawColumn(ctx context.Context, r *run.Run, s *table.Study) error {
+	grid, x := gridOf(s)
+	learned, err := s.Model.RowDensity(ctx, grid, random.New(1, "figure", 0))
+	if err != nil {
+		return err
+	}
+	gaussian, err := fit.RowDensityOf(s.Set.Margins, grid, random.New(1, "figure", 0), s.Set.Law.LogPDF)
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		name, file string
+		rows       *tables.Table
+	}{{"generated", "generated.png", s.Generated}, {"held out", "points.png", s.Set.Held}} {
+		values := batch.Column(shownRows(c.rows, s.Set.Train), 0)
+		err = figure.DrawHistogram(r.Path(c.file), figure.Axes{Title: c.name, X: s.Set.Train.Name(0), Y: "density"}, values, 0,
+			interpolated("learned", x, learned.LogPDF), interpolated("Gaussian fit", x, gaussian))
+		if err != nil {
+			return err
+		}
+		r.LeadFigure(c.file, "Histogram of the values "+c.name+", with the learned density by the Monge–Ampère equation and the density of the Gaussian fit.")
+	}
+	return nil
+}
+
+// interpolated is the density through given log densities at ascending x, and 0 outside.
+func interpolated(name string, x, logPDF []float64) figure.Function {
+	return figure.Function{Name: name, F: func(at float64) float64 {
+		i := sort.SearchFloat64s(x, at)
+		if i == 0 || i == len(x) {
+			return 0
+		}
+		t := (at - x[i-1]) / (x[i] - x[i-1])
+		return (1-t)*math.Exp(logPDF[i-1]) + t*math.Exp(logPDF[i])
+	}}
+}
+
+// gridOf are values between the least and the largest held-out one, and these as the
+// coordinates of a figure.
+func gridOf(s *table.Study) (t *tables.Table, x []float64) {
+	const n = 400
+	values := slices.DeleteFunc(slices.Clone(s.Set.Held.Columns[0].Values), math.IsNaN)
+	low, high := slices.Min(values), slices.Max(values)
+	t, x = s.Set.Held.Like(n), make([]float64, n)
+	for i := range n {
+		v := low + (high-low)*float64(i)/(n-1)
+		t.Columns[0].Values[i], x[i] = v, v-origin(&s.Set.Train.Columns[0])
+	}
+	rows := s.Set.Margins.Known(t)
+	t = t.Rowed(rows)
+	for k, i := range rows {
+		x[k] = x[i]
+	}
+	return t, x[:len(rows)]
+}

@@ -1,0 +1,122 @@
+package table
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"strings"
+
+	"cmf/data/table"
+	"cmf/experiments/metric/tabular"
+	"cmf/experiments/report"
+	"cmf/experiments/run"
+	"cmf/solvers/random"
+)
+
+// Judge compares generated rows with held-out ones, beside those of the Gaussian fit, the
+// Gaussian copula, independent columns, and rows to learn from.
+func (s *Study) Judge(ctx context.Context, r *run.Run) error {
+	const most = 20_000
+	n := min(s.Generated.Rows(), most)
+	r.Progress.Log.Info("judging", "held-out rows", s.Held().Rows())
+	rng := func(purpose string) *random.Stream { return random.New(s.Core.Seed, purpose, 0) }
+	gaussian, err := s.Set.Margins.Decode(s.Set.Law.Sample(n, rng("Gaussian fit")), rng("rows of the Gaussian fit"))
+	if err != nil {
+		return err
+	}
+	copula, err := tabular.Copula(s.Set.Train, nil, n, rng("copula"))
+	if err != nil {
+		return err
+	}
+	independent, err := tabular.Independent(s.Set.Train, nil, n, rng("independent columns"))
+	if err != nil {
+		return err
+	}
+	laws := []struct {
+		sample tabular.Sample
+		rows   *table.Table
+		into   report.Numbers
+	}{
+		{tabular.Sample{Name: "model"}, s.Generated.First(n), r.Report.Metrics},
+		{tabular.Sample{Name: "Gaussian fit"}, gaussian, r.Report.Baseline},
+		{tabular.Sample{Name: "Gaussian copula"}, copula, report.Numbers{}},
+		{tabular.Sample{Name: "independent columns"}, independent, report.Numbers{}},
+		{tabular.Sample{Name: "rows to learn from"}, s.Set.Train.First(n), r.Report.Floor},
+	}
+	data := tabular.Data{Train: s.Set.Train, Held: s.Set.Held, Target: s.Set.Train.Name(s.Set.Target), Bounds: s.bounds()}
+	var samples []tabular.Sample
+	for k := range laws {
+		l := &laws[k]
+		if l.sample.Scores, err = tabular.Judge(ctx, data, l.rows, rng("judgement")); err != nil {
+			return err
+		}
+		maps.Copy(l.into, l.sample.Scores.Numbers(""))
+		samples = append(samples, l.sample)
+	}
+	for _, name := range []string{"nearest_row", "nearest_row_5", "copies"} {
+		delete(r.Report.Floor, name) // a row to learn from is its own neighbour
+	}
+	for k, name := range map[int]string{2: "copula", 3: "independent"} {
+		r.Report.Beside = append(r.Report.Beside, report.Column{Name: name, Title: laws[k].sample.Name, Metrics: laws[k].into})
+	}
+	s.say(r, samples)
+	return nil
+}
+
+// Held are the rows that nothing learns from.
+func (s *Study) Held() *table.Table { return s.Set.Held }
+
+// bounds are those of the columns, and the least and the largest label.
+func (s *Study) bounds() []tabular.Bounds {
+	bounds := make([]tabular.Bounds, len(s.Set.Margins.Columns))
+	for j, c := range s.Set.Margins.Columns {
+		bounds[j] = tabular.Bounds{Low: math.Inf(-1), High: math.Inf(1)}
+		if c.Low != nil {
+			bounds[j].Low = *c.Low
+		}
+		if c.High != nil {
+			bounds[j].High = *c.High
+		}
+	}
+	return bounds
+}
+
+// say puts the judgement on the page.
+func (s *Study) say(r *run.Run, samples []tabular.Sample) {
+	scores := samples[0].Scores
+	target := s.Set.Train.Name(s.Set.Target)
+	r.Page.Headline = []report.Headline{
+		{Metric: "log_likelihood", Label: "Log-likelihood of held-out rows, nats per row", Goal: report.Higher},
+		{Metric: "column_distance", Label: "Distance of the distributions of a column (KS, total variation), mean", Goal: report.Lower},
+		{Metric: "pair_correlation", Label: "Difference of the correlations of two columns, mean", Goal: report.Lower},
+		{Metric: "pair_information", Label: "Difference of the mutual information of two columns, mean", Goal: report.Lower},
+		{Metric: "utility_generated", Label: fmt.Sprintf("%s of a forest that learns %q from these rows", utilityName(s.Set.Train, s.Set.Target), target), Goal: report.Higher},
+		{Metric: "energy_distance_robust", Label: "Energy distance, columns in robust units", Goal: report.Lower},
+		{Metric: "nn_accuracy_robust", Label: "1-NN two-sample accuracy, columns in robust units", Goal: report.Nearer, Target: .5},
+		{Metric: "nearest_row", Label: "Distance to the nearest row to learn from, median", Goal: report.Nearer, Target: scores.Nearest.Held},
+	}
+	head, rows := tabular.ByColumn(samples...)
+	r.Page.Tables = append(r.Page.Tables, report.Table{Title: "Distances of the columns to those of held-out rows", Head: head, Rows: rows})
+	r.Report.Notes = append(r.Report.Notes,
+		fmt.Sprintf("The baseline is a Gaussian fitted in units of learning. The worst column is %s, the worst pair by correlation %s and by information %s. Held-out rows are as far as %.3g from the nearest row to learn from (median), generated ones %.3g; of both, %.3g %% and %.3g %% are copies.",
+			quotedPair(scores.Distance.Where), quotedPair(scores.Correlation.Where), quotedPair(scores.Information.Where), scores.Nearest.Held, scores.Nearest.Row, 100*scores.Nearest.CopiesHeld, 100*scores.Nearest.Copies))
+	if scores.Outside > 0 {
+		r.Note("%d generated rows have a value outside of its column's bounds.", scores.Outside)
+	}
+}
+
+func utilityName(t *table.Table, target int) string {
+	if len(t.Columns[target].Labels) > 0 {
+		return "Balanced accuracy"
+	}
+	return "R²"
+}
+
+// quotedPair quotes the names in a column or pair.
+func quotedPair(where string) string {
+	if where == "" {
+		return "none"
+	}
+	return fmt.Sprintf("%q", strings.TrimSpace(where))
+}

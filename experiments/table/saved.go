@@ -1,0 +1,97 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"maps"
+
+	"cmf/data/table"
+	"cmf/data/units"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Sample writes rows drawn from a saved model of a table, and the Gibbs samples y that ∇w*
+// maps to their points; it returns the first rows and their points.
+func Sample(ctx context.Context, r *run.Run, m *fit.Model, count, mixing int, seed uint64) (first *table.Table, draw *fit.Draw, err error) {
+	u := m.Margins()
+	out, err := NewRows(r, "samples", u.Like(0))
+	if err != nil {
+		return nil, nil, err
+	}
+	gibbs, err := table.Create(r.Path("gibbs.npy"), arrayOf(batch.New(0, u.Learned())))
+	if err != nil {
+		return nil, nil, errors.Join(err, out.Close(false))
+	}
+	rng := random.New(seed, "rows", 0)
+	err = m.DrawBlocks(ctx, count, mixing, random.New(seed, "generation", 0), func(d *fit.Draw) error {
+		t, err := u.Decode(d.Points, rng)
+		if err != nil {
+			return err
+		}
+		if draw == nil {
+			maps.Copy(r.Report.Metrics, d.Checks)
+			first, draw = t, d.Clone()
+		}
+		return errors.Join(out.Append(t), gibbs.Append(arrayOf(d.Gibbs)))
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, out.Close(false), gibbs.Abort())
+	}
+	return first, draw, errors.Join(out.Close(true), gibbs.Close())
+}
+
+// arrayOf is a batch as a table of float32.
+func arrayOf(x blas32.General) *table.Table {
+	t := &table.Table{Columns: make([]table.Column, x.Cols), Format: table.Format{Name: "npy"}}
+	for j := range t.Columns {
+		c := table.Column{Kind: table.Real, Decimals: -1, Stored: "<f4", Values: make([]float64, x.Rows)}
+		batch.Widen(c.Values, batch.Column(x, j))
+		t.Columns[j] = c
+	}
+	return t
+}
+
+// Evaluate writes the log density of each row of a file under a saved model, and ∇w at its
+// point.
+func Evaluate(ctx context.Context, r *run.Run, m *fit.Model, path string, seed uint64) error {
+	u := m.Margins()
+	given, notes, err := table.Read(path, table.Options{Hints: u.Hints()})
+	if err != nil {
+		return err
+	}
+	t, ignored, err := u.Align(given)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		r.Note("%s", note)
+	}
+	if ignored != nil {
+		r.Note("Columns that the model does not have are ignored: %q.", ignored)
+	}
+	l, err := m.RowDensity(ctx, t, random.New(seed, "annealing", 0))
+	if err != nil {
+		return err
+	}
+	l.Report(r.Report.Metrics)
+	z, _, err := u.Encode(t, nil)
+	if err != nil {
+		return err
+	}
+	gradient := batch.New(z.Rows, z.Cols)
+	if err := m.Evaluator.Eval(z, nil, gradient); err != nil {
+		return err
+	}
+	densities := &table.Table{Format: given.Format, Columns: []table.Column{{Name: "log_density", Kind: table.Real, Decimals: -1, Values: l.LogPDF}}}
+	out, err := NewRows(r, "densities", densities.First(0))
+	if err != nil {
+		return err
+	}
+	err = out.Append(densities)
+	return errors.Join(err, out.Close(err == nil), r.SaveRows("gradients", units.Form{}, nil, gradient))
+}

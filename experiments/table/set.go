@@ -1,0 +1,200 @@
+package table
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"cmf/data/margins"
+	"cmf/data/table"
+	"cmf/solvers/batch"
+	"cmf/solvers/density"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/floats"
+)
+
+// Set is a table, split at random, with the units in which it is learned. Rows
+// with weights are drawn in proportion to them, so that all that follows sees
+// equal weights.
+type Set struct {
+	Train, Validation, Held *table.Table
+	Target                  int // column that the judgement predicts
+	Margins                 *margins.Margins
+	Notes                   []string
+
+	Points       blas32.General // of Train, in units of learning; several for a row whose value leaves something open
+	Choice, Test blas32.General // of Validation and Held, one for a row
+	Law          *exact.Gaussian
+}
+
+// leastRows is the least number of rows that can be split.
+const leastRows = 100
+
+// mostValidation limits the rows by which the best state of training is chosen.
+const mostValidation = 1024
+
+// NewSet splits t and finds its units: a share of the rows is held out for
+// judging, a tenth of the others for choosing.
+func (c *Config) NewSet(t *table.Table, share float64, common bool, seed uint64) (*Set, error) {
+	s := new(Set)
+	weights, t, err := c.weights(t)
+	if err != nil {
+		return nil, err
+	}
+	n, d := t.Rows(), len(t.Columns)
+	if least := max(leastRows, 2*d); n < least || d < 1 || d > MaxDim {
+		return nil, fmt.Errorf("it has %d rows of %d columns; needed are at least max(%d, 2·columns) = %d rows, and 1 to %d columns", n, d, leastRows, least, MaxDim)
+	}
+	order := random.New(seed, "held out", 0).Perm(n)
+	held := max(32, int(math.Round(share*float64(n))))
+	chosen := held + min(max((n-held)/10, 16), mostValidation)
+	rng := random.New(seed, "weights", 0)
+	part := func(rows []int) ([]int, []float64) {
+		if weights == nil {
+			return rows, nil
+		}
+		w := make([]float64, len(rows))
+		for k, i := range rows {
+			w[k] = weights[i]
+		}
+		return rows, w
+	}
+	sample := func(rows []int) *table.Table {
+		rows, w := part(rows)
+		if w != nil {
+			floats.Scale(1/floats.Sum(w), w)
+			drawn := (&density.Importance{Weights: w}).Resample(len(rows), rng)
+			for k, at := range drawn {
+				drawn[k] = rows[at]
+			}
+			rng.Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
+			rows = drawn
+		}
+		return t.Rowed(rows)
+	}
+	rows, w := part(order[chosen:])
+	o, err := c.options(w)
+	if err != nil {
+		return nil, err
+	}
+	s.Train = t.Rowed(rows)
+	if s.Margins, s.Notes, err = margins.Fit(s.Train, o, random.New(seed, "margins", 0)); err != nil {
+		return nil, err
+	}
+	if s.Margins.Learned() == 0 {
+		return nil, fmt.Errorf("no column of it varies")
+	}
+	if common && !s.Margins.Normal() {
+		s.Margins.CommonScale()
+	}
+	if w != nil {
+		s.Train = sample(order[chosen:])
+	}
+	s.Validation, s.Held = sample(order[held:chosen]), sample(order[:held])
+	if s.Target, err = c.target(t, s.Margins); err != nil {
+		return nil, err
+	}
+	return s, s.encode(seed)
+}
+
+// weights takes the column of weights out of a table.
+func (c *Config) weights(t *table.Table) ([]float64, *table.Table, error) {
+	if c.Weight == "" {
+		return nil, t, nil
+	}
+	j, err := column(t, "CMF_WEIGHT", c.Weight)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := t.Columns[j]
+	if w.Kind != table.Real && w.Kind != table.Integer {
+		return nil, nil, fmt.Errorf("CMF_WEIGHT=%s: the column holds values of the kind %s; weights are numbers", c.Weight, w.Kind)
+	}
+	var sum float64
+	for i, v := range w.Values {
+		if !(v >= 0) || math.IsInf(v, 0) {
+			return nil, nil, fmt.Errorf("CMF_WEIGHT=%s: row %d has the weight %g; weights are finite and not negative", c.Weight, i+1, v)
+		}
+		sum += v
+	}
+	if sum == 0 {
+		return nil, nil, fmt.Errorf("CMF_WEIGHT=%s: all weights are 0", c.Weight)
+	}
+	rest := &table.Table{Columns: slices.Delete(slices.Clone(t.Columns), j, j+1), Format: t.Format}
+	return w.Values, rest, nil
+}
+
+// target is the column that the judgement predicts.
+func (c *Config) target(t *table.Table, m *margins.Margins) (int, error) {
+	if c.Target != "" {
+		return column(t, "CMF_TARGET", c.Target)
+	}
+	for j := len(t.Columns) - 1; j >= 0; j-- {
+		if l := len(t.Columns[j].Labels); l > 1 && l <= 20 && m.Columns[j].Constant == nil {
+			return j, nil
+		}
+	}
+	for j := len(t.Columns) - 1; j > 0; j-- {
+		if m.Columns[j].Constant == nil {
+			return j, nil
+		}
+	}
+	return 0, nil
+}
+
+// encode converts the rows to units of learning. A row whose values leave
+// something open gives several points, so that training does not learn the draws.
+func (s *Set) encode(seed uint64) (err error) {
+	const enough, most = 20_000, 10
+	copies := 1
+	if s.Margins.Draws() {
+		copies = min(max(enough/s.Train.Rows(), 1), most)
+	}
+	rng := random.New(seed, "encoding", 0)
+	for k := range copies {
+		z, _, err := s.Margins.Encode(s.Train, rng)
+		if err != nil {
+			return err
+		}
+		if k == 0 {
+			s.Points = z
+		} else {
+			s.Points = batch.Stacked(s.Points, z)
+		}
+	}
+	if s.Validation, s.Choice, err = s.seen(s.Validation, rng); err != nil {
+		return err
+	}
+	held := s.Held.Rows()
+	if s.Held, s.Test, err = s.seen(s.Held, rng); err != nil {
+		return err
+	}
+	if lost := held - s.Held.Rows(); lost > 0 {
+		s.Notes = append(s.Notes, fmt.Sprintf("%d of %d held-out rows have a label or a missing value that no row to learn from has: the model gives them no probability, and they are not judged.", lost, held))
+	}
+	if s.Held.Rows() < 16 || s.Validation.Rows() < 8 {
+		return fmt.Errorf("of its held-out rows only %d and %d have values that rows to learn from have; columns with so many labels cannot be learned (CMF_COLUMNS=name:skip leaves one out)", s.Held.Rows(), s.Validation.Rows())
+	}
+	if s.few() { // a sample covariance of few rows is far too narrow in some directions
+		s.Law, _, err = exact.FitShrunk(batch.Rows(s.Points, 0, s.Train.Rows()))
+	} else {
+		s.Law, err = exact.FitGaussian(s.Points, 0)
+	}
+	return err
+}
+
+// few says whether there are few rows for their dimension.
+func (s *Set) few() bool { return s.Train.Rows() < 2*s.Points.Cols*s.Points.Cols }
+
+// seen are the rows that have points, with these.
+func (s *Set) seen(t *table.Table, rng *random.Stream) (*table.Table, blas32.General, error) {
+	rows := s.Margins.Known(t)
+	if len(rows) < t.Rows() {
+		t = t.Rowed(rows)
+	}
+	z, _, err := s.Margins.Encode(t, rng)
+	return t, z, err
+}

@@ -1,0 +1,204 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"cmf/data/table"
+	"cmf/data/units"
+	"cmf/experiments/config"
+	"cmf/experiments/fit"
+	"cmf/experiments/run"
+	"cmf/layers"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Study is the law of a table, learned by CMFGen, judged and drawn from.
+type Study struct {
+	Core   *config.Core
+	Config *Config
+	Bank   config.Bank
+	Mixing int
+	Count  int     // rows to generate
+	Spread float64 // of the first hinges; 0 for one that suits the dimension
+
+	Name  string // of the file
+	Set   *Set
+	Model *fit.Model
+
+	Draw      *fit.Draw    // the first generated points
+	Generated *table.Table // their rows
+}
+
+// Learn learns the table. It reports whether training was completed.
+func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error) {
+	s.describe(r)
+	const passes, least = 600, 400
+	if err := fit.LimitSteps(r, s.Core, s.Set.Train.Rows(), passes, least); err != nil {
+		return false, err
+	}
+	problem, err := s.problem(r)
+	if err != nil {
+		return false, err
+	}
+	if s.Model, err = fit.Fit(ctx, r, s.Core, problem); err != nil || !s.Model.Finished {
+		return false, err
+	}
+	if s.Set.Margins.Normal() {
+		return true, s.correct(ctx, r)
+	}
+	return true, nil
+}
+
+// describe says what was read and in which units it is learned.
+func (s *Study) describe(r *run.Run) {
+	t := s.Set
+	d := len(t.Train.Columns)
+	r.Report.Data = fmt.Sprintf("%s, %d rows to learn from, %d to choose by, %d held out, %d columns, d = %d", s.Name, t.Train.Rows(), t.Validation.Rows(), t.Held.Rows(), d, t.Margins.Learned())
+	r.Progress.Log.Info("data", "set", r.Report.Data)
+	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise, the map to the data and their density.", s.Name)
+	if t.Margins.Normal() {
+		r.Note("Columns are learned as normal scores (CMF_MARGINS): every column by itself is standard normal there, and the model learns how they depend on each other. Values that hold mass, such as labels, zeros and missing values, are intervals of scores. Samples, densities and judgements are in the units of the file.")
+	} else {
+		r.Note("The method does not know units: it learns columns less their means, divided by their standard deviations or, with CMF_SCALE=common, by one scale for all. Samples and densities are in the units of the file; distances whose names end in _standard are in units of learning.")
+	}
+	for _, note := range t.Notes {
+		r.Note("%s", note)
+	}
+}
+
+// problem is the problem for Fit: a network that suits the dimension.
+func (s *Study) problem(r *run.Run) (fit.Problem, error) {
+	c, z := s.Core, s.Set.Points
+	d := z.Cols
+	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
+	// In few dimensions the data may have separate parts, which needs sharp hinges and
+	// little fixed curvature. In many dimensions a hinge sees a blurred projection, and the
+	// quadratic must find directions with little variance.
+	start := layers.Start{Law: s.Set.Law, Share: .1, Fixed: .05, Spread: 20, Balanced: true}
+	hidden, tolerance := config.Widths{64, 64}, 1e-3
+	switch {
+	case d > 20:
+		hidden, tolerance = config.Widths{256}, 5e-3
+		start.Share, start.Spread = .8, 6
+	case d > 2:
+		hidden, start.Share, start.Spread = config.Widths{128, 128}, .8, 6
+	}
+	if s.Set.few() { // hinges would fit single rows
+		start.Share = .97
+	}
+	if shape.Hidden == nil {
+		shape.Hidden = hidden
+		if err := r.Resolve("CMF_HIDDEN", hidden.String()); err != nil {
+			return fit.Problem{}, err
+		}
+	}
+	if s.Spread > 0 {
+		start.Spread = s.Spread
+	}
+	w, err := c.Network(shape, layers.Architecture{})
+	if err != nil {
+		return fit.Problem{}, err
+	}
+	const patience = 5
+	choice := fit.Validation{X: s.Set.Choice}
+	if !r.Given("CMF_STEPS") {
+		choice.Patience = patience
+	}
+	return fit.Problem{
+		Potential:    w,
+		Start:        start,
+		Train:        z,
+		Units:        s.Set.Margins,
+		Form:         units.Form{Table: true, Columns: s.Set.Train.Names()},
+		Particles:    s.Bank.Particles,
+		Langevin:     s.Bank.Langevin,
+		Tolerance:    tolerance,
+		Decay:        1 - 15/float64(max(c.Steps, 150)),
+		Precondition: true,
+		Validation:   choice,
+	}, nil
+}
+
+// correct gives the model the margins of the data, by draws of its own.
+func (s *Study) correct(ctx context.Context, r *run.Run) error {
+	const draws = 16_384
+	r.Progress.Log.Info("margins", "draws", draws)
+	draw, err := s.Model.Draw(ctx, draws, s.Mixing, random.New(s.Core.Seed, "margins of the model", 0))
+	if err != nil {
+		return err
+	}
+	return s.Model.Correct(draw.Points)
+}
+
+// Generate writes the generated rows and keeps the first ones.
+func (s *Study) Generate(ctx context.Context, r *run.Run) (err error) {
+	n := max(s.Count, min(s.Set.Held.Rows(), s.Set.Train.Rows()))
+	r.Progress.Log.Info("generating", "rows", n)
+	out, err := NewRows(r, "samples", s.Set.Margins.Like(0))
+	if err != nil {
+		return err
+	}
+	rng := random.New(s.Core.Seed, "rows", 0)
+	left := s.Count
+	err = s.Model.DrawBlocks(ctx, n, s.Mixing, random.New(s.Core.Seed, "generation", 0), func(d *fit.Draw) error {
+		t, err := s.Model.Margins().Decode(d.Points, rng)
+		if err != nil {
+			return err
+		}
+		if s.Draw == nil {
+			maps.Copy(r.Report.Metrics, d.Checks)
+			s.Draw, s.Generated = d.Clone(), t
+		}
+		rows := min(left, t.Rows())
+		left -= rows
+		return out.Append(t.First(rows))
+	})
+	return errors.Join(err, out.Close(err == nil))
+}
+
+// Densities writes the held-out rows with their log densities, and reports the mean.
+func (s *Study) Densities(ctx context.Context, r *run.Run) error {
+	d := s.Set.Test.Cols
+	// A log det takes d³ operations; this limit keeps the total to seconds.
+	n := min(s.Set.Held.Rows(), max(64, int(1e11/math.Pow(float64(d), 3))), 20_000)
+	held := s.Set.Held.First(n)
+	r.Progress.Log.Info("densities", "held-out rows", n)
+	seed := s.Core.Seed
+	l, err := s.Model.RowDensity(ctx, held, random.New(seed, "annealing", 0))
+	if err != nil {
+		return err
+	}
+	l.Report(r.Report.Metrics)
+	gaussian, err := fit.RowDensityOf(s.Set.Margins, held, random.New(seed, "Gaussian fit's rows", 0), func(z blas32.General) ([]float64, error) { return s.Set.Law.LogPDF(z) })
+	if err != nil {
+		return err
+	}
+	r.Report.Baseline["log_likelihood"], r.Report.Baseline["log_likelihood_se"], _ = fit.FiniteMean(gaussian)
+	out, err := NewRows(r, "densities", withDensities(held.First(0), nil, nil))
+	if err != nil {
+		return err
+	}
+	err = out.Append(withDensities(held, l.LogPDF, gaussian))
+	if err := errors.Join(err, out.Close(err == nil)); err != nil {
+		return err
+	}
+	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("densities.npy: %d held-out rows, each followed by its log density under the model and under the Gaussian fit, in nats: a density in the units of columns that have one, a probability for labels, integers, values that hold mass, and missing values. log_likelihood is their mean.", n))
+	return nil
+}
+
+// withDensities is t with columns of log densities.
+func withDensities(t *table.Table, model, gaussian []float64) *table.Table {
+	out := &table.Table{Columns: slices.Clone(t.Columns), Format: t.Format}
+	for k, values := range [][]float64{model, gaussian} {
+		name := []string{"log_density", "log_density_gaussian"}[k]
+		out.Columns = append(out.Columns, table.Column{Name: name, Kind: table.Real, Decimals: -1, Values: values})
+	}
+	return out
+}
