@@ -8,9 +8,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
