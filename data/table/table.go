@@ -74,8 +74,12 @@ type Format struct {
 	Comma        string `json:",omitempty"` // what separates columns; "," where empty
 	DecimalComma bool   `json:",omitempty"` // numbers are written as 1,5
 	Headless     bool   `json:",omitempty"` // no line names the columns
-	Gzip         bool   `json:",omitempty"`
+	Gzip         bool   `json:",omitempty"` // also of npz: the arrays are compressed
 	CRLF         bool   `json:",omitempty"`
+
+	// Of NumPy.
+	Vector bool   `json:",omitempty"` // the array has the shape (n,) rather than (n, 1)
+	Array  string `json:",omitempty"` // name of an archive's only array
 }
 
 // Rows is the number of rows.

@@ -21,7 +21,7 @@ var order = []string{
 	"solvers/...",
 	"solvers",
 	"experiments/internal/exptest",
-	"data/units data/images",
+	"data/units data/images data/table",
 	"data",
 	"layers",
 	"layers/autoencoder losses",
