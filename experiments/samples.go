@@ -24,7 +24,7 @@ type SamplesConfig struct {
 	config.Generation
 	config.Logit
 	latent.Config
-	DataFile string  `split_words:"true" needed:"a file .npy or .csv, or a folder of PNG pictures" desc:"points to learn: a file .npy or .csv of n rows and d columns, or a folder of PNG pictures of one size"`
+	DataFile string  `split_words:"true" needed:"a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) or a folder of PNG pictures" desc:"points to learn: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) of n rows and d columns, or a folder of PNG pictures of one size"`
 	Holdout  float64 `default:"0.2" range:"0.05..0.5" desc:"share of the rows that is held out for judging"`
 	Scale    string  `default:"each" oneof:"each,common" desc:"units of learning: each (every column divided by its own standard deviation) or common (all divided by the same, as for coordinates in space)"`
 	Count    int     `default:"10000" range:"1..1000000" desc:"points to generate"`
@@ -58,10 +58,11 @@ var Samples = run.Definition[SamplesConfig]{
 }
 
 func doSamples(ctx context.Context, r *run.Run, c *SamplesConfig) error {
-	x, form, err := table.Read(c.DataFile)
+	x, form, notes, err := table.Read(c.DataFile)
 	if err != nil {
 		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
 	}
+	r.Inferred(c.DataFile, notes)
 	if form.Picture() {
 		if err := c.Only(r, samplesOfPixels...); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -181,7 +182,7 @@ func TestToy2D(t *testing.T) {
 	if info, _ := file.Stat(); err != nil || len(film.Image) < 10 || len(film.Image) > 60 || info.Size() > 900e3 {
 		t.Errorf("the animation has %d frames in %d bytes: %v", len(film.Image), info.Size(), err)
 	}
-	samples, err := data.ReadNPY(filepath.Join(r.Folder, "samples.npy"))
+	samples, err := table.ReadBatch(filepath.Join(r.Folder, "samples.npy"))
 	if err != nil || samples.Rows != 512 || samples.Cols != 2 {
 		t.Errorf("samples.npy has shape (%d, %d): %v", samples.Rows, samples.Cols, err)
 	}

@@ -157,6 +157,9 @@ func (f *csvFile) pass() error {
 		if err != nil {
 			return readable(err)
 		}
+		if blank(record) && len(f.fields) > 1 {
+			continue
+		}
 		if from == 0 {
 			from, _ = r.FieldPos(0)
 			if f.skips {
@@ -185,6 +188,9 @@ func (f *csvFile) pass() error {
 	}
 	return nil
 }
+
+// blank reports whether a line consists of spaces.
+func blank(record []string) bool { return len(record) == 1 && strings.TrimSpace(record[0]) == "" }
 
 // readable says which line an error of encoding/csv is about once.
 func readable(err error) error {

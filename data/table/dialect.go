@@ -49,6 +49,9 @@ func (d *dialect) records(sample []byte) (records [][]string, err error) {
 		for j, field := range record {
 			record[j] = strings.TrimSpace(field)
 		}
+		if blank(record) {
+			continue
+		}
 		records = append(records, record)
 	}
 	return records, nil

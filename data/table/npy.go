@@ -316,9 +316,16 @@ func writable(descr string) string {
 
 // appendValue writes the value v of the column c as the field's type.
 func (f *npyField) appendValue(b []byte, c *Column, v float64) ([]byte, error) {
-	order, _ := f.order.(binary.AppendByteOrder)
+	order := binary.AppendByteOrder(binary.LittleEndian)
+	if f.order == binary.ByteOrder(binary.BigEndian) {
+		order = binary.BigEndian
+	}
 	switch f.kind {
 	case 'f':
+		v, err := f.number(c, v)
+		if err != nil {
+			return b, err
+		}
 		switch f.width {
 		case 2:
 			return order.AppendUint16(b, float16.New(float32(v)).Uint16()), nil
@@ -355,6 +362,12 @@ func (f *npyField) whole(c *Column, v float64) (int64, error) {
 	}
 	if math.IsNaN(v) {
 		return 0, fmt.Errorf("the type %s has no missing values", f.descr)
+	}
+	if f.kind != 'b' {
+		var err error
+		if v, err = c.stored(v); err != nil {
+			return 0, err
+		}
 	}
 	v = math.RoundToEven(v)
 	low, high := 0., math.Ldexp(1, 8*f.width)
@@ -404,9 +417,10 @@ func (f *npyField) appendText(b []byte, c *Column, v float64) ([]byte, error) {
 	if f.kind == 'S' {
 		b = append(b, text...)
 	} else {
-		order, _ := f.order.(binary.AppendByteOrder)
 		for _, r := range text {
-			b = order.AppendUint32(b, uint32(r))
+			code := make([]byte, 4)
+			f.order.PutUint32(code, uint32(r))
+			b = append(b, code...)
 		}
 	}
 	if len(b)-from > f.width {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // Extensions are those of the files that Read reads. Others are read too, if
@@ -57,6 +59,19 @@ func Read(path string, o Options) (*Table, []string, error) {
 		return nil, nil, fmt.Errorf("read table %s: %w", path, err)
 	}
 	return t, r.notes, nil
+}
+
+// ReadBatch reads a table of numbers as a plain batch.
+func ReadBatch(path string) (blas32.General, error) {
+	t, _, err := Read(path, Options{})
+	if err != nil {
+		return blas32.General{}, err
+	}
+	x, err := t.Batch()
+	if err != nil {
+		return x, fmt.Errorf("read table %s: %w", path, err)
+	}
+	return x, nil
 }
 
 func (r *reader) read(path string) (t *Table, err error) {
