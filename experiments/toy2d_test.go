@@ -73,7 +73,7 @@ func TestToy2DData(t *testing.T) {
 		"moon": "circles, moons",
 		file("three.csv", func(i int) string { return "1,2,3" }):                     "(500, 3)",
 		file("constant.csv", func(i int) string { return "1,2" }):                    "do not vary",
-		file("words.csv", func(i int) string { return fmt.Sprintf("%d,word", i) }):   "line 1, column 2",
+		file("words.csv", func(i int) string { return fmt.Sprintf("%d,word", i) }):   "column 2 (x2) holds texts",
 		file("line.csv", func(i int) string { return fmt.Sprintf("%d,%d", i, 2*i) }): "positive",
 		npy:          "row 4",
 		"absent.npy": "no such file",

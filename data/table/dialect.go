@@ -102,7 +102,7 @@ func (d *dialect) score(records [][]string) float64 {
 		return 0
 	}
 	agree, clean, numbers, fields, stamped := 0, 0, 0, 0, 0
-	for _, r := range records {
+	for i, r := range records {
 		if len(r) != d.columns {
 			continue
 		}
@@ -113,10 +113,10 @@ func (d *dialect) score(records [][]string) float64 {
 		for _, f := range r {
 			fields++
 			number := isNumber(f, true) || isMissing(f)
-			if number {
+			if number || i == 0 { // the first may be a header
 				numbers++
 			}
-			if number || !strings.ContainsAny(f, ",;\t|") {
+			if number || !strings.ContainsAny(f, ",;\t|\"") {
 				clean++
 			}
 		}
@@ -275,7 +275,7 @@ func (d *dialect) named(fields []string, body [][]string) bool {
 		fresh = fresh && !slices.Contains(fields[:j], f)
 	}
 	if contrasts > 0 {
-		return contrasts > fractions
+		return contrasts >= fractions
 	}
 	return fresh && fractions == 0
 }

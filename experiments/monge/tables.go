@@ -28,7 +28,7 @@ type side struct {
 	x              blas32.General // all rows, in the units and order of the file
 	form           units.Form
 	notes          []string // what was inferred about the file
-	order          []int // rows of x, the held-out ones first
+	order          []int    // rows of x, the held-out ones first
 	units          units.Affine
 
 	// In units of learning.
