@@ -1,7 +1,6 @@
 package data
 
 import (
-	"bytes"
 	"math"
 	"slices"
 	"strings"
@@ -10,26 +9,6 @@ import (
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 )
-
-func FuzzCSV(f *testing.F) {
-	for _, text := range []string{
-		"x,y\n1,2\n3,4\n", "\ufeff1;2\n", "# c\n\n 1 ,\"2\"\r\n", "1,2\n\"3,4\n", "1e39,NaN\n", "a\n0x1p-3\n", "1,2\n3\n",
-	} {
-		f.Add([]byte(text))
-	}
-	f.Fuzz(func(t *testing.T, file []byte) {
-		m, err := decodeCSV(bytes.NewReader(file))
-		if err != nil {
-			return
-		}
-		if m.Rows < 1 || m.Cols < 1 || len(m.Data) != m.Rows*m.Cols {
-			t.Errorf("%d values for shape (%d, %d)", len(m.Data), m.Rows, m.Cols)
-		}
-		if slices.ContainsFunc(m.Data, func(v float32) bool { return v-v != 0 }) {
-			t.Error("a value that is not finite")
-		}
-	})
-}
 
 // FuzzMixture reads a mixture's text. An accepted one has a proper box, finite
 // points and a finite energy at them.

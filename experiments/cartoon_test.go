@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/fit"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -44,7 +44,7 @@ func TestCartoonOnStandIn(t *testing.T) {
 		t.Errorf("the Gibbs factor is at %g from the data, N(0, I) at %g", gibbs, white)
 	}
 	for _, name := range []string{"samples.npy", "gibbs.npy"} {
-		x, err := data.ReadNPY(filepath.Join(out, name))
+		x, err := table.ReadBatch(filepath.Join(out, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func checkSavedCartoons(t *testing.T, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved, err := data.ReadNPY(filepath.Join(folder, "samples.npy"))
+	saved, err := table.ReadBatch(filepath.Join(folder, "samples.npy"))
 	if err != nil {
 		t.Fatal(err)
 	}

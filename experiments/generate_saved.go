@@ -25,7 +25,7 @@ type GenerateConfig struct {
 	config.Generation
 	Checkpoint string `needed:"the checkpoint.safetensors of a run" desc:"checkpoint.safetensors of a run: the model to draw from"`
 	Count      int    `default:"10000" range:"0..10000000" desc:"points to generate; 0 for none"`
-	Points     string `desc:"points at which to evaluate density and gradient, in the units of the data, or rows of the source to map by a model of the experiment transport: a file .npy or .csv, or a folder of PNG pictures; none if empty"`
+	Points     string `desc:"points at which to evaluate density and gradient, in the units of the data, or rows of the source to map by a model of the experiment transport: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) or a folder of PNG pictures; none if empty"`
 }
 
 // Generate draws from the model of a checkpoint and evaluates it at given points; by the
@@ -86,6 +86,7 @@ func mapPoints(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig)
 	}
 	points, moved, err := monge.ReadFurther(c.Points, m.Source().Form, m.Evaluator.Dim())
 	if err == nil {
+		r.Inferred(c.Points, points.Notes)
 		if moved {
 			r.Note("The columns of CMF_POINTS are in another order than those of the source: they are matched by name.")
 		}
@@ -156,10 +157,11 @@ func evaluateRows(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConf
 
 // evaluate writes log densities and gradients at the points of CMF_POINTS.
 func evaluate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
-	x, read, err := table.Read(c.Points)
+	x, read, notes, err := table.Read(c.Points)
 	if err != nil {
 		return err
 	}
+	r.Inferred(c.Points, notes)
 	u, form := m.Units(), m.Form()
 	switch {
 	case x.Cols != u.Dim(m.Evaluator.Dim()):

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/data"
 	"cmf/data/images"
+	"cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/experiments/picture"
 	"cmf/experiments/picture/inpaint"
@@ -69,7 +69,7 @@ func TestInpaintOnStandIn(t *testing.T) {
 		}
 		checkCompletions(t, &c.r.Report, c.hole)
 	}
-	x, err := data.ReadNPY(filepath.Join(filled["CMF_OUT"], "samples.npy"))
+	x, err := table.ReadBatch(filepath.Join(filled["CMF_OUT"], "samples.npy"))
 	if err != nil {
 		t.Fatal(err)
 	}

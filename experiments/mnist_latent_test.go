@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/latent"
@@ -78,7 +79,7 @@ func TestMNISTInLatents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved, err := data.ReadNPY(r.Path("samples.npy"))
+	saved, err := table.ReadBatch(r.Path("samples.npy"))
 	if err != nil {
 		t.Fatal(err)
 	}

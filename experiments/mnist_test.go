@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/plane"
@@ -85,7 +85,7 @@ func TestMNISTOnStandIn(t *testing.T) {
 	if q := left.Metrics["conjugate_residual_quantile"]; !(q <= 1e-3) {
 		t.Errorf("99.9 %% of the conjugates have residual %g; want at most 1e-3", q)
 	}
-	samples, err := data.ReadNPY(filepath.Join(out, "samples.npy"))
+	samples, err := table.ReadBatch(filepath.Join(out, "samples.npy"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ type SamplesConfig struct {
 	config.Logit
 	latent.Config
 	TableConfig
-	DataFile string  `split_words:"true" needed:"a table or a folder of PNG pictures" desc:"what to learn: a table of n rows (CSV and its dialects, NumPy, Parquet or Arrow), or a folder of PNG pictures of one size"`
+	DataFile string  `split_words:"true" needed:"a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) or a folder of PNG pictures" desc:"points to learn: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) of n rows and d columns, or a folder of PNG pictures of one size"`
 	Holdout  float64 `default:"0.2" range:"0.05..0.5" desc:"share of the rows that is held out for judging"`
 	Scale    string  `default:"each" oneof:"each,common" desc:"units of learning: each (every column divided by its own standard deviation) or common (all divided by the same, as for coordinates in space)"`
 	Count    int     `default:"10000" range:"1..10000000" desc:"points to generate"`
@@ -82,7 +82,7 @@ func doPictures(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 			return fmt.Errorf("%s: CMF_DATA_FILE=%s is a folder of pictures; that variable is for tables", name, c.DataFile)
 		}
 	}
-	x, form, err := table.Read(c.DataFile)
+	x, form, _, err := table.Read(c.DataFile)
 	if err != nil {
 		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
 	}

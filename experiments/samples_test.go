@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/plane"
@@ -151,7 +152,7 @@ func mustRun[T any](t *testing.T, d run.Definition[T], variables ...string) *run
 
 func readNPY(t *testing.T, r *run.Run, name string) blas32.General {
 	t.Helper()
-	x, err := data.ReadNPY(r.Path(name))
+	x, err := table.ReadBatch(r.Path(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +206,7 @@ func TestSamplesAndGenerate(t *testing.T) {
 	if err != nil || len(lines) != 1501 || !slices.Equal(lines[0], []string{"speed", "phase", "size, in m"}) {
 		t.Errorf("samples.csv has %d lines, the first %v: %v", len(lines), lines[0], err)
 	}
-	again, err := data.ReadCSV(r.Path("samples.csv"))
+	again, err := table.ReadBatch(r.Path("samples.csv"))
 	if err != nil || !slices.Equal(again.Data, samples.Data) {
 		t.Errorf("samples.csv does not hold samples.npy: %v", err)
 	}

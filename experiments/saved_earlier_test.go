@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -36,11 +36,11 @@ func TestEarlierCheckpointsDrawTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, file := range []string{"samples.npy", "densities.npy", "gradients.npy"} {
-				want, err := data.ReadNPY(filepath.Join(folder, file))
+				want, err := table.ReadBatch(filepath.Join(folder, file))
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := data.ReadNPY(filepath.Join(env["CMF_OUT"], file))
+				got, err := table.ReadBatch(filepath.Join(env["CMF_OUT"], file))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/fit"
 	"cmf/experiments/picture"
 	"cmf/graph"
@@ -34,7 +34,7 @@ func TestSavedCarry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := data.ReadNPY(filepath.Join(out, "samples.npy"))
+	want, err := table.ReadBatch(filepath.Join(out, "samples.npy"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ type Toy2DConfig struct {
 	config.Core
 	config.Bank
 	config.Generation
-	Dataset  string  `default:"moons" desc:"circles, moons, s-curve, 8gaussians, pinwheel, spirals, swissroll, checkerboard, rings, two-densities, or a file .npy or .csv of two columns"`
+	Dataset  string  `default:"moons" desc:"circles, moons, s-curve, 8gaussians, pinwheel, spirals, swissroll, checkerboard, rings, two-densities, or a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) of two columns"`
 	Baseline string  `default:"fit" oneof:"fit,icnn" desc:"baseline: fit (a Gaussian fitted to the points) or icnn (the same network with noise N(0, I), trained as long)"`
 	Points   int     `default:"100000" range:"100..10000000" desc:"points of a named set to learn from"`
 	Spread   float64 `default:"30" range:"1..100" desc:"sharpness of the first hinges: standard deviation of each pre-activation over the data"`
@@ -63,7 +63,7 @@ var Toy2D = run.Definition[Toy2DConfig]{
 }
 
 func doToy2D(ctx context.Context, r *run.Run, c *Toy2DConfig) error {
-	p, err := loadPlane(c)
+	p, err := loadPlane(r, c)
 	if err != nil {
 		return fmt.Errorf("CMF_DATASET=%s: %w", c.Dataset, err)
 	}

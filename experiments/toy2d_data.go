@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"cmf/data"
+	"cmf/data/table"
+	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
@@ -30,10 +32,14 @@ type planar struct {
 type heldPair struct{ truth, other blas32.General }
 
 // loadPlane draws from the set, or reads the file, of CMF_DATASET.
-func loadPlane(c *Toy2DConfig) (*planar, error) {
-	read := map[string]func(string) (blas32.General, error){".npy": data.ReadNPY, ".csv": data.ReadCSV}[filepath.Ext(c.Dataset)]
-	if read != nil {
-		points, err := read(c.Dataset)
+func loadPlane(r *run.Run, c *Toy2DConfig) (*planar, error) {
+	if table.IsFile(c.Dataset) {
+		t, notes, err := table.Read(c.Dataset, table.Options{})
+		if err != nil {
+			return nil, err
+		}
+		r.Inferred(c.Dataset, notes)
+		points, err := t.Batch()
 		if err != nil {
 			return nil, err
 		}
@@ -41,7 +47,7 @@ func loadPlane(c *Toy2DConfig) (*planar, error) {
 	}
 	set, err := data.Toy(c.Dataset)
 	if err != nil {
-		return nil, fmt.Errorf("%w, or a file .npy or .csv", err)
+		return nil, fmt.Errorf("%w, or a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather)", err)
 	}
 	draw := func(purpose string, index, n int) blas32.General {
 		return set.Sample(random.New(c.Seed, purpose, uint64(index)), n)

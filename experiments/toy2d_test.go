@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -72,7 +73,7 @@ func TestToy2DData(t *testing.T) {
 		"moon": "circles, moons",
 		file("three.csv", func(i int) string { return "1,2,3" }):                     "(500, 3)",
 		file("constant.csv", func(i int) string { return "1,2" }):                    "do not vary",
-		file("words.csv", func(i int) string { return fmt.Sprintf("%d,word", i) }):   "line 1, column 2",
+		file("words.csv", func(i int) string { return fmt.Sprintf("%d,word", i) }):   "column 2 (x2) holds texts",
 		file("line.csv", func(i int) string { return fmt.Sprintf("%d,%d", i, 2*i) }): "positive",
 		npy:          "row 4",
 		"absent.npy": "no such file",
@@ -181,7 +182,7 @@ func TestToy2D(t *testing.T) {
 	if info, _ := file.Stat(); err != nil || len(film.Image) < 10 || len(film.Image) > 60 || info.Size() > 900e3 {
 		t.Errorf("the animation has %d frames in %d bytes: %v", len(film.Image), info.Size(), err)
 	}
-	samples, err := data.ReadNPY(filepath.Join(r.Folder, "samples.npy"))
+	samples, err := table.ReadBatch(filepath.Join(r.Folder, "samples.npy"))
 	if err != nil || samples.Rows != 512 || samples.Cols != 2 {
 		t.Errorf("samples.npy has shape (%d, %d): %v", samples.Rows, samples.Cols, err)
 	}

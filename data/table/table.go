@@ -5,7 +5,12 @@ package table
 
 import (
 	"fmt"
+	"math"
 	"slices"
+
+	"cmf/solvers/batch"
+
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // Kind is the type of a column.
@@ -74,8 +79,12 @@ type Format struct {
 	Comma        string `json:",omitempty"` // what separates columns; "," where empty
 	DecimalComma bool   `json:",omitempty"` // numbers are written as 1,5
 	Headless     bool   `json:",omitempty"` // no line names the columns
-	Gzip         bool   `json:",omitempty"`
+	Gzip         bool   `json:",omitempty"` // also of npz: the arrays are compressed
 	CRLF         bool   `json:",omitempty"`
+
+	// Of NumPy.
+	Vector bool   `json:",omitempty"` // the array has the shape (n,) rather than (n, 1)
+	Array  string `json:",omitempty"` // name of an archive's only array
 }
 
 // Rows is the number of rows.
@@ -131,4 +140,33 @@ func (t *Table) First(n int) *Table {
 		out.Columns[j].Values = out.Columns[j].Values[:min(n, len(out.Columns[j].Values))]
 	}
 	return out
+}
+
+// Batch is the plain (n, d) batch of a table of numbers without missing values,
+// rounded to float32. Anything else is an error that names column and row.
+func (t *Table) Batch() (blas32.General, error) {
+	x := batch.New(t.Rows(), len(t.Columns))
+	for j := range t.Columns {
+		c := &t.Columns[j]
+		at := fmt.Sprintf("column %d (%s)", j+1, t.Name(j))
+		if c.Kind != Real && c.Kind != Integer {
+			what := map[Kind]string{Boolean: "booleans", Category: "texts", Time: "times"}[c.Kind]
+			example := ""
+			if len(c.Labels) > 0 {
+				example = fmt.Sprintf(", such as %q", clipped(c.Labels[0]))
+			}
+			return x, fmt.Errorf("%s holds %s%s; allowed here are columns of numbers", at, what, example)
+		}
+		for i, v := range c.Values {
+			switch w := float32(v); {
+			case math.IsNaN(v):
+				return x, fmt.Errorf("row %d, %s is missing; all values must be there", i+1, at)
+			case math.IsInf(float64(w), 0):
+				return x, fmt.Errorf("row %d, %s is %g; it must be between -3.4e38 and 3.4e38", i+1, at, v)
+			default:
+				x.Data[i*x.Stride+j] = w
+			}
+		}
+	}
+	return x, nil
 }

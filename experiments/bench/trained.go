@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/run"
 	"cmf/graph/blas"
 	"cmf/graph/kernel"
@@ -116,7 +117,7 @@ func (s benchSize) load(folder string) (*bench, error) {
 	}
 	for name, m := range b.arrays() {
 		path := filepath.Join(folder, name+".npy")
-		read, err := data.ReadNPY(path)
+		read, err := table.ReadBatch(path)
 		if err != nil {
 			return nil, err
 		}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/picture"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -192,7 +192,7 @@ func testPeerAgrees(t *testing.T, python string, size benchSize, work, weights s
 		t.Fatalf("%v: %s", err, said)
 	}
 	for name, want := range b.gradients(t, work) {
-		got, err := data.ReadNPY(filepath.Join(found, name+".npy"))
+		got, err := table.ReadBatch(filepath.Join(found, name+".npy"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,8 @@ type side struct {
 	variable, path string
 	x              blas32.General // all rows, in the units and order of the file
 	form           units.Form
-	order          []int // rows of x, the held-out ones first
+	notes          []string // what was inferred about the file
+	order          []int    // rows of x, the held-out ones first
 	units          units.Affine
 
 	// In units of learning.
@@ -35,7 +36,7 @@ type side struct {
 	law, shrunk             *exact.Gaussian // fitted to train; see exact.FitShrunk
 }
 
-var errPictures = errors.New("it is a folder of pictures, but pictures are not mapped; give a file .npy or .csv")
+var errPictures = errors.New("it is a folder of pictures, but pictures are not mapped; give a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather)")
 
 // load reads, matches, splits and scales the tables.
 func (c *Config) load(r *run.Run) (*tables, error) {
@@ -44,6 +45,7 @@ func (c *Config) load(r *run.Run) (*tables, error) {
 		if err := s.named(s.read()); err != nil {
 			return nil, err
 		}
+		r.Inferred(s.path, s.notes)
 	}
 	d := t.source.x.Cols
 	x, moved, err := table.Match(t.source.form, d, t.target.x, t.target.form)
@@ -59,6 +61,7 @@ func (c *Config) load(r *run.Run) (*tables, error) {
 		if t.points, moved, err = ReadFurther(c.Points, t.source.form, d); err != nil {
 			return nil, fmt.Errorf("CMF_POINTS=%s: %w", c.Points, err)
 		}
+		r.Inferred(c.Points, t.points.Notes)
 		if moved {
 			r.Note("The columns of %s are in another order than those of the source: they are matched by name.", c.Points)
 		}
@@ -88,7 +91,7 @@ func (s *side) named(err error) error {
 }
 
 func (s *side) read() (err error) {
-	if s.x, s.form, err = table.Read(s.path); err != nil {
+	if s.x, s.form, s.notes, err = table.Read(s.path); err != nil {
 		return err
 	}
 	n, d := s.x.Rows, s.x.Cols

@@ -19,9 +19,9 @@ import (
 // Config configures the experiment transport.
 type Config struct {
 	config.Core
-	SourceFile string  `split_words:"true" needed:"a file .npy or .csv" desc:"points of the source: a file .npy or .csv of n rows and d columns"`
-	TargetFile string  `split_words:"true" needed:"a file .npy or .csv" desc:"points of the target: a file with the same columns; they are matched by name if both have names"`
-	Points     string  `desc:"further points of the source to map, into mapped.npy: a file .npy or .csv; none if empty"`
+	SourceFile string  `split_words:"true" needed:"a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather)" desc:"points of the source: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) of n rows and d columns"`
+	TargetFile string  `split_words:"true" needed:"a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather)" desc:"points of the target: a table with the same columns; they are matched by name if both have names"`
+	Points     string  `desc:"further points of the source to map, into mapped.npy: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather); none if empty"`
 	Holdout    float64 `default:"0.2" range:"0.01..0.5" desc:"share of the rows of each file that is held out for judging"`
 	Scale      string  `default:"common" oneof:"common,each" desc:"the cost of the plan: common (the squared distance, in the units of the files) or each (in standard deviations: every column divided by its own)"`
 	Side       string  `default:"source" oneof:"source,target" desc:"the points of which the potential is a function: source (its gradient is the map, its conjugate's gradient the inverse) or target (the other way round)"`
@@ -157,12 +157,14 @@ func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 type Further struct {
 	X    blas32.General // in the units of the source, (n, d)
 	Form units.Form
+
+	Notes []string // what was inferred about the file
 }
 
 // ReadFurther reads points of a source with columns of the form of, d in number. moved says
 // that their columns were in another order. The error does not name the variable.
 func ReadFurther(path string, of units.Form, d int) (f Further, moved bool, err error) {
-	x, form, err := table.Read(path)
+	x, form, notes, err := table.Read(path)
 	if err != nil {
 		return f, false, err
 	}
@@ -175,7 +177,7 @@ func ReadFurther(path string, of units.Form, d int) (f Further, moved bool, err 
 	if form.Columns != nil && of.Columns != nil {
 		form.Columns = of.Columns
 	}
-	return Further{x, form}, moved, nil
+	return Further{x, form, notes}, moved, nil
 }
 
 // SaveMapped maps points and writes mapped.npy, and mapped.csv if they came from a table.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/exptest"
@@ -73,7 +74,7 @@ func csvFile(t *testing.T, header []string, x blas32.General) string {
 
 func readNPY(t *testing.T, path string) blas32.General {
 	t.Helper()
-	x, err := data.ReadNPY(path)
+	x, err := table.ReadBatch(path)
 	if err != nil {
 		t.Fatal(err)
 	}

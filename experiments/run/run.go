@@ -204,6 +204,15 @@ func (r *Run) Note(format string, args ...any) {
 	r.Progress.Log.Warn(text)
 }
 
+// Inferred adds to the log, the report and the page what was inferred about a file.
+func (r *Run) Inferred(path string, notes []string) {
+	for _, note := range notes {
+		text := filepath.Base(path) + ": " + note
+		r.Report.Notes = append(r.Report.Notes, text)
+		r.Progress.Log.Info(text)
+	}
+}
+
 // AddFigure puts a PNG in the folder on the page.
 func (r *Run) AddFigure(file, caption string) {
 	r.Page.Figures = append(r.Page.Figures, report.Figure{File: file, Caption: caption})

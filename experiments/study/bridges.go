@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments"
 	"cmf/experiments/figure"
 	"cmf/experiments/report"
@@ -162,7 +163,7 @@ func parted(cells []sweep.Cell) (scenes []figure.Scene, err error) {
 		return cmp.Compare(slices.Index(ends, a.Variant), slices.Index(ends, b.Variant))
 	})
 	for _, c := range cells {
-		samples, err := data.ReadNPY(filepath.Join(c.Folder, "samples.npy"))
+		samples, err := table.ReadBatch(filepath.Join(c.Folder, "samples.npy"))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -14,8 +14,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"cmf/data"
 	"cmf/data/file"
+	tables "cmf/data/table"
 	"cmf/experiments/figure"
 	"cmf/experiments/report"
 	"cmf/solvers/batch"
@@ -128,7 +128,7 @@ func (p *plan) samples(variant, set string) (blas32.General, error) {
 		if c.Variant != variant || c.Set != set || c.report == nil {
 			continue
 		}
-		points, err := data.ReadNPY(c.path("samples.npy"))
+		points, err := tables.ReadBatch(c.path("samples.npy"))
 		if errors.Is(err, os.ErrNotExist) || err == nil && points.Cols != 2 {
 			return blas32.General{}, nil
 		}

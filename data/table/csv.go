@@ -1,0 +1,307 @@
+package table
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func bufioOf(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 1<<16) }
+
+// maxValues bounds the tables that are read: 2³⁰ values, which are 8 GiB.
+const maxValues = 1 << 30
+
+// csvFile is a text file that is read.
+type csvFile struct {
+	*reader
+	text    text
+	dialect dialect
+	header  []string // nil where there is none
+	skips   bool     // the first record is the header
+	fields  []*field
+}
+
+var errNoRows = errors.New("it holds no row of values; give one row per line, values separated by commas, such as 1.5,-2e3")
+
+// readText reads a text file. Columns of numbers and times are parsed as they
+// come. If the whole file shows that a column is of another kind than its
+// beginning, the file is read again.
+func (r *reader) readText(path string, gzipped bool) (*Table, error) {
+	f := &csvFile{reader: r, text: text{path: path, gzip: gzipped}}
+	for {
+		err := f.prepare()
+		for again := true; err == nil && again; {
+			if err = f.pass(); err == nil {
+				again, err = f.revise()
+			}
+		}
+		if errors.Is(err, errNotUTF8) && !f.text.legacy {
+			f.text.legacy = true
+			r.notes = nil
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return f.table()
+	}
+}
+
+// prepare infers encoding, dialect, header and kinds from the file's beginning.
+func (f *csvFile) prepare() error {
+	f.text.spaces = false
+	sample, name, err := f.text.sample()
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		f.notef("the text is read as %s", name)
+	}
+	if f.text.cr {
+		f.notef("lines end in carriage returns alone")
+	}
+	if f.text.gzip {
+		f.notef("the file is compressed by gzip")
+	}
+	path := strings.ToLower(strings.TrimSuffix(strings.ToLower(f.text.path), ".gz"))
+	var records [][]string
+	f.dialect, records = sniff(sample, strings.HasSuffix(path, ".tsv") || strings.HasSuffix(path, ".tab"))
+	d := &f.dialect
+	f.text.spaces = d.spaces
+	f.format.Name, f.format.CRLF = "csv", strings.Contains(string(sample), "\r\n")
+	f.format.Gzip = f.text.gzip
+	if d.comma != ',' {
+		f.format.Comma = string(d.comma)
+		separator := map[rune]string{';': "semicolons", '\t': "tabs", '|': "vertical bars", ' ': "spaces"}[d.comma]
+		f.notef("columns are separated by %s", separator)
+	}
+	if d.decimalComma {
+		f.format.DecimalComma = true
+		f.notef("numbers are written with a decimal comma")
+	}
+	if d.lazy {
+		f.notef("quotes occur within fields and are read as they stand")
+	}
+	f.header, f.skips = d.header(f.o.Header, sample, records, f.notef)
+	f.format.Headless = f.header == nil
+	if len(records) > 0 && f.skips {
+		records = records[1:]
+	}
+	columns := d.columns
+	if f.skips || len(records) > 0 && f.header == nil {
+		columns = max(len(f.header), columns)
+		if f.header == nil {
+			columns = len(records[0])
+		} else {
+			columns = len(f.header)
+		}
+	}
+	return f.prepareFields(columns, records)
+}
+
+// prepareFields chooses how each column is parsed.
+func (f *csvFile) prepareFields(columns int, records [][]string) error {
+	names := make([]string, columns)
+	for j := range names {
+		if f.header != nil && j < len(f.header) {
+			names[j] = strings.TrimSpace(f.header[j])
+		}
+	}
+	names, err := f.uniqueNames(names)
+	if err != nil {
+		return err
+	}
+	f.fields = make([]*field, columns)
+	for j, name := range names {
+		c := &field{name: name, index: j, hint: f.o.Hints[called(name, j)], comma: f.dialect.decimalComma}
+		switch h := c.hint; {
+		case h.Skip:
+			c.mode = skipped
+		case h.Kind == Category || h.Kind == Boolean:
+			c.mode = asText
+		case h.Kind == Real || h.Kind == Integer || h.Bounded:
+			c.mode = asNumber
+		default:
+			c.guess(&f.dialect, records, j)
+		}
+		f.fields[j] = c
+	}
+	return nil
+}
+
+// pass reads the file once.
+func (f *csvFile) pass() error {
+	in, _, closing, err := f.text.open()
+	if err != nil {
+		return err
+	}
+	defer closing()
+	r := f.dialect.reader(in)
+	r.ReuseRecord = true
+	for _, c := range f.fields {
+		c.reset()
+	}
+	from, rows, read := 0, 0, 0 // from is the line of the first record
+	active := slices.DeleteFunc(slices.Clone(f.fields), func(c *field) bool { return c.mode == skipped })
+	for {
+		record, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return readable(err)
+		}
+		if blank(record) && len(f.fields) > 1 {
+			continue
+		}
+		if from == 0 {
+			from, _ = r.FieldPos(0)
+			if f.skips {
+				continue
+			}
+		}
+		if len(record) != len(f.fields) {
+			line, _ := r.FieldPos(0)
+			if !f.skips && f.header != nil {
+				return fmt.Errorf("line %d has %d columns, the comment above the values names %d; they must agree", line, len(record), len(f.fields))
+			}
+			return fmt.Errorf("line %d has %d columns, line %d has %d; they must agree", line, len(record), from, len(f.fields))
+		}
+		if read += len(active); read > maxValues {
+			return fmt.Errorf("more than %d values; at most that many are read", maxValues)
+		}
+		for _, c := range active {
+			if err := c.add(record[c.index], r); err != nil {
+				return err
+			}
+		}
+		rows++
+	}
+	if rows == 0 {
+		return errNoRows
+	}
+	return nil
+}
+
+// blank reports whether a line consists of spaces.
+func blank(record []string) bool { return len(record) == 1 && strings.TrimSpace(record[0]) == "" }
+
+// readable says which line an error of encoding/csv is about once.
+func readable(err error) error {
+	var parse *csv.ParseError
+	if errors.As(err, &parse) && errors.Is(parse.Err, csv.ErrQuote) {
+		return fmt.Errorf("line %d: a quote is opened and not closed rightly: %w", parse.StartLine, err)
+	}
+	return err
+}
+
+// revise says which columns are to be parsed in another way, and whether there
+// are any; or that a text is wrong.
+func (f *csvFile) revise() (again bool, err error) {
+	for _, c := range f.fields {
+		switch changed, err := c.revise(); {
+		case err != nil:
+			return false, err
+		case changed:
+			again = true
+		}
+	}
+	return again, nil
+}
+
+// table collects the columns.
+func (f *csvFile) table() (*Table, error) {
+	t := &Table{Format: f.format}
+	var nulls []string
+	for _, c := range f.fields {
+		if c.mode == skipped || c.left {
+			f.leftOut = append(f.leftOut, c.name)
+			if c.left {
+				f.notef("column %q is left out: its texts are nearly all different, as names and ids are (CMF_COLUMNS=%s keeps it)", called(c.name, c.index), hintText(called(c.name, c.index), "category"))
+			}
+			continue
+		}
+		column, err := c.column()
+		if err != nil {
+			return nil, err
+		}
+		if c.missing > 0 && len(nulls) < 20 {
+			nulls = append(nulls, fmt.Sprintf("%q in column %q (%d rows)", c.null, called(c.name, c.index), c.missing))
+		}
+		t.Columns = append(t.Columns, column)
+		f.places = append(f.places, c.index)
+	}
+	if nulls != nil {
+		f.notef("missing values: %s", strings.Join(nulls, ", "))
+	}
+	return t, nil
+}
+
+// called is the name by which hints and messages call column j of a file.
+func called(name string, j int) string {
+	if name != "" {
+		return name
+	}
+	return fmt.Sprintf("x%d", j+1)
+}
+
+// hintText is a hint for CMF_COLUMNS.
+func hintText(name, hint string) string {
+	if strings.ContainsAny(name, `,":[]()`) {
+		name = `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+	}
+	return name + ":" + hint
+}
+
+// clipped is a text short enough for a message.
+func clipped(text string) string {
+	if len(text) > 40 {
+		return text[:40] + "…"
+	}
+	return text
+}
+
+// parseNumber is strconv.ParseFloat with what a column must know about its
+// texts: the places behind the point, −1 with an exponent, and whether the number
+// has leading zeros, as codes have.
+func parseNumber(text string, comma bool) (v float64, places int, padded, ok bool) {
+	if comma {
+		if strings.IndexByte(text, '.') >= 0 {
+			return 0, 0, false, false
+		}
+		if k := strings.IndexByte(text, ','); k >= 0 {
+			text = text[:k] + "." + text[k+1:]
+		}
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil && !math.IsInf(v, 0) {
+		return 0, 0, false, false
+	}
+	digits := text
+	if digits != "" && (digits[0] == '-' || digits[0] == '+') {
+		digits = digits[1:]
+	}
+	if len(digits) > 1 && digits[0] == '0' {
+		switch c := digits[1]; {
+		case c >= '0' && c <= '9':
+			padded = true
+		case c == 'x' || c == 'X':
+			return v, -1, false, true
+		}
+	}
+	for i := 0; i < len(digits); i++ {
+		switch digits[i] {
+		case '.':
+			places = len(digits) - i - 1
+		case 'e', 'E':
+			return v, -1, padded, true
+		}
+	}
+	return v, places, padded, true
+}
