@@ -34,9 +34,7 @@ func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 	if err != nil {
 		return named(err)
 	}
-	for _, note := range notes {
-		r.Note("%s", note)
-	}
+	r.Inferred(c.DataFile, notes)
 	set, err := c.NewSet(t, c.Holdout, c.Scale == "common", c.Seed)
 	if err != nil {
 		return named(err)

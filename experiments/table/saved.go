@@ -68,9 +68,7 @@ func Evaluate(ctx context.Context, r *run.Run, m *fit.Model, path string, seed u
 	if err != nil {
 		return err
 	}
-	for _, note := range notes {
-		r.Note("%s", note)
-	}
+	r.Inferred(path, notes)
 	if ignored != nil {
 		r.Note("Columns that the model does not have are ignored: %q.", ignored)
 	}
