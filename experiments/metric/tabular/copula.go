@@ -18,7 +18,7 @@ import (
 // values of a real column that one row holds it interpolates linearly. weights are those of
 // the rows of train, nil where all weigh the same.
 func Independent(train *table.Table, weights []float64, n int, rng *random.Stream) (*table.Table, error) {
-	r, err := training(train, weights)
+	r, err := training(train, weights, n)
 	if err != nil {
 		return nil, fmt.Errorf("independent columns: %w", err)
 	}
@@ -34,14 +34,14 @@ func Independent(train *table.Table, weights []float64, n int, rng *random.Strea
 
 // Copula draws n rows from the Gaussian copula of the rows of train: x_j = F_j⁻¹(Φ(z_j)),
 // z ~ N(0, R), with the margins F_j of Independent. R is the correlation matrix of the normal
-// scores Φ⁻¹(F_j(x_j)) of at most 20000 rows, where F_j takes a value that several rows hold,
-// a label or a missing value to a uniform number in the interval of its share; labels are in
-// their order. R is shrunk towards the identity where it is singular. weights are those of the
-// rows of train, nil where all weigh the same.
+// scores Φ⁻¹(F_j(x_j)), where F_j takes a value that several rows hold, a label or a missing
+// value to a uniform number in the interval of its share; labels are in their order. It is
+// that of at most 20000 rows, fewer for more than 200 columns, and shrunk towards the identity
+// where it is singular. weights are those of the rows of train, nil where all weigh the same.
 //
 // N. Patki, R. Wedge, K. Veeramachaneni, "The Synthetic Data Vault", DSAA 2016, §III.
 func Copula(train *table.Table, weights []float64, n int, rng *random.Stream) (*table.Table, error) {
-	r, err := training(train, weights)
+	r, err := training(train, weights, n)
 	if err != nil {
 		return nil, fmt.Errorf("the Gaussian copula: %w", err)
 	}

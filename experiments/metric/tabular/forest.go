@@ -31,9 +31,10 @@ type examples struct {
 
 // forest is a random forest: trees of bootstrap samples, each of whose splits is the best of
 // √d features drawn at random by the sum of squares of the target, which for classes is
-// Gini's impurity. A split sends each bin to one side. Bins of numbers keep their order, and
-// missing values go where they fit best. Bins of labels are ordered by the mean of the target
-// in the node, or the share of the class of a row drawn at random.
+// Gini's impurity. A split sends each bin to one side. Bins of numbers keep their order,
+// with missing values below, so that one split can tell them from numbers. Bins of labels are
+// ordered by the mean of the target in the node, or the share of the class of a row drawn at
+// random.
 //
 // L. Breiman, "Random forests", Machine Learning 45 (2001), 5–32.
 type forest struct {
@@ -168,19 +169,18 @@ func (g *grower) split(rows []int, total []float64, depth int) (best node, ok bo
 		if k >= tries && ok {
 			break
 		}
-		for _, order := range g.orders(rows, feature) {
-			if v, end := g.scan(order, total, n); v > gain {
-				gain, ok = v, true
-				best = node{feature: feature, left: g.leftOf(feature, order, end)}
-			}
+		order := g.order(rows, feature)
+		if v, end := g.scan(order, total, n); v > gain {
+			gain, ok = v, true
+			best = node{feature: feature, left: g.leftOf(feature, order, end)}
 		}
 	}
 	return best, ok
 }
 
-// orders are the orders of the occupied bins of a feature to be split, after their counts and
-// sums.
-func (g *grower) orders(rows []int, feature int) [][]uint8 {
+// order sums the rows by the bins of a feature, and returns the occupied bins in the order in
+// which they may be split.
+func (g *grower) order(rows []int, feature int) []uint8 {
 	b := g.bins[feature]
 	clear(g.counts[:b.count])
 	for k := range b.count {
@@ -197,20 +197,15 @@ func (g *grower) orders(rows []int, feature int) [][]uint8 {
 			order = append(order, uint8(k))
 		}
 	}
-	switch {
-	case len(order) < 2:
-		return nil
-	case !b.ordered:
+	if !b.ordered {
 		slot := 0
 		if g.classes > 0 {
 			slot = int(g.target[rows[g.rng.IntN(len(rows))]])
 		}
 		mean := func(k uint8) float64 { return g.sums[k][slot] / g.counts[k] }
 		slices.SortStableFunc(order, func(a, b uint8) int { return cmp.Compare(mean(a), mean(b)) })
-	case order[0] == 0: // missing values lowest, then highest
-		return [][]uint8{order, append(slices.Clone(order[1:]), 0)}
 	}
-	return [][]uint8{order}
+	return order
 }
 
 // leftOf are the bins that go left where the first bins of an order do. Bins that the node

@@ -194,8 +194,11 @@ func checkRows(name string, r rows) error {
 	return nil
 }
 
-// training checks the rows that a generator learns from.
-func training(t *table.Table, weights []float64) (rows, error) {
+// training checks the rows that a generator learns from, and the number n that it is to draw.
+func training(t *table.Table, weights []float64, n int) (rows, error) {
+	if n < 0 {
+		return rows{}, fmt.Errorf("%d rows to draw; there must be 0 or more", n)
+	}
 	if err := checkTable("training rows", t, false); err != nil {
 		return rows{}, err
 	}

@@ -163,7 +163,7 @@ func TestCorrelationOfPairs(t *testing.T) {
 }
 
 func TestInformation(t *testing.T) {
-	const n = 2000
+	const n = 800
 	all := mixed(n, 0, 1)
 	all.Columns = append(all.Columns, all.Columns[0], all.Columns[2])
 	r, err := weighted("rows", all, nil)
@@ -227,6 +227,77 @@ func TestForest(t *testing.T) {
 			t.Errorf("%s: trained on the same rows as generated ones %.3f, as training rows %.3f", c.what, s.Utility.Generated, s.Utility.Real)
 		}
 	}
+}
+
+// What a forest does with values that no row of a node has, and with columns of no use.
+func TestForestBetweenItsRows(t *testing.T) {
+	const n = 400
+	rng := stream(1)
+	three := []string{"a", "b", "c"}
+	x := column(n, func(int) float64 { return rng.NormFloat64() })
+	word := column(n, func(i int) float64 { return float64(i % 3) })
+	useless := make([]table.Column, 15)
+	for k := range useless {
+		useless[k] = numbers("", make([]float64, n)...)
+	}
+	sign := column(n, func(i int) float64 { return math.Ceil((math.Copysign(1, x[i]) + 1) / 2) })
+	for _, c := range []struct {
+		what      string
+		real      *table.Table
+		generated []int // rows
+		low       float64
+	}{
+		{"the middle of a gap", tableOf(numbers("x", x...), words("t", three, sign...)), far(x), .9},
+		{"the word of more rows", tableOf(words("w", three, word...), numbers("t", column(n, func(i int) float64 { return float64(int(word[i]) % 2) })...)), common(word), .9},
+		{"one useful column of 16", tableOf(append(useless, numbers("x", x...), numbers("t", sign...))...), nil, .95},
+	} {
+		generated := c.real
+		if c.generated != nil {
+			generated = c.real.Rowed(c.generated)
+		}
+		if v := judge(t, Data{Train: c.real, Held: c.real, Target: "t"}, generated).Utility.Generated; v < c.low {
+			t.Errorf("%s: %g, want at least %g", c.what, v, c.low)
+		}
+	}
+}
+
+// far are the rows whose number is beyond ±1.5.
+func far(x []float64) (rows []int) {
+	for i, v := range x {
+		if math.Abs(v) > 1.5 {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// common are all rows of word 0 and every fourth of word 1.
+func common(word []float64) (rows []int) {
+	for i, v := range word {
+		if v == 0 || v == 1 && i%4 == 0 {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// Held-out rows of wrong classes and copies of training rows count by their weights.
+func TestWeightsOfUtilityAndCopies(t *testing.T) {
+	train, held := mixed(600, 0, 1), mixed(600, 0, 2)
+	d := Data{Train: train, Held: held, Target: "d", Weights: column(600, func(i int) float64 { return 1 - .999*float64(i%2) })}
+	for i := 1; i < 600; i += 2 {
+		held.Columns[3].Values[i] = 2 - math.Round(2*stream(uint64(i)).Float64())
+	}
+	for i := 1; i < 600; i += 4 {
+		for j := range held.Columns {
+			held.Columns[j].Values[i] = train.Columns[j].Values[i]
+		}
+	}
+	s := judge(t, d, train)
+	if s.Utility.Real < .78 { // .73 without weights
+		t.Errorf("utility of training rows is %g", s.Utility.Real)
+	}
+	near(t, "copies among held-out rows", s.Nearest.CopiesHeld, .0005, .0001)
 }
 
 func TestTarget(t *testing.T) {
@@ -376,9 +447,21 @@ func TestOutside(t *testing.T) {
 }
 
 func TestAtoms(t *testing.T) {
-	train := tableOf(numbers("rain", column(100, func(i int) float64 { return max(0, float64(i-59)) })...))
+	// 300 zeros, 20 of −1, 10 of −2, which are too few, and others once.
+	train := tableOf(numbers("rain", column(500, func(i int) float64 {
+		switch {
+		case i < 300:
+			return 0
+		case i < 320:
+			return -1
+		case i < 330:
+			return -2
+		}
+		return float64(i)
+	})...))
 	s := judge(t, Data{Train: train, Held: train}, tableOf(numbers("rain", column(50, func(i int) float64 { return float64(i - 9) })...)))
-	if want := []Atom{{Column: "rain", Value: 0, Train: .6, Generated: .02}}; !cmp.Equal(s.Atoms, want) {
+	want := []Atom{{Column: "rain", Value: 0, Train: .6, Generated: .02}, {Column: "rain", Value: -1, Train: .04, Generated: .02}}
+	if !cmp.Equal(s.Atoms, want) {
 		t.Errorf("atoms %+v, want %+v", s.Atoms, want)
 	}
 }
@@ -448,6 +531,37 @@ func TestBaselinesFollowWeights(t *testing.T) {
 	for name, of := range map[string]func(*table.Table, []float64, int, *random.Stream) (*table.Table, error){"copula": Copula, "independent": Independent} {
 		a := must(of(train, weights, 4000, stream(1))).Columns[0].Values
 		near(t, name+": mean", stat.Mean(a, nil), 1, .1)
+	}
+}
+
+// Rows on which a and b agree weigh more, so that their correlation is higher.
+func TestCopulaOfWeightedCorrelation(t *testing.T) {
+	train := mixed(3000, 0, 1)
+	a, b := train.Columns[0].Values, train.Columns[1].Values
+	weights := column(3000, func(i int) float64 { return 1 - .95*math.Round(max(0, -math.Copysign(1, a[i]*b[i]))) })
+	got := must(Copula(train, weights, 3000, stream(1)))
+	near(t, "correlation", stat.Correlation(got.Columns[0].Values, got.Columns[1].Values, nil), stat.Correlation(a, b, weights), .03)
+	near(t, "weighted correlation less the plain one", stat.Correlation(a, b, weights)-stat.Correlation(a, b, nil), .07, .02)
+}
+
+// Normal scores are N(0, 1) whatever the column.
+func TestScoresAreNormal(t *testing.T) {
+	r, err := weighted("rows", mixed(4000, 0, 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var margins []margin
+	for j := range r.Columns {
+		margins = append(margins, newMargin(r, j))
+	}
+	z := scores(r, margins, stream(1))
+	for j := range r.Columns {
+		var values []float64
+		for i := range r.Rows() {
+			values = append(values, z.At(i, j))
+		}
+		near(t, "mean of the scores of "+r.Name(j), stat.Mean(values, nil), 0, .06)
+		near(t, "deviation of the scores of "+r.Name(j), stat.StdDev(values, nil), 1, .05)
 	}
 }
 
@@ -559,6 +673,9 @@ func TestBadTables(t *testing.T) {
 	}
 	if _, err := Copula(tableOf(numbers("v")), nil, 3, stream(1)); err == nil || !strings.Contains(err.Error(), "none has a positive weight") {
 		t.Errorf("copula of no rows: %v", err)
+	}
+	if _, err := Copula(good, nil, -1, stream(1)); err == nil || !strings.Contains(err.Error(), "-1 rows to draw") {
+		t.Errorf("copula of −1 rows: %v", err)
 	}
 	if _, err := Independent(good, []float64{1}, 3, stream(1)); err == nil || !strings.Contains(err.Error(), "1 weights for 20 rows") {
 		t.Errorf("independent columns with one weight: %v", err)
