@@ -37,8 +37,9 @@ type coordinates interface {
 
 	// encode writes the coordinates of v to z. It draws what v leaves open; a nil
 	// stream takes the middle. The density of v, or its probability, is the mean
-	// of q(z)·e^logWeight over these draws, where q is the density of z.
-	encode(v float64, z []float32, rng *random.Stream) (logWeight float64, err error)
+	// of q(z)·e^logWeight over these draws, where q is the density of z. With cover
+	// the draws reach wherever v may come from, also where the data's never are.
+	encode(v float64, z []float32, rng *random.Stream, cover bool) (logWeight float64, err error)
 
 	// decode is the value at z.
 	decode(z []float32) float64
@@ -68,7 +69,7 @@ type Affine struct{ Center, Scale float64 }
 
 func (c *Affine) dim() int { return 1 }
 
-func (c *Affine) encode(v float64, z []float32, _ *random.Stream) (float64, error) {
+func (c *Affine) encode(v float64, z []float32, _ *random.Stream, _ bool) (float64, error) {
 	if math.IsNaN(v) {
 		return 0, errUnseen
 	}
@@ -94,7 +95,7 @@ const circleSpread = .25 // σ
 
 func (c *Circle) dim() int { return 2 }
 
-func (c *Circle) encode(v float64, z []float32, rng *random.Stream) (float64, error) {
+func (c *Circle) encode(v float64, z []float32, rng *random.Stream, _ bool) (float64, error) {
 	if math.IsNaN(v) {
 		return 0, errUnseen
 	}

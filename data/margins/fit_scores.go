@@ -55,14 +55,14 @@ func (f *fitting) scores(j int) error {
 	return c.Scores.prepare()
 }
 
-// simplex maps a column of labels to cells.
+// simplex maps a column of labels to the corners of a simplex.
 func (f *fitting) simplex(j int) (err error) {
 	facts := &f.facts[j]
 	labels := slices.Clone(facts.distinct)
 	if facts.null > 0 {
 		labels = append(labels, weighted{float64(len(f.m.Columns[j].Labels)), facts.null})
 	}
-	f.m.Columns[j].Simplex, err = newSimplex(labels, facts.null > 0, f.rng)
+	f.m.Columns[j].Simplex, err = newSimplex(labels, facts.null > 0)
 	return err
 }
 

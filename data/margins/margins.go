@@ -61,11 +61,22 @@ func (m *Margins) Normal() bool {
 	return true
 }
 
-// Encode returns the coordinates of learning of all rows, (n, d), and the log
-// weight of each row: the log density or probability of row i is that of
-// E[q(z_i)·e^{weight_i}] over draws by rng, where q is the density of z. An
-// error names the row, counted from 1, and the column.
-func (m *Margins) Encode(t *table.Table, rng *random.Stream) (z blas32.General, logWeight []float64, err error) {
+// Encode returns the coordinates of learning of all rows, (n, d). rng draws what
+// values leave open; a nil stream takes the middle. An error names the row,
+// counted from 1, and the column.
+func (m *Margins) Encode(t *table.Table, rng *random.Stream) (blas32.General, error) {
+	z, _, err := m.encode(t, rng, false)
+	return z, err
+}
+
+// Cover is Encode for densities, with the log weight of each row: the density of
+// row i, or its probability, is the mean of q(z_i)·e^{weight_i} over draws by
+// rng, where q is the density of z.
+func (m *Margins) Cover(t *table.Table, rng *random.Stream) (z blas32.General, logWeight []float64, err error) {
+	return m.encode(t, rng, true)
+}
+
+func (m *Margins) encode(t *table.Table, rng *random.Stream, cover bool) (z blas32.General, logWeight []float64, err error) {
 	if err := m.Matches(t); err != nil {
 		return z, nil, err
 	}
@@ -78,7 +89,7 @@ func (m *Margins) Encode(t *table.Table, rng *random.Stream) (z blas32.General, 
 			continue
 		}
 		for i, v := range t.Columns[j].Values {
-			w, err := law.encode(v, batch.Row(z, i)[first:first+law.dim()], rng)
+			w, err := law.encode(v, batch.Row(z, i)[first:first+law.dim()], rng, cover)
 			if err != nil {
 				return z, nil, fmt.Errorf("row %d, column %q: %s: %w", i+1, t.Name(j), m.Columns[j].text(v), err)
 			}
@@ -284,16 +295,15 @@ func (m *Margins) Data(z blas32.General, rng *random.Stream) (blas32.General, er
 
 // Learning implements units.Units; see Encode.
 func (m *Margins) Learning(x blas32.General) (blas32.General, error) {
-	z, _, err := m.Encode(m.tabled(x), nil)
-	return z, err
+	return m.Encode(m.tabled(x), nil)
 }
 
-// LogVolume implements units.Units, in the middle of what Encode draws.
+// LogVolume implements units.Units, in the middle of what Cover draws.
 func (m *Margins) LogVolume(z, x blas32.General) ([]float64, error) {
 	if x.Rows != z.Rows {
 		return nil, fmt.Errorf("a density of rows takes the rows themselves: there are %d points and %d rows", z.Rows, x.Rows)
 	}
-	_, weights, err := m.Encode(m.tabled(x), nil)
+	_, weights, err := m.Cover(m.tabled(x), nil)
 	return weights, err
 }
 
@@ -347,7 +357,7 @@ func (m *Margins) Corrected(z blas32.General) (*Margins, error) {
 		case c.Scores != nil:
 			c.Scores, err = c.Scores.corrected(own)
 		case c.Simplex != nil:
-			c.Simplex = c.Simplex.corrected(own)
+			c.Simplex, err = c.Simplex.corrected(own)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the margin of column %q: %w", c.Name, err)

@@ -82,7 +82,7 @@ func TestRowsComeBack(t *testing.T) {
 	if err := m.Check(learned); err != nil {
 		t.Fatal(err)
 	}
-	z, _, err := m.Encode(data, random.New(1, "encoding", 0))
+	z, err := m.Encode(data, random.New(1, "encoding", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func probability(t *testing.T, c *Column) (mass float64) {
 		const draws = 200
 		var sum float64
 		for range draws {
-			w, err := c.law().encode(v, z, rng)
+			w, err := c.law().encode(v, z, rng, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -185,8 +185,8 @@ func probability(t *testing.T, c *Column) (mass float64) {
 	return mass
 }
 
-// The cells of labels have their shares under N(0, I), and again under the law
-// for which they are corrected; their probabilities add to one under each.
+// Labels come back from points about their corners, have their shares again under
+// a law for which the cells are corrected, and probabilities that add to one.
 func TestCellsOfLabels(t *testing.T) {
 	rng := random.New(1, "cells", 0)
 	shares := []float64{.5, .3, .15, .05}
@@ -194,57 +194,70 @@ func TestCellsOfLabels(t *testing.T) {
 	for k, s := range shares {
 		labels[k] = weighted{float64(k), s}
 	}
-	c, err := newSimplex(labels, true, rng)
+	c, err := newSimplex(labels, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := batch.New(50_000, 3) // N((.4, 0, 0), 1.2²)
-	rng.Normals(other.Data)
-	for i := range other.Data {
-		other.Data[i] *= 1.2
-		if i%3 == 0 {
-			other.Data[i] += .4
+	// A model whose corners are a little wider and whose shares are .4, .3, .2, .1.
+	const n, wide = 20_000, .4
+	model := []float64{.4, .3, .2, .1}
+	density := func(z []float32) (sum float64) {
+		for k, share := range model {
+			var square float64
+			for j, v := range z {
+				e := (float64(v) - cornerRadius*float64(c.corners[k][j])) / wide
+				square += e * e
+			}
+			sum += share * math.Exp(-square/2) / math.Pow(2*math.Pi*wide*wide, 1.5)
+		}
+		return sum
+	}
+	draws := batch.New(n, 3)
+	for i := range n {
+		k := 0
+		for u := float64(i) / n; u >= model[k]; k++ {
+			u -= model[k]
+		}
+		for j := range 3 {
+			batch.Row(draws, i)[j] = float32(cornerRadius*float64(c.corners[k][j]) + wide*rng.NormFloat64())
 		}
 	}
-	density := func(z []float32, shift, sd float64) float64 {
-		var sum float64
-		for j, v := range z {
-			e := float64(v)
-			if j == 0 {
-				e -= shift
-			}
-			sum -= e * e / (2 * sd * sd)
-		}
-		return math.Exp(sum) / math.Pow(2*math.Pi*sd*sd, 1.5)
+	corrected, err := c.corrected(draws)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, law := range []struct {
-		c         *Simplex
-		shift, sd float64
-	}{{c, 0, 1}, {c.corrected(other), .4, 1.2}} {
-		var sum float64
-		z := make([]float32, 3)
-		for k, share := range shares {
-			v := float64(k)
-			if k == len(shares)-1 {
-				v = nan
-			}
-			const draws = 20_000
-			var mass float64
-			for range draws {
-				w, err := law.c.encode(v, z, rng)
-				if err != nil {
-					t.Fatal(err)
-				}
-				mass += math.Exp(w) * density(z, law.shift, law.sd) / draws
-			}
-			if math.Abs(mass-share) > .01 {
-				t.Errorf("about %g: label %d has the probability %.4f, want %.2f", law.shift, k, mass, share)
-			}
-			sum += mass
+	count := make([]float64, len(shares))
+	for i := range n {
+		count[corrected.cell(batch.Row(draws, i))] += 1. / n
+	}
+	z := make([]float32, 3)
+	var before, after float64
+	for k := range shares {
+		v := float64(k)
+		if k == len(shares)-1 {
+			v = nan
 		}
-		if math.Abs(sum-1) > .01 {
-			t.Errorf("about %g: the probabilities add to %.4f", law.shift, sum)
+		if math.Abs(count[k]-shares[k]) > .005 {
+			t.Errorf("label %d has the share %.4f of the draws, want %.2f", k, count[k], shares[k])
 		}
+		for range n {
+			w, err := c.encode(v, z, rng, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if back := c.decode(z); back != v && !math.IsNaN(back+v) {
+				t.Fatalf("label %g comes back as %g", v, back)
+			}
+			before += density(z) * math.Exp(w) / n
+			w, err = corrected.encode(v, z, rng, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after += density(z) * math.Exp(w) / n
+		}
+	}
+	if math.Abs(before-1) > .05 || math.Abs(after-1) > .1 {
+		t.Errorf("the probabilities add to %.3f, corrected to %.3f", before, after)
 	}
 }
 
@@ -256,7 +269,7 @@ func TestProbabilityOnACircle(t *testing.T) {
 	var mass float64
 	const n = 40_000
 	for range n {
-		w, err := c.encode(-180+360*rng.Float64(), z, rng)
+		w, err := c.encode(-180+360*rng.Float64(), z, rng, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,11 +287,14 @@ func TestProbabilityOnACircle(t *testing.T) {
 func TestScoresAreNormal(t *testing.T) {
 	data := mixed(4000)
 	m, _ := fitted(t, data, Options{Normal: true})
-	z, _, err := m.Encode(data, random.New(2, "encoding", 0))
+	z, err := m.Encode(data, random.New(2, "encoding", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for k := range z.Cols {
+		if k == 4 || k == 5 { // of the labels
+			continue
+		}
 		column := batch.Column(z, k)
 		slices.Sort(column)
 		var worst float64
@@ -296,7 +312,7 @@ func TestScoresAreNormal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for j, c := range data.Columns {
-		if c.Name == "sum" { // its parts are independent in these draws
+		if c.Name == "sum" || c.Name == "city" || c.Name == "country" { // the draws have other sums and labels
 			continue
 		}
 		for _, v := range back.Columns[j].Values {
@@ -343,7 +359,7 @@ func TestPlainColumns(t *testing.T) {
 	if m.Normal() || len(notes) != 0 {
 		t.Errorf("columns %+v with notes %q", m.Columns, notes)
 	}
-	z, w, err := m.Encode(data, nil)
+	z, w, err := m.Cover(data, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -379,13 +395,13 @@ func TestEncodeRefuses(t *testing.T) {
 	} {
 		rows := data.Rowed([]int{0, 1, 2})
 		c.change(rows)
-		if _, _, err := m.Encode(rows, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := m.Encode(rows, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
 		}
 	}
 	rows := data.Rowed([]int{0, 1})
 	rows.Columns[3].Values[0], rows.Columns[3].Values[1] = 9, 1.4 // taken for the nearest numbers
-	z, _, err := m.Encode(rows, nil)
+	z, err := m.Encode(rows, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,7 +417,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"lookup":    func(m *Margins) { m.Columns[9].Lookup.Labels[0] = 3 },
 		"label":     func(m *Margins) { *m.Columns[5].Scores.Pieces[0].Atom = 7 },
 		"corner":    func(m *Margins) { m.Columns[4].Simplex.Values[0] = 7 },
-		"masses":    func(m *Margins) { m.Columns[4].Simplex.Masses[0] = 1 },
+		"shares":    func(m *Margins) { m.Columns[4].Simplex.Shares[0] = 1 },
 		"slope":     func(m *Margins) { m.Columns[0].Scores.Pieces[0].Spline.Slopes[0] = nan },
 	} {
 		m, _ := fitted(t, data, Options{Normal: true})

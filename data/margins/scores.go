@@ -88,7 +88,7 @@ func (c *Scores) prepare() error {
 func (c *Scores) dim() int { return 1 }
 
 // encode implements coordinates.
-func (c *Scores) encode(v float64, z []float32, rng *random.Stream) (logWeight float64, err error) {
+func (c *Scores) encode(v float64, z []float32, rng *random.Stream, _ bool) (logWeight float64, err error) {
 	p := c.pieceOf(v)
 	if p == nil {
 		return 0, errUnseen

@@ -13,26 +13,34 @@ import (
 	"gonum.org/v1/gonum/floats"
 )
 
-// Simplex learns one of K labels as a point z of R^(K−1): that label k whose
-// ⟨a_k, z⟩ + Offsets[k] is largest, where the a_k are the corners of a regular
-// simplex. So no label is between two others, and means that depend on labels
-// are nearly linear in z. Under N(0, I) label k has the probability Masses[k],
-// which is its share in the data: encoding draws z from N(0, I) within the cell.
+// Simplex learns one of K labels as a point z near one of the K corners of a
+// regular simplex in R^(K−1), N(r·a_k, σ²I) for label k. So no label is between
+// two others, means that depend on labels are linear in z, and the gaps between
+// the corners keep labels apart. A point has the label k whose ⟨a_k, z⟩ +
+// Offsets[k] is largest.
 type Simplex struct {
 	Values  []float64 // of the labels; that of a missing value is the number of labels
 	Null    bool      `json:",omitempty"` // the last one is that of a missing value
-	Offsets []float64
-	Masses  []float64
 	Shares  []float64 // of the labels in the data
+	Offsets []float64
 
-	corners [][]float32
+	corners [][]float32 // a_k
+	inside  []float64   // log share of the draws that cover cell k that are within it
 }
+
+// The distance of the corners from 0 and the deviation about them. Labels of
+// tables with few rows were best predicted by what they come with for these;
+// smaller gaps blur them, and sharper peaks are learned less well.
+const (
+	cornerRadius = 1.5
+	cornerSpread = .3
+)
 
 // mostCorners limits the labels of a simplex.
 const mostCorners = 12
 
-// newSimplex makes cells for the given values, whose weights are their shares.
-func newSimplex(labels []weighted, null bool, rng *random.Stream) (*Simplex, error) {
+// newSimplex has the given values, whose weights are their shares.
+func newSimplex(labels []weighted, null bool) (*Simplex, error) {
 	c := &Simplex{Null: null, Offsets: make([]float64, len(labels))}
 	var total float64
 	for _, l := range labels {
@@ -41,17 +49,11 @@ func newSimplex(labels []weighted, null bool, rng *random.Stream) (*Simplex, err
 	for _, l := range labels {
 		c.Values, c.Shares = append(c.Values, l.v), append(c.Shares, l.w/total)
 	}
-	c.corners = corners(len(labels))
-	const points = 50_000
-	z := batch.New(points, c.dim())
-	rng.Normals(z.Data)
-	c.fit(z)
-	c.measure(rng)
 	return c, c.prepare()
 }
 
-// corners of a regular simplex about 0, at distance 1: the rows of I − 1/K in an
-// orthonormal basis of the plane of sum 0 (Helmert's).
+// corners of a regular simplex about 0, at distance 1: Helmert's orthonormal
+// basis of the vectors of sum 0.
 func corners(k int) [][]float32 {
 	a := make([][]float32, k)
 	for i := range a {
@@ -73,53 +75,28 @@ func corners(k int) [][]float32 {
 	return a
 }
 
-// fit chooses the offsets so that the cells hold their shares of the points z:
-// the dual of optimal transport between z and the corners, concave in the
-// offsets, by gradient ascent with falling steps.
-func (c *Simplex) fit(z blas32.General) {
-	const rounds = 300
-	scores := make([][]float64, z.Rows)
-	for i := range scores {
-		scores[i] = make([]float64, len(c.corners))
-		for k, a := range c.corners {
-			scores[i][k] = batch.Inner(a, batch.Row(z, i))
-		}
-	}
+// corrected has its offsets moved so that labels have their shares among draws z
+// of a model: the dual of optimal transport between z and the corners, concave
+// in the offsets, by ascent with falling steps.
+func (c *Simplex) corrected(z blas32.General) (*Simplex, error) {
+	const rounds = 200
+	out := *c
+	out.Offsets = slices.Clone(c.Offsets)
 	mass := make([]float64, len(c.corners))
 	for round := range rounds {
 		clear(mass)
-		for _, s := range scores {
-			mass[c.largest(s)] += 1 / float64(z.Rows)
+		for i := range z.Rows {
+			mass[out.cell(batch.Row(z, i))] += 1 / float64(z.Rows)
 		}
-		step := 2 * float64(len(mass)) / (1 + .1*float64(round)) / 4
+		step := 4 / (1 + .1*float64(round))
 		for k := range mass {
-			c.Offsets[k] += step * math.Max(-.5, math.Min(.5, c.Shares[k]-mass[k]))
+			out.Offsets[k] += step * (c.Shares[k] - mass[k])
 		}
 	}
+	return &out, out.prepare()
 }
 
-// largest is the label of the largest of scores with offsets.
-func (c *Simplex) largest(scores []float64) (best int) {
-	for k, s := range scores {
-		if s+c.Offsets[k] > scores[best]+c.Offsets[best] {
-			best = k
-		}
-	}
-	return best
-}
-
-// measure estimates the masses of the cells under N(0, I).
-func (c *Simplex) measure(rng *random.Stream) {
-	const points = 200_000
-	c.Masses = make([]float64, len(c.corners))
-	z := make([]float32, c.dim())
-	for range points {
-		rng.Normals(z)
-		c.Masses[c.cell(z)] += 1. / points
-	}
-}
-
-// cell is the label of z.
+// cell is the number of the label of z.
 func (c *Simplex) cell(z []float32) int {
 	best, highest := 0, math.Inf(-1)
 	for k, a := range c.corners {
@@ -130,71 +107,73 @@ func (c *Simplex) cell(z []float32) int {
 	return best
 }
 
-// corrected has its offsets moved so that labels have their shares among draws z
-// of a model.
-func (c *Simplex) corrected(z blas32.General) *Simplex {
-	out := *c
-	out.Offsets = slices.Clone(c.Offsets)
-	out.fit(z)
-	out.measure(random.New(0, "masses of cells", 0))
-	for k := range out.Masses { // a cell that N(0, I) hardly meets can still be drawn from
-		out.Masses[k] = max(out.Masses[k], 1e-6)
-	}
-	return &out
-}
-
 func (c *Simplex) dim() int { return len(c.Values) - 1 }
 
 // label is the number of a value's cell, −1 if there is none.
 func (c *Simplex) label(v float64) int {
-	if math.IsNaN(v) {
-		if c.Null {
-			return len(c.Values) - 1
-		}
-		return -1
-	}
-	labels := c.Values
+	labels, null := c.Values, -1
 	if c.Null {
-		labels = labels[:len(labels)-1]
+		null = len(labels) - 1
+		labels = labels[:null]
 	}
-	for k, value := range labels {
-		if value == v {
-			return k
-		}
+	if math.IsNaN(v) {
+		return null
 	}
-	return -1
+	return slices.Index(labels, v)
 }
 
-func (c *Simplex) encode(v float64, z []float32, rng *random.Stream) (logWeight float64, err error) {
+func (c *Simplex) encode(v float64, z []float32, rng *random.Stream, cover bool) (logWeight float64, err error) {
 	k := c.label(v)
 	if k < 0 {
 		return 0, errUnseen
 	}
 	if rng == nil {
-		copy(z, c.corners[k])
-	} else {
-		c.draw(k, z, rng)
+		for j, a := range c.corners[k] {
+			z[j] = cornerRadius * a
+		}
+		return 0, nil
 	}
-	// The mass is ∫ q over the cell = E[q(z)/r(z)], r = φ/mass within the cell.
-	logWeight = math.Log(c.Masses[k]) + float64(len(z))/2*math.Log(2*math.Pi) + batch.SumSquares(z)/2
-	return logWeight, nil
+	const most = 1000 // draws; the last one is taken
+	for range most {
+		c.draw(k, z, rng, cover)
+		if c.cell(z) == k {
+			break
+		}
+	}
+	return c.inside[k] - c.logDraw(k, z), nil
 }
 
-// draw draws z ~ N(0, I) in cell k by rejection.
-func (c *Simplex) draw(k int, z []float32, rng *random.Stream) {
-	const most = 100_000
-	for range most {
-		rng.Normals(z)
-		if c.cell(z) == k {
-			return
-		}
+// wideShare of the draws that cover a cell come from N(0, wideSpread²·I), which
+// also meets points that a model leaves between corners.
+const (
+	wideShare  = .2
+	wideSpread = 1.2
+)
+
+// draw draws z about corner k.
+func (c *Simplex) draw(k int, z []float32, rng *random.Stream, cover bool) {
+	radius, spread := cornerRadius, cornerSpread
+	if cover && rng.Float64() < wideShare {
+		radius, spread = 0, wideSpread
 	}
-	copy(z, c.corners[k])
-	for c.cell(z) != k { // so rare that its corner has to do
-		for j := range z {
-			z[j] *= 2
-		}
+	for j := range z {
+		z[j] = float32(radius*float64(c.corners[k][j]) + spread*rng.NormFloat64())
 	}
+}
+
+// logDraw is the log density of draws that cover a cell.
+func (c *Simplex) logDraw(k int, z []float32) float64 {
+	d := float64(len(z))
+	var near, wide float64
+	for j, v := range z {
+		e := (float64(v) - cornerRadius*float64(c.corners[k][j])) / cornerSpread
+		near -= e * e / 2
+		wide -= float64(v) * float64(v) / (2 * wideSpread * wideSpread)
+	}
+	near += math.Log(1-wideShare) - d*math.Log(cornerSpread)
+	wide += math.Log(wideShare) - d*math.Log(wideSpread)
+	highest := max(near, wide)
+	return highest + math.Log(math.Exp(near-highest)+math.Exp(wide-highest)) - d/2*math.Log(2*math.Pi)
 }
 
 func (c *Simplex) decode(z []float32) float64 {
@@ -207,12 +186,24 @@ func (c *Simplex) decode(z []float32) float64 {
 
 func (c *Simplex) prepare() error {
 	n := len(c.Values)
-	if n < 2 || n > 1000 || len(c.Offsets) != n || len(c.Masses) != n || len(c.Shares) != n {
-		return fmt.Errorf("its cells have %d labels, %d offsets, %d masses and %d shares", n, len(c.Offsets), len(c.Masses), len(c.Shares))
+	if n < 2 || n > mostCorners || len(c.Offsets) != n || len(c.Shares) != n {
+		return fmt.Errorf("its cells have %d labels, %d offsets and %d shares", n, len(c.Offsets), len(c.Shares))
 	}
-	if !batch.AllFinite(c.Offsets) || !(floats.Min(c.Masses) > 0) || math.Abs(floats.Sum(c.Masses)-1) > .01 {
-		return errors.New("the masses of its cells are not positive and of sum 1")
+	if !batch.AllFinite(c.Offsets) || !(floats.Min(c.Shares) > 0) || math.Abs(floats.Sum(c.Shares)-1) > 1e-6 {
+		return errors.New("its cells have offsets that are not finite, or shares that are not positive and of sum 1")
 	}
 	c.corners = corners(n)
+	c.inside = make([]float64, n)
+	const draws = 20_000
+	rng, z := random.New(0, "cells", 0), make([]float32, n-1)
+	for k := range c.inside {
+		met := 0
+		for range draws {
+			if c.draw(k, z, rng, true); c.cell(z) == k {
+				met++
+			}
+		}
+		c.inside[k] = math.Log(float64(max(met, 1)) / draws)
+	}
 	return nil
 }

@@ -78,7 +78,7 @@ func rowDensity(u *margins.Margins, t *table.Table, rng *random.Stream, density 
 	n := t.Rows()
 	all, weights := batch.New(0, u.Learned()), []float64{}
 	for range draws {
-		z, w, err := u.Encode(t, rng)
+		z, w, err := u.Cover(t, rng)
 		if err != nil {
 			return nil, err
 		}

@@ -77,7 +77,7 @@ func Evaluate(ctx context.Context, r *run.Run, m *fit.Model, path string, seed u
 		return err
 	}
 	l.Report(r.Report.Metrics)
-	z, _, err := u.Encode(t, nil)
+	z, err := u.Encode(t, nil)
 	if err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ func (s *Set) encode(seed uint64) (err error) {
 	}
 	rng := random.New(seed, "encoding", 0)
 	for k := range copies {
-		z, _, err := s.Margins.Encode(s.Train, rng)
+		z, err := s.Margins.Encode(s.Train, rng)
 		if err != nil {
 			return err
 		}
@@ -195,6 +195,6 @@ func (s *Set) seen(t *table.Table, rng *random.Stream) (*table.Table, blas32.Gen
 	if len(rows) < t.Rows() {
 		t = t.Rowed(rows)
 	}
-	z, _, err := s.Margins.Encode(t, rng)
+	z, err := s.Margins.Encode(t, rng)
 	return t, z, err
 }
