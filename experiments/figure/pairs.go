@@ -13,7 +13,8 @@ import (
 // DrawPairs draws k × k panels: the histogram of every coordinate on the
 // diagonal, pairs of coordinates of the first cloud below it, of the last cloud
 // above it.
-func DrawPairs(path string, names []string, clouds []Cloud) error {
+func DrawPairs(path string, names []string, clouds []Cloud) (err error) {
+	defer guard(path, &err)
 	k := len(names)
 	legend := NewLegend()
 	for i, c := range clouds {
