@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 
+	"cmf/data"
+	"cmf/data/units"
 	"cmf/experiments/figure"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -46,7 +48,7 @@ func (t *energyTarget) drawFigure3(ctx context.Context, r *run.Run, fit *energyF
 const shown = 10
 
 func (t *energyTarget) drawPlane(ctx context.Context, r *run.Run, fit *energyFit) error {
-	box := t.frame()
+	box, axes := t.frame(), axesIn(t.units)
 	learned := func(x blas32.General, value []float32) error {
 		logq, _, err := fit.density.LogPDF(ctx, x)
 		for i, l := range logq {
@@ -57,26 +59,46 @@ func (t *energyTarget) drawPlane(ctx context.Context, r *run.Run, fit *energyFit
 	target := valueOf(t.Energy)
 	panel := func(name string, x blas32.General) figure.Scene {
 		x = batch.Rows(x, 0, min(x.Rows, 2000))
-		return figure.Scene{Title: name, Field: target, Clouds: []figure.Cloud{{Name: "samples", Points: x}}}
+		return figure.Scene{Title: name, Axes: axes, Field: target, Clouds: []figure.Cloud{{Name: "samples", Points: x}}}
 	}
-	err := figure.DrawScenes(r.Path("figure3.png"), box,
-		figure.Scene{Title: "target energy E", Field: darkening(target), Heat: true},
-		figure.Scene{Title: "learned energy", Field: darkening(learned), Heat: true},
-		figure.Scene{Title: "conjugate moment potential w", Field: valueOf(fit.density.Potential)},
-		panel("samples", fit.draw.Points))
-	if err != nil {
+	samples := panel("samples", fit.draw.Points)
+	caption := "Figure 3: the energy E of ρ ∝ exp(−E); the learned energy −log q_w by the Monge–Ampère equation; both are dark where low, and white from ten nats above their minimum. Level sets of the conjugate moment potential w; samples of ∇w*♯𝔓_w over level sets of E." + t.inUnits()
+	err := r.Figure(ctx, report.Figure{File: "figure3.png", Caption: caption + figure.Outside(box, samples)}, true, func(path string) error {
+		return figure.DrawScenes(path, box,
+			figure.Scene{Title: "target energy E", Axes: axes, Field: darkening(target), Heat: true},
+			figure.Scene{Title: "learned energy", Axes: axes, Field: darkening(learned), Heat: true},
+			figure.Scene{Title: "conjugate moment potential w", Field: valueOf(fit.density.Potential)},
+			samples)
+	})
+	if err != nil || t.sample == nil {
 		return err
 	}
-	r.LeadFigure("figure3.png", "Figure 3: the energy E of ρ ∝ exp(−E); the learned energy −log q_w by the Monge–Ampère equation; both are dark where low, and white from ten nats above their minimum. Level sets of the conjugate moment potential w; samples of ∇w*♯𝔓_w over level sets of E.")
-	err = figure.DrawScenes(r.Path("corrected.png"), box,
+	scenes := []figure.Scene{
 		panel("exact", t.sample(2000, random.New(1, "figure", 0))),
-		panel("learned", fit.draw.Points), panel("resampled by importance", fit.corrected),
-		figure.Scene{Title: "Gibbs factor", Field: valueOf(fit.density.Potential), Clouds: []figure.Cloud{{Name: "samples", Points: batch.Rows(fit.draw.Gibbs, 0, min(fit.draw.Gibbs.Rows, 2000))}}})
-	if err != nil {
-		return err
+		samples, panel("resampled by importance", fit.corrected),
+		{Title: "Gibbs factor", Field: valueOf(fit.density.Potential), Clouds: []figure.Cloud{{Name: "samples", Points: batch.Rows(fit.draw.Gibbs, 0, min(fit.draw.Gibbs.Rows, 2000))}}},
 	}
-	r.AddFigure("corrected.png", "Exact points of ρ by quadrature; samples ∇w*(y) of the model; the same resampled by their importance weights exp(−E)/q_w; and the points y of the Gibbs factor, over level sets of w.")
-	return nil
+	scenes[1].Title = "learned"
+	caption = "Exact points of ρ; samples ∇w*(y) of the model; the same resampled by their importance weights exp(−E)/q_w; and the points y of the Gibbs factor, over level sets of w." + t.inUnits()
+	return r.Figure(ctx, report.Figure{File: "corrected.png", Caption: caption + figure.Outside(box, scenes...)}, false, func(path string) error {
+		return figure.DrawScenes(path, box, scenes...)
+	})
+}
+
+// inUnits ends a caption: w and the Gibbs factor have no units but those of learning.
+func (t *energyTarget) inUnits() string {
+	if t.units.Scale == nil {
+		return ""
+	}
+	return " w and its Gibbs factor are in units of learning."
+}
+
+// axesIn are axes for points in units of learning with marks in those of the data.
+func axesIn(u units.Affine) (axes []figure.Axis) {
+	for k, s := range u.Scale {
+		axes = append(axes, figure.Axis{Center: u.Center[k], Scale: s})
+	}
+	return axes
 }
 
 // drawLine draws both energies and w, and the histogram of the samples.
@@ -101,32 +123,46 @@ func (t *energyTarget) drawLine(ctx context.Context, r *run.Run, fit *energyFit)
 		return err
 	}
 	exact, learned, potential := make([]float64, n), make([]float64, n), make([]float64, n)
+	volume := data.LogScale(t.units) // of densities in the units of the energy
 	for i := range at {
-		exact[i], learned[i], potential[i] = float64(energy[i])+t.logZ, -logq[i], float64(w[i])+fit.density.LogZ
+		exact[i], learned[i], potential[i] = float64(energy[i])+t.logZ, volume-logq[i], volume+float64(w[i])+fit.density.LogZ
 	}
-	err = figure.DrawCurves(r.Path("figure3.png"), figure.Axes{Title: "Energies", X: "x", Y: "nats"},
-		figure.Series{Name: "E + log Z", X: at, Y: exact}, figure.Series{Name: "learned", X: at, Y: learned}, figure.Series{Name: "w + log Z", X: at, Y: potential})
+	points := batch.Column(fit.draw.Points, 0)
+	if t.units.Scale != nil {
+		shift := func(v float64) float64 { return t.units.Center[0] + t.units.Scale[0]*v }
+		for i, v := range at {
+			at[i] = shift(v)
+		}
+		for i, v := range points {
+			points[i] = float32(shift(float64(v)))
+		}
+	}
+	err = r.Figure(ctx, report.Figure{File: "figure3.png", Caption: "Figure 3 on the line: the energy of ρ, the learned energy −log q_w, and the conjugate moment potential w, each as the energy of a normalised density."}, true, func(path string) error {
+		return figure.DrawCurves(path, figure.Axes{Title: "Energies", X: "x", Y: "nats"},
+			figure.Series{Name: "E + log Z", X: at, Y: exact}, figure.Series{Name: "learned", X: at, Y: learned}, figure.Series{Name: "w + log Z", X: at, Y: potential})
+	})
 	if err != nil {
 		return err
 	}
-	r.LeadFigure("figure3.png", "Figure 3 on the line: the energy of ρ, the learned energy −log q_w, and the conjugate moment potential w, each as the energy of a normalised density.")
 	between := func(values []float64) func(v float64) float64 {
 		return func(v float64) float64 {
 			k := min(max(int(math.Round((v-at[0])/(at[n-1]-at[0])*(n-1))), 0), n-1)
 			return math.Exp(-values[k])
 		}
 	}
-	err = figure.DrawHistogram(r.Path("samples.png"), figure.Axes{Title: "Samples", X: "x"}, fit.draw.Points.Data, 0,
-		figure.Function{Name: "ρ", F: between(exact)}, figure.Function{Name: "learned density", F: between(learned)})
-	if err != nil {
-		return err
-	}
-	r.AddFigure("samples.png", "Samples of ∇w*♯𝔓_w with the exact and the learned density.")
-	return nil
+	return r.Figure(ctx, report.Figure{File: "samples.png", Caption: "Samples of ∇w*♯𝔓_w with the exact and the learned density." + figure.OutsideHistogram(points)}, false, func(path string) error {
+		return figure.DrawHistogram(path, figure.Axes{Title: "Samples", X: "x"}, points, 0,
+			figure.Function{Name: "ρ", F: between(exact)}, figure.Function{Name: "learned density", F: between(learned)})
+	})
 }
 
-// frame is the part of the box where ρ is above a thousandth of its peak, with a margin.
+// frame is the part of the box where ρ is above a thousandth of its peak, with a margin, or
+// without a grid the whole box.
 func (t *energyTarget) frame() figure.Box {
+	if t.grid == nil {
+		b, d := t.Box, t.Energy.Dim()
+		return figure.Box{MinX: b.Lower[0], MaxX: b.Upper[0], MinY: b.Lower[d-1], MaxY: b.Upper[d-1]}
+	}
 	peak := math.Inf(-1)
 	for _, l := range t.grid.LogDensity {
 		peak = max(peak, l)
@@ -146,7 +182,7 @@ func (t *energyTarget) frame() figure.Box {
 		for _, v := range v {
 			lo[k], hi[k] = min(lo[k], float64(v)), max(hi[k], float64(v))
 		}
-		margin := .08 * (hi[k] - lo[k])
+		margin := .08*(hi[k]-lo[k]) + 1e-3*(t.Box.Upper[k]-t.Box.Lower[k])
 		lo[k], hi[k] = lo[k]-margin, hi[k]+margin
 	}
 	return figure.Box{MinX: lo[0], MaxX: hi[0], MinY: lo[d-1], MaxY: hi[d-1]}

@@ -3,6 +3,7 @@ package experiments
 import (
 	"context"
 	"math"
+	"slices"
 
 	"cmf/data"
 	"cmf/experiments/fit"
@@ -11,6 +12,7 @@ import (
 	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/density"
+	"cmf/solvers/exact"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -58,12 +60,23 @@ func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyOfConfig,
 	}
 	metrics["residual_sd"] = residual
 	metrics["ess"], metrics["weights_failed"], metrics["weights_tail"] = weights.Size, float64(weights.Failed()), weights.Tail
-	metrics["log_z"], metrics["log_z_se"] = weights.LogZ, math.Hypot(weights.Error, metrics["gibbs_log_z_se"])
+	metrics["log_z"], metrics["log_z_se"] = weights.LogZ+data.LogScale(t.units), math.Hypot(weights.Error, metrics["gibbs_log_z_se"])
 	if !math.IsNaN(t.logZ) {
-		metrics["log_z_error"] = math.Abs(weights.LogZ - t.logZ)
+		metrics["log_z_error"] = math.Abs(metrics["log_z"] - t.logZ)
 	}
 	if t.grid != nil {
-		if metrics["kl_grid"], err = t.divergence(ctx, fit.density); err != nil {
+		learned := func(x blas32.General) ([]float64, error) {
+			logq, _, err := fit.density.LogPDF(ctx, x)
+			return logq, err
+		}
+		if metrics["kl_grid"], err = t.divergence(learned); err != nil {
+			return nil, err
+		}
+		law, err := exact.FitGaussian(t.grid.Sample(4096, random.New(c.Seed, "Gaussian fit", 0)), 0)
+		if err != nil {
+			return nil, err
+		}
+		if r.Report.Baseline["kl_grid"], err = t.divergence(law.LogPDF); err != nil {
 			return nil, err
 		}
 	}
@@ -115,12 +128,24 @@ func (t *energyTarget) compare(ctx context.Context, r *run.Run, c *EnergyOfConfi
 		{r.Report.Metrics, "w2", fit.draw.Points}, {r.Report.Metrics, "w2_corrected", fit.corrected},
 		{r.Report.Floor, "w2", other}, {r.Report.Baseline, "w2", walk.Points},
 	} {
-		if v.into[v.name], err = setsW2(ctx, v.points, exact, c.Samples); err != nil {
+		if v.into[v.name], err = setsW2(ctx, t.lengths(v.points), t.lengths(exact), c.Samples); err != nil {
 			return err
 		}
 	}
 	r.Report.Floor["w2_corrected"], r.Report.Baseline["w2_corrected"] = r.Report.Floor["w2"], r.Report.Baseline["w2"]
 	return nil
+}
+
+// lengths are points in the lengths of the data, about the centre of the units of learning.
+func (t *energyTarget) lengths(x blas32.General) blas32.General {
+	if t.units.Scale == nil {
+		return x
+	}
+	out := batch.New(x.Rows, x.Cols)
+	for i := range out.Data {
+		out.Data[i] = float32(t.units.Scale[i%x.Cols] * float64(batch.Row(x, i/x.Cols)[i%x.Cols]))
+	}
+	return out
 }
 
 // setsW2 is the root mean square of ExactW2 over sets of n rows of x and of y. If x has
@@ -142,8 +167,8 @@ func setsW2(ctx context.Context, x, y blas32.General, n int) (float64, error) {
 	return math.Sqrt(sum), nil
 }
 
-// divergence is KL(ρ‖q_w) by quadrature.
-func (t *energyTarget) divergence(ctx context.Context, q density.Pushforward) (float64, error) {
+// divergence is KL(ρ‖q) by quadrature, from log q at points.
+func (t *energyTarget) divergence(logPDF func(x blas32.General) ([]float64, error)) (float64, error) {
 	const negligible = 25 // below the largest log density
 	cells := 153
 	if t.Energy.Dim() == 1 {
@@ -153,17 +178,17 @@ func (t *energyTarget) divergence(ctx context.Context, q density.Pushforward) (f
 	if err != nil {
 		return 0, err
 	}
-	peak := math.Inf(-1)
-	for _, l := range grid.LogDensity {
-		peak = max(peak, l)
+	if grid.Change > .01 {
+		grid = t.grid
 	}
+	peak := slices.Max(grid.LogDensity)
 	var held []int
 	for i, l := range grid.LogDensity {
 		if l > peak-negligible {
 			held = append(held, i)
 		}
 	}
-	logq, _, err := q.LogPDF(ctx, batch.Gathered(grid.Centres(), held))
+	logq, err := logPDF(batch.Gathered(grid.Centres(), held))
 	if err != nil {
 		return 0, err
 	}

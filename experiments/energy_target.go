@@ -2,10 +2,13 @@ package experiments
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"cmf/data"
+	"cmf/data/units"
 	"cmf/experiments/fit"
 	"cmf/experiments/run"
 	"cmf/solvers"
@@ -14,23 +17,26 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// energyTarget is an energy with everything known about its law ρ.
+// energyTarget is an energy with everything known about its law ρ, in the units of learning.
 type energyTarget struct {
 	fit.Target
 	name   string
-	logZ   float64                                        // log ∫e^{−E}; NaN if unknown
+	units  units.Affine                                   // zero for those of the energy
+	logZ   float64                                        // log ∫e^{−E} in the units of the energy; NaN if unknown
 	grid   *data.Quadrature                               // in up to two dimensions, else nil
 	sample func(n int, rng *random.Stream) blas32.General // exact points of ρ; nil if they cannot be drawn
+	placed int                                            // evaluations of E to find its place
 }
 
-// newEnergyTarget refuses an energy that is not integrable, and integrates it if that is
-// possible.
-func newEnergyTarget(r *run.Run, e solvers.Energy) (*energyTarget, error) {
+// newEnergyTarget refuses an energy that is not integrable, or of too much detail. It finds
+// the units in which it is learned, and integrates it if that is possible.
+func newEnergyTarget(ctx context.Context, r *run.Run, e solvers.Energy) (*energyTarget, error) {
 	t := &energyTarget{Target: fit.Target{Energy: e}, name: r.Report.Experiment, logZ: math.NaN()}
-	var err error
-	if known, ok := e.(*data.Energy); ok {
-		t.name, t.Box, t.logZ, t.sample = cmp.Or(known.Name, t.name), known.Box, known.LogZ, known.Draw
+	known, ok := e.(*data.Energy)
+	if ok {
+		t.name, t.Box, t.logZ = cmp.Or(known.Name, t.name), known.Box, known.LogZ
 	}
+	var err error
 	if t.Box.Lower != nil {
 		err = data.CheckIntegrable(e)
 	} else {
@@ -40,18 +46,90 @@ func newEnergyTarget(r *run.Run, e solvers.Energy) (*energyTarget, error) {
 		return nil, err
 	}
 	r.Report.Data = fmt.Sprintf("the energy %s on ℝ^%d", t.name, e.Dim())
+	box := t.Box
+	if err := t.settle(ctx); err != nil {
+		return nil, err
+	}
+	noteUnits(r, t.units)
+	if known, ok = t.Energy.(*data.Energy); ok {
+		t.sample = known.Draw
+	}
 	if e.Dim() <= 2 {
-		if t.grid, err = data.NewQuadrature(e, t.Box, 0); err != nil {
+		if err := t.integrate(r); err != nil {
 			return nil, err
 		}
-		t.logZ, t.sample = t.grid.LogZ, t.grid.Sample
-		if t.grid.NaNs > 0 {
-			r.Note("The energy is not a number at %d of %d points of its box; they count as points without mass.", t.grid.NaNs, len(t.grid.LogDensity))
-		}
-		if t.grid.Edge > 1e-3 {
-			r.Note("The cells along the edge of the box contain a share %.2g of the mass: the box is too small.", t.grid.Edge)
-		}
 	}
-	r.Report.Truth = map[string]any{"log_z": t.logZ, "box": [][]float64{t.Box.Lower, t.Box.Upper}}
+	r.Report.Truth = map[string]any{"log_z": t.logZ, "box": [][]float64{box.Lower, box.Upper}}
 	return t, nil
+}
+
+// mostDetail is the largest detail of a law that is learned.
+const mostDetail = 60
+
+// settle finds where the law lies, from points of it, and goes over to units of learning.
+func (t *energyTarget) settle(ctx context.Context) error {
+	const points, evaluations = 2048, 100 * 2048
+	// Points are found in units of the box, where float32 resolves them.
+	about := units.Affine{}
+	for k, lower := range t.Box.Lower {
+		about.Center, about.Scale = append(about.Center, (lower+t.Box.Upper[k])/2), append(about.Scale, (t.Box.Upper[k]-lower)/2)
+	}
+	e, err := data.InUnits(t.Energy, about)
+	if err != nil {
+		return err
+	}
+	var x blas32.General
+	box := data.BoxInUnits(t.Box, about)
+	switch known, ok := e.(*data.Energy); {
+	case ok && known.Draw != nil:
+		x = known.Draw(points, streamOfPlace())
+	case e.Dim() <= 2:
+		q, _, err := refined(e, box)
+		if err != nil {
+			return err
+		}
+		x = q.Sample(points, streamOfPlace())
+	default:
+		found, err := fit.Target{Energy: e, Box: box}.Explore(ctx, points, evaluations, streamOfPlace())
+		if err != nil {
+			return err
+		}
+		x, t.placed = found.Points, found.Evaluations
+	}
+	mean, sd, times, err := detail(e, x)
+	if err != nil {
+		return err
+	}
+	if worst := slices.Max(times); worst > mostDetail {
+		k := slices.Index(times, worst)
+		return fmt.Errorf("the law of %s has far finer detail than its width along coordinate %d: its standard deviation is %.3g, but its slopes are those of parts %.3g times narrower; allowed is up to %d. "+
+			"Learn distant or narrow modes one by one, each with its own log Z, or give them similar sizes and distances", t.name, k+1, about.Scale[k]*sd[k], worst, mostDetail)
+	}
+	for k, s := range about.Scale {
+		mean[k], sd[k] = about.Center[k]+s*mean[k], s*sd[k]
+	}
+	t.units = unitsAbout(mean, sd)
+	t.Box = data.BoxInUnits(t.Box, t.units)
+	t.Energy, err = data.InUnits(t.Energy, t.units)
+	return err
+}
+
+// integrate integrates the energy over its box.
+func (t *energyTarget) integrate(r *run.Run) error {
+	grid, ok, err := refined(t.Energy, t.Box)
+	if err != nil {
+		return err
+	}
+	if grid.NaNs > 0 {
+		r.Note("The energy is not a number at %d of %d points of its box; they count as points without mass.", grid.NaNs, len(grid.LogDensity))
+	}
+	if grid.Edge > 1e-3 {
+		r.Note("The cells along the edge of the box contain a share %.2g of the mass: the box is too small.", grid.Edge)
+	}
+	if !ok {
+		r.Warn("Quadrature with %d cells along each axis misses parts of the law: with cells three times as wide log Z differs by %.2g. There is no KL by quadrature, and log Z is compared only with a closed form.", grid.Cells, grid.Change)
+		return nil
+	}
+	t.grid, t.logZ, t.sample = grid, grid.LogZ+data.LogScale(t.units), grid.Sample
+	return nil
 }

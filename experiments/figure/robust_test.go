@@ -114,7 +114,7 @@ func TestOutliersDoNotHideTheRest(t *testing.T) {
 		if err := DrawScenes(path, Box{}, s); err != nil {
 			t.Fatal(err)
 		}
-		if extent, n := blue(readPNG(t, path)); n < 2000 || extent.Dx() < 150 || extent.Dy() < 150 {
+		if extent, n := blue(readPNG(t, path)); n < 2000 || extent.Dx() < 150 || extent.Dy() < 100 {
 			t.Errorf("%s: %d pixels of points, over %v", name, n, extent.Size())
 		}
 		if text := Outside(Box{}, s); !strings.Contains(text, "of 1000 points lie outside the axes.") {
