@@ -21,7 +21,7 @@ import (
 // its particles and their conjugates are vectors of similar size.
 func unitsAbout(mean, sd []float64) units.Affine {
 	for k, s := range sd {
-		if !(math.Abs(mean[k]) <= max(2, 1.5*s) && s >= .2 && s <= 5) {
+		if !(math.Abs(mean[k]) <= max(1.25, s) && s >= .2 && s <= 5) {
 			return units.Affine{Center: mean, Scale: sd}
 		}
 	}

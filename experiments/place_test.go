@@ -1,0 +1,120 @@
+package experiments
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/solvers/batch"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// Units of learning are those of the data near 0 at a scale near 1, and about the law
+// elsewhere.
+func TestUnitsAbout(t *testing.T) {
+	for _, c := range []struct {
+		mean, sd []float64
+		near     bool
+	}{
+		{[]float64{0, 0}, []float64{1, 5}, true},
+		{[]float64{1, -1}, []float64{1.41, 1.41}, true},
+		{[]float64{5, -3}, []float64{1.41, 1.41}, false},
+		{[]float64{0, 0}, []float64{1, 7}, false},
+		{[]float64{0}, []float64{1e-3}, false},
+		{[]float64{1e6}, []float64{1}, false},
+	} {
+		u := unitsAbout(c.mean, c.sd)
+		if near := u.Scale == nil; near != c.near {
+			t.Errorf("a law at %v of deviations %v: units %v", c.mean, c.sd, u)
+		}
+		if learnedIn(u) == nil != c.near {
+			t.Errorf("a law at %v has units %v in the problem", c.mean, learnedIn(u))
+		}
+	}
+}
+
+// A Gaussian is learned as well anywhere as about 0, and its points come back in its units.
+func TestGaussianAnywhere(t *testing.T) {
+	for _, mean := range []string{"50,-30", "5000,3000"} {
+		r := runGaussian(t, "CMF_MEAN="+mean, "CMF_STEPS=200")
+		m := r.Report.Metrics
+		if !(m["cmfgen.uvp_percent"] < .5 && m["cmfma.uvp_percent"] < .5) {
+			t.Errorf("mean %s: UVP %.3f and %.3f %%", mean, m["cmfgen.uvp_percent"], m["cmfma.uvp_percent"])
+		}
+		x, err := data.ReadNPY(r.Path("samples.npy"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want config.Vector
+		if err := want.Decode(mean); err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range batch.Means(x) {
+			if math.Abs(v-want[k]) > .2 {
+				t.Errorf("mean %s: that of the samples is %v", mean, batch.Means(x))
+			}
+		}
+		if len(r.Report.Warnings) > 0 || r.Page.Report.Stop.Reason != "finished" {
+			t.Errorf("mean %s: %v, warnings %q", mean, r.Report.Stop, r.Report.Warnings)
+		}
+	}
+}
+
+// So is an energy, given or the user's own, of any scale.
+func TestEnergyAnywhere(t *testing.T) {
+	r, _, err := runEnergy(t, Energy, "CMF_MIXTURE=1,500,-300,1", "CMF_STEPS=300")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Report.Metrics; !(m["ess"] > .95) || !(math.Abs(m["log_z"]) < .02) || !(m["log_z_error"] < .02) {
+		t.Errorf("ess %.3f, log Z %.4f, error %.4f", m["ess"], m["log_z"], m["log_z_error"])
+	}
+	own := EnergyOf("own", userEnergy(t, 1, func(x mat.Vector) float64 {
+		z := (x.AtVec(0) - 4000) / 30
+		return z*z/2 + .1*math.Cos(z)
+	}))
+	r, _, err = runEnergy(t, own, "CMF_STEPS=300")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// ∫e^{−z²/2 − cos(z)/10} = √(2π)·(1 − e^{−1/2}/10 + (1 + e^{−2})/400 − …)
+	want := math.Log(30*math.Sqrt(2*math.Pi)) + math.Log(1-.1*math.Exp(-.5)+(1+math.Exp(-2))/400)
+	if m := r.Report.Metrics; !(m["ess"] > .9) || !(math.Abs(m["log_z"]-want) < .02) {
+		t.Errorf("ess %.3f, log Z %.4f, want %.4f", m["ess"], m["log_z"], want)
+	}
+}
+
+// Laws of far finer detail than their width are refused before training, with the reason.
+func TestEnergyOfTooMuchDetail(t *testing.T) {
+	for _, mixture := range []string{"0.5,0,0,1;0.5,3000,0,1", "0.5,0,0,0.001;0.5,100,0,0.001"} {
+		_, _, err := runEnergy(t, Energy, "CMF_MIXTURE="+mixture)
+		if err == nil || !strings.Contains(err.Error(), "along coordinate 1") || !strings.Contains(err.Error(), "allowed is up to") {
+			t.Errorf("%s: %v", mixture, err)
+		}
+	}
+}
+
+// Where cells miss narrow modes, quadrature uses more of them, or says so.
+func TestRefinedQuadrature(t *testing.T) {
+	for _, c := range []struct {
+		mixture string
+		ok      bool
+	}{
+		{"1,0,0,1", true},
+		{"0.5,-3,0,0.02;0.5,3,0,0.02", true},
+		{"0.5,0,0,0.001;0.5,100,0,0.001", false},
+		{"0.5,0,0.001;0.5,100,0.001", true},
+	} {
+		e, err := data.ParseMixture(c.mixture)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, ok, err := refined(e, e.Box)
+		if err != nil || ok != c.ok || ok && math.Abs(q.LogZ) > .01 {
+			t.Errorf("%s: log Z %g with %d cells, ok %t, error %v", c.mixture, q.LogZ, q.Cells, ok, err)
+		}
+	}
+}
