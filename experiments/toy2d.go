@@ -101,6 +101,13 @@ func doToy2D(ctx context.Context, r *run.Run, c *Toy2DConfig) error {
 		}
 		r.Judge(b)
 	}
+	missed, err := fit.MissedParts(p.held[0].truth, p.original(draw.Points))
+	if err != nil {
+		return err
+	}
+	for _, part := range missed {
+		r.Warn("%s", part.String([]string{"x", "y"}[part.Column]))
+	}
 	other.Clouds[0].Points = batch.Rows(other.Clouds[0].Points, 0, p.samples())
 	return p.draw(ctx, r, model, draw, other, film)
 }
