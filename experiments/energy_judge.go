@@ -179,7 +179,9 @@ func (t *energyTarget) divergence(logPDF func(x blas32.General) ([]float64, erro
 		return 0, err
 	}
 	if grid.Change > .01 {
-		grid = t.grid
+		if grid, err = data.NewQuadrature(t.Energy, t.Box, 0); err != nil {
+			return 0, err
+		}
 	}
 	peak := slices.Max(grid.LogDensity)
 	var held []int

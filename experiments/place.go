@@ -104,17 +104,18 @@ func detail(e solvers.Energy, x blas32.General) (mean, sd, times []float64, err 
 	return mean, sd, times, nil
 }
 
-// refined is the midpoint rule with so many cells that their size hardly matters; ok is false
-// if the most cells allowed are too few, as for modes far narrower than the box.
+// refined is the midpoint rule with so many cells that their size hardly matters, or with the
+// most that are allowed; ok is false if these miss parts of the law, as modes far narrower
+// than the box.
 func refined(e solvers.Energy, box solvers.Box) (q *data.Quadrature, ok bool, err error) {
-	const change = 1e-3 // of log Z from cells three times as wide
+	const change, missing = 1e-3, .1 // of log Z from cells three times as wide
 	most := map[int]int{1: 331695, 2: 1539}[e.Dim()]
 	for cells := 0; ; cells = 3 * q.Cells {
 		if q, err = data.NewQuadrature(e, box, cells); err != nil || q.Change <= change {
 			return q, err == nil, err
 		}
 		if 3*q.Cells > most {
-			return q, q.Change <= 10*change, nil
+			return q, q.Change <= missing, nil
 		}
 	}
 }

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -116,5 +117,31 @@ func TestRefinedQuadrature(t *testing.T) {
 		if err != nil || ok != c.ok || ok && math.Abs(q.LogZ) > .01 {
 			t.Errorf("%s: log Z %g with %d cells, ok %t, error %v", c.mixture, q.LogZ, q.Cells, ok, err)
 		}
+	}
+}
+
+// A wall of 10¹² is learned beside and drawn in little time and memory.
+func TestEnergyWithAWall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the figures of package figure are tested there")
+	}
+	wall := EnergyOf("wall", userEnergy(t, 2, func(x mat.Vector) float64 {
+		if x.AtVec(0) < 0 {
+			return 1e12
+		}
+		return x.AtVec(0) + x.AtVec(1)*x.AtVec(1)/2
+	}))
+	r, _, err := runEnergy(t, wall, "CMF_STEPS=200")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Page.Figures {
+		if _, err := os.Stat(r.Path(f.File)); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("metrics %v, notes %q", r.Report.Metrics, r.Report.Notes)
+	if len(r.Page.Figures) < 3 {
+		t.Errorf("%d figures, notes %q", len(r.Page.Figures), r.Report.Notes)
 	}
 }

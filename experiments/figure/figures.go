@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"math"
 	"slices"
+	"strings"
 
 	"cmf/experiments/metric"
 	"cmf/solvers/batch"
@@ -203,6 +204,9 @@ func DrawScenes(path string, box Box, scenes ...Scene) (err error) {
 	if len(scenes) == 0 {
 		return errors.New("no scene to draw")
 	}
+	// The frame is the part of a panel that the title and the tick labels take.
+	const edge, frame, room = 2.6 * vg.Inch, .5 * vg.Inch, .8 * vg.Inch
+	ratio := vg.Length(min(4, max(.25, (box.MaxY-box.MinY)/(box.MaxX-box.MinX))))
 	lines := (len(scenes) + 3) / 4
 	perRow := (len(scenes) + lines - 1) / lines
 	var panels [][]*plot.Plot
@@ -212,6 +216,8 @@ func DrawScenes(path string, box Box, scenes ...Scene) (err error) {
 		for _, s := range scenes {
 			p := NewPlot(Axes{Title: s.Title})
 			label(p, s.Axes)
+			fitLabel(&p.X, edge-frame)
+			fitLabel(&p.Y, ratio*(edge-frame))
 			if err := addField(p, s, box); err != nil {
 				return fmt.Errorf("panel %q: %w", s.Title, err)
 			}
@@ -233,20 +239,44 @@ func DrawScenes(path string, box Box, scenes ...Scene) (err error) {
 	if len(known) < 2 {
 		legend = NewLegend()
 	}
-	// The frame is the part of a panel that the title and the tick labels take.
-	const edge, frame, room = 2.6 * vg.Inch, .5 * vg.Inch, .8 * vg.Inch
-	ratio := vg.Length(min(4, max(.25, (box.MaxY-box.MinY)/(box.MaxX-box.MinX))))
-	height := max(ratio*(edge-frame)+frame, min(ratio*(edge-frame), room)+framesHeight(panels, edge)+2*gap)
+	height := max(ratio*(edge-frame)+frame, rowHeight(panels, edge-gap, min(ratio*(edge-frame), room))+2*gap)
 	return Render(path, edge*vg.Length(len(panels[0])), height*vg.Length(len(panels)), panels, legend, &box)
 }
 
-// framesHeight is the largest height that titles and labels take in a panel.
-func framesHeight(panels [][]*plot.Plot, edge vg.Length) (most vg.Length) {
-	c := draw.NewCanvas(vgimg.New(1, 1), edge, edge)
+// fitLabel sets the label of an axis in two lines if it is longer than the axis, or
+// than 40 points, and smaller if it is still too long: gonum/plot would shorten the axis.
+func fitLabel(axis *plot.Axis, length vg.Length) {
+	style, text := &axis.Label.TextStyle, axis.Label.Text
+	length = max(length, 40)
+	if style.Width(text) <= length {
+		return
+	}
+	if words := strings.Fields(text); len(words) > 1 {
+		best := text
+		for k := 1; k < len(words); k++ {
+			broken := strings.Join(words[:k], " ") + "\n" + strings.Join(words[k:], " ")
+			if style.Width(broken) < style.Width(best) {
+				best = broken
+			}
+		}
+		axis.Label.Text = best
+	}
+	if width := style.Width(axis.Label.Text); width > length {
+		style.Font.Size = max(4, style.Font.Size*length/width)
+	}
+}
+
+// rowHeight is the height of a row of panels of the given width that leaves the data areas
+// the given height beside titles and labels.
+func rowHeight(panels [][]*plot.Plot, width, data vg.Length) (most vg.Length) {
 	for _, line := range panels {
 		for _, p := range line {
-			f := frame(p, c)
-			most = max(most, f.Min.Y+f.Max.Y)
+			height := width
+			for range 4 { // a long label needs more room in a low panel
+				f := frame(p, draw.NewCanvas(vgimg.New(1, 1), width, height))
+				height = f.Min.Y + f.Max.Y + data
+			}
+			most = max(most, height)
 		}
 	}
 	return most

@@ -15,6 +15,7 @@ import (
 // above it.
 func DrawPairs(path string, names []string, clouds []Cloud) (err error) {
 	defer guard(path, &err)
+	const edge = 1.7 * vg.Inch
 	k := len(names)
 	legend := NewLegend()
 	for i, c := range clouds {
@@ -41,6 +42,8 @@ func DrawPairs(path string, names []string, clouds []Cloud) (err error) {
 			if j == 0 {
 				p.Y.Label.Text, p.Y.Tick.Marker = names[i], fewTicks{}
 			}
+			fitLabel(&p.X, .65*edge)
+			fitLabel(&p.Y, .65*edge)
 			at := Box{box[j].MinX, box[j].MaxX, box[i].MinX, box[i].MaxX}
 			p.Y.Max = 0 // for a histogram, until it is drawn
 			shownCloud := len(clouds) - 1
@@ -69,7 +72,6 @@ func DrawPairs(path string, names []string, clouds []Cloud) (err error) {
 			panels[i] = append(panels[i], p)
 		}
 	}
-	const edge = 1.7 * vg.Inch
 	return Render(path, edge*vg.Length(k), edge*vg.Length(k), panels, legend, nil)
 }
 

@@ -150,23 +150,22 @@ func widen(p *plot.Plot) {
 // leastEdge is the least width and height of the data area of a panel.
 const leastEdge vg.Length = 7
 
-// proportioned crops c so that the data area of p has equal units on both axes. Where the
-// area would become narrower than leastEdge, or its labels leave it no room, it stays wider.
-func proportioned(c draw.Canvas, p *plot.Plot, box Box) draw.Canvas {
+// proportioned crops a tile so that the data area of p has equal units on both axes. Where
+// the area would become narrower than leastEdge, or its labels leave it no room, it stays
+// wider.
+func proportioned(tile draw.Canvas, p *plot.Plot, box Box) draw.Canvas {
 	w, h := box.MaxX-box.MinX, box.MaxY-box.MinY
-	// A smaller canvas may leave its labels more room: a few rounds settle it.
-	for range 4 {
-		size := p.DataCanvas(c).Size()
-		unit := min(float64(size.X)/w, float64(size.Y)/h)
-		dx := max(0, min(float64(size.X)-unit*w, float64(size.X-leastEdge))) / 2
-		dy := max(0, min(float64(size.Y)-unit*h, float64(size.Y-leastEdge))) / 2
-		next := c
-		for _, share := range []float64{1, .75, .5, .25, 0} {
-			x, y := vg.Length(share*dx), vg.Length(share*dy)
-			next = draw.Crop(c, x, -x, y, -y)
-			if size := p.DataCanvas(next).Size(); size.X >= leastEdge/2 && size.Y >= leastEdge/2 {
-				break
-			}
+	c := tile
+	for range 4 { // the frame varies a little with the room
+		f := frame(p, c)
+		room := tile.Size().Sub(f.Min).Sub(f.Max)
+		unit := min(float64(room.X)/w, float64(room.Y)/h)
+		dx := min(room.X-vg.Length(unit*w), room.X-leastEdge) / 2
+		dy := min(room.Y-vg.Length(unit*h), room.Y-leastEdge) / 2
+		dx, dy = max(0, dx), max(0, dy)
+		next := draw.Crop(tile, dx, -dx, dy, -dy)
+		if size := p.DataCanvas(next).Size(); size.X < leastEdge/2 || size.Y < leastEdge/2 {
+			break
 		}
 		c = next
 	}
