@@ -8,8 +8,8 @@ import (
 	"cmf/data"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
-	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/experiments/target"
 	"cmf/layers"
 	"cmf/solvers"
 )
@@ -112,7 +112,7 @@ func EnergyOf(name string, e solvers.Energy) run.Definition[EnergyOfConfig] {
 }
 
 func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.Energy) error {
-	t, err := newEnergyTarget(ctx, r, e)
+	t, err := target.NewEnergy(ctx, r, e)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	}
 	model, err := t.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential: potential,
-		Units:     learnedIn(t.units),
+		Units:     target.ForProblem(t.Units),
 		// Valleys between modes are flat, so little curvature is fixed.
 		Start:     layers.Start{Share: .2, Fixed: .02, Balanced: true},
 		Shares:    c.shares(),
@@ -133,23 +133,11 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	if err != nil || !model.Finished {
 		return err
 	}
-	r.Report.Metrics["energy_evaluations"] += float64(t.placed)
-	found, err := t.judge(ctx, r, c, model)
+	r.Report.Metrics["energy_evaluations"] += float64(t.Placed)
+	found, err := t.Judge(ctx, r, target.Judging{Seed: c.Seed, Chain: c.Chain, Samples: c.Samples, Sets: c.Sets}, model)
 	if err != nil {
 		return err
 	}
-	samples, err := t.units.Data(found.draw.Points, nil)
-	if err != nil {
-		return err
-	}
-	if err := r.SaveSamples(samples); err != nil {
-		return err
-	}
-	energyPage(r, t)
-	least := 10 / float64(found.draw.Points.Rows)
-	r.Judge(
-		run.Bound{Metric: "ess", Label: "effective sample size of the importance weights, as a share of the points,", Goal: report.Higher, Poor: max(.05, least), Useless: least},
-		run.Bound{Metric: "kl_grid", Label: "divergence KL(ρ‖q)", Baseline: "the Gaussian with the moments of ρ", Margin: .02},
-	)
-	return t.drawFigure3(ctx, r, found)
+	t.Page(r)
+	return t.Draw(ctx, r, found)
 }

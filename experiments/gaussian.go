@@ -13,6 +13,7 @@ import (
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/experiments/table"
+	"cmf/experiments/target"
 	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
@@ -101,7 +102,7 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 	if err != nil {
 		return err
 	}
-	noteUnits(r, u)
+	target.NoteUnits(r, u)
 	truth, moment := law.ConjugateMoment(), law.Moment()
 	gibbs := truth.Gibbs()
 	r.Report.Data = fmt.Sprintf("N(m, Σ) on ℝ^%d", law.Dim())
@@ -130,7 +131,7 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 		Potential:    potential,
 		Start:        start,
 		Train:        train,
-		Units:        learnedIn(u),
+		Units:        target.ForProblem(u),
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    1e-3,
@@ -191,11 +192,11 @@ func learnedGaussian(law *exact.Gaussian) (units.Affine, *exact.Gaussian, error)
 	for k := range sd {
 		sd[k] = math.Sqrt(cov.At(k, k))
 	}
-	u := unitsAbout(law.Mean, sd)
+	u := target.UnitsAbout(law.Mean, sd)
 	if u.Scale == nil {
 		return u, law, nil
 	}
-	in, err := exact.GaussianFromMatrix(meanIn(law.Mean, u), covarianceIn(cov, u))
+	in, err := exact.GaussianFromMatrix(target.PointIn(law.Mean, u), target.CovarianceIn(cov, u))
 	return u, in, err
 }
 
@@ -223,7 +224,7 @@ func (c *GaussianConfig) learnEnergy(ctx context.Context, r *run.Run, shape laye
 		return nil, err
 	}
 	return fit.Target{Energy: e, Box: data.BoxInUnits(given.Box, u)}.Fit(ctx, r, &c.Core, fit.Problem{
-		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Units: learnedIn(u), Particles: c.Particles, Langevin: 2, Decay: .995,
+		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Units: target.ForProblem(u), Particles: c.Particles, Langevin: 2, Decay: .995,
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"cmf/experiments/fit"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/experiments/target"
 	"cmf/layers"
 	"cmf/solvers/exact"
 	"cmf/solvers/line"
@@ -148,7 +149,7 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 		Potential:    potential,
 		Start:        start,
 		Train:        train,
-		Units:        learnedIn(truth.units),
+		Units:        target.ForProblem(truth.units),
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Decay:        .995,
@@ -206,7 +207,7 @@ func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *run.Run, shape lay
 		return nil, err
 	}
 	return fit.Target{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
-		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Units: learnedIn(truth.units),
+		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Units: target.ForProblem(truth.units),
 		Particles: c.Particles, Langevin: c.Langevin, Decay: .995,
 	})
 }

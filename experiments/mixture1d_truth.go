@@ -11,6 +11,7 @@ import (
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/experiments/target"
 	"cmf/solvers/batch"
 	"cmf/solvers/line"
 	"cmf/solvers/potential"
@@ -33,9 +34,9 @@ func solveLine(r *run.Run, c *Mixture1DConfig) (*lineTruth, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CMF_MIXTURE=%v: %w", c.Mixture, err)
 	}
-	in := unitsAbout([]float64{given.Mean()}, []float64{math.Sqrt(given.Variance())})
-	noteUnits(r, in)
-	rho, err := mixtureIn(given, in)
+	in := target.UnitsAbout([]float64{given.Mean()}, []float64{math.Sqrt(given.Variance())})
+	target.NoteUnits(r, in)
+	rho, err := target.MixtureIn(given, in)
 	if err != nil {
 		return nil, fmt.Errorf("CMF_MIXTURE=%v: %w", c.Mixture, err)
 	}
@@ -57,7 +58,7 @@ func solveLine(r *run.Run, c *Mixture1DConfig) (*lineTruth, error) {
 	}
 	slopes := make([]float64, len(c.At))
 	for i, x := range c.At {
-		slopes[i] = w.Slope(meanIn([]float64{x}, in)[0])
+		slopes[i] = w.Slope(target.PointIn([]float64{x}, in)[0])
 	}
 	r.Report.Truth = map[string]any{
 		"gibbs_mean": w.Mean, "gibbs_var": w.Variance, "log_z": w.LogZ,

@@ -1,6 +1,9 @@
-package experiments
+// Package target knows laws that are given exactly: the units in which a Gaussian, a mixture or
+// an energy is learned, what is known of the law of an energy, and how well a model has it.
+package target
 
 import (
+	"fmt"
 	"math"
 
 	"cmf/data"
@@ -9,17 +12,18 @@ import (
 	"cmf/solvers"
 	"cmf/solvers/batch"
 	"cmf/solvers/line"
+	"cmf/solvers/potential"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
 
-// unitsAbout are units of learning for a law with the given means and standard deviations.
+// UnitsAbout are units of learning for a law with the given means and standard deviations.
 // They are zero, for those of the data, if the law lies near 0 at a scale near 1; otherwise
 // the law has mean 0 and deviations 1 in them. The method knows neither places nor scales:
 // its particles and their conjugates are vectors of similar size.
-func unitsAbout(mean, sd []float64) units.Affine {
+func UnitsAbout(mean, sd []float64) units.Affine {
 	for k, s := range sd {
 		if !(math.Abs(mean[k]) <= max(1.25, s) && s >= .2 && s <= 5) {
 			return units.Affine{Center: mean, Scale: sd}
@@ -28,23 +32,23 @@ func unitsAbout(mean, sd []float64) units.Affine {
 	return units.Affine{}
 }
 
-// learnedIn are units for a fit.Problem: nil for those of the data.
-func learnedIn(u units.Affine) units.Units {
+// ForProblem are units for a fit.Problem: nil for those of the data.
+func ForProblem(u units.Affine) units.Units {
 	if u.Scale == nil {
 		return nil
 	}
 	return u
 }
 
-// noteUnits says in which units a law is learned, unless these are the data's.
-func noteUnits(r *run.Run, u units.Affine) {
+// NoteUnits says in which units a law is learned, unless these are the data's.
+func NoteUnits(r *run.Run, u units.Affine) {
 	if u.Scale != nil {
 		r.Note("The method does not know units: the law is learned minus %.6g, divided by %.6g. The potential, its Gibbs factor and maps are in these units; samples.npy is in those of the law.", u.Center, u.Scale)
 	}
 }
 
-// covarianceIn is a covariance in other units.
-func covarianceIn(cov mat.Symmetric, u units.Affine) *mat.SymDense {
+// CovarianceIn is a covariance in other units.
+func CovarianceIn(cov mat.Symmetric, u units.Affine) *mat.SymDense {
 	in := mat.NewSymDense(cov.SymmetricDim(), nil)
 	in.CopySym(cov)
 	for i := range u.Scale {
@@ -55,8 +59,8 @@ func covarianceIn(cov mat.Symmetric, u units.Affine) *mat.SymDense {
 	return in
 }
 
-// meanIn is a point in other units.
-func meanIn(mean []float64, u units.Affine) []float64 {
+// PointIn is a point in other units.
+func PointIn(mean []float64, u units.Affine) []float64 {
 	in := append([]float64(nil), mean...)
 	for k, s := range u.Scale {
 		in[k] = (mean[k] - u.Center[k]) / s
@@ -64,8 +68,8 @@ func meanIn(mean []float64, u units.Affine) []float64 {
 	return in
 }
 
-// mixtureIn is a mixture on the line in other units.
-func mixtureIn(rho *line.Mixture, u units.Affine) (*line.Mixture, error) {
+// MixtureIn is a mixture on the line in other units.
+func MixtureIn(rho *line.Mixture, u units.Affine) (*line.Mixture, error) {
 	if u.Scale == nil {
 		return rho, nil
 	}
@@ -94,6 +98,9 @@ func detail(e solvers.Energy, x blas32.General) (mean, sd, times []float64, err 
 		if sum-sum == 0 {
 			kept = append(kept, i)
 		}
+	}
+	if len(kept) < 2 {
+		return nil, nil, nil, fmt.Errorf("the energy has a finite slope at %d of %d points of its law: %w", len(kept), x.Rows, potential.ErrEnergy)
 	}
 	mean, cov := batch.Moments(batch.Gathered(x, kept))
 	_, slopes := batch.Moments(batch.Gathered(slope, kept))

@@ -1,4 +1,4 @@
-package experiments
+package target
 
 import (
 	"cmp"
@@ -17,21 +17,21 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// energyTarget is an energy with everything known about its law ρ, in the units of learning.
-type energyTarget struct {
+// Energy is an energy with everything known about its law ρ, in the units of learning.
+type Energy struct {
 	fit.Target
 	name   string
-	units  units.Affine                                   // zero for those of the energy
+	Units  units.Affine                                   // zero for those of the energy
 	logZ   float64                                        // log ∫e^{−E} in the units of the energy; NaN if unknown
 	grid   *data.Quadrature                               // in up to two dimensions, else nil
 	sample func(n int, rng *random.Stream) blas32.General // exact points of ρ; nil if they cannot be drawn
-	placed int                                            // evaluations of E to find its place
+	Placed int                                            // evaluations of E to find its place
 }
 
-// newEnergyTarget refuses an energy that is not integrable, or of too much detail. It finds
+// NewEnergy refuses an energy that is not integrable, or of too much detail. It finds
 // the units in which it is learned, and integrates it if that is possible.
-func newEnergyTarget(ctx context.Context, r *run.Run, e solvers.Energy) (*energyTarget, error) {
-	t := &energyTarget{Target: fit.Target{Energy: e}, name: r.Report.Experiment, logZ: math.NaN()}
+func NewEnergy(ctx context.Context, r *run.Run, e solvers.Energy) (*Energy, error) {
+	t := &Energy{Target: fit.Target{Energy: e}, name: r.Report.Experiment, logZ: math.NaN()}
 	known, ok := e.(*data.Energy)
 	if ok {
 		t.name, t.Box, t.logZ = cmp.Or(known.Name, t.name), known.Box, known.LogZ
@@ -50,7 +50,7 @@ func newEnergyTarget(ctx context.Context, r *run.Run, e solvers.Energy) (*energy
 	if err := t.settle(ctx); err != nil {
 		return nil, err
 	}
-	noteUnits(r, t.units)
+	NoteUnits(r, t.Units)
 	if known, ok = t.Energy.(*data.Energy); ok {
 		t.sample = known.Draw
 	}
@@ -67,8 +67,8 @@ func newEnergyTarget(ctx context.Context, r *run.Run, e solvers.Energy) (*energy
 const mostDetail = 120
 
 // settle finds where the law lies, from points of it, and goes over to units of learning.
-func (t *energyTarget) settle(ctx context.Context) error {
-	const points, evaluations = 2048, 100 * 2048
+func (t *Energy) settle(ctx context.Context) error {
+	const points, evaluations = 1024, 100 * 1024
 	// Points are found in units of the box, where float32 resolves them.
 	about := units.Affine{}
 	for k, lower := range t.Box.Lower {
@@ -94,7 +94,7 @@ func (t *energyTarget) settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		x, t.placed = found.Points, found.Evaluations
+		x, t.Placed = found.Points, found.Evaluations
 	}
 	mean, sd, times, err := detail(e, x)
 	if err != nil {
@@ -108,14 +108,14 @@ func (t *energyTarget) settle(ctx context.Context) error {
 	for k, s := range about.Scale {
 		mean[k], sd[k] = about.Center[k]+s*mean[k], s*sd[k]
 	}
-	t.units = unitsAbout(mean, sd)
-	t.Box = data.BoxInUnits(t.Box, t.units)
-	t.Energy, err = data.InUnits(t.Energy, t.units)
+	t.Units = UnitsAbout(mean, sd)
+	t.Box = data.BoxInUnits(t.Box, t.Units)
+	t.Energy, err = data.InUnits(t.Energy, t.Units)
 	return err
 }
 
 // integrate integrates the energy over its box.
-func (t *energyTarget) integrate(r *run.Run) error {
+func (t *Energy) integrate(r *run.Run) error {
 	grid, ok, err := refined(t.Energy, t.Box)
 	if err != nil {
 		return err
@@ -133,6 +133,6 @@ func (t *energyTarget) integrate(r *run.Run) error {
 	if grid.Change > .01 {
 		r.Note("With cells three times as wide, log Z by quadrature differs by %.2g, as where the energy has jumps: what is compared with it has errors of about a third of that.", grid.Change)
 	}
-	t.grid, t.logZ, t.sample = grid, grid.LogZ+data.LogScale(t.units), grid.Sample
+	t.grid, t.logZ, t.sample = grid, grid.LogZ+data.LogScale(t.Units), grid.Sample
 	return nil
 }

@@ -1,4 +1,4 @@
-package experiments
+package target
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// energyPage sets the summary and the headlines of the page.
-func energyPage(r *run.Run, t *energyTarget) {
+// Page sets the summary and the headlines of the page.
+func (t *Energy) Page(r *run.Run) {
 	residual := "residual_sd_exact" // over the model's points it may come from a single distant point
 	if t.sample == nil {
 		residual = "residual_sd"
@@ -33,8 +33,8 @@ func energyPage(r *run.Run, t *energyTarget) {
 	}
 }
 
-// drawFigure3 draws the paper's Figure 3 in the plane, or curves on the line.
-func (t *energyTarget) drawFigure3(ctx context.Context, r *run.Run, fit *energyFit) error {
+// Draw draws the paper's Figure 3 in the plane, or curves on the line.
+func (t *Energy) Draw(ctx context.Context, r *run.Run, fit *Fit) error {
 	switch t.Energy.Dim() {
 	case 1:
 		return t.drawLine(ctx, r, fit)
@@ -47,8 +47,8 @@ func (t *energyTarget) drawFigure3(ctx context.Context, r *run.Run, fit *energyF
 // shown is how far above its smallest value an energy is drawn; everything above is white.
 const shown = 10
 
-func (t *energyTarget) drawPlane(ctx context.Context, r *run.Run, fit *energyFit) error {
-	box, axes := t.frame(), axesIn(t.units)
+func (t *Energy) drawPlane(ctx context.Context, r *run.Run, fit *Fit) error {
+	box, axes := t.frame(), Axes(t.Units)
 	learned := func(x blas32.General, value []float32) error {
 		logq, _, err := fit.density.LogPDF(ctx, x)
 		for i, l := range logq {
@@ -86,15 +86,15 @@ func (t *energyTarget) drawPlane(ctx context.Context, r *run.Run, fit *energyFit
 }
 
 // inUnits ends a caption: w and the Gibbs factor have no units but those of learning.
-func (t *energyTarget) inUnits() string {
-	if t.units.Scale == nil {
+func (t *Energy) inUnits() string {
+	if t.Units.Scale == nil {
 		return ""
 	}
 	return " w and its Gibbs factor are in units of learning."
 }
 
-// axesIn are axes for points in units of learning with marks in those of the data.
-func axesIn(u units.Affine) (axes []figure.Axis) {
+// Axes are axes for points in units of learning with marks in those of the data.
+func Axes(u units.Affine) (axes []figure.Axis) {
 	for k, s := range u.Scale {
 		axes = append(axes, figure.Axis{Center: u.Center[k], Scale: s})
 	}
@@ -102,7 +102,7 @@ func axesIn(u units.Affine) (axes []figure.Axis) {
 }
 
 // drawLine draws both energies and w, and the histogram of the samples.
-func (t *energyTarget) drawLine(ctx context.Context, r *run.Run, fit *energyFit) error {
+func (t *Energy) drawLine(ctx context.Context, r *run.Run, fit *Fit) error {
 	b := t.frame()
 	const n = 801
 	x := batch.New(n, 1)
@@ -123,13 +123,13 @@ func (t *energyTarget) drawLine(ctx context.Context, r *run.Run, fit *energyFit)
 		return err
 	}
 	exact, learned, potential := make([]float64, n), make([]float64, n), make([]float64, n)
-	volume := data.LogScale(t.units) // of densities in the units of the energy
+	volume := data.LogScale(t.Units) // of densities in the units of the energy
 	for i := range at {
 		exact[i], learned[i], potential[i] = float64(energy[i])+t.logZ, volume-logq[i], volume+float64(w[i])+fit.density.LogZ
 	}
 	points := batch.Column(fit.draw.Points, 0)
-	if t.units.Scale != nil {
-		shift := func(v float64) float64 { return t.units.Center[0] + t.units.Scale[0]*v }
+	if t.Units.Scale != nil {
+		shift := func(v float64) float64 { return t.Units.Center[0] + t.Units.Scale[0]*v }
 		for i, v := range at {
 			at[i] = shift(v)
 		}
@@ -158,7 +158,7 @@ func (t *energyTarget) drawLine(ctx context.Context, r *run.Run, fit *energyFit)
 
 // frame is the part of the box where ρ is above a thousandth of its peak, with a margin, or
 // without a grid the whole box.
-func (t *energyTarget) frame() figure.Box {
+func (t *Energy) frame() figure.Box {
 	if t.grid == nil {
 		b, d := t.Box, t.Energy.Dim()
 		return figure.Box{MinX: b.Lower[0], MaxX: b.Upper[0], MinY: b.Lower[d-1], MaxY: b.Upper[d-1]}

@@ -13,30 +13,6 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Units of learning are those of the data near 0 at a scale near 1, and about the law
-// elsewhere.
-func TestUnitsAbout(t *testing.T) {
-	for _, c := range []struct {
-		mean, sd []float64
-		near     bool
-	}{
-		{[]float64{0, 0}, []float64{1, 5}, true},
-		{[]float64{1, -1}, []float64{1.41, 1.41}, true},
-		{[]float64{5, -3}, []float64{1.41, 1.41}, false},
-		{[]float64{0, 0}, []float64{1, 7}, false},
-		{[]float64{0}, []float64{1e-3}, false},
-		{[]float64{1e6}, []float64{1}, false},
-	} {
-		u := unitsAbout(c.mean, c.sd)
-		if near := u.Scale == nil; near != c.near {
-			t.Errorf("a law at %v of deviations %v: units %v", c.mean, c.sd, u)
-		}
-		if learnedIn(u) == nil != c.near {
-			t.Errorf("a law at %v has units %v in the problem", c.mean, learnedIn(u))
-		}
-	}
-}
-
 // A Gaussian is learned as well anywhere as about 0, and its points come back in its units.
 func TestGaussianAnywhere(t *testing.T) {
 	for _, mean := range []string{"5000,3000"} {
@@ -94,28 +70,6 @@ func TestEnergyOfTooMuchDetail(t *testing.T) {
 		_, _, err := runEnergy(t, Energy, "CMF_MIXTURE="+mixture)
 		if err == nil || !strings.Contains(err.Error(), "along coordinate 1") || !strings.Contains(err.Error(), "allowed is up to") {
 			t.Errorf("%s: %v", mixture, err)
-		}
-	}
-}
-
-// Where cells miss narrow modes, quadrature uses more of them, or says so.
-func TestRefinedQuadrature(t *testing.T) {
-	for _, c := range []struct {
-		mixture string
-		ok      bool
-	}{
-		{"1,0,0,1", true},
-		{"0.5,-3,0,0.02;0.5,3,0,0.02", true},
-		{"0.5,0,0,0.001;0.5,100,0,0.001", false},
-		{"0.5,0,0.001;0.5,100,0.001", true},
-	} {
-		e, err := data.ParseMixture(c.mixture)
-		if err != nil {
-			t.Fatal(err)
-		}
-		q, ok, err := refined(e, e.Box)
-		if err != nil || ok != c.ok || ok && math.Abs(q.LogZ) > .01 {
-			t.Errorf("%s: log Z %g with %d cells, ok %t, error %v", c.mixture, q.LogZ, q.Cells, ok, err)
 		}
 	}
 }
