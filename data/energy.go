@@ -30,8 +30,9 @@ type Energy struct {
 	// Draw gives n independent points of ρ, (n, d); nil where no exact way is known.
 	Draw func(n int, rng *random.Stream) blas32.General
 
-	dim int
-	at  func(grad, x []float64) float64 // grad may be nil
+	dim  int
+	wide func(n int, rng *random.Stream) []float64 // what Draw rounds, (n, d); may be nil
+	at   func(grad, x []float64) float64           // grad may be nil
 }
 
 var _ solvers.Energy = (*Energy)(nil)

@@ -47,6 +47,14 @@ func GaussianEnergy(law *exact.Gaussian) *Energy {
 		},
 		Draw: func(n int, rng *random.Stream) blas32.General { return law.Sample(max(0, n), rng) },
 	}
+	about := &exact.Gaussian{Mean: make([]float64, d), Values: law.Values, Vectors: law.Vectors}
+	e.wide = func(n int, rng *random.Stream) []float64 {
+		x := make([]float64, n*d)
+		for i, v := range about.Sample(n, rng).Data {
+			x[i] = law.Mean[i%d] + float64(v)
+		}
+		return x
+	}
 	for j, m := range law.Mean {
 		sd := math.Sqrt(cov.At(j, j))
 		e.Box.Lower, e.Box.Upper = append(e.Box.Lower, m-reach*sd), append(e.Box.Upper, m+reach*sd)
@@ -88,24 +96,26 @@ func MixtureEnergy(parts ...Normal) (*Energy, error) {
 	if total == 0 {
 		return nil, fmt.Errorf("the weights of a mixture sum to 0; at least one must be positive")
 	}
-	return &Energy{
+	e := &Energy{
 		Name: "mixture", dim: d, Box: box,
 		at: func(grad, x []float64) float64 { return mixtureEnergy(parts, total, grad, x) },
-		Draw: func(n int, rng *random.Stream) blas32.General {
-			x := batch.New(max(0, n), d)
-			rng.Normals(x.Data)
-			for i := range x.Rows {
+		wide: func(n int, rng *random.Stream) []float64 {
+			noise, x := batch.New(n, d), make([]float64, n*d)
+			rng.Normals(noise.Data)
+			for i := range n {
 				k, level := 0, total*rng.Float64()
 				for k+1 < len(parts) && level >= upTo[k] {
 					k++
 				}
 				for j := range d {
-					x.Data[i*d+j] = float32(parts[k].Mean[j] + parts[k].SD*float64(x.Data[i*d+j]))
+					x[i*d+j] = parts[k].Mean[j] + parts[k].SD*float64(noise.Data[i*d+j])
 				}
 			}
 			return x
 		},
-	}, nil
+	}
+	e.Draw = e.narrowed
+	return e, nil
 }
 
 func mixtureEnergy(parts []Normal, total float64, grad, x []float64) float64 {

@@ -91,7 +91,7 @@ func TestDivergedRun(t *testing.T) {
 
 	calls := 0
 	energy := EnergyOf("failing", userEnergy(t, 3, func(x mat.Vector) float64 {
-		if calls++; calls > 300_000 {
+		if calls++; calls > 700_000 {
 			return math.NaN()
 		}
 		return mat.Dot(x, x) / 2

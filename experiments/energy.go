@@ -9,6 +9,7 @@ import (
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/run"
+	"cmf/experiments/target"
 	"cmf/layers"
 	"cmf/solvers"
 )
@@ -111,7 +112,7 @@ func EnergyOf(name string, e solvers.Energy) run.Definition[EnergyOfConfig] {
 }
 
 func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.Energy) error {
-	t, err := newEnergyTarget(r, e)
+	t, err := target.NewEnergy(ctx, r, e)
 	if err != nil {
 		return err
 	}
@@ -121,6 +122,7 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	}
 	model, err := t.Fit(ctx, r, &c.Core, fit.Problem{
 		Potential: potential,
+		Units:     target.ForProblem(t.Units),
 		// Valleys between modes are flat, so little curvature is fixed.
 		Start:     layers.Start{Share: .2, Fixed: .02, Balanced: true},
 		Shares:    c.shares(),
@@ -131,13 +133,11 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	if err != nil || !model.Finished {
 		return err
 	}
-	found, err := t.judge(ctx, r, c, model)
+	r.Report.Metrics["energy_evaluations"] += float64(t.Placed)
+	found, err := t.Judge(ctx, r, target.Judging{Seed: c.Seed, Chain: c.Chain, Samples: c.Samples, Sets: c.Sets}, model)
 	if err != nil {
 		return err
 	}
-	if err := r.SaveSamples(found.draw.Points); err != nil {
-		return err
-	}
-	energyPage(r, t)
-	return t.drawFigure3(ctx, r, found)
+	t.Page(r)
+	return t.Draw(ctx, r, found)
 }

@@ -6,12 +6,14 @@ import (
 	"math"
 
 	"cmf/data"
+	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/experiments/table"
+	"cmf/experiments/target"
 	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
@@ -92,10 +94,15 @@ var Gaussian = run.Definition[GaussianConfig]{
 }
 
 func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
-	law, err := c.law()
+	given, err := c.law()
 	if err != nil {
 		return err
 	}
+	u, law, err := learnedGaussian(given)
+	if err != nil {
+		return err
+	}
+	target.NoteUnits(r, u)
 	truth, moment := law.ConjugateMoment(), law.Moment()
 	gibbs := truth.Gibbs()
 	r.Report.Data = fmt.Sprintf("N(m, Σ) on ℝ^%d", law.Dim())
@@ -124,6 +131,7 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 		Potential:    potential,
 		Start:        start,
 		Train:        train,
+		Units:        target.ForProblem(u),
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Tolerance:    1e-3,
@@ -155,10 +163,14 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 	for name, v := range draw.Checks {
 		metrics[name] = v
 	}
-	if err := r.SaveSamples(draw.Points); err != nil {
+	samples, err := u.Data(draw.Points, nil)
+	if err != nil {
 		return err
 	}
-	byEnergy, err := c.learnEnergy(ctx, r, shape, start, law)
+	if err := r.SaveSamples(samples); err != nil {
+		return err
+	}
+	byEnergy, err := c.learnEnergy(ctx, r, shape, start, given, u)
 	if err != nil || !byEnergy.Finished {
 		return err
 	}
@@ -166,21 +178,53 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 		return err
 	}
 	gaussianPage(r)
+	r.Judge(uvpBounds("")...)
 	if law.Dim() != 2 {
 		return nil
 	}
-	return drawFigure1(r, law, model, draw, held)
+	return drawFigure1(ctx, r, law, u, model, draw, held)
+}
+
+// learnedGaussian are the units of learning of a Gaussian, and the law in them.
+func learnedGaussian(law *exact.Gaussian) (units.Affine, *exact.Gaussian, error) {
+	cov := law.Power(1)
+	sd := make([]float64, law.Dim())
+	for k := range sd {
+		sd[k] = math.Sqrt(cov.At(k, k))
+	}
+	u := target.UnitsAbout(law.Mean, sd)
+	if u.Scale == nil {
+		return u, law, nil
+	}
+	in, err := exact.GaussianFromMatrix(target.PointIn(law.Mean, u), target.CovarianceIn(cov, u))
+	return u, in, err
+}
+
+// uvpBounds are bounds of the unexplained variance of maps, which is 100 % for a constant
+// map; baseline is what that of the report is.
+func uvpBounds(baseline string) (bounds []run.Bound) {
+	for _, by := range []struct{ name, label string }{{"cmfgen", "from samples"}, {"cmfma", "from the energy"}} {
+		bounds = append(bounds, run.Bound{
+			Metric: by.name + ".uvp_percent", Label: "unexplained variance of the map learned " + by.label + ", in percent,",
+			Poor: 5, Useless: 100, Baseline: baseline, Margin: .01,
+		})
+	}
+	return bounds
 }
 
 // learnEnergy learns the same potential by CMFMA, from the law's energy.
-func (c *GaussianConfig) learnEnergy(ctx context.Context, r *run.Run, shape layers.Architecture, start layers.Start, law *exact.Gaussian) (*fit.Model, error) {
+func (c *GaussianConfig) learnEnergy(ctx context.Context, r *run.Run, shape layers.Architecture, start layers.Start, law *exact.Gaussian, u units.Affine) (*fit.Model, error) {
 	potential, err := c.Network(shape, layers.Architecture{Pieces: 1})
 	if err != nil {
 		return nil, err
 	}
-	e := data.GaussianEnergy(law)
-	return fit.Target{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
-		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Particles: c.Particles, Langevin: 2, Decay: .995,
+	given := data.GaussianEnergy(law)
+	e, err := data.InUnits(given, u)
+	if err != nil {
+		return nil, err
+	}
+	return fit.Target{Energy: e, Box: data.BoxInUnits(given.Box, u)}.Fit(ctx, r, &c.Core, fit.Problem{
+		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Units: target.ForProblem(u), Particles: c.Particles, Langevin: 2, Decay: .995,
 	})
 }
 

@@ -1,12 +1,15 @@
 package experiments
 
 import (
+	"context"
 	"math"
 
+	"cmf/data/units"
 	"cmf/experiments/figure"
 	"cmf/experiments/fit"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/experiments/target"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 	"cmf/solvers/potential"
@@ -28,7 +31,7 @@ func gaussianPage(r *run.Run) {
 
 // drawFigure1 draws ρ, the Gibbs factor of its moment potential and that of its conjugate
 // moment potential, with level sets; and those of the learned potential over the exact ones.
-func drawFigure1(r *run.Run, law *exact.Gaussian, m *fit.Model, draw *fit.Draw, held blas32.General) error {
+func drawFigure1(ctx context.Context, r *run.Run, law *exact.Gaussian, of units.Affine, m *fit.Model, draw *fit.Draw, held blas32.General) error {
 	const shown = 1500
 	w, u := law.ConjugateMoment(), law.Moment()
 	// A Gaussian is the Gibbs factor of its own energy.
@@ -61,11 +64,11 @@ func drawFigure1(r *run.Run, law *exact.Gaussian, m *fit.Model, draw *fit.Draw, 
 		}
 		scenes = append(scenes, s)
 	}
-	if err := figure.DrawScenes(r.Path("figure1.png"), figure.Box{}, scenes...); err != nil {
-		return err
-	}
-	r.AddFigure("figure1.png", "Figure 1: ρ; the Gibbs factor N(m, Σ⁻¹) of its moment potential; and the Gibbs factor N(c, Σ^{1/3}) of its conjugate moment potential, exact and learned. Level sets are at one, two and three standard deviations. The first factor is narrow where ρ is wide; the second follows ρ.")
-	return nil
+	scenes[0].Axes = target.Axes(of)
+	caption := "Figure 1: ρ; the Gibbs factor N(m, Σ⁻¹) of its moment potential; and the Gibbs factor N(c, Σ^{1/3}) of its conjugate moment potential, exact and learned. Level sets are at one, two and three standard deviations. The first factor is narrow where ρ is wide; the second follows ρ."
+	return r.Figure(ctx, report.Figure{File: "figure1.png", Caption: caption + figure.Outside(figure.Box{}, scenes...)}, false, func(path string) error {
+		return figure.DrawScenes(path, figure.Box{}, scenes...)
+	})
 }
 
 // levelSets are points where a convex w on ℝ² is ½, 2 and 4½ above its value at center. For

@@ -13,6 +13,7 @@ import (
 	"cmf/experiments/fit"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/experiments/target"
 	"cmf/layers"
 	"cmf/solvers/exact"
 	"cmf/solvers/line"
@@ -124,7 +125,7 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 	if err != nil {
 		return err
 	}
-	if err := truth.drawDensities(r); err != nil {
+	if err := truth.drawDensities(ctx, r); err != nil {
 		return err
 	}
 	train := truth.rho.Sample(c.Points, random.New(c.Seed, "mixture", 0))
@@ -148,6 +149,7 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 		Potential:    potential,
 		Start:        start,
 		Train:        train,
+		Units:        target.ForProblem(truth.units),
 		Particles:    c.Particles,
 		Langevin:     c.Langevin,
 		Decay:        .995,
@@ -168,31 +170,44 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
-	if err := r.SaveSamples(draw.Points); err != nil {
+	samples, err := truth.units.Data(draw.Points, nil)
+	if err != nil {
 		return err
 	}
-	if err := truth.drawLearned(r, model.Evaluator); err != nil {
+	if err := r.SaveSamples(samples); err != nil {
 		return err
 	}
-	byEnergy, err := c.learnEnergy(ctx, r, shape, start, truth.rho)
+	if err := truth.drawLearned(ctx, r, model.Evaluator); err != nil {
+		return err
+	}
+	byEnergy, err := c.learnEnergy(ctx, r, shape, start, truth)
 	if err != nil || !byEnergy.Finished {
 		return err
 	}
-	r.Report.Metrics["cmfma.uvp_percent"], err = truth.uvp(byEnergy.Evaluator)
-	return err
+	if r.Report.Metrics["cmfma.uvp_percent"], err = truth.uvp(byEnergy.Evaluator); err != nil {
+		return err
+	}
+	gaussian, err := truth.uvp(law.ConjugateMoment())
+	if err != nil {
+		return err
+	}
+	r.Report.Baseline["cmfgen.uvp_percent"], r.Report.Baseline["cmfma.uvp_percent"] = gaussian, gaussian
+	r.Judge(uvpBounds("the closed form of a Gaussian")...)
+	return nil
 }
 
 // learnEnergy learns the same potential by CMFMA, from the mixture's energy.
-func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *run.Run, shape layers.Architecture, start layers.Start, rho *line.Mixture) (*fit.Model, error) {
+func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *run.Run, shape layers.Architecture, start layers.Start, truth *lineTruth) (*fit.Model, error) {
 	potential, err := c.Network(shape, layers.Architecture{Pieces: 32, Tau: .05})
 	if err != nil {
 		return nil, err
 	}
-	e, err := data.ProductEnergy([]*line.Mixture{rho}, nil)
+	e, err := data.ProductEnergy([]*line.Mixture{truth.rho}, nil)
 	if err != nil {
 		return nil, err
 	}
 	return fit.Target{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
-		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Particles: c.Particles, Langevin: c.Langevin, Decay: .995,
+		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Units: target.ForProblem(truth.units),
+		Particles: c.Particles, Langevin: c.Langevin, Decay: .995,
 	})
 }

@@ -1,14 +1,17 @@
 package experiments
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
 
+	"cmf/data/units"
 	"cmf/experiments/figure"
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/experiments/target"
 	"cmf/solvers/batch"
 	"cmf/solvers/line"
 	"cmf/solvers/potential"
@@ -18,6 +21,7 @@ import (
 
 // lineTruth is what is known exactly about a mixture.
 type lineTruth struct {
+	units             units.Affine // of learning, in which all else is; zero for those of the mixture
 	rho               *line.Mixture
 	conjugate, moment *line.Potential
 
@@ -26,15 +30,21 @@ type lineTruth struct {
 
 // solveLine solves both fixed points and reports them.
 func solveLine(r *run.Run, c *Mixture1DConfig) (*lineTruth, error) {
-	rho, err := line.NewMixture(c.Mixture...)
+	given, err := line.NewMixture(c.Mixture...)
 	if err != nil {
 		return nil, fmt.Errorf("CMF_MIXTURE=%v: %w", c.Mixture, err)
 	}
-	if math.Abs(rho.Total-1) > 1e-9 {
-		r.Note("The weights of CMF_MIXTURE=%v sum to %g, not 1: they were divided by that.", c.Mixture, rho.Total)
+	in := target.UnitsAbout([]float64{given.Mean()}, []float64{math.Sqrt(given.Variance())})
+	target.NoteUnits(r, in)
+	rho, err := target.MixtureIn(given, in)
+	if err != nil {
+		return nil, fmt.Errorf("CMF_MIXTURE=%v: %w", c.Mixture, err)
+	}
+	if math.Abs(given.Total-1) > 1e-9 {
+		r.Note("The weights of CMF_MIXTURE=%v sum to %g, not 1: they were divided by that.", c.Mixture, given.Total)
 	}
 	r.Report.Data = fmt.Sprintf("a mixture of %d normals on the line, %d points", len(rho.Components), c.Points)
-	t := &lineTruth{rho: rho}
+	t := &lineTruth{units: in, rho: rho}
 	if t.conjugate, err = (line.Solver{}).Conjugate(rho); err != nil {
 		return nil, fmt.Errorf("CMF_MIXTURE=%v: %w", c.Mixture, err)
 	}
@@ -48,7 +58,7 @@ func solveLine(r *run.Run, c *Mixture1DConfig) (*lineTruth, error) {
 	}
 	slopes := make([]float64, len(c.At))
 	for i, x := range c.At {
-		slopes[i] = w.Slope(x)
+		slopes[i] = w.Slope(target.PointIn([]float64{x}, in)[0])
 	}
 	r.Report.Truth = map[string]any{
 		"gibbs_mean": w.Mean, "gibbs_var": w.Variance, "log_z": w.LogZ,
@@ -65,6 +75,14 @@ func solveLine(r *run.Run, c *Mixture1DConfig) (*lineTruth, error) {
 		{Metric: "cmfgen.gibbs_var", Label: "variance of the learned Gibbs factor", Goal: report.Nearer, Target: w.Variance},
 	}
 	return t, nil
+}
+
+// axis is the title of an axis of points.
+func (t *lineTruth) axis(name string) string {
+	if t.units.Scale == nil {
+		return name
+	}
+	return name + ", in units of learning"
 }
 
 // measure prepares uvp: it takes n quantiles of ρ, at the middles of equal masses, and w′
@@ -87,49 +105,52 @@ func (t *lineTruth) uvp(learned potential.Potential) (float64, error) {
 }
 
 // drawDensities draws the densities of the paper's Figure 2.
-func (t *lineTruth) drawDensities(r *run.Run) error {
+func (t *lineTruth) drawDensities(ctx context.Context, r *run.Run) error {
 	x := covering(801, t.quantile, t.conjugate.GibbsQuantile, t.moment.GibbsQuantile)
-	err := figure.DrawCurves(r.Path("densities.png"), figure.Axes{Title: "Exact densities", X: "x"},
-		sampled("ρ", x, func(v float64) float64 { return math.Exp(t.rho.LogPDF(v)) }),
-		sampled("Gibbs factor, moment", x, t.moment.GibbsPDF),
-		sampled("Gibbs factor, conjugate", x, t.conjugate.GibbsPDF),
-		sampled("N(0, 1)", x, func(v float64) float64 { return math.Exp(-v*v/2) / math.Sqrt(2*math.Pi) }))
-	if err != nil {
-		return err
-	}
-	r.AddFigure("densities.png", "ρ with its two Gibbs factors, from the fixed points. 𝔓_u, of the moment measure ρ − Eρ = u′♯𝔓_u, is narrow if ρ is wide; 𝔓_w, of the conjugate moment measure ρ = (w*)′♯𝔓_w, follows ρ.")
-	return nil
+	f := report.Figure{File: "densities.png", Caption: "ρ with its two Gibbs factors, from the fixed points. 𝔓_u, of the moment measure ρ − Eρ = u′♯𝔓_u, is narrow if ρ is wide; 𝔓_w, of the conjugate moment measure ρ = (w*)′♯𝔓_w, follows ρ."}
+	return r.Figure(ctx, f, false, func(path string) error {
+		return figure.DrawCurves(path, figure.Axes{Title: "Exact densities", X: t.axis("x")},
+			sampled("ρ", x, func(v float64) float64 { return math.Exp(t.rho.LogPDF(v)) }),
+			sampled("Gibbs factor, moment", x, t.moment.GibbsPDF),
+			sampled("Gibbs factor, conjugate", x, t.conjugate.GibbsPDF),
+			sampled("N(0, 1)", x, func(v float64) float64 { return math.Exp(-v*v/2) / math.Sqrt(2*math.Pi) }))
+	})
 }
 
 // drawLearned draws the learned Gibbs factor and maps over the exact ones, and reports the
 // mean and variance of the learned Gibbs factor.
-func (t *lineTruth) drawLearned(r *run.Run, w potential.Potential) error {
+func (t *lineTruth) drawLearned(ctx context.Context, r *run.Run, w potential.Potential) error {
 	x := covering(2001, t.conjugate.GibbsQuantile)
 	learned, err := newLearnedLine(w, x)
 	if err != nil {
 		return err
 	}
 	r.Report.Metrics["cmfgen.gibbs_mean"], r.Report.Metrics["cmfgen.gibbs_var"] = learned.mean, learned.variance
-	err = figure.DrawCurves(r.Path("gibbs.png"), figure.Axes{Title: "Conjugate Gibbs factor", X: "x"},
-		sampled("exact", x, t.conjugate.GibbsPDF), figure.Series{Name: "learned", X: x, Y: learned.pdf})
+	f := report.Figure{File: "gibbs.png", Caption: "The learned Gibbs factor 𝔓_ŵ ∝ exp(−ŵ) over the exact 𝔓_w."}
+	err = r.Figure(ctx, f, false, func(path string) error {
+		return figure.DrawCurves(path, figure.Axes{Title: "Conjugate Gibbs factor", X: t.axis("x")},
+			sampled("exact", x, t.conjugate.GibbsPDF), figure.Series{Name: "learned", X: x, Y: learned.pdf})
+	})
 	if err != nil {
 		return err
 	}
-	r.AddFigure("gibbs.png", "The learned Gibbs factor 𝔓_ŵ ∝ exp(−ŵ) over the exact 𝔓_w.")
+	return t.drawMaps(ctx, r, w)
+}
 
-	x = covering(801, t.quantile)
-	if learned, err = newLearnedLine(w, x); err != nil {
+// drawMaps draws the learned maps over the exact ones.
+func (t *lineTruth) drawMaps(ctx context.Context, r *run.Run, w potential.Potential) error {
+	x := covering(801, t.quantile)
+	learned, err := newLearnedLine(w, x)
+	if err != nil {
 		return err
 	}
 	exact := sampled("exact w'", x, t.conjugate.Slope)
-	err = figure.DrawCurves(r.Path("maps.png"), figure.Axes{Title: "Maps", X: "x, or y", Y: "w'(x), or (w*)'(y)"},
-		exact, figure.Series{Name: "learned w'", X: x, Y: learned.slope},
-		figure.Series{Name: "exact (w*)'", X: exact.Y, Y: x}, figure.Series{Name: "learned (w*)'", X: learned.slope, Y: x})
-	if err != nil {
-		return err
-	}
-	r.AddFigure("maps.png", "The Monge map w′ from ρ to its Gibbs factor, and its inverse (w*)′, which generates ρ; exact and learned.")
-	return nil
+	f := report.Figure{File: "maps.png", Caption: "The Monge map w′ from ρ to its Gibbs factor, and its inverse (w*)′, which generates ρ; exact and learned."}
+	return r.Figure(ctx, f, false, func(path string) error {
+		return figure.DrawCurves(path, figure.Axes{Title: "Maps", X: t.axis("x, or y"), Y: "w'(x), or (w*)'(y)"},
+			exact, figure.Series{Name: "learned w'", X: x, Y: learned.slope},
+			figure.Series{Name: "exact (w*)'", X: exact.Y, Y: x}, figure.Series{Name: "learned (w*)'", X: learned.slope, Y: x})
+	})
 }
 
 func (t *lineTruth) quantile(p float64) float64 { return line.Quantile(t.rho, p) }

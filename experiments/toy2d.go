@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 
 	"cmf/data/units"
 	"cmf/experiments/config"
@@ -93,6 +94,20 @@ func doToy2D(ctx context.Context, r *run.Run, c *Toy2DConfig) error {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
+	for _, name := range []string{"w2", "energy_distance"} {
+		b := run.Bound{Metric: name, Label: map[string]string{"w2": "distance W2", "energy_distance": "energy distance"}[name]}
+		if c.Baseline == "fit" {
+			b.Baseline, b.Margin = "the Gaussian fit", 3*math.Abs(r.Report.Floor[name])
+		}
+		r.Judge(b)
+	}
+	missed, err := fit.MissedParts(p.held[0].truth, p.original(draw.Points))
+	if err != nil {
+		return err
+	}
+	for _, part := range missed {
+		r.Warn("%s", part.String([]string{"x", "y"}[part.Column]))
+	}
 	other.Clouds[0].Points = batch.Rows(other.Clouds[0].Points, 0, p.samples())
 	return p.draw(ctx, r, model, draw, other, film)
 }

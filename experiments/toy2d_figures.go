@@ -8,6 +8,7 @@ import (
 	"cmf/experiments/figure"
 	"cmf/experiments/fit"
 	"cmf/experiments/metric"
+	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/conjugate"
@@ -30,22 +31,24 @@ func (p *planar) draw(ctx context.Context, r *run.Run, m *fit.Model, draw *fit.D
 		other,
 	}
 	box := figure.BoxOf(scenes[:3])
-	if err := figure.DrawScenes(r.Path("figure4.png"), box, scenes...); err != nil {
+	caption := "Figure 4: held-out data; level sets of the learned potential w with samples y of its Gibbs factor 𝔓_w ∝ e^{−w}; generated points ∇w*(y); points of the baseline."
+	err := r.Figure(ctx, report.Figure{File: "figure4.png", Caption: caption + figure.Outside(box, scenes...)}, true, func(path string) error {
+		return figure.DrawScenes(path, box, scenes...)
+	})
+	if err != nil {
 		return err
 	}
-	r.LeadFigure("figure4.png", "Figure 4: held-out data; level sets of the learned potential w with samples y of its Gibbs factor 𝔓_w ∝ e^{−w}; generated points ∇w*(y); points of the baseline.")
 	if err := p.drawMap(ctx, r, m, box, data, draw); err != nil {
 		return err
 	}
 	film.Take(fmt.Sprintf("iteration %d, averaged weights", m.State.Step), gibbs, points)
-	if err := film.Write(r.Path("training.gif")); err != nil {
-		return err
-	}
-	caption := "Training: the particles y, which follow the Gibbs factor of the current w, and their images ∇w*(y) over the data (grey)."
+	caption = "Training: the particles y, which follow the Gibbs factor of the current w, and their images ∇w*(y) over the data (grey)."
 	if r.Report.Config["CMF_RESUME"] != "" {
 		caption += fmt.Sprintf(" The film begins at iteration %d, where the run was resumed.", film.First)
 	}
-	r.AddFigure("training.gif", caption)
+	if err := r.Figure(ctx, report.Figure{File: "training.gif", Caption: caption}, false, film.Write); err != nil {
+		return err
+	}
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise and the map to the data.", p.name)
 	if p.scale != 1 {
 		r.Note("Figures are in the units of learning: the data minus (%.4g, %.4g), divided by %.4g. Metrics and samples.npy are in the units of the file.", p.center[0], p.center[1], p.scale)
@@ -102,11 +105,10 @@ func (p *planar) drawMap(ctx context.Context, r *run.Run, m *fit.Model, box figu
 	}
 	const edge = 4.2 * vg.Inch
 	height := edge * vg.Length((box.MaxY-box.MinY)/(box.MaxX-box.MinX))
-	if err := figure.Render(r.Path("map.png"), 2*edge, min(2*edge, max(edge/2, height)), [][]*plot.Plot{panels}, figure.NewLegend(), &box); err != nil {
-		return err
-	}
-	r.AddFigure("map.png", "The map: a square grid over the Gibbs factor, and its image under ∇w* over the data. The grid is torn at gaps in the data: much of the plane is mapped to the edges of a gap.")
-	return nil
+	caption := "The map: a square grid over the Gibbs factor, and its image under ∇w* over the data. The grid is torn at gaps in the data: much of the plane is mapped to the edges of a gap."
+	return r.Figure(ctx, report.Figure{File: "map.png", Caption: caption}, false, func(path string) error {
+		return figure.Render(path, 2*edge, min(2*edge, max(edge/2, height)), [][]*plot.Plot{panels}, figure.NewLegend(), &box)
+	})
 }
 
 // gridLines is lines vertical lines and as many horizontal ones, each of the given number of

@@ -170,8 +170,12 @@ func TestToy2D(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Contains(page, []byte("data:image/gif;base64,R0lGOD")) || bytes.Count(page, []byte("data:image/png")) < 3 {
+	if !bytes.Contains(page, []byte("data:image/gif;base64,R0lGOD")) || bytes.Count(page, []byte("data:image/")) < 4 {
 		t.Error("the page lacks the animation or figures")
+	}
+	// The learning curve has few marks.
+	if !bytes.Contains(page, []byte("data:image/svg&#43;xml;base64,PD94bWwg")) {
+		t.Error("the page has no figure as SVG")
 	}
 	file, err := os.Open(filepath.Join(r.Folder, "training.gif"))
 	if err != nil {

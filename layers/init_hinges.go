@@ -3,6 +3,8 @@ package layers
 import (
 	"math"
 
+	"cmf/solvers/batch"
+	"cmf/solvers/order"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -12,6 +14,7 @@ import (
 // data by Spread and vanishes at a data point, both pieces of a unit at the same.
 func (o Start) placeHinges(m *ICNN, data blas32.General, rng *random.Stream) {
 	var z blas32.General
+	far := farRows(data)
 	for l, layer := range m.Layers {
 		as := o.placeSkips(layer, l, layer.viewOf(data), rng)
 		if l > 0 {
@@ -19,7 +22,7 @@ func (o Start) placeHinges(m *ICNN, data blas32.General, rng *random.Stream) {
 				o.placeWeights(piece, z, as[p], m.placement(l, p), rng)
 			}
 		}
-		placeBiases(layer, as, rng)
+		placeBiases(layer, as, far, rng)
 		z = m.activations(as)
 		for _, piece := range layer {
 			for _, w := range piece.Ranks {
@@ -126,12 +129,47 @@ func (o Start) placeWeights(p Piece, z, a blas32.General, how placement, rng *ra
 	}
 }
 
-// placeBiases makes all pieces of a unit vanish at one data point, and adds the
-// biases to the pre-activations.
-func placeBiases(layer Layer, as []blas32.General, rng *random.Stream) {
+// farRows are the rows of data beyond five interquartile ranges from the quartiles of a
+// coordinate, if they are few: a small mode far away, or a tail. It looks for them in few
+// dimensions only, where data may have separate parts.
+func farRows(data blas32.General) (far []int) {
+	const reach, most, dims = 5, .25, 20
+	n := data.Rows
+	if data.Cols > dims || n < 8 {
+		return nil
+	}
+	is := make([]bool, n)
+	for j := range data.Cols {
+		sorted := batch.Column(data, j)
+		low, high := float64(order.Select(sorted, n/4)), float64(order.Select(sorted, n-1-n/4))
+		margin := reach * (high - low)
+		for i := range n {
+			v := float64(batch.Row(data, i)[j])
+			is[i] = is[i] || margin > 0 && (v < low-margin || v > high+margin)
+		}
+	}
+	for i, yes := range is {
+		if yes {
+			far = append(far, i)
+		}
+	}
+	if float64(len(far)) > most*float64(n) {
+		return nil
+	}
+	return far
+}
+
+// placeBiases makes all pieces of a unit vanish at one data point, and adds the biases to the
+// pre-activations. Far rows are the points of every third unit: as rare as they are, they
+// would get no hinges, and the mass of a small mode would be smeared over its surroundings.
+func placeBiases(layer Layer, as []blas32.General, far []int, rng *random.Stream) {
 	h := layer.width()
 	for k := range h {
-		at := rng.IntN(as[0].Rows)*h + k
+		row := rng.IntN(as[0].Rows)
+		if len(far) > 0 && k%3 == 0 {
+			row = far[rng.IntN(len(far))]
+		}
+		at := row*h + k
 		for p, piece := range layer {
 			piece.Bias.Float32s()[k] = -as[p].Data[at]
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/data"
 	"cmf/graph"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
@@ -423,5 +424,26 @@ func TestStartAtTheMongeMap(t *testing.T) {
 	o := Start{Law: law(t, 2, false), Source: law(t, 3, false)}
 	if err := o.Init(single(t, Architecture{Dim: 2, Hidden: []int{3}}), o.Law.Sample(10, stream("data")), stream("init")); err == nil || !strings.Contains(err.Error(), "from a source on ℝ^3") {
 		t.Errorf("a source of another dimension: %v", err)
+	}
+}
+
+// A small mode far away is found; sets without one have no far rows, so that they start as
+// they always did.
+func TestFarRows(t *testing.T) {
+	for _, name := range data.ToyNames() {
+		set, err := data.Toy(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if far := farRows(set.Sample(random.New(1, "points", 0), 4000)); len(far) > 0 {
+			t.Errorf("%s has %d far rows", name, len(far))
+		}
+	}
+	x := exact.StandardGaussian(2).Sample(1000, random.New(1, "points", 0))
+	for i := range 40 {
+		x.Data[2*i] += 30
+	}
+	if far := farRows(x); len(far) != 40 || far[39] != 39 {
+		t.Errorf("%d far rows of 40", len(far))
 	}
 }

@@ -23,12 +23,9 @@ func (a arrows) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
 	line := Stroke(ink, .6)
 	line.Color = faded(ink)
-	inside := func(v []float32) bool {
-		return float64(v[0]) >= a.box.MinX && float64(v[0]) <= a.box.MaxX && float64(v[1]) >= a.box.MinY && float64(v[1]) <= a.box.MaxY
-	}
 	for i := range a.from.Rows {
 		v := batch.Row(a.from, i)
-		if !inside(v[:2]) || !inside(v[2:]) {
+		if !a.box.contains(v[:2]) || !a.box.contains(v[2:]) {
 			continue
 		}
 		tail, tip := vg.Point{X: x(float64(v[0])), Y: y(float64(v[1]))}, vg.Point{X: x(float64(v[2])), Y: y(float64(v[3]))}

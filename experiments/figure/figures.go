@@ -1,20 +1,22 @@
 package figure
 
 import (
+	"errors"
 	"fmt"
 	"image/color"
 	"math"
 	"slices"
+	"strings"
 
 	"cmf/experiments/metric"
 	"cmf/solvers/batch"
-	"cmf/solvers/order"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
 )
 
 // Axes are the titles and scales of a figure's axes. The font of figures has
@@ -79,26 +81,27 @@ type Axis struct {
 }
 
 // DrawCurves writes a PNG with one line for each series.
-func DrawCurves(path string, axes Axes, series ...Series) error {
+func DrawCurves(path string, axes Axes, series ...Series) (err error) {
+	defer guard(path, &err)
 	var parts []plotter.XYs
 	var owner []int
 	for k, s := range series {
 		if len(s.X) != len(s.Y) {
-			return fmt.Errorf("figure %s: series %q has %d x and %d y; they must agree", path, s.Name, len(s.X), len(s.Y))
+			return fmt.Errorf("series %q has %d x and %d y; they must agree", s.Name, len(s.X), len(s.Y))
 		}
 		for _, part := range FiniteParts(s, axes) {
 			parts, owner = append(parts, part), append(owner, k)
 		}
 	}
 	if len(parts) == 0 {
-		return fmt.Errorf("figure %s: no finite point to draw (values ≤ 0 do not count on a logarithmic axis)", path)
+		return errors.New("no finite point to draw (values ≤ 0 do not count on a logarithmic axis)")
 	}
 	p, legend := NewPlot(axes), NewLegend()
 	p.Add(NewGrid())
 	for i, part := range parts {
 		line, err := plotter.NewLine(part)
 		if err != nil {
-			return fmt.Errorf("figure %s: %w", path, err)
+			return err
 		}
 		line.LineStyle = Stroke(Colours[owner[i]%len(Colours)], 1.4)
 		p.Add(line)
@@ -133,38 +136,42 @@ func FiniteParts(s Series, axes Axes) []plotter.XYs {
 
 // DrawHistogram writes a PNG with the histogram of samples, normalised to a
 // density, under exact densities. With bins = 0 there are 2·n^{1/3} bins
-// (J. Rice's rule). Samples that are not finite are left out.
-func DrawHistogram(path string, axes Axes, samples []float32, bins int, densities ...Function) error {
+// (J. Rice's rule). Samples that are not finite are left out, and so are a few far ones; see
+// OutsideHistogram.
+func DrawHistogram(path string, axes Axes, samples []float32, bins int, densities ...Function) (err error) {
+	defer guard(path, &err)
 	var values plotter.Values
+	lo, hi, ok := shown(slices.Clone(samples))
 	for _, v := range samples {
-		if v := float64(v); !math.IsNaN(v) && !math.IsInf(v, 0) {
+		if v := float64(v); v >= lo && v <= hi {
 			values = append(values, v)
 		}
 	}
-	if len(values) == 0 {
-		return fmt.Errorf("figure %s: no finite sample to draw", path)
+	if !ok {
+		return errors.New("no finite sample to draw")
 	}
 	if bins <= 0 {
 		bins = max(10, int(2*math.Cbrt(float64(len(values)))))
 	}
 	h, err := plotter.NewHist(values, bins)
 	if err != nil {
-		return fmt.Errorf("figure %s: %w", path, err)
+		return err
 	}
-	h.Normalize(1)
+	h.Normalize(float64(len(values)) / float64(len(samples)))
 	h.FillColor, h.LineStyle = Pale, Stroke(color.White, .4)
 	p, legend := NewPlot(axes), NewLegend()
 	p.Add(h)
 	legend.Add("samples", h)
 	p.Y.Min = 0
+	highest := p.Y.Max
 	for k, density := range densities {
 		f := plotter.NewFunction(density.F)
 		f.XMin, f.XMax, f.Samples = p.X.Min, p.X.Max, 600
 		f.LineStyle = Stroke(Colours[(k+1)%len(Colours)], 1.4)
 		for i := range f.Samples {
 			y := density.F(p.X.Min + (p.X.Max-p.X.Min)*float64(i)/float64(f.Samples-1))
-			if !math.IsNaN(y) && !math.IsInf(y, 0) {
-				p.Y.Max = max(p.Y.Max, 1.05*y)
+			if !math.IsNaN(y) {
+				p.Y.Max = max(p.Y.Max, min(1.05*y, 20*highest))
 			}
 		}
 		p.Add(f)
@@ -174,16 +181,17 @@ func DrawHistogram(path string, axes Axes, samples []float32, bins int, densitie
 }
 
 // DrawScenes writes a PNG with scenes side by side, up to four to a row, all
-// over one box and with equal units on both axes. The zero box stands for the
-// middle 99.8 % of the points of all clouds in each coordinate, with a margin.
-func DrawScenes(path string, box Box, scenes ...Scene) error {
+// over one box and with equal units on both axes, unless the box is too long and narrow for
+// that. The zero box stands for BoxOf. What lies outside of the box is not drawn; see Outside.
+func DrawScenes(path string, box Box, scenes ...Scene) (err error) {
+	defer guard(path, &err)
 	for _, s := range scenes {
 		for _, c := range s.Clouds {
 			if err := metric.CheckBatch(fmt.Sprintf("cloud %q", c.Name), c.Points, 0); err != nil {
-				return fmt.Errorf("figure %s: %w", path, err)
+				return err
 			}
 			if c.Points.Cols != 2 {
-				return fmt.Errorf("figure %s: cloud %q has %d columns; it needs 2", path, c.Name, c.Points.Cols)
+				return fmt.Errorf("cloud %q has %d columns; it needs 2", c.Name, c.Points.Cols)
 			}
 		}
 	}
@@ -191,11 +199,14 @@ func DrawScenes(path string, box Box, scenes ...Scene) error {
 		box = BoxOf(scenes)
 	}
 	if !(box.MinX < box.MaxX && box.MinY < box.MaxY) || math.IsInf(box.MaxX-box.MinX, 0) || math.IsInf(box.MaxY-box.MinY, 0) {
-		return fmt.Errorf("figure %s: the box %+v is empty; give Min < Max", path, box)
+		return fmt.Errorf("the box %+v is empty; give Min < Max", box)
 	}
 	if len(scenes) == 0 {
-		return fmt.Errorf("figure %s: no scene to draw", path)
+		return errors.New("no scene to draw")
 	}
+	// The frame is the part of a panel that the title and the tick labels take.
+	const edge, frame, room = 2.6 * vg.Inch, .5 * vg.Inch, .8 * vg.Inch
+	ratio := vg.Length(min(4, max(.25, (box.MaxY-box.MinY)/(box.MaxX-box.MinX))))
 	lines := (len(scenes) + 3) / 4
 	perRow := (len(scenes) + lines - 1) / lines
 	var panels [][]*plot.Plot
@@ -205,8 +216,10 @@ func DrawScenes(path string, box Box, scenes ...Scene) error {
 		for _, s := range scenes {
 			p := NewPlot(Axes{Title: s.Title})
 			label(p, s.Axes)
+			fitLabel(&p.X, edge-frame)
+			fitLabel(&p.Y, ratio*(edge-frame))
 			if err := addField(p, s, box); err != nil {
-				return fmt.Errorf("figure %s: panel %q: %w", path, s.Title, err)
+				return fmt.Errorf("panel %q: %w", s.Title, err)
 			}
 			for _, c := range s.Clouds {
 				k := slices.Index(known, c.Name)
@@ -226,11 +239,47 @@ func DrawScenes(path string, box Box, scenes ...Scene) error {
 	if len(known) < 2 {
 		legend = NewLegend()
 	}
-	// The frame is the part of a panel that the title and the tick labels take.
-	const edge, frame = 2.6 * vg.Inch, .5 * vg.Inch
-	ratio := min(4, max(.25, (box.MaxY-box.MinY)/(box.MaxX-box.MinX)))
-	height := (vg.Length(ratio)*(edge-frame) + frame) * vg.Length(len(panels))
-	return Render(path, edge*vg.Length(len(panels[0])), height, panels, legend, &box)
+	height := max(ratio*(edge-frame)+frame, rowHeight(panels, edge-gap, min(ratio*(edge-frame), room))+2*gap)
+	return Render(path, edge*vg.Length(len(panels[0])), height*vg.Length(len(panels)), panels, legend, &box)
+}
+
+// fitLabel sets the label of an axis in two lines if it is longer than the axis, or
+// than 40 points, and smaller if it is still too long: gonum/plot would shorten the axis.
+func fitLabel(axis *plot.Axis, length vg.Length) {
+	style, text := &axis.Label.TextStyle, axis.Label.Text
+	length = max(length, 40)
+	if style.Width(text) <= length {
+		return
+	}
+	if words := strings.Fields(text); len(words) > 1 {
+		best := text
+		for k := 1; k < len(words); k++ {
+			broken := strings.Join(words[:k], " ") + "\n" + strings.Join(words[k:], " ")
+			if style.Width(broken) < style.Width(best) {
+				best = broken
+			}
+		}
+		axis.Label.Text = best
+	}
+	if width := style.Width(axis.Label.Text); width > length {
+		style.Font.Size = max(4, style.Font.Size*length/width)
+	}
+}
+
+// rowHeight is the height of a row of panels of the given width that leaves the data areas
+// the given height beside titles and labels.
+func rowHeight(panels [][]*plot.Plot, width, data vg.Length) (most vg.Length) {
+	for _, line := range panels {
+		for _, p := range line {
+			height := width
+			for range 4 { // a long label needs more room in a low panel
+				f := frame(p, draw.NewCanvas(vgimg.New(1, 1), width, height))
+				height = f.Min.Y + f.Max.Y + data
+			}
+			most = max(most, height)
+		}
+	}
+	return most
 }
 
 // addField evaluates the field of s, if any, on a lattice over the box.
@@ -247,30 +296,37 @@ func addField(p *plot.Plot, s Scene, box Box) error {
 	if err := s.Field(x, l.value); err != nil {
 		return err
 	}
-	var levels []float32
-	for i, v := range l.value {
-		if math.IsInf(float64(v), 0) {
-			l.value[i] = float32(math.NaN())
-		} else if v == v {
-			levels = append(levels, v)
+	var sorted []float32
+	for _, v := range l.value {
+		if v-v == 0 {
+			sorted = append(sorted, v)
 		}
 	}
-	slices.Sort(levels)
-	if len(levels) == 0 || levels[0] == levels[len(levels)-1] {
+	slices.Sort(sorted)
+	if len(sorted) == 0 || sorted[0] == sorted[len(sorted)-1] {
 		return nil // a constant field has no contours
 	}
 	if s.Heat {
+		for i, v := range l.value {
+			if v-v != 0 {
+				l.value[i] = float32(math.NaN())
+			}
+		}
 		h := plotter.NewHeatMap(l, shades(256))
 		h.NaN, h.Rasterized = faint, true
 		p.Add(Unpadded{h})
 		return nil
 	}
 	const lines = 12
-	var heights []float64
-	for k := 1; k <= lines; k++ {
-		heights = append(heights, float64(levels[k*(len(levels)-1)/(lines+1)]))
+	heights := levels(sorted, lines)
+	for i, v := range l.value {
+		l.value[i] = float32(steps(heights, float64(v)))
 	}
-	c := plotter.NewContour(l, slices.Compact(heights), nil)
+	whole := make([]float64, len(heights))
+	for k := range whole {
+		whole[k] = float64(k)
+	}
+	c := plotter.NewContour(l, whole, nil)
 	c.LineStyles = []draw.LineStyle{Stroke(color.NRGBA{0x8a, 0x93, 0xa3, 0xff}, .6)}
 	p.Add(Unpadded{c})
 	return nil
@@ -311,43 +367,13 @@ func (n shades) Colors() []color.Color {
 	return all
 }
 
-func BoxOf(scenes []Scene) Box {
-	ends := func(j int) (lo, hi float64) {
-		var all []float32
-		for _, s := range scenes {
-			for _, c := range s.Clouds {
-				for _, v := range batch.Column(c.Points, j) {
-					if !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) {
-						all = append(all, v)
-					}
-				}
-			}
-		}
-		if len(all) == 0 {
-			return -1, 1
-		}
-		cut := len(all) / 1000
-		lo, hi = float64(order.Select(all, cut)), float64(order.Select(all, len(all)-1-cut))
-		margin := .06 * (hi - lo)
-		if margin == 0 {
-			margin = 1e-3 * max(1, math.Abs(lo))
-		}
-		return lo - margin, hi + margin
-	}
-	var b Box
-	b.MinX, b.MaxX = ends(0)
-	b.MinY, b.MaxY = ends(1)
-	return b
-}
-
 // Dots leaves out the points beyond the box, which gonum/plot would draw over
 // the neighbouring panel.
 func Dots(points blas32.General, box Box, c color.Color) plot.Plotter {
 	s := plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: faded(c), Radius: 1.05, Shape: draw.CircleGlyph{}}}
 	for i := range points.Rows {
-		x, y := float64(batch.Row(points, i)[0]), float64(batch.Row(points, i)[1])
-		if x >= box.MinX && x <= box.MaxX && y >= box.MinY && y <= box.MaxY {
-			s.XYs = append(s.XYs, plotter.XY{X: x, Y: y})
+		if p := batch.Row(points, i); box.contains(p) {
+			s.XYs = append(s.XYs, plotter.XY{X: float64(p[0]), Y: float64(p[1])})
 		}
 	}
 	return Unpadded{&s}

@@ -102,14 +102,12 @@ func (f *Film) scatter(frame *image.Paletted, left int, points blas32.General, f
 
 // Write writes the animation. It stays on its last frame for a while before it
 // repeats.
-func (f *Film) Write(path string) error {
+func (f *Film) Write(path string) (err error) {
+	defer guard(path, &err)
 	if n := len(f.frames.Delay); n > 0 {
 		f.frames.Delay[n-1] = 300
 	}
 	return file.Write(path, func(w io.Writer) error {
-		if err := gif.EncodeAll(w, &f.frames); err != nil {
-			return fmt.Errorf("animation %s: %w", path, err)
-		}
-		return nil
+		return gif.EncodeAll(w, &f.frames)
 	})
 }

@@ -1,6 +1,7 @@
 package figure
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -45,10 +46,11 @@ type Tiles struct {
 }
 
 // DrawTiles writes a PNG with grids side by side, each under its title.
-func DrawTiles(path string, grids ...Tiles) error {
+func DrawTiles(path string, grids ...Tiles) (err error) {
+	defer guard(path, &err)
 	const margin, between, textHeight = 12, 20, 30
 	if len(grids) == 0 {
-		return fmt.Errorf("figure %s: no grid to draw", path)
+		return errors.New("no grid to draw")
 	}
 	var parts []image.Image
 	var titled bool
@@ -58,7 +60,7 @@ func DrawTiles(path string, grids ...Tiles) error {
 	for _, g := range grids {
 		part, err := g.image()
 		if err != nil {
-			return fmt.Errorf("figure %s: grid %q: %w", path, g.Title, err)
+			return fmt.Errorf("grid %q: %w", g.Title, err)
 		}
 		parts = append(parts, part)
 		titled = titled || g.Title != ""
@@ -69,7 +71,10 @@ func DrawTiles(path string, grids ...Tiles) error {
 	if titled {
 		top += textHeight
 	}
-	img := image.NewRGBA(image.Rect(0, 0, width, top+height+margin))
+	if height += top + margin; float64(width)*float64(height) > mostPixels {
+		return fmt.Errorf("a figure of %d × %d pixels; at most %g are allowed", width, height, mostPixels)
+	}
+	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
 	x := margin
 	for k, part := range parts {
@@ -79,10 +84,7 @@ func DrawTiles(path string, grids ...Tiles) error {
 		x += max(part.Bounds().Dx(), xfont.MeasureString(face, grids[k].Title).Ceil()) + between
 	}
 	return file.Write(path, func(w io.Writer) error {
-		if err := png.Encode(w, img); err != nil {
-			return fmt.Errorf("figure %s: %w", path, err)
-		}
-		return nil
+		return png.Encode(w, img)
 	})
 }
 

@@ -13,7 +13,9 @@ import (
 // DrawPairs draws k × k panels: the histogram of every coordinate on the
 // diagonal, pairs of coordinates of the first cloud below it, of the last cloud
 // above it.
-func DrawPairs(path string, names []string, clouds []Cloud) error {
+func DrawPairs(path string, names []string, clouds []Cloud) (err error) {
+	defer guard(path, &err)
+	const edge = 1.7 * vg.Inch
 	k := len(names)
 	legend := NewLegend()
 	for i, c := range clouds {
@@ -40,6 +42,8 @@ func DrawPairs(path string, names []string, clouds []Cloud) error {
 			if j == 0 {
 				p.Y.Label.Text, p.Y.Tick.Marker = names[i], fewTicks{}
 			}
+			fitLabel(&p.X, .65*edge)
+			fitLabel(&p.Y, .65*edge)
 			at := Box{box[j].MinX, box[j].MaxX, box[i].MinX, box[i].MaxX}
 			p.Y.Max = 0 // for a histogram, until it is drawn
 			shownCloud := len(clouds) - 1
@@ -68,7 +72,6 @@ func DrawPairs(path string, names []string, clouds []Cloud) error {
 			panels[i] = append(panels[i], p)
 		}
 	}
-	const edge = 1.7 * vg.Inch
 	return Render(path, edge*vg.Length(k), edge*vg.Length(k), panels, legend, nil)
 }
 

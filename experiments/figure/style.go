@@ -23,32 +23,83 @@ import (
 // some panels more than others.
 type Unpadded struct{ plot.Plotter }
 
+// mostPixels limits a figure, at 4 bytes a pixel.
+const mostPixels = 5e7
+
+// Error says that the figure of a file could not be drawn. Whatever else a run has done is
+// not affected.
+type Error struct {
+	Path string
+	Err  error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("figure %s: %v", e.Path, e.Err) }
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// guard makes an Error of the error, or the panic, with which drawing ends: gonum/plot
+// panics on what it cannot draw. It is deferred.
+func guard(path string, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%v", r)
+	}
+	if known := (*Error)(nil); *err != nil && !errors.As(*err, &known) {
+		*err = &Error{path, *err}
+	}
+}
+
 // Render draws rows of panels, and a legend to their right when it has entries,
 // at 192 dots per inch: twice the resolution of a page. With a box, the data
-// area of each panel has the proportions of the box. Without one, all panels
-// have the same size, and labels extend beyond the tiles.
+// area of each panel has the proportions of the box, unless it would be too narrow
+// to see. Without one, all panels have the same size, and labels extend beyond the
+// tiles.
+//
+// If the figure has at most MostMarks marks, it is also written as SVG beside the PNG.
+// Every error is an Error; a size that is not positive and finite, or of more than
+// 5·10⁷ pixels, is one.
 func Render(path string, width, height vg.Length, panels [][]*plot.Plot, legend plot.Legend, box *Box) (err error) {
-	defer func() {
-		// gonum/plot panics on what it cannot draw.
-		if r := recover(); r != nil {
-			err = fmt.Errorf("figure %s: %v", path, r)
-		}
-	}()
+	defer guard(path, &err)
 	entries := legend.Rectangle(draw.Canvas{Canvas: vgimg.New(1, 1)}).Size()
 	side := vg.Length(0)
 	if entries.X > 0 {
 		side = entries.X + 3*gap
 	}
-	img := vgimg.NewWith(vgimg.UseWH(width+side, height), vgimg.UseDPI(192), vgimg.UseBackgroundColor(color.White))
-	whole := draw.New(img)
-	if side > 0 {
-		legend.Draw(draw.Crop(whole, width, -gap, gap, -3*gap))
+	if w, h := float64((width+side)/vg.Inch), float64(height/vg.Inch); !(w > 0 && h > 0 && w*h*dpi*dpi <= mostPixels) {
+		return fmt.Errorf("a canvas of %g × %g inches; both must be positive, and the figure at most %g pixels", w, h, mostPixels)
 	}
+	if len(panels) == 0 || len(panels[0]) == 0 {
+		return errors.New("no panel to draw")
+	}
+	paint := func(c vg.Canvas) (marks int) {
+		whole := clippedTo(c, width+side, height, &marks)
+		if side > 0 {
+			legend.Draw(draw.Crop(whole, width, -gap, gap, -3*gap))
+		}
+		drawPanels(draw.Crop(whole, 0, -side, 0, 0), panels, box)
+		return marks
+	}
+	img := vgimg.NewWith(vgimg.UseWH(width+side, height), vgimg.UseDPI(dpi), vgimg.UseBackgroundColor(color.White))
+	marks := paint(img)
+	err = file.Write(path, func(w io.Writer) error {
+		_, err := vgimg.PngCanvas{Canvas: img}.WriteTo(w)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return writeVector(path, width+side, height, marks, paint)
+}
+
+// dpi is the resolution of figures, in dots per inch.
+const dpi = 192
+
+// drawPanels draws the panels on a canvas.
+func drawPanels(area draw.Canvas, panels [][]*plot.Plot, box *Box) {
 	tiles := draw.Tiles{
 		Rows: len(panels), Cols: len(panels[0]), PadX: gap, PadY: gap,
 		PadTop: gap, PadBottom: gap, PadLeft: gap, PadRight: gap,
 	}
-	area := draw.Crop(whole, 0, -side, 0, 0)
 	if box == nil {
 		tiles.PadX, tiles.PadY = 3.5*gap, 2*gap
 		for _, line := range panels {
@@ -75,12 +126,6 @@ func Render(path string, width, height vg.Length, panels [][]*plot.Plot, legend 
 			p.Draw(c)
 		}
 	}
-	return file.Write(path, func(w io.Writer) error {
-		if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(w); err != nil {
-			return errors.Join(fmt.Errorf("figure %s", path), err)
-		}
-		return nil
-	})
 }
 
 // frame is the space that titles and labels take on a canvas: Min to the left
@@ -102,15 +147,27 @@ func widen(p *plot.Plot) {
 	}
 }
 
-// proportioned crops c so that the data area of p has equal units on both axes.
-func proportioned(c draw.Canvas, p *plot.Plot, box Box) draw.Canvas {
-	w, h := vg.Length(box.MaxX-box.MinX), vg.Length(box.MaxY-box.MinY)
-	// A smaller canvas may leave its labels more room: a few rounds settle it.
-	for range 4 {
-		size := p.DataCanvas(c).Size()
-		unit := min(size.X/w, size.Y/h)
-		dx, dy := (size.X-unit*w)/2, (size.Y-unit*h)/2
-		c = draw.Crop(c, dx, -dx, dy, -dy)
+// leastEdge is the least width and height of the data area of a panel.
+const leastEdge vg.Length = 7
+
+// proportioned crops a tile so that the data area of p has equal units on both axes. Where
+// the area would become narrower than leastEdge, or its labels leave it no room, it stays
+// wider.
+func proportioned(tile draw.Canvas, p *plot.Plot, box Box) draw.Canvas {
+	w, h := box.MaxX-box.MinX, box.MaxY-box.MinY
+	c := tile
+	for range 4 { // the frame varies a little with the room
+		f := frame(p, c)
+		room := tile.Size().Sub(f.Min).Sub(f.Max)
+		unit := min(float64(room.X)/w, float64(room.Y)/h)
+		dx := min(room.X-vg.Length(unit*w), room.X-leastEdge) / 2
+		dy := min(room.Y-vg.Length(unit*h), room.Y-leastEdge) / 2
+		dx, dy = max(0, dx), max(0, dy)
+		next := draw.Crop(tile, dx, -dx, dy, -dy)
+		if size := p.DataCanvas(next).Size(); size.X < leastEdge/2 || size.Y < leastEdge/2 {
+			break
+		}
+		c = next
 	}
 	return c
 }
@@ -167,11 +224,16 @@ func NewPlot(axes Axes) *plot.Plot {
 type plainTicks struct{}
 
 func (plainTicks) Ticks(low, high float64) []plot.Tick {
+	if !(low < high) {
+		return nil
+	}
 	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	// Six digits hide the rounding of sums such as 0.1 + 0.2. More are needed to tell ticks
+	// apart far from 0.
+	digits := max(6, min(15, 2+int(math.Ceil(math.Log10(max(math.Abs(low), math.Abs(high))/(high-low))))))
 	for i, t := range ticks {
 		if t.Label != "" {
-			// Six digits hide the rounding of sums such as 0.1 + 0.2.
-			ticks[i].Label = strings.ReplaceAll(fmt.Sprintf("%.6g", t.Value), "-", "−")
+			ticks[i].Label = strings.ReplaceAll(fmt.Sprintf("%.*g", digits, t.Value), "-", "−")
 		}
 	}
 	return ticks

@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -105,6 +106,7 @@ func (m *Model) reportDiverged(err error, r *run.Run, core *config.Core, p Probl
 	err = fmt.Errorf("diverged at step %d of %d: %w; %s", m.State.Step+1, core.Steps, err, remedy(core, err))
 	m.Stop.Text = fmt.Sprintf("%v; %s has the last good weights", err, r.Path(filepath.Join(p.Name, "checkpoint.safetensors")))
 	r.Report.Stop, r.Report.Seconds = m.Stop, time.Since(r.Started).Seconds()
+	r.Warn("Training %s.", m.Stop.Text)
 	for name, v := range m.tally.totals() {
 		r.Report.Metrics[p.Prefixed(name)] = v
 	}
@@ -147,9 +149,7 @@ func (m *Model) drawLearning(r *run.Run, name string) error {
 	}
 	curve.Name = axes.Y
 	file := filepath.Join(name, "curves.png")
-	if err := figure.DrawCurves(r.Path(file), axes, curve); err != nil {
-		return fmt.Errorf("the learning curve: %w", err)
-	}
-	r.AddFigure(file, caption)
-	return nil
+	return r.Figure(context.Background(), report.Figure{File: file, Caption: caption}, false, func(path string) error {
+		return figure.DrawCurves(path, axes, curve)
+	})
 }

@@ -83,6 +83,7 @@ func (p Page) Write(folder string) error {
 		Beside        []besideRow
 		Figures       []Picture
 		Charts        []chart
+		Remarks       []string // notes that are not warnings
 	}{Page: p, Command: Command(p.Report.Experiment, p.Settings)}
 	view.Time = time.Duration(p.Report.Seconds * float64(time.Second)).Round(time.Second).String()
 	shown := map[string]bool{}
@@ -112,6 +113,7 @@ func (p Page) Write(folder string) error {
 			view.Charts = append(view.Charts, c)
 		}
 	}
+	view.Remarks = p.Report.Notes[min(len(p.Report.Warnings), len(p.Report.Notes)):]
 	err = file.Write(filepath.Join(folder, "index.html"), func(w io.Writer) error { return pageTemplate.Execute(w, view) })
 	if err != nil {
 		return fmt.Errorf("index.html: %w", err)
@@ -193,7 +195,10 @@ type Picture struct {
 	Caption       string
 }
 
-// NewPicture reads a figure of the folder.
+// mostVector is the size in bytes of the largest SVG on a page.
+const mostVector = 1 << 19
+
+// NewPicture reads a figure of the folder: its SVG, if there is one that is not too large.
 func NewPicture(folder string, f Figure) (Picture, error) {
 	file, err := os.ReadFile(filepath.Join(folder, f.File))
 	if err != nil {
@@ -202,6 +207,9 @@ func NewPicture(folder string, f Figure) (Picture, error) {
 	size, format, err := image.DecodeConfig(bytes.NewReader(file)) // png, or gif
 	if err != nil {
 		return Picture{}, fmt.Errorf("figure %s: %w", f.File, err)
+	}
+	if vector, err := os.ReadFile(figure.VectorPath(filepath.Join(folder, f.File))); err == nil && format == "png" && len(vector) <= mostVector {
+		format, file = "svg+xml", vector
 	}
 	data := template.URL("data:image/" + format + ";base64," + base64.StdEncoding.EncodeToString(file))
 	return Picture{data, size.Width / 2, size.Height / 2, f.Caption}, nil

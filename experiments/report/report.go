@@ -72,7 +72,9 @@ type Report struct {
 	// Truth holds exactly known values: numbers in maps and slices, or nil.
 	Truth any `json:"truth"`
 
-	Notes []string `json:"notes"`
+	// Notes are remarks. The first of them are the Warnings.
+	Notes    []string `json:"notes"`
+	Warnings []string `json:"warnings,omitempty"`
 
 	// NaNCount is the number of nulls in metrics, floor, baseline, beside and truth that
 	// stand for NaN or ±Inf. Write counts them.

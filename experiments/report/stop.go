@@ -15,6 +15,7 @@ const (
 	Deadline    Reason = "deadline"    // training took CMF_MINUTES; the work after training is done
 	Halted      Reason = "halted"      // a hook ended training; the work after training is done
 	Diverged    Reason = "diverged"    // training went wrong for good
+	Failed      Reason = "failed"      // all work is done, but nothing usable was learned
 )
 
 // Stop is how a run ended: why, after which step of how many, and, in words, what to do
@@ -27,10 +28,13 @@ type Stop struct {
 }
 
 // Complete says whether the run came to its end, with all steps or fewer: it was not
-// interrupted and did not diverge.
+// interrupted, did not diverge and did not fail.
 func (s Stop) Complete() bool {
 	return s.Reason == Finished || s.Reason == Deadline || s.Reason == Halted
 }
+
+// Warned says whether a warning of the report says the same as Text.
+func (s Stop) Warned() bool { return s.Reason == Failed || s.Reason == Diverged }
 
 // plain is Report without its methods.
 type plain Report

@@ -18,6 +18,7 @@ import (
 	"cmf/data/file"
 	"cmf/data/units"
 	"cmf/experiments/config"
+	"cmf/experiments/figure"
 	"cmf/experiments/report"
 	"cmf/graph"
 	"cmf/graph/blas"
@@ -90,7 +91,8 @@ func Main[T any](d Definition[T]) {
 }
 
 // Execute runs an experiment with the variables of env and the given arguments, and
-// returns the run.
+// returns the run, with the error ErrFailed if it learned nothing usable. A figure that could
+// not be drawn is a warning of the run, not an error.
 func Execute[T any](ctx context.Context, d Definition[T], env config.Environment, args []string, out io.Writer) (*Run, error) {
 	c := new(T)
 	settings, err := config.Load(c, d.Presets, env, args, out)
@@ -120,12 +122,24 @@ func Execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	r.Progress.Log.Info("start", "experiment", d.Name, "preset", command.Preset, "out", r.Folder,
 		"blas", m.BLAS, "kernels", m.Kernels, "threads", m.Threads, "vm", command.VM)
 	err = d.Do(ctx, r, c)
-	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
+	var undrawn *figure.Error
+	switch ended := ctx.Err(); {
+	case ended != nil && errors.Is(err, ended):
 		r.interrupted()
-	} else if err != nil {
+	case errors.As(err, &undrawn):
+		r.lose(filepath.Base(undrawn.Path), undrawn)
+	case err != nil && r.Report.Stop.Reason == report.Diverged:
+		return nil, errors.Join(err, r.finish()) // the page says what happened
+	case err != nil:
 		return nil, err
 	}
-	return r, r.finish()
+	if err := r.finish(); err != nil {
+		return r, err
+	}
+	if r.Report.Stop.Reason == report.Failed {
+		return r, fmt.Errorf("%w: %s", ErrFailed, r.Report.Stop.Text)
+	}
+	return r, nil
 }
 
 // interrupted records that the context ended before or after training, not during it.
@@ -181,7 +195,7 @@ func (r *Run) finish() error {
 	if err := r.writeFigures(); err != nil {
 		return err
 	}
-	if text := r.Report.Stop.Text; text != "" {
+	if text := r.Report.Stop.Text; text != "" && !r.Report.Stop.Warned() {
 		r.Progress.Log.Warn(text)
 	}
 	r.Progress.Log.Info("done", "data", r.Report.Data, "seconds", int(r.Report.Seconds), "page", r.Path("index.html"))

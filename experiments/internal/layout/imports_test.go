@@ -34,7 +34,7 @@ var order = []string{
 	"experiments/run",
 	"experiments/train",
 	"experiments/fit",
-	"experiments/sweep experiments/picture experiments/table experiments/latent",
+	"experiments/sweep experiments/picture experiments/table experiments/latent experiments/target",
 	"experiments/picture/inpaint experiments/monge experiments/internal/...",
 	"experiments",
 	"experiments/study",

@@ -1,8 +1,9 @@
-package experiments
+package target
 
 import (
 	"context"
 	"math"
+	"slices"
 
 	"cmf/data"
 	"cmf/experiments/fit"
@@ -11,22 +12,31 @@ import (
 	"cmf/experiments/run"
 	"cmf/solvers/batch"
 	"cmf/solvers/density"
+	"cmf/solvers/exact"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/stat"
 )
 
-// energyFit is what was learned from an energy, and how well.
-type energyFit struct {
+// Judging is how a model is judged.
+type Judging struct {
+	Seed    uint64
+	Chain   int // Langevin steps of the chains that generate points
+	Samples int // points in each set, between which exact distances are computed
+	Sets    int // sets of points to generate
+}
+
+// Fit is what was learned from an energy, and how well.
+type Fit struct {
 	draw      *fit.Draw
 	corrected blas32.General      // draw.Points resampled by their importance weights
 	density   density.Pushforward // q_w
 }
 
-// judge measures the density, the weights and the points of a model against E, and against
-// exact points if there are any.
-func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyOfConfig, m *fit.Model) (*energyFit, error) {
+// Judge measures the density, the weights and the points of a model against E, and against
+// exact points if there are any. It writes the points, and warns of a poor fit.
+func (t *Energy) Judge(ctx context.Context, r *run.Run, c Judging, m *fit.Model) (*Fit, error) {
 	draw, err := m.Draw(ctx, c.Sets*c.Samples, c.Chain, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return nil, err
@@ -37,7 +47,7 @@ func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyOfConfig,
 			metrics[name] = v
 		}
 	}
-	fit := &energyFit{draw: draw, density: density.Pushforward{Potential: m.Evaluator}}
+	fit := &Fit{draw: draw, density: density.Pushforward{Potential: m.Evaluator}}
 	z, err := m.GibbsLogZ(ctx, c.Sets*c.Samples, random.New(c.Seed, "annealing", 0))
 	if err != nil {
 		return nil, err
@@ -58,21 +68,44 @@ func (t *energyTarget) judge(ctx context.Context, r *run.Run, c *EnergyOfConfig,
 	}
 	metrics["residual_sd"] = residual
 	metrics["ess"], metrics["weights_failed"], metrics["weights_tail"] = weights.Size, float64(weights.Failed()), weights.Tail
-	metrics["log_z"], metrics["log_z_se"] = weights.LogZ, math.Hypot(weights.Error, metrics["gibbs_log_z_se"])
+	metrics["log_z"], metrics["log_z_se"] = weights.LogZ+data.LogScale(t.Units), math.Hypot(weights.Error, metrics["gibbs_log_z_se"])
 	if !math.IsNaN(t.logZ) {
-		metrics["log_z_error"] = math.Abs(weights.LogZ - t.logZ)
+		metrics["log_z_error"] = math.Abs(metrics["log_z"] - t.logZ)
 	}
 	if t.grid != nil {
-		if metrics["kl_grid"], err = t.divergence(ctx, fit.density); err != nil {
+		learned := func(x blas32.General) ([]float64, error) {
+			logq, _, err := fit.density.LogPDF(ctx, x)
+			return logq, err
+		}
+		if metrics["kl_grid"], err = t.divergence(learned); err != nil {
+			return nil, err
+		}
+		law, err := exact.FitGaussian(t.grid.Sample(4096, random.New(c.Seed, "Gaussian fit", 0)), 0)
+		if err != nil {
+			return nil, err
+		}
+		if r.Report.Baseline["kl_grid"], err = t.divergence(law.LogPDF); err != nil {
 			return nil, err
 		}
 	}
-	return fit, t.compare(ctx, r, c, fit)
+	if err := t.compare(ctx, r, c, fit); err != nil {
+		return nil, err
+	}
+	samples, err := t.Units.Data(draw.Points, nil)
+	if err != nil {
+		return nil, err
+	}
+	least := 10 / float64(samples.Rows)
+	r.Judge(
+		run.Bound{Metric: "ess", Label: "effective sample size of the importance weights, as a share of the points,", Goal: report.Higher, Poor: max(.05, least), Useless: least},
+		run.Bound{Metric: "kl_grid", Label: "divergence KL(ρ‖q)", Baseline: "the Gaussian with the moments of ρ", Margin: .02},
+	)
+	return fit, r.SaveSamples(samples)
 }
 
 // residual is the standard deviation of E + log q_w over the rows of x at which it is
 // finite. It also returns both parts.
-func (t *energyTarget) residual(ctx context.Context, q density.Pushforward, x blas32.General) (sd float64, energy []float32, logq []float64, err error) {
+func (t *Energy) residual(ctx context.Context, q density.Pushforward, x blas32.General) (sd float64, energy []float32, logq []float64, err error) {
 	energy = make([]float32, x.Rows)
 	if err := t.Energy.Eval(x, energy, blas32.General{}); err != nil {
 		return 0, nil, nil, err
@@ -91,7 +124,7 @@ func (t *energyTarget) residual(ctx context.Context, q density.Pushforward, x bl
 
 // compare compares points with exact ones; the floor is the metric between two sets of
 // exact points.
-func (t *energyTarget) compare(ctx context.Context, r *run.Run, c *EnergyOfConfig, fit *energyFit) error {
+func (t *Energy) compare(ctx context.Context, r *run.Run, c Judging, fit *Fit) error {
 	if t.sample == nil {
 		return nil
 	}
@@ -115,12 +148,24 @@ func (t *energyTarget) compare(ctx context.Context, r *run.Run, c *EnergyOfConfi
 		{r.Report.Metrics, "w2", fit.draw.Points}, {r.Report.Metrics, "w2_corrected", fit.corrected},
 		{r.Report.Floor, "w2", other}, {r.Report.Baseline, "w2", walk.Points},
 	} {
-		if v.into[v.name], err = setsW2(ctx, v.points, exact, c.Samples); err != nil {
+		if v.into[v.name], err = setsW2(ctx, t.lengths(v.points), t.lengths(exact), c.Samples); err != nil {
 			return err
 		}
 	}
 	r.Report.Floor["w2_corrected"], r.Report.Baseline["w2_corrected"] = r.Report.Floor["w2"], r.Report.Baseline["w2"]
 	return nil
+}
+
+// lengths are points in the lengths of the data, about the centre of the units of learning.
+func (t *Energy) lengths(x blas32.General) blas32.General {
+	if t.Units.Scale == nil {
+		return x
+	}
+	out := batch.New(x.Rows, x.Cols)
+	for i := range out.Data {
+		out.Data[i] = float32(t.Units.Scale[i%x.Cols] * float64(batch.Row(x, i/x.Cols)[i%x.Cols]))
+	}
+	return out
 }
 
 // setsW2 is the root mean square of ExactW2 over sets of n rows of x and of y. If x has
@@ -142,8 +187,8 @@ func setsW2(ctx context.Context, x, y blas32.General, n int) (float64, error) {
 	return math.Sqrt(sum), nil
 }
 
-// divergence is KL(ρ‖q_w) by quadrature.
-func (t *energyTarget) divergence(ctx context.Context, q density.Pushforward) (float64, error) {
+// divergence is KL(ρ‖q) by quadrature, from log q at points.
+func (t *Energy) divergence(logPDF func(x blas32.General) ([]float64, error)) (float64, error) {
 	const negligible = 25 // below the largest log density
 	cells := 153
 	if t.Energy.Dim() == 1 {
@@ -153,17 +198,19 @@ func (t *energyTarget) divergence(ctx context.Context, q density.Pushforward) (f
 	if err != nil {
 		return 0, err
 	}
-	peak := math.Inf(-1)
-	for _, l := range grid.LogDensity {
-		peak = max(peak, l)
+	if grid.Change > .01 {
+		if grid, err = data.NewQuadrature(t.Energy, t.Box, 0); err != nil {
+			return 0, err
+		}
 	}
+	peak := slices.Max(grid.LogDensity)
 	var held []int
 	for i, l := range grid.LogDensity {
 		if l > peak-negligible {
 			held = append(held, i)
 		}
 	}
-	logq, _, err := q.LogPDF(ctx, batch.Gathered(grid.Centres(), held))
+	logq, err := logPDF(batch.Gathered(grid.Centres(), held))
 	if err != nil {
 		return 0, err
 	}
