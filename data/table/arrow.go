@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"cmf/data/table/text"
+
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -261,6 +263,8 @@ type arrowColumn struct {
 	stamps stamps
 }
 
+var errTime = errors.New("a time lies outside of the years -9999 to 9999")
+
 var errType = errors.New("its type is not read")
 
 // setType derives the kind of the column.
@@ -367,7 +371,7 @@ func (c *arrowColumn) decimals(a arrow.Array) (func(i int) float64, error) {
 		return nil, errType
 	}
 	return func(i int) float64 {
-		v, _, _, ok := parseNumber(a.ValueStr(i), false)
+		v, _, _, ok := text.ParseNumber(a.ValueStr(i), false)
 		if !ok {
 			return math.NaN()
 		}

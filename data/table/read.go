@@ -13,6 +13,9 @@ import (
 	"strconv"
 	"strings"
 
+	"cmf/data/table/numpy"
+	"cmf/data/table/text"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -134,7 +137,7 @@ func (r *reader) decode(path string, f *os.File, size int64, start []byte) (*Tab
 		}
 	}
 	switch {
-	case is(npyMagic):
+	case is(numpy.Magic):
 		return r.readNPY(f, size)
 	case is("PK\x03\x04"), is("PK\x05\x06"):
 		return r.readNPZ(f, size)
@@ -353,7 +356,7 @@ func (r *reader) noteKinds(t *Table) {
 		}
 		if names != nil {
 			what := map[Kind]string{Integer: "whole numbers", Boolean: "booleans", Category: "categories", Time: "times"}[kind]
-			r.notef("columns of %s: %s", what, listed(names))
+			r.notef("columns of %s: %s", what, text.Listed(names))
 		}
 	}
 	for j := range t.Columns {

@@ -21,6 +21,7 @@ var order = []string{
 	"solvers/...",
 	"solvers",
 	"experiments/internal/exptest",
+	"data/table/numpy data/table/text",
 	"data/units data/images data/table",
 	"data",
 	"layers",
