@@ -71,17 +71,20 @@ func (r *reader) readParquet(f *os.File, size int64) (*Table, error) {
 	props.BufferedStreamEnabled = true
 	in, err := file.NewParquetReader(io.NewSectionReader(f, 0, size), file.WithReadProps(props))
 	if err != nil {
-		return nil, fmt.Errorf("Parquet: %w", err)
+		return nil, fmt.Errorf("as Parquet: %w", err)
 	}
 	defer in.Close()
+	if err := checkStored(in); err != nil {
+		return nil, err
+	}
 	const batch = 1 << 14
 	p, err := pqarrow.NewFileReader(in, pqarrow.ArrowReadProperties{BatchSize: batch}, mem)
 	if err != nil {
-		return nil, fmt.Errorf("Parquet: %w", err)
+		return nil, fmt.Errorf("as Parquet: %w", err)
 	}
 	schema, err := p.Schema()
 	if err != nil {
-		return nil, fmt.Errorf("Parquet: %w", err)
+		return nil, fmt.Errorf("as Parquet: %w", err)
 	}
 	rows := in.NumRows()
 	if err := checkRows(rows, schema.NumFields(), size); err != nil {
@@ -133,9 +136,12 @@ func readParquetColumn(p *pqarrow.FileReader, j int, rows int64, c *arrowColumn)
 
 // readArrow reads an Arrow IPC file, which is Feather version 2.
 func (r *reader) readArrow(f *os.File, size int64, ext string) (*Table, error) {
+	if err := checkArrowFile(f, size); err != nil {
+		return nil, err
+	}
 	in, err := ipc.NewFileReader(io.NewSectionReader(f, 0, size), ipc.WithAllocator(newLimited(size)), ipc.WithBodySizeLimit(size), ipc.WithMetadataSizeLimit(size))
 	if err != nil {
-		return nil, fmt.Errorf("Arrow: %w", err)
+		return nil, fmt.Errorf("as Arrow: %w", err)
 	}
 	defer in.Close()
 	next := 0
@@ -150,12 +156,19 @@ func (r *reader) readArrow(f *os.File, size int64, ext string) (*Table, error) {
 
 // readArrowStream reads an Arrow IPC stream.
 func (r *reader) readArrowStream(f *os.File, size int64, ext string) (*Table, error) {
+	start := make([]byte, min(size, 1<<24))
+	if _, err := f.ReadAt(start, 0); err != nil {
+		return nil, err
+	}
+	if err := checkArrowStream(start); err != nil {
+		return nil, err
+	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
 	in, err := ipc.NewReader(f, ipc.WithAllocator(newLimited(size)), ipc.WithBodySizeLimit(size), ipc.WithMetadataSizeLimit(size))
 	if err != nil {
-		return nil, fmt.Errorf("Arrow stream: %w", err)
+		return nil, fmt.Errorf("as an Arrow stream: %w", err)
 	}
 	defer in.Release()
 	r.notef("the file is an Arrow stream; tables are written as Arrow files")
@@ -184,7 +197,7 @@ func (r *reader) readRecords(schema *arrow.Schema, size int64, ext string, next 
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("Arrow: %w", err)
+			return nil, fmt.Errorf("as Arrow: %w", err)
 		}
 		rows += rec.NumRows()
 		if err := checkRows(rows, len(columns), size); err != nil {

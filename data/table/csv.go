@@ -91,13 +91,11 @@ func (f *csvFile) prepare() error {
 		records = records[1:]
 	}
 	columns := d.Columns
-	if f.skips || len(records) > 0 && f.header == nil {
-		columns = max(len(f.header), columns)
-		if f.header == nil {
-			columns = len(records[0])
-		} else {
-			columns = len(f.header)
-		}
+	switch { // lines must have as many columns as the first
+	case f.skips:
+		columns = len(f.header)
+	case len(records) > 0 && f.header == nil:
+		columns = len(records[0])
 	}
 	return f.prepareFields(columns, records)
 }

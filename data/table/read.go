@@ -238,7 +238,7 @@ func (r *reader) prune(t *Table) {
 		why := ""
 		switch {
 		case hinted:
-		case j == 0 && len(t.Columns) > 1 && counts(c, !t.Format.Headless && r.places[0] == 0):
+		case (j == 0 || strings.HasPrefix(c.Name, "__index_level_")) && len(t.Columns) > 1 && counts(c, !t.Format.Headless && r.places[0] == 0):
 			why = "it counts the rows"
 		case c.Kind == Category && c.namesRows():
 			why = "its texts are nearly all different, as names and ids are"

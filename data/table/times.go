@@ -13,20 +13,20 @@ var unitsOfTime = []struct {
 
 const day = 86400 // seconds
 
-// perSecond is the number of units in a second; a day is 0.
-func perSecond(unit string) (int64, bool) {
+// perSecond is the number of units in a second, 0 for days.
+func perSecond(unit string) int64 {
 	for _, u := range unitsOfTime {
 		if u.name == unit {
-			return u.per, true
+			return u.per
 		}
 	}
-	return 0, unit == "day"
+	return 0
 }
 
 // instant is the time of v units since the clock's origin.
 func (c *Clock) instant(v float64) time.Time {
 	whole := c.Origin + int64(math.Round(v))
-	per, _ := perSecond(c.Unit)
+	per := perSecond(c.Unit)
 	if per == 0 {
 		return time.Unix(whole*day, 0).UTC()
 	}

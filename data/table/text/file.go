@@ -52,7 +52,6 @@ func (t *File) Open() (in io.Reader, name string, closing func() error, err erro
 		raw = bufio.NewReaderSize(zip, 1<<18)
 	}
 	start, _ := raw.Peek(3)
-	in = raw
 	switch {
 	case string(start) == markUTF8:
 		raw.Discard(len(markUTF8))
