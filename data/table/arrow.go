@@ -28,7 +28,7 @@ type limited struct {
 }
 
 func newLimited(size int64) *limited {
-	return &limited{memory.NewGoAllocator(), 1<<28 + 1100*size}
+	return &limited{memory.NewGoAllocator(), 1<<26 + 1100*size}
 }
 
 func (l *limited) take(size int) {
@@ -291,6 +291,10 @@ func (c *arrowColumn) setType(t arrow.DataType) error {
 		c.out.Kind, c.out.Decimals = Integer, 0
 	case *arrow.Float16Type, *arrow.Float32Type, *arrow.Float64Type, *arrow.NullType:
 	case arrow.DecimalType:
+		const most = 76 // digits of a number of 256 bits
+		if t.GetPrecision() > most || t.GetScale() > most || t.GetScale() < -most {
+			return errType
+		}
 		c.out.Decimals = int(max(0, t.GetScale()))
 		if t.GetScale() <= 0 {
 			c.out.Kind = Integer

@@ -25,7 +25,7 @@ const (
 	fieldType, fieldChildren, fieldMetadata  = 3, 5, 6
 	unionIDs                                 = 1
 	footerSchema, footerWords, footerBatches = 1, 2, 3
-	messageHeader                            = 2
+	messageHeader, messageBody               = 2, 3
 
 	pointerSize, blockSize = 4, 24 // bytes
 	mostNested, noData     = 64, 0
@@ -140,7 +140,11 @@ func checkArrowStream(b []byte) error {
 	if b = b[4:]; int64(n) > int64(len(b)) || n < pointerSize {
 		return errors.New("the stream is cut: its schema does not end")
 	}
-	return (&schemaCheck{left: int(n)}).schema(child(root(b[:n]), messageHeader))
+	message := root(b[:n])
+	if body := message.GetInt64Slot(4+2*messageBody, 0); body < 0 || body > int64(len(b)) {
+		return errSchema
+	}
+	return (&schemaCheck{left: int(n)}).schema(child(message, messageHeader))
 }
 
 // checkStored checks the Arrow schema that a Parquet file holds beside its own.
