@@ -30,7 +30,7 @@ import (
 
 func TestSamplesRefusesBadInput(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
-		{"CMF_DATA_FILE", "", "name a file"},
+		{"CMF_DATA_FILE", "", "name a table"},
 		{"CMF_HOLDOUT", "0.9", "0.05 to 0.5"},
 		{"CMF_SCALE", "none", "allowed are each, common"},
 		{"CMF_COUNT", "0", "1 to 1000000"},
@@ -74,10 +74,10 @@ func TestSamplesRefusesBadFiles(t *testing.T) {
 	}
 	noise := func() string { return fmt.Sprint(rng.NormFloat64()) }
 	for path, want := range map[string]string{
-		npy:           "row 7, column 2 is NaN",
+		npy:           "row 7, column 2 (x2) is missing",
 		"absent.npy":  "no such file",
 		t.TempDir():   "holds no PNG",
-		"samples.go":  "give a file .npy or .csv",
+		"samples.go":  "they must agree",
 		"../go.mod/x": "not a directory",
 		csvFile(t, "a,b\n", 300, func(i int) string {
 			if i == 9 {
@@ -85,7 +85,7 @@ func TestSamplesRefusesBadFiles(t *testing.T) {
 			}
 			return noise() + "," + noise()
 		}): "line 11 has 3 columns",
-		csvFile(t, "a,b\n", 300, func(i int) string { return noise() + ",word" }):                    `line 2, column 2: "word"`,
+		csvFile(t, "a,b\n", 300, func(i int) string { return noise() + ",word" }):                    `column 2 (b) holds texts, such as "word"`,
 		csvFile(t, "a,b\n", 300, func(i int) string { return noise() + ",4" }):                       "column 2 (b) is 4 in all 240 rows",
 		csvFile(t, "", 150, func(i int) string { return noise() }):                                   "it has 150 rows of 1 coordinates; needed are at least",
 		csvFile(t, "a,b,c\n", 300, dependent(rng)):                                                   "the columns 1 (a), 2 (b), 3 (c) depend on each other",

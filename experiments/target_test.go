@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/data"
+	"cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/solvers/batch"
 
@@ -21,7 +21,7 @@ func TestGaussianAnywhere(t *testing.T) {
 		if !(m["cmfgen.uvp_percent"] < .5 && m["cmfma.uvp_percent"] < .5) {
 			t.Errorf("mean %s: UVP %.3f and %.3f %%", mean, m["cmfgen.uvp_percent"], m["cmfma.uvp_percent"])
 		}
-		x, err := data.ReadNPY(r.Path("samples.npy"))
+		x, err := table.ReadBatch(r.Path("samples.npy"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@ package table
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 )
 
@@ -132,31 +131,4 @@ func (t *texts) code(text string) float64 {
 		t.labels = append(t.labels, text)
 	}
 	return float64(code)
-}
-
-// pruned drops labels that no value has.
-func pruned(c *Column) {
-	used := make([]bool, len(c.Labels))
-	for _, v := range c.Values {
-		if !math.IsNaN(v) {
-			used[int(v)] = true
-		}
-	}
-	if !slices.Contains(used, false) {
-		return
-	}
-	var kept []string
-	to := make([]float64, len(used))
-	for k, is := range used {
-		if is {
-			to[k] = float64(len(kept))
-			kept = append(kept, c.Labels[k])
-		}
-	}
-	for i, v := range c.Values {
-		if !math.IsNaN(v) {
-			c.Values[i] = to[int(v)]
-		}
-	}
-	c.Labels = kept
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"cmf/data/table/text"
+
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -26,7 +28,7 @@ type limited struct {
 }
 
 func newLimited(size int64) *limited {
-	return &limited{memory.NewGoAllocator(), 1<<28 + 1100*size}
+	return &limited{memory.NewGoAllocator(), 1<<26 + 1100*size}
 }
 
 func (l *limited) take(size int) {
@@ -69,17 +71,20 @@ func (r *reader) readParquet(f *os.File, size int64) (*Table, error) {
 	props.BufferedStreamEnabled = true
 	in, err := file.NewParquetReader(io.NewSectionReader(f, 0, size), file.WithReadProps(props))
 	if err != nil {
-		return nil, fmt.Errorf("Parquet: %w", err)
+		return nil, fmt.Errorf("as Parquet: %w", err)
 	}
 	defer in.Close()
+	if err := checkStored(in); err != nil {
+		return nil, err
+	}
 	const batch = 1 << 14
 	p, err := pqarrow.NewFileReader(in, pqarrow.ArrowReadProperties{BatchSize: batch}, mem)
 	if err != nil {
-		return nil, fmt.Errorf("Parquet: %w", err)
+		return nil, fmt.Errorf("as Parquet: %w", err)
 	}
 	schema, err := p.Schema()
 	if err != nil {
-		return nil, fmt.Errorf("Parquet: %w", err)
+		return nil, fmt.Errorf("as Parquet: %w", err)
 	}
 	rows := in.NumRows()
 	if err := checkRows(rows, schema.NumFields(), size); err != nil {
@@ -131,9 +136,12 @@ func readParquetColumn(p *pqarrow.FileReader, j int, rows int64, c *arrowColumn)
 
 // readArrow reads an Arrow IPC file, which is Feather version 2.
 func (r *reader) readArrow(f *os.File, size int64, ext string) (*Table, error) {
+	if err := checkArrowFile(f, size); err != nil {
+		return nil, err
+	}
 	in, err := ipc.NewFileReader(io.NewSectionReader(f, 0, size), ipc.WithAllocator(newLimited(size)), ipc.WithBodySizeLimit(size), ipc.WithMetadataSizeLimit(size))
 	if err != nil {
-		return nil, fmt.Errorf("Arrow: %w", err)
+		return nil, fmt.Errorf("as Arrow: %w", err)
 	}
 	defer in.Close()
 	next := 0
@@ -148,12 +156,19 @@ func (r *reader) readArrow(f *os.File, size int64, ext string) (*Table, error) {
 
 // readArrowStream reads an Arrow IPC stream.
 func (r *reader) readArrowStream(f *os.File, size int64, ext string) (*Table, error) {
+	start := make([]byte, min(size, 1<<24))
+	if _, err := f.ReadAt(start, 0); err != nil {
+		return nil, err
+	}
+	if err := checkArrowStream(start); err != nil {
+		return nil, err
+	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
 	in, err := ipc.NewReader(f, ipc.WithAllocator(newLimited(size)), ipc.WithBodySizeLimit(size), ipc.WithMetadataSizeLimit(size))
 	if err != nil {
-		return nil, fmt.Errorf("Arrow stream: %w", err)
+		return nil, fmt.Errorf("as an Arrow stream: %w", err)
 	}
 	defer in.Release()
 	r.notef("the file is an Arrow stream; tables are written as Arrow files")
@@ -182,7 +197,7 @@ func (r *reader) readRecords(schema *arrow.Schema, size int64, ext string, next 
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("Arrow: %w", err)
+			return nil, fmt.Errorf("as Arrow: %w", err)
 		}
 		rows += rec.NumRows()
 		if err := checkRows(rows, len(columns), size); err != nil {
@@ -261,6 +276,8 @@ type arrowColumn struct {
 	stamps stamps
 }
 
+var errTime = errors.New("a time lies outside of the years -9999 to 9999")
+
 var errType = errors.New("its type is not read")
 
 // setType derives the kind of the column.
@@ -274,6 +291,10 @@ func (c *arrowColumn) setType(t arrow.DataType) error {
 		c.out.Kind, c.out.Decimals = Integer, 0
 	case *arrow.Float16Type, *arrow.Float32Type, *arrow.Float64Type, *arrow.NullType:
 	case arrow.DecimalType:
+		const most = 76 // digits of a number of 256 bits
+		if t.GetPrecision() > most || t.GetScale() > most || t.GetScale() < -most {
+			return errType
+		}
 		c.out.Decimals = int(max(0, t.GetScale()))
 		if t.GetScale() <= 0 {
 			c.out.Kind = Integer
@@ -367,7 +388,7 @@ func (c *arrowColumn) decimals(a arrow.Array) (func(i int) float64, error) {
 		return nil, errType
 	}
 	return func(i int) float64 {
-		v, _, _, ok := parseNumber(a.ValueStr(i), false)
+		v, _, _, ok := text.ParseNumber(a.ValueStr(i), false)
 		if !ok {
 			return math.NaN()
 		}

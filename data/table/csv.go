@@ -1,18 +1,15 @@
 package table
 
 import (
-	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
-)
 
-func bufioOf(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 1<<16) }
+	"cmf/data/table/text"
+)
 
 // maxValues bounds the tables that are read: 2³⁰ values, which are 8 GiB.
 const maxValues = 1 << 30
@@ -20,8 +17,8 @@ const maxValues = 1 << 30
 // csvFile is a text file that is read.
 type csvFile struct {
 	*reader
-	text    text
-	dialect dialect
+	text    text.File
+	dialect text.Dialect
 	header  []string // nil where there is none
 	skips   bool     // the first record is the header
 	fields  []*field
@@ -33,7 +30,7 @@ var errNoRows = errors.New("it holds no row of values; give one row per line, va
 // come. If the whole file shows that a column is of another kind than its
 // beginning, the file is read again.
 func (r *reader) readText(path string, gzipped bool) (*Table, error) {
-	f := &csvFile{reader: r, text: text{path: path, gzip: gzipped}}
+	f := &csvFile{reader: r, text: text.File{Path: path, Gzip: gzipped}}
 	for {
 		err := f.prepare()
 		for again := true; err == nil && again; {
@@ -41,8 +38,8 @@ func (r *reader) readText(path string, gzipped bool) (*Table, error) {
 				again, err = f.revise()
 			}
 		}
-		if errors.Is(err, errNotUTF8) && !f.text.legacy {
-			f.text.legacy = true
+		if errors.Is(err, text.ErrNotUTF8) && !f.text.Legacy {
+			f.text.Legacy = true
 			r.notes = nil
 			continue
 		}
@@ -55,52 +52,50 @@ func (r *reader) readText(path string, gzipped bool) (*Table, error) {
 
 // prepare infers encoding, dialect, header and kinds from the file's beginning.
 func (f *csvFile) prepare() error {
-	f.text.spaces = false
-	sample, name, err := f.text.sample()
+	f.text.Spaces = false
+	sample, name, err := f.text.Sample()
 	if err != nil {
 		return err
 	}
 	if name != "" {
 		f.notef("the text is read as %s", name)
 	}
-	if f.text.cr {
+	if f.text.CR {
 		f.notef("lines end in carriage returns alone")
 	}
-	if f.text.gzip {
+	if f.text.Gzip {
 		f.notef("the file is compressed by gzip")
 	}
-	path := strings.ToLower(strings.TrimSuffix(strings.ToLower(f.text.path), ".gz"))
+	path := strings.ToLower(strings.TrimSuffix(strings.ToLower(f.text.Path), ".gz"))
 	var records [][]string
-	f.dialect, records = sniff(sample, strings.HasSuffix(path, ".tsv") || strings.HasSuffix(path, ".tab"))
+	f.dialect, records = text.Sniff(sample, strings.HasSuffix(path, ".tsv") || strings.HasSuffix(path, ".tab"))
 	d := &f.dialect
-	f.text.spaces = d.spaces
+	f.text.Spaces = d.Spaces
 	f.format.Name, f.format.CRLF = "csv", strings.Contains(string(sample), "\r\n")
-	f.format.Gzip = f.text.gzip
-	if d.comma != ',' {
-		f.format.Comma = string(d.comma)
-		separator := map[rune]string{';': "semicolons", '\t': "tabs", '|': "vertical bars", ' ': "spaces"}[d.comma]
+	f.format.Gzip = f.text.Gzip
+	if d.Comma != ',' {
+		f.format.Comma = string(d.Comma)
+		separator := map[rune]string{';': "semicolons", '\t': "tabs", '|': "vertical bars", ' ': "spaces"}[d.Comma]
 		f.notef("columns are separated by %s", separator)
 	}
-	if d.decimalComma {
+	if d.DecimalComma {
 		f.format.DecimalComma = true
 		f.notef("numbers are written with a decimal comma")
 	}
-	if d.lazy {
+	if d.Lazy {
 		f.notef("quotes occur within fields and are read as they stand")
 	}
-	f.header, f.skips = d.header(f.o.Header, sample, records, f.notef)
+	f.header, f.skips = d.Names(string(f.o.Header), sample, records, f.notef)
 	f.format.Headless = f.header == nil
 	if len(records) > 0 && f.skips {
 		records = records[1:]
 	}
-	columns := d.columns
-	if f.skips || len(records) > 0 && f.header == nil {
-		columns = max(len(f.header), columns)
-		if f.header == nil {
-			columns = len(records[0])
-		} else {
-			columns = len(f.header)
-		}
+	columns := d.Columns
+	switch { // lines must have as many columns as the first
+	case f.skips:
+		columns = len(f.header)
+	case len(records) > 0 && f.header == nil:
+		columns = len(records[0])
 	}
 	return f.prepareFields(columns, records)
 }
@@ -119,7 +114,7 @@ func (f *csvFile) prepareFields(columns int, records [][]string) error {
 	}
 	f.fields = make([]*field, columns)
 	for j, name := range names {
-		c := &field{name: name, index: j, hint: f.o.Hints[called(name, j)], comma: f.dialect.decimalComma}
+		c := &field{name: name, index: j, hint: f.o.Hints[called(name, j)], comma: f.dialect.DecimalComma}
 		switch h := c.hint; {
 		case h.Skip:
 			c.mode = skipped
@@ -137,12 +132,12 @@ func (f *csvFile) prepareFields(columns int, records [][]string) error {
 
 // pass reads the file once.
 func (f *csvFile) pass() error {
-	in, _, closing, err := f.text.open()
+	in, _, closing, err := f.text.Open()
 	if err != nil {
 		return err
 	}
 	defer closing()
-	r := f.dialect.reader(in)
+	r := f.dialect.Reader(in)
 	r.ReuseRecord = true
 	for _, c := range f.fields {
 		c.reset()
@@ -157,7 +152,7 @@ func (f *csvFile) pass() error {
 		if err != nil {
 			return readable(err)
 		}
-		if blank(record) && len(f.fields) > 1 {
+		if text.Blank(record) && len(f.fields) > 1 {
 			continue
 		}
 		if from == 0 {
@@ -188,9 +183,6 @@ func (f *csvFile) pass() error {
 	}
 	return nil
 }
-
-// blank reports whether a line consists of spaces.
-func blank(record []string) bool { return len(record) == 1 && strings.TrimSpace(record[0]) == "" }
 
 // readable says which line an error of encoding/csv is about once.
 func readable(err error) error {
@@ -265,43 +257,4 @@ func clipped(text string) string {
 		return text[:40] + "…"
 	}
 	return text
-}
-
-// parseNumber is strconv.ParseFloat with what a column must know about its
-// texts: the places behind the point, −1 with an exponent, and whether the number
-// has leading zeros, as codes have.
-func parseNumber(text string, comma bool) (v float64, places int, padded, ok bool) {
-	if comma {
-		if strings.IndexByte(text, '.') >= 0 {
-			return 0, 0, false, false
-		}
-		if k := strings.IndexByte(text, ','); k >= 0 {
-			text = text[:k] + "." + text[k+1:]
-		}
-	}
-	v, err := strconv.ParseFloat(text, 64)
-	if err != nil && !math.IsInf(v, 0) {
-		return 0, 0, false, false
-	}
-	digits := text
-	if digits != "" && (digits[0] == '-' || digits[0] == '+') {
-		digits = digits[1:]
-	}
-	if len(digits) > 1 && digits[0] == '0' {
-		switch c := digits[1]; {
-		case c >= '0' && c <= '9':
-			padded = true
-		case c == 'x' || c == 'X':
-			return v, -1, false, true
-		}
-	}
-	for i := 0; i < len(digits); i++ {
-		switch digits[i] {
-		case '.':
-			places = len(digits) - i - 1
-		case 'e', 'E':
-			return v, -1, padded, true
-		}
-	}
-	return v, places, padded, true
 }

@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"cmf/data/table/text"
 )
 
 // parsing is how the texts of a column are parsed.
@@ -29,7 +31,7 @@ type field struct {
 
 	values  chunks
 	stamps  stamps
-	times   *times
+	times   *text.Times
 	first   string         // the layout by which the first pass of times began
 	codes   map[string]int // of texts
 	labels  []string
@@ -54,21 +56,21 @@ type place struct {
 }
 
 // guess chooses the mode by the beginning of the file.
-func (c *field) guess(d *dialect, records [][]string, j int) {
+func (c *field) guess(d *text.Dialect, records [][]string, j int) {
 	count := map[string]int{}
-	stamps := newTimes()
+	stamps := text.NewTimes()
 	if c.hint.Layout != "" {
-		stamps.fits = []string{c.hint.Layout}
+		stamps.Fits = []string{c.hint.Layout}
 	}
 	for _, r := range records {
-		if j >= len(r) || isMissing(r[j]) {
+		if j >= len(r) || text.IsMissing(r[j]) {
 			continue
 		}
-		_, _, padded, number := parseNumber(r[j], d.decimalComma)
+		_, _, padded, number := text.ParseNumber(r[j], d.DecimalComma)
 		switch {
 		case number && !padded:
 			count["number"]++
-		case stamps.fitsText(r[j]):
+		case stamps.Fit(r[j]):
 			count["time"]++
 		default:
 			count["text"]++
@@ -90,8 +92,8 @@ func (c *field) guess(d *dialect, records [][]string, j int) {
 func (c *field) reset() {
 	*c = field{name: c.name, index: c.index, hint: c.hint, mode: c.mode, comma: c.comma, times: c.times}
 	if c.mode == asTime {
-		fits := c.times.fits
-		c.times = &times{fits: slices.Clone(fits)}
+		fits := c.times.Fits
+		c.times = &text.Times{Fits: slices.Clone(fits)}
 		c.first = fits[0]
 	}
 	if c.mode == asText {
@@ -100,42 +102,42 @@ func (c *field) reset() {
 }
 
 // add reads the text of the next row.
-func (c *field) add(text string, r *csv.Reader) error {
+func (c *field) add(s string, r *csv.Reader) error {
 	if c.left {
 		return nil
 	}
 	if c.mode == asNumber {
 		// Most texts are plain numbers; only others need a closer look.
-		v, places, padded, ok := parseNumber(text, c.comma)
-		if !ok && text != "" {
-			text = strings.TrimSpace(text)
-			v, places, padded, ok = parseNumber(text, c.comma)
+		v, places, padded, ok := text.ParseNumber(s, c.comma)
+		if !ok && s != "" {
+			s = strings.TrimSpace(s)
+			v, places, padded, ok = text.ParseNumber(s, c.comma)
 		}
 		if ok && !math.IsNaN(v) {
-			c.number(v, places, padded, text, r)
+			c.number(v, places, padded, s, r)
 			return nil
 		}
 	} else {
-		text = strings.TrimSpace(text)
+		s = strings.TrimSpace(s)
 	}
-	if isMissing(text) {
-		c.gap(text)
+	if text.IsMissing(s) {
+		c.gap(s)
 		return nil
 	}
 	c.filled++
 	switch c.mode {
 	case asNumber:
-		c.wrongAt(text, r)
+		c.wrongAt(s, r)
 		c.values.add(math.NaN())
 	case asTime:
-		if at, ok := c.times.parse(text); ok {
+		if at, ok := c.times.Parse(s); ok {
 			c.stamps.add(at)
 		} else {
-			c.wrongAt(text, r)
+			c.wrongAt(s, r)
 			c.stamps.missing()
 		}
 	case asText:
-		return c.label(text)
+		return c.label(s)
 	}
 	return nil
 }
@@ -228,7 +230,7 @@ func (c *field) revise() (again bool, err error) {
 				at, clipped(c.bad.text), hintText(name, "category"), hintText(name, "skip"))
 		case c.wrong > 0 && c.wrong == c.filled && c.times == nil:
 			// Only times are left to try for a column whose beginning was empty.
-			c.times = newTimes()
+			c.times = text.NewTimes()
 			return change(asTime)
 		case c.wrong > 0 || c.padded && !fixed:
 			return change(asText)
@@ -237,16 +239,16 @@ func (c *field) revise() (again bool, err error) {
 		}
 		return false, nil
 	}
-	switch other, ambiguous := c.times.ambiguous(); {
+	switch other, ambiguous := c.times.Ambiguous(); {
 	case c.wrong > 0 && (c.hint.Kind == Time || 20*c.wrong <= c.filled):
 		return false, fmt.Errorf("%s: %q is not a time like the others, which are as %s; correct it, write NA for a missing value, or set CMF_COLUMNS=%s to leave the column out",
-			at, clipped(c.bad.text), c.times.fits[0], hintText(name, "skip"))
+			at, clipped(c.bad.text), c.times.Fits[0], hintText(name, "skip"))
 	case c.wrong > 0:
 		return change(asText)
 	case ambiguous:
 		return false, fmt.Errorf("column %d (%s): its dates have either month or day first, which they do not decide; set CMF_COLUMNS=%s or CMF_COLUMNS=%s", c.index+1, name,
-			hintText(name, "time("+c.times.fits[0]+")"), hintText(name, "time("+other+")"))
-	case c.times.fits[0] != c.first && c.filled > 0:
+			hintText(name, "time("+c.times.Fits[0]+")"), hintText(name, "time("+other+")"))
+	case c.times.Fits[0] != c.first && c.filled > 0:
 		return true, nil // the first values were read by a layout that does not fit the later ones
 	}
 	return false, nil
@@ -270,8 +272,8 @@ func (c *field) column() (Column, error) {
 		}
 	case asTime:
 		values, clock := c.stamps.column()
-		clock.Layout = c.times.layout()
-		if clock.Zone = c.times.zone; c.times.zones {
+		clock.Layout = c.times.Layout()
+		if clock.Zone = c.times.Zone; c.times.Zones {
 			clock.Zone = "Z"
 		}
 		out.Kind, out.Values, out.Clock = Time, values, &clock

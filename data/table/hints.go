@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"cmf/data/table/text"
 )
 
 // Header says whether the first line of a text file names the columns.
@@ -143,8 +145,8 @@ func parseHint(says string) (h Hint, err error) {
 		return Hint{Kind: Kind(says)}, nil
 	case word == "time" && len(inside) > 1 && strings.HasSuffix(inside, ")"):
 		h = Hint{Kind: Time, Layout: strings.TrimSuffix(inside, ")")}
-		if !slices.Contains(layouts, h.Layout) {
-			return h, fmt.Errorf("the layout %q is unknown; known are %s", h.Layout, strings.Join(layouts, ", "))
+		if !slices.Contains(text.Layouts, h.Layout) {
+			return h, fmt.Errorf("the layout %q is unknown; known are %s", h.Layout, strings.Join(text.Layouts, ", "))
 		}
 		return h, nil
 	case word == "circular" && strings.HasSuffix(inside, ")"):
@@ -172,20 +174,8 @@ func parseHint(says string) (h Hint, err error) {
 func (h Hints) checkNames(names []string) error {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		if !slices.Contains(names, name) {
-			return fmt.Errorf("CMF_COLUMNS names the column %q, which is not there; its columns are %s", name, listed(names))
+			return fmt.Errorf("CMF_COLUMNS names the column %q, which is not there; its columns are %s", name, text.Listed(names))
 		}
 	}
 	return nil
-}
-
-// listed quotes up to 20 names for a message.
-func listed(names []string) string {
-	var out []string
-	for _, name := range names[:min(20, len(names))] {
-		out = append(out, strconv.Quote(name))
-	}
-	if more := len(names) - len(out); more > 0 {
-		out = append(out, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(out, ", ")
 }

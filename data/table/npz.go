@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"cmf/data/table/numpy"
 )
 
 // readNPZ reads an archive of arrays: its only two-dimensional array, or all its
@@ -68,10 +70,10 @@ func (r *reader) readFlat(t *Table, entries []*zip.File) error {
 		if err != nil {
 			return fmt.Errorf("array %q: %w", e.Name, err)
 		}
-		if h.record && len(entries) > 1 {
+		if h.Record && len(entries) > 1 {
 			return fmt.Errorf("array %q is structured; allowed is one such array, or several of numbers", e.Name)
 		}
-		if h.record {
+		if h.Record {
 			r.format.Array = name
 		} else {
 			columns[0].Name = name
@@ -98,13 +100,13 @@ func sorted(entries []*zip.File, size int64) (flat, matrices []*zip.File, says [
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("array %q: %w", e.Name, err)
 		}
-		h, err := readNPYHeader(in)
+		h, err := numpy.ReadHeader(in)
 		in.Close()
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("array %q: %w", e.Name, err)
 		}
-		says = append(says, fmt.Sprintf("%q of shape %v", strings.TrimSuffix(e.Name, ".npy"), h.shape))
-		switch len(h.shape) {
+		says = append(says, fmt.Sprintf("%q of shape %v", strings.TrimSuffix(e.Name, ".npy"), h.Shape))
+		switch len(h.Shape) {
 		case 1:
 			flat = append(flat, e)
 		case 2:
@@ -114,7 +116,7 @@ func sorted(entries []*zip.File, size int64) (flat, matrices []*zip.File, says [
 	return flat, matrices, says, nil
 }
 
-func readEntry(e *zip.File) ([]Column, *npyHeader, error) {
+func readEntry(e *zip.File) ([]Column, *numpy.Header, error) {
 	in, err := e.Open()
 	if err != nil {
 		return nil, nil, err

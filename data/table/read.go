@@ -13,6 +13,9 @@ import (
 	"strconv"
 	"strings"
 
+	"cmf/data/table/numpy"
+	"cmf/data/table/text"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -134,7 +137,7 @@ func (r *reader) decode(path string, f *os.File, size int64, start []byte) (*Tab
 		}
 	}
 	switch {
-	case is(npyMagic):
+	case is(numpy.Magic):
 		return r.readNPY(f, size)
 	case is("PK\x03\x04"), is("PK\x05\x06"):
 		return r.readNPZ(f, size)
@@ -235,7 +238,7 @@ func (r *reader) prune(t *Table) {
 		why := ""
 		switch {
 		case hinted:
-		case j == 0 && len(t.Columns) > 1 && counts(c, !t.Format.Headless && r.places[0] == 0):
+		case (j == 0 || strings.HasPrefix(c.Name, "__index_level_")) && len(t.Columns) > 1 && counts(c, !t.Format.Headless && r.places[0] == 0):
 			why = "it counts the rows"
 		case c.Kind == Category && c.namesRows():
 			why = "its texts are nearly all different, as names and ids are"
@@ -353,7 +356,7 @@ func (r *reader) noteKinds(t *Table) {
 		}
 		if names != nil {
 			what := map[Kind]string{Integer: "whole numbers", Boolean: "booleans", Category: "categories", Time: "times"}[kind]
-			r.notef("columns of %s: %s", what, listed(names))
+			r.notef("columns of %s: %s", what, text.Listed(names))
 		}
 	}
 	for j := range t.Columns {

@@ -2,119 +2,8 @@ package table
 
 import (
 	"math"
-	"slices"
-	"strings"
 	"time"
 )
-
-// layouts are the layouts of times that are recognised, padded ones before
-// those that accept both. Seconds may have a fraction.
-var layouts = []string{
-	time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 -0700 MST",
-	"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02",
-	"2006/01/02 15:04:05", "2006/01/02 15:04", "2006/01/02",
-	"01/02/2006", "02/01/2006", "01/02/2006 15:04:05", "02/01/2006 15:04:05", "01/02/2006 15:04", "02/01/2006 15:04",
-	"1/2/2006", "2/1/2006", "1/2/2006 15:04:05", "2/1/2006 15:04:05", "1/2/2006 15:04", "2/1/2006 15:04",
-	"01-02-2006", "02-01-2006",
-	"02.01.2006", "02.01.2006 15:04:05", "02.01.2006 15:04", "2.1.2006", "2.1.2006 15:04:05", "2.1.2006 15:04",
-	"2006-01", "2006/01", "01/2006", "Jan 2006", "January 2006", "Jan-2006", "Jan-06", "2006-Jan", "2006 Jan",
-	"02 Jan 2006", "2 Jan 2006", "02 January 2006", "2 January 2006", "02-Jan-2006", "2-Jan-2006", "02-Jan-2006 15:04:05",
-	"Jan 02, 2006", "Jan 2, 2006", "January 02, 2006", "January 2, 2006",
-}
-
-// swapped is a layout with month and day in the other order, itself where that
-// is none.
-func swapped(layout string) string {
-	for _, pair := range [][2]string{{"01/02", "02/01"}, {"01-02-2", "02-01-2"}, {"1/2", "2/1"}} {
-		for k := range pair {
-			if rest, ok := strings.CutPrefix(layout, pair[k]); ok && slices.Contains(layouts, pair[1-k]+rest) {
-				return pair[1-k] + rest
-			}
-		}
-	}
-	return layout
-}
-
-// times reads a column of times. Which layouts still fit all of them narrows as
-// they come.
-type times struct {
-	fits   []string // layouts
-	seen   int
-	places int // most digits behind the seconds
-	zone   string
-	zones  bool // more than one
-}
-
-func newTimes() *times { return &times{fits: slices.Clone(layouts)} }
-
-// timeLike rules out most texts before any layout is tried.
-func timeLike(text string) bool {
-	return len(text) >= 6 && len(text) <= 40 && strings.ContainsAny(text, "0123456789") && strings.ContainsAny(text, "-/. ")
-}
-
-// parse is the time of a text by the first layout that fits all texts so far. A
-// text that no such layout fits changes nothing.
-func (c *times) parse(text string) (at time.Time, ok bool) {
-	if !timeLike(text) {
-		return at, false
-	}
-	first, err := time.Parse(c.fits[0], text)
-	ambiguous := len(c.fits) > 1 && (c.seen == 0 || err != nil || swapped(c.fits[0]) != c.fits[0])
-	if err != nil || ambiguous {
-		var fits []string
-		for _, layout := range c.fits {
-			if _, err := time.Parse(layout, text); err == nil {
-				fits = append(fits, layout)
-			}
-		}
-		if fits == nil {
-			return at, false
-		}
-		c.fits = fits
-		if first, err = time.Parse(fits[0], text); err != nil {
-			return at, false
-		}
-	}
-	c.note(text, first)
-	return first, true
-}
-
-func (c *times) note(text string, at time.Time) {
-	if strings.Contains(c.fits[0], ":05") {
-		if point := strings.LastIndexAny(text, ".,"); point > 0 {
-			digits := 0
-			for _, r := range text[point+1:] {
-				if r < '0' || r > '9' {
-					break
-				}
-				digits++
-			}
-			if point > strings.LastIndexByte(text, ':') || strings.Count(text, ":") > 2 {
-				c.places = max(c.places, min(9, digits))
-			}
-		}
-	}
-	if strings.Contains(c.fits[0], "07") {
-		zone := at.Format("Z07:00")
-		c.zones = c.zones || c.seen > 0 && zone != c.zone
-		c.zone = zone
-	}
-	c.seen++
-}
-
-// ambiguous is the other layout where both orders of month and day fit.
-func (c *times) ambiguous() (other string, is bool) {
-	other = swapped(c.fits[0])
-	return other, other != c.fits[0] && slices.Contains(c.fits, other)
-}
-
-// layout is the layout of the texts with their fraction of seconds.
-func (c *times) layout() string {
-	if c.places == 0 {
-		return c.fits[0]
-	}
-	return strings.Replace(c.fits[0], ":05", ":05."+strings.Repeat("0", c.places), 1)
-}
 
 // Units of time in seconds, from coarse to fine, and how many are in a second.
 var unitsOfTime = []struct {
@@ -124,20 +13,20 @@ var unitsOfTime = []struct {
 
 const day = 86400 // seconds
 
-// perSecond is the number of units in a second; a day is 0.
-func perSecond(unit string) (int64, bool) {
+// perSecond is the number of units in a second, 0 for days.
+func perSecond(unit string) int64 {
 	for _, u := range unitsOfTime {
 		if u.name == unit {
-			return u.per, true
+			return u.per
 		}
 	}
-	return 0, unit == "day"
+	return 0
 }
 
 // instant is the time of v units since the clock's origin.
 func (c *Clock) instant(v float64) time.Time {
 	whole := c.Origin + int64(math.Round(v))
-	per, _ := perSecond(c.Unit)
+	per := perSecond(c.Unit)
 	if per == 0 {
 		return time.Unix(whole*day, 0).UTC()
 	}

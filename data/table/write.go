@@ -47,7 +47,7 @@ type sink interface {
 // texts of missing values.
 func Create(path string, like *Table) (*Writer, error) {
 	w := &Writer{path: path, like: like.Like(0)}
-	err := error(errNoColumns)
+	var err error = errNoColumns
 	if len(like.Columns) > 0 {
 		err = guarded(func() (err error) {
 			switch like.Format.Name {

@@ -271,7 +271,7 @@ func addingTime(b array.Builder, t arrow.DataType, c *Column) (func(v float64) e
 			return nil
 		}, nil
 	case *array.TimestampBuilder:
-		per, _ := perSecond(t.(*arrow.TimestampType).Unit.String())
+		per := perSecond(t.(*arrow.TimestampType).Unit.String())
 		return func(v float64) error {
 			at := c.Clock.instant(v)
 			b.Append(arrow.Timestamp(at.Unix()*per + int64(at.Nanosecond())/(1e9/per)))

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"cmf/data/file"
+	"cmf/data/table/text"
 )
 
 // csvSink writes text.
@@ -51,7 +52,7 @@ func createCSV(path string, like *Table) (*csvSink, error) {
 	for j := range like.Columns {
 		c := &like.Columns[j]
 		null := c.Null
-		if !isMissing(null) || null == "" && s.comma == " " {
+		if !text.IsMissing(null) || null == "" && s.comma == " " {
 			null = "NA"
 		}
 		one := cell{null: s.quoted(null, single)}

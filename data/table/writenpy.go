@@ -7,19 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"cmf/data/file"
+	"cmf/data/table/numpy"
 )
 
 // fieldOf is the NumPy type in which a column is written.
-func fieldOf(c *Column) (npyField, error) {
-	if f, err := parseDescr("", writable(c.Stored)); err == nil {
-		f.descr, f.name = writable(c.Stored), c.Name
+func fieldOf(c *Column) (numpy.Field, error) {
+	if f, err := numpy.ParseType(c.Name, numpy.Writable(c.Stored)); err == nil {
 		return f, nil
 	}
 	descr := map[Kind]string{Real: "<f8", Integer: "<i8", Boolean: "|b1", Time: "<M8[us]"}[c.Kind]
@@ -30,7 +29,7 @@ func fieldOf(c *Column) (npyField, error) {
 		}
 		descr = fmt.Sprintf("<U%d", long)
 	}
-	return parseDescr(c.Name, descr)
+	return numpy.ParseType(c.Name, descr)
 }
 
 // arraySink writes an array. Its header is written again when the number of rows
@@ -38,7 +37,7 @@ func fieldOf(c *Column) (npyField, error) {
 type arraySink struct {
 	f      *os.File
 	out    *bufio.Writer
-	fields []npyField
+	fields []numpy.Field
 	record bool
 	vector bool
 	n      int
@@ -53,8 +52,8 @@ func newArray(f *os.File, like *Table, columns []int, record, vector bool) (*arr
 		if err != nil {
 			return nil, err
 		}
-		if record && field.name == "" {
-			field.name = like.Name(j)
+		if record && field.Name == "" {
+			field.Name = like.Name(j)
 		}
 		s.fields = append(s.fields, field)
 	}
@@ -64,11 +63,11 @@ func newArray(f *os.File, like *Table, columns []int, record, vector bool) (*arr
 
 // header has a length that does not depend on the number of rows.
 func (s *arraySink) header() []byte {
-	descr := "'" + s.fields[0].descr + "'"
+	descr := "'" + s.fields[0].Type + "'"
 	if s.record {
 		var parts []string
 		for _, f := range s.fields {
-			parts = append(parts, fmt.Sprintf("('%s', '%s')", strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(f.name), f.descr))
+			parts = append(parts, fmt.Sprintf("('%s', '%s')", strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(f.Name), f.Type))
 		}
 		descr = "[" + strings.Join(parts, ", ") + "]"
 	}
@@ -83,7 +82,7 @@ func (s *arraySink) header() []byte {
 	// UTF-8 need version 3.
 	const preamble = 12
 	width := (preamble+room+1+63)/64*64 - preamble
-	out := binary.LittleEndian.AppendUint32([]byte(npyMagic+"\x03\x00"), uint32(width))
+	out := binary.LittleEndian.AppendUint32([]byte(numpy.Magic+"\x03\x00"), uint32(width))
 	return append(out, fmt.Sprintf("%s%s\n", dict, strings.Repeat(" ", width-1-len(dict)))...)
 }
 
@@ -92,7 +91,7 @@ func (s *arraySink) write(t *Table, columns []int, from, to int) (err error) {
 		s.line = s.line[:0]
 		for k, j := range columns {
 			c := &t.Columns[j]
-			if s.line, err = s.fields[k].appendValue(s.line, c, c.Values[i]); err != nil {
+			if s.line, err = appendValue(s.line, &s.fields[k], c, c.Values[i]); err != nil {
 				return fmt.Errorf("row %d, column %d (%s): %w", s.n+1, j+1, t.Name(j), err)
 			}
 		}
@@ -149,7 +148,7 @@ func isRecord(t *Table) bool {
 	first, _ := fieldOf(&t.Columns[0])
 	return slices.ContainsFunc(t.Columns, func(c Column) bool {
 		f, _ := fieldOf(&c)
-		return f.descr != first.descr
+		return f.Type != first.Type
 	})
 }
 
@@ -259,12 +258,4 @@ func (s *npzSink) abort() error {
 		a.f.Close()
 	}
 	return s.part.Abort()
-}
-
-// number is the value for a field of floats: missing values are NaN.
-func (f *npyField) number(c *Column, v float64) (float64, error) {
-	if math.IsNaN(v) {
-		return v, nil
-	}
-	return c.stored(v)
 }

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"cmf/data"
+	"cmf/data/table"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 )
@@ -12,7 +12,7 @@ import (
 // A mode of 4 % far away that a model smears or misses is named; one that it has is not, nor
 // are the parts of data without gaps.
 func TestMissedParts(t *testing.T) {
-	x, err := data.ReadCSV("testdata/far1d.csv")
+	x, err := table.ReadBatch("testdata/far1d.csv")
 	if err != nil {
 		t.Fatal(err)
 	}

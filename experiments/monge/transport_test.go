@@ -351,11 +351,11 @@ func TestRefuses(t *testing.T) {
 		variables []string
 		want      string
 	}{
-		{[]string{"CMF_SOURCE_FILE="}, "CMF_SOURCE_FILE=: name a file .npy or .csv"},
+		{[]string{"CMF_SOURCE_FILE="}, "CMF_SOURCE_FILE=: name a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather)"},
 		{[]string{"CMF_TARGET_FILE=absent.npy"}, "CMF_TARGET_FILE=absent.npy: stat absent.npy: no such file"},
 		{[]string{"CMF_TARGET_FILE=" + npyFile(t, wide)}, "it has 3 columns; it must have 2"},
 		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + csvFile(t, []string{"b", "c", "d"}, wide)}, "it lacks the columns a and it has the further columns c, d; its columns must be a, b, in any order"},
-		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + csvFile(t, []string{"a", "a"}, good)}, `two columns are called "a"`},
+		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + csvFile(t, []string{"a", "a"}, good)}, "it has the further columns a.1"},
 		{[]string{"CMF_TARGET_FILE=" + npyFile(t, flat)}, "column 2 (x2) is 7 in all 216 rows"},
 		{[]string{"CMF_SOURCE_FILE=" + npyFile(t, batch.First(good, 100))}, "it has 100 rows of 2 coordinates; needed are at least"},
 		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_POINTS=" + csvFile(t, []string{"a", "c"}, good)}, "it lacks the columns b and it has the further columns c"},

@@ -1,4 +1,6 @@
-package table
+// Package text reads text files of tables: it finds their encoding, what separates their
+// columns, whether the first line names these, and what texts of numbers and times mean.
+package text
 
 import (
 	"bufio"
@@ -15,18 +17,18 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// text opens a text file as UTF-8 with lines that end in \n or \r\n. What it
+// File opens a text file as UTF-8 with lines that end in \n or \r\n. What it
 // needs to know for that is found by the first opening.
-type text struct {
-	path   string
-	gzip   bool
-	legacy bool // Windows-1252, which holds Latin-1
-	cr     bool // lines end in \r alone
-	spaces bool // runs of spaces are one separator
+type File struct {
+	Path   string
+	Gzip   bool
+	Legacy bool // Windows-1252, which holds Latin-1
+	CR     bool // lines end in \r alone
+	Spaces bool // runs of spaces are one separator
 }
 
-// errNotUTF8 asks for another opening with legacy.
-var errNotUTF8 = encoding.ErrInvalidUTF8
+// ErrNotUTF8 asks for another opening with legacy.
+var ErrNotUTF8 = encoding.ErrInvalidUTF8
 
 const (
 	markUTF8    = "\ufeff" // spreadsheets begin a file with it
@@ -34,14 +36,14 @@ const (
 	markUTF16BE = "\xfe\xff"
 )
 
-// open is the text; closing ends it. name is the encoding where it is not UTF-8.
-func (t *text) open() (in io.Reader, name string, closing func() error, err error) {
-	f, err := os.Open(t.path)
+// Open is the text; closing ends it. name is the encoding where it is not UTF-8.
+func (t *File) Open() (in io.Reader, name string, closing func() error, err error) {
+	f, err := os.Open(t.Path)
 	if err != nil {
 		return nil, "", nil, err
 	}
 	raw := bufio.NewReaderSize(f, 1<<18)
-	if t.gzip {
+	if t.Gzip {
 		zip, err := gzip.NewReader(raw)
 		if err != nil {
 			f.Close()
@@ -50,7 +52,6 @@ func (t *text) open() (in io.Reader, name string, closing func() error, err erro
 		raw = bufio.NewReaderSize(zip, 1<<18)
 	}
 	start, _ := raw.Peek(3)
-	in = raw
 	switch {
 	case string(start) == markUTF8:
 		raw.Discard(len(markUTF8))
@@ -58,17 +59,17 @@ func (t *text) open() (in io.Reader, name string, closing func() error, err erro
 	case len(start) > 1 && (string(start[:2]) == markUTF16LE || string(start[:2]) == markUTF16BE):
 		name = "UTF-16"
 		in = transform.NewReader(raw, unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder())
-	case t.legacy:
+	case t.Legacy:
 		name = "Windows-1252"
 		in = transform.NewReader(raw, charmap.Windows1252.NewDecoder())
 	default:
 		in = transform.NewReader(raw, encoding.UTF8Validator)
 	}
-	if t.cr {
+	if t.CR {
 		in = &replacing{in}
 	}
 	in = &lineReader{r: in, line: 1}
-	if t.spaces {
+	if t.Spaces {
 		in = &spaceReader{in: bufio.NewReaderSize(in, 1<<16), start: true}
 	}
 	return in, name, f.Close, nil
@@ -77,11 +78,11 @@ func (t *text) open() (in io.Reader, name string, closing func() error, err erro
 // sampleSize is the part of a text from which its dialect is inferred.
 const sampleSize = 1 << 20
 
-// sample is the beginning of the text, without a last line that is cut. It finds
+// Sample is the beginning of the text, without a last line that is cut. It finds
 // the encoding and the ends of lines.
-func (t *text) sample() (start []byte, name string, err error) {
+func (t *File) Sample() (start []byte, name string, err error) {
 	for {
-		in, name, closing, err := t.open()
+		in, name, closing, err := t.Open()
 		if err != nil {
 			return nil, "", err
 		}
@@ -90,15 +91,15 @@ func (t *text) sample() (start []byte, name string, err error) {
 		closing()
 		start = start[:n]
 		switch whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); {
-		case errors.Is(err, errNotUTF8) && !t.legacy:
-			t.legacy = true
+		case errors.Is(err, ErrNotUTF8) && !t.Legacy:
+			t.Legacy = true
 		case err != nil && !whole:
 			return nil, name, err
 		case bytes.IndexByte(start, 0) >= 0:
 			return nil, name, errors.New("it holds zero bytes, so it is no text in UTF-8 or Windows-1252; UTF-16 is read if it begins with a byte order mark")
-		case !t.cr && bytes.IndexByte(start, '\r') >= 0 && bytes.IndexByte(start, '\n') < 0 && !bytes.HasSuffix(start, []byte("\r")) ||
-			!t.cr && bytes.Count(start, []byte("\r")) > 1 && bytes.IndexByte(start, '\n') < 0:
-			t.cr = true
+		case !t.CR && bytes.IndexByte(start, '\r') >= 0 && bytes.IndexByte(start, '\n') < 0 && !bytes.HasSuffix(start, []byte("\r")) ||
+			!t.CR && bytes.Count(start, []byte("\r")) > 1 && bytes.IndexByte(start, '\n') < 0:
+			t.CR = true
 		default:
 			if end := bytes.LastIndexByte(start, '\n'); !whole && end >= 0 {
 				start = start[:end+1]

@@ -1,4 +1,4 @@
-package table
+package text
 
 // missingTexts are the texts that stand for missing values, those of pandas and
 // a few more.
@@ -9,4 +9,5 @@ var missingTexts = map[string]bool{
 	"?": true, "-": true, "--": true, ".": true, "missing": true, "Missing": true,
 }
 
-func isMissing(text string) bool { return len(text) <= 8 && missingTexts[text] }
+// IsMissing reports whether a text stands for a missing value.
+func IsMissing(text string) bool { return len(text) <= 8 && missingTexts[text] }

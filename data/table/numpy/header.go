@@ -1,4 +1,6 @@
-package table
+// Package numpy reads and writes the bytes of NumPy's array files: the header of
+// numpy.lib.format and the values of its types.
+package numpy
 
 import (
 	"encoding/binary"
@@ -11,34 +13,38 @@ import (
 )
 
 const (
-	npyMagic     = "\x93NUMPY"
-	maxNPYHeader = 1 << 20
+	// Magic begins an array file.
+	Magic     = "\x93NUMPY"
+	maxHeader = 1 << 20
 )
 
-// npyHeader is the header of numpy.lib.format.
-type npyHeader struct {
-	fields  []npyField // one without a name, unless the array is structured
-	record  bool       // structured
-	fortran bool
-	shape   []int64
-	size    int64 // of the header in bytes, with its preamble
+// Header is the header of numpy.lib.format.
+type Header struct {
+	Fields  []Field // one without a name, unless the array is structured
+	Record  bool    // structured
+	Fortran bool    // columns lie one after the other
+	Shape   []int64
+	Size    int64 // of the header in bytes, with its preamble
 }
 
-// npyField is a field of a structured array, or its only type.
-type npyField struct {
-	name  string
-	descr string
+// Field is a field of a structured array, or its only type.
+type Field struct {
+	Name  string
+	Type  string // such as <f4
+	Kind  byte   // as in NumPy: b, i, u, f, S, U or M
+	Width int    // bytes
+
 	order binary.ByteOrder
-	kind  byte   // as in NumPy: b, i, u, f, S, U or M
-	width int    // bytes
 	unit  string // of datetime64, ns, us, …
 	step  int64  // units of datetime64 in a value
 }
 
-// readNPYHeader reads the formats 1, 2 and 3.
-func readNPYHeader(r io.Reader) (*npyHeader, error) {
+var errNoColumns = errors.New("it holds no columns")
+
+// ReadHeader reads the formats 1, 2 and 3.
+func ReadHeader(r io.Reader) (*Header, error) {
 	start := make([]byte, 8)
-	if _, err := io.ReadFull(r, start); err != nil || string(start[:6]) != npyMagic {
+	if _, err := io.ReadFull(r, start); err != nil || string(start[:6]) != Magic {
 		return nil, errors.New("it is no NumPy array: it does not begin with \\x93NUMPY")
 	}
 	lengthBytes := 4
@@ -54,79 +60,79 @@ func readNPYHeader(r io.Reader) (*npyHeader, error) {
 		return nil, errors.New("the header is cut")
 	}
 	n := binary.LittleEndian.Uint32(length)
-	if n > maxNPYHeader {
-		return nil, fmt.Errorf("header length is %d; it must be at most %d bytes", n, maxNPYHeader)
+	if n > maxHeader {
+		return nil, fmt.Errorf("header length is %d; it must be at most %d bytes", n, maxHeader)
 	}
 	text := make([]byte, n)
 	if _, err := io.ReadFull(r, text); err != nil {
 		return nil, errors.New("the header is cut")
 	}
-	h, err := parseNPYHeader(string(text))
-	if err != nil {
-		return nil, fmt.Errorf("malformed header: %w", err)
-	}
-	h.size = int64(8 + lengthBytes + int(n))
-	return h, nil
-}
-
-// parseNPYHeader reads the dict of a header; its keys may be in any order.
-func parseNPYHeader(text string) (*npyHeader, error) {
-	p := &literal{text: text}
-	value, err := p.value(0)
+	h, err := parseHeader(string(text))
 	if err != nil {
 		return nil, err
 	}
+	h.Size = int64(8 + lengthBytes + int(n))
+	return h, nil
+}
+
+// parseHeader reads the dict of a header; its keys may be in any order.
+func parseHeader(text string) (*Header, error) {
+	p := &literal{text: text}
+	value, err := p.value(0)
+	if err != nil {
+		return nil, fmt.Errorf("malformed header: %w", err)
+	}
 	dict, ok := value.(map[string]any)
 	if !ok {
-		return nil, errors.New("it is not a dict")
+		return nil, errors.New("malformed header: it is not a dict")
 	}
 	for _, key := range []string{"descr", "fortran_order", "shape"} {
 		if _, ok := dict[key]; !ok {
-			return nil, fmt.Errorf("it lacks the key %q", key)
+			return nil, fmt.Errorf("malformed header: it lacks the key %q", key)
 		}
 	}
-	h := &npyHeader{}
-	if h.fortran, ok = dict["fortran_order"].(bool); !ok {
-		return nil, errors.New("fortran_order is neither True nor False")
+	h := &Header{}
+	if h.Fortran, ok = dict["fortran_order"].(bool); !ok {
+		return nil, errors.New("malformed header: fortran_order is neither True nor False")
 	}
 	shape, ok := dict["shape"].([]any)
 	if !ok {
-		return nil, errors.New("shape is not a tuple")
+		return nil, errors.New("malformed header: shape is not a tuple")
 	}
 	for _, side := range shape {
 		n, ok := side.(int64)
 		if !ok || n < 0 {
 			return nil, fmt.Errorf("shape is %v; it must consist of whole numbers from 0", shape)
 		}
-		h.shape = append(h.shape, n)
+		h.Shape = append(h.Shape, n)
 	}
 	switch descr := dict["descr"].(type) {
 	case string:
-		field, err := parseDescr("", descr)
+		field, err := ParseType("", descr)
 		if err != nil {
 			return nil, err
 		}
-		h.fields = []npyField{field}
+		h.Fields = []Field{field}
 	case []any:
-		h.record = true
+		h.Record = true
 		for _, part := range descr {
 			field, err := parseField(part)
 			if err != nil {
 				return nil, err
 			}
-			h.fields = append(h.fields, field)
+			h.Fields = append(h.Fields, field)
 		}
 	default:
-		return nil, errors.New("descr is neither a text nor a list")
+		return nil, errors.New("malformed header: descr is neither a text nor a list")
 	}
 	return h, nil
 }
 
 // parseField reads a field of a structured type: (name, type).
-func parseField(part any) (npyField, error) {
+func parseField(part any) (Field, error) {
 	tuple, ok := part.([]any)
 	if !ok || len(tuple) < 2 {
-		return npyField{}, errors.New("a field of descr is not (name, type)")
+		return Field{}, errors.New("malformed header: a field of descr is not (name, type)")
 	}
 	name, ok := tuple[0].(string)
 	if titled, is := tuple[0].([]any); is && len(titled) == 2 { // (title, name)
@@ -134,16 +140,16 @@ func parseField(part any) (npyField, error) {
 	}
 	descr, simple := tuple[1].(string)
 	if !ok || !simple || len(tuple) > 2 {
-		return npyField{}, fmt.Errorf("the field %q is nested; allowed are fields of numbers, texts and times", fmt.Sprint(tuple[0]))
+		return Field{}, fmt.Errorf("the field %q is nested; allowed are fields of numbers, texts and times", fmt.Sprint(tuple[0]))
 	}
-	return parseDescr(name, descr)
+	return ParseType(name, descr)
 }
 
 const allowedTypes = "booleans, integers, float16, float32, float64, texts (S, U) and datetime64"
 
-// parseDescr reads a type such as <f4.
-func parseDescr(name, descr string) (f npyField, err error) {
-	wrong := func() (npyField, error) {
+// ParseType reads a type such as <f4 of a field with the given name.
+func ParseType(name, descr string) (f Field, err error) {
+	wrong := func() (Field, error) {
 		what := map[byte]string{'O': "Python objects", 'c': "complex numbers", 'm': "time differences", 'V': "raw bytes"}
 		says := ""
 		if rest := strings.TrimLeft(descr, "<>=|"); rest != "" && what[rest[0]] != "" {
@@ -154,7 +160,7 @@ func parseDescr(name, descr string) (f npyField, err error) {
 		}
 		return f, fmt.Errorf("dtype is %q%s; allowed are %s", descr, says, allowedTypes)
 	}
-	f = npyField{name: name, descr: descr, order: binary.LittleEndian}
+	f = Field{Name: name, Type: descr, order: binary.LittleEndian}
 	rest := descr
 	if rest != "" && strings.ContainsRune("<>=|", rune(rest[0])) {
 		if rest[0] == '>' {
@@ -168,25 +174,25 @@ func parseDescr(name, descr string) (f npyField, err error) {
 	if len(rest) < 2 {
 		return wrong()
 	}
-	f.kind = rest[0]
+	f.Kind = rest[0]
 	count, unit, dated := strings.Cut(rest[1:], "[")
-	if f.width, err = strconv.Atoi(count); err != nil || f.width < 1 || f.width > 1<<20 {
+	if f.Width, err = strconv.Atoi(count); err != nil || f.Width < 1 || f.Width > 1<<20 {
 		return wrong()
 	}
 	widths := map[byte][]int{'b': {1}, 'i': {1, 2, 4, 8}, 'u': {1, 2, 4, 8}, 'f': {2, 4, 8}, 'M': {8}}
-	switch f.kind {
+	switch f.Kind {
 	case 'S', 'a':
-		f.kind = 'S'
+		f.Kind = 'S'
 	case 'U':
-		f.width *= 4
+		f.Width *= 4
 	case 'b', 'i', 'u', 'f', 'M':
-		if !slices.Contains(widths[f.kind], f.width) {
+		if !slices.Contains(widths[f.Kind], f.Width) {
 			return wrong()
 		}
 	default:
 		return wrong()
 	}
-	if f.kind == 'M' {
+	if f.Kind == 'M' {
 		unit, ok := strings.CutSuffix(unit, "]")
 		digits := strings.TrimLeft(unit, "0123456789")
 		f.step, f.unit = 1, digits
@@ -200,6 +206,48 @@ func parseDescr(name, descr string) (f npyField, err error) {
 		return wrong()
 	}
 	return f, nil
+}
+
+// Layout is the shape (n, d) of the table, if the body has as many bytes as it needs
+// and at most the given number of values.
+func (h *Header) Layout(body, most int64) (rows, cols int, err error) {
+	if len(h.Fields) == 0 {
+		return 0, 0, errNoColumns
+	}
+	n, d := int64(0), int64(1)
+	switch {
+	case len(h.Shape) == 1:
+		n = h.Shape[0]
+	case len(h.Shape) == 2 && !h.Record:
+		n, d = h.Shape[0], h.Shape[1]
+	case h.Record:
+		return 0, 0, fmt.Errorf("shape is %v; that of a structured array must be (n,)", h.Shape)
+	default:
+		return 0, 0, fmt.Errorf("shape is %v; it must be (n, d) or (n,)", h.Shape)
+	}
+	width := int64(0)
+	for _, f := range h.Fields {
+		width += int64(f.Width)
+	}
+	const mostColumns = 1 << 20
+	if d > mostColumns || n > most || n*max(1, d)*int64(len(h.Fields)) > most {
+		return 0, 0, fmt.Errorf("shape is %v; at most %d values and %d columns are read", h.Shape, most, mostColumns)
+	}
+	if want := n * d * width; body != want {
+		return 0, 0, fmt.Errorf("%d bytes follow the header; shape %v of %s needs %d", body, h.Shape, h.types(), want)
+	}
+	if d == 0 {
+		return 0, 0, errNoColumns
+	}
+	return int(n), int(d), nil
+}
+
+func (h *Header) types() string {
+	var out []string
+	for _, f := range h.Fields {
+		out = append(out, fmt.Sprintf("%q", f.Type))
+	}
+	return strings.Join(out, ", ")
 }
 
 // literal parses the part of Python's literals that headers use.
@@ -255,7 +303,7 @@ func (p *literal) value(depth int) (any, error) {
 			return p.quoted(mark[1])
 		}
 	}
-	return nil, fmt.Errorf("%q is not understood", clipped(p.text[p.at:]))
+	return nil, fmt.Errorf("%q is not understood", p.text[p.at:])
 }
 
 func (p *literal) dict(depth int) (any, error) {
@@ -321,7 +369,7 @@ func (p *literal) number() (any, error) {
 	}
 	v, err := strconv.ParseInt(p.text[from:p.at], 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("the number %q is not a whole number of 64 bits", clipped(p.text[from:p.at]))
+		return nil, fmt.Errorf("the number %q is not a whole number of 64 bits", p.text[from:p.at])
 	}
 	if p.at < len(p.text) && p.text[p.at] == 'L' { // as Python 2 wrote them
 		p.at++

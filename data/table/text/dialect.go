@@ -1,6 +1,7 @@
-package table
+package text
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/csv"
 	"errors"
@@ -11,24 +12,25 @@ import (
 	"strings"
 )
 
-// dialect is how a text file separates its columns.
-type dialect struct {
-	comma        rune
-	spaces       bool
-	lazy         bool // quotes occur within fields
-	decimalComma bool
-	columns      int
+// Dialect is how a text file separates its columns.
+type Dialect struct {
+	Comma        rune
+	Spaces       bool // runs of them
+	Lazy         bool // quotes occur within fields
+	DecimalComma bool
+	Columns      int
 }
 
-func (d *dialect) reader(in io.Reader) *csv.Reader {
-	if d.spaces {
+// Reader reads the records of a text.
+func (d *Dialect) Reader(in io.Reader) *csv.Reader {
+	if d.Spaces {
 		if s, ok := in.(*bytes.Reader); ok { // a sample
-			in = &spaceReader{in: bufioOf(s), start: true}
+			in = &spaceReader{in: bufio.NewReader(s), start: true}
 		}
 	}
 	r := csv.NewReader(in)
-	r.Comma, r.Comment, r.FieldsPerRecord, r.LazyQuotes = d.comma, '#', -1, d.lazy
-	r.TrimLeadingSpace = d.comma != ' ' && d.comma != '\t'
+	r.Comma, r.Comment, r.FieldsPerRecord, r.LazyQuotes = d.Comma, '#', -1, d.Lazy
+	r.TrimLeadingSpace = d.Comma != ' ' && d.Comma != '\t'
 	return r
 }
 
@@ -36,8 +38,8 @@ func (d *dialect) reader(in io.Reader) *csv.Reader {
 const mostSampled = 2000
 
 // records are those of the sample.
-func (d *dialect) records(sample []byte) (records [][]string, err error) {
-	r := d.reader(bytes.NewReader(sample))
+func (d *Dialect) records(sample []byte) (records [][]string, err error) {
+	r := d.Reader(bytes.NewReader(sample))
 	for len(records) < mostSampled {
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
@@ -49,7 +51,7 @@ func (d *dialect) records(sample []byte) (records [][]string, err error) {
 		for j, field := range record {
 			record[j] = strings.TrimSpace(field)
 		}
-		if blank(record) {
+		if Blank(record) {
 			continue
 		}
 		records = append(records, record)
@@ -57,30 +59,30 @@ func (d *dialect) records(sample []byte) (records [][]string, err error) {
 	return records, nil
 }
 
-// sniff infers the dialect of a sample. The separator is the one by which most
+// Sniff infers the dialect of a sample. The separator is the one by which most
 // lines have the same number of fields, and these hold no other separator.
-func sniff(sample []byte, tabs bool) (best dialect, records [][]string) {
-	best = dialect{comma: ',', columns: 1}
+func Sniff(sample []byte, tabs bool) (best Dialect, records [][]string) {
+	best = Dialect{Comma: ',', Columns: 1}
 	score := 0.
-	for _, c := range []dialect{{comma: ','}, {comma: ';'}, {comma: '\t'}, {comma: '|'}, {comma: ' ', spaces: true}} {
-		c.lazy = true
+	for _, c := range []Dialect{{Comma: ','}, {Comma: ';'}, {Comma: '\t'}, {Comma: '|'}, {Comma: ' ', Spaces: true}} {
+		c.Lazy = true
 		found, _ := c.records(sample)
-		c.columns = mode(found)
+		c.Columns = mode(found)
 		got := c.score(found)
-		if tabs && c.comma == '\t' {
+		if tabs && c.Comma == '\t' {
 			got *= 2
 		}
-		if c.columns > 1 && got > score+1e-9 {
+		if c.Columns > 1 && got > score+1e-9 {
 			best, score = c, got
 		}
 	}
-	best.lazy = false
+	best.Lazy = false
 	records, err := best.records(sample)
 	if errors.Is(err, csv.ErrBareQuote) {
-		best.lazy = true
+		best.Lazy = true
 		records, _ = best.records(sample)
 	}
-	best.decimalComma = best.comma != ',' && decimalCommas(records)
+	best.DecimalComma = best.Comma != ',' && decimalCommas(records)
 	return best, records
 }
 
@@ -97,22 +99,22 @@ func mode(records [][]string) (most int) {
 
 // score is the share of the records of the right length times that of the fields
 // without other separators.
-func (d *dialect) score(records [][]string) float64 {
-	if len(records) == 0 || d.columns < 2 {
+func (d *Dialect) score(records [][]string) float64 {
+	if len(records) == 0 || d.Columns < 2 {
 		return 0
 	}
 	agree, clean, numbers, fields, stamped := 0, 0, 0, 0, 0
 	for i, r := range records {
-		if len(r) != d.columns {
+		if len(r) != d.Columns {
 			continue
 		}
 		agree++
-		if d.spaces && newTimes().fitsText(strings.Join(r, " ")) {
+		if d.Spaces && NewTimes().Fit(strings.Join(r, " ")) {
 			stamped++
 		}
 		for _, f := range r {
 			fields++
-			number := isNumber(f, true) || isMissing(f)
+			number := IsNumber(f, true) || IsMissing(f)
 			if number || i == 0 { // the first may be a header
 				numbers++
 			}
@@ -122,14 +124,14 @@ func (d *dialect) score(records [][]string) float64 {
 		}
 	}
 	// Words in a row are texts rather than columns, and so are a date and a time.
-	if d.spaces && (4*numbers < fields || 2*stamped > agree) {
+	if d.Spaces && (4*numbers < fields || 2*stamped > agree) {
 		return 0
 	}
 	return float64(agree) / float64(len(records)) * float64(clean) / float64(fields)
 }
 
-func (c *times) fitsText(text string) bool {
-	_, ok := c.parse(text)
+func (c *Times) Fit(text string) bool {
+	_, ok := c.Parse(text)
 	return ok
 }
 
@@ -140,9 +142,9 @@ func decimalCommas(records [][]string) bool {
 	for _, r := range records {
 		for _, f := range r {
 			switch {
-			case isNumber(f, false) && strings.Contains(f, "."):
+			case IsNumber(f, false) && strings.Contains(f, "."):
 				return false
-			case strings.Contains(f, ",") && isNumber(f, true):
+			case strings.Contains(f, ",") && IsNumber(f, true):
 				found = true
 			}
 		}
@@ -150,9 +152,9 @@ func decimalCommas(records [][]string) bool {
 	return found
 }
 
-// isNumber reports whether a text is a number, with a decimal comma if that is
+// IsNumber reports whether a text is a number, with a decimal comma if that is
 // allowed.
-func isNumber(text string, comma bool) bool {
+func IsNumber(text string, comma bool) bool {
 	if comma && strings.Count(text, ",") == 1 && !strings.Contains(text, ".") {
 		text = strings.Replace(text, ",", ".", 1)
 	}
@@ -160,17 +162,18 @@ func isNumber(text string, comma bool) bool {
 	return (err == nil || errors.Is(err, strconv.ErrRange)) && !math.IsNaN(v)
 }
 
-// header infers the names of the columns: those of the first record, of the
-// comment line before it, or none. first says that they are the first record.
-func (d *dialect) header(h Header, sample []byte, records [][]string, notef func(string, ...any)) (names []string, first bool) {
+// Names infers the names of the columns: those of the first record, of the
+// comment line before it, or none. first says that they are the first record. The
+// mode is auto, yes or no.
+func (d *Dialect) Names(mode string, sample []byte, records [][]string, notef func(string, ...any)) (names []string, first bool) {
 	if len(records) == 0 {
 		return nil, false
 	}
 	comment := d.commented(sample)
-	switch h {
-	case HeaderYes:
+	switch mode {
+	case "yes":
 		return records[0], true
-	case HeaderNo:
+	case "no":
 		return nil, false
 	}
 	body := records[1:]
@@ -179,13 +182,13 @@ func (d *dialect) header(h Header, sample []byte, records [][]string, notef func
 		notef("the first line is a header: it names the columns")
 		return names, true
 	case comment != nil:
-		notef("the comment line before the values names the columns: %s", listed(comment))
+		notef("the comment line before the values names the columns: %s", Listed(comment))
 		return comment, false
 	case d.numbersName(names, body):
-		notef("the first line, %s, is a header of numbers, because the values beneath it are of another kind (CMF_HEADER=no reads it as values)", listed(names))
+		notef("the first line, %s, is a header of numbers, because the values beneath it are of another kind (CMF_HEADER=no reads it as values)", Listed(names))
 		return names, true
 	case d.countsUp(names, body):
-		notef("the first line, %s, is read as values; if it is a header of numbers, set CMF_HEADER=yes", listed(names))
+		notef("the first line, %s, is read as values; if it is a header of numbers, set CMF_HEADER=yes", Listed(names))
 		return nil, false
 	}
 	notef("the file has no header: the columns are called x1, x2, … (CMF_HEADER=yes reads the first line as names)")
@@ -193,7 +196,7 @@ func (d *dialect) header(h Header, sample []byte, records [][]string, notef func
 }
 
 // commented are the names in the last comment line before the values.
-func (d *dialect) commented(sample []byte) []string {
+func (d *Dialect) commented(sample []byte) []string {
 	last := ""
 	for line := range strings.Lines(string(sample)) {
 		line = strings.TrimSpace(line)
@@ -205,13 +208,13 @@ func (d *dialect) commented(sample []byte) []string {
 		}
 	}
 	one := *d
-	one.lazy = true
+	one.Lazy = true
 	records, _ := one.records([]byte(last + "\n"))
-	if last == "" || len(records) != 1 || len(records[0]) != d.columns || d.columns == 1 && strings.ContainsAny(last, " \t") {
+	if last == "" || len(records) != 1 || len(records[0]) != d.Columns || d.Columns == 1 && strings.ContainsAny(last, " \t") {
 		return nil
 	}
 	for j, name := range records[0] {
-		if name == "" || isNumber(name, d.decimalComma) || slices.Contains(records[0][:j], name) {
+		if name == "" || IsNumber(name, d.DecimalComma) || slices.Contains(records[0][:j], name) {
 			return nil
 		}
 	}
@@ -219,20 +222,20 @@ func (d *dialect) commented(sample []byte) []string {
 }
 
 // kindOf is what a field looks like: "" where it is missing, number, time or text.
-func (d *dialect) kindOf(field string) string {
+func (d *Dialect) kindOf(field string) string {
 	switch {
-	case isMissing(field):
+	case IsMissing(field):
 		return ""
-	case isNumber(field, d.decimalComma):
+	case IsNumber(field, d.DecimalComma):
 		return "number"
-	case newTimes().fitsText(field):
+	case NewTimes().Fit(field):
 		return "time"
 	}
 	return "text"
 }
 
 // beneath is the kind of nearly all fields of column j, "" if there is none.
-func (d *dialect) beneath(j int, body [][]string) string {
+func (d *Dialect) beneath(j int, body [][]string) string {
 	count, total := map[string]int{}, 0
 	for _, r := range body[:min(500, len(body))] {
 		if j < len(r) {
@@ -252,10 +255,10 @@ func (d *dialect) beneath(j int, body [][]string) string {
 
 // named reports whether the fields are names: texts over values that are none,
 // or, over texts only, fields that do not occur beneath them.
-func (d *dialect) named(fields []string, body [][]string) bool {
+func (d *Dialect) named(fields []string, body [][]string) bool {
 	if len(body) == 0 {
 		// A single line without a number is a header of nothing.
-		return !slices.ContainsFunc(fields, func(f string) bool { return isNumber(f, d.decimalComma) })
+		return !slices.ContainsFunc(fields, func(f string) bool { return IsNumber(f, d.DecimalComma) })
 	}
 	contrasts, fractions, fresh := 0, 0, true
 	for j, f := range fields {
@@ -282,7 +285,7 @@ func (d *dialect) named(fields []string, body [][]string) bool {
 
 // numbersName reports whether whole numbers, all different, stand over fractions
 // only.
-func (d *dialect) numbersName(fields []string, body [][]string) bool {
+func (d *Dialect) numbersName(fields []string, body [][]string) bool {
 	if len(body) < 5 {
 		return false
 	}
@@ -301,7 +304,7 @@ func (d *dialect) numbersName(fields []string, body [][]string) bool {
 
 // countsUp reports whether at least two whole numbers stand in equal steps over
 // values that do not go on so.
-func (d *dialect) countsUp(fields []string, body [][]string) bool {
+func (d *Dialect) countsUp(fields []string, body [][]string) bool {
 	counts := func(fields []string) bool {
 		if len(fields) < 2 {
 			return false
