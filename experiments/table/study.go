@@ -12,6 +12,7 @@ import (
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
+	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/random"
@@ -90,6 +91,9 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 	case d > 2:
 		hidden, start.Share, start.Spread = config.Widths{128, 128}, .8, 6
 	}
+	if s.Set.Margins.Labelled() { // labels are separate parts
+		start.Spread = 20
+	}
 	if s.Set.few() { // hinges would fit single rows
 		start.Share = .97
 	}
@@ -124,6 +128,25 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 		Precondition: true,
 		Validation:   choice,
 	}, nil
+}
+
+// warn says in what the model is poor.
+func (s *Study) warn(r *run.Run) error {
+	r.Judge(
+		run.Bound{Metric: "log_likelihood", Label: "log-likelihood of held-out rows", Goal: report.Higher, Baseline: "a Gaussian in units of learning", Margin: 3 * r.Report.Metrics["log_likelihood_se"]},
+		run.Bound{Metric: "r_hat", Label: "R̂ of the chains from which rows are generated", Goal: report.Lower, Poor: 1.1},
+		run.Bound{Metric: "conjugate_converged", Label: "share of conjugates that converged", Goal: report.Higher, Poor: .99},
+	)
+	if !s.Set.Margins.Normal() {
+		missed, err := fit.MissedParts(s.Set.Points, s.Draw.Points)
+		if err != nil {
+			return err
+		}
+		for _, p := range missed {
+			r.Warn("%s Its values are in units of learning.", p.String(s.Set.Train.Name(p.Column)))
+		}
+	}
+	return nil
 }
 
 // correct gives the model the margins of the data, by draws of its own.
@@ -187,6 +210,9 @@ func (s *Study) Densities(ctx context.Context, r *run.Run) error {
 	}
 	err = out.Append(withDensities(held, l.LogPDF, gaussian))
 	if err := errors.Join(err, out.Close(err == nil)); err != nil {
+		return err
+	}
+	if err := s.warn(r); err != nil {
 		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("densities.npy: %d held-out rows, each followed by its log density under the model and under the Gaussian fit, in nats: a density in the units of columns that have one, a probability for labels, integers, values that hold mass, and missing values. log_likelihood is their mean.", n))
