@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"cmf/data/table/claims"
 	"cmf/data/table/text"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -74,7 +75,7 @@ func (r *reader) readParquet(f *os.File, size int64) (*Table, error) {
 		return nil, fmt.Errorf("as Parquet: %w", err)
 	}
 	defer in.Close()
-	if err := checkStored(in); err != nil {
+	if err := claims.Stored(in); err != nil {
 		return nil, err
 	}
 	const batch = 1 << 14
@@ -136,7 +137,7 @@ func readParquetColumn(p *pqarrow.FileReader, j int, rows int64, c *arrowColumn)
 
 // readArrow reads an Arrow IPC file, which is Feather version 2.
 func (r *reader) readArrow(f *os.File, size int64, ext string) (*Table, error) {
-	if err := checkArrowFile(f, size); err != nil {
+	if err := claims.File(f, size); err != nil {
 		return nil, err
 	}
 	in, err := ipc.NewFileReader(io.NewSectionReader(f, 0, size), ipc.WithAllocator(newLimited(size)), ipc.WithBodySizeLimit(size), ipc.WithMetadataSizeLimit(size))
@@ -160,7 +161,7 @@ func (r *reader) readArrowStream(f *os.File, size int64, ext string) (*Table, er
 	if _, err := f.ReadAt(start, 0); err != nil {
 		return nil, err
 	}
-	if err := checkArrowStream(start); err != nil {
+	if err := claims.Stream(start); err != nil {
 		return nil, err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {

@@ -21,7 +21,7 @@ var order = []string{
 	"solvers/...",
 	"solvers",
 	"experiments/internal/exptest",
-	"data/table/numpy data/table/text",
+	"data/table/claims data/table/numpy data/table/text",
 	"data/table",
 	"data/margins",
 	"data/units data/images",

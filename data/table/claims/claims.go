@@ -1,4 +1,6 @@
-package table
+// Package claims checks what Arrow and Parquet files claim to hold before their
+// libraries take memory for it.
+package claims
 
 import (
 	"encoding/base64"
@@ -100,8 +102,8 @@ func root(b []byte) *flatbuffers.Table {
 	return &flatbuffers.Table{Bytes: b, Pos: flatbuffers.GetUOffsetT(b)}
 }
 
-// checkArrowFile checks the footer of an Arrow file.
-func checkArrowFile(f io.ReaderAt, size int64) error {
+// File checks the footer of an Arrow file.
+func File(f io.ReaderAt, size int64) error {
 	const tail = 10 // the footer's length and ARROW1
 	end := make([]byte, tail)
 	if size < 2*tail {
@@ -127,9 +129,9 @@ func checkArrowFile(f io.ReaderAt, size int64) error {
 	return (&schemaCheck{left: int(n)}).schema(child(t, footerSchema))
 }
 
-// checkArrowStream checks the first message of a stream, of which b is the
+// Stream checks the first message of a stream, of which b is the
 // beginning.
-func checkArrowStream(b []byte) error {
+func Stream(b []byte) error {
 	if len(b) >= 8 && binary.LittleEndian.Uint32(b) == 0xffffffff {
 		b = b[4:]
 	}
@@ -147,8 +149,8 @@ func checkArrowStream(b []byte) error {
 	return (&schemaCheck{left: int(n)}).schema(child(message, messageHeader))
 }
 
-// checkStored checks the Arrow schema that a Parquet file holds beside its own.
-func checkStored(in *file.Reader) error {
+// Stored checks the Arrow schema that a Parquet file holds beside its own.
+func Stored(in *file.Reader) error {
 	stored := in.MetaData().KeyValueMetadata().FindValue("ARROW:schema")
 	if stored == nil {
 		return nil
@@ -159,5 +161,5 @@ func checkStored(in *file.Reader) error {
 			return errSchema
 		}
 	}
-	return checkArrowStream(b)
+	return Stream(b)
 }
