@@ -157,6 +157,9 @@ func badArrays() []inputs.Bad {
 	of := func(what string, file []byte) inputs.Bad {
 		return bad(Samples, what, "DATA_FILE=points.npy", map[string][]byte{"points.npy": file})
 	}
+	mapped := func(what string, file []byte) inputs.Bad {
+		return bad(monge.Transport, what, "SOURCE_FILE=points.npy TARGET_FILE=points.npy", map[string][]byte{"points.npy": file})
+	}
 	return []inputs.Bad{
 		bad(Samples, "an absent file", "DATA_FILE=absent.npy", nil),
 		bad(Samples, "a text of one line", "DATA_FILE=points.txt", map[string][]byte{"points.txt": []byte("1 2")}),
@@ -176,7 +179,7 @@ func badArrays() []inputs.Bad {
 		of("an immense shape", arrayFile("'<f4'", "False", "(1000000000000000000, 1000000000000000000)", body)),
 		of("a shape beyond whole numbers", arrayFile("'<f4'", "False", "(99999999999999999999, 1)", body)),
 		of("a negative shape", arrayFile("'<f4'", "False", "(-4, -2)", body)),
-		of("a row with NaN", pointsFile(300, 2, func(i, j int) float32 {
+		mapped("a row with NaN", pointsFile(300, 2, func(i, j int) float32 {
 			if i == 6 && j == 1 {
 				return float32(math.NaN())
 			}
@@ -189,12 +192,12 @@ func badArrays() []inputs.Bad {
 			return normal(i, j)
 		})),
 		of("a single point", pointsFile(1, 2, normal)),
-		of("fewer rows than needed", pointsFile(199, 2, normal)),
+		of("fewer rows than needed", pointsFile(99, 2, normal)),
 		of("more coordinates than allowed", pointsFile(2100, 1050, func(i, j int) float32 { return float32(i ^ j) })),
 		of("one point many times", pointsFile(300, 2, func(int, int) float32 { return 3 })),
-		of("values of 1e30", pointsFile(300, 2, func(i, j int) float32 { return 1e30 * (1 + normal(i, j)) })),
-		of("two values of 1e38", pointsFile(300, 1, func(i, _ int) float32 { return 3e38 * float32(i%2*2-1) })),
-		of("a column twice", pointsFile(300, 2, func(i, _ int) float32 { return float32(i*i%307) / 100 })),
+		mapped("values of 1e30", pointsFile(300, 2, func(i, j int) float32 { return 1e30 * (1 + normal(i, j)) })),
+		mapped("two values of 1e38", pointsFile(300, 1, func(i, _ int) float32 { return 3e38 * float32(i%2*2-1) })),
+		mapped("a column twice", pointsFile(300, 2, func(i, _ int) float32 { return float32(i*i%307) / 100 })),
 		bad(Toy2D, "three columns in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 3, normal)}),
 		bad(Toy2D, "few points in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(399, 2, normal)}),
 		bad(Toy2D, "NaN in the plane", "DATASET=points.npy", map[string][]byte{"points.npy": pointsFile(500, 2, func(i, j int) float32 { return float32(math.NaN()) })}),
@@ -224,23 +227,36 @@ func badTables() []inputs.Bad {
 	of := func(what, text string) inputs.Bad {
 		return bad(Samples, what, "DATA_FILE=points.csv", map[string][]byte{"points.csv": []byte(text)})
 	}
+	mapped := func(what, text string) inputs.Bad {
+		return bad(monge.Transport, what, "SOURCE_FILE=points.csv TARGET_FILE=points.csv", map[string][]byte{"points.csv": []byte(text)})
+	}
+	with := func(what, variables string) inputs.Bad {
+		return bad(Samples, what, "DATA_FILE=points.csv "+variables, map[string][]byte{"points.csv": []byte("x,y\n" + lines(300, good))})
+	}
 	return []inputs.Bad{
+		with("an unknown column", "COLUMNS=z:integer"),
+		with("an unknown kind", "COLUMNS=x:complex"),
+		with("a value beyond its bounds", "COLUMNS=x:[0,100]"),
+		with("all columns skipped", "COLUMNS=x:skip,y:skip"),
+		with("an unknown column of weights", "WEIGHT=w"),
+		with("an unknown target", "TARGET=w"),
+		bad(Samples, "negative weights", "DATA_FILE=points.csv WEIGHT=w", map[string][]byte{"points.csv": []byte("x,w\n" + lines(300, func(i int) string { return fmt.Sprintf("%d,%d", i*i%311, i-9) }))}),
 		of("an empty table", ""),
 		of("a table with only a header", "x,y\n"),
 		of("a row of more columns", "x,y\n"+lines(300, but(9, "1,2,3"))),
 		of("a word", "x,y\n"+lines(300, but(9, "1,two"))),
-		of("an empty cell", "x,y\n"+lines(300, but(9, "1,"))),
-		of("NaN", "x,y\n"+lines(300, but(9, "nan,2"))),
-		of("a number beyond float32", "x,y\n"+lines(300, but(9, "1e39,2"))),
+		mapped("an empty cell", "x,y\n"+lines(300, but(9, "1,"))),
+		mapped("NaN", "x,y\n"+lines(300, but(9, "nan,2"))),
+		mapped("a number beyond float32", "x,y\n"+lines(300, but(9, "1e39,2"))),
 		of("semicolons and a row of three", "\ufeffx;y\n"+lines(300, func(i int) string { return strings.ReplaceAll(but(9, "1,2,3")(i), ",", ";") })),
 		of("decimal commas and a point", "x;y\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,5;%d,5", i, i) })+strings.Repeat("1,5;1,5\n", 100_000)+"1.5;2,5\n"),
-		of("texts", "x,y\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,%c", i, 'a'+i%3) })),
+		mapped("texts", "x,y\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,%c", i, 'a'+i%3) })),
 		of("dates that may have months or days first", "x,y\n"+lines(300, func(i int) string { return fmt.Sprintf("%02d/%02d/2024,%d", 1+i%12, 1+i/12%12, i) })),
 		of("an open quote", "x,y\n"+lines(300, but(9, `"1,2`))),
 		of("an immense line", "x,y\n1,"+strings.Repeat("2", 17<<20)),
 		of("zeros and other bytes", "\x00\x01\x02\n\x00"),
-		of("a constant column", "x,y\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,4", i) })),
-		of("small steps about a large number", "x\n"+lines(300, func(i int) string { return fmt.Sprint(1e7 + float64(i%3)) })),
+		mapped("a constant column", "x,y\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,4", i) })),
+		mapped("small steps about a large number", "x\n"+lines(300, func(i int) string { return fmt.Sprint(1e7 + float64(i%3)) })),
 		of("two names for three columns", "x,y\n"+lines(300, func(i int) string { return good(i) + ",1" })),
 	}
 }

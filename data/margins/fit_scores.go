@@ -28,7 +28,7 @@ func (f *fitting) scores(j int) error {
 	if facts.null > 0 {
 		labels++
 	}
-	if discrete(c.Kind) && labels >= 3 && labels <= mostCorners {
+	if discrete(c.Kind) && labels <= mostCorners {
 		return f.simplex(j)
 	}
 	b := &builder{c: c, facts: facts, f: f, step: stepOf(c, facts)}

@@ -372,6 +372,22 @@ func (m *Margins) Corrected(z blas32.General) (*Margins, error) {
 	return out, nil
 }
 
+// Scaled are the points z of columns that are centred and scaled in the units of
+// the data, less the centres.
+func (m *Margins) Scaled(z blas32.General) blas32.General {
+	x := batch.New(z.Rows, z.Cols)
+	k := 0
+	for j := range m.Columns {
+		if a := m.Columns[j].Affine; a != nil {
+			for i := range z.Rows {
+				batch.Row(x, i)[k] = float32(a.Scale * float64(batch.Row(z, i)[k]))
+			}
+			k++
+		}
+	}
+	return x
+}
+
 // CommonScale gives all columns that are centred and scaled the same scale, the
 // root mean square of theirs.
 func (m *Margins) CommonScale() {

@@ -27,6 +27,9 @@ const (
 type Options struct {
 	Header Header
 	Hints  Hints
+
+	// Extra says that hints for columns that are not there are no error.
+	Extra bool
 }
 
 // Hints say by name what is known about columns.
@@ -171,9 +174,9 @@ func parseHint(says string) (h Hint, err error) {
 }
 
 // checkNames refuses hints for columns that are not there.
-func (h Hints) checkNames(names []string) error {
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if !slices.Contains(names, name) {
+func (r *reader) checkNames(names []string) error {
+	for _, name := range slices.Sorted(maps.Keys(r.o.Hints)) {
+		if !r.o.Extra && !slices.Contains(names, name) {
 			return fmt.Errorf("CMF_COLUMNS names the column %q, which is not there; its columns are %s", name, text.Listed(names))
 		}
 	}

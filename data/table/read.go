@@ -179,7 +179,7 @@ func (r *reader) uniqueNames(names []string) ([]string, error) {
 	for j, name := range names {
 		all[j] = called(name, j)
 	}
-	return names, r.o.Hints.checkNames(all)
+	return names, r.checkNames(all)
 }
 
 // finish does what all formats share: it leaves out columns that count rows or

@@ -8,10 +8,14 @@ import (
 	"strings"
 
 	"cmf/data/table"
+	"cmf/experiments/metric"
 	"cmf/experiments/metric/tabular"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/solvers/batch"
 	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // Judge compares generated rows with held-out ones, beside those of the Gaussian fit, the
@@ -44,6 +48,11 @@ func (s *Study) Judge(ctx context.Context, r *run.Run) error {
 		{tabular.Sample{Name: "independent columns"}, independent, report.Numbers{}},
 		{tabular.Sample{Name: "rows to learn from"}, s.Set.Train.First(n), r.Report.Floor},
 	}
+	if !s.Set.Margins.Normal() {
+		if err := s.judgePoints(ctx, r); err != nil {
+			return err
+		}
+	}
 	data := tabular.Data{Train: s.Set.Train, Held: s.Set.Held, Target: s.Set.Train.Name(s.Set.Target), Bounds: s.bounds()}
 	var samples []tabular.Sample
 	for k := range laws {
@@ -61,6 +70,29 @@ func (s *Study) Judge(ctx context.Context, r *run.Run) error {
 		r.Report.Beside = append(r.Report.Beside, report.Column{Name: name, Title: laws[k].sample.Name, Metrics: laws[k].into})
 	}
 	s.say(r, samples)
+	return nil
+}
+
+// judgePoints adds distances between rows as points, those of smooth real columns: in the
+// units of the file, less the means, and with names that end in _standard in those of learning.
+func (s *Study) judgePoints(ctx context.Context, r *run.Run) error {
+	const most = 2048
+	n := min(s.Set.Test.Rows, s.Set.Points.Rows, s.Draw.Points.Rows, most)
+	gaussian := s.Set.Law.Sample(n, random.New(s.Core.Seed, "Gaussian fit", 0))
+	for _, l := range []struct {
+		z    blas32.General
+		into report.Numbers
+	}{{s.Draw.Points, r.Report.Metrics}, {gaussian, r.Report.Baseline}, {s.Set.Points, r.Report.Floor}} {
+		for suffix, units := range map[string]func(blas32.General) blas32.General{"_standard": func(z blas32.General) blas32.General { return z }, "": s.Set.Margins.Scaled} {
+			numbers, err := metric.Compare(ctx, units(batch.First(l.z, n)), units(batch.First(s.Set.Test, n)))
+			if err != nil {
+				return err
+			}
+			for name, v := range numbers {
+				l.into[name+suffix] = v
+			}
+		}
+	}
 	return nil
 }
 
@@ -95,6 +127,13 @@ func (s *Study) say(r *run.Run, samples []tabular.Sample) {
 		{Metric: "energy_distance_robust", Label: "Energy distance, columns in robust units", Goal: report.Lower},
 		{Metric: "nn_accuracy_robust", Label: "1-NN two-sample accuracy, columns in robust units", Goal: report.Nearer, Target: .5},
 		{Metric: "nearest_row", Label: "Distance to the nearest row to learn from, median", Goal: report.Nearer, Target: scores.Nearest.Held},
+	}
+	if !s.Set.Margins.Normal() {
+		r.Page.Headline = append(r.Page.Headline[:1:1], append([]report.Headline{
+			{Metric: "energy_distance_standard", Label: "Energy distance, columns divided by their standard deviations", Goal: report.Lower},
+			{Metric: "sliced_w2_standard", Label: "Sliced W2, columns divided by their standard deviations", Goal: report.Lower},
+			{Metric: "w2_standard", Label: "W2, exact, columns divided by their standard deviations", Goal: report.Lower},
+		}, r.Page.Headline[1:]...)...)
 	}
 	head, rows := tabular.ByColumn(samples...)
 	r.Page.Tables = append(r.Page.Tables, report.Table{Title: "Distances of the columns to those of held-out rows", Head: head, Rows: rows})

@@ -60,7 +60,7 @@ func arrayOf(x blas32.General) *table.Table {
 // point.
 func Evaluate(ctx context.Context, r *run.Run, m *fit.Model, path string, seed uint64) error {
 	u := m.Margins()
-	given, notes, err := table.Read(path, table.Options{Hints: u.Hints()})
+	given, notes, err := table.Read(path, table.Options{Hints: u.Hints(), Extra: true})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -85,7 +86,7 @@ func (c *Config) NewSet(t *table.Table, share float64, common bool, seed uint64)
 		return nil, err
 	}
 	if s.Margins.Learned() == 0 {
-		return nil, fmt.Errorf("no column of it varies")
+		return nil, errors.New("none of its columns varies; at least one must")
 	}
 	if common && !s.Margins.Normal() {
 		s.Margins.CommonScale()
