@@ -35,7 +35,13 @@ func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 		return named(err)
 	}
 	r.Inferred(c.DataFile, notes)
-	set, err := c.NewSet(t, c.Holdout, c.Scale == "common", c.Seed)
+	split := table.Split{Held: c.Holdout, Common: c.Scale == "common", Seed: c.Seed}
+	if c.Resume != "" {
+		if split.Earlier, err = fit.WithoutMargins(c.Resume); err != nil {
+			return fmt.Errorf("CMF_RESUME=%s: %w", c.Resume, err)
+		}
+	}
+	set, err := c.NewSet(t, split)
 	if err != nil {
 		return named(err)
 	}

@@ -254,7 +254,8 @@ func affineOf(f *facts) *Affine {
 	for _, x := range f.values {
 		square += x.w / f.total * (x.v - origin - mean) * (x.v - origin - mean)
 	}
-	return &Affine{Center: origin + mean, Scale: math.Sqrt(square)}
+	n := float64(len(f.values))
+	return &Affine{Center: origin + mean, Scale: math.Sqrt(square * n / (n - 1))}
 }
 
 // outliers notes values far from all others.

@@ -8,6 +8,7 @@ import (
 
 	"cmf/data/margins"
 	"cmf/data/table"
+	"cmf/data/units"
 	"cmf/graph"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
@@ -105,4 +106,19 @@ func rowDensity(u *margins.Margins, t *table.Table, rng *random.Stream, density 
 	}
 	l.LogPDF = mean
 	return l, nil
+}
+
+// WithoutMargins says whether a checkpoint is of a table whose columns were learned before
+// they had margins.Margins.
+func WithoutMargins(path string) (bool, error) {
+	c, err := graph.LoadCheckpoint(path)
+	if err != nil {
+		return false, err
+	}
+	o, err := originOf(c)
+	if err != nil {
+		return false, err
+	}
+	_, affine := o.Units.(units.Affine)
+	return affine, nil
 }

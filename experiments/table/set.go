@@ -26,6 +26,8 @@ type Set struct {
 	Margins                 *margins.Margins
 	Notes                   []string
 
+	Earlier bool // learned as before there were Margins: no rows to choose by, columns centred and scaled
+
 	Points       blas32.General // of Train, in units of learning; several for a row whose value leaves something open
 	Choice, Test blas32.General // of Validation and Held, one for a row
 	Law          *exact.Gaussian
@@ -37,10 +39,19 @@ const leastRows = 100
 // mostValidation limits the rows by which the best state of training is chosen.
 const mostValidation = 1024
 
-// NewSet splits t and finds its units: a share of the rows is held out for
-// judging, a tenth of the others for choosing.
-func (c *Config) NewSet(t *table.Table, share float64, common bool, seed uint64) (*Set, error) {
-	s := new(Set)
+// Split says how rows are split and scaled.
+type Split struct {
+	Held    float64 // share of the rows that is held out for judging
+	Common  bool    // one scale for all columns that are centred and scaled
+	Seed    uint64
+	Earlier bool // see Set
+}
+
+// NewSet splits t and finds its units. A tenth of the rows that are not held out
+// are those by which training chooses.
+func (c *Config) NewSet(t *table.Table, split Split) (*Set, error) {
+	s := &Set{Earlier: split.Earlier}
+	seed := split.Seed
 	weights, t, err := c.weights(t)
 	if err != nil {
 		return nil, err
@@ -50,8 +61,11 @@ func (c *Config) NewSet(t *table.Table, share float64, common bool, seed uint64)
 		return nil, fmt.Errorf("it has %d rows of %d columns; needed are at least max(%d, 2·columns) = %d rows, and 1 to %d columns", n, d, leastRows, least, MaxDim)
 	}
 	order := random.New(seed, "held out", 0).Perm(n)
-	held := max(32, int(math.Round(share*float64(n))))
-	chosen := held + min(max((n-held)/10, 16), mostValidation)
+	held := max(32, int(math.Round(split.Held*float64(n))))
+	chosen := held
+	if !split.Earlier {
+		chosen += min(max((n-held)/10, 16), mostValidation)
+	}
 	rng := random.New(seed, "weights", 0)
 	part := func(rows []int) ([]int, []float64) {
 		if weights == nil {
@@ -81,6 +95,7 @@ func (c *Config) NewSet(t *table.Table, share float64, common bool, seed uint64)
 	if err != nil {
 		return nil, err
 	}
+	o.Plain = o.Plain || split.Earlier
 	s.Train = t.Rowed(rows)
 	if s.Margins, s.Notes, err = margins.Fit(s.Train, o, random.New(seed, "margins", 0)); err != nil {
 		return nil, err
@@ -88,7 +103,7 @@ func (c *Config) NewSet(t *table.Table, share float64, common bool, seed uint64)
 	if s.Margins.Learned() == 0 {
 		return nil, errors.New("none of its columns varies; at least one must")
 	}
-	if common && !s.Margins.Normal() {
+	if split.Common && !s.Margins.Normal() {
 		s.Margins.CommonScale()
 	}
 	if w != nil {
@@ -176,10 +191,10 @@ func (s *Set) encode(seed uint64) (err error) {
 	if lost := held - s.Held.Rows(); lost > 0 {
 		s.Notes = append(s.Notes, fmt.Sprintf("%d of %d held-out rows have a label or a missing value that no row to learn from has: the model gives them no probability, and they are not judged.", lost, held))
 	}
-	if s.Held.Rows() < 16 || s.Validation.Rows() < 8 {
+	if s.Held.Rows() < 16 || !s.Earlier && s.Validation.Rows() < 8 {
 		return fmt.Errorf("of its held-out rows only %d and %d have values that rows to learn from have; columns with so many labels cannot be learned (CMF_COLUMNS=name:skip leaves one out)", s.Held.Rows(), s.Validation.Rows())
 	}
-	if s.few() { // a sample covariance of few rows is far too narrow in some directions
+	if s.few() && !s.Earlier { // a sample covariance of few rows is far too narrow in some directions
 		s.Law, _, err = exact.FitShrunk(batch.Rows(s.Points, 0, s.Train.Rows()))
 	} else {
 		s.Law, err = exact.FitGaussian(s.Points, 0)

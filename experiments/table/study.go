@@ -40,7 +40,10 @@ type Study struct {
 // Learn learns the table. It reports whether training was completed.
 func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error) {
 	s.describe(r)
-	const passes, least = 600, 400
+	passes, least := 600, 400
+	if s.Set.Earlier {
+		passes, least = 200, 200
+	}
 	if err := fit.LimitSteps(r, s.Core, s.Set.Train.Rows(), passes, least); err != nil {
 		return false, err
 	}
@@ -94,7 +97,7 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 	if s.Set.Margins.Labelled() { // labels are separate parts
 		start.Spread = 20
 	}
-	if s.Set.few() { // hinges would fit single rows
+	if s.Set.few() && !s.Set.Earlier { // hinges would fit single rows
 		start.Share = .97
 	}
 	if shape.Hidden == nil {
