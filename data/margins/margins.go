@@ -320,11 +320,6 @@ func (m *Margins) tabled(x blas32.General) *table.Table {
 	return t
 }
 
-// Labelled says whether labels are learned as corners of a simplex.
-func (m *Margins) Labelled() bool {
-	return slices.ContainsFunc(m.Columns, func(c Column) bool { return c.Simplex != nil })
-}
-
 // Draws says whether Encode draws something, so that each row stands for many
 // points.
 func (m *Margins) Draws() bool {
