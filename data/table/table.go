@@ -170,3 +170,12 @@ func (t *Table) Batch() (blas32.General, error) {
 	}
 	return x, nil
 }
+
+// Stacked is the rows of a followed by those of b, which has the same columns.
+func Stacked(a, b *Table) *Table {
+	out := &Table{Columns: slices.Clone(a.Columns), Format: a.Format}
+	for j := range out.Columns {
+		out.Columns[j].Values = slices.Concat(a.Columns[j].Values, b.Columns[j].Values)
+	}
+	return out
+}

@@ -16,6 +16,8 @@ import (
 	"cmf/solvers/potential"
 	"cmf/solvers/random"
 	"cmf/solvers/sampling"
+
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // Prepare initialises the potential and everything that changes during training.
@@ -39,7 +41,7 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	if p.Start.Source != nil {
 		p.Start.Source = startLaw(core.Init, p.Start.Source)
 	}
-	if err := p.Start.Init(p.Potential, p.Train, random.New(core.Seed, "initial weights", 0)); err != nil {
+	if err := p.Start.Init(p.Potential, someRows(p.Train), random.New(core.Seed, "initial weights", 0)); err != nil {
 		return nil, err
 	}
 	m := &Model{params: p.Potential.Params(), average: &optim.Average{Decay: p.Decay}}
@@ -57,6 +59,17 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 		return m, p.learnEnergy(core, m)
 	}
 	return m, p.learnSamples(core, m)
+}
+
+// someRows are rows enough to place the first hinges: all, or every k-th.
+func someRows(x blas32.General) blas32.General {
+	const enough = 1 << 17
+	if x.Rows <= enough {
+		return x
+	}
+	by := (x.Rows + enough - 1) / enough
+	x.Rows, x.Stride = (x.Rows+by-1)/by, x.Stride*by
+	return x
 }
 
 // ParseLoss reads a sum of loss terms for a fit to an energy or to samples.

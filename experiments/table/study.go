@@ -12,6 +12,7 @@ import (
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
+	"cmf/experiments/metric"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/layers"
@@ -219,11 +220,14 @@ func (s *Study) Densities(ctx context.Context, r *run.Run) error {
 	held := s.Set.Held.First(n)
 	r.Progress.Log.Info("densities", "held-out rows", n)
 	seed := s.Core.Seed
-	l, err := s.Model.RowDensity(ctx, held, random.New(seed, "annealing", 0))
+	l, err := s.Model.RowDensity(ctx, table.Stacked(held, s.Generated.First(n)), random.New(seed, "annealing", 0))
 	if err != nil {
 		return err
 	}
+	generated := l.LogPDF[n:]
+	l.LogPDF = l.LogPDF[:n]
 	l.Report(r.Report.Metrics)
+	r.Report.Metrics["density_distance"] = metric.Kolmogorov(l.LogPDF, generated)
 	gaussian, err := fit.RowDensityOf(s.Set.Margins, held, random.New(seed, "Gaussian fit's rows", 0), func(z blas32.General) ([]float64, error) { return s.Set.Law.LogPDF(z) })
 	if err != nil {
 		return err
@@ -240,7 +244,7 @@ func (s *Study) Densities(ctx context.Context, r *run.Run) error {
 	if err := s.warn(r); err != nil {
 		return err
 	}
-	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("densities.npy: %d held-out rows, each followed by its log density under the model and under the Gaussian fit, in nats: a density in the units of columns that have one, a probability for labels, integers, values that hold mass, and missing values. log_likelihood is their mean.", n))
+	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("densities.npy: %d held-out rows, each followed by its log density under the model and under the Gaussian fit, in nats: a density in the units of columns that have one, a probability for labels, integers, values that hold mass, and missing values. log_likelihood is their mean. density_distance is the Kolmogorov–Smirnov distance of these densities to those of as many generated rows: 0 but for noise where each region that holds some share of the model also holds that share of the data.", n))
 	return nil
 }
 
