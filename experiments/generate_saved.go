@@ -28,6 +28,11 @@ type GenerateConfig struct {
 	Points     string `desc:"points at which to evaluate density and gradient, in the units of the data, or rows of the source to map by a model of the experiment transport: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) or a folder of PNG pictures; none if empty"`
 }
 
+// Siblings are variables of the runs that leave checkpoints.
+func (*GenerateConfig) Siblings() []string {
+	return []string{"CMF_DATA_FILE", "CMF_COLUMNS", "CMF_HEADER", "CMF_SOURCE_FILE", "CMF_TARGET_FILE", "CMF_DATASET"}
+}
+
 // Generate draws from the model of a checkpoint and evaluates it at given points; by the
 // model of a map between two tables it maps given points.
 // The same seed, count, mixing and threads give the same bits.

@@ -67,6 +67,9 @@ func Load[T any](spec *T, presets map[string]func(*T), env Environment, args []s
 	if help {
 		env = nil
 	}
+	if s, ok := any(spec).(interface{ Siblings() []string }); ok {
+		env = withoutSiblings(env, s.Siblings(), out)
+	}
 	if err := checkNames(env, fields); err != nil {
 		return nil, err
 	}

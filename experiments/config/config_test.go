@@ -208,6 +208,8 @@ type fixedConfig struct {
 
 func (fixedConfig) Fixed() []string { return []string{"CMF_SOURCE"} }
 
+func (fixedConfig) Siblings() []string { return []string{"CMF_DATA_FILE"} }
+
 type Pair struct{ Low, High int }
 
 func (p *Pair) Validate() error {
@@ -224,6 +226,10 @@ func TestFixedVariablesAndGroups(t *testing.T) {
 	}
 	if err := load("CMF_SOURCE=gaussian"); err == nil || !strings.Contains(err.Error(), "CMF_SOURCE=gaussian: it is always gibbs here") {
 		t.Errorf("a variable that is fixed: %v", err)
+	}
+	var said strings.Builder
+	if _, err := Load(new(fixedConfig), nil, Variables("CMF_DATA_FILE=x.csv"), nil, &said); err != nil || !strings.Contains(said.String(), "CMF_DATA_FILE does nothing") {
+		t.Errorf("a variable of a sibling: %v, said %q", err, said.String())
 	}
 	if err := load("CMF_SOURCE=gibbs", "CMF_DATA_DIR=/data"); err != nil {
 		t.Errorf("a fixed variable at its value, and one for all commands: %v", err)

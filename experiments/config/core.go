@@ -13,7 +13,8 @@
 // A rule that relates two variables, or one and the data, is a method Validate() error
 // of the struct or of one that it embeds. If a variable of a group does nothing in a
 // command, it keeps its default there: the method Fixed() []string of the command's
-// struct names it.
+// struct names it. Siblings() []string names variables of commands that are used together with
+// this one: they are passed over.
 package config
 
 import (

@@ -83,6 +83,19 @@ func checkNames(env Environment, fields []field) error {
 	return nil
 }
 
+// withoutSiblings leaves out variables of commands that are used together with this one, which
+// users may have exported for all of them, and says so.
+func withoutSiblings(env Environment, siblings []string, out io.Writer) Environment {
+	env = env.With()
+	for _, name := range siblings {
+		if _, ok := env[name]; ok {
+			fmt.Fprintf(out, "%s does nothing in this command\n", name)
+			delete(env, name)
+		}
+	}
+	return env
+}
+
 // editDistance is the smallest number of letters to insert, delete or replace that turns
 // a into b (V. I. Levenshtein, Soviet Physics Doklady 10 (1966), 707–710).
 func editDistance(a, b string) int {
