@@ -134,13 +134,7 @@ func (t *Table) Like(n int) *Table {
 }
 
 // First are the first n rows, or all; they share memory with t.
-func (t *Table) First(n int) *Table {
-	out := &Table{Columns: slices.Clone(t.Columns), Format: t.Format}
-	for j := range out.Columns {
-		out.Columns[j].Values = out.Columns[j].Values[:min(n, len(out.Columns[j].Values))]
-	}
-	return out
-}
+func (t *Table) First(n int) *Table { return t.Slice(0, min(n, t.Rows())) }
 
 // Batch is the plain (n, d) batch of a table of numbers without missing values,
 // rounded to float32. Anything else is an error that names column and row.
@@ -178,4 +172,26 @@ func Stacked(a, b *Table) *Table {
 		out.Columns[j].Values = slices.Concat(a.Columns[j].Values, b.Columns[j].Values)
 	}
 	return out
+}
+
+// Slice is the rows from low to high, counted from 0 without high; they share
+// memory with t.
+func (t *Table) Slice(low, high int) *Table {
+	out := &Table{Columns: slices.Clone(t.Columns), Format: t.Format}
+	for j := range out.Columns {
+		out.Columns[j].Values = out.Columns[j].Values[low:high:high]
+	}
+	return out
+}
+
+// Permute puts the rows in another order: row i is the one that was at order[i].
+func (t *Table) Permute(order []int) {
+	was := make([]float64, len(order))
+	for j := range t.Columns {
+		values := t.Columns[j].Values
+		copy(was, values)
+		for i, row := range order {
+			values[i] = was[row]
+		}
+	}
 }

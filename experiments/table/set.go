@@ -47,7 +47,7 @@ type Split struct {
 	Earlier bool // see Set
 }
 
-// NewSet splits t and finds its units. A tenth of the rows that are not held out
+// NewSet splits t, whose rows it reorders, and finds its units. A tenth of the rows that are not held out
 // are those by which training chooses.
 func (c *Config) NewSet(t *table.Table, split Split) (*Set, error) {
 	s := &Set{Earlier: split.Earlier}
@@ -61,42 +61,19 @@ func (c *Config) NewSet(t *table.Table, split Split) (*Set, error) {
 		return nil, fmt.Errorf("it has %d rows of %d columns; needed are at least max(%d, 2·columns) = %d rows, and 1 to %d columns", n, d, leastRows, least, MaxDim)
 	}
 	order := random.New(seed, "held out", 0).Perm(n)
+	t.Permute(order)
+	weights.Permute(order)
 	held := max(32, int(math.Round(split.Held*float64(n))))
 	chosen := held
 	if !split.Earlier {
 		chosen += min(max((n-held)/10, 16), mostValidation)
 	}
-	rng := random.New(seed, "weights", 0)
-	part := func(rows []int) ([]int, []float64) {
-		if weights == nil {
-			return rows, nil
-		}
-		w := make([]float64, len(rows))
-		for k, i := range rows {
-			w[k] = weights[i]
-		}
-		return rows, w
-	}
-	sample := func(rows []int) *table.Table {
-		rows, w := part(rows)
-		if w != nil {
-			floats.Scale(1/floats.Sum(w), w)
-			drawn := (&density.Importance{Weights: w}).Resample(len(rows), rng)
-			for k, at := range drawn {
-				drawn[k] = rows[at]
-			}
-			rng.Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
-			rows = drawn
-		}
-		return t.Rowed(rows)
-	}
-	rows, w := part(order[chosen:])
-	o, err := c.options(w)
+	o, err := c.options(weights.of(chosen, n))
 	if err != nil {
 		return nil, err
 	}
 	o.Plain = o.Plain || split.Earlier
-	s.Train = t.Rowed(rows)
+	s.Train = t.Slice(chosen, n)
 	if s.Margins, s.Notes, err = margins.Fit(s.Train, o, random.New(seed, "margins", 0)); err != nil {
 		return nil, err
 	}
@@ -106,20 +83,44 @@ func (c *Config) NewSet(t *table.Table, split Split) (*Set, error) {
 	if split.Common && !s.Margins.Normal() {
 		s.Margins.CommonScale()
 	}
-	if w != nil {
-		s.Train = sample(order[chosen:])
-	}
-	s.Validation, s.Held = sample(order[held:chosen]), sample(order[:held])
+	rng := random.New(seed, "weights", 0)
+	s.Train = weights.drawn(t, chosen, n, rng)
+	s.Validation, s.Held = weights.drawn(t, held, chosen, rng), weights.drawn(t, 0, held, rng)
 	if s.Target, err = c.target(t, s.Margins); err != nil {
 		return nil, err
 	}
 	return s, s.encode(seed)
 }
 
+// rowWeights are a column of the weights of rows; without one all rows weigh the same.
+type rowWeights struct{ table.Table }
+
+// of are the weights of rows low to high, nil if all weigh the same.
+func (w *rowWeights) of(low, high int) []float64 {
+	if len(w.Columns) == 0 {
+		return nil
+	}
+	return w.Columns[0].Values[low:high]
+}
+
+// drawn are the rows of t from low to high, or as many of them drawn in proportion to their
+// weights.
+func (w *rowWeights) drawn(t *table.Table, low, high int, rng *random.Stream) *table.Table {
+	part := t.Slice(low, high)
+	if len(w.Columns) == 0 {
+		return part
+	}
+	shares := slices.Clone(w.of(low, high))
+	floats.Scale(1/floats.Sum(shares), shares)
+	rows := (&density.Importance{Weights: shares}).Resample(len(shares), rng)
+	rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+	return part.Rowed(rows)
+}
+
 // weights takes the column of weights out of a table.
-func (c *Config) weights(t *table.Table) ([]float64, *table.Table, error) {
+func (c *Config) weights(t *table.Table) (*rowWeights, *table.Table, error) {
 	if c.Weight == "" {
-		return nil, t, nil
+		return new(rowWeights), t, nil
 	}
 	j, err := column(t, "CMF_WEIGHT", c.Weight)
 	if err != nil {
@@ -140,7 +141,7 @@ func (c *Config) weights(t *table.Table) ([]float64, *table.Table, error) {
 		return nil, nil, fmt.Errorf("CMF_WEIGHT=%s: all weights are 0", c.Weight)
 	}
 	rest := &table.Table{Columns: slices.Delete(slices.Clone(t.Columns), j, j+1), Format: t.Format}
-	return w.Values, rest, nil
+	return &rowWeights{table.Table{Columns: []table.Column{w}}}, rest, nil
 }
 
 // target is the column that the judgement predicts.
