@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sort"
 
@@ -22,6 +24,12 @@ import (
 // samplesOfTables are variables that do nothing for pictures.
 var samplesOfTables = []string{"CMF_COLUMNS", "CMF_HEADER", "CMF_WEIGHT", "CMF_MARGINS", "CMF_TARGET", "CMF_SCALE"}
 
+// Files of more bytes are read and learned with less memory to spare.
+const (
+	largeFile    = 64 << 20
+	largePercent = 20
+)
+
 // doTable learns a table.
 func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 	named := func(err error) error {
@@ -29,6 +37,10 @@ func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 			return nil
 		}
 		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
+	}
+	if info, err := os.Stat(c.DataFile); err == nil && info.Size() > largeFile {
+		// The collector lets memory grow to twice what is in use, which tables dominate.
+		defer debug.SetGCPercent(debug.SetGCPercent(largePercent))
 	}
 	t, notes, err := c.Read(c.DataFile)
 	if err != nil {
