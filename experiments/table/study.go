@@ -136,7 +136,7 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 	if err != nil {
 		return fit.Problem{}, err
 	}
-	const patience = 5
+	const patience = 8
 	choice := fit.Validation{X: s.Set.Choice}
 	if !r.Given("CMF_STEPS") {
 		choice.Patience = patience
