@@ -55,22 +55,17 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 	if m.Origin.Units == nil {
 		r.Note("The checkpoint names no units: points and densities are in those in which the model was learned.")
 	}
-	ofTable := m.Margins() != nil
+	generate, evaluate := generate, evaluate
+	if m.Margins() != nil {
+		generate, evaluate = generateRows, evaluateRows
+	}
 	if c.Count > 0 {
-		make := generate
-		if ofTable {
-			make = generateRows
-		}
-		if err := make(ctx, r, m, c); err != nil {
+		if err := generate(ctx, r, m, c); err != nil {
 			return err
 		}
 	}
 	if c.Points == "" {
 		return nil
-	}
-	evaluate := evaluate
-	if ofTable {
-		evaluate = evaluateRows
 	}
 	if err := evaluate(ctx, r, m, c); err != nil {
 		return fmt.Errorf("CMF_POINTS=%s: %w", c.Points, err)
