@@ -98,6 +98,10 @@ func rowDensity(u *margins.Margins, t *table.Table, rng *random.Stream, density 
 		for k := i; k < len(weights); k += n {
 			highest = max(highest, l.LogPDF[k]+weights[k])
 		}
+		if math.IsInf(highest, -1) {
+			mean[i] = highest
+			continue
+		}
 		var sum float64
 		for k := i; k < len(weights); k += n {
 			sum += math.Exp(l.LogPDF[k] + weights[k] - highest)

@@ -79,9 +79,7 @@ func (s *Study) describe(r *run.Run) {
 	} else {
 		r.Note("The method does not know units: it learns columns less their means, divided by their standard deviations or, with CMF_SCALE=common, by one scale for all. Samples and densities are in the units of the file; distances whose names end in _standard are in units of learning.")
 	}
-	for _, note := range t.Notes {
-		r.Note("%s", note)
-	}
+	r.Inferred(s.Name, t.Notes)
 }
 
 // suitScores sets what the user has not set to what suits normal scores: on seven tables of
