@@ -143,7 +143,7 @@ func generateRows(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConf
 		r.AddFigure("points.png", "Histogram of generated values.")
 		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: m.Form().Name(0), Y: "density"}, batch.Column(shownRows(rows, rows), 0), 0)
 	}
-	return drawPairs(r, columnNames(rows), figure.Cloud{Name: "generated", Points: shownRows(rows, rows)})
+	return drawPairs(r, columnNames(rows), labelNumbers(rows), figure.Cloud{Name: "generated", Points: shownRows(rows, rows)})
 }
 
 // evaluateRows writes the log densities of the rows of CMF_POINTS, and gradients.

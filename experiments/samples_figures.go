@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"cmf/data/margins"
 	"cmf/data/units"
@@ -108,12 +109,16 @@ func drawPoints(r *run.Run, u units.Units, f units.Form, clouds ...figure.Cloud)
 	for j := range names {
 		names[j] = f.Name(j)
 	}
-	return drawPairs(r, names, clouds...)
+	return drawPairs(r, names, "", clouds...)
 }
 
-// drawPairs draws the first columns of clouds in the units of the data by pairs.
-func drawPairs(r *run.Run, columns []string, clouds ...figure.Cloud) error {
-	const most = 6
+// shownColumns limits the columns that are drawn by pairs.
+const shownColumns = 6
+
+// drawPairs draws the first columns of clouds in the units of the data by pairs. remark ends
+// the caption.
+func drawPairs(r *run.Run, columns []string, remark string, clouds ...figure.Cloud) error {
+	const most = shownColumns
 	d := len(columns)
 	columns = columns[:min(d, most)]
 	if err := figure.DrawPairs(r.Path("points.png"), columns, clouds[:min(2, len(clouds))]); err != nil {
@@ -126,7 +131,7 @@ func drawPairs(r *run.Run, columns []string, clouds ...figure.Cloud) error {
 	if d > most {
 		caption = fmt.Sprintf("%s The first %d of %d.", caption, most, d)
 	}
-	r.LeadFigure("points.png", caption)
+	r.LeadFigure("points.png", strings.TrimSpace(caption+" "+remark))
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sort"
+	"strings"
 
 	tables "cmf/data/table"
 	"cmf/experiments/figure"
@@ -92,7 +93,7 @@ func drawTable(ctx context.Context, r *run.Run, s *table.Study) error {
 	}{{"held out", s.Set.Held}, {"generated", s.Generated}} {
 		clouds = append(clouds, figure.Cloud{Name: t.name, Points: shownRows(t.rows, s.Set.Train)})
 	}
-	return drawPairs(r, columnNames(s.Set.Train), clouds...)
+	return drawPairs(r, columnNames(s.Set.Train), labelNumbers(s.Set.Train), clouds...)
 }
 
 // columnNames are the names of columns, less the origins of shownRows.
@@ -104,6 +105,28 @@ func columnNames(of *tables.Table) []string {
 		}
 	}
 	return names
+}
+
+// labelNumbers says which number stands for which label in a figure of the first columns.
+func labelNumbers(t *tables.Table) string {
+	const most = 6 // labels of a column
+	var columns []string
+	for j, c := range t.Columns[:min(len(t.Columns), shownColumns)] {
+		var labels []string
+		for k, label := range c.Labels[:min(len(c.Labels), most)] {
+			labels = append(labels, fmt.Sprintf("%d %q", k, label))
+		}
+		if len(c.Labels) > most {
+			labels = append(labels, "…")
+		}
+		if labels != nil {
+			columns = append(columns, fmt.Sprintf("of %q %s", t.Name(j), strings.Join(labels, ", ")))
+		}
+	}
+	if columns == nil {
+		return ""
+	}
+	return "Labels are numbers: " + strings.Join(columns, "; ") + "."
 }
 
 // shownRows are the first rows as points of a figure: labels as numbers, and columns of numbers
