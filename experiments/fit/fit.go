@@ -98,11 +98,14 @@ type Model struct {
 	Noise     potential.Potential // what the particles sample; nil if they are the points of a given source
 	Stop      report.Stop         // how training ended
 	Finished  bool                // training was not interrupted, so the work after it is to be done
+	Unchecked bool                // it was read from a file without a sum; see graph.Checkpoint
 
 	Origin    Origin
 	network   layers.Network
 	folder    string // of the run; empty for a saved model
 	data      string // description of the data for the report
+	machine   string // products, kernels and threads
+	sums      sums
 	params    *graph.Params
 	objective *losses.Objective
 	average   *optim.Average
@@ -142,7 +145,11 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		m.Origin.From, m.Origin.OnSource = &Points{p.FromUnits, p.FromForm}, p.OnSource
 	}
 	m.data = r.Report.Data
+	m.machine = fmt.Sprintf("products by %s, kernels %s, %d threads", r.Report.Machine.BLAS, r.Report.Machine.Kernels, r.Report.Machine.Threads)
 	if err := m.Origin.check(); err != nil {
+		return nil, err
+	}
+	if err := m.sum(p); err != nil {
 		return nil, err
 	}
 	folder := r.Path(p.Name)

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"time"
 
+	"cmf/data/file"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/graph"
 )
 
-// Saver writes the checkpoint of a run while a model trains.
+// Saver writes the checkpoint of a run while a model trains. It keeps the one before it,
+// as checkpoint.previous.safetensors.
 type Saver[M Trainee] struct {
 	Run   *run.Run
 	Log   *report.MetricsLog
@@ -54,6 +57,9 @@ func (s *Saver[M]) save(l *Loop[M]) error {
 	start, r := time.Now(), s.Run
 	// When a checkpoint is there, the lines up to it must be there too.
 	if err := s.Log.Sync(); err != nil {
+		return err
+	}
+	if err := file.Keep(s.Path, graph.PreviousCheckpoint(s.Path)); err != nil {
 		return err
 	}
 	if err := s.Write(s.Path); err != nil {

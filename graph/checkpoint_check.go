@@ -1,0 +1,111 @@
+package graph
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/nlpodyssey/safetensors"
+)
+
+// Sum is the SHA-256 of the arrays with their names, types and shapes, and of the
+// texts, in hexadecimal. It does not depend on how a file orders them.
+func (c *Checkpoint) Sum() string {
+	h := sha256.New()
+	word := make([]byte, 8)
+	number := func(n int) {
+		binary.LittleEndian.PutUint64(word, uint64(n))
+		h.Write(word)
+	}
+	text := func(s string) {
+		number(len(s))
+		io.WriteString(h, s)
+	}
+	number(len(c.Tensors))
+	for _, name := range slices.Sorted(maps.Keys(c.Tensors)) {
+		t := c.Tensors[name]
+		text(name)
+		number(len(t.Shape))
+		for _, n := range t.Shape {
+			number(n)
+		}
+		dtype, raw := t.raw()
+		text(dtype.String())
+		number(len(raw))
+		h.Write(raw)
+	}
+	number(len(c.Texts))
+	for _, name := range slices.Sorted(maps.Keys(c.Texts)) {
+		text(name)
+		text(c.Texts[name])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// raw are the values as the file holds them.
+func (t Tensor) raw() (dtype safetensors.DType, raw []byte) {
+	if t.F32 != nil {
+		raw = make([]byte, 0, 4*len(t.F32))
+		for _, v := range t.F32 {
+			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+		}
+		return safetensors.F32, raw
+	}
+	raw = make([]byte, 0, 8*len(t.F64))
+	for _, v := range t.F64 {
+		raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(v))
+	}
+	return safetensors.F64, raw
+}
+
+// Values are the values of the named array, which must be of float32, finite and of
+// the given shape. They share its memory.
+func (c *Checkpoint) Values(name string, shape ...int) ([]float32, error) {
+	t, ok := c.Tensors[name]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("it has no array %q", name)
+	case !slices.Equal(t.Shape, shape):
+		return nil, fmt.Errorf("its array %q has shape %v; it must be %v", name, t.Shape, shape)
+	}
+	return t.F32, t.check(name)
+}
+
+// Check returns an error that names an array that is not of float32 or not finite.
+func (c *Checkpoint) Check() error {
+	for _, name := range slices.Sorted(maps.Keys(c.Tensors)) {
+		if err := c.Tensors[name].check(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t Tensor) check(name string) error {
+	if size, ok := t.size(); !ok || size != len(t.F32) {
+		return fmt.Errorf("its array %q is not of %v float32 values", name, t.Shape)
+	}
+	for i, v := range t.F32 {
+		if v-v != 0 {
+			return fmt.Errorf("its array %q holds %v, at %d; NaN and ±Inf are not allowed", name, v, i)
+		}
+	}
+	return nil
+}
+
+// size is the number of values of the shape, if that is one.
+func (t Tensor) size() (n int, ok bool) {
+	n = 1
+	for _, m := range t.Shape {
+		if m < 0 || m > 0 && n > math.MaxInt/m {
+			return 0, false
+		}
+		n *= m
+	}
+	return n, true
+}
