@@ -69,9 +69,9 @@ func (c *Checkpoint) Values(name string, shape ...int) ([]float32, error) {
 	t, ok := c.Tensors[name]
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("it has no array %q", name)
+		return nil, fmt.Errorf("it has no %q", name)
 	case !slices.Equal(t.Shape, shape):
-		return nil, fmt.Errorf("its array %q has shape %v; it must be %v", name, t.Shape, shape)
+		return nil, fmt.Errorf("its %q has shape %v; it must be %v", name, t.Shape, shape)
 	}
 	return t.F32, t.check(name)
 }
@@ -88,12 +88,10 @@ func (c *Checkpoint) Check() error {
 
 func (t Tensor) check(name string) error {
 	if size, ok := t.size(); !ok || size != len(t.F32) {
-		return fmt.Errorf("its array %q is not of %v float32 values", name, t.Shape)
+		return fmt.Errorf("its %q is not of %v float32 values", name, t.Shape)
 	}
-	for i, v := range t.F32 {
-		if v-v != 0 {
-			return fmt.Errorf("its array %q holds %v, at %d; NaN and ±Inf are not allowed", name, v, i)
-		}
+	if slices.ContainsFunc(t.F32, func(v float32) bool { return v-v != 0 }) {
+		return fmt.Errorf("its %q holds NaN or ±Inf", name)
 	}
 	return nil
 }

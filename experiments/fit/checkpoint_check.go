@@ -49,7 +49,7 @@ func checkArrays(c *graph.Checkpoint) error {
 			}
 		}
 		if i := slices.IndexFunc(c.Tensors[name].F32, func(v float32) bool { return v < 0 }); i >= 0 && strings.HasPrefix(name, adamV) {
-			return fmt.Errorf("its array %q holds %g; second moments are not negative", name, c.Tensors[name].F32[i])
+			return fmt.Errorf("its %q holds %g; second moments are not negative", name, c.Tensors[name].F32[i])
 		}
 	}
 	if !slices.Equal(groups[adamM], groups[adamV]) {
@@ -58,7 +58,7 @@ func checkArrays(c *graph.Checkpoint) error {
 	for _, group := range perWeight {
 		for _, weight := range slices.Sorted(maps.Keys(all)) {
 			if len(groups[group]) > 0 && !slices.Contains(groups[group], weight) {
-				return fmt.Errorf("it has no array %q", group+weight)
+				return fmt.Errorf("it has no %q", group+weight)
 			}
 		}
 	}

@@ -153,7 +153,7 @@ func (t *Trainer) values(c *graph.Checkpoint, group string) (map[string][]float3
 			return nil, err
 		}
 		if i := slices.IndexFunc(v, func(v float32) bool { return v < 0 }); i >= 0 && group == prefix+"adam.v." {
-			return nil, fmt.Errorf("its array %q holds %g; second moments are not negative", group+w.Name, v[i])
+			return nil, fmt.Errorf("its %q holds %g; second moments are not negative", group+w.Name, v[i])
 		}
 		all[w.Name] = slices.Clone(v)
 	}
