@@ -113,32 +113,48 @@ func Keep(path, kept string) error {
 // has the folder.
 var ErrLocked = errors.New("another run writes there just now")
 
-// lockName is the file that Lock locks. It stays: if it were removed, two processes
-// might lock two files of that name.
-const lockName = ".lock"
-
 // Lock takes a folder for its caller until unlock, or until the process ends, however
 // it ends. Where another has it, the error is ErrLocked. A file system that has no
 // locks gives another error.
 func Lock(folder string) (unlock func() error, err error) {
-	l := flock.New(filepath.Join(folder, lockName), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o666))
-	got, err := l.TryLock()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("the lock of %q: %w", folder, err)
-	case !got:
-		return nil, ErrLocked
+	unlock, err = lock(folder, func(l *flock.Flock) (bool, error) { return l.TryLock() })
+	if err != nil && !errors.Is(err, ErrLocked) {
+		err = fmt.Errorf("the lock of %q: %w", folder, err)
 	}
-	return l.Unlock, nil
+	return unlock, err
 }
 
 // LockContext is Lock, but waits until the folder is free or ctx ends.
 func LockContext(ctx context.Context, folder string) (unlock func() error, err error) {
-	l := flock.New(filepath.Join(folder, lockName), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o666))
-	if _, err := l.TryLockContext(ctx, 50*time.Millisecond); err != nil {
+	unlock, err = lock(folder, func(l *flock.Flock) (bool, error) { return l.TryLockContext(ctx, 50*time.Millisecond) })
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the lock of %q: %w", folder, err)
 	}
-	return l.Unlock, nil
+	return unlock, nil
+}
+
+// lock locks the folder itself or, where a system locks no folders, a file in it. That
+// file stays: if it were removed, two processes might lock two files of its name.
+func lock(folder string, try func(*flock.Flock) (bool, error)) (unlock func() error, err error) {
+	for _, l := range []*flock.Flock{
+		flock.New(folder, flock.SetFlag(os.O_RDONLY)),
+		flock.New(filepath.Join(folder, ".lock"), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o666)),
+	} {
+		var got bool
+		if got, err = try(l); got {
+			return l.Unlock, nil
+		}
+		if err == nil {
+			return nil, ErrLocked
+		}
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return nil, err
+		}
+	}
+	return nil, err
 }
 
 // Abort removes the temporary file; the file at path is as it was.

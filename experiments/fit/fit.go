@@ -152,8 +152,14 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err := m.sum(p); err != nil {
 		return nil, err
 	}
+	if err := r.Begin(); err != nil {
+		return nil, err
+	}
 	folder := r.Path(p.Name)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	for _, name := range []string{"checkpoint.safetensors", "checkpoint.previous.safetensors", "metrics.jsonl", "model.onnx"} {
+		r.Owns(filepath.Join(p.Name, name))
+	}
+	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return nil, err
 	}
 	if err := file.RemoveTemporary(folder); err != nil {

@@ -80,7 +80,8 @@ func (c *Config) Learn(ctx context.Context, r *run.Run, core *config.Core, set S
 	if err := c.resolve(r, latents); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(r.Path(folder), 0o755); err != nil {
+	r.Owns(filepath.Join(folder, "metrics.jsonl"))
+	if err := os.MkdirAll(r.Path(folder), 0o777); err != nil {
 		return nil, err
 	}
 	m, err := newTraining(set, latents, c.Passes, rest, core.Seed)
@@ -177,6 +178,7 @@ func (m *Training) train(ctx context.Context, r *run.Run, held blas32.General) (
 	}
 	defer log.Close()
 	start := time.Now()
+	r.Owns("checkpoint.previous.safetensors")
 	saver := &train.Saver[*Training]{Run: r, Log: log, Path: r.Path("checkpoint.safetensors"), Write: m.store}
 	loop := train.NewLoop(m, m.steps)
 	hooks := append([]train.Hook[*Training]{showing(r), m.scoring(r, held, log)}, train.HooksOf[*Training](ctx)...)

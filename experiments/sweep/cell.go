@@ -45,8 +45,9 @@ const cellVariable = "CMF_ABLATION_CELL"
 func runCell(of run.Experiment, env config.Environment, input io.Reader, out io.Writer) (exit int) {
 	env = env.With()
 	delete(env, cellVariable)
-	// A terminal sends an interrupt to both processes; the parent decides what it means.
-	signal.Ignore(os.Interrupt)
+	// A terminal sends an interrupt, or its end, to both processes; the parent decides what
+	// it means.
+	signal.Ignore(os.Interrupt, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	go func() {
 		_, _ = io.Copy(io.Discard, input)

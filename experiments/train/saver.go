@@ -32,6 +32,7 @@ func (s *Saver[M]) Hook() Hook[M] {
 		Start: func(l *Loop[M]) error {
 			s.begun = time.Now()
 			s.Run.Checkpoint, s.Run.Steps = s.Run.Path("checkpoint.safetensors"), l.Of
+			s.Run.Training(true)
 			return s.save(l)
 		},
 		Step: func(l *Loop[M]) error {
@@ -40,7 +41,10 @@ func (s *Saver[M]) Hook() Hook[M] {
 			}
 			return s.save(l)
 		},
-		End: s.save,
+		End: func(l *Loop[M]) error {
+			defer s.Run.Training(false)
+			return s.save(l)
+		},
 	}
 }
 
