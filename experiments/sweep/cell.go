@@ -141,12 +141,6 @@ func (c *cell) run(ctx context.Context, executable string) {
 		return
 	}
 	c.failure = c.explain(err)
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
-		// A cell that failed by itself must not go on from its checkpoint.
-		if err := os.Remove(c.path("checkpoint.safetensors")); err != nil && !errors.Is(err, os.ErrNotExist) {
-			c.failure += "; " + err.Error()
-		}
-	}
 }
 
 // process runs the executable until it ends by itself, or until the context ends: then it
@@ -212,8 +206,14 @@ func (c *cell) finished() bool {
 	return true
 }
 
-// resumable says whether the folder holds a checkpoint with the cell's settings.
+// resumable says whether the folder holds a checkpoint with the cell's settings, of a run
+// that did not diverge: that would diverge again.
 func (c *cell) resumable() bool {
+	text, err := os.ReadFile(c.path("report.json"))
+	var r report.Report
+	if err == nil && (json.Unmarshal(text, &r) != nil || r.Stop.Reason == report.Diverged) {
+		return false
+	}
 	checkpoint, err := graph.LoadCheckpoint(c.path("checkpoint.safetensors"))
 	if err != nil {
 		return false
