@@ -91,14 +91,16 @@ func picturesIn(folder string, entries []os.DirEntry) (names []string, others st
 			names = append(names, entry.Name())
 		}
 	}
+	var found []string
 	for _, kind := range slices.Sorted(maps.Keys(count)) {
-		others += fmt.Sprintf(", but %d %s", count[kind], strings.ToUpper(kind))
+		text := fmt.Sprintf("%d %s", count[kind], strings.ToUpper(kind))
 		if count[kind] > 1 {
-			others += "s"
+			text += "s"
 		}
+		found = append(found, text)
 	}
-	if others != "" {
-		others += "; convert them to PNG"
+	if found != nil {
+		others = ", but " + strings.Join(found, " and ") + "; convert them to PNG"
 	}
 	return names, others, nil
 }
