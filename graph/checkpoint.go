@@ -187,8 +187,7 @@ func (c *Checkpoint) Marshal() ([]byte, error) {
 		for i, n := range t.Shape {
 			shape[i] = uint64(n)
 		}
-		dtype, raw := t.raw()
-		v, err := safetensors.NewTensorView(dtype, shape, raw)
+		v, err := safetensors.NewTensorView(t.dtype(), shape, t.raw())
 		if err != nil {
 			return nil, fmt.Errorf("array %q: %w", name, err)
 		}

@@ -34,10 +34,14 @@ func (c *Checkpoint) Sum() string {
 		for _, n := range t.Shape {
 			number(n)
 		}
-		dtype, raw := t.raw()
-		text(dtype.String())
-		number(len(raw))
-		h.Write(raw)
+		text(t.dtype().String())
+		number(max(4*len(t.F32), 8*len(t.F64)))
+		const at = 1 << 14 // values at once, so that large arrays need no copy
+		for rest := t; len(rest.F32)+len(rest.F64) > 0; {
+			n, m := min(at, len(rest.F32)), min(at, len(rest.F64))
+			h.Write(Tensor{F32: rest.F32[:n], F64: rest.F64[:m]}.raw())
+			rest = Tensor{F32: rest.F32[n:], F64: rest.F64[m:]}
+		}
 	}
 	number(len(c.Texts))
 	for _, name := range slices.Sorted(maps.Keys(c.Texts)) {
@@ -47,20 +51,23 @@ func (c *Checkpoint) Sum() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// raw are the values as the file holds them.
-func (t Tensor) raw() (dtype safetensors.DType, raw []byte) {
+func (t Tensor) dtype() safetensors.DType {
 	if t.F32 != nil {
-		raw = make([]byte, 0, 4*len(t.F32))
-		for _, v := range t.F32 {
-			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
-		}
-		return safetensors.F32, raw
+		return safetensors.F32
 	}
-	raw = make([]byte, 0, 8*len(t.F64))
+	return safetensors.F64
+}
+
+// raw are the values as the file holds them.
+func (t Tensor) raw() []byte {
+	raw := make([]byte, 0, max(4*len(t.F32), 8*len(t.F64)))
+	for _, v := range t.F32 {
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+	}
 	for _, v := range t.F64 {
 		raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(v))
 	}
-	return safetensors.F64, raw
+	return raw
 }
 
 // Values are the values of the named array, which must be of float32, finite and of

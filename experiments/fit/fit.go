@@ -144,7 +144,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if p.From.Rows > 0 {
 		m.Origin.From, m.Origin.OnSource = &Points{p.FromUnits, p.FromForm}, p.OnSource
 	}
-	m.data = r.Report.Data
+	m.data = report.Plain(r.Report.Data)
 	m.machine = fmt.Sprintf("products by %s, kernels %s, %d threads", r.Report.Machine.BLAS, r.Report.Machine.Kernels, r.Report.Machine.Threads)
 	if err := m.Origin.check(); err != nil {
 		return nil, err

@@ -81,9 +81,12 @@ type sums struct{ data, units string }
 func (m *Model) sum(p Problem) error {
 	data := graph.NewCheckpoint()
 	for name, x := range map[string]blas32.General{"train": p.Train, "from": p.From} {
-		dense := batch.New(x.Rows, x.Cols)
-		batch.Copy(dense, x)
-		data.Put(name, dense.Data, x.Rows, x.Cols)
+		if x.Stride != x.Cols {
+			dense := batch.New(x.Rows, x.Cols)
+			batch.Copy(dense, x)
+			x = dense
+		}
+		data.Put(name, x.Data[:x.Rows*x.Cols], x.Rows, x.Cols)
 	}
 	units := graph.NewCheckpoint()
 	if err := m.Origin.put(units); err != nil {

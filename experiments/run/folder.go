@@ -60,6 +60,12 @@ func (r *Run) begin() error {
 	return r.broken
 }
 
+func (r *Run) hasBegun() bool {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return r.begun
+}
+
 // Path is the path of a file in the run's folder that the run is about to write. It begins
 // the run, and notes that the file is one of its own.
 func (r *Run) Path(name string) string {

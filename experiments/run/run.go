@@ -153,6 +153,10 @@ func execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	switch ended := ctx.Err(); {
 	case ended != nil && errors.Is(err, ended):
 		r.interrupted()
+		if !r.hasBegun() { // what earlier runs left stays
+			r.Progress.Log.Warn(r.Report.Stop.Text)
+			return r, nil
+		}
 	case errors.As(err, &undrawn):
 		r.lose(filepath.Base(undrawn.Path), undrawn)
 	case err != nil && r.Report.Stop.Reason == report.Diverged:
