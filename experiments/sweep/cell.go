@@ -146,10 +146,10 @@ func (c *cell) run(ctx context.Context, executable string) {
 // process runs the executable until it ends by itself, or until the context ends: then it
 // is asked to end, and leaves a checkpoint. Its output goes to log.txt.
 func (c *cell) process(ctx context.Context, executable string, variables config.Environment) error {
-	if err := os.MkdirAll(c.folder, 0o755); err != nil {
+	if err := os.MkdirAll(c.folder, 0o777); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(c.path("log.txt"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	log, err := os.OpenFile(c.path("log.txt"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
 	if err != nil {
 		return err
 	}
