@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"cmf/data/file"
+	"cmf/data/memory"
 
 	"github.com/nlpodyssey/safetensors"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -141,6 +142,9 @@ func LoadCheckpoint(path string) (*Checkpoint, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is not a regular file; name a checkpoint.safetensors", path)
+	}
+	if err == nil { // the file, what is decoded of it, and its copy in a network
+		err = memory.Check(3 * info.Size())
 	}
 	var data []byte
 	if err == nil {

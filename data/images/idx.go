@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"cmf/data/memory"
 )
 
 // The IDX magic numbers of MNIST: two zero bytes, the type 0x08 of unsigned
@@ -52,6 +54,9 @@ func decodeIDX(r io.Reader, magic uint32) (dims []int, body []uint8, err error) 
 	size := 1
 	for _, n := range dims {
 		size *= n
+	}
+	if err := memory.Check(5 * int64(size)); err != nil { // bytes, and pixels of float32
+		return nil, nil, err
 	}
 	// ReadAll allocates only for bytes that are there, so a short file with a
 	// large count costs nothing. Reading one byte more than the size detects a

@@ -56,6 +56,7 @@ func (r *Run) begin() error {
 	}
 	r.begun = true
 	r.broken = errors.Join(file.RemoveTemporary(r.Folder), r.removeEarlier(), report.WriteConfig(r.Folder, r.settings))
+	_ = file.SyncFolder(filepath.Dir(r.Folder)) // some system may not let us read that folder
 	r.owns("config.env", "report.json", "index.html")
 	return r.broken
 }

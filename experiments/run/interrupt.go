@@ -44,7 +44,7 @@ func Interruptible(name string) (ctx context.Context, status func() int) {
 }
 
 // patience is how long an interrupted run may take to end where it has nothing to lose.
-const patience = 2 * time.Second
+const patience = 1500 * time.Millisecond
 
 // overdue is closed some time after ctx has ended, and not before the run of current has
 // left its training with a checkpoint: reading a file, or a figure, may take longer than
@@ -54,10 +54,9 @@ func overdue(ctx context.Context, current *atomic.Pointer[Run]) <-chan struct{} 
 	go func() {
 		defer close(late)
 		<-ctx.Done()
-		for idle := time.Duration(0); idle < patience; idle += patience / 20 {
-			time.Sleep(patience / 20)
+		for since := time.Now(); time.Since(since) < patience; time.Sleep(patience / 30) {
 			if r := current.Load(); r != nil && r.training.Load() {
-				idle = 0
+				since = time.Now()
 			}
 		}
 	}()
