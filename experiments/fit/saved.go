@@ -15,6 +15,7 @@ import (
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/layers/autoencoder"
@@ -174,6 +175,20 @@ func LoadModel(path string) (*Model, error) {
 	return m, nil
 }
 
+// OpenModel is LoadModel for the variable CMF_CHECKPOINT of a run: its error names that, and
+// a file without a sum is noted.
+func OpenModel(r *run.Run, path string) (*Model, error) {
+	m, err := LoadModel(path)
+	if err != nil {
+		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: %w", path, err)
+	}
+	if m.Unchecked {
+		r.Note("CMF_CHECKPOINT=%s is of an earlier version, without a sum of its content: damage of the file would go unnoticed.", path)
+	}
+	return m, nil
+}
+
+// ModelOf is the model of a checkpoint that has been read; see LoadModel.
 func ModelOf(c *graph.Checkpoint) (*Model, error) {
 	o, err := originOf(c)
 	if err != nil {
