@@ -61,7 +61,10 @@ func (c *Config) saved(r *run.Run) (*fit.Model, error) {
 	}
 	c.Alpha, c.Source = u.Alpha, m.Origin.Source()
 	if c.Noise, err = strconv.ParseFloat(m.Origin.Config["CMF_NOISE"], 64); err != nil {
-		return nil, fmt.Errorf("its CMF_NOISE: %w", err)
+		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: its CMF_NOISE: %w", c.Checkpoint, err)
 	}
-	return m, config.Check(c)
+	if err := config.Check(c); err != nil {
+		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
+	}
+	return m, nil
 }
