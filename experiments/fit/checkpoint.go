@@ -92,11 +92,11 @@ func (m *Model) load(path string) (remarks []string, err error) {
 		remarks = append(remarks, fmt.Sprintf("The run goes on with other settings than it began with: %s was written by a run with %s.", path, strings.Join(differing, ", ")))
 	}
 	more, err := m.compare(c, path)
-	if err == nil {
-		err = m.restore(c)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, written)
+	}
+	if err := m.restore(c); err != nil {
+		return nil, fmt.Errorf("%w%s%s", err, written, graph.HintPrevious(path))
 	}
 	return append(remarks, more...), nil
 }

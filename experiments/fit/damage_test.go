@@ -326,7 +326,7 @@ func TestPreviousCheckpoint(t *testing.T) {
 	if err := os.Truncate(last, 5000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := plane.Run(t, "CMF_STEPS=20", "CMF_RESUME="+last); err == nil || !strings.HasSuffix(err.Error(), "; the one before it is "+previous) {
+	if _, err := plane.Run(t, "CMF_STEPS=20", "CMF_RESUME="+last); err == nil || !strings.HasSuffix(err.Error(), "; the one before it is "+previous) || strings.Count(err.Error(), previous) != 1 {
 		t.Errorf("error %v", err)
 	}
 	if _, err := plane.Run(t, "CMF_STEPS=20", "CMF_RESUME="+previous); err != nil {

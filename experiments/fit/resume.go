@@ -32,7 +32,7 @@ func (m *Model) resume(r *run.Run, core *config.Core, name string) error {
 	}
 	remarks, err := m.load(path)
 	if err != nil {
-		return fmt.Errorf("CMF_RESUME=%s: %w%s", path, err, graph.HintPrevious(path))
+		return fmt.Errorf("CMF_RESUME=%s: %w", path, err)
 	}
 	if step := m.State.Step; step > core.Steps {
 		remarks = append(remarks, fmt.Sprintf("%s has made %d steps, more than CMF_STEPS=%d: no more are made.", path, step, core.Steps))
