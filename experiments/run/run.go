@@ -76,7 +76,8 @@ type Run struct {
 // nothing to lose, and CMF_RESUME repeats what follows training without training again.
 // In both cases the stop in the report says so, the message says what to do, and no file
 // is half-written. A second signal ends the program at once, and loses no file either.
-// The exit status is 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP, and 1 after an error.
+// The exit status of a run that was ended is 130, 143 or 129 after SIGINT, SIGTERM or
+// SIGHUP, and that of one with an error is 1.
 func Main[T any](d Definition[T]) {
 	if slices.ContainsFunc(os.Args[1:], func(a string) bool { return a == "--version" || a == "-version" }) {
 		fmt.Println(d.Name, Version())
@@ -85,13 +86,18 @@ func Main[T any](d Definition[T]) {
 	ctx, status := Interruptible(d.Name)
 	var current atomic.Pointer[Run]
 	done := make(chan error, 1)
+	finished := false // before the signal had an effect
 	go func() {
-		_, err := execute(ctx, d, config.OS(), os.Args[1:], os.Stderr, current.Store)
+		r, err := execute(ctx, d, config.OS(), os.Args[1:], os.Stderr, current.Store)
+		finished = err == nil && r.Report.Stop.Reason != report.Interrupted
 		done <- err
 	}()
 	var err error
 	select {
 	case err = <-done:
+		if finished {
+			return
+		}
 	case <-overdue(ctx, &current):
 		err = errors.New("interrupted; the same command begins again")
 		if r := current.Load(); r != nil && r.Checkpoint != "" {
