@@ -161,6 +161,8 @@ func loadCartoons(ctx context.Context, r *run.Run, c *CartoonConfig) (*images.Pi
 		Dir: c.DataDir, Side: c.Side, Limit: c.Pictures, Offline: c.Preset == "quick", Log: r.Progress.Log,
 	})
 	switch {
+	case errors.Is(err, images.ErrNoCartoons) && picture.HoldsFiles(r, c.DataDir, "cartoon"):
+		return nil, fmt.Errorf("CMF_DATA_DIR=%s: its folder cartoon holds files, but not the Cartoon Set (%w); complete it, or name a folder without it for faces drawn by the program", c.DataDir, err)
 	case errors.Is(err, images.ErrNoCartoons):
 		r.Note("The Cartoon Set is not available: this run uses the built-in stand-in, faces drawn by the program. Its numbers are not those of the Cartoon Set. (%v)", err)
 	case err != nil:

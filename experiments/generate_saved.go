@@ -42,9 +42,9 @@ var Generate = run.Definition[GenerateConfig]{
 }
 
 func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
-	m, err := fit.LoadModel(c.Checkpoint)
+	m, err := fit.OpenModel(r, c.Checkpoint)
 	if err != nil {
-		return fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
+		return err
 	}
 	d := m.Evaluator.Dim()
 	r.Report.Data = fmt.Sprintf("the model of %s, of the experiment %s, d = %d, after %d steps", c.Checkpoint, m.Origin.Experiment, d, m.State.Step)

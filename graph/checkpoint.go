@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"cmf/data/file"
+	"cmf/data/memory"
 
 	"github.com/nlpodyssey/safetensors"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -37,6 +41,10 @@ func (t Tensor) General() blas32.General {
 type Checkpoint struct {
 	Tensors map[string]Tensor
 	Texts   map[string]string
+
+	// Unchecked says that the checkpoint was read from a file without a sum of its
+	// content, as earlier versions wrote them: damage of such a file may go unnoticed.
+	Unchecked bool
 }
 
 // NewCheckpoint returns an empty checkpoint.
@@ -88,7 +96,7 @@ func (c *Checkpoint) GetParams(ps *Params) error {
 			return fmt.Errorf("weight %q has another element type in the checkpoint", p.Name)
 		}
 	}
-	for name := range c.Tensors {
+	for _, name := range slices.Sorted(maps.Keys(c.Tensors)) {
 		if weight, ok := strings.CutPrefix(name, weightPrefix); ok && !known[name] {
 			return fmt.Errorf("another architecture: the checkpoint has a weight %q that is not here", weight)
 		}
@@ -103,6 +111,7 @@ func (c *Checkpoint) GetParams(ps *Params) error {
 const (
 	weightPrefix = "weight."
 	reserved     = "__metadata__" // where the format keeps the texts
+	sumKey       = "sha256"       // of the text that holds the sum in the file
 )
 
 func weightKey(p *Param) string { return weightPrefix + p.Name }
@@ -119,12 +128,23 @@ func (c *Checkpoint) Save(path string) error {
 	return nil
 }
 
-// LoadCheckpoint reads a checkpoint file.
+// PreviousCheckpoint is where the checkpoint before the one at path is kept:
+// checkpoint.previous.safetensors beside checkpoint.safetensors.
+func PreviousCheckpoint(path string) string {
+	ending := filepath.Ext(path)
+	return strings.TrimSuffix(path, ending) + ".previous" + ending
+}
+
+// LoadCheckpoint reads a checkpoint file. The error for a damaged one names the
+// previous one, if there is one.
 func LoadCheckpoint(path string) (*Checkpoint, error) {
 	// A device or a pipe might have no end.
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is not a regular file; name a checkpoint.safetensors", path)
+	}
+	if err == nil { // the file, what is decoded of it, and its copy in a network
+		err = memory.Check(3 * info.Size())
 	}
 	var data []byte
 	if err == nil {
@@ -135,21 +155,35 @@ func LoadCheckpoint(path string) (*Checkpoint, error) {
 	}
 	c, err := ParseCheckpoint(data)
 	if err != nil {
-		return nil, fmt.Errorf("graph: checkpoint %s: %w", path, err)
+		return nil, fmt.Errorf("graph: checkpoint %s: %w%s", path, err, HintPrevious(path))
 	}
 	return c, nil
 }
 
-// Marshal returns the checkpoint in safetensors format. Names and texts must be
-// valid UTF-8, because the format's header is JSON.
+// HintPrevious ends a message about a checkpoint that is refused: it names the previous
+// one, if there is one beside it.
+func HintPrevious(path string) string {
+	previous := PreviousCheckpoint(path)
+	if _, err := os.Stat(previous); err != nil {
+		return ""
+	}
+	return "; the one before it is " + previous
+}
+
+// Marshal returns the checkpoint in safetensors format, with its Sum as the text
+// "sha256". Names and texts must be valid UTF-8, because the format's header is JSON.
 func (c *Checkpoint) Marshal() ([]byte, error) {
-	for name, text := range c.Texts {
-		if !utf8.ValidString(name) || !utf8.ValidString(text) {
+	for _, name := range slices.Sorted(maps.Keys(c.Texts)) {
+		if !utf8.ValidString(name) || !utf8.ValidString(c.Texts[name]) {
 			return nil, fmt.Errorf("text %q is not valid UTF-8", name)
+		}
+		if name == sumKey {
+			return nil, fmt.Errorf("a text is called %q, which is the name of the sum; give it another one", name)
 		}
 	}
 	views := make(map[string]safetensors.TensorView, len(c.Tensors))
-	for name, t := range c.Tensors {
+	for _, name := range slices.Sorted(maps.Keys(c.Tensors)) {
+		t := c.Tensors[name]
 		if !utf8.ValidString(name) || name == reserved {
 			return nil, fmt.Errorf("array name %q; it must be valid UTF-8 and not %s", name, reserved)
 		}
@@ -157,28 +191,22 @@ func (c *Checkpoint) Marshal() ([]byte, error) {
 		for i, n := range t.Shape {
 			shape[i] = uint64(n)
 		}
-		dtype, raw := safetensors.F64, []byte(nil)
-		if t.F32 != nil {
-			dtype, raw = safetensors.F32, make([]byte, 4*len(t.F32))
-			for i, v := range t.F32 {
-				binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
-			}
-		} else {
-			raw = make([]byte, 8*len(t.F64))
-			for i, v := range t.F64 {
-				binary.LittleEndian.PutUint64(raw[8*i:], math.Float64bits(v))
-			}
-		}
-		v, err := safetensors.NewTensorView(dtype, shape, raw)
+		v, err := safetensors.NewTensorView(t.dtype(), shape, t.raw())
 		if err != nil {
 			return nil, fmt.Errorf("array %q: %w", name, err)
 		}
 		views[name] = v
 	}
-	return safetensors.Serialize(views, c.Texts)
+	texts := maps.Clone(c.Texts)
+	if texts == nil {
+		texts = make(map[string]string)
+	}
+	texts[sumKey] = c.Sum()
+	return safetensors.Serialize(views, texts)
 }
 
-// ParseCheckpoint reads the safetensors format. It copies what it keeps.
+// ParseCheckpoint reads the safetensors format. It copies what it keeps. Content that
+// does not have the file's sum is an error; a file without a sum is Unchecked.
 func ParseCheckpoint(data []byte) (c *Checkpoint, err error) {
 	if len(data) < 8 {
 		return nil, errors.New("not a safetensors file: shorter than its header")
@@ -219,6 +247,11 @@ func ParseCheckpoint(data []byte) (c *Checkpoint, err error) {
 	}
 	for k, v := range meta.Metadata() {
 		c.Texts[k] = v
+	}
+	sum, ok := c.Texts[sumKey]
+	delete(c.Texts, sumKey)
+	if c.Unchecked = !ok; ok && sum != c.Sum() {
+		return nil, errors.New("it is damaged: its content does not have the sum that it was written with")
 	}
 	return c, nil
 }

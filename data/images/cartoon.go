@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"cmf/data/file"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -141,7 +143,7 @@ func (o CartoonOptions) fetch(ctx context.Context, archive string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(archive+".sha256", []byte(sum+"  "+cartoonArchive+"\n"), 0o644)
+	return file.Write(archive+".sha256", func(w io.Writer) error { return file.Text(w, []byte(sum+"  "+cartoonArchive+"\n")) })
 }
 
 // checkRecorded checks a file against the sum recorded beside it, if there is

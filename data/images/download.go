@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"cmf/data/file"
 )
 
 // Fetch downloads a file to path from the first mirror of urls whose content
@@ -21,8 +23,9 @@ import (
 // Content that has arrived is kept as path.part, and the next mirror or the
 // next call resumes it; path itself appears only when it is whole. A mirror
 // that does not answer within 4 s, or pauses for 30 s, is abandoned. The error
-// lists what went wrong with each mirror. Two processes must not fetch the same
-// path at once. A nil client means http.DefaultClient.
+// lists what went wrong with each mirror. A second process that fetches into the
+// same folder waits for the first, and takes the file that it finds then. A nil
+// client means http.DefaultClient.
 func Fetch(ctx context.Context, client *http.Client, urls []string, sum, path string) error {
 	if client == nil {
 		client = http.DefaultClient
@@ -46,9 +49,18 @@ func (d download) to(ctx context.Context, urls []string, path string) error {
 	if len(urls) == 0 {
 		return fmt.Errorf("download %s: no mirrors given", path)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return fmt.Errorf("download %s: %w", path, err)
 	}
+	unlock, err := file.LockContext(ctx, filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("download %s: %w", path, err)
+	}
+	defer func() { _ = unlock() }()
+	if d.there(path) {
+		return nil
+	}
+	defer d.tidy()
 	var failures []error
 	for _, url := range urls {
 		err := d.from(ctx, url)
@@ -69,10 +81,31 @@ func (d download) to(ctx context.Context, urls []string, path string) error {
 	return fmt.Errorf("download %s: %w", path, errors.Join(failures...))
 }
 
+// there says whether another process has completed the file.
+func (d download) there(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if d.sum == "" {
+		return true
+	}
+	sum, err := sumOf(f)
+	return err == nil && sum == strings.ToLower(d.sum)
+}
+
+// tidy removes a part that is empty.
+func (d download) tidy() {
+	if info, err := os.Stat(d.part); err == nil && info.Size() == 0 {
+		_ = os.Remove(d.part)
+	}
+}
+
 // from completes the part with the content of one mirror and checks its sum. A
 // part with a wrong sum is removed.
 func (d download) from(ctx context.Context, url string) error {
-	file, err := os.OpenFile(d.part, os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(d.part, os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
 		return err
 	}

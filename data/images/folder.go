@@ -5,53 +5,57 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	"cmf/data/memory"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// ReadPNGs reads the PNG files of a folder, not those below it, in the order of
-// their names, as a batch of pixels in [0, 1], one picture to a row: (n, H·W)
+// ReadPNGs reads the PNG files of a folder, and files that links there lead to, but
+// none below it, in the order of their names, as a batch of pixels in [0, 1], one picture to a row: (n, H·W)
 // if all of them are grey, else (n, 3·H·W), the red, green and blue planes one
 // after another. Transparent pixels are put on white.
 //
 // Errors are a folder without any PNG, and a file that is damaged, too large (4
-// MiB, 2048 pixels each way) or of another size than the first. They name the
-// folder or file.
+// MiB, 16384 pixels), or of another size than the first, and more pictures than
+// there is memory for. They name the folder or file.
 func ReadPNGs(folder string) (pictures blas32.General, height, width int, err error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return pictures, 0, 0, fmt.Errorf("read pictures: %w", err)
 	}
+	names, others, err := picturesIn(folder, entries)
+	if err != nil {
+		return pictures, 0, 0, fmt.Errorf("read pictures: %w", err)
+	}
+	if len(names) == 0 {
+		return pictures, 0, 0, fmt.Errorf("read pictures from %s: it holds no PNG%s", folder, others)
+	}
 	var planes [][]float32
-	var first string
 	coloured := false
-	for _, entry := range entries {
-		if !entry.Type().IsRegular() || !isPNG(entry.Name()) {
-			continue
-		}
-		path := filepath.Join(folder, entry.Name())
-		picture, err := readPNG(path)
+	for k, name := range names {
+		path := filepath.Join(folder, name)
+		picture, err := readPNG(path, len(names))
 		if err != nil {
 			return pictures, 0, 0, fmt.Errorf("read picture %s: %w", path, err)
 		}
 		size := picture.Bounds().Size()
 		switch {
-		case first == "":
-			first, height, width = entry.Name(), size.Y, size.X
+		case k == 0:
+			height, width = size.Y, size.X
 		case size.Y != height || size.X != width:
-			return pictures, 0, 0, fmt.Errorf("read picture %s: it has %d×%d pixels, and %s has %d×%d; all must be of one size", path, size.X, size.Y, first, width, height)
+			return pictures, 0, 0, fmt.Errorf("read picture %s: it has %d×%d pixels, and %s has %d×%d; all must be of one size", path, size.X, size.Y, names[0], width, height)
 		case len(planes) == maxPNGCount || len(planes) >= maxValues/(3*height*width):
 			return pictures, 0, 0, fmt.Errorf("read pictures from %s: more than %d; at most that many are read", folder, len(planes))
 		}
 		p, colour := planesOf(picture)
 		planes, coloured = append(planes, p), coloured || colour
-	}
-	if len(planes) == 0 {
-		return pictures, 0, 0, fmt.Errorf("read pictures from %s: it holds no PNG", folder)
 	}
 	d := height * width
 	if coloured {
@@ -64,8 +68,49 @@ func ReadPNGs(folder string) (pictures blas32.General, height, width int, err er
 	return pictures, height, width, nil
 }
 
-// readPNG checks that the size of a file is within bounds, and decodes it.
-func readPNG(path string) (image.Image, error) {
+// picturesIn are the names of the PNG files among the entries of a folder; links to files
+// count as files. others says what pictures there are instead.
+func picturesIn(folder string, entries []os.DirEntry) (names []string, others string, err error) {
+	count := map[string]int{}
+	for _, entry := range entries {
+		kind := strings.TrimPrefix(strings.ToLower(filepath.Ext(entry.Name())), ".")
+		if kind == "jpg" {
+			kind = "jpeg"
+		}
+		if strings.HasPrefix(entry.Name(), ".") || !slices.Contains([]string{"png", "jpeg", "gif", "bmp", "webp", "tiff", "tif"}, kind) {
+			continue
+		}
+		info, err := os.Stat(filepath.Join(folder, entry.Name())) // of what a link leads to
+		if err != nil {
+			return nil, "", err
+		}
+		if !info.Mode().IsRegular() {
+			continue
+		}
+		if count[kind]++; kind == "png" {
+			names = append(names, entry.Name())
+		}
+	}
+	var found []string
+	for _, kind := range slices.Sorted(maps.Keys(count)) {
+		text := fmt.Sprintf("%d %s", count[kind], strings.ToUpper(kind))
+		if count[kind] > 1 {
+			text += "s"
+		}
+		found = append(found, text)
+	}
+	if found != nil {
+		others = ", but " + strings.Join(found, " and ") + "; convert them to PNG"
+	}
+	return names, others, nil
+}
+
+// maxArea bounds the pixels of a picture of a folder: nothing is learned from larger ones.
+const maxArea = 1 << 14
+
+// readPNG checks by its header that a file, one of count of its size, is within bounds, and
+// decodes it.
+func readPNG(path string, count int) (image.Image, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -83,6 +128,13 @@ func readPNG(path string) (image.Image, error) {
 	}
 	if max(header.Width, header.Height) > maxPNGSide || min(header.Width, header.Height) < 1 {
 		return nil, fmt.Errorf("a picture of %d×%d pixels; allowed are 1 to %d each way", header.Width, header.Height, maxPNGSide)
+	}
+	if header.Width*header.Height > maxArea {
+		return nil, fmt.Errorf("a picture of %d×%d pixels; allowed are at most %d in all, such as 128×128: make them smaller", header.Width, header.Height, maxArea)
+	}
+	// Planes and batch are held at once.
+	if err := memory.Check(2 * 4 * 3 * int64(count) * int64(header.Width*header.Height)); err != nil {
+		return nil, fmt.Errorf("%d pictures of %d×%d pixels: %w", count, header.Width, header.Height, err)
 	}
 	return png.Decode(bytes.NewReader(content))
 }

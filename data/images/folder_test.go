@@ -61,6 +61,26 @@ func TestReadPNGs(t *testing.T) {
 	}
 }
 
+// Links to files count as files, and the message for a folder without PNGs says what it has.
+func TestReadPNGsFollowsLinks(t *testing.T) {
+	elsewhere, folder := t.TempDir(), t.TempDir()
+	for _, name := range []string{"a.png", "b.png"} {
+		writePNG(t, filepath.Join(elsewhere, name), image.NewGray(image.Rect(0, 0, 3, 2)))
+		if err := os.Symlink(filepath.Join(elsewhere, name), filepath.Join(folder, name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	if got, _, _, err := ReadPNGs(folder); err != nil || got.Rows != 2 {
+		t.Errorf("%d pictures: %v", got.Rows, err)
+	}
+	if err := os.Remove(filepath.Join(elsewhere, "b.png")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := ReadPNGs(folder); err == nil || !strings.Contains(err.Error(), "b.png") {
+		t.Errorf("a link to nothing: %v", err)
+	}
+}
+
 func TestReadPNGsRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		file string
@@ -70,6 +90,14 @@ func TestReadPNGsRefuses(t *testing.T) {
 		"b.png: it has 2×4 pixels, and a.png has 3×2": {"b.png", func(path string) {
 			writePNG(t, path, image.NewGray(image.Rect(0, 0, 2, 4)))
 			writePNG(t, filepath.Join(filepath.Dir(path), "a.png"), image.NewGray(image.Rect(0, 0, 3, 2)))
+		}},
+		"holds no PNG, but 1 GIF and 2 JPEGs; convert": {"a.jpg", func(path string) {
+			for _, name := range []string{path, path + ".JPEG", path + ".gif", filepath.Join(filepath.Dir(path), ".b.jpg")} {
+				os.WriteFile(name, nil, 0o644)
+			}
+		}},
+		"a.png: a picture of 2000×9 pixels; allowed are at most 16384 in all": {"a.png", func(path string) {
+			writePNG(t, path, image.NewGray(image.Rect(0, 0, 2000, 9)))
 		}},
 		"c.png": {"c.png", func(path string) { os.WriteFile(path, []byte("\x89PNG\r\n\x1a\nno more"), 0o644) }},
 		"d.png: a picture of 4096×1 pixels; allowed are 1 to 2048": {"d.png", func(path string) {

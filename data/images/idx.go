@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"cmf/data/memory"
 )
 
 // The IDX magic numbers of MNIST: two zero bytes, the type 0x08 of unsigned
@@ -43,7 +45,7 @@ func decodeIDX(r io.Reader, magic uint32) (dims []int, body []uint8, err error) 
 		if err != nil {
 			return nil, nil, fmt.Errorf("gzip header: %w", err)
 		}
-		r = unzipped
+		r = &members{unzipped, buffered}
 	}
 	dims, err = decodeIDXHeader(r, magic)
 	if err != nil {
@@ -52,6 +54,9 @@ func decodeIDX(r io.Reader, magic uint32) (dims []int, body []uint8, err error) 
 	size := 1
 	for _, n := range dims {
 		size *= n
+	}
+	if err := memory.Check(5 * int64(size)); err != nil { // bytes, and pixels of float32
+		return nil, nil, err
 	}
 	// ReadAll allocates only for bytes that are there, so a short file with a
 	// large count costs nothing. Reading one byte more than the size detects a
@@ -66,6 +71,37 @@ func decodeIDX(r io.Reader, magic uint32) (dims []int, body []uint8, err error) 
 		return nil, nil, fmt.Errorf("length: bytes follow the body; dimensions %v allow %d", dims, size)
 	}
 	return dims, body, nil
+}
+
+// members reads the members of a gzip file one after the other. Zero bytes may follow
+// them, with which tapes and some copiers pad files.
+type members struct {
+	*gzip.Reader
+	from *bufio.Reader
+}
+
+func (m *members) Read(p []byte) (n int, err error) {
+	m.Multistream(false)
+	switch n, err = m.Reader.Read(p); {
+	case err != io.EOF:
+		return n, err
+	case n > 0:
+		return n, nil
+	}
+	for {
+		switch c, err := m.from.ReadByte(); {
+		case err != nil:
+			return 0, err // the end, as a rule
+		case c != 0:
+			if err := m.from.UnreadByte(); err != nil {
+				return 0, err
+			}
+			if err := m.Reset(m.from); err != nil {
+				return 0, fmt.Errorf("what follows the gzip data: %w", err)
+			}
+			return m.Read(p)
+		}
+	}
 }
 
 // decodeIDXHeader reads the magic number and the dimensions. Their product may

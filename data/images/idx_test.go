@@ -36,7 +36,11 @@ func zipped(t testing.TB, plain []byte) []byte {
 func TestDecodeIDX(t *testing.T) {
 	body := []byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
 	plain := idxFile(body, idxImages, 2, 3, 2)
-	for name, file := range map[string][]byte{"plain": plain, "gzip": zipped(t, plain)} {
+	for name, file := range map[string][]byte{
+		"plain": plain, "gzip": zipped(t, plain),
+		"gzip of two members":  append(zipped(t, plain[:9]), zipped(t, plain[9:])...),
+		"gzip padded by zeros": append(zipped(t, plain), make([]byte, 1000)...),
+	} {
 		dims, got, err := decodeIDX(bytes.NewReader(file), idxImages)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -69,7 +73,7 @@ func TestDecodeIDXRefuses(t *testing.T) {
 		"trailing byte":    {append(slices.Clone(good), 0), "length: bytes follow the body"},
 		"cut gzip header":  {zipped(t, good)[:20], "unexpected EOF"},
 		"cut gzip":         {cut, "length: the body ends after"},
-		"gzip trailer":     {append(zipped(t, good), make([]byte, 10)...), "body: gzip: invalid header"},
+		"gzip trailer":     {append(append(zipped(t, good), make([]byte, 10)...), bytes.Repeat([]byte{7}, 10)...), "body: what follows the gzip data: gzip: invalid header"},
 		"short trailer":    {append(zipped(t, good), 1), "body: "},
 		"gzip checksum":    {badSum, "body: gzip: invalid checksum"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"cmf/solvers/batch"
 
@@ -67,9 +68,14 @@ var mnistFiles = [4]struct{ name, sum string }{
 	{"t10k-labels-idx1-ubyte", "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"},
 }
 
+// dotted is a name of the set as some archives and libraries write it,
+// train-images.idx3-ubyte.
+func dotted(name string) string { return strings.Replace(name, "-idx", ".idx", 1) }
+
 // MNIST reads the 60 000 + 10 000 handwritten digits of LeCun, Cortes and
-// Burges, 28×28, from the folder mnist of o.Dir, gzipped or plain. Missing
-// files are first downloaded to this folder.
+// Burges, 28×28, from the folder mnist of o.Dir, gzipped or plain, as
+// train-images-idx3-ubyte or train-images.idx3-ubyte. Missing files are first
+// downloaded to this folder.
 //
 // A set that stays incomplete is an error for which errors.Is(err, ErrNoMNIST)
 // holds; a file that is there but damaged is another error, which names it.
@@ -110,7 +116,8 @@ func MNIST(ctx context.Context, o MNISTOptions) (*Digits, error) {
 func (o MNISTOptions) find(ctx context.Context, name, sum string) (string, error) {
 	plain := filepath.Join(o.Dir, "mnist", name)
 	zipped := plain + ".gz"
-	for _, path := range []string{zipped, plain} {
+	other := filepath.Join(o.Dir, "mnist", dotted(name))
+	for _, path := range []string{zipped, plain, other + ".gz", other} {
 		if _, err := os.Stat(path); err == nil {
 			return path, nil
 		} else if !errors.Is(err, os.ErrNotExist) {

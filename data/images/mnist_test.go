@@ -63,6 +63,27 @@ func TestMNISTLayout(t *testing.T) {
 	}
 }
 
+// Files may have the names of other archives.
+func TestMNISTInOtherNames(t *testing.T) {
+	dir := t.TempDir()
+	writeMNIST(t, dir)
+	for i, file := range mnistFiles {
+		ending := ""
+		if i >= 2 {
+			ending = ".gz"
+		}
+		if err := os.Rename(filepath.Join(dir, "mnist", file.name+ending), filepath.Join(dir, "mnist", dotted(file.name)+ending)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "mnist", "train-images.idx3-ubyte")); err != nil {
+		t.Error(err)
+	}
+	if images, err := MNIST(t.Context(), MNISTOptions{Dir: dir, Offline: true}); err != nil || images.Train.Rows != 3 || images.Test.Rows != 2 {
+		t.Error(err)
+	}
+}
+
 func TestMNISTInCacheFolder(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)

@@ -82,7 +82,7 @@ func (s benchSize) points(ctx context.Context, folder string, n int) (benchData,
 // save writes a folder of arrays: the weights by name, and x and y.
 func (b *bench) save(folder string) error {
 	part := folder + ".part" // so that the folder is complete if it exists
-	if err := os.MkdirAll(part, 0o755); err != nil {
+	if err := os.MkdirAll(part, 0o777); err != nil {
 		return err
 	}
 	for name, m := range b.arrays() {

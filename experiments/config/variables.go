@@ -142,7 +142,7 @@ func OpenOut(dir, experiment string) (folder string, err error) {
 	if dir == "" {
 		dir = filepath.Join("runs", experiment, time.Now().Format("20060102-150405.000"))
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", fmt.Errorf("CMF_OUT=%s: %w; name a folder that can be created and written", dir, err)
 	}
 	probe, err := os.CreateTemp(dir, ".probe.*")

@@ -3,12 +3,17 @@ package fit
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"cmf/graph"
 	"cmf/solvers/optim"
 	"cmf/solvers/potential"
+
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // store writes everything in a run that changes: weights, optimiser, moving average,
@@ -21,8 +26,8 @@ func (m *Model) store(path string) error {
 	for _, w := range m.own() {
 		c.Put("own."+w.Name, w.Value, len(w.Value))
 	}
-	putMap(c, "adam.m.", s.Adam.M)
-	putMap(c, "adam.v.", s.Adam.V)
+	putMap(c, adamM, s.Adam.M)
+	putMap(c, adamV, s.Adam.V)
 	putMap(c, "average.", m.average.Mean)
 	putMap(c, "good.", s.Good)
 	c.Put("bank.y", s.Bank.Y.Data, s.Bank.Y.Rows, s.Bank.Y.Cols)
@@ -49,6 +54,9 @@ func (m *Model) store(path string) error {
 		"level":        strconv.FormatFloat(s.Level, 'x', -1, 64),
 		"stream":       hex.EncodeToString(stream),
 		"data":         m.data,
+		"data.sum":     m.sums.data,
+		"units.sum":    m.sums.units,
+		"machine":      m.machine,
 	}
 	m.chosen.put(c)
 	for name, n := range m.counts() {
@@ -67,94 +75,157 @@ func (m *Model) store(path string) error {
 	return c.Save(path)
 }
 
-// load restores what store wrote into a run of the same architecture and batch. It also
-// returns how the configuration of the run that wrote it differed.
-func (m *Model) load(path string) (differing []string, err error) {
+// load restores what store wrote into a run of the same architecture, batch, data and units.
+// remarks say in what the run that wrote it differed.
+func (m *Model) load(path string) (remarks []string, err error) {
 	c, err := graph.LoadCheckpoint(path)
 	if err != nil {
 		return nil, err
 	}
-	if differing, err = m.differences(c); err != nil {
+	differing, err := m.differences(c)
+	if err != nil {
 		return nil, err
 	}
-	return differing, m.restore(c)
+	written := ""
+	if len(differing) > 0 {
+		written = "; it was written by a run with " + strings.Join(differing, ", ")
+		remarks = append(remarks, fmt.Sprintf("The run goes on with other settings than it began with: %s was written by a run with %s.", path, strings.Join(differing, ", ")))
+	}
+	more, err := m.compare(c, path)
+	if err != nil {
+		return nil, fmt.Errorf("%w%s", err, written)
+	}
+	if err := m.restore(c); err != nil {
+		return nil, fmt.Errorf("%w%s%s", err, written, graph.HintPrevious(path))
+	}
+	return append(remarks, more...), nil
 }
 
 func (m *Model) restore(c *graph.Checkpoint) (err error) {
-	s := m.State
+	if err := checkArrays(c); err != nil {
+		return err
+	}
 	if err := c.GetParams(m.params); err != nil {
 		return err
 	}
 	for _, w := range m.own() {
-		if err := c.Get("own."+w.Name, w.Value); err != nil {
+		v, err := c.Values("own."+w.Name, len(w.Value))
+		if err != nil {
 			return fmt.Errorf("%w; CMF_LOSS must be that of the checkpoint", err)
 		}
+		copy(w.Value, v)
 	}
+	for _, part := range []func(*graph.Checkpoint) error{m.loadBank, m.loadCounts, m.loadWeights, m.loadPreconditioner, m.loadStreams, m.loadWalkers} {
+		if err := part(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadBank restores the particles with their conjugates.
+func (m *Model) loadBank(c *graph.Checkpoint) error {
+	s := m.State
 	banks := []struct {
 		name string
-		dst  []float32
-	}{{"bank.y", s.Bank.Y.Data}, {"bank.partners", s.Partners.Data}}
+		to   blas32.General
+	}{{"bank.y", s.Bank.Y}, {"bank.partners", s.Partners}}
 	if m.Evaluator.Solves() {
 		banks = append(banks, banks[0])
-		banks[2].name, banks[2].dst = "bank.gradients", s.Bank.Grad.Data
+		banks[2].name, banks[2].to = "bank.gradients", s.Bank.Grad
 	}
 	for _, bank := range banks {
-		if err := c.Get(bank.name, bank.dst); err != nil {
+		v, err := c.Values(bank.name, bank.to.Rows, bank.to.Cols)
+		if err != nil {
 			return fmt.Errorf("%w; CMF_BATCH and CMF_PARTICLES must be those of the checkpoint", err)
 		}
+		copy(bank.to.Data, v)
 	}
-	s.Adam.M, s.Adam.V = getMap(c, "adam.m."), getMap(c, "adam.v.")
-	if mean := getMap(c, "average."); len(mean) > 0 {
-		m.average.Mean = mean
-	}
-	if err := m.chosen.get(c); err != nil {
-		return err
-	}
-	if good := getMap(c, "good."); len(good) > 0 {
-		s.Good = good
-	}
-	if err := m.loadPreconditioner(c); err != nil {
-		return err
-	}
-	for name, to := range m.counts() {
-		if *to, err = strconv.Atoi(c.Texts[name]); err != nil || *to < 0 {
-			return fmt.Errorf("its %q is %q, not a number of steps", name, c.Texts[name])
+	return nil
+}
+
+// loadCounts restores whole and other numbers.
+func (m *Model) loadCounts(c *graph.Checkpoint) (err error) {
+	s := m.State
+	counts := m.counts()
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		limit := math.MaxInt
+		switch name {
+		case "bank.next":
+			limit = s.Bank.Y.Rows - 1
+		case "failures", "halvings", "stuck", "restores":
+			limit = mostFailures
+		}
+		if *counts[name], err = count(c, name, limit); err != nil {
+			return err
 		}
 	}
-	if s.Next >= s.Bank.Y.Rows {
-		return fmt.Errorf("its %q is %d, beyond the bank of %d", "bank.next", s.Next, s.Bank.Y.Rows)
-	}
-	for name, to := range map[string]*float64{"chains.gamma": &s.Bank.Step, "chains.bound": &s.Bank.Curvature, "level": &s.Level} {
-		if *to, err = strconv.ParseFloat(c.Texts[name], 64); err != nil {
-			return fmt.Errorf("its %q is %q, not a number", name, c.Texts[name])
+	for _, v := range []struct {
+		name string
+		to   *float64
+		low  float64
+	}{{"chains.gamma", &s.Bank.Step, 0}, {"chains.bound", &s.Bank.Curvature, -math.MaxFloat64}, {"level", &s.Level, 0}} {
+		if *v.to, err = number(c, v.name, v.low); err != nil {
+			return err
 		}
 	}
-	for name, to := range m.tally.sums() {
+	if s.Adam.Steps > s.Step {
+		return fmt.Errorf("its %q is %d, after %d steps of training", "adam.steps", s.Adam.Steps, s.Step)
+	}
+	sums := m.tally.sums()
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
 		text, ok := c.Texts["tally."+name]
 		if !ok {
 			continue // the checkpoint is of an earlier version
 		}
-		if *to, err = strconv.ParseFloat(text, 64); err != nil {
+		if *sums[name], err = strconv.ParseFloat(text, 64); err != nil {
 			return fmt.Errorf("its %q is %q, not a number", "tally."+name, text)
 		}
 	}
+	return nil
+}
+
+// mostFailures is more than the failed batches of any run: the rate of learning is halved
+// for each.
+const mostFailures = 1000
+
+// loadWeights restores what there is for each weight: the moments of Adam, the average, the
+// last good weights and the chosen ones.
+func (m *Model) loadWeights(c *graph.Checkpoint) error {
+	s := m.State
+	s.Adam.M, s.Adam.V = getMap(c, adamM), getMap(c, adamV)
+	if s.Adam.Steps > 0 && len(s.Adam.M) == 0 {
+		return fmt.Errorf("it has no moments %s… of Adam, after %d of its steps", adamM, s.Adam.Steps)
+	}
+	if mean := getMap(c, "average."); len(mean) > 0 {
+		m.average.Mean = mean
+	}
+	if good := getMap(c, "good."); len(good) > 0 {
+		s.Good = good
+	}
+	return m.chosen.get(c, s.Step)
+}
+
+// loadStreams restores the random streams.
+func (m *Model) loadStreams(c *graph.Checkpoint) error {
 	stream, err := hex.DecodeString(c.Texts["stream"])
 	if err == nil {
-		err = s.Stream.UnmarshalBinary(stream)
+		err = m.State.Stream.UnmarshalBinary(stream)
 	}
 	if err != nil {
 		return fmt.Errorf("its random stream: %w", err)
 	}
-	if m.epochs != nil {
-		order, err := hex.DecodeString(c.Texts["epochs"])
-		if err == nil {
-			err = m.epochs.Restore(order)
-		}
-		if err != nil {
-			return fmt.Errorf("its order of minibatches: %w", err)
-		}
+	if m.epochs == nil {
+		return nil
 	}
-	return m.loadWalkers(c)
+	order, err := hex.DecodeString(c.Texts["epochs"])
+	if err == nil {
+		err = m.epochs.Restore(order)
+	}
+	if err != nil {
+		return fmt.Errorf("its order of minibatches: %w", err)
+	}
+	return nil
 }
 
 // counts are the whole numbers of a checkpoint, by name.
@@ -168,16 +239,26 @@ func (m *Model) counts() map[string]*int {
 
 // loadPreconditioner restores the preconditioner, if there is one.
 func (m *Model) loadPreconditioner(c *graph.Checkpoint) error {
-	p, ok := c.Tensors["metric.p"]
-	if !ok {
+	_, hasP := c.Tensors["metric.p"]
+	_, hasL := c.Tensors["metric.l"]
+	if !hasP && !hasL {
 		return nil
 	}
-	preconditioner, err := potential.DensePreconditioner(p.General(), c.Tensors["metric.l"].General())
+	d := m.Evaluator.Dim()
+	p, err := c.Values("metric.p", d, d)
+	if err != nil {
+		return err
+	}
+	l, err := c.Values("metric.l", d, d)
+	if err != nil {
+		return err
+	}
+	if err := checkRoot(p, l, d); err != nil {
+		return err
+	}
+	preconditioner, err := potential.DensePreconditioner(c.Tensors["metric.p"].General(), c.Tensors["metric.l"].General())
 	if err != nil {
 		return fmt.Errorf("its preconditioner: %w", err)
-	}
-	if p.Shape[0] != m.Evaluator.Dim() {
-		return fmt.Errorf("its preconditioner has dimension %d, its potential %d; they must agree", p.Shape[0], m.Evaluator.Dim())
 	}
 	m.State.SetPreconditioner(preconditioner)
 	return nil
@@ -209,24 +290,24 @@ func (m *Model) loadWalkers(c *graph.Checkpoint) (err error) {
 	if m.Energy == nil {
 		return nil
 	}
-	if m.Energy.Evaluations, err = strconv.Atoi(c.Texts["energy.evaluations"]); err != nil {
-		return fmt.Errorf("its number of evaluations of the energy: %w", err)
+	if m.Energy.Evaluations, err = count(c, "energy.evaluations", math.MaxInt); err != nil {
+		return err
 	}
 	w := m.Energy.Walkers
 	if w == nil {
 		return nil
 	}
-	if err := c.Get("walkers.x", w.Y.Data); err != nil {
+	x, err := c.Values("walkers.x", w.Y.Rows, w.Y.Cols)
+	if err != nil {
 		return fmt.Errorf("%w; CMF_BATCH and the shares must be those of the checkpoint", err)
 	}
+	copy(w.Y.Data, x)
 	w.Fresh = false
-	if w.Adaptations, err = strconv.Atoi(c.Texts["walkers.steps"]); err != nil {
-		return fmt.Errorf("its walkers: %w", err)
+	if w.Adaptations, err = count(c, "walkers.steps", math.MaxInt); err != nil {
+		return err
 	}
-	if w.Step, err = strconv.ParseFloat(c.Texts["walkers.gamma"], 64); err != nil {
-		return fmt.Errorf("its walkers: %w", err)
-	}
-	return nil
+	w.Step, err = number(c, "walkers.gamma", 0)
+	return err
 }
 
 func putMap(c *graph.Checkpoint, prefix string, m map[string][]float32) {

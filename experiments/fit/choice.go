@@ -198,17 +198,18 @@ func (c *choice) put(to *graph.Checkpoint) {
 	to.Texts["chosen.score"] = strconv.FormatFloat(c.score, 'x', -1, 64)
 }
 
-// get reads what put wrote, if it wrote something.
-func (c *choice) get(from *graph.Checkpoint) (err error) {
+// get reads what put wrote, if it wrote something, in a checkpoint of the given step.
+func (c *choice) get(from *graph.Checkpoint, step int) (err error) {
 	weights := getMap(from, "chosen.")
 	if len(weights) == 0 {
 		return nil
 	}
-	if c.step, err = strconv.Atoi(from.Texts["chosen.step"]); err != nil {
-		return fmt.Errorf("its %q: %w", "chosen.step", err)
+	if c.step, err = count(from, "chosen.step", step); err != nil {
+		return err
 	}
-	if c.score, err = strconv.ParseFloat(from.Texts["chosen.score"], 64); err != nil {
-		return fmt.Errorf("its %q: %w", "chosen.score", err)
+	text := from.Texts["chosen.score"]
+	if c.score, err = strconv.ParseFloat(text, 64); err != nil || math.IsNaN(c.score) {
+		return fmt.Errorf("its %q is %q; it must be a number", "chosen.score", text)
 	}
 	c.weights = weights
 	return nil

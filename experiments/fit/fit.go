@@ -98,11 +98,14 @@ type Model struct {
 	Noise     potential.Potential // what the particles sample; nil if they are the points of a given source
 	Stop      report.Stop         // how training ended
 	Finished  bool                // training was not interrupted, so the work after it is to be done
+	Unchecked bool                // it was read from a file without a sum; see graph.Checkpoint
 
 	Origin    Origin
 	network   layers.Network
 	folder    string // of the run; empty for a saved model
 	data      string // description of the data for the report
+	machine   string // products, kernels and threads
+	sums      sums
 	params    *graph.Params
 	objective *losses.Objective
 	average   *optim.Average
@@ -141,12 +144,22 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if p.From.Rows > 0 {
 		m.Origin.From, m.Origin.OnSource = &Points{p.FromUnits, p.FromForm}, p.OnSource
 	}
-	m.data = r.Report.Data
+	m.data = report.Plain(r.Report.Data)
+	m.machine = fmt.Sprintf("products by %s, kernels %s, %d threads", r.Report.Machine.BLAS, r.Report.Machine.Kernels, r.Report.Machine.Threads)
 	if err := m.Origin.check(); err != nil {
 		return nil, err
 	}
+	if err := m.sum(p); err != nil {
+		return nil, err
+	}
+	if err := r.Begin(); err != nil {
+		return nil, err
+	}
 	folder := r.Path(p.Name)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	for _, name := range []string{"checkpoint.safetensors", "checkpoint.previous.safetensors", "metrics.jsonl", "model.onnx"} {
+		r.Owns(filepath.Join(p.Name, name))
+	}
+	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return nil, err
 	}
 	if err := file.RemoveTemporary(folder); err != nil {

@@ -30,13 +30,11 @@ func principalOf(c *graph.Checkpoint, learned int) (*units.Principal, error) {
 	}
 	p := &units.Principal{Vectors: t.General(), Learned: learned}
 	double := func(name string, n int) (values []float64, err error) {
-		if have := len(c.Tensors[name].F32); have != n {
-			return nil, fmt.Errorf("its %q has %d values; there must be %d", name, have, n)
-		}
-		for _, v := range c.Tensors[name].F32 {
+		single, err := c.Values(name, n)
+		for _, v := range single {
 			values = append(values, float64(v))
 		}
-		return values, nil
+		return values, err
 	}
 	d, k := p.Vectors.Rows, p.Vectors.Cols
 	if k < learned || d <= k {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/report"
+	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/layers/autoencoder"
@@ -90,11 +92,14 @@ func originOf(c *graph.Checkpoint) (o *Origin, err error) {
 		return nil, errors.New("it does not give its architecture: either it is not a checkpoint of an experiment, or it is of an earlier version; to save that again, run its experiment with the same variables and CMF_RESUME set to it")
 	}
 	o = &Origin{Experiment: c.Texts["experiment"]}
-	for name, v := range map[string]any{"architecture": &o.architecture, "config": &o.Config} {
-		d := json.NewDecoder(strings.NewReader(c.Texts[name]))
+	for _, part := range []struct {
+		name string
+		to   any
+	}{{"architecture", &o.architecture}, {"config", &o.Config}} {
+		d := json.NewDecoder(strings.NewReader(c.Texts[part.name]))
 		d.DisallowUnknownFields()
-		if err := d.Decode(v); err != nil {
-			return nil, fmt.Errorf("this version does not know its %s: %w", name, err)
+		if err := d.Decode(part.to); err != nil {
+			return nil, fmt.Errorf("this version does not know its %s: %w", part.name, err)
 		}
 	}
 	p, err := principalOf(c, o.architecture.Dim)
@@ -165,27 +170,38 @@ func LoadModel(path string) (*Model, error) {
 	}
 	m, err := ModelOf(c)
 	if err != nil {
-		return nil, fmt.Errorf("the model of %s: %w", path, err)
+		return nil, fmt.Errorf("the model of %s: %w%s", path, err, graph.HintPrevious(path))
 	}
 	return m, nil
 }
 
+// OpenModel is LoadModel for the variable CMF_CHECKPOINT of a run: its error names that, and
+// a file without a sum is noted.
+func OpenModel(r *run.Run, path string) (*Model, error) {
+	m, err := LoadModel(path)
+	if err != nil {
+		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: %w", path, err)
+	}
+	if m.Unchecked {
+		r.Note("CMF_CHECKPOINT=%s is of an earlier version, without a sum of its content: damage of the file would go unnoticed.", path)
+	}
+	return m, nil
+}
+
+// ModelOf is the model of a checkpoint that has been read; see LoadModel.
 func ModelOf(c *graph.Checkpoint) (*Model, error) {
 	o, err := originOf(c)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Tensors)) {
-		t := c.Tensors[name]
-		if slices.ContainsFunc(t.F32, func(v float32) bool { return v-v != 0 }) {
-			return nil, fmt.Errorf("its %q holds NaN or ±Inf", name)
-		}
+	if err := checkArrays(c); err != nil {
+		return nil, err
 	}
 	w, err := potentialOf(c, o.architecture)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{params: w.Params(), Origin: *o, Stop: report.Stop{Reason: report.Finished}, Finished: true}
+	m := &Model{params: w.Params(), Origin: *o, Stop: report.Stop{Reason: report.Finished}, Finished: true, Unchecked: c.Unchecked}
 	if m.Evaluator, err = layers.NewEvaluator(w); err != nil {
 		return nil, err
 	}
@@ -203,11 +219,11 @@ func ModelOf(c *graph.Checkpoint) (*Model, error) {
 	if m.State, err = solvers.NewCMFGenState(y, partners, 1, random.New(0, "none", 0)); err != nil {
 		return nil, err
 	}
-	if m.State.Bank.Step, err = strconv.ParseFloat(c.Texts["chains.gamma"], 64); err != nil {
-		return nil, fmt.Errorf("its %q: %w", "chains.gamma", err)
+	if m.State.Bank.Step, err = number(c, "chains.gamma", 0); err != nil {
+		return nil, err
 	}
-	if m.State.Step, err = strconv.Atoi(c.Texts["step"]); err != nil {
-		return nil, fmt.Errorf("its %q: %w", "step", err)
+	if m.State.Step, err = count(c, "step", math.MaxInt); err != nil {
+		return nil, err
 	}
 	return m, m.loadPreconditioner(c)
 }
@@ -233,8 +249,8 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (layers.Network, er
 	if len(best) == 0 {
 		best = getMap(c, "average.")
 	}
-	for name, mean := range best {
-		p := w.Params().ByName(name)
+	for _, name := range slices.Sorted(maps.Keys(best)) {
+		mean, p := best[name], w.Params().ByName(name)
 		if p == nil {
 			continue // a weight of the loss
 		}
@@ -249,11 +265,12 @@ func potentialOf(c *graph.Checkpoint, a layers.Architecture) (layers.Network, er
 // checkQuadratics makes sure that the arrays of a maximum of quadratics are there, so
 // that the size of the file limits the memory that is allocated for it.
 func checkQuadratics(c *graph.Checkpoint, a layers.Architecture) error {
-	for name, shape := range map[string][]int{
-		"centers": {a.Pieces, a.Dim}, "offsets": {1, a.Pieces}, "factors": {a.Pieces * cmp.Or(a.Rank, a.Dim), a.Dim},
-	} {
-		if t := c.Tensors["weight."+name]; !slices.Equal(t.Shape, shape) {
-			return fmt.Errorf("its %q has shape %v; its architecture needs %v", "weight."+name, t.Shape, shape)
+	for _, w := range []struct {
+		name  string
+		shape []int
+	}{{"centers", []int{a.Pieces, a.Dim}}, {"offsets", []int{1, a.Pieces}}, {"factors", []int{a.Pieces * cmp.Or(a.Rank, a.Dim), a.Dim}}} {
+		if t := c.Tensors["weight."+w.name]; !slices.Equal(t.Shape, w.shape) {
+			return fmt.Errorf("its %q has shape %v; its architecture needs %v", "weight."+w.name, t.Shape, w.shape)
 		}
 	}
 	return nil
@@ -285,9 +302,12 @@ func checkNetwork(c *graph.Checkpoint, a layers.Architecture) error {
 			}
 		}
 	}
-	for name, needed := range map[string]bool{"root": a.Full, "basis": a.Rotated} {
-		if t := c.Tensors["weight.quadratic."+name]; needed && !slices.Equal(t.Shape, []int{a.Dim, a.Dim}) {
-			return fmt.Errorf("the %s of its quadratic has shape %v; its architecture needs [%d %d]", name, t.Shape, a.Dim, a.Dim)
+	for _, m := range []struct {
+		name   string
+		needed bool
+	}{{"root", a.Full}, {"basis", a.Rotated}} {
+		if t := c.Tensors["weight.quadratic."+m.name]; m.needed && !slices.Equal(t.Shape, []int{a.Dim, a.Dim}) {
+			return fmt.Errorf("the %s of its quadratic has shape %v; its architecture needs [%d %d]", m.name, t.Shape, a.Dim, a.Dim)
 		}
 	}
 	return nil
@@ -307,8 +327,8 @@ func noiseOf(c *graph.Checkpoint, w *layers.Evaluator, o *Origin) (potential.Pot
 		return w, nil
 	}
 	d := w.Dim()
-	if !slices.Equal(t.Shape, []int{d, d}) {
-		return nil, fmt.Errorf("its %q has shape %v; it must be [%d %[3]d]", "carry", t.Shape, d)
+	if _, err := c.Values("carry", d, d); err != nil {
+		return nil, err
 	}
 	carry := mat.NewSymDense(d, nil)
 	for i := range d {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -56,7 +57,7 @@ func (c *Config) Learn(ctx context.Context, r *run.Run, core *config.Core, set S
 	if saved != nil {
 		n, err := autoencoder.Of(saved)
 		if err != nil {
-			return nil, fmt.Errorf("CMF_RESUME=%s: %w", core.Resume, err)
+			return nil, fmt.Errorf("CMF_RESUME=%s: %w%s", core.Resume, err, graph.HintPrevious(core.Resume))
 		}
 		if n == nil {
 			return nil, fmt.Errorf("CMF_RESUME=%s: it was learned in pixels; with it CMF_SPACE must be pixels", core.Resume)
@@ -79,7 +80,8 @@ func (c *Config) Learn(ctx context.Context, r *run.Run, core *config.Core, set S
 	if err := c.resolve(r, latents); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(r.Path(folder), 0o755); err != nil {
+	r.Owns(filepath.Join(folder, "metrics.jsonl"))
+	if err := os.MkdirAll(r.Path(folder), 0o777); err != nil {
 		return nil, err
 	}
 	m, err := newTraining(set, latents, c.Passes, rest, core.Seed)
@@ -88,7 +90,10 @@ func (c *Config) Learn(ctx context.Context, r *run.Run, core *config.Core, set S
 	}
 	if saved != nil {
 		if err := m.restore(saved); err != nil {
-			return nil, fmt.Errorf("CMF_RESUME=%s: %w", core.Resume, err)
+			return nil, fmt.Errorf("CMF_RESUME=%s: %w%s", core.Resume, err, graph.HintPrevious(core.Resume))
+		}
+		if saved.Unchecked {
+			r.Note("%s is of an earlier version, without a sum of its content: damage of the file would go unnoticed.", core.Resume)
 		}
 		if err := report.CarryMetricsLog(filepath.Join(filepath.Dir(core.Resume), folder), r.Path(folder)); err != nil {
 			return nil, err
@@ -136,6 +141,7 @@ type Training struct {
 	noise  *random.Stream
 	steps  int
 	loss   float64 // of the last minibatch
+	data   string  // the sum of the pictures
 }
 
 func newTraining(set Set, latents, passes int, rest blas32.General, seed uint64) (*Training, error) {
@@ -144,7 +150,7 @@ func newTraining(set Set, latents, passes int, rest blas32.General, seed uint64)
 	if err != nil {
 		return nil, err
 	}
-	m := &Training{noise: random.New(seed, "autoencoder: noise", 0), steps: max(200, passes*rest.Rows/pictures)}
+	m := &Training{noise: random.New(seed, "autoencoder: noise", 0), steps: max(200, passes*rest.Rows/pictures), data: sumOf(rest)}
 	if m.epochs, err = data.NewEpochs(rest, random.New(seed, "autoencoder: minibatches", 0)); err != nil {
 		return nil, err
 	}
@@ -172,6 +178,7 @@ func (m *Training) train(ctx context.Context, r *run.Run, held blas32.General) (
 	}
 	defer log.Close()
 	start := time.Now()
+	r.Owns("checkpoint.previous.safetensors")
 	saver := &train.Saver[*Training]{Run: r, Log: log, Path: r.Path("checkpoint.safetensors"), Write: m.store}
 	loop := train.NewLoop(m, m.steps)
 	hooks := append([]train.Hook[*Training]{showing(r), m.scoring(r, held, log)}, train.HooksOf[*Training](ctx)...)
@@ -256,6 +263,7 @@ func (m *Training) scoring(r *run.Run, held blas32.General, log *report.MetricsL
 const (
 	epochsKey = "autoencoder.epochs"
 	noiseKey  = "autoencoder.noise"
+	dataKey   = "autoencoder.data.sum"
 )
 
 // store writes the checkpoint of training.
@@ -268,6 +276,7 @@ func (m *Training) store(path string) error {
 	if err != nil {
 		return err
 	}
+	c.Texts[dataKey] = m.data
 	c.Texts[epochsKey], c.Texts[noiseKey] = hex.EncodeToString(m.epochs.State()), hex.EncodeToString(noise)
 	return c.Save(path)
 }
@@ -277,16 +286,34 @@ func (m *Training) restore(c *graph.Checkpoint) error {
 	if err := m.Restore(c); err != nil {
 		return err
 	}
-	for name, to := range map[string]func([]byte) error{epochsKey: m.epochs.Restore, noiseKey: m.noise.UnmarshalBinary} {
-		state, err := hex.DecodeString(c.Texts[name])
+	if sum := c.Texts[dataKey]; sum != "" && sum != m.data {
+		return errors.New("the pictures to learn from are not those of the checkpoint: the variables of the data, CMF_SEED and the content of files must be as they were when it was written")
+	}
+	for _, v := range []struct {
+		name string
+		to   func([]byte) error
+	}{{epochsKey, m.epochs.Restore}, {noiseKey, m.noise.UnmarshalBinary}} {
+		state, err := hex.DecodeString(c.Texts[v.name])
 		if err == nil {
-			err = to(state)
+			err = v.to(state)
 		}
 		if err != nil {
-			return fmt.Errorf("its %q: %w", name, err)
+			return fmt.Errorf("its %q: %w", v.name, err)
 		}
 	}
 	return nil
+}
+
+// sumOf is the SHA-256 of pictures.
+func sumOf(x blas32.General) string {
+	if x.Stride != x.Cols {
+		dense := batch.New(x.Rows, x.Cols)
+		batch.Copy(dense, x)
+		x = dense
+	}
+	c := graph.NewCheckpoint()
+	c.Put("pictures", x.Data[:x.Rows*x.Cols], x.Rows, x.Cols)
+	return c.Sum()
 }
 
 // draw draws the losses against the step.

@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"cmf/data/images"
 	"cmf/data/units"
@@ -160,11 +164,25 @@ func (c *DigitModel) Problem(core *config.Core, d *DigitData) (fit.Problem, erro
 	return p, nil
 }
 
+// HoldsFiles says whether CMF_DATA_DIR was given, and its folder of a set has any file: data
+// that the user means to learn from.
+func HoldsFiles(r *run.Run, dir, set string) bool {
+	if !r.Given("CMF_DATA_DIR") || dir == "" {
+		return false
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, set))
+	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return !strings.HasPrefix(e.Name(), ".") && !strings.HasSuffix(e.Name(), ".part")
+	})
+}
+
 // Load loads MNIST or draws the stand-in, with at least heldOut held-out digits, and notes
 // which.
 func (c *DigitModel) Load(ctx context.Context, r *run.Run, core *config.Core, heldOut int) (*images.Digits, error) {
 	set, err := images.MNIST(ctx, images.MNISTOptions{Dir: c.DataDir, Log: r.Progress.Log})
 	switch {
+	case errors.Is(err, images.ErrNoMNIST) && HoldsFiles(r, c.DataDir, "mnist"):
+		return nil, fmt.Errorf("CMF_DATA_DIR=%s: its folder mnist holds files, but not all of MNIST (%w); complete it, or name a folder without it for digits drawn by the program", c.DataDir, err)
 	case errors.Is(err, images.ErrNoMNIST):
 		r.Note("MNIST is not available: this run uses the built-in stand-in, digits drawn by the program. Its numbers are not those of MNIST. (%v)", err)
 		set = images.StandIn(core.Seed, cmp.Or(c.Train, 20000), heldOut)

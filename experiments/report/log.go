@@ -123,8 +123,9 @@ func ReadMetricsLog(folder string) (map[string]figure.Series, error) {
 	return series, err
 }
 
-// eachLine visits the whole lines of a metrics log. If a killed run has left part of a
-// last line, it is skipped.
+// eachLine visits the whole lines of a metrics log, up to the first that is torn: it has no
+// end, as a killed run leaves it, or holds zero bytes, with which a computer that crashed
+// pads a file.
 func eachLine(path string, visit func(step int, line []byte, metrics Numbers)) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -139,6 +140,9 @@ func eachLine(path string, visit func(step int, line []byte, metrics Numbers)) e
 		}
 		if err != nil {
 			return fmt.Errorf("metrics log: %w", err)
+		}
+		if bytes.IndexByte(line, 0) >= 0 {
+			return nil
 		}
 		line = bytes.TrimSpace(line)
 		var metrics Numbers

@@ -114,7 +114,11 @@ func (p Page) Write(folder string) error {
 		}
 	}
 	view.Remarks = p.Report.Notes[min(len(p.Report.Warnings), len(p.Report.Notes)):]
-	err = file.Write(filepath.Join(folder, "index.html"), func(w io.Writer) error { return pageTemplate.Execute(w, view) })
+	var text strings.Builder
+	err = pageTemplate.Execute(&text, view)
+	if err == nil {
+		err = file.Write(filepath.Join(folder, "index.html"), func(w io.Writer) error { return file.Text(w, []byte(printable(text.String(), "\n\t"))) })
+	}
 	if err != nil {
 		return fmt.Errorf("index.html: %w", err)
 	}

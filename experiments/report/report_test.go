@@ -302,6 +302,15 @@ func TestMetricsLogResumes(t *testing.T) {
 		t.Fatalf("metrics.jsonl:\n%s", text)
 	}
 	log.Close()
+	for _, rest := range []string{"\x00\x00\x00", "\x00\x00\n\x00", "{\"step\":50,\"lo\x00\x00\n{\"step\":60}\n"} { // a crashed computer
+		if err := os.WriteFile(path, append(slices.Clip(text), rest...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		series, err := ReadMetricsLog(dir)
+		if x := series["loss"].X; err != nil || len(x) != 5 {
+			t.Errorf("a log that ends in %q: steps %v, %v", rest, x, err)
+		}
+	}
 	if err := os.WriteFile(path, append(text, `{"step":50,"lo`...), 0o644); err != nil { // a killed run
 		t.Fatal(err)
 	}

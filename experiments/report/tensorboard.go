@@ -51,7 +51,7 @@ func NewEventFile(folder, ending string) (*EventFile, error) {
 	var file *os.File
 	for seconds := time.Now().Unix(); ; seconds++ {
 		name := fmt.Sprintf("%s%d.%s%s", EventsBegin, seconds, host, ending)
-		file, err = os.OpenFile(filepath.Join(folder, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		file, err = os.OpenFile(filepath.Join(folder, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		if err == nil {
 			break
 		}

@@ -18,7 +18,7 @@ var ErrFailed = errors.New("nothing usable was learned")
 // Warn adds a warning to the log, to the head of the page, and to the notes of the report,
 // before those of Note: a result that must not be taken for a good one.
 func (r *Run) Warn(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := report.Plain(fmt.Sprintf(format, args...))
 	r.Report.Notes = slices.Insert(r.Report.Notes, len(r.Report.Warnings), text)
 	r.Report.Warnings = append(r.Report.Warnings, text)
 	r.Progress.Log.Warn(text)

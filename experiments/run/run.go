@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"syscall"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"cmf/data"
-	"cmf/data/file"
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/figure"
@@ -59,33 +58,62 @@ type Run struct {
 	env      config.Environment
 	settings []config.Setting
 	Out      io.Writer
+
+	lock     sync.Mutex // of the next four
+	begun    bool
+	broken   error           // of beginning
+	own      map[string]bool // the files of the run
+	unlocked error           // why the folder has no lock
+	training atomic.Bool
 }
 
 // Main runs an experiment as a command: it takes the configuration from the environment,
 // puts the results in a folder, and shows a message instead of a stack trace.
 //
-// An interrupt or a SIGTERM ends training after the current step and leaves a checkpoint
-// from which CMF_RESUME goes on. It ends the work after training (generation, densities
-// and figures) within about a second: then the checkpoint already exists, and CMF_RESUME
-// repeats that work without training again. In both cases the stop in the report says
-// so, the message says what to do, and no file is half-written. A second interrupt ends
-// the program at once, and loses no file either.
+// SIGINT, SIGTERM or SIGHUP ends training after the current step and leaves a checkpoint
+// from which CMF_RESUME goes on. It ends what comes before training (reading data) and
+// after it (generation, densities and figures) within about two seconds: then there is
+// nothing to lose, and CMF_RESUME repeats what follows training without training again.
+// In both cases the stop in the report says so, the message says what to do, and no file
+// is half-written. A second signal ends the program at once, and loses no file either.
+// The exit status of a run that was ended is 130, 143 or 129 after SIGINT, SIGTERM or
+// SIGHUP, and that of one with an error is 1.
 func Main[T any](d Definition[T]) {
 	if slices.ContainsFunc(os.Args[1:], func(a string) bool { return a == "--version" || a == "-version" }) {
 		fmt.Println(d.Name, Version())
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, func() {
-		stop()
-		fmt.Fprintf(os.Stderr, "\n%s: interrupted; a second interrupt ends the program at once\n", d.Name)
-	})
-	_, err := Execute(ctx, d, config.OS(), os.Args[1:], os.Stderr)
+	ctx, status := Interruptible(d.Name)
+	var current atomic.Pointer[Run]
+	done := make(chan error, 1)
+	finished := false // before the signal had an effect
+	go func() {
+		r, err := execute(ctx, d, config.OS(), os.Args[1:], os.Stderr, current.Store)
+		finished = err == nil && r.Report.Stop.Reason != report.Interrupted
+		done <- err
+	}()
+	var err error
+	select {
+	case err = <-done:
+		if finished {
+			return
+		}
+	case <-overdue(ctx, &current):
+		err = errors.New("interrupted; the same command begins again")
+		if r := current.Load(); r != nil && r.Checkpoint != "" {
+			err = fmt.Errorf("interrupted after training; CMF_RESUME=%s repeats what follows without training again", r.Checkpoint)
+		}
+	}
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", d.Name, err)
+		fmt.Fprintf(os.Stderr, "%s: %s\n", d.Name, report.Plain(err.Error()))
+	}
+	switch {
+	case status() != 0:
+		os.Exit(status())
+	case err != nil:
 		os.Exit(1)
 	}
 }
@@ -94,6 +122,11 @@ func Main[T any](d Definition[T]) {
 // returns the run, with the error ErrFailed if it learned nothing usable. A figure that could
 // not be drawn is a warning of the run, not an error.
 func Execute[T any](ctx context.Context, d Definition[T], env config.Environment, args []string, out io.Writer) (*Run, error) {
+	return execute(ctx, d, env, args, out, func(*Run) {})
+}
+
+// execute is Execute, which tells watch the run before it begins.
+func execute[T any](ctx context.Context, d Definition[T], env config.Environment, args []string, out io.Writer, watch func(*Run)) (_ *Run, err error) {
 	c := new(T)
 	settings, err := config.Load(c, d.Presets, env, args, out)
 	if err != nil {
@@ -104,28 +137,32 @@ func Execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	if err := r.useMachine(command); err != nil {
 		return nil, err
 	}
-	if r.Folder, err = config.OpenOut(command.Out, d.Name); err != nil {
-		return nil, err
-	}
 	r.Report.Experiment = d.Name
 	r.Report.Started = r.Started
+	unlock, err := r.openFolder(command.Out)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	watch(r)
 	r.Report.Config = report.ConfigOf(settings)
 	r.Report.Metrics, r.Report.Floor, r.Report.Baseline = report.Numbers{}, report.Numbers{}, report.Numbers{}
-	if err := file.RemoveTemporary(r.Folder); err != nil {
-		return nil, err
-	}
-	if err := report.WriteConfig(r.Folder, settings); err != nil {
-		return nil, err
-	}
 	r.Progress = NewProgress(out, ProgressOptions{})
 	m := r.Report.Machine
 	r.Progress.Log.Info("start", "experiment", d.Name, "preset", command.Preset, "out", r.Folder,
 		"blas", m.BLAS, "kernels", m.Kernels, "threads", m.Threads, "vm", command.VM)
+	if r.unlocked != nil {
+		r.Note("The folder of results cannot be locked (%v): start no second run with CMF_OUT=%s.", r.unlocked, r.Folder)
+	}
 	err = d.Do(ctx, r, c)
 	var undrawn *figure.Error
 	switch ended := ctx.Err(); {
 	case ended != nil && errors.Is(err, ended):
 		r.interrupted()
+		if !r.hasBegun() { // what earlier runs left stays
+			r.Progress.Log.Warn(r.Report.Stop.Text)
+			return r, nil
+		}
 	case errors.As(err, &undrawn):
 		r.lose(filepath.Base(undrawn.Path), undrawn)
 	case err != nil && r.Report.Stop.Reason == report.Diverged:
@@ -181,7 +218,11 @@ func (r *Run) useMachine(c *config.Command) error {
 
 // finish writes the report, the page and the figures for TensorBoard.
 func (r *Run) finish() error {
+	if err := r.Begin(); err != nil {
+		return err
+	}
 	r.Report.Seconds = time.Since(r.Started).Seconds()
+	r.Report.Data, r.Page.Summary = report.Plain(r.Report.Data), report.Plain(r.Page.Summary)
 	if r.Report.Stop.Reason == "" {
 		r.Report.Stop.Reason = report.Finished
 	}
@@ -208,12 +249,9 @@ func (r *Run) Given(variable string) bool {
 	return ok
 }
 
-// Path is the path of a file in the run's folder.
-func (r *Run) Path(name string) string { return filepath.Join(r.Folder, name) }
-
 // Note adds a remark to the log, the report and the page.
 func (r *Run) Note(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := report.Plain(fmt.Sprintf(format, args...))
 	r.Report.Notes = append(r.Report.Notes, text)
 	r.Progress.Log.Warn(text)
 }
@@ -221,7 +259,7 @@ func (r *Run) Note(format string, args ...any) {
 // Inferred adds to the log, the report and the page what was inferred about a file.
 func (r *Run) Inferred(path string, notes []string) {
 	for _, note := range notes {
-		text := filepath.Base(path) + ": " + note
+		text := report.Plain(filepath.Base(path) + ": " + note)
 		r.Report.Notes = append(r.Report.Notes, text)
 		r.Progress.Log.Info(text)
 	}
@@ -254,6 +292,11 @@ func (r *Run) Resolve(name, value string) error {
 		}
 	}
 	r.Report.Config[name] = value
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	if !r.begun {
+		return nil
+	}
 	return report.WriteConfig(r.Folder, r.settings)
 }
 

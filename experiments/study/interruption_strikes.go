@@ -19,6 +19,9 @@ import (
 // signals are those that end a run, by the words of CMF_STRIKES.
 var signals = map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill}
 
+// statuses are the exit statuses of runs that end because of a signal.
+var statuses = map[string]int{"INT": 130, "TERM": 143, "KILL": 137}
+
 // strike is how a run is ended.
 type strike struct {
 	signals []string // one soon after the other
@@ -42,8 +45,12 @@ func (s strike) String() string {
 	return text
 }
 
-// ended tells whether a process was ended by one of the strike's signals.
+// ended tells whether a process was ended by one of the strike's signals, at once or, with
+// the exit status that says so, by itself.
 func (s strike) ended(p *process) bool {
+	if slices.ContainsFunc(s.signals, func(word string) bool { return p.ProcessState.ExitCode() == statuses[word] }) {
+		return true
+	}
 	return slices.ContainsFunc(s.signals, func(word string) bool {
 		return strings.HasPrefix(p.ProcessState.String(), "signal: "+signals[word].String())
 	})

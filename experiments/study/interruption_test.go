@@ -16,6 +16,7 @@ import (
 	"cmf/experiments/internal/inputs"
 	"cmf/experiments/internal/outcome"
 	"cmf/experiments/report"
+	"cmf/graph"
 )
 
 // A run that is killed at any moment goes on, and ends at the bits of one that was not.
@@ -54,7 +55,18 @@ func differencesAreSeen(t *testing.T, whole string) {
 		{"metrics.jsonl", "row of metrics 000001 differs", func(text string) string { return strings.Replace(text, ":", ": ", 1) }},
 		{"cmfma/metrics.jsonl", "is missing", func(text string) string { return text[:strings.LastIndex(text[:len(text)-1], "\n")+1] }},
 		{"new.npy", "array new.npy is new", func(string) string { return "x" }},
-		{"checkpoint.safetensors", "tensor ", func(text string) string { return text[:len(text)-1] + string(text[len(text)-1]^1) }},
+		{"checkpoint.safetensors", "tensor ", func(text string) string {
+			c, err := graph.ParseCheckpoint([]byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Tensors["bank.y"].F32[0]++
+			altered, err := c.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(altered)
+		}},
 		{"report.json", "number of the report ", func(text string) string {
 			var r report.Report
 			if err := json.Unmarshal([]byte(text), &r); err != nil {

@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
+	"cmf/data/file"
 	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -78,19 +77,21 @@ type Settings map[string]string
 // If CMF_OUT has cells with the same settings, a finished one is not run again, even if
 // the program has changed since, and an interrupted one goes on from its checkpoint. A
 // cell with other settings is replaced. A cell that fails is reported and does not affect
-// the others. An interrupt ends all cells, which leave checkpoints; a second interrupt
-// ends the command without waiting for them.
+// the others. An interrupt, SIGTERM or SIGHUP ends all cells, which leave checkpoints; a
+// second one ends the command without waiting for them. See run.Main for the exit status.
 func MainAblation(a Ablation) {
 	env := config.OS()
 	if _, cell := env[cellVariable]; cell {
 		os.Exit(runCell(a.Of, env, os.Stdin, os.Stderr))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	go func() { <-ctx.Done(); stop() }()
-	if err := a.Execute(ctx, env, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", cmp.Or(a.Name, "ablation"), err)
-		os.Exit(1)
+	name := cmp.Or(a.Name, "ablation")
+	ctx, status := run.Interruptible(name)
+	err := a.Execute(ctx, env, os.Args[1:], os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, report.Plain(err.Error()))
+		os.Exit(cmp.Or(status(), 1))
 	}
+	os.Exit(status())
 }
 
 // Settings is the configuration of the plan, without its cells.
@@ -128,6 +129,13 @@ func (a Ablation) Execute(ctx context.Context, env config.Environment, args []st
 	p, err := a.plan(env, args, out)
 	if err != nil {
 		return err
+	}
+	unlock, err := file.Lock(p.folder)
+	switch {
+	case errors.Is(err, file.ErrLocked):
+		return fmt.Errorf("CMF_OUT=%s: %w: wait for its end, or name another folder", p.folder, err)
+	case err == nil: // else the file system has no locks
+		defer func() { _ = unlock() }()
 	}
 	if err := report.WriteConfig(p.folder, p.settings); err != nil {
 		return err

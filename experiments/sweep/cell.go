@@ -45,8 +45,9 @@ const cellVariable = "CMF_ABLATION_CELL"
 func runCell(of run.Experiment, env config.Environment, input io.Reader, out io.Writer) (exit int) {
 	env = env.With()
 	delete(env, cellVariable)
-	// A terminal sends an interrupt to both processes; the parent decides what it means.
-	signal.Ignore(os.Interrupt)
+	// A terminal sends an interrupt, or its end, to both processes; the parent decides what
+	// it means.
+	signal.Ignore(os.Interrupt, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	go func() {
 		_, _ = io.Copy(io.Discard, input)
@@ -140,21 +141,15 @@ func (c *cell) run(ctx context.Context, executable string) {
 		return
 	}
 	c.failure = c.explain(err)
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
-		// A cell that failed by itself must not go on from its checkpoint.
-		if err := os.Remove(c.path("checkpoint.safetensors")); err != nil && !errors.Is(err, os.ErrNotExist) {
-			c.failure += "; " + err.Error()
-		}
-	}
 }
 
 // process runs the executable until it ends by itself, or until the context ends: then it
 // is asked to end, and leaves a checkpoint. Its output goes to log.txt.
 func (c *cell) process(ctx context.Context, executable string, variables config.Environment) error {
-	if err := os.MkdirAll(c.folder, 0o755); err != nil {
+	if err := os.MkdirAll(c.folder, 0o777); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(c.path("log.txt"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	log, err := os.OpenFile(c.path("log.txt"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
 	if err != nil {
 		return err
 	}
@@ -211,8 +206,14 @@ func (c *cell) finished() bool {
 	return true
 }
 
-// resumable says whether the folder holds a checkpoint with the cell's settings.
+// resumable says whether the folder holds a checkpoint with the cell's settings, of a run
+// that did not diverge: that would diverge again.
 func (c *cell) resumable() bool {
+	text, err := os.ReadFile(c.path("report.json"))
+	var r report.Report
+	if err == nil && (json.Unmarshal(text, &r) != nil || r.Stop.Reason == report.Diverged) {
+		return false
+	}
 	checkpoint, err := graph.LoadCheckpoint(c.path("checkpoint.safetensors"))
 	if err != nil {
 		return false

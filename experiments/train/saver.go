@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"time"
 
+	"cmf/data/file"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/graph"
 )
 
-// Saver writes the checkpoint of a run while a model trains.
+// Saver writes the checkpoint of a run while a model trains. It keeps the one before it,
+// as checkpoint.previous.safetensors.
 type Saver[M Trainee] struct {
 	Run   *run.Run
 	Log   *report.MetricsLog
@@ -29,6 +32,7 @@ func (s *Saver[M]) Hook() Hook[M] {
 		Start: func(l *Loop[M]) error {
 			s.begun = time.Now()
 			s.Run.Checkpoint, s.Run.Steps = s.Run.Path("checkpoint.safetensors"), l.Of
+			s.Run.Training(true)
 			return s.save(l)
 		},
 		Step: func(l *Loop[M]) error {
@@ -37,7 +41,10 @@ func (s *Saver[M]) Hook() Hook[M] {
 			}
 			return s.save(l)
 		},
-		End: s.save,
+		End: func(l *Loop[M]) error {
+			defer s.Run.Training(false)
+			return s.save(l)
+		},
 	}
 }
 
@@ -54,6 +61,9 @@ func (s *Saver[M]) save(l *Loop[M]) error {
 	start, r := time.Now(), s.Run
 	// When a checkpoint is there, the lines up to it must be there too.
 	if err := s.Log.Sync(); err != nil {
+		return err
+	}
+	if err := file.Keep(s.Path, graph.PreviousCheckpoint(s.Path)); err != nil {
 		return err
 	}
 	if err := s.Write(s.Path); err != nil {

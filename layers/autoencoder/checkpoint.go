@@ -3,6 +3,8 @@ package autoencoder
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -53,10 +55,11 @@ func Of(c *graph.Checkpoint) (*Network, error) {
 	}
 	// The size of the file limits the memory that is allocated for it.
 	for _, l := range a.layers() {
-		for name, shape := range map[string][]int{l.name + ".weight": {l.rows, l.cols}, l.name + ".bias": {1, l.responses}} {
-			if t := c.Tensors[prefix+name]; !slices.Equal(t.Shape, shape) {
-				return nil, fmt.Errorf("its %q has shape %v; it must be %v", prefix+name, t.Shape, shape)
-			}
+		if _, err := c.Values(prefix+l.name+".weight", l.rows, l.cols); err != nil {
+			return nil, err
+		}
+		if _, err := c.Values(prefix+l.name+".bias", 1, l.responses); err != nil {
+			return nil, err
 		}
 	}
 	n, err := New(a, random.New(0, "autoencoder", 0))
@@ -64,9 +67,11 @@ func Of(c *graph.Checkpoint) (*Network, error) {
 		return nil, err
 	}
 	for _, p := range n.params.All() {
-		if err := c.Get(prefix+p.Name, p.Float32s()); err != nil {
+		v, err := c.Values(prefix+p.Name, p.Rows, p.Cols)
+		if err != nil {
 			return nil, err
 		}
+		copy(p.Float32s(), v)
 	}
 	return n, nil
 }
@@ -109,30 +114,48 @@ func (t *Trainer) Restore(c *graph.Checkpoint) (err error) {
 		return fmt.Errorf("it is of another autoencoder than %+v", t.Network.Architecture)
 	}
 	s := &t.State
-	for name, to := range map[string]*int{trained: &s.Step, prefix + "best.step": &s.Best.Step} {
-		if *to, err = strconv.Atoi(c.Texts[name]); err != nil || *to < 0 {
-			return fmt.Errorf("its %q is %q, not a number of steps", name, c.Texts[name])
+	for _, v := range []struct {
+		name string
+		to   *int
+	}{{trained, &s.Step}, {prefix + "best.step", &s.Best.Step}} {
+		if *v.to, err = strconv.Atoi(c.Texts[v.name]); err != nil || *v.to < 0 {
+			return fmt.Errorf("its %q is %q, not a number of steps", v.name, c.Texts[v.name])
 		}
 	}
+	if s.Best.Step > s.Step {
+		return fmt.Errorf("its best step is %d, after %d steps of training", s.Best.Step, s.Step)
+	}
 	s.Adam.Steps = s.Step
-	if s.Best.Loss, err = strconv.ParseFloat(c.Texts[prefix+"best.loss"], 64); err != nil {
+	if s.Best.Loss, err = strconv.ParseFloat(c.Texts[prefix+"best.loss"], 64); err != nil || math.IsNaN(s.Best.Loss) {
 		return fmt.Errorf("its %q is %q, not a number", prefix+"best.loss", c.Texts[prefix+"best.loss"])
 	}
-	for name, m := range t.moments() {
-		*m = map[string][]float32{}
-		for _, w := range t.weights {
-			values, ok := c.Tensors[name+w.Name]
-			switch {
-			case !ok && s.Step == 0 && name != prefix+"best.":
-				continue // before the first step Adam has no moments
-			case len(values.F32) != len(w.Value):
-				return fmt.Errorf("its %q has %d values; there must be %d", name+w.Name, len(values.F32), len(w.Value))
-			}
-			(*m)[w.Name] = slices.Clone(values.F32)
+	moments := t.moments()
+	for _, name := range slices.Sorted(maps.Keys(moments)) {
+		if *moments[name], err = t.values(c, name); err != nil {
+			return err
 		}
 	}
 	for _, p := range t.Network.params.All() {
 		copy(p.Float32s(), n.params.ByName(p.Name).Float32s())
 	}
 	return nil
+}
+
+// values are the arrays of a checkpoint for each weight, by what their names begin with.
+func (t *Trainer) values(c *graph.Checkpoint, group string) (map[string][]float32, error) {
+	all := map[string][]float32{}
+	for _, w := range t.weights {
+		if _, ok := c.Tensors[group+w.Name]; !ok && t.State.Step == 0 && group != prefix+"best." {
+			continue // before the first step Adam has no moments
+		}
+		v, err := c.Values(group+w.Name, len(w.Value))
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(v, func(v float32) bool { return v < 0 }); i >= 0 && group == prefix+"adam.v." {
+			return nil, fmt.Errorf("its %q holds %g; second moments are not negative", group+w.Name, v[i])
+		}
+		all[w.Name] = slices.Clone(v)
+	}
+	return all, nil
 }

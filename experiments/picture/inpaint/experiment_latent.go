@@ -43,8 +43,8 @@ func doLatentInpaint(ctx context.Context, r *run.Run, c *Config) error {
 	var model *fit.Model
 	origin := fmt.Sprintf("the potential of %s", c.Checkpoint)
 	if c.Checkpoint != "" {
-		if model, err = fit.LoadModel(c.Checkpoint); err != nil {
-			return fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
+		if model, err = fit.OpenModel(r, c.Checkpoint); err != nil {
+			return err
 		}
 	} else {
 		s := &latent.Study{

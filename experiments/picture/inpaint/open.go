@@ -15,9 +15,9 @@ import (
 // openPrior reads the potential of CMF_CHECKPOINT, or learns one, and says in words which.
 // p is nil if learning was interrupted.
 func openPrior(ctx context.Context, r *run.Run, c *Config) (p *Prior, origin string, err error) {
-	model, err := c.saved()
+	model, err := c.saved(r)
 	if err != nil {
-		return nil, "", fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
+		return nil, "", err
 	}
 	var of *units.Pixels
 	if model != nil {
@@ -47,21 +47,24 @@ func openPrior(ctx context.Context, r *run.Run, c *Config) (p *Prior, origin str
 
 // saved is the model of CMF_CHECKPOINT, or nil if there is none. The settings on which its
 // units and noise depend are copied into c.
-func (c *Config) saved() (*fit.Model, error) {
+func (c *Config) saved(r *run.Run) (*fit.Model, error) {
 	if c.Checkpoint == "" {
 		return nil, nil
 	}
-	m, err := fit.LoadModel(c.Checkpoint)
+	m, err := fit.OpenModel(r, c.Checkpoint)
 	if err != nil {
 		return nil, err
 	}
 	u, ok := m.Units().(units.Pixels)
 	if m.Evaluator.Dim() != picture.Pixels || !ok {
-		return nil, fmt.Errorf("it is a model of the experiment %s, for points of %d coordinates; give one of the experiment mnist", m.Origin.Experiment, m.Evaluator.Dim())
+		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: it is a model of the experiment %s, for points of %d coordinates; give one of the experiment mnist", c.Checkpoint, m.Origin.Experiment, m.Evaluator.Dim())
 	}
 	c.Alpha, c.Source = u.Alpha, m.Origin.Source()
 	if c.Noise, err = strconv.ParseFloat(m.Origin.Config["CMF_NOISE"], 64); err != nil {
-		return nil, fmt.Errorf("its CMF_NOISE: %w", err)
+		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: its CMF_NOISE: %w", c.Checkpoint, err)
 	}
-	return m, config.Check(c)
+	if err := config.Check(c); err != nil {
+		return nil, fmt.Errorf("CMF_CHECKPOINT=%s: %w", c.Checkpoint, err)
+	}
+	return m, nil
 }

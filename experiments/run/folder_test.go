@@ -1,0 +1,145 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cmf/data/file"
+	"cmf/experiments/config"
+)
+
+type learningConfig struct {
+	config.Core
+	DataFile string `desc:"a file"`
+}
+
+type otherConfig struct{ config.Command }
+
+// leaving files are what these runs write.
+func writes(name string, files ...string) func(context.Context, *Run) error {
+	return func(_ context.Context, r *Run) error {
+		for _, f := range files {
+			if err := os.MkdirAll(filepath.Dir(r.Path(f)), 0o777); err != nil {
+				return err
+			}
+			if err := os.WriteFile(r.Path(f), []byte(name), 0o666); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func learning(do func(context.Context, *Run) error) Experiment {
+	return Definition[learningConfig]{
+		Name: "learning", Presets: map[string]func(*learningConfig){"default": nil},
+		Do: func(ctx context.Context, r *Run, _ *learningConfig) error { return do(ctx, r) },
+	}
+}
+
+func drawing(do func(context.Context, *Run) error) Experiment {
+	return Definition[otherConfig]{
+		Name: "drawing", Presets: map[string]func(*otherConfig){"default": nil},
+		Do: func(ctx context.Context, r *Run, _ *otherConfig) error { return do(ctx, r) },
+	}
+}
+
+func in(t *testing.T, e Experiment, variables ...string) error {
+	t.Helper()
+	_, err := e.Execute(t.Context(), config.Variables("CMF_THREADS=1").With(variables...), new(bytes.Buffer))
+	return err
+}
+
+func filesIn(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() && e.Name() != left {
+			name, _ := filepath.Rel(folder, path)
+			names = append(names, filepath.ToSlash(name))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// A folder has one run at a time, and a run that is refused touches nothing.
+func TestOneRunAFolder(t *testing.T) {
+	out := t.TempDir()
+	inner := errors.New("not run")
+	err := in(t, learning(func(ctx context.Context, r *Run) error {
+		before := filesIn(t, out)
+		inner = in(t, learning(writes("second", "a.npy")), "CMF_OUT="+out)
+		if after := filesIn(t, out); !slices.Equal(before, after) {
+			t.Errorf("a refused run left %v", after)
+		}
+		return nil
+	}), "CMF_OUT="+out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(inner, file.ErrLocked) || !strings.HasPrefix(inner.Error(), "CMF_OUT="+out+": ") {
+		t.Errorf("a second run: %v", inner)
+	}
+	if err := in(t, learning(writes("third", "a.npy")), "CMF_OUT="+out); err != nil {
+		t.Errorf("a run after the first: %v", err)
+	}
+}
+
+// A run that fails before it begins writes nothing; a new one removes what earlier ones left
+// once it begins, and nothing else.
+func TestFolderOfEarlierRuns(t *testing.T) {
+	out := t.TempDir()
+	foreign := filepath.Join(out, "foreign.npy")
+	if err := os.WriteFile(foreign, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	to := "CMF_OUT=" + out
+	check := func(when string, want ...string) {
+		t.Helper()
+		slices.Sort(want)
+		if got := filesIn(t, out); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", when, got, want)
+		}
+	}
+	own := []string{"config.env", "foreign.npy", "index.html", "report.json"}
+	if err := in(t, learning(func(context.Context, *Run) error { return errors.New("bad data") }), to); err == nil {
+		t.Error("no error")
+	}
+	check("bad data", "foreign.npy")
+	if err := in(t, learning(writes("1", "checkpoint.safetensors", "part/a.npy", "b.png", "b.svg")), to); err != nil {
+		t.Fatal(err)
+	}
+	first := append([]string{"checkpoint.safetensors", "part/a.npy", "b.png", "b.svg"}, own...)
+	for range 2 {
+		if err := in(t, drawing(writes("2", "samples.npy")), to); err != nil {
+			t.Fatal(err)
+		}
+		check("a run that learns nothing", append([]string{"samples.npy"}, first...)...)
+	}
+	if err := in(t, learning(func(context.Context, *Run) error { return errors.New("bad data") }), to); err == nil {
+		t.Error("no error")
+	}
+	check("bad data again", append([]string{"samples.npy"}, first...)...)
+	if err := in(t, learning(writes("3", "c.npy")), to, "CMF_RESUME="+filepath.Join(out, "checkpoint.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	check("a run that goes on", append([]string{"c.npy", "samples.npy"}, first...)...)
+	if err := in(t, learning(writes("4", "d.npy")), to, "CMF_DATAFILE="+foreign); err != nil {
+		t.Fatal(err)
+	}
+	check("a run that uses a file there", append([]string{"c.npy", "d.npy", "samples.npy"}, first...)...)
+	if err := in(t, learning(writes("5", "e.npy")), to); err != nil {
+		t.Fatal(err)
+	}
+	check("a new run", append([]string{"e.npy"}, own...)...)
+}

@@ -1,0 +1,87 @@
+package solvers
+
+import (
+	"slices"
+	"testing"
+
+	"cmf/solvers/batch"
+	"cmf/solvers/conjugate"
+	"cmf/solvers/exact"
+	"cmf/solvers/optim"
+	"cmf/solvers/potential"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+)
+
+// A return to the last good weights forgets everything that belongs to the others.
+func TestRestoreForgets(t *testing.T) {
+	y := exact.StandardGaussian(2).Sample(8, random.New(1, "test", 0))
+	s, err := NewCMFGenState(y, y, 4, random.New(1, "test", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := []optim.Weight{{Name: "w", Value: []float32{5, 6}, Grad: make([]float32, 2)}}
+	s.Good = map[string][]float32{"w": {1, 2}}
+	s.Adam = optim.AdamState{Steps: 3, M: map[string][]float32{"w": {1, 1}}, V: map[string][]float32{"w": {1, 1}}}
+	s.Bank.Step, s.Bank.Curvature, s.preconditioner = 1, 1, new(potential.Preconditioner)
+	s.restore(w)
+	if !slices.Equal(w[0].Value, []float32{1, 2}) {
+		t.Errorf("weights %v", w[0].Value)
+	}
+	zero := []float32{0, 0}
+	if !slices.Equal(s.Adam.M["w"], zero) || !slices.Equal(s.Adam.V["w"], zero) {
+		t.Errorf("moments %v and %v", s.Adam.M, s.Adam.V)
+	}
+	if s.Bank.Step != 0 || s.Bank.Curvature != 0 || s.preconditioner != nil {
+		t.Error("the step or the preconditioner is that of the other weights")
+	}
+}
+
+// A conjugate that did not converge serves a minibatch up to a residual of a tenth.
+func TestUsableConjugates(t *testing.T) {
+	for _, c := range []struct {
+		status   potential.Status
+		residual float32
+		want     bool
+	}{
+		{potential.Converged, .5, true}, {potential.MaxIterations, .09, true}, {potential.MaxIterations, .11, false},
+		{potential.Stalled, .5, false}, {potential.Stalled, 5, false},
+	} {
+		if got := usable(conjugate.Info{Status: []potential.Status{c.status}, Residual: []float32{c.residual}}, 0); got != c.want {
+			t.Errorf("%v at %g: usable %v", c.status, c.residual, got)
+		}
+	}
+}
+
+// The preconditioner is the inverse of the mean Hessian over a minibatch of the data and the
+// last conjugates of the particles that move next.
+func TestPreconditionerAtDataAndConjugates(t *testing.T) {
+	const n, d = 4, 3
+	rng := random.New(1, "test", 0)
+	y, partners := exact.StandardGaussian(d).Sample(3*n, rng), exact.StandardGaussian(d).Sample(3*n, rng)
+	s, err := NewCMFGenState(y, partners, n, rng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Next = n
+	g, b := exact.StandardGaussian(d), newBowl(d)
+	var at blas32.General
+	c := &CMFGen{
+		Potential: b, Objective: b, Data: law{g, random.New(7, "data", 0)}, Sampler: sampling.Langevin{Adjusted: true, Step: .5},
+		Conjugate: &conjugate.BarzilaiBorwein{}, State: s,
+		MeanHessian: func(x blas32.General) (*mat.SymDense, error) {
+			at = batch.Stacked(x, batch.New(0, d))
+			return mat.NewSymDense(d, []float64{1, 0, 0, 0, 1, 0, 0, 0, 1}), nil
+		},
+	}
+	if _, err := c.Step(); err != nil {
+		t.Fatal(err)
+	}
+	rows := g.Sample(n, random.New(7, "data", 0))
+	if want := batch.Stacked(rows, batch.Rows(partners, n, 2*n)); !slices.Equal(at.Data, want.Data) {
+		t.Errorf("the Hessian is taken at %v, want %v", at.Data, want.Data)
+	}
+}
