@@ -152,6 +152,10 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err := m.sum(p); err != nil {
 		return nil, err
 	}
+	from, err := m.resume(r, core, p.Name)
+	if err != nil {
+		return nil, err
+	}
 	if err := r.Begin(); err != nil {
 		return nil, err
 	}
@@ -165,8 +169,10 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err := file.RemoveTemporary(folder); err != nil {
 		return nil, err
 	}
-	if err := m.resume(r, core, p.Name); err != nil {
-		return nil, err
+	if from != "" {
+		if err := report.CarryMetricsLog(from, folder); err != nil {
+			return nil, err
+		}
 	}
 	log, err := report.OpenMetricsLog(folder, m.State.Step)
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"cmf/experiments/config"
-	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/solvers/batch"
@@ -20,19 +19,20 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// resume goes on from CMF_RESUME. A further fit of the run goes on from the checkpoint in
-// its folder beside that file, or starts anew if there is none.
-func (m *Model) resume(r *run.Run, core *config.Core, name string) error {
+// resume goes on from CMF_RESUME, whose folder it returns; that is empty for a new fit. A
+// further fit of the run goes on from the checkpoint in its folder beside that file, or starts
+// anew if there is none.
+func (m *Model) resume(r *run.Run, core *config.Core, name string) (folder string, err error) {
 	if core.Resume == "" {
-		return nil
+		return "", nil
 	}
 	path := filepath.Join(filepath.Dir(core.Resume), name, filepath.Base(core.Resume))
 	if _, err := os.Stat(path); name != "" && errors.Is(err, os.ErrNotExist) {
-		return nil
+		return "", nil
 	}
 	remarks, err := m.load(path)
 	if err != nil {
-		return fmt.Errorf("CMF_RESUME=%s: %w", path, err)
+		return "", fmt.Errorf("CMF_RESUME=%s: %w", path, err)
 	}
 	if step := m.State.Step; step > core.Steps {
 		remarks = append(remarks, fmt.Sprintf("%s has made %d steps, more than CMF_STEPS=%d: no more are made.", path, step, core.Steps))
@@ -40,11 +40,8 @@ func (m *Model) resume(r *run.Run, core *config.Core, name string) error {
 	for _, text := range remarks {
 		r.Note("%s", text)
 	}
-	if err := report.CarryMetricsLog(filepath.Dir(path), r.Path(name)); err != nil {
-		return err
-	}
 	r.Progress.Log.Info("resumed", "step", m.State.Step, "from", path)
-	return nil
+	return filepath.Dir(path), nil
 }
 
 // differences lists the variables and the data of the run that wrote c that differ from
