@@ -52,11 +52,11 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 	}
 	ofTable := m.Margins() != nil
 	if c.Count > 0 {
-		make := generate
+		draw := generate
 		if ofTable {
-			make = generateRows
+			draw = generateRows
 		}
-		if err := make(ctx, r, m, c); err != nil {
+		if err := draw(ctx, r, m, c); err != nil {
 			return err
 		}
 	}
