@@ -197,6 +197,42 @@ func TestSave(t *testing.T) {
 	}
 }
 
+// The sum tells apart whatever a checkpoint may hold, but not the order in which it was made.
+func TestSum(t *testing.T) {
+	sums := map[string]string{}
+	for name, c := range map[string]*Checkpoint{
+		"nothing":       {},
+		"a text":        {Texts: map[string]string{"ab": "c"}},
+		"another name":  {Texts: map[string]string{"a": "bc"}},
+		"two texts":     {Texts: map[string]string{"a": "", "b": "c"}},
+		"an array":      {Tensors: map[string]Tensor{"ab": {Shape: []int{2}, F32: []float32{1, 2}}}},
+		"another shape": {Tensors: map[string]Tensor{"ab": {Shape: []int{1, 2}, F32: []float32{1, 2}}}},
+		"a turned one":  {Tensors: map[string]Tensor{"ab": {Shape: []int{2, 1}, F32: []float32{1, 2}}}},
+		"another value": {Tensors: map[string]Tensor{"ab": {Shape: []int{2}, F32: []float32{1, 3}}}},
+		"another sign":  {Tensors: map[string]Tensor{"ab": {Shape: []int{2}, F32: []float32{1, -2}}}},
+		"another type":  {Tensors: map[string]Tensor{"ab": {Shape: []int{2}, F64: []float64{1, 2}}}},
+		"two arrays":    {Tensors: map[string]Tensor{"a": {Shape: []int{1}, F32: []float32{1}}, "b": {Shape: []int{1}, F32: []float32{2}}}},
+		"exchanged":     {Tensors: map[string]Tensor{"b": {Shape: []int{1}, F32: []float32{1}}, "a": {Shape: []int{1}, F32: []float32{2}}}},
+	} {
+		sum := c.Sum()
+		if other, ok := sums[sum]; ok {
+			t.Errorf("%s and %s have one sum", name, other)
+		}
+		if sums[sum] = name; c.Sum() != sum {
+			t.Errorf("%s: two sums", name)
+		}
+	}
+	large := Tensor{Shape: []int{40000}, F32: make([]float32, 40000)}
+	c := &Checkpoint{Tensors: map[string]Tensor{"large": large}}
+	was := c.Sum()
+	for _, at := range []int{0, 16383, 16384, 39999} {
+		if large.F32[at] = 1; c.Sum() == was {
+			t.Errorf("value %d is not in the sum", at)
+		}
+		large.F32[at] = 0
+	}
+}
+
 // damaged returns files that are not checkpoints.
 func damaged(t testing.TB) map[string][]byte {
 	t.Helper()

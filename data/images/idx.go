@@ -83,7 +83,7 @@ type members struct {
 func (m *members) Read(p []byte) (n int, err error) {
 	m.Multistream(false)
 	switch n, err = m.Reader.Read(p); {
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		return n, err
 	case n > 0:
 		return n, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -137,7 +138,7 @@ func (r *Run) removeEarlier() error {
 			continue
 		}
 		at := filepath.Join(r.Folder, l.File)
-		folders[filepath.Dir(at)] = true
+		folders[filepath.Dir(at)] = r.learns()
 		names := []string{at}
 		if name, ok := strings.CutSuffix(at, ".png"); ok {
 			names = append(names, name+".svg") // drawn beside it
@@ -151,16 +152,15 @@ func (r *Run) removeEarlier() error {
 			}
 		}
 	}
-	for folder := range folders {
-		if _, err := os.Stat(folder); err != nil {
+	for folder, logged := range folders {
+		if _, err := os.Stat(folder); err != nil || !logged {
 			continue
 		}
 		if err := report.EachEventFile(folder, "", os.Remove); err != nil {
 			return err
 		}
 	}
-	f.Close()
-	return errors.Join(os.WriteFile(path, kept, 0o666))
+	return file.Write(path, func(w io.Writer) error { return file.Text(w, kept) })
 }
 
 // learns says whether the experiment trains, and may go on from a checkpoint.

@@ -12,6 +12,7 @@ import (
 
 	"cmf/data/file"
 	"cmf/experiments/config"
+	"cmf/experiments/report"
 )
 
 type learningConfig struct {
@@ -130,6 +131,12 @@ func TestFolderOfEarlierRuns(t *testing.T) {
 		t.Error("no error")
 	}
 	check("bad data again", append([]string{"samples.npy"}, first...)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	interrupted := learning(func(ctx context.Context, _ *Run) error { cancel(); return ctx.Err() })
+	if r, err := interrupted.Execute(ctx, config.Variables("CMF_THREADS=1", to), new(bytes.Buffer)); err != nil || r.Report.Stop.Reason != report.Interrupted {
+		t.Errorf("an interrupt before it begins: %v", err)
+	}
+	check("an interrupt before it begins", append([]string{"samples.npy"}, first...)...)
 	if err := in(t, learning(writes("3", "c.npy")), to, "CMF_RESUME="+filepath.Join(out, "checkpoint.safetensors")); err != nil {
 		t.Fatal(err)
 	}
