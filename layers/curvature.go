@@ -39,6 +39,9 @@ func NewCurvature(w Network) (*Curvature, error) {
 	c := &Curvature{w: w, programs: make(map[int]*graph.Program)}
 	switch v := w.(type) {
 	case *ICNN:
+		if v.context != nil {
+			return nil, errors.New("layers: no curvature estimates for a potential with contexts; use potential.MeanHessian of an evaluator that is given them")
+		}
 		c.m = v
 	case *Conjugate:
 	default:

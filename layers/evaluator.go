@@ -6,6 +6,7 @@ import (
 
 	"cmf/graph"
 	"cmf/solvers/batch"
+	"cmf/solvers/potential"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -20,6 +21,8 @@ type Evaluator struct {
 	w         Potential
 	conjugate *Evaluator // of the network w*; nil if the network is w
 	programs  map[programKey]*graph.Program
+	contexts  blas32.General // of the rows, or one for all; no rows if there are none
+	of        *Evaluator     // the last of Of
 }
 
 type programKey struct {
@@ -63,6 +66,39 @@ func (e *Evaluator) EvalConjugate(y blas32.General, val []float32, grad blas32.G
 		return errors.New("layers: the conjugate of this potential has no network; solve for it")
 	}
 	return e.conjugate.Eval(y, val, grad)
+}
+
+// Contexts is the number of columns of a context, 0 if the potential has none.
+func (e *Evaluator) Contexts() int {
+	if c, ok := e.w.(Conditional); ok {
+		return c.Contexts()
+	}
+	return 0
+}
+
+// Given is the evaluator of w(·; c_i) for row i; see potential.Conditional. It shares
+// its programs with e, so that the two are not safe for concurrent use.
+func (e *Evaluator) Given(c blas32.General) (potential.Rowwise, error) {
+	if err := batch.Check("contexts", c); err != nil {
+		return nil, fmt.Errorf("layers: %w", err)
+	}
+	if k := e.Contexts(); c.Cols != k || c.Rows < 1 {
+		return nil, fmt.Errorf("layers: contexts of shape (%d, %d) for a potential with contexts of %d columns; there must be one or more", c.Rows, c.Cols, k)
+	}
+	return &Evaluator{w: e.w, programs: e.programs, contexts: c}, nil
+}
+
+// Of is the evaluator for a batch of the listed rows; see potential.Rowwise.
+func (e *Evaluator) Of(rows []int) potential.Rowwise {
+	if e.contexts.Rows < 2 {
+		return e
+	}
+	if e.of == nil {
+		e.of = &Evaluator{w: e.w, programs: e.programs}
+	}
+	e.of.contexts = batch.Reshaped(e.of.contexts, len(rows), e.contexts.Cols)
+	batch.Gather(e.of.contexts, e.contexts, rows)
+	return e.of
 }
 
 // Dim is d.
@@ -140,6 +176,12 @@ func (e *Evaluator) each(what work, x blas32.General, fill, done func(p *graph.P
 	if x.Cols != e.Dim() {
 		return fmt.Errorf("layers: points of %d coordinates for a potential on ℝ^%d", x.Cols, e.Dim())
 	}
+	switch n := e.contexts.Rows; {
+	case n == 0 && e.Contexts() > 0:
+		return errNoContext
+	case n > 1 && n != x.Rows:
+		return fmt.Errorf("layers: %d points with %d contexts", x.Rows, n)
+	}
 	for lo := 0; lo < x.Rows; lo += chunk {
 		hi := min(lo+chunk, x.Rows)
 		p, err := e.program(what, hi-lo)
@@ -147,6 +189,7 @@ func (e *Evaluator) each(what work, x blas32.General, fill, done func(p *graph.P
 			return err
 		}
 		batch.Copy(p.In("x").General(), batch.Rows(x, lo, hi))
+		e.fillContexts(p, lo, hi)
 		fill(p, lo, hi)
 		if err := p.Run(); err != nil {
 			return fmt.Errorf("layers: %s: %w", what, err)
@@ -154,6 +197,20 @@ func (e *Evaluator) each(what work, x blas32.General, fill, done func(p *graph.P
 		done(p, lo, hi)
 	}
 	return nil
+}
+
+// fillContexts fills the contexts of a program that takes any.
+func (e *Evaluator) fillContexts(p *graph.Program, lo, hi int) {
+	switch e.contexts.Rows {
+	case 0:
+	case 1:
+		in := p.In("context").General()
+		for i := range hi - lo {
+			copy(batch.Row(in, i), batch.Row(e.contexts, 0))
+		}
+	default:
+		batch.Copy(p.In("context").General(), batch.Rows(e.contexts, lo, hi))
+	}
 }
 
 func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
@@ -165,7 +222,10 @@ func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
 	}
 	s := graph.NewScope(tensor.Float32)
 	x := s.Input("x", n, e.Dim())
-	w := e.w
+	var w Potential = e.w
+	if e.contexts.Rows > 0 {
+		w = e.w.(Conditional).Given(s, s.Input("context", n, e.contexts.Cols))
+	}
 	if c, ok := w.(*Conjugate); ok {
 		w = c.from(s.Input("guess", n, e.Dim()))
 	}
