@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"cmf/layers/internal/spectrum"
 	"cmf/solvers/batch"
 	"cmf/solvers/cells"
 	"cmf/solvers/random"
@@ -50,7 +51,6 @@ const (
 	cellRounds     = 30
 	balanceRounds  = 6
 	massSteps      = 60
-	powerRounds    = 20
 	offsetRate     = .2  // of the spread
 	leastFloor     = .05 // s, in units of the least curvature of the closed form
 )
@@ -119,7 +119,7 @@ func (s *quadraticsStart) fillCells(data blas32.General, rng *random.Stream) err
 			s.means.Data[j] = float32(v)
 		}
 		if q.Root == nil {
-			return s.setFactors(0, mongeMap(s.scale, s.Law.Power(1)))
+			return s.setFactors(0, spectrum.MongeMap(s.scale, s.Law.Power(1)))
 		}
 	}
 	x := data
@@ -150,7 +150,7 @@ func (s *quadraticsStart) fillCells(data blas32.General, rng *random.Stream) err
 			continue
 		}
 		s.covs = append(s.covs, cellCovariance(points, batch.Row(centers, k), within))
-		s.maps = append(s.maps, mongeMap(s.scale, s.covs[k]))
+		s.maps = append(s.maps, spectrum.MongeMap(s.scale, s.covs[k]))
 		if err := s.setFactors(k, s.maps[k]); err != nil {
 			return err
 		}
@@ -229,7 +229,7 @@ func (s *quadraticsStart) setLowRank(k int, points blas32.General, within []floa
 			variance[j] += float64(c) * float64(c) / float64(n)
 		}
 	}
-	directions, values, err := leading(centered, min(r, n/3), rng)
+	directions, values, err := spectrum.Leading(centered, min(r, n/3), rng)
 	if err != nil {
 		return fmt.Errorf("layers: the directions of cell %d: %w", k, err)
 	}

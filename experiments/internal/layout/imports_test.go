@@ -26,6 +26,7 @@ var order = []string{
 	"data/margins",
 	"data/units data/images",
 	"data",
+	"layers/internal/spectrum",
 	"layers",
 	"layers/autoencoder losses",
 	"experiments/config experiments/metric",
