@@ -39,6 +39,7 @@ func (m *Model) store(path string) error {
 		carry := v.Matrix()
 		c.Put("carry", carry.Data, carry.Rows, carry.Cols)
 	}
+	m.storeGiven(c)
 	stream, err := s.Stream.MarshalBinary()
 	if err != nil {
 		return err
@@ -102,6 +103,9 @@ func (m *Model) restore(c *graph.Checkpoint) (err error) {
 		if err := c.Get(bank.name, bank.dst); err != nil {
 			return fmt.Errorf("%w; CMF_BATCH and CMF_PARTICLES must be those of the checkpoint", err)
 		}
+	}
+	if err := m.loadGiven(c); err != nil {
+		return fmt.Errorf("%w; CMF_BATCH and CMF_PARTICLES must be those of the checkpoint", err)
 	}
 	s.Adam.M, s.Adam.V = getMap(c, "adam.m."), getMap(c, "adam.v.")
 	if mean := getMap(c, "average."); len(mean) > 0 {
