@@ -108,18 +108,53 @@ func (m *ICNN) Given(s *graph.Scope, c *gorgonia.Node) Potential {
 		}
 		return m
 	}
+	return m.givenParts(m.declareParts(s, c))
+}
+
+// part is one of the functions of the context that the network takes, of so many columns.
+type part struct {
+	name    string
+	columns int
+}
+
+// parts lists them: the shift, the slope and the stretch of x, and the biases of the pieces
+// and the gate of each layer.
+func (m *ICNN) parts() []part {
+	list := []part{{"shift", m.Dim()}, {"slope", m.Dim()}, {"stretch", m.Dim()}}
+	for l, layer := range m.Layers {
+		for p := range layer {
+			list = append(list, part{pieceKey("bias", l, p), layer.width()})
+		}
+		list = append(list, part{key("gate", l), layer.width()})
+	}
+	return list
+}
+
+// declareParts declares the parts at the contexts c, in their order.
+func (m *ICNN) declareParts(s *graph.Scope, c *gorgonia.Node) []*gorgonia.Node {
 	f := m.context.features(s, c)
+	nodes := []*gorgonia.Node{f.apply(s, m.context.Shift), f.apply(s, m.context.Slope), f.gate(s, m.context.Stretch)}
+	for l := range m.Layers {
+		for _, b := range m.context.Biases[l] {
+			nodes = append(nodes, f.apply(s, b))
+		}
+		nodes = append(nodes, f.gate(s, m.context.Gates[l]))
+	}
+	return nodes
+}
+
+// givenParts is the potential with these parts.
+func (m *ICNN) givenParts(nodes []*gorgonia.Node) Potential {
 	bound := *m
 	bound.given = &given{}
-	for l := range m.Layers {
-		var biases []*gorgonia.Node
-		for _, b := range m.context.Biases[l] {
-			biases = append(biases, f.apply(s, b))
-		}
-		bound.given.biases = append(bound.given.biases, biases)
-		bound.given.gates = append(bound.given.gates, f.gate(s, m.context.Gates[l]))
+	rest := nodes[3:]
+	for _, layer := range m.Layers {
+		n := len(layer)
+		bound.given.biases = append(bound.given.biases, rest[:n])
+		bound.given.gates = append(bound.given.gates, rest[n])
+		rest = rest[n+1:]
 	}
-	return &conditioned{ICNN: &bound, shift: f.apply(s, m.context.Shift), slope: f.apply(s, m.context.Slope), stretch: f.gate(s, m.context.Stretch)}
+	return &conditioned{ICNN: &bound, shift: nodes[0], slope: nodes[1], stretch: nodes[2]}
 }
 
 // given are the parts of a network v for the contexts of the rows of a batch.
