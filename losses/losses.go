@@ -113,9 +113,9 @@ func (l Sum) Inputs() []*solvers.Kind {
 	return slices.Compact(kinds)
 }
 
-// checkContexts refuses the terms that have no meaning where every row has a context of its
+// CheckContexts refuses the terms that have no meaning where every row has a context of its
 // own: they match rows with each other, or read the network apart from its contexts.
-func (l Sum) checkContexts() error {
+func (l Sum) CheckContexts() error {
 	for _, w := range l {
 		switch w.Term.(type) {
 		case Pairs, Sinkhorn, Growth, Penalty, Amortised:

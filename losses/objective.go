@@ -77,7 +77,7 @@ func contexts(w layers.Potential, sum Sum) ([]*solvers.Kind, error) {
 	if !ok || c.Contexts() == 0 {
 		return nil, nil
 	}
-	return []*solvers.Kind{solvers.ContextsOf(c.Contexts())}, sum.checkContexts()
+	return []*solvers.Kind{solvers.ContextsOf(c.Contexts())}, sum.CheckContexts()
 }
 
 // Compile declares the loss of w, of any element type, for n rows a batch. The program's

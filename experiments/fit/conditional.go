@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,6 +130,11 @@ const (
 // draws and densities are those given c, with its own Z(c). Given several, row i of a Draw
 // of n points is given c_i; densities are those of LogPDFGiven. The end of ctx is an error.
 func (m *Model) Given(ctx context.Context, contexts blas32.General, rng *random.Stream) (*Model, error) {
+	return m.given(ctx, contexts, givenParticles, rng)
+}
+
+// given is Given with the number of particles if there is one context.
+func (m *Model) given(ctx context.Context, contexts blas32.General, particles int, rng *random.Stream) (*Model, error) {
 	w, err := m.Evaluator.Given(contexts)
 	if err != nil {
 		return nil, err
@@ -136,11 +142,10 @@ func (m *Model) Given(ctx context.Context, contexts blas32.General, rng *random.
 	given := *m
 	given.Evaluator, given.Curvature, given.average, given.objective, given.step = w.(*layers.Evaluator), nil, nil, nil, nil
 	rows, d := contexts.Rows, w.Dim()
-	given.State = m.State
 	if rows == 1 {
-		rows = givenParticles
+		rows = particles
 	}
-	y, x := batch.New(rows, d), batch.New(rows, d)
+	y := batch.New(rows, d)
 	if m.Noise != potential.Potential(m.Evaluator) {
 		rng.Normals(y.Data) // N(0, I), whatever the context
 		return given.withParticles(ctx, y, m.State.Preconditioner(), 0)
@@ -150,10 +155,10 @@ func (m *Model) Given(ctx context.Context, contexts blas32.General, rng *random.
 	if err != nil {
 		return nil, fmt.Errorf("particles given contexts: %w", err)
 	}
-	noise := batch.New(rows, d)
-	rng.Normals(x.Data)
-	p.Root(noise, x)
-	for i, v := range noise.Data {
+	xi, around := batch.New(rows, d), batch.New(rows, d)
+	rng.Normals(xi.Data)
+	p.Root(around, xi)
+	for i, v := range around.Data {
 		y.Data[i] += v
 	}
 	chains, err := sampling.NewChains(y)
@@ -227,14 +232,15 @@ type DensityGiven struct {
 //	log q_w(x | c) = −w(∇w(x; c); c) + log det ∇²w(x; c) − log Z(c)
 //
 // Every context has its own log Z(c), by quadrature on rays in one or two dimensions and by
-// annealing in more, once for all of its rows. The end of ctx is an error.
-func (m *Model) LogPDFGiven(ctx context.Context, x, contexts blas32.General, rng *random.Stream) (*DensityGiven, error) {
+// annealing of the given number of particles in more, once for all of its rows; 0 means 256,
+// with a standard error of some .02 nats. The end of ctx is an error.
+func (m *Model) LogPDFGiven(ctx context.Context, x, contexts blas32.General, particles int, rng *random.Stream) (*DensityGiven, error) {
 	if x.Rows != contexts.Rows {
 		return nil, fmt.Errorf("the density of %d points given %d contexts; there must be one for each", x.Rows, contexts.Rows)
 	}
 	l := &DensityGiven{make([]float64, x.Rows), make([]density.AnnealingInfo, x.Rows)}
 	groups := equalRows(contexts)
-	logZ, err := m.logZGiven(ctx, contexts, groups, rng)
+	logZ, err := m.logZGiven(ctx, contexts, groups, cmp.Or(particles, 256), rng)
 	if err != nil {
 		return nil, err
 	}
@@ -259,14 +265,21 @@ func (m *Model) LogPDFGiven(ctx context.Context, x, contexts blas32.General, rng
 }
 
 // logZGiven is log Z(c) for the context of each group of rows.
-func (m *Model) logZGiven(ctx context.Context, contexts blas32.General, groups [][]int, rng *random.Stream) ([]density.AnnealingInfo, error) {
+func (m *Model) logZGiven(ctx context.Context, contexts blas32.General, groups [][]int, particles int, rng *random.Stream) ([]density.AnnealingInfo, error) {
 	infos, d := make([]density.AnnealingInfo, len(groups)), m.Evaluator.Dim()
+	if m.Noise != potential.Potential(m.Evaluator) { // N(0, I) for every context
+		info, err := m.GibbsLogZ(ctx, 1, rng)
+		for k := range infos {
+			infos[k] = info
+		}
+		return infos, err
+	}
 	first := make([]int, len(groups))
 	for k, rows := range groups {
 		first[k] = rows[0]
 	}
 	at := batch.Gathered(contexts, first)
-	if d <= 2 && m.Noise == potential.Potential(m.Evaluator) && len(groups) > 0 {
+	if d <= 2 && len(groups) > 0 {
 		w, err := m.Evaluator.Given(at)
 		if err != nil {
 			return nil, err
@@ -291,15 +304,25 @@ func (m *Model) logZGiven(ctx context.Context, contexts blas32.General, groups [
 		return infos, nil
 	}
 	for k := range infos {
-		given, err := m.Given(ctx, batch.Rows(at, k, k+1), rng)
-		if err == nil {
-			infos[k], err = given.GibbsLogZ(ctx, 1, rng)
-		}
-		if err != nil {
+		var err error
+		if infos[k], err = m.annealGiven(ctx, batch.Rows(at, k, k+1), particles, rng); err != nil {
 			return nil, fmt.Errorf("given the context of row %d: %w", first[k], err)
 		}
 	}
 	return infos, nil
+}
+
+// annealGiven is log Z(c) of one context by annealing from a Gaussian near its Gibbs factor.
+func (m *Model) annealGiven(ctx context.Context, context blas32.General, particles int, rng *random.Stream) (density.AnnealingInfo, error) {
+	given, err := m.given(ctx, context, max(256, 20*m.Evaluator.Dim()), rng)
+	if err != nil {
+		return density.AnnealingInfo{}, err
+	}
+	reference, err := given.gibbsReference()
+	if err != nil {
+		return density.AnnealingInfo{}, err
+	}
+	return density.Annealing{Particles: particles}.LogZ(ctx, given.Evaluator, reference, rng)
 }
 
 // equalRows lists the rows of b in groups of equal rows, in the order of their first.
@@ -323,4 +346,16 @@ func (m *Model) meanHessian(y blas32.General) (*mat.SymDense, error) {
 		return m.Curvature.MeanHessian(y)
 	}
 	return potential.MeanHessian(m.Evaluator, y)
+}
+
+// CheckGivenContexts is CheckLoss for a fit with contexts.
+func CheckGivenContexts(c *config.Core) error {
+	sum, err := ParseLoss(c.Loss, false)
+	if err != nil {
+		return err
+	}
+	if err := sum.CheckContexts(); err != nil {
+		return fmt.Errorf("CMF_LOSS=%s: %w", c.Loss, err)
+	}
+	return nil
 }

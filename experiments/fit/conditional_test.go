@@ -102,7 +102,7 @@ func (j jointly) given(t testing.TB, c []float32) *exact.Gaussian {
 
 // errors are the unexplained variance of the conditional map ∇w(·; c) in percent, and the
 // mean of |Δ log q| in nats, over contexts.
-func (j jointly) errors(t testing.TB, m *fit.Model, contexts int, seed uint64) (uvp, nats float64) {
+func (j jointly) errors(t testing.TB, m *fit.Model, contexts, particles int, seed uint64) (uvp, nats float64) {
 	t.Helper()
 	const each = 4
 	x, c := j.sample(contexts, random.New(seed, "held out", 0))
@@ -143,7 +143,7 @@ func (j jointly) errors(t testing.TB, m *fit.Model, contexts int, seed uint64) (
 			copy(batch.Row(given, each*i+r), batch.Row(c, i))
 		}
 	}
-	l, err := m.LogPDFGiven(t.Context(), points, given, random.New(seed, "log Z", 0))
+	l, err := m.LogPDFGiven(t.Context(), points, given, particles, random.New(seed, "log Z", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestConditionalGaussian(t *testing.T) {
 		x, contexts := j.sample(100_000, random.New(1, "points", 0))
 		start := layers.Start{Share: 1, Fixed: .02, Spread: 1} // as a Gaussian needs no hinges
 		m := fitted(t, x, contexts, fit.Problem{Start: start, Particles: 2048, Decay: .995}, append(c.variables, "CMF_STEPS=1000")...)
-		uvp, nats := j.errors(t, m, 40, 1)
+		uvp, nats := j.errors(t, m, 40, 1024, 1)
 		t.Logf("d = %d, %v: UVP %.4f %%, E|Δ log q| %.4f nats", c.d, c.variables, uvp, nats)
 		if !(uvp < c.uvp && nats < c.nats) {
 			t.Errorf("d = %d, %v: UVP %.4f %% and E|Δ log q| %.4f nats; want at most %g and %g", c.d, c.variables, uvp, nats, c.uvp, c.nats)
@@ -225,7 +225,7 @@ func TestLogZGiven(t *testing.T) {
 		}
 		const n = 6
 		x, c = batch.First(x, n), batch.First(c, n)
-		l, err := m.LogPDFGiven(t.Context(), x, c, random.New(1, "log Z", 0))
+		l, err := m.LogPDFGiven(t.Context(), x, c, 0, random.New(1, "log Z", 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +290,7 @@ func (l truth) sample(n int, rng *random.Stream) (x, c blas32.General) {
 func (l truth) divergence(t testing.TB, m *fit.Model, n int, seed uint64) (kl, nats float64) {
 	t.Helper()
 	x, c := l.sample(n, random.New(seed, "held out", 0))
-	q, err := m.LogPDFGiven(t.Context(), x, c, random.New(seed, "log Z", 0))
+	q, err := m.LogPDFGiven(t.Context(), x, c, 0, random.New(seed, "log Z", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -432,7 +432,7 @@ func TestConditionalResume(t *testing.T) {
 	}
 	var densities [3][]float64
 	for k, m := range []*fit.Model{models[0], models[2], loaded} {
-		q, err := m.LogPDFGiven(t.Context(), batch.First(x, 50), batch.First(c, 50), random.New(1, "log Z", 0))
+		q, err := m.LogPDFGiven(t.Context(), batch.First(x, 50), batch.First(c, 50), 0, random.New(1, "log Z", 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -470,7 +470,7 @@ func TestConditionalRefuses(t *testing.T) {
 	if _, err := m.Given(t.Context(), x, random.New(1, "given", 0)); err != nil {
 		t.Errorf("500 contexts: %v", err)
 	}
-	if _, err := m.LogPDFGiven(t.Context(), x, batch.First(c, 3), random.New(1, "log Z", 0)); err == nil || !strings.Contains(err.Error(), "500 points given 3 contexts") {
+	if _, err := m.LogPDFGiven(t.Context(), x, batch.First(c, 3), 0, random.New(1, "log Z", 0)); err == nil || !strings.Contains(err.Error(), "500 points given 3 contexts") {
 		t.Errorf("densities with too few contexts: error %v", err)
 	}
 }
