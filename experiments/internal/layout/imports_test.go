@@ -35,7 +35,7 @@ var order = []string{
 	"experiments/run",
 	"experiments/train",
 	"experiments/fit",
-	"experiments/sweep experiments/picture experiments/table experiments/latent experiments/target",
+	"experiments/sweep experiments/picture experiments/table experiments/latent experiments/target experiments/inference",
 	"experiments/picture/inpaint experiments/monge experiments/internal/...",
 	"experiments",
 	"experiments/study",
