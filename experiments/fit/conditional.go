@@ -128,7 +128,8 @@ const (
 // Given is the model of x given contexts, (n, k), in the units of learning. Given one
 // context c it is a model of p(x | c) = ∇w*(·; c)♯𝔓_{w(·; c)}, with its own particles: its
 // draws and densities are those given c, with its own Z(c). Given several, row i of a Draw
-// of n points is given c_i; densities are those of LogPDFGiven. The end of ctx is an error.
+// of n points is given c_i; its R̂ says nothing there, as chains differ in their laws, and
+// densities are those of LogPDFGiven. The end of ctx is an error.
 func (m *Model) Given(ctx context.Context, contexts blas32.General, rng *random.Stream) (*Model, error) {
 	return m.given(ctx, contexts, givenParticles, rng)
 }

@@ -364,6 +364,37 @@ func TestConditionalTruths(t *testing.T) {
 	}
 }
 
+// A class is a context as a corner of a simplex: laws of three places and widths.
+func TestConditionalClasses(t *testing.T) {
+	const n, classes = 20_000, 3
+	mean, sd := []float64{-2, 0, 1.5}, []float64{.4, 1.2, .7}
+	draw := func(n int, rng *random.Stream) (x, c blas32.General, logPDF []float64) {
+		x, c = batch.New(n, 1), batch.New(n, classes)
+		for i := range n {
+			k := rng.IntN(classes)
+			batch.Row(c, i)[k] = 1
+			x.Data[i] = float32(mean[k] + sd[k]*rng.NormFloat64())
+			logPDF = append(logPDF, logNormal(float64(x.Data[i]), mean[k], sd[k]))
+		}
+		return x, c, logPDF
+	}
+	x, c, _ := draw(n, random.New(1, "points", 0))
+	m := fitted(t, x, c, fit.Problem{Start: layers.Start{Balanced: true}, Particles: 2048, Decay: .99}, "CMF_STEPS=600", "CMF_LR=.01", "CMF_LOSS=likelihood")
+	x, c, logPDF := draw(4000, random.New(1, "held out", 0))
+	q, err := m.LogPDFGiven(t.Context(), x, c, 0, random.New(1, "log Z", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kl float64
+	for i, v := range q.LogPDF {
+		kl += (logPDF[i] - v) / float64(x.Rows)
+	}
+	t.Logf("KL %.4f nats", kl)
+	if !(math.Abs(kl) < .02) { // of the regression: .18
+		t.Errorf("the divergence is %.4f nats", kl)
+	}
+}
+
 // Draws given one context, and given one for each row, have the law of the truth there.
 func TestDrawGiven(t *testing.T) {
 	j := newJointly(t, 2, 2, 1)
