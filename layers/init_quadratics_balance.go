@@ -53,7 +53,7 @@ func (s *quadraticsStart) balance() error {
 
 // setMaps moves A_k half of the way to the map from the covariance of the noise on piece
 // k, under the softmax p, to that of cell k. The covariances on all pieces count as much
-// as d points, as in cellCovariance.
+// as d points, as in cells.Covariance.
 func (s *quadraticsStart) setMaps(p blas32.General) error {
 	if s.maps == nil {
 		return nil

@@ -71,7 +71,7 @@ func Leading(x blas32.General, r int, rng *random.Stream) (*mat.Dense, []float64
 	inner := batch.New(r, r)
 	blas32.Gemm(blas.Trans, blas.NoTrans, 1, z, z, 0, inner)
 	var e mat.EigenSym
-	if !e.Factorize(batch.Symmetrised(dense(inner)), true) {
+	if !e.Factorize(Symmetric(inner), true) {
 		return nil, nil, errors.New("their spectrum was not found")
 	}
 	var turn, directions mat.Dense
@@ -111,10 +111,11 @@ func orthonormalise(v blas32.General) {
 	}
 }
 
-func dense(m blas32.General) *mat.Dense {
-	out := mat.NewDense(m.Rows, m.Cols, nil)
-	for i := range m.Rows {
-		batch.Widen(out.RawRowView(i), batch.Row(m, i))
+// Symmetric is the symmetric part of h.
+func Symmetric(h blas32.General) *mat.SymDense {
+	wide := mat.NewDense(h.Rows, h.Cols, nil)
+	for i := range h.Rows {
+		batch.Widen(wide.RawRowView(i), batch.Row(h, i))
 	}
-	return out
+	return batch.Symmetrised(wide)
 }
