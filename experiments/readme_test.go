@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/experiments/inference"
 	"cmf/experiments/monge"
 	"cmf/experiments/picture/inpaint"
 	"cmf/experiments/run"
@@ -56,7 +57,7 @@ func TestREADMEVariables(t *testing.T) {
 	for _, usage := range []func(){
 		usageOf(t, &help, Cartoon), usageOf(t, &help, Energy), usageOf(t, &help, Gaussian), usageOf(t, &help, Generate),
 		usageOf(t, &help, inpaint.Inpaint), usageOf(t, &help, MNIST), usageOf(t, &help, Mixture1D), usageOf(t, &help, Samples), usageOf(t, &help, Toy2D),
-		usageOf(t, &help, monge.Transport),
+		usageOf(t, &help, monge.Transport), usageOf(t, &help, inference.Posterior),
 		func() { ToyAblation.Execute(t.Context(), nil, []string{"-h"}, &help) },
 	} {
 		usage()

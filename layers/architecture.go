@@ -59,6 +59,14 @@ type Architecture struct {
 	// of their soft maximum.
 	Tau float64 `json:",omitempty"`
 
+	// Context is the number k of columns of a context c: the network is then a
+	// Conditional, w(x; c). 0 means a potential without contexts.
+	Context int `json:",omitempty"`
+
+	// ContextHidden is the number of hidden features of a context; with 0 the
+	// parts of the network that depend on it are linear in it.
+	ContextHidden int `json:",omitempty"`
+
 	// Float64 makes the weights float64, for checks; otherwise float32.
 	Float64 bool
 }
@@ -80,6 +88,9 @@ func (Family) Known() []string { return []string{string(NetworkICNN), string(Net
 // New returns the potential w that a describes, with zero weights; an
 // initialisation fills them.
 func New(a Architecture) (Network, error) {
+	if err := a.checkContext(); err != nil {
+		return nil, err
+	}
 	switch a.Family {
 	case NetworkQuadratics:
 		q, err := NewQuadratics(a)

@@ -7,6 +7,7 @@ import (
 	"cmf/graph"
 	"cmf/graph/kernel"
 	"cmf/graph/op"
+	"cmf/layers/internal/spectrum"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas"
@@ -39,6 +40,9 @@ func NewCurvature(w Network) (*Curvature, error) {
 	c := &Curvature{w: w, programs: make(map[int]*graph.Program)}
 	switch v := w.(type) {
 	case *ICNN:
+		if v.context != nil {
+			return nil, errors.New("layers: no curvature estimates for a potential with contexts; use potential.MeanHessian of an evaluator that is given them")
+		}
 		c.m = v
 	case *Conjugate:
 	default:
@@ -62,7 +66,7 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 		return nil, err
 	}
 	if c.m == nil {
-		return symmetricOf(p.Out("mean").General()), nil
+		return spectrum.Symmetric(p.Out("mean").General()), nil
 	}
 	mean := make([]float32, d)
 	for i := range x.Rows {
@@ -99,19 +103,7 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 			h.Data[i*d+i] += v
 		}
 	}
-	return symmetricOf(h), nil
-}
-
-// symmetricOf is the symmetric part of h.
-func symmetricOf(h blas32.General) *mat.SymDense {
-	d := h.Rows
-	sym := mat.NewSymDense(d, nil)
-	for i := range d {
-		for j := i; j < d; j++ {
-			sym.SetSym(i, j, .5*(float64(h.Data[i*d+j])+float64(h.Data[j*d+i])))
-		}
-	}
-	return sym
+	return spectrum.Symmetric(h), nil
 }
 
 // jacobian is ∂a/∂x of a piece at the mean point x, (d, h), given ∂z/∂x of the layer

@@ -6,6 +6,7 @@ import (
 
 	"cmf/graph"
 	"cmf/solvers/batch"
+	"cmf/solvers/potential"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -20,6 +21,8 @@ type Evaluator struct {
 	w         Potential
 	conjugate *Evaluator // of the network w*; nil if the network is w
 	programs  map[programKey]*graph.Program
+	given     blas32.General // what depends on contexts, for each row or for all; no rows if nothing does
+	of        *Evaluator     // the last of Of
 }
 
 type programKey struct {
@@ -35,6 +38,7 @@ const (
 	gradient work = "gradient"
 	both     work = "value and gradient"
 	hessVec  work = "Hessian-vector product"
+	contexts work = "contexts"
 )
 
 // chunk is the largest number of rows evaluated at once; sizes are multiples of
@@ -63,6 +67,63 @@ func (e *Evaluator) EvalConjugate(y blas32.General, val []float32, grad blas32.G
 		return errors.New("layers: the conjugate of this potential has no network; solve for it")
 	}
 	return e.conjugate.Eval(y, val, grad)
+}
+
+// Contexts is the number of columns of a context, 0 if the potential has none.
+func (e *Evaluator) Contexts() int {
+	if c, ok := e.w.(Conditional); ok {
+		return c.Contexts()
+	}
+	return 0
+}
+
+// Given is the evaluator of w(·; c_i) for row i; see potential.Conditional. What depends on
+// the contexts alone is evaluated here, once: the weights must not change while it is in use.
+// It shares its programs with e, so that the two are not safe for concurrent use.
+func (e *Evaluator) Given(c blas32.General) (potential.Rowwise, error) {
+	if err := batch.Check("contexts", c); err != nil {
+		return nil, fmt.Errorf("layers: %w", err)
+	}
+	m, ok := e.w.(*ICNN)
+	if k := e.Contexts(); !ok || k == 0 || c.Cols != k || c.Rows < 1 {
+		return nil, fmt.Errorf("layers: contexts of shape (%d, %d) for a potential with contexts of %d columns; there must be one or more", c.Rows, c.Cols, k)
+	}
+	parts, columns := m.parts(), 0
+	for _, p := range parts {
+		columns += p.columns
+	}
+	given := batch.New(c.Rows, columns)
+	for lo := 0; lo < c.Rows; lo += chunk {
+		hi := min(lo+chunk, c.Rows)
+		p, err := e.program(contexts, hi-lo)
+		if err != nil {
+			return nil, err
+		}
+		batch.Copy(p.In("context").General(), batch.Rows(c, lo, hi))
+		if err := p.Run(); err != nil {
+			return nil, fmt.Errorf("layers: contexts: %w", err)
+		}
+		at := 0
+		for _, part := range parts {
+			to := blas32.General{Rows: hi - lo, Cols: part.columns, Stride: given.Stride, Data: given.Data[lo*given.Stride+at:]}
+			batch.Copy(to, p.Out(part.name).General())
+			at += part.columns
+		}
+	}
+	return &Evaluator{w: e.w, programs: e.programs, given: given}, nil
+}
+
+// Of is the evaluator for a batch of the listed rows; see potential.Rowwise.
+func (e *Evaluator) Of(rows []int) potential.Rowwise {
+	if e.given.Rows < 2 {
+		return e
+	}
+	if e.of == nil {
+		e.of = &Evaluator{w: e.w, programs: e.programs}
+	}
+	e.of.given = batch.Reshaped(e.of.given, len(rows), e.given.Cols)
+	batch.Gather(e.of.given, e.given, rows)
+	return e.of
 }
 
 // Dim is d.
@@ -140,6 +201,12 @@ func (e *Evaluator) each(what work, x blas32.General, fill, done func(p *graph.P
 	if x.Cols != e.Dim() {
 		return fmt.Errorf("layers: points of %d coordinates for a potential on ℝ^%d", x.Cols, e.Dim())
 	}
+	switch n := e.given.Rows; {
+	case n == 0 && e.Contexts() > 0:
+		return errNoContext
+	case n > 1 && n != x.Rows:
+		return fmt.Errorf("layers: %d points with %d contexts", x.Rows, n)
+	}
 	for lo := 0; lo < x.Rows; lo += chunk {
 		hi := min(lo+chunk, x.Rows)
 		p, err := e.program(what, hi-lo)
@@ -147,6 +214,7 @@ func (e *Evaluator) each(what work, x blas32.General, fill, done func(p *graph.P
 			return err
 		}
 		batch.Copy(p.In("x").General(), batch.Rows(x, lo, hi))
+		e.fillGiven(p, lo, hi)
 		fill(p, lo, hi)
 		if err := p.Run(); err != nil {
 			return fmt.Errorf("layers: %s: %w", what, err)
@@ -154,6 +222,25 @@ func (e *Evaluator) each(what work, x blas32.General, fill, done func(p *graph.P
 		done(p, lo, hi)
 	}
 	return nil
+}
+
+// fillGiven fills what depends on contexts.
+func (e *Evaluator) fillGiven(p *graph.Program, lo, hi int) {
+	if e.given.Rows == 0 {
+		return
+	}
+	at := 0
+	for _, part := range e.w.(*ICNN).parts() {
+		in := p.In(part.name).General()
+		for i := range hi - lo {
+			from := 0
+			if e.given.Rows > 1 {
+				from = lo + i
+			}
+			copy(batch.Row(in, i), e.given.Data[from*e.given.Stride+at:][:part.columns])
+		}
+		at += part.columns
+	}
 }
 
 func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
@@ -164,8 +251,19 @@ func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
 		return p, nil
 	}
 	s := graph.NewScope(tensor.Float32)
+	if what == contexts {
+		return e.compile(s, key, e.contextParts(s, n))
+	}
 	x := s.Input("x", n, e.Dim())
 	w := e.w
+	if e.given.Rows > 0 {
+		m := e.w.(*ICNN)
+		var nodes []*gorgonia.Node
+		for _, part := range m.parts() {
+			nodes = append(nodes, s.Input(part.name, n, part.columns))
+		}
+		w = m.givenParts(nodes)
+	}
 	if c, ok := w.(*Conjugate); ok {
 		w = c.from(s.Input("guess", n, e.Dim()))
 	}
@@ -181,9 +279,22 @@ func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
 			out["gradient"] = w.Gradient(s, x)
 		}
 	}
+	return e.compile(s, key, out)
+}
+
+// contextParts declares what depends on contexts.
+func (e *Evaluator) contextParts(s *graph.Scope, n int) map[string]*gorgonia.Node {
+	m, out := e.w.(*ICNN), make(map[string]*gorgonia.Node)
+	for i, node := range m.declareParts(s, s.Input("context", n, m.Context)) {
+		out[m.parts()[i].name] = node
+	}
+	return out
+}
+
+func (e *Evaluator) compile(s *graph.Scope, key programKey, out map[string]*gorgonia.Node) (*graph.Program, error) {
 	p, err := s.Compile(out)
 	if err != nil {
-		return nil, fmt.Errorf("layers: %s of %d points: %w", what, n, err)
+		return nil, fmt.Errorf("layers: %s of %d points: %w", key.work, key.rows, err)
 	}
 	e.programs[key] = p
 	return p, nil

@@ -76,6 +76,7 @@ func (m *ICNN) backward(s *graph.Scope, f *flow) {
 		} else {
 			f.gamma[l] = m.below(s, l+1, f.delta[l+1])
 		}
+		f.gamma[l] = m.gated(s, l, f.gamma[l], 1)
 		f.delta[l] = append(f.delta[l], s.Mul(sigma, f.gamma[l]))
 		if len(m.Layers[l]) > 1 {
 			f.delta[l] = append(f.delta[l], s.Mul(s.Affine(-1, sigma, 1), f.gamma[l]))

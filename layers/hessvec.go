@@ -14,15 +14,10 @@ import (
 func (m *ICNN) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Node {
 	f := m.forward(s, x)
 	m.backward(s, f)
-	tile := func(n *gorgonia.Node) *gorgonia.Node {
-		if k == 1 {
-			return n
-		}
-		return s.Tile(k, n)
-	}
+	tile := func(n *gorgonia.Node) *gorgonia.Node { return tiled(s, k, n) }
 	xs := tile(x)
-	along := m.forwardAlong(s, f, xs, v, tile)
-	dd := m.backwardAlong(s, f, along.u, tile)
+	along := m.forwardAlong(s, f, xs, v, k)
+	dd := m.backwardAlong(s, f, along.u, k)
 
 	hv := m.quadratic(s, v)
 	for _, k := range m.Knots {
@@ -48,7 +43,8 @@ func (m *ICNN) HessVec(s *graph.Scope, x, v *gorgonia.Node, k int) *gorgonia.Nod
 }
 
 // forwardAlong declares the derivatives of u and x·A_r along v.
-func (m *ICNN) forwardAlong(s *graph.Scope, f *flow, xs, v *gorgonia.Node, tile func(*gorgonia.Node) *gorgonia.Node) *flow {
+func (m *ICNN) forwardAlong(s *graph.Scope, f *flow, xs, v *gorgonia.Node, k int) *flow {
+	tile := func(n *gorgonia.Node) *gorgonia.Node { return tiled(s, k, n) }
 	along := &flow{ranks: make([][][]*gorgonia.Node, len(m.Layers))}
 	var below []*gorgonia.Node // ȧ of the layer below
 	for l, layer := range m.Layers {
@@ -67,7 +63,7 @@ func (m *ICNN) forwardAlong(s *graph.Scope, f *flow, xs, v *gorgonia.Node, tile 
 			}
 			if l > 0 {
 				if p == 0 {
-					along.z = slope(s, tile(f.sigma[l-1]), below)
+					along.z = m.gated(s, l-1, slope(s, tile(f.sigma[l-1]), below), k)
 				}
 				da = s.Add(da, piece.weighed(s, along.z))
 			}
@@ -88,13 +84,14 @@ func slope(s *graph.Scope, sigma *gorgonia.Node, a []*gorgonia.Node) *gorgonia.N
 }
 
 // backwardAlong declares δ̇, given u̇.
-func (m *ICNN) backwardAlong(s *graph.Scope, f *flow, du []*gorgonia.Node, tile func(*gorgonia.Node) *gorgonia.Node) [][]*gorgonia.Node {
+func (m *ICNN) backwardAlong(s *graph.Scope, f *flow, du []*gorgonia.Node, k int) [][]*gorgonia.Node {
+	tile := func(n *gorgonia.Node) *gorgonia.Node { return tiled(s, k, n) }
 	last := len(m.Layers) - 1
 	dd := make([][]*gorgonia.Node, last+1)
 	for l := last; l >= 0; l-- {
 		two := len(m.Layers[l]) > 1
 		if l == last { // γ̇ = 0
-			gamma := s.MatMul(s.Ones(1, 1), false, s.Param(m.Out), true)
+			gamma := m.gated(s, l, s.MatMul(s.Ones(1, 1), false, s.Param(m.Out), true), k)
 			bent := s.Mul(s.SigmoidGrad(tile(f.sigma[l]), du[l]), gamma)
 			dd[l] = []*gorgonia.Node{bent}
 			if two {
@@ -103,7 +100,7 @@ func (m *ICNN) backwardAlong(s *graph.Scope, f *flow, du []*gorgonia.Node, tile 
 			continue
 		}
 		bent := s.SigmoidGrad(tile(f.sigma[l]), s.Mul(tile(f.gamma[l]), du[l]))
-		dgamma := m.below(s, l+1, dd[l+1])
+		dgamma := m.gated(s, l, m.below(s, l+1, dd[l+1]), k)
 		dd[l] = []*gorgonia.Node{s.Add(bent, s.Mul(dgamma, tile(f.sigma[l])))}
 		if two {
 			dd[l] = append(dd[l], s.Sub(dgamma, dd[l][0]))

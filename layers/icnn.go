@@ -43,6 +43,9 @@ type ICNN struct {
 	Basis  *graph.Param // U, (d, d), frozen; nil for the identity
 	Root   *graph.Param // A, (d, d); nil without Full
 
+	context *Context // nil without contexts
+	given   *given   // nil but for a Conditional that has its contexts
+
 	params *graph.Params
 }
 
@@ -84,7 +87,7 @@ func NewICNN(a Architecture) (*ICNN, error) {
 	if a.Rank < 0 || a.Knots < 0 {
 		return nil, fmt.Errorf("layers: rank %d and %d knots; both must be at least 0", a.Rank, a.Knots)
 	}
-	if err := a.checkUnit(); err != nil {
+	if err := errors.Join(a.checkUnit(), a.checkContext()); err != nil {
 		return nil, err
 	}
 	if a.Unit == Softplus {
@@ -121,6 +124,9 @@ func NewICNN(a Architecture) (*ICNN, error) {
 	}
 	if a.Full {
 		m.Root = ps.New("quadratic.root", a.Dim, a.Dim)
+	}
+	if a.Context > 0 {
+		m.context = newContext(m)
 	}
 	return m, nil
 }

@@ -22,6 +22,11 @@ type Start struct {
 	// Law is the Gaussian.
 	Law *exact.Gaussian
 
+	// Given is the regression of the data on Contexts, one for each row of the data, where
+	// the network is a Conditional. It takes the place of Law.
+	Given    *exact.Regression
+	Contexts blas32.General
+
 	// Gaussian starts at the Monge map from the data to N(0, I) instead, w(x) =
 	// ½(x−m)ᵀΣ^{-1/2}(x−m): the baseline without a Gibbs factor.
 	Gaussian bool
@@ -76,6 +81,9 @@ type Start struct {
 // sample of ρ, or of any law over which the hinges, or the quadratics, are to
 // spread. Of a maximum of quadratics it uses Law, Gaussian and Carry.
 func (o Start) Init(w Network, data blas32.General, rng *random.Stream) error {
+	if m, ok := w.(*ICNN); ok && m.context != nil {
+		return o.initConditional(m, data, rng)
+	}
 	o = o.withDefaults()
 	switch m := w.(type) {
 	case *ICNN:

@@ -102,13 +102,7 @@ func balanceRates(m *ICNN) {
 	}
 }
 
-func rootMeanSquare(v []float32) float64 {
-	var squares float64
-	for _, x := range v {
-		squares += float64(x) * float64(x)
-	}
-	return math.Sqrt(squares / float64(len(v)))
-}
+func rootMeanSquare(v []float32) float64 { return math.Sqrt(batch.SumSquares(v) / float64(len(v))) }
 
 // matchMean sets the linear part so that the image of the data under ∇w has the
 // mean of the noise.

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"math"
 
+	"cmf/layers/internal/spectrum"
 	"cmf/solvers/batch"
 	"cmf/solvers/cells"
 	"cmf/solvers/random"
 
-	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
 )
@@ -50,7 +50,6 @@ const (
 	cellRounds     = 30
 	balanceRounds  = 6
 	massSteps      = 60
-	powerRounds    = 20
 	offsetRate     = .2  // of the spread
 	leastFloor     = .05 // s, in units of the least curvature of the closed form
 )
@@ -119,7 +118,7 @@ func (s *quadraticsStart) fillCells(data blas32.General, rng *random.Stream) err
 			s.means.Data[j] = float32(v)
 		}
 		if q.Root == nil {
-			return s.setFactors(0, mongeMap(s.scale, s.Law.Power(1)))
+			return s.setFactors(0, spectrum.MongeMap(s.scale, s.Law.Power(1)))
 		}
 	}
 	x := data
@@ -138,7 +137,7 @@ func (s *quadraticsStart) fillCells(data blas32.General, rng *random.Stream) err
 		members[k] = append(members[k], i)
 	}
 	s.means, s.share = centers, make([]float64, q.Pieces)
-	within := withinCells(x, centers, cell)
+	within := cells.Within(x, centers, cell)
 	for k, rows := range members {
 		s.share[k] = (float64(len(rows)) + .5) / (float64(x.Rows) + .5*float64(q.Pieces))
 		points := batch.New(len(rows), d)
@@ -149,53 +148,14 @@ func (s *quadraticsStart) fillCells(data blas32.General, rng *random.Stream) err
 			}
 			continue
 		}
-		s.covs = append(s.covs, cellCovariance(points, batch.Row(centers, k), within))
-		s.maps = append(s.maps, mongeMap(s.scale, s.covs[k]))
+		s.covs = append(s.covs, cells.Covariance(points, batch.Row(centers, k), within))
+		s.maps = append(s.maps, spectrum.MongeMap(s.scale, s.covs[k]))
 		if err := s.setFactors(k, s.maps[k]); err != nil {
 			return err
 		}
 	}
 	s.span()
 	return nil
-}
-
-// withinCells is the mean over the points of (x − m_k)², (d).
-func withinCells(x, centers blas32.General, cell []int) []float64 {
-	v := make([]float64, x.Cols)
-	for i, k := range cell {
-		for j, m := range batch.Row(centers, k) {
-			v[j] += math.Pow(float64(batch.Row(x, i)[j]-m), 2) / float64(x.Rows)
-		}
-	}
-	return v
-}
-
-// cellCovariance is the covariance of the points of a cell. The variances within
-// all cells count as much as d points, so that small cells have one too.
-func cellCovariance(points blas32.General, mean []float32, within []float64) *mat.SymDense {
-	d := len(mean)
-	centered := batch.New(points.Rows, d)
-	for i := range points.Rows {
-		for j, v := range batch.Row(points, i) {
-			batch.Row(centered, i)[j] = v - mean[j]
-		}
-	}
-	sum := batch.New(d, d)
-	if points.Rows > 0 {
-		blas32.Gemm(blas.Trans, blas.NoTrans, 1, centered, centered, 0, sum)
-	}
-	weight := float64(points.Rows + d)
-	cov := mat.NewSymDense(d, nil)
-	for i := range d {
-		for j := i; j < d; j++ {
-			v := float64(sum.Data[i*d+j])
-			if i == j {
-				v += float64(d) * within[i]
-			}
-			cov.SetSym(i, j, v/weight)
-		}
-	}
-	return cov
 }
 
 // setFactors sets F_kᵀF_k to A_k − s.
@@ -229,7 +189,7 @@ func (s *quadraticsStart) setLowRank(k int, points blas32.General, within []floa
 			variance[j] += float64(c) * float64(c) / float64(n)
 		}
 	}
-	directions, values, err := leading(centered, min(r, n/3), rng)
+	directions, values, err := spectrum.Leading(centered, min(r, n/3), rng)
 	if err != nil {
 		return fmt.Errorf("layers: the directions of cell %d: %w", k, err)
 	}

@@ -3,6 +3,7 @@ package layers
 import (
 	"math"
 
+	"cmf/layers/internal/spectrum"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas"
@@ -52,7 +53,7 @@ func (s *quadraticsStart) balance() error {
 
 // setMaps moves A_k half of the way to the map from the covariance of the noise on piece
 // k, under the softmax p, to that of cell k. The covariances on all pieces count as much
-// as d points, as in cellCovariance.
+// as d points, as in cells.Covariance.
 func (s *quadraticsStart) setMaps(p blas32.General) error {
 	if s.maps == nil {
 		return nil
@@ -90,7 +91,7 @@ func (s *quadraticsStart) setMaps(p blas32.General) error {
 				cov.SetSym(i, j, (float64(scatter.Data[i*d+j])+float64(d)*float64(mean.Data[i*d+j]))/(mass[k]+float64(d)))
 			}
 		}
-		to := mongeMap(cov, s.covs[k])
+		to := spectrum.MongeMap(cov, s.covs[k])
 		s.maps[k].ScaleSym(.5, s.maps[k])
 		to.ScaleSym(.5, to)
 		s.maps[k].AddSym(s.maps[k], to)

@@ -37,6 +37,9 @@ type flow struct {
 // forward declares the way to z_L.
 func (m *ICNN) forward(s *graph.Scope, x *gorgonia.Node) *flow {
 	f := &flow{ranks: make([][][]*gorgonia.Node, len(m.Layers))}
+	if m.context != nil && m.given == nil && s.Err == nil {
+		s.Err = errNoContext
+	}
 	var squares *gorgonia.Node
 	if m.DiagonalSkips {
 		squares = s.Scale(.5, s.Square(x))
@@ -50,6 +53,9 @@ func (m *ICNN) forward(s *graph.Scope, x *gorgonia.Node) *flow {
 		as := make([]*gorgonia.Node, len(layer))
 		for p, piece := range layer {
 			a := s.Add(s.Param(piece.Bias), piece.skipped(s, view, piece.Skip))
+			if m.given != nil {
+				a = s.Add(a, m.given.biases[l][p])
+			}
 			if l > 0 {
 				a = s.Add(a, piece.weighed(s, f.z))
 			}
@@ -69,6 +75,7 @@ func (m *ICNN) forward(s *graph.Scope, x *gorgonia.Node) *flow {
 		if len(as) > 1 {
 			f.z = s.Add(as[1], s.Scale(m.tau(), f.z))
 		}
+		f.z = m.gated(s, l, f.z, 1)
 	}
 	return f
 }

@@ -35,6 +35,10 @@ func NewObjective(w layers.Potential, sum Sum, n int) (*Objective, error) {
 	if w.Params().Dtype() != tensor.Float32 {
 		return nil, fmt.Errorf("losses: training needs a float32 potential, not %v", w.Params().Dtype())
 	}
+	given, err := contexts(w, sum)
+	if err != nil {
+		return nil, err
+	}
 	bound, err := sum.bind(w)
 	if err != nil {
 		return nil, fmt.Errorf("losses: %w", err)
@@ -46,7 +50,7 @@ func NewObjective(w layers.Potential, sum Sum, n int) (*Objective, error) {
 	if !slices.ContainsFunc(trained, func(p *graph.Param) bool { return w.Params().ByName(p.Name) == p }) {
 		return nil, fmt.Errorf("losses: %s trains no weight of the potential; add a term that does, such as dual", sum)
 	}
-	o := &Objective{inputs: bound.Inputs(), program: program, terms: make(map[string]float64, len(bound))}
+	o := &Objective{inputs: append(bound.Inputs(), given...), program: program, terms: make(map[string]float64, len(bound))}
 	for _, t := range bound {
 		o.outputs = append(o.outputs, termOutput{logged(t.Term), termValue(t.Term)})
 	}
@@ -66,10 +70,20 @@ func NewObjective(w layers.Potential, sum Sum, n int) (*Objective, error) {
 	return o, nil
 }
 
+// contexts is the kind of the contexts of w, if it is a Conditional: these are an input of
+// every loss.
+func contexts(w layers.Potential, sum Sum) ([]*solvers.Kind, error) {
+	c, ok := w.(layers.Conditional)
+	if !ok || c.Contexts() == 0 {
+		return nil, nil
+	}
+	return []*solvers.Kind{solvers.ContextsOf(c.Contexts())}, sum.CheckContexts()
+}
+
 // Compile declares the loss of w, of any element type, for n rows a batch. The program's
 // outputs are "loss", "term NAME" for each term, and "gradient NAME" for each of the
 // returned weights. These are the weights on which the loss depends: those of the
-// potential, and new ones of the terms.
+// potential, and new ones of the terms. A Conditional has the further input "context".
 func Compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param, error) {
 	bound, err := sum.bind(w)
 	if err != nil {
@@ -87,10 +101,14 @@ func compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param
 	for _, k := range sum.Inputs() {
 		inputs[k] = s.Input(k.Name, n, cmp.Or(k.Columns, w.Dim()))
 	}
+	at := w
+	if c, ok := w.(layers.Conditional); ok && c.Contexts() > 0 {
+		at = c.Given(s, s.Input("context", n, c.Contexts()))
+	}
 	outputs := make(map[string]*gorgonia.Node)
 	var loss *gorgonia.Node
 	for _, t := range sum {
-		v := t.Term.Declare(s, w, func(k *solvers.Kind) *gorgonia.Node { return inputs[k] })
+		v := t.Term.Declare(s, at, func(k *solvers.Kind) *gorgonia.Node { return inputs[k] })
 		if s.Err != nil {
 			return nil, nil, fmt.Errorf("term %q: %w", t.Term.Name(), s.Err)
 		}

@@ -56,6 +56,11 @@ type Source interface {
 // With Still the bank holds points y of a given law ν in place of particles of 𝔓_w, and
 // the loop learns the Monge maps between ν and ρ: ∇w* from ν to ρ, ∇w back.
 //
+// With Conditional it learns the laws of x given contexts c. Every particle then stands
+// beside a row (x, c) of the data and lives under w(·; c): the minibatches of particles, of
+// conjugates and of the data have the same contexts, row by row. Otherwise parts of w that
+// depend on c alone would not cancel in the loss, which would have no minimum.
+//
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
 type CMFGen struct {
@@ -97,6 +102,15 @@ type CMFGen struct {
 	MeanHessian func(x blas32.General) (*mat.SymDense, error)
 	Renew       int
 
+	// Conditional is w(x; c), for data with contexts: Data then fills rows (x, c) of d + k
+	// columns, State is of NewConditionalState, and Potential is set in every step, to w
+	// at the contexts of the minibatch. The preconditioner is always the mean Hessian over
+	// points and contexts; Guess and MeanHessian are not used.
+	Conditional potential.Conditional
+
+	// Visits of its minibatch after which a particle takes a fresh row of the data; 0 means 2.
+	Visits int
+
 	State *CMFGenState
 }
 
@@ -105,6 +119,7 @@ type CMFGenState struct {
 	Step     int
 	Bank     *sampling.Chains // y_j, (n, d)
 	Partners blas32.General   // x̂_j, (n, d)
+	Given    *ContextState    // rows of the data beside the particles of a Conditional; otherwise nil
 	Next     int              // first row of the next minibatch of the bank
 	Adam     optim.AdamState
 	Stream   *random.Stream
@@ -192,6 +207,9 @@ func (c *CMFGen) iterate(info *CMFGenInfo) error {
 		return err
 	}
 	index := s.minibatch()
+	if err := c.meetContexts(index); err != nil {
+		return err
+	}
 
 	// 1. y ~ 𝔓_w
 	if err := s.Bank.Gather(&s.moved, index); err != nil {
@@ -204,7 +222,7 @@ func (c *CMFGen) iterate(info *CMFGenInfo) error {
 	}
 
 	// 2. x ~ ρ
-	if err := c.Data.Next(s.x); err != nil {
+	if err := c.drawPoints(index); err != nil {
 		return err
 	}
 

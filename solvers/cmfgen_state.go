@@ -22,7 +22,7 @@ func (c *CMFGen) moveParticles(index []int, info *CMFGenInfo) (err error) {
 	s.moved.Fresh = false
 	info.Langevin, err = sampler.Run(context.Background(), noise, &s.moved, cmp.Or(c.Langevin, 5), s.Stream)
 	if info.RanAway = s.ranAway(info.Langevin, err, cmp.Or(c.MaxVirial, 10)); info.RanAway {
-		if err = c.Data.Next(s.x); err == nil {
+		if err = c.drawPoints(index); err == nil {
 			err = s.restart(c.Potential, index, &info.Langevin)
 		}
 	}
@@ -49,6 +49,9 @@ func (c *CMFGen) noise() (potential.Potential, sampling.Langevin) {
 // a minibatch of the data and one of the last conjugates.
 func (c *CMFGen) renewPreconditioner() error {
 	s := c.State
+	if c.Conditional != nil {
+		return c.renewGivenPreconditioner()
+	}
 	if c.MeanHessian == nil || s.preconditioner != nil && s.Step%cmp.Or(c.Renew, 20) != 0 {
 		return nil
 	}

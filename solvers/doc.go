@@ -44,6 +44,7 @@
 //	ρ, the data      the law that is learned: ρ = ∇w*♯e^{−w}
 //	source, target   two laws that are given by points, and the map ∇w* between them
 //	energy E         minus a log density, up to a constant, for when ρ has no points
+//	context c        what a law is given; there w(·; c) is convex, with a Z(c) of its own
 //	batch            an (n, d) matrix of float32 with one point in each row
 //	kind             the declaration of a batch that a loss may read
 //	bank             the particles that a run keeps between iterations

@@ -56,7 +56,7 @@ func (c *CMFGen) solveConjugates(xhat blas32.General) (err error) {
 	s := c.State
 	y, info := s.moved.Y, &s.info
 	batch.Gather(xhat, s.Partners, s.index)
-	if c.Guess != nil {
+	if c.Guess != nil && c.Conditional == nil {
 		s.guess = batch.Reshaped(s.guess, xhat.Rows, xhat.Cols)
 		if err := c.Guess(y, s.guess); err != nil {
 			return err

@@ -44,6 +44,7 @@ func (m *Model) store(path string) error {
 		carry := v.Matrix()
 		c.Put("carry", carry.Data, carry.Rows, carry.Cols)
 	}
+	m.storeGiven(c)
 	stream, err := s.Stream.MarshalBinary()
 	if err != nil {
 		return err
@@ -140,6 +141,9 @@ func (m *Model) loadBank(c *graph.Checkpoint) error {
 			return fmt.Errorf("%w; CMF_BATCH and CMF_PARTICLES must be those of the checkpoint", err)
 		}
 		copy(bank.to.Data, v)
+	}
+	if err := m.loadGiven(c); err != nil {
+		return fmt.Errorf("%w; CMF_BATCH and CMF_PARTICLES must be those of the checkpoint", err)
 	}
 	return nil
 }

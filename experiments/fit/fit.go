@@ -44,6 +44,15 @@ type Problem struct {
 	Units units.Units
 	Form  units.Form
 
+	// Contexts are the contexts of the rows of Train, (n, k), where Potential is a
+	// layers.Conditional: the fit is then that of the laws of x given c, from Start.Given,
+	// which is the regression of Train on Contexts if it is nil; see Model.Given.
+	Contexts blas32.General
+
+	// Visits is after how many visits a particle takes a fresh row of Train with its context;
+	// see solvers.CMFGen.Visits.
+	Visits int
+
 	// From are the points of a given source, in the units of learning, in place of particles
 	// of 𝔓_w: the fit is then that of the Monge maps between From and Train; see
 	// solvers.CMFGen.Still and Model.Map. Start.Source is a Gaussian fitted to them.
@@ -128,7 +137,7 @@ func (m *Model) Advance() (err error) {
 // Fit trains by CMFGen, or by CMFMA if there is an energy, until CMF_STEPS, CMF_MINUTES, a
 // hook or the end of the context ends it. It logs, and leaves checkpoint.safetensors and,
 // for other runtimes, model.onnx: w and ∇w in the units of learning, with the averaged
-// weights. The model's Stop says how it ended. The report says the same, unless an
+// weights (not where they have contexts). The model's Stop says how it ended. The report says the same, unless an
 // earlier fit of the run ended early and this one did not.
 //
 // Before the first step, from time to time, and at the end it writes the checkpoint and a
@@ -242,6 +251,9 @@ func (m *Model) leave(folder string, r *run.Run, p Problem) error {
 		}
 	}
 	m.network, m.folder = p.Potential, folder
+	if p.Contexts.Cols > 0 {
+		return m.drawLearning(r, p.Name) // model.onnx has one input
+	}
 	if err := m.writeONNX(); err != nil {
 		return err
 	}

@@ -183,13 +183,13 @@ func (m *Model) NoiseHessian(y blas32.General) (*mat.SymDense, error) {
 		}
 		return h, nil
 	case *potential.Carried:
-		h, err := m.Curvature.MeanHessian(v.Back(y))
+		h, err := m.meanHessian(v.Back(y))
 		if err != nil {
 			return nil, err
 		}
 		return v.Hessian(h), nil
 	}
-	return m.Curvature.MeanHessian(y)
+	return m.meanHessian(y)
 }
 
 // relative converts residuals relative to a scale into residuals relative to ‖y‖.
@@ -221,18 +221,19 @@ func (m *Model) selfChecks(draw *Draw, rng *random.Stream) error {
 			middle.Data[i*d+k] = float32((1-mix[i])*float64(a) + mix[i]*float64(b))
 		}
 	}
+	w := potential.Of(m.Evaluator, rowsTo(n))
 	wx, wo, wm := make([]float32, n), make([]float32, n), make([]float32, n)
 	for _, e := range []struct {
 		at    blas32.General
 		value []float32
 	}{{x, wx}, {other, wo}, {middle, wm}} {
-		if err := m.Evaluator.Eval(e.at, e.value, blas32.General{}); err != nil {
+		if err := w.Eval(e.at, e.value, blas32.General{}); err != nil {
 			return err
 		}
 	}
 	v, hv := batch.New(n, d), batch.New(n, d)
 	rng.Normals(v.Data)
-	if err := m.Evaluator.HessVec(x, v, hv); err != nil {
+	if err := w.HessVec(x, v, hv); err != nil {
 		return err
 	}
 	worst, curvature, gap := math.Inf(-1), math.Inf(1), math.Inf(1)

@@ -95,7 +95,7 @@ func (m *Model) gibbsReference() (*exact.Gaussian, error) {
 	if y.Rows >= 20*y.Cols {
 		return exact.FitGaussian(y, 0)
 	}
-	h, err := m.Curvature.MeanHessian(y)
+	h, err := m.meanHessian(y)
 	if err != nil {
 		return nil, err
 	}

@@ -36,8 +36,18 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 			p.Start.Source, p.Start.Law = p.Start.Law, p.Start.Source
 		}
 	}
+	if err := p.checkContexts(); err != nil {
+		return nil, err
+	}
 	p.Start.Gaussian = core.Source == config.SourceGaussian
-	p.Start.Law = startLaw(core.Init, p.Start.Law)
+	if p.Contexts.Cols > 0 {
+		if p.Start.Given, err = p.startGiven(core.Init); err != nil {
+			return nil, err
+		}
+		p.Start.Contexts = p.Contexts
+	} else {
+		p.Start.Law = startLaw(core.Init, p.Start.Law)
+	}
 	if p.Start.Source != nil {
 		p.Start.Source = startLaw(core.Init, p.Start.Source)
 	}
@@ -49,8 +59,10 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 		return nil, err
 	}
 	m.Noise = m.Evaluator
-	if m.Curvature, err = layers.NewCurvature(p.Potential); err != nil {
-		return nil, err
+	if p.Contexts.Cols == 0 {
+		if m.Curvature, err = layers.NewCurvature(p.Potential); err != nil {
+			return nil, err
+		}
 	}
 	if m.objective, err = losses.NewObjective(p.Potential, sum, core.Batch); err != nil {
 		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
@@ -146,18 +158,24 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		Still:     p.From.Rows > 0,
 	}
 	seeds := random.New(core.Seed, "minibatches", 0)
-	if m.epochs, err = data.NewEpochs(p.Train, random.Seeded(seeds.Uint64(), seeds.Uint64())); err != nil {
+	if m.epochs, err = data.NewEpochs(p.pairs(), random.Seeded(seeds.Uint64(), seeds.Uint64())); err != nil {
 		return err
 	}
 	loop.Data = m.epochs
 	if loop.Sampler, loop.Conjugate, loop.Adam, err = p.methods(core); err != nil {
 		return err
 	}
-	if m.State, err = p.particles(core, core.Batch); err != nil {
+	if p.Contexts.Cols > 0 {
+		loop.Conditional, loop.Visits = m.Evaluator, p.Visits
+		m.State, err = p.particlesGiven(core, core.Batch, m.epochs)
+	} else {
+		m.State, err = p.particles(core, core.Batch)
+	}
+	if err != nil {
 		return err
 	}
 	loop.State = m.State
-	if p.Precondition {
+	if p.Precondition && p.Contexts.Cols == 0 {
 		loop.MeanHessian = m.Curvature.MeanHessian
 	}
 	switch {

@@ -19,7 +19,6 @@ import (
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/layers/autoencoder"
-	"cmf/solvers"
 	"cmf/solvers/density"
 	"cmf/solvers/potential"
 	"cmf/solvers/random"
@@ -205,18 +204,15 @@ func ModelOf(c *graph.Checkpoint) (*Model, error) {
 	if m.Evaluator, err = layers.NewEvaluator(w); err != nil {
 		return nil, err
 	}
-	if m.Curvature, err = layers.NewCurvature(w); err != nil {
-		return nil, err
+	if m.Evaluator.Contexts() == 0 {
+		if m.Curvature, err = layers.NewCurvature(w); err != nil {
+			return nil, err
+		}
 	}
 	if m.Noise, err = noiseOf(c, m.Evaluator, o); err != nil {
 		return nil, err
 	}
-	y, partners := c.Tensors["bank.y"].General(), c.Tensors["bank.partners"].General()
-	if y.Rows < 1 || y.Cols != w.Dim() || partners.Rows != y.Rows || partners.Cols != y.Cols {
-		return nil, fmt.Errorf("its %q and %q have shapes (%d, %d) and (%d, %d); they must be (n, %d)",
-			"bank.y", "bank.partners", y.Rows, y.Cols, partners.Rows, partners.Cols, w.Dim())
-	}
-	if m.State, err = solvers.NewCMFGenState(y, partners, 1, random.New(0, "none", 0)); err != nil {
+	if m.State, err = stateOf(c, m.Evaluator); err != nil {
 		return nil, err
 	}
 	if m.State.Bank.Step, err = number(c, "chains.gamma", 0); err != nil {
@@ -309,6 +305,12 @@ func checkNetwork(c *graph.Checkpoint, a layers.Architecture) error {
 		if t := c.Tensors["weight.quadratic."+m.name]; m.needed && !slices.Equal(t.Shape, []int{a.Dim, a.Dim}) {
 			return fmt.Errorf("the %s of its quadratic has shape %v; its architecture needs [%d %d]", m.name, t.Shape, a.Dim, a.Dim)
 		}
+	}
+	if t := c.Tensors["weight.context.features"]; a.ContextHidden > 0 && !slices.Equal(t.Shape, []int{a.Context, a.ContextHidden}) {
+		return fmt.Errorf("the features of its contexts have shape %v; its architecture needs [%d %d]", t.Shape, a.Context, a.ContextHidden)
+	}
+	if t := c.Tensors["weight.context.mean"]; a.Context > 0 && !slices.Equal(t.Shape, []int{1, a.Context}) {
+		return fmt.Errorf("the mean of its contexts has shape %v; its architecture needs [1 %d]", t.Shape, a.Context)
 	}
 	return nil
 }

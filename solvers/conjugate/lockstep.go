@@ -59,7 +59,17 @@ type workspace struct {
 	x, r, pr blas32.General
 	active   []activeRow
 	searches []rowSearch
+	index    []int
 	info     Info
+}
+
+// rows lists the rows that are still searching.
+func (ws *workspace) rows() []int {
+	ws.index = ws.index[:0]
+	for _, a := range ws.active {
+		ws.index = append(ws.index, a.row)
+	}
+	return ws.index
 }
 
 func (l lockstep) solve(ctx context.Context, ws *workspace, w potential.Potential, y, x blas32.General, p *potential.Preconditioner) (Info, error) {
@@ -82,7 +92,7 @@ func (l lockstep) solve(ctx context.Context, ws *workspace, w potential.Potentia
 				return Info{}, err
 			}
 		}
-		if err := w.Eval(at, nil, r); err != nil {
+		if err := potential.Of(w, ws.rows()).Eval(at, nil, r); err != nil {
 			return Info{}, fmt.Errorf("conjugate: conjugate iteration %d: %w", k, err)
 		}
 		info.Evaluations += n

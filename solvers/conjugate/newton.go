@@ -99,9 +99,20 @@ func (s *newtonSearch) next(t trial) {
 type cgWorkspace struct {
 	x, v, hv, r, pr blas32.General // points, directions, H·v, the rest of r, P·r
 	rows            []cgRow
+	listed          []int
+}
+
+// index lists the rows of the caller's batch.
+func (c *cgWorkspace) index() []int {
+	c.listed = c.listed[:0]
+	for _, a := range c.rows {
+		c.listed = append(c.listed, a.row)
+	}
+	return c.listed
 }
 
 type cgRow struct {
+	row    int // of the caller's batch
 	search *newtonSearch
 	norm2  float64 // ‖r−Hs‖²_P
 }
@@ -113,7 +124,7 @@ func (c *cgWorkspace) solve(w potential.Curved, p *potential.Preconditioner, act
 	for k := 0; len(c.rows) > 0; k++ {
 		n := len(c.rows)
 		v, hv, r, pr := batch.Rows(c.v, 0, n), batch.Rows(c.hv, 0, n), batch.Rows(c.r, 0, n), batch.Rows(c.pr, 0, n)
-		if err := w.HessVec(batch.Rows(c.x, 0, n), v, hv); err != nil {
+		if err := potential.Of(w, c.index()).HessVec(batch.Rows(c.x, 0, n), v, hv); err != nil {
 			return fmt.Errorf("conjugate: Hessian–vector product: %w", err)
 		}
 		info.Products += n
@@ -158,7 +169,7 @@ func (c *cgWorkspace) gather(active []activeRow, x blas32.General) {
 		copy(batch.Row(c.v, k), s.pr)
 		copy(batch.Row(c.r, k), s.r)
 		clear(s.line.d)
-		c.rows = append(c.rows, cgRow{s, s.norm2})
+		c.rows = append(c.rows, cgRow{a.row, s, s.norm2})
 	}
 }
 

@@ -39,10 +39,12 @@ func LogDetHessian(ctx context.Context, w potential.Curved, x blas32.General) (l
 			return nil, Info{}, fmt.Errorf("density: %w", err)
 		}
 		k := min(group, n-lo)
-		for r := range k * d {
-			copy(batch.Row(at, r), batch.Row(x, lo+r/d))
+		rows := make([]int, k*d)
+		for r := range rows {
+			rows[r] = lo + r/d
 		}
-		if err := w.HessVec(batch.Rows(at, 0, k*d), batch.Rows(axes, 0, k*d), batch.Rows(h, 0, k*d)); err != nil {
+		batch.Gather(at, x, rows)
+		if err := potential.Of(w, rows).HessVec(batch.Rows(at, 0, k*d), batch.Rows(axes, 0, k*d), batch.Rows(h, 0, k*d)); err != nil {
 			return nil, Info{}, fmt.Errorf("density: Hessian–vector products for determinants: %w", err)
 		}
 		kernel.Parallel(k, max(1, 64/d), func(from, to int) {

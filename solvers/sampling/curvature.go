@@ -62,11 +62,11 @@ func MaxCurvature(w potential.Potential, at blas32.General, p *potential.Precond
 // curvature estimates λmax(P∇²w) at particles drawn at random.
 func (c *Chains) curvature(w potential.Potential, p *potential.Preconditioner, rng *random.Stream) (float64, error) {
 	const points, iterations = 16, 10
-	at := batch.New(min(points, c.Y.Rows), c.Y.Cols)
-	for i := range at.Rows {
-		copy(batch.Row(at, i), batch.Row(c.Y, rng.IntN(c.Y.Rows)))
+	rows := make([]int, min(points, c.Y.Rows))
+	for i := range rows {
+		rows[i] = rng.IntN(c.Y.Rows)
 	}
-	return MaxCurvature(w, at, p, iterations, rng)
+	return MaxCurvature(potential.Of(w, rows), batch.Gathered(c.Y, rows), p, iterations, rng)
 }
 
 // differenced makes a Potential Curved by central differences.

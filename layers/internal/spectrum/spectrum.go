@@ -1,4 +1,6 @@
-package layers
+// Package spectrum holds what the start of a network takes from the spectra of covariances:
+// linear Monge maps and leading directions.
+package spectrum
 
 import (
 	"errors"
@@ -13,9 +15,9 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// mongeMap is S^{-1/2}(S^{1/2}·Σ·S^{1/2})^{1/2}S^{-1/2}, the linear Monge map from
+// MongeMap is S^{-1/2}(S^{1/2}·Σ·S^{1/2})^{1/2}S^{-1/2}, the linear Monge map from
 // N(0, S) to N(0, Σ).
-func mongeMap(from, cov *mat.SymDense) *mat.SymDense {
+func MongeMap(from, cov *mat.SymDense) *mat.SymDense {
 	root, inverse := power(from, .5), power(from, -.5)
 	middle := power(sandwich(root, cov), .5)
 	return sandwich(inverse, middle)
@@ -48,9 +50,11 @@ func power(m *mat.SymDense, p float64) *mat.SymDense {
 	return out
 }
 
-// leading are about the r leading right singular vectors of x as rows, and the squares
+const powerRounds = 20 // of the block power iteration
+
+// Leading are about the r leading right singular vectors of x as rows, and the squares
 // of their singular values, by block power iteration.
-func leading(x blas32.General, r int, rng *random.Stream) (*mat.Dense, []float64, error) {
+func Leading(x blas32.General, r int, rng *random.Stream) (*mat.Dense, []float64, error) {
 	d := x.Cols
 	if r < 1 {
 		return mat.NewDense(1, d, nil), nil, nil
@@ -67,7 +71,7 @@ func leading(x blas32.General, r int, rng *random.Stream) (*mat.Dense, []float64
 	inner := batch.New(r, r)
 	blas32.Gemm(blas.Trans, blas.NoTrans, 1, z, z, 0, inner)
 	var e mat.EigenSym
-	if !e.Factorize(symmetricOf(inner), true) {
+	if !e.Factorize(Symmetric(inner), true) {
 		return nil, nil, errors.New("their spectrum was not found")
 	}
 	var turn, directions mat.Dense
@@ -105,4 +109,13 @@ func orthonormalise(v blas32.General) {
 	for i := range v.Data {
 		v.Data[i] = float32(columns.At(i%r, i/r))
 	}
+}
+
+// Symmetric is the symmetric part of h.
+func Symmetric(h blas32.General) *mat.SymDense {
+	wide := mat.NewDense(h.Rows, h.Cols, nil)
+	for i := range h.Rows {
+		batch.Widen(wide.RawRowView(i), batch.Row(h, i))
+	}
+	return batch.Symmetrised(wide)
 }

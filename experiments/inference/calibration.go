@@ -1,0 +1,107 @@
+package inference
+
+import (
+	"context"
+	"math"
+
+	"cmf/experiments/fit"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Calibration says how far posteriors are what they claim to be: for pairs (θ, x) of the
+// simulator, the rank of each parameter among draws given x is uniform on 0, …, Draws.
+//
+// Reference: Talts, Betancourt, Simpson, Vehtari, Gelman, "Validating Bayesian Inference
+// Algorithms with Simulation-Based Calibration", arXiv 1804.06788.
+type Calibration struct {
+	Draws int
+	Ranks [][]int // of each parameter, for each pair
+}
+
+// Calibrate draws from the posterior of each of the pairs, theta and x, in the units of the
+// simulator. The end of ctx is an error.
+func Calibrate(ctx context.Context, m *fit.Model, theta, x blas32.General, draws, steps int, rng *random.Stream) (*Calibration, error) {
+	rows := make([]int, x.Rows*draws)
+	for r := range rows {
+		rows[r] = r / draws
+	}
+	c := &Calibration{Draws: draws, Ranks: make([][]int, theta.Cols)}
+	for k := range c.Ranks {
+		c.Ranks[k] = make([]int, x.Rows)
+	}
+	const most = 1 << 14 // rows at once
+	for lo := 0; lo < len(rows); lo += most {
+		part := rows[lo:min(lo+most, len(rows))]
+		points, _, err := draw(ctx, m, batch.Gathered(x, part), len(part), steps, rng)
+		if err != nil {
+			return nil, err
+		}
+		for r, pair := range part {
+			for k, v := range batch.Row(points, r) {
+				if v < batch.Row(theta, pair)[k] {
+					c.Ranks[k][pair]++
+				}
+			}
+		}
+	}
+	return c, nil
+}
+
+// draw returns n points of the posterior given contexts, one or n of them, in the units of
+// the simulator.
+func draw(ctx context.Context, m *fit.Model, contexts blas32.General, n, steps int, rng *random.Stream) (blas32.General, *fit.Draw, error) {
+	given, err := m.Given(ctx, contexts, rng)
+	if err != nil {
+		return blas32.General{}, nil, err
+	}
+	d, err := given.Draw(ctx, n, steps, rng)
+	if err != nil {
+		return blas32.General{}, nil, err
+	}
+	points, err := m.Units().Data(d.Points, rng)
+	return points, d, err
+}
+
+// Coverage is the share of the pairs whose parameter k lies in the central interval of the
+// given level.
+func (c *Calibration) Coverage(k int, level float64) float64 {
+	inside := 0
+	for _, rank := range c.Ranks[k] {
+		at := (float64(rank) + .5) / float64(c.Draws+1)
+		if math.Abs(at-.5) <= level/2 {
+			inside++
+		}
+	}
+	return float64(inside) / float64(len(c.Ranks[k]))
+}
+
+// WorstCoverage is the largest |Coverage − level| over the parameters.
+func (c *Calibration) WorstCoverage(level float64) (worst float64) {
+	for k := range c.Ranks {
+		worst = max(worst, math.Abs(c.Coverage(k, level)-level))
+	}
+	return worst
+}
+
+// PValue is the probability, for uniform ranks, of a χ² of parameter k's ranks in the given
+// number of bins as large as this one.
+func (c *Calibration) PValue(k, bins int) float64 {
+	counts := make([]float64, bins)
+	for _, rank := range c.Ranks[k] {
+		counts[rank*bins/(c.Draws+1)]++
+	}
+	var chi float64
+	for b, count := range counts {
+		// Ranks of the bin: as many as there are integers r with r·bins/(Draws+1) = b.
+		first, next := ceilDiv(b*(c.Draws+1), bins), ceilDiv((b+1)*(c.Draws+1), bins)
+		want := float64(len(c.Ranks[k])) * float64(next-first) / float64(c.Draws+1)
+		chi += (count - want) * (count - want) / want
+	}
+	return distuv.ChiSquared{K: float64(bins - 1)}.Survival(chi)
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }

@@ -1,0 +1,158 @@
+package inference
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"cmf/experiments/config"
+	"cmf/experiments/internal/inputs"
+	"cmf/experiments/metric"
+	"cmf/experiments/run"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// The exact posteriors are those of the simulators: of pairs (θ, x), θ has the law of a draw
+// given x, and so do its ranks among draws.
+func TestReferencesAreCalibrated(t *testing.T) {
+	const n, draws = 3000, 19
+	for _, s := range Simulators() {
+		theta, x, err := s.Pairs(n, random.New(1, "pairs", 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Calibration{Draws: draws, Ranks: make([][]int, theta.Cols)}
+		other := batch.New(n, theta.Cols)
+		for i := range n {
+			exact, err := s.Exact(batch.Row(x, i), draws, random.New(2, "exact", uint64(i)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			copy(batch.Row(other, i), batch.Row(exact, 0))
+			for k, v := range batch.Row(theta, i) {
+				rank := 0
+				for r := range draws {
+					if batch.Row(exact, r)[k] < v {
+						rank++
+					}
+				}
+				c.Ranks[k] = append(c.Ranks[k], rank)
+			}
+		}
+		for k := range c.Ranks {
+			if p := c.PValue(k, 10); p < 1e-4 {
+				t.Errorf("%s: ranks of parameter %d have the p-value %g", s.Name, k, p)
+			}
+		}
+		// Together with x, too, which ranks do not show.
+		accuracy, err := metric.NearestNeighbourAccuracy(beside(theta, x), beside(other, x))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Each row has its twin with the same x, so that only distances in θ count.
+		if accuracy > .53 {
+			t.Errorf("%s: exact draws are told from parameters with accuracy %.3f", s.Name, accuracy)
+		}
+	}
+}
+
+func beside(a, b blas32.General) blas32.General {
+	out := batch.New(a.Rows, a.Cols+b.Cols)
+	for i := range a.Rows {
+		copy(batch.Row(out, i), batch.Row(a, i))
+		copy(batch.Row(out, i)[a.Cols:], batch.Row(b, i))
+	}
+	return out
+}
+
+// Ranks of exact posteriors pass; those of posteriors that are too narrow, or off, do not.
+func TestCalibrationTellsBadPosteriors(t *testing.T) {
+	const pairs, draws = 2000, 39
+	for name, c := range map[string]struct {
+		scale, shift float64
+		good         bool
+	}{
+		"exact": {1, 0, true}, "narrow": {.7, 0, false}, "wide": {1.4, 0, false}, "off": {1, .3, false},
+	} {
+		rng := random.New(1, name, 0)
+		of := Calibration{Draws: draws, Ranks: [][]int{nil}}
+		for range pairs {
+			theta, rank := rng.NormFloat64(), 0
+			for range draws {
+				if c.shift+c.scale*rng.NormFloat64() < theta {
+					rank++
+				}
+			}
+			of.Ranks[0] = append(of.Ranks[0], rank)
+		}
+		if p := of.PValue(0, 7); (p > 1e-3) != c.good {
+			t.Errorf("%s: p-value %g", name, p)
+		}
+		if worst := of.WorstCoverage(.9); worst > .03 == c.good && name != "off" {
+			t.Errorf("%s: the coverage of 90 %% is off by %.3f", name, worst)
+		}
+	}
+}
+
+// A short run gives draws, densities and calibration, near the exact posterior.
+func TestPosterior(t *testing.T) {
+	for name, c := range map[string]struct {
+		variables []string
+		energy    float64
+	}{
+		"gaussian-linear": {[]string{"CMF_STEPS=100", "CMF_HIDDEN=32", "CMF_PAIRS=30"}, .02}, // of draws from the prior: .5
+		"two-moons":       {[]string{"CMF_STEPS=300", "CMF_OBSERVED=0,0", "CMF_PAIRS=60"}, .01},
+	} {
+		env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_SIMULATOR="+name, "CMF_RANKS=19", "CMF_COUNT=1000").With(c.variables...)
+		r, err := run.Execute(t.Context(), Posterior, env, nil, &bytes.Buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := r.Report.Metrics
+		t.Logf("%s: energy distance %.4f, 1-NN accuracy %.3f, log posterior %.3f ± %.3f, coverage off by %.3f", name, m["energy_distance"], m["c2st_nn"], m["log_posterior"], m["log_posterior_se"], m["coverage_error_90"])
+		if !(m["energy_distance"] < c.energy) || m["conjugate_converged"] < .99 || m["log_posterior_failed"] > 0 || !(m["coverage_error_90"] < .25) {
+			t.Errorf("%s: metrics %v", name, m)
+		}
+	}
+}
+
+// A simulator of one's own needs a prior and a simulator, and is told what is wrong with them.
+func TestOwnSimulator(t *testing.T) {
+	spring := Simulator{Name: "spring", Parameters: []string{"k"}, Outputs: 1,
+		Prior:    func(rng *random.Stream) []float64 { return []float64{1 + rng.Float64()} },
+		Simulate: func(k []float64, rng *random.Stream) []float64 { return []float64{1/k[0] + .1*rng.NormFloat64()} }}
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=100", "CMF_HIDDEN=16", "CMF_OBSERVED=.7", "CMF_PAIRS=20", "CMF_RANKS=9", "CMF_COUNT=200")
+	r, err := run.Execute(t.Context(), spring.Definition(), env, nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Report.Warnings) > 0 || r.Report.Metrics["log_posterior_failed"] > 0 {
+		t.Errorf("warnings %q, metrics %v", r.Report.Warnings, r.Report.Metrics)
+	}
+	spring.Simulate = func([]float64, *random.Stream) []float64 { return []float64{math.NaN()} }
+	if _, _, err := spring.Pairs(1, random.New(1, "pairs", 0)); err == nil || !strings.Contains(err.Error(), "the simulator of spring gave [NaN]") {
+		t.Errorf("error %v", err)
+	}
+	spring.Prior = func(*random.Stream) []float64 { return nil }
+	if _, _, err := spring.Pairs(1, random.New(1, "pairs", 0)); err == nil || !strings.Contains(err.Error(), "the prior of spring gave []; it must give 1") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestVariables(t *testing.T) {
+	t.Chdir(t.TempDir())
+	inputs.TestVariables(t, inputs.Command{Experiment: Posterior})
+	for variables, want := range map[string]string{
+		"CMF_OBSERVED=1,2,3":  "it has 3 numbers, an output of two-moons 2",
+		"CMF_LOSS=dual+pairs": "the term pairs for a potential with contexts",
+	} {
+		if _, err := run.Execute(t.Context(), Posterior, config.Variables("CMF_OUT="+t.TempDir(), variables), nil, &bytes.Buffer{}); err == nil || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%s: error %v; want one that says %q", variables, err, want)
+		}
+	}
+}
