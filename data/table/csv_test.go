@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unicode/utf16"
@@ -215,19 +214,6 @@ func TestReadRefuses(t *testing.T) {
 	}
 	if _, _, err := Read(filepath.Join(t.TempDir(), "absent.csv"), Options{}); err == nil || !strings.Contains(err.Error(), "absent.csv") {
 		t.Errorf("an absent file: %v", err)
-	}
-}
-
-// Nobody writes to the pipe: opening it would never end.
-func TestReadRefusesPipes(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "f.csv")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Skip(err)
-	}
-	for path, want := range map[string]string{pipe: "a pipe", "/dev/zero": "a device", t.TempDir(): "a folder"} {
-		if _, _, err := Read(path, Options{}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", path, err, want)
-		}
 	}
 }
 
