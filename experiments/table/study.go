@@ -75,7 +75,7 @@ func (s *Study) describe(r *run.Run) {
 	r.Progress.Log.Info("data", "set", r.Report.Data)
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise, the map to the data and their density.", s.Name)
 	if t.Margins.Normal() {
-		r.Note("Columns are learned as normal scores (CMF_MARGINS): every column by itself is standard normal there, and the model learns how they depend on each other. Values that hold mass, such as labels, zeros and missing values, are intervals of scores. Samples, densities and judgements are in the units of the file.")
+		r.Note("Columns are learned as normal scores (CMF_MARGINS): every column by itself is standard normal there, and the model learns how they depend on each other. Values that hold mass, such as zeros and missing values, are intervals of scores; labels are corners of a simplex. Samples, densities and judgements are in the units of the file.")
 	} else {
 		r.Note("The method does not know units: it learns columns less their means, divided by their standard deviations or, with CMF_SCALE=common, by one scale for all. Samples and densities are in the units of the file; distances whose names end in _standard are in units of learning.")
 	}
