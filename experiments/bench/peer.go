@@ -128,7 +128,7 @@ func runSelf(r *run.Run, ctx context.Context, c *BenchConfig, name string, threa
 	return runProcess(ctx, []string{program}, config.Variables(
 		"CMF_CASES="+name, fmt.Sprintf("CMF_RUNS=%d", c.Runs), fmt.Sprintf("CMF_THREADS=%d", threads),
 		"CMF_BLAS="+c.BLAS, "CMF_VM="+c.VM, "CMF_OUT="+folder, "CMF_SWEEP=false", "CMF_KERNELS=false",
-		"CMF_WEIGHTS="+cmp.Or(c.Weights, r.Path("trained")),
+		"CMF_WEIGHTS="+weightsOf(r, c),
 	).Process())
 }
 

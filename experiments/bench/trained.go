@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +35,7 @@ func openBench(r *run.Run, ctx context.Context, c *BenchConfig, k benchCase) (*b
 // folder: trained, or, of quadratics, at their start. In the latter folder it makes a state
 // that is not there yet.
 func dataFolder(r *run.Run, ctx context.Context, c *BenchConfig, s benchSize) (string, error) {
-	folder := filepath.Join(cmp.Or(c.Weights, r.Path("trained")), s.name)
+	folder := filepath.Join(weightsOf(r, c), s.name)
 	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) || c.Weights != "" {
 		if err != nil {
 			err = fmt.Errorf("CMF_WEIGHTS=%s: %w", c.Weights, err)
@@ -77,6 +76,14 @@ func (s benchSize) points(ctx context.Context, folder string, n int) (benchData,
 		return digitPoints(ctx, folder, n)
 	}
 	return mixturePoints(s.d), nil
+}
+
+// weightsOf is the folder of trained weights. Only one of the run's own begins the run.
+func weightsOf(r *run.Run, c *BenchConfig) string {
+	if c.Weights != "" {
+		return c.Weights
+	}
+	return r.Path("trained")
 }
 
 // save writes a folder of arrays: the weights by name, and x and y.
