@@ -59,7 +59,7 @@ func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 		return named(err)
 	}
 	s := &table.Study{
-		Core: &c.Core, Config: &c.TableConfig, Bank: c.Bank, Mixing: c.Mixing, Count: c.Count, Spread: c.Spread,
+		Core: &c.Core, Bank: c.Bank, Mixing: c.Mixing, Count: c.Count, Spread: c.Spread,
 		Name: filepath.Base(c.DataFile), Set: set,
 	}
 	finished, err := s.Learn(ctx, r)

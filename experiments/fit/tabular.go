@@ -14,6 +14,7 @@ import (
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/floats"
 )
 
 // Margins are the units of a model of a table, nil if it is of something else.
@@ -77,13 +78,14 @@ func rowDensity(u *margins.Margins, t *table.Table, rng *random.Stream, density 
 		draws = rowDraws
 	}
 	n := t.Rows()
-	all, weights := batch.New(0, u.Learned()), []float64{}
-	for range draws {
+	all, weights := batch.New(draws*n, u.Learned()), make([]float64, 0, draws*n)
+	for k := range draws {
 		z, w, err := u.Cover(t, rng)
 		if err != nil {
 			return nil, err
 		}
-		all, weights = batch.Stacked(all, z), append(weights, w...)
+		batch.Copy(batch.Rows(all, k*n, (k+1)*n), z)
+		weights = append(weights, w...)
 	}
 	l, err := density(all)
 	if err != nil {
@@ -92,21 +94,12 @@ func rowDensity(u *margins.Margins, t *table.Table, rng *random.Stream, density 
 	if len(l.LogPDF) != len(weights) {
 		return nil, fmt.Errorf("%d densities of %d points", len(l.LogPDF), len(weights))
 	}
-	mean := make([]float64, n)
-	for i := range n {
-		highest := math.Inf(-1)
-		for k := i; k < len(weights); k += n {
-			highest = max(highest, l.LogPDF[k]+weights[k])
+	mean, of := make([]float64, n), make([]float64, draws)
+	for i := range mean {
+		for k := range of {
+			of[k] = l.LogPDF[k*n+i] + weights[k*n+i]
 		}
-		if math.IsInf(highest, -1) {
-			mean[i] = highest
-			continue
-		}
-		var sum float64
-		for k := i; k < len(weights); k += n {
-			sum += math.Exp(l.LogPDF[k] + weights[k] - highest)
-		}
-		mean[i] = highest + math.Log(sum/float64(draws))
+		mean[i] = floats.LogSumExp(of) - math.Log(float64(draws))
 	}
 	l.LogPDF = mean
 	return l, nil

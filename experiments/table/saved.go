@@ -18,17 +18,37 @@ import (
 // Sample writes rows drawn from a saved model of a table, and the Gibbs samples y that ∇w*
 // maps to their points; it returns the first rows and their points.
 func Sample(ctx context.Context, r *run.Run, m *fit.Model, count, mixing int, seed uint64) (first *table.Table, draw *fit.Draw, err error) {
-	u := m.Margins()
+	gibbs, err := table.Create(r.Path("gibbs.npy"), arrayOf(batch.New(0, m.Margins().Learned())))
+	if err != nil {
+		return nil, nil, err
+	}
+	first, draw, err = drawRows(ctx, r, m, rowDraw{draws: count, written: count, mixing: mixing, seed: seed, also: func(d *fit.Draw) error {
+		return gibbs.Append(arrayOf(d.Gibbs))
+	}})
+	if err != nil {
+		return nil, nil, errors.Join(err, gibbs.Abort())
+	}
+	return first, draw, gibbs.Close()
+}
+
+// rowDraw says how many rows are drawn, and how many of them written.
+type rowDraw struct {
+	draws, written int
+	mixing         int
+	seed           uint64
+	also           func(*fit.Draw) error // sees each block of draws; nil for nothing
+}
+
+// drawRows draws rows from the model of a table and writes them as samples; it returns the
+// first block of rows and its points.
+func drawRows(ctx context.Context, r *run.Run, m *fit.Model, of rowDraw) (first *table.Table, draw *fit.Draw, err error) {
+	u, left := m.Margins(), of.written
 	out, err := NewRows(r, "samples", u.Like(0))
 	if err != nil {
 		return nil, nil, err
 	}
-	gibbs, err := table.Create(r.Path("gibbs.npy"), arrayOf(batch.New(0, u.Learned())))
-	if err != nil {
-		return nil, nil, errors.Join(err, out.Close(false))
-	}
-	rng := random.New(seed, "rows", 0)
-	err = m.DrawBlocks(ctx, count, mixing, random.New(seed, "generation", 0), func(d *fit.Draw) error {
+	rng := random.New(of.seed, "rows", 0)
+	err = m.DrawBlocks(ctx, of.draws, of.mixing, random.New(of.seed, "generation", 0), func(d *fit.Draw) error {
 		t, err := u.Decode(d.Points, rng)
 		if err != nil {
 			return err
@@ -37,12 +57,16 @@ func Sample(ctx context.Context, r *run.Run, m *fit.Model, count, mixing int, se
 			maps.Copy(r.Report.Metrics, d.Checks)
 			first, draw = t, d.Clone()
 		}
-		return errors.Join(out.Append(t), gibbs.Append(arrayOf(d.Gibbs)))
+		if of.also != nil {
+			if err := of.also(d); err != nil {
+				return err
+			}
+		}
+		rows := min(left, t.Rows())
+		left -= rows
+		return out.Append(t.First(rows))
 	})
-	if err != nil {
-		return nil, nil, errors.Join(err, out.Close(false), gibbs.Abort())
-	}
-	return first, draw, errors.Join(out.Close(true), gibbs.Close())
+	return first, draw, errors.Join(err, out.Close(err == nil))
 }
 
 // arrayOf is a batch as a table of float32.

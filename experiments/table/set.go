@@ -171,16 +171,14 @@ func (s *Set) encode(seed uint64) (err error) {
 		copies = min(max(enough/s.Train.Rows(), 1), most)
 	}
 	rng := random.New(seed, "encoding", 0)
+	n := s.Train.Rows()
+	s.Points = batch.New(copies*n, s.Margins.Learned())
 	for k := range copies {
 		z, err := s.Margins.Encode(s.Train, rng)
 		if err != nil {
 			return err
 		}
-		if k == 0 {
-			s.Points = z
-		} else {
-			s.Points = batch.Stacked(s.Points, z)
-		}
+		batch.Copy(batch.Rows(s.Points, k*n, (k+1)*n), z)
 	}
 	if s.Validation, s.Choice, err = s.seen(s.Validation, rng); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 
@@ -24,7 +23,6 @@ import (
 // Study is the law of a table, learned by CMFGen, judged and drawn from.
 type Study struct {
 	Core   *config.Core
-	Config *Config
 	Bank   config.Bank
 	Mixing int
 	Count  int     // rows to generate
@@ -188,26 +186,8 @@ func (s *Study) correct(ctx context.Context, r *run.Run) error {
 func (s *Study) Generate(ctx context.Context, r *run.Run) (err error) {
 	n := max(s.Count, min(s.Set.Held.Rows(), s.Set.Train.Rows()))
 	r.Progress.Log.Info("generating", "rows", n)
-	out, err := NewRows(r, "samples", s.Set.Margins.Like(0))
-	if err != nil {
-		return err
-	}
-	rng := random.New(s.Core.Seed, "rows", 0)
-	left := s.Count
-	err = s.Model.DrawBlocks(ctx, n, s.Mixing, random.New(s.Core.Seed, "generation", 0), func(d *fit.Draw) error {
-		t, err := s.Model.Margins().Decode(d.Points, rng)
-		if err != nil {
-			return err
-		}
-		if s.Draw == nil {
-			maps.Copy(r.Report.Metrics, d.Checks)
-			s.Draw, s.Generated = d.Clone(), t
-		}
-		rows := min(left, t.Rows())
-		left -= rows
-		return out.Append(t.First(rows))
-	})
-	return errors.Join(err, out.Close(err == nil))
+	s.Generated, s.Draw, err = drawRows(ctx, r, s.Model, rowDraw{draws: n, written: s.Count, mixing: s.Mixing, seed: s.Core.Seed})
+	return err
 }
 
 // Densities writes the held-out rows with their log densities, and reports the mean.
