@@ -223,9 +223,12 @@ func TestTrainingChoosesAndSettles(t *testing.T) {
 		t.Errorf("training of noise ended with %+v and the state of step %g", stop, chosen)
 	}
 	again := mustRun(t, Samples, "CMF_DATA_FILE="+path, "CMF_COUNT=100", "CMF_MIXING=20", "CMF_PARTICLES=256", "CMF_BATCH=64",
-		"CMF_STEPS="+fmt.Sprint(stop.Of), "CMF_RESUME="+r.Path("checkpoint.safetensors"))
+		"CMF_RESUME="+r.Path("checkpoint.safetensors"))
 	if again.Report.Metrics["chosen_step"] != chosen {
 		t.Errorf("resumed to the state of step %g, before %g", again.Report.Metrics["chosen_step"], chosen)
+	}
+	if again.Report.Stop.Step != stop.Step {
+		t.Errorf("resumed, training ended at step %d, before at %d", again.Report.Stop.Step, stop.Step)
 	}
 }
 

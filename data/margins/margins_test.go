@@ -274,7 +274,7 @@ func TestProbabilityOnACircle(t *testing.T) {
 			t.Fatal(err)
 		}
 		r, cos := math.Hypot(float64(z[0]), float64(z[1])), float64(z[0])
-		e, shape := math.Log(r)/.2, (1+.5*cos/r)/(2*math.Pi*r)
+		e, shape := (math.Log(r)-.25)/.2, (1+.5*cos/r)/(2*math.Pi*r)
 		mass += 360. / n * math.Exp(w-e*e/2) / (math.Sqrt(2*math.Pi) * .2 * r) * shape
 	}
 	if math.Abs(mass-1) > .03 {
