@@ -51,6 +51,9 @@ var small = run.Definition[smallConfig]{
 			return err
 		}
 		p := fit.Problem{Potential: w, Start: layers.Start{Law: law}, Train: points, Precondition: true, Decay: .9}
+		if c.Held > 0 {
+			p.Validation = fit.Validation{X: batch.Rows(points, 0, c.Held)}
+		}
 		if c.Energy {
 			p.Energy, p.Loss = potential.Normal{D: 2}, "monge-ampere"
 		}
@@ -62,6 +65,7 @@ var small = run.Definition[smallConfig]{
 type smallConfig struct {
 	config.Core
 	Points int  `default:"300" desc:"points"`
+	Held   int  `default:"0" desc:"points that choose the state of training"`
 	Energy bool `default:"false" desc:"whether to learn an energy"`
 }
 
@@ -401,6 +405,43 @@ func TestResumeKnowsItsData(t *testing.T) {
 	}
 	if _, err := runSmall(t, "CMF_RESUME="+path); err == nil || !strings.Contains(err.Error(), "units of learning are not those") {
 		t.Errorf("other units: %v", err)
+	}
+}
+
+// A run that was ended right after its first checkpoint, which is written before the first step,
+// goes on like any other: each row of metrics is there once. A new run keeps none of an earlier one.
+func TestResumeBeforeTheFirstStep(t *testing.T) {
+	rows := func(r *run.Run) string {
+		text, err := os.ReadFile(r.Path("metrics.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	execute := func(variables ...string) *run.Run {
+		r, err := runSmall(t, append([]string{"CMF_HELD=50", "CMF_STEPS=2"}, variables...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	whole, begun := execute(), execute("CMF_STEPS=0")
+	want := rows(whole)
+	if n := strings.Count(rows(begun), "\n"); n != 1 {
+		t.Fatalf("%d rows before the first step:\n%s", n, rows(begun))
+	}
+	file := begun.Path("checkpoint.safetensors")
+	if got := rows(execute("CMF_RESUME=" + file)); got != want {
+		t.Errorf("in another folder, rows of metrics\n%swant\n%s", got, want)
+	}
+	if got := rows(execute("CMF_RESUME="+file, "CMF_OUT="+begun.Folder)); got != want {
+		t.Errorf("in the same folder, rows of metrics\n%swant\n%s", got, want)
+	}
+	if err := os.Remove(whole.Path(".files")); err != nil { // which says what a new run removes
+		t.Fatal(err)
+	}
+	if got := rows(execute("CMF_OUT=" + whole.Folder)); got != want {
+		t.Errorf("anew beside the rows of an earlier run, rows of metrics\n%swant\n%s", got, want)
 	}
 }
 

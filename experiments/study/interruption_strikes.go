@@ -119,15 +119,21 @@ func (p strikePlans) String() string {
 	return strings.Join(parts, "; ")
 }
 
-// tearMetrics cuts the last row of metrics beside a checkpoint in half.
+// tearMetrics leaves half a row at the end of the metrics beside a checkpoint, as a crash does
+// while one is written.
 func tearMetrics(checkpoint string) error {
 	path := filepath.Join(filepath.Dir(checkpoint), "metrics.jsonl")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	last := bytes.LastIndexByte(bytes.TrimSuffix(text, []byte("\n")), '\n') + 1
-	return os.Truncate(path, int64(last+len(text))/2)
+	row := text[bytes.LastIndexByte(bytes.TrimSuffix(text, []byte("\n")), '\n')+1:]
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(row[:len(row)/2])
+	return errors.Join(err, f.Close())
 }
 
 // hit is a strike and where it found the run.
