@@ -112,6 +112,8 @@ const (
 	weightPrefix = "weight."
 	reserved     = "__metadata__" // where the format keeps the texts
 	sumKey       = "sha256"       // of the text that holds the sum in the file
+	formatKey    = "format"       // of the text that says that the file has a sum
+	format       = "2"            // files of earlier versions name none
 )
 
 func weightKey(p *Param) string { return weightPrefix + p.Name }
@@ -171,14 +173,15 @@ func HintPrevious(path string) string {
 }
 
 // Marshal returns the checkpoint in safetensors format, with its Sum as the text
-// "sha256". Names and texts must be valid UTF-8, because the format's header is JSON.
+// "sha256" and the text "format", which says that the sum must be there. Names and texts
+// must be valid UTF-8, because the header of safetensors is JSON.
 func (c *Checkpoint) Marshal() ([]byte, error) {
 	for _, name := range slices.Sorted(maps.Keys(c.Texts)) {
 		if !utf8.ValidString(name) || !utf8.ValidString(c.Texts[name]) {
 			return nil, fmt.Errorf("text %q is not valid UTF-8", name)
 		}
-		if name == sumKey {
-			return nil, fmt.Errorf("a text is called %q, which is the name of the sum; give it another one", name)
+		if name == sumKey || name == formatKey {
+			return nil, fmt.Errorf("a text is called %q, as one of the file format's own; give it another name", name)
 		}
 	}
 	views := make(map[string]safetensors.TensorView, len(c.Tensors))
@@ -201,12 +204,13 @@ func (c *Checkpoint) Marshal() ([]byte, error) {
 	if texts == nil {
 		texts = make(map[string]string)
 	}
-	texts[sumKey] = c.Sum()
+	texts[sumKey], texts[formatKey] = c.Sum(), format
 	return safetensors.Serialize(views, texts)
 }
 
 // ParseCheckpoint reads the safetensors format. It copies what it keeps. Content that
-// does not have the file's sum is an error; a file without a sum is Unchecked.
+// does not have the file's sum is an error. A file of an earlier version, which has none,
+// is Unchecked.
 func ParseCheckpoint(data []byte) (c *Checkpoint, err error) {
 	if len(data) < 8 {
 		return nil, errors.New("not a safetensors file: shorter than its header")
@@ -248,10 +252,8 @@ func ParseCheckpoint(data []byte) (c *Checkpoint, err error) {
 	for k, v := range meta.Metadata() {
 		c.Texts[k] = v
 	}
-	sum, ok := c.Texts[sumKey]
-	delete(c.Texts, sumKey)
-	if c.Unchecked = !ok; ok && sum != c.Sum() {
-		return nil, errors.New("it is damaged: its content does not have the sum that it was written with")
+	if err := c.checkSum(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

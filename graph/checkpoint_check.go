@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -49,6 +50,24 @@ func (c *Checkpoint) Sum() string {
 		text(c.Texts[name])
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// checkSum compares the sum of a file that was read with its content, and takes the texts
+// of the file format out.
+func (c *Checkpoint) checkSum() error {
+	sum, summed := c.Texts[sumKey]
+	version, named := c.Texts[formatKey]
+	delete(c.Texts, sumKey)
+	delete(c.Texts, formatKey)
+	switch c.Unchecked = !summed && !named; {
+	case named && version != format:
+		return fmt.Errorf("it is damaged, or of a later version: its format is %q; this version knows %q", version, format)
+	case named && !summed:
+		return errors.New("it is damaged: the sum of its content is missing")
+	case summed && sum != c.Sum():
+		return errors.New("it is damaged: its content does not have the sum that it was written with")
+	}
+	return nil
 }
 
 func (t Tensor) dtype() safetensors.DType {

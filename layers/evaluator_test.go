@@ -215,6 +215,44 @@ func testEvaluatorHessVec(t *testing.T, e *Evaluator) {
 	}
 }
 
+// A guess shortens a solve, but not beyond it: an evaluation without one does not begin where an
+// earlier one with guesses did.
+func TestGuessesAreForgotten(t *testing.T) {
+	const n, d = 20, 3
+	a := Architecture{Family: NetworkQuadratics, Dim: d, Pieces: 4, Tau: .5}
+	evaluated := func(earlier bool) []float32 {
+		w, err := New(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := random.Seeded(4, 9)
+		for _, p := range w.Params().Trained() {
+			p.Fill(func(int) float64 { return .6 * r.NormFloat64() })
+		}
+		w.(*Conjugate).phi.(*Quadratics).Floor.Set(0, .3)
+		e, err := NewEvaluator(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, far, g := normals(1, n, d, 0), normals(2, n, d, 0), batch.New(n, d)
+		for i := range far.Data {
+			far.Data[i] *= 5
+		}
+		if earlier {
+			if err := e.EvalFrom(x, far, nil, g); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Eval(x, nil, g); err != nil {
+			t.Fatal(err)
+		}
+		return g.Data
+	}
+	if fresh, after := evaluated(false), evaluated(true); !slices.Equal(fresh, after) {
+		t.Errorf("after an evaluation with guesses ∇w is another: %g apart", differ(fresh, after))
+	}
+}
+
 func TestEvaluatorErrors(t *testing.T) {
 	if _, err := NewEvaluator(full(t, Architecture{}, 2, 3)); err == nil || !strings.Contains(err.Error(), "float32") {
 		t.Errorf("a float64 network: error %v", err)

@@ -206,6 +206,17 @@ func TestCMFMAErrors(t *testing.T) {
 			t.Errorf("%v: error %v", s, err)
 		}
 	}
+	for _, b := range []Box{{Lower: []float64{-1}, Upper: []float64{1, 1}}, {Lower: []float64{-1, -1}, Upper: []float64{1}}, {Lower: make([]float64, 3), Upper: make([]float64, 3)}} {
+		m.Box = b
+		if _, err := m.Step(); err == nil || !strings.Contains(err.Error(), "for points of 2 coordinates") {
+			t.Errorf("%v: error %v", b, err)
+		}
+	}
+	m, _ = newCMFMA(t, 2, 8, Shares{Energy: 1}, normalEnergy{d: 2, v: 1})
+	m.Box = Box{}
+	if _, err := m.Step(); err != nil {
+		t.Errorf("no box for no points of it: error %v", err)
+	}
 	y := batch.New(4, 2)
 	model, err := NewCMFGenState(y, y, 4, random.New(1, "", 0))
 	if err != nil {
@@ -223,6 +234,77 @@ func TestCMFMAErrors(t *testing.T) {
 		if _, err := NewCMFMAState(c.n, Shares{}, model, c.walkers); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: error %v", what, err)
 		}
+	}
+}
+
+// However shares are rounded, the parts are counts that add to n, each within a point of its
+// share, and what has no share gets nothing.
+func TestSplitAddsUp(t *testing.T) {
+	shares := []float64{0, 1e-9, .5, 1, 1.5, 3}
+	for n := range 40 {
+		for _, s := range []Shares{{}, {Box: 1e-9}, {Box: 1}} {
+			for _, s.Model = range shares {
+				for _, s.Energy = range shares {
+					total := s.Model + s.Energy + s.Box
+					if total == 0 {
+						continue
+					}
+					model, energy, box, err := s.Split(n)
+					if err != nil || model+energy+box != n || min(model, energy, box) < 0 {
+						t.Fatalf("%d points by %+v: %d, %d and %d, %v", n, s, model, energy, box, err)
+					}
+					for _, part := range []struct {
+						got   int
+						share float64
+					}{{model, s.Model}, {energy, s.Energy}, {box, s.Box}} {
+						if want := float64(n) * part.share / total; math.Abs(float64(part.got)-want) > 1 || part.share == 0 && part.got != 0 {
+							t.Errorf("%d points by %+v: %d, %d and %d", n, s, model, energy, box)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// Points of a box count less the higher their energy lies above the level: by a factor e for each
+// quarter of the cut. Those of the model count alike, and what is not usable counts nothing.
+func TestPointsOfABoxAreWeighed(t *testing.T) {
+	energy := normalEnergy{d: 1, v: 1, spoil: func(x []float32) (float32, bool) { return float32(math.Inf(1)), x[0] > 3 }}
+	m, _ := newCMFMA(t, 1, 64, Shares{Model: 1, Box: 3}, energy)
+	m.Cut = 8
+	if _, err := m.Step(); err != nil {
+		t.Fatal(err)
+	}
+	s := m.State
+	sum, most, inBox := 0.0, 0.0, 0
+	for i := range s.points.Rows {
+		sum += float64(s.mask.Data[i])
+		most = max(most, float64(s.mask.Data[i]))
+	}
+	if math.Abs(sum-1) > 1e-5 {
+		t.Errorf("the weights add to %g", sum)
+	}
+	for i := range s.own {
+		if w := float64(s.mask.Data[i]); math.Abs(w-most) > 1e-6*most {
+			t.Errorf("point %d of the model has weight %g, others %g", i, w, most)
+		}
+	}
+	// Two points of the box above the level differ by their energies alone.
+	for i := s.own; i < s.points.Rows; i++ {
+		for j := s.own; j < i; j++ {
+			v, w := float64(s.mask.Data[i]), float64(s.mask.Data[j])
+			if v == 0 || w == 0 || v > .999*most || w > .999*most {
+				continue
+			}
+			inBox++
+			if got, want := math.Log(w/v), float64(s.energy.Data[i]-s.energy.Data[j])/2; math.Abs(got-want) > 1e-3 {
+				t.Fatalf("energies %g and %g: log weights differ by %g, want %g", s.energy.Data[i], s.energy.Data[j], got, want)
+			}
+		}
+	}
+	if inBox < 10 {
+		t.Errorf("only %d pairs were compared", inBox)
 	}
 }
 

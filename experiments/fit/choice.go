@@ -69,7 +69,7 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 	}
 	return Hook{
 		Start: func(l *Loop) error {
-			if l.Step() > 0 { // resumed
+			if l.Step() > 0 || l.Model.chosen.weights != nil { // resumed
 				settle(l)
 				return nil
 			}

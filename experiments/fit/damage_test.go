@@ -51,6 +51,9 @@ var small = run.Definition[smallConfig]{
 			return err
 		}
 		p := fit.Problem{Potential: w, Start: layers.Start{Law: law}, Train: points, Precondition: true, Decay: .9}
+		if c.Held > 0 {
+			p.Validation = fit.Validation{X: batch.Rows(points, 0, c.Held)}
+		}
 		if c.Energy {
 			p.Energy, p.Loss = potential.Normal{D: 2}, "monge-ampere"
 		}
@@ -62,6 +65,7 @@ var small = run.Definition[smallConfig]{
 type smallConfig struct {
 	config.Core
 	Points int  `default:"300" desc:"points"`
+	Held   int  `default:"0" desc:"points that choose the state of training"`
 	Energy bool `default:"false" desc:"whether to learn an energy"`
 }
 
@@ -138,11 +142,30 @@ func TestFlippedBits(t *testing.T) {
 	}
 }
 
+// script makes the choices of mutate: those of its bytes, and then random ones.
+type script struct {
+	bytes []byte
+	rest  rand.Source
+}
+
+func (s *script) Uint64() uint64 {
+	if len(s.bytes) == 0 {
+		return s.rest.Uint64()
+	}
+	b := uint64(s.bytes[0])
+	s.bytes = s.bytes[1:]
+	return b * 0x0101010101010101 // its high bits and its low bits say the same
+}
+
 // mutate changes the structure or a value of a checkpoint, and says how.
 func mutate(c *graph.Checkpoint, rng *rand.Rand) string {
 	names := slices.Sorted(maps.Keys(c.Tensors))
 	name, other := names[rng.IntN(len(names))], names[rng.IntN(len(names))]
 	v := c.Tensors[name]
+	if v.F32 == nil { // an earlier change retyped it
+		delete(c.Tensors, name)
+		return "drop " + name
+	}
 	f := slices.Clone(v.F32)
 	put := func(shape ...int) { c.Tensors[name] = graph.Tensor{Shape: shape, F32: f} }
 	switch rng.IntN(10) {
@@ -173,7 +196,9 @@ func mutate(c *graph.Checkpoint, rng *rand.Rand) string {
 		return "swap " + name + " and " + other
 	case 6, 7:
 		value := []float32{float32(math.NaN()), float32(math.Inf(1)), -1, 1e30, 0}[rng.IntN(5)]
-		f[rng.IntN(len(f))] = value
+		if len(f) > 0 {
+			f[rng.IntN(len(f))] = value
+		}
 		put(v.Shape...)
 		return fmt.Sprintf("%g in %s", value, name)
 	case 8:
@@ -383,6 +408,93 @@ func TestResumeKnowsItsData(t *testing.T) {
 	}
 }
 
+// A run that was ended right after its first checkpoint, which is written before the first step,
+// goes on like any other: each row of metrics is there once. A new run keeps none of an earlier one.
+func TestResumeBeforeTheFirstStep(t *testing.T) {
+	rows := func(r *run.Run) string {
+		text, err := os.ReadFile(r.Path("metrics.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	execute := func(variables ...string) *run.Run {
+		r, err := runSmall(t, append([]string{"CMF_HELD=50", "CMF_STEPS=2"}, variables...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	whole, begun := execute(), execute("CMF_STEPS=0")
+	want := rows(whole)
+	if n := strings.Count(rows(begun), "\n"); n != 1 {
+		t.Fatalf("%d rows before the first step:\n%s", n, rows(begun))
+	}
+	file := begun.Path("checkpoint.safetensors")
+	if got := rows(execute("CMF_RESUME=" + file)); got != want {
+		t.Errorf("in another folder, rows of metrics\n%swant\n%s", got, want)
+	}
+	if got := rows(execute("CMF_RESUME="+file, "CMF_OUT="+begun.Folder)); got != want {
+		t.Errorf("in the same folder, rows of metrics\n%swant\n%s", got, want)
+	}
+	if err := os.Remove(whole.Path(".files")); err != nil { // which says what a new run removes
+		t.Fatal(err)
+	}
+	if got := rows(execute("CMF_OUT=" + whole.Folder)); got != want {
+		t.Errorf("anew beside the rows of an earlier run, rows of metrics\n%swant\n%s", got, want)
+	}
+}
+
+// FuzzStructure retypes, reshapes, cuts, drops and swaps arrays of checkpoints and changes their
+// values and texts, several at once, under a right sum. The result is refused, or is a model that
+// evaluates; and a run refuses to go on with it, or ends.
+func FuzzStructure(f *testing.F) {
+	var files [][]byte
+	for kind, variables := range smallKinds {
+		r, err := runSmall(f, variables...)
+		if err != nil {
+			f.Fatal(err)
+		}
+		file, err := os.ReadFile(r.Path("checkpoint.safetensors"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		files = append(files, file)
+		for how := range byte(10) {
+			f.Add(byte(kind), byte(1), []byte{40 * how, 90, 26 * how, 130})
+		}
+		f.Add(byte(kind), byte(3), []byte("swaps, cuts and drops"))
+	}
+	path := filepath.Join(f.TempDir(), "c.safetensors")
+	f.Fuzz(func(t *testing.T, kind, times byte, choices []byte) {
+		at := int(kind) % len(files)
+		c, err := graph.ParseCheckpoint(files[at])
+		if err != nil {
+			t.Fatal(err)
+		}
+		rng := rand.New(&script{choices, rand.NewPCG(uint64(kind), uint64(times))})
+		var how []string
+		for range 1 + times%4 {
+			if len(c.Tensors) > 0 && len(c.Texts) > 0 {
+				how = append(how, mutate(c, rng))
+			}
+		}
+		if m, err := fit.ModelOf(c); err == nil {
+			y := m.State.Bank.Y
+			values, gradients := make([]float32, y.Rows), batch.New(y.Rows, y.Cols)
+			if err := m.Evaluator.Eval(y, values, gradients); err != nil {
+				t.Fatalf("%q: %v", how, err)
+			}
+		}
+		if err := c.Save(path); err != nil {
+			t.Fatalf("%q: %v", how, err)
+		}
+		if _, err := runSmall(t, append(smallKinds[at], "CMF_RESUME="+path, "CMF_STEPS=8")...); err != nil && !strings.Contains(err.Error(), "CMF_RESUME="+path) {
+			t.Errorf("%q: resumed: %v", how, err)
+		}
+	})
+}
+
 // FuzzCheckpoint changes bytes of a checkpoint's file, and gives it a right sum. The result
 // is refused, or is a model that draws.
 func FuzzCheckpoint(f *testing.F) {
@@ -406,8 +518,9 @@ func FuzzCheckpoint(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		// Without its sum the file is one of an earlier version.
-		c, err := graph.ParseCheckpoint(bytes.Replace(file, []byte(`"sha256"`), []byte(`"sha255"`), 1))
+		// Without its sum and format the file is one of an earlier version.
+		file = bytes.Replace(file, []byte(`"sha256"`), []byte(`"sha255"`), 1)
+		c, err := graph.ParseCheckpoint(bytes.Replace(file, []byte(`"format"`), []byte(`"former"`), 1))
 		if err != nil {
 			return
 		}

@@ -178,12 +178,14 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err := file.RemoveTemporary(folder); err != nil {
 		return nil, err
 	}
+	last := -1 // step of which rows of metrics are kept
 	if from != "" {
 		if err := report.CarryMetricsLog(from, folder); err != nil {
 			return nil, err
 		}
+		last = m.State.Step
 	}
-	log, err := report.OpenMetricsLog(folder, m.State.Step)
+	log, err := report.OpenMetricsLog(folder, last)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type InterruptionConfig struct {
 	config.Command
 	config.Random
 	Experiments victimNames `default:"gaussian,toy2d,energy,samples,mnist" desc:"experiments whose runs are ended: gaussian, toy2d, energy, samples, mnist"`
-	Strikes     strikePlans `default:"INT; INT; INT; INT INT; KILL; KILL; KILL; KILL@write; KILL@write KILL; TERM; INT+INT; KILL INT KILL@write" desc:"runs of each experiment, parted by semicolons, and the strikes that end each, parted by spaces: a signal INT, TERM or KILL at a random moment, INT+INT for one soon after the other, KILL@write while a checkpoint is written"`
+	Strikes     strikePlans `default:"INT; INT; INT; INT INT; KILL; KILL; KILL; KILL@write; KILL@write KILL; TERM; INT+INT; KILL INT KILL@write" desc:"runs of each experiment, parted by semicolons, and the strikes that end each, parted by spaces: a signal INT, TERM or KILL at a random moment, INT+INT for one soon after the other, KILL@load, KILL@write or KILL@judge before training, while a checkpoint is written or after training; /torn behind it leaves half a row of metrics at the end, /previous leaves only the previous checkpoint"`
 }
 
 // Interruption ends small runs by signals, at random moments and while they write

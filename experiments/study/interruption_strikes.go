@@ -1,6 +1,7 @@
 package study
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"cmf/experiments/internal/outcome"
 	"cmf/experiments/report"
+	"cmf/graph"
 	"cmf/solvers/random"
 )
 
@@ -22,10 +24,24 @@ var signals = map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM,
 // statuses are the exit statuses of runs that end because of a signal.
 var statuses = map[string]int{"INT": 130, "TERM": 143, "KILL": 137}
 
+// places are the moments of a strike, by the words of CMF_STRIKES.
+var places = []string{
+	"load",  // before the first row of metrics
+	"write", // while a checkpoint is written, when the one before it is already kept
+	"judge", // after the last row of metrics
+}
+
+// harms are what befalls the folder of a run that has ended, before it goes on.
+var harms = map[string]func(checkpoint string) error{
+	"torn":     tearMetrics,
+	"previous": os.Remove, // of the last checkpoint, so that the previous one is left
+}
+
 // strike is how a run is ended.
 type strike struct {
 	signals []string // one soon after the other
-	writing bool     // while it writes a checkpoint, else at a random moment
+	place   string   // one of the places, or a random moment where it is empty
+	harm    string   // one of the harms, or none where it is empty
 }
 
 var (
@@ -33,14 +49,17 @@ var (
 	impatient = strike{signals: []string{"INT", "INT"}}
 	terminate = strike{signals: []string{"TERM"}}
 	kill      = strike{signals: []string{"KILL"}}
-	killWrite = strike{signals: []string{"KILL"}, writing: true}
+	killWrite = strike{signals: []string{"KILL"}, place: "write"}
 )
 
-// String writes a strike such as INT+INT or KILL@write.
+// String writes a strike such as INT+INT, KILL@write or KILL/torn.
 func (s strike) String() string {
 	text := strings.Join(s.signals, "+")
-	if s.writing {
-		text += "@write"
+	if s.place != "" {
+		text += "@" + s.place
+	}
+	if s.harm != "" {
+		text += "/" + s.harm
 	}
 	return text
 }
@@ -74,12 +93,12 @@ func (p *strikePlans) Decode(list string) error {
 	for part := range strings.SplitSeq(list, ";") {
 		var plan []strike
 		for word := range strings.FieldsSeq(part) {
-			text, writing := strings.CutSuffix(word, "@write")
-			s := strike{signals: strings.Split(text, "+"), writing: writing}
-			for _, name := range s.signals {
-				if signals[name] == nil {
-					return fmt.Errorf("%q is no strike; give INT, TERM or KILL, several joined by +, and @write behind them for one while a checkpoint is written", word)
-				}
+			text, harm, harmed := strings.Cut(word, "/")
+			text, place, placed := strings.Cut(text, "@")
+			s := strike{signals: strings.Split(text, "+"), place: place, harm: harm}
+			if slices.ContainsFunc(s.signals, func(name string) bool { return signals[name] == nil }) ||
+				placed && !slices.Contains(places, place) || harmed && harms[harm] == nil {
+				return fmt.Errorf("%q is no strike; give INT, TERM or KILL, several joined by +, behind them @load, @write or @judge for one at such a moment, and /torn or /previous for what then befalls the folder", word)
 			}
 			plan = append(plan, s)
 		}
@@ -98,6 +117,23 @@ func (p strikePlans) String() string {
 		parts = append(parts, written(plan))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// tearMetrics leaves half a row at the end of the metrics beside a checkpoint, as a crash does
+// while one is written.
+func tearMetrics(checkpoint string) error {
+	path := filepath.Join(filepath.Dir(checkpoint), "metrics.jsonl")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	row := text[bytes.LastIndexByte(bytes.TrimSuffix(text, []byte("\n")), '\n')+1:]
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(row[:len(row)/2])
+	return errors.Join(err, f.Close())
 }
 
 // hit is a strike and where it found the run.
@@ -143,8 +179,13 @@ func (v *victim) endAndResume(ctx context.Context, rng *random.Stream, out strin
 			found = append(found, fmt.Sprintf("after %v the checkpoint went back from step %d to %d", s, last, h.step))
 		}
 		last, resume = h.step, ""
-		if checkpoint := filepath.Join(out, "checkpoint.safetensors"); h.step > 0 {
-			resume = checkpoint
+		if h.step > 0 {
+			if resume, err = s.damage(filepath.Join(out, "checkpoint.safetensors")); err != nil {
+				return nil, nil, err
+			}
+			if s.harm == "previous" {
+				last = 0
+			}
 		}
 		hits = append(hits, h)
 	}
@@ -171,14 +212,36 @@ func (v *victim) endAndResume(ctx context.Context, rng *random.Stream, out strin
 	return hits, append(found, differences...), nil
 }
 
+// damage does the strike's harm to the folder of a checkpoint, and returns the checkpoint from
+// which the run is to go on.
+func (s strike) damage(checkpoint string) (resume string, err error) {
+	if s.harm == "" {
+		return checkpoint, nil
+	}
+	if s.harm == "previous" {
+		resume = graph.PreviousCheckpoint(checkpoint)
+		if _, err := os.Stat(resume); err != nil {
+			return checkpoint, nil // it was ended before its second checkpoint
+		}
+		return resume, harms[s.harm](checkpoint)
+	}
+	return checkpoint, harms[s.harm](checkpoint)
+}
+
 // hit sends the strike's signals to the process, and returns how many rows of metrics
 // there were by then.
 func (v *victim) hit(p *process, rng *random.Stream, out string, s strike) (rows int) {
 	done := outcome.Rows(out)
-	if s.writing {
+	switch s.place {
+	case "write":
 		w, n := writings{folder: out}, 1+rng.IntN(v.writings)
 		p.await(func() bool { return w.look() >= n })
-	} else {
+	case "load":
+		p.pause(time.Duration(rng.Float64() * float64(v.load)))
+	case "judge":
+		p.await(func() bool { return outcome.Rows(out) >= v.rows })
+		p.pause(time.Duration(rng.Float64() * float64(v.rest)))
+	default:
 		// One strike in five comes after training, on average.
 		row := done + rng.IntN((v.rows-done)*5/4+1)
 		p.await(func() bool { return outcome.Rows(out) >= min(row, v.rows) })

@@ -127,6 +127,8 @@ func TestInterruptionRefuses(t *testing.T) {
 		"CMF_EXPERIMENTS=toy3d":       "allowed are gaussian, toy2d",
 		"CMF_EXPERIMENTS=toy2d,toy2d": "named twice",
 		"CMF_STRIKES=INT; STOP":       `"STOP" is no strike`,
+		"CMF_STRIKES=KILL@lunch":      `"KILL@lunch" is no strike`,
+		"CMF_STRIKES=KILL@load/":      `"KILL@load/" is no strike`,
 		"CMF_STRIKES=INT; ":           "a run has no strike",
 	} {
 		_, err := Interruption.Execute(t.Context(), config.Variables(variable, "CMF_OUT="+t.TempDir()), io.Discard)

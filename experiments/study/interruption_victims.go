@@ -39,6 +39,7 @@ type victim struct {
 	whole    string        // the folder of that run
 	steps    int           // of its training
 	rows     int           // of its metrics
+	load     time.Duration // from its beginning to the first of them
 	rest     time.Duration // from the last of them to its end
 	writings int           // of its checkpoints
 }
@@ -60,9 +61,12 @@ func newVictim(ctx context.Context, name, scratch, whole string, c *Interruption
 	if err := v.build(ctx); err != nil {
 		return nil, err
 	}
+	begun := time.Now()
 	p, err := v.start(ctx, whole, "")
 	w := writings{folder: whole}
 	if err == nil {
+		p.await(func() bool { w.look(); return outcome.Rows(whole) > 0 })
+		v.load = time.Since(begun)
 		p.await(func() bool { w.look(); return false })
 		err = p.wait(ctx)
 	}

@@ -1,0 +1,253 @@
+package layers
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"cmf/solvers/batch"
+	"cmf/solvers/exact"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
+)
+
+// near tells whether two vectors agree up to a part of the largest entry of want.
+func near(got, want []float64, part float64) bool {
+	most := 0.0
+	for _, v := range want {
+		most = max(most, math.Abs(v))
+	}
+	return slices.EqualFunc(got, want, func(v, w float64) bool { return math.Abs(v-w) <= part*most })
+}
+
+// entries are those of a symmetric matrix.
+func entries(m mat.Symmetric) (all []float64) {
+	for i := range m.SymmetricDim() {
+		for j := range m.SymmetricDim() {
+			all = append(all, m.At(i, j))
+		}
+	}
+	return all
+}
+
+// Mean and covariance of the noise on which pieces start are those of the draws that divide it.
+func TestNoiseOfQuadratics(t *testing.T) {
+	law, err := exact.NewGaussian([]float64{1, -2}, mat.NewSymDense(2, []float64{9, .4, .4, .1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := exact.NewGaussian([]float64{0, 3}, mat.NewSymDense(2, []float64{1, -.5, -.5, 3}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]Start{
+		"Gibbs": {Law: law}, "carried": {Law: law, Carry: .25}, "carried far": {Law: law, Carry: .5}, "N(0, I)": {Law: law, Gaussian: true}, "source": {Law: law, Source: source},
+	} {
+		q, err := NewQuadratics(Architecture{Dim: 2, Pieces: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &quadraticsStart{Start: o, q: q}
+		s.setNoise(random.New(3, "noise", 0))
+		if s.noise.Rows < piecePoints*q.Pieces {
+			t.Errorf("%s: %d draws for %d pieces", name, s.noise.Rows, q.Pieces)
+		}
+		drawn, err := exact.FitGaussian(s.noise, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !near(drawn.Mean, s.mean, .03) && math.Hypot(drawn.Mean[0]-s.mean[0], drawn.Mean[1]-s.mean[1]) > .05 {
+			t.Errorf("%s: the draws have mean %v, not %v", name, drawn.Mean, s.mean)
+		}
+		if got, want := entries(drawn.Power(1)), entries(s.scale); !near(got, want, .05) {
+			t.Errorf("%s: the draws have covariance %v, not %v", name, got, want)
+		}
+	}
+}
+
+// However the noise is divided, A_k comes to map what lies on piece k to the covariance of cell
+// k: A_k·Cov(y | piece k)·A_k = Σ_k, and F_kᵀF_k is A_k − s.
+func TestMapsOfPiecesMeetTheirCells(t *testing.T) {
+	const n, d = 20000, 2
+	q, err := NewQuadratics(Architecture{Dim: d, Pieces: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	law, err := exact.NewGaussian([]float64{2, -1}, mat.NewSymDense(2, []float64{2, .8, .8, 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := mat.NewSymDense(d, []float64{1, 0, 0, 1})
+	s := &quadraticsStart{
+		q: q, noise: law.Sample(n, random.New(1, "noise", 0)), floor: .01,
+		covs: []*mat.SymDense{mat.NewSymDense(d, []float64{.5, .1, .1, .3}), mat.NewSymDense(d, []float64{4, -1, -1, 2})},
+		maps: []*mat.SymDense{mat.NewSymDense(d, []float64{1, 0, 0, 1}), unit},
+	}
+	p, on := batch.New(n, 2), make([][]float64, 2)
+	for i := range n {
+		k := 0
+		if batch.Row(s.noise, i)[0] > 2.5 {
+			k = 1
+		}
+		batch.Row(p, i)[k] = 1
+		for _, v := range batch.Row(s.noise, i) {
+			on[k] = append(on[k], float64(v))
+		}
+	}
+	for range 20 {
+		if err := s.setMaps(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for k, a := range s.maps {
+		var cov mat.SymDense
+		stat.CovarianceMatrix(&cov, mat.NewDense(len(on[k])/d, d, on[k]), nil)
+		var half, whole mat.Dense
+		half.Mul(a, &cov)
+		whole.Mul(&half, a)
+		if got, want := entries(batch.Symmetrised(&whole)), entries(s.covs[k]); !near(got, want, .01) {
+			t.Errorf("piece %d is mapped to covariance %v, want %v", k, got, want)
+		}
+		var squares mat.Dense
+		f := mat.NewDense(d, d, nil)
+		for i := range d * d {
+			f.Set(i/d, i%d, q.Factors.At(k*d*d+i))
+		}
+		squares.Mul(f.T(), f)
+		for j := range d {
+			squares.Set(j, j, squares.At(j, j)+s.floor)
+		}
+		if got, want := entries(batch.Symmetrised(&squares)), entries(a); !near(got, want, 1e-4) {
+			t.Errorf("piece %d has FᵀF + s = %v, want %v", k, got, want)
+		}
+	}
+}
+
+// The trace of A_k is the divergence of ∇φ where piece k is above all others.
+func TestTraceOfPieces(t *testing.T) {
+	const d = 3
+	x := law(t, d, false).Sample(300, random.New(1, "data", 0))
+	for _, a := range []Architecture{{Pieces: 2, Tau: .1}, {Pieces: 2, Rank: 2, Tau: .1}} {
+		fitted, err := exact.FitGaussian(x, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, e := startedQuadratics(t, Start{Law: fitted, Gaussian: true}, a, x)
+		s := &quadraticsStart{q: q, floor: q.Floor.At(0)}
+		at := batch.New(d+1, d) // the origin and unit vectors
+		for j := range d {
+			batch.Row(at, j+1)[j] = 1
+		}
+		for k := range 2 {
+			q.Offsets.Set(k, 100)
+			q.Offsets.Set(1-k, -100)
+			gradient, divergence := batch.New(d+1, d), 0.0
+			if err := e.EvalConjugate(at, nil, gradient); err != nil {
+				t.Fatal(err)
+			}
+			for j := range d {
+				divergence += float64(batch.Row(gradient, j+1)[j] - batch.Row(gradient, 0)[j])
+			}
+			if got := s.trace(k); math.Abs(got-divergence) > 1e-3*divergence {
+				t.Errorf("%+v: piece %d has trace %.5f, and ∇φ has divergence %.5f", a, k, got, divergence)
+			}
+		}
+	}
+}
+
+// From N(0, I), data of four times the size give four times the map. Rates go with the sizes of
+// what they move; that of the centers is a deviation of the data.
+func TestQuadraticsStartGoesWithTheScale(t *testing.T) {
+	x := law(t, 3, false).Sample(2000, random.New(1, "data", 0))
+	for i := range x.Rows / 2 {
+		batch.Row(x, i)[0] += 6
+	}
+	larger := batch.New(x.Rows, x.Cols)
+	variance := 0.0
+	for j := range x.Cols {
+		column := make([]float64, x.Rows)
+		for i := range x.Rows {
+			column[i] = float64(batch.Row(x, i)[j])
+			batch.Row(larger, i)[j] = 4 * batch.Row(x, i)[j]
+		}
+		variance += stat.Variance(column, nil) / float64(x.Cols)
+	}
+	for _, rank := range []int{0, 1} {
+		var started [2]*Quadratics
+		var made [2]blas32.General
+		for k, points := range []blas32.General{x, larger} {
+			fitted, err := exact.FitGaussian(points, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			q, e := startedQuadratics(t, Start{Law: fitted, Gaussian: true}, Architecture{Pieces: 3, Rank: rank, Tau: []float64{.02, .08}[k]}, points)
+			y := normals(5, 40, 3, 0)
+			started[k], made[k] = q, batch.New(40, 3)
+			if err := e.EvalConjugate(y, nil, made[k]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, v := range made[0].Data {
+			if w := made[1].Data[i]; math.Abs(float64(4*v-w)) > 2e-2 {
+				t.Fatalf("rank %d: ∇w* is %g, and %g from data of four times the size", rank, v, w)
+			}
+		}
+		a, b := started[0], started[1]
+		if got := a.Centers.Rate; math.Abs(got-math.Sqrt(variance)) > .01*got {
+			t.Errorf("rank %d: centers move at rate %g; the data's deviation is %g", rank, got, math.Sqrt(variance))
+		}
+		type rates struct{ at, larger, times float64 }
+		all := map[string]rates{
+			"centers": {a.Centers.Rate, b.Centers.Rate, 4}, "factors": {a.Factors.Rate, b.Factors.Rate, 2}, "offsets": {a.Offsets.Rate, b.Offsets.Rate, 4},
+		}
+		if a.Root != nil {
+			all["roots"] = rates{a.Root.Rate, b.Root.Rate, 2}
+		}
+		for name, r := range all {
+			if !(r.at > 0) || math.Abs(r.larger/r.at-r.times) > .02*r.times {
+				t.Errorf("rank %d: %s move at rates %g and %g; want %g times as much", rank, name, r.at, r.larger, r.times)
+			}
+		}
+	}
+}
+
+// What pieces cannot start from is refused in words.
+func TestQuadraticsStartRefuses(t *testing.T) {
+	g := law(t, 2, false)
+	x := g.Sample(10, random.New(1, "data", 0))
+	for name, c := range map[string]struct {
+		start  Start
+		a      Architecture
+		rows   int
+		cols   int
+		want   string
+		passes bool
+	}{
+		"no law":          {start: Start{}, rows: 10, cols: 2, want: "needs a Gaussian"},
+		"another law":     {start: Start{Law: law(t, 3, false)}, rows: 10, cols: 2, want: "needs a Gaussian"},
+		"another data":    {start: Start{Law: g}, rows: 10, cols: 1, want: "data of shape (10, 1)"},
+		"one row":         {start: Start{Law: g}, a: Architecture{Pieces: 1}, rows: 1, cols: 2, want: "data of shape (1, 2)"},
+		"too few rows":    {start: Start{Law: g}, rows: 2, cols: 2, want: "3 quadratics for 2 points"},
+		"float64":         {start: Start{Law: g}, a: Architecture{Float64: true}, rows: 10, cols: 2, want: "float32"},
+		"a row for each":  {start: Start{Law: g}, rows: 3, cols: 2, passes: true},
+		"two rows of one": {start: Start{Law: g}, a: Architecture{Pieces: 1}, rows: 2, cols: 2, passes: true},
+	} {
+		if c.a.Dim = 2; c.a.Pieces == 0 {
+			c.a.Pieces = 3
+		}
+		q, err := NewQuadratics(c.a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		points := batch.New(c.rows, c.cols)
+		copy(points.Data, x.Data)
+		err = c.start.initQuadratics(q, points, random.New(1, "start", 0))
+		if (err == nil) != c.passes || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v; want %q", name, err, c.want)
+		}
+	}
+}
