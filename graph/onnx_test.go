@@ -34,7 +34,7 @@ func TestWriteONNXRefuses(t *testing.T) {
 		s := NewScope(tensor.Float32)
 		outputs := c.declare(s, s.Input("x", 1, 2))
 		var model bytes.Buffer
-		err := s.WriteONNX(&model, outputs, nil)
+		err := s.WriteONNX(&model, outputs, ONNX{})
 		if err == nil {
 			t.Errorf("%s: no error", name)
 			continue
@@ -46,6 +46,18 @@ func TestWriteONNXRefuses(t *testing.T) {
 		}
 		if model.Len() > 0 {
 			t.Errorf("%s: a refused model was written", name)
+		}
+	}
+}
+
+// Units of another number of columns are refused.
+func TestWriteONNXRefusesUnits(t *testing.T) {
+	for name, want := range map[string]string{"x": `1 centres and 1 scales for "x" of 2 columns`, "w": `1 centres and 1 scales for "w" of 2 columns`} {
+		s := NewScope(tensor.Float32)
+		var model bytes.Buffer
+		err := s.WriteONNX(&model, nodes{"w": s.Relu(s.Input("x", 1, 2))}, ONNX{Units: map[string]ONNXUnits{name: {[]float64{1}, []float64{1}}}})
+		if err == nil || !strings.Contains(err.Error(), want) || model.Len() > 0 {
+			t.Errorf("%s: %v, want %q; %d bytes", name, err, want, model.Len())
 		}
 	}
 }
