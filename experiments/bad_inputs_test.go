@@ -255,8 +255,15 @@ func badTables() []inputs.Bad {
 		of("an open quote", "x,y\n"+lines(300, but(9, `"1,2`))),
 		of("an immense line", "x,y\n1,"+strings.Repeat("2", 17<<20)),
 		of("zeros and other bytes", "\x00\x01\x02\n\x00"),
-		mapped("a constant column", "x,y\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,4", i) })),
-		mapped("small steps about a large number", "x\n"+lines(300, func(i int) string { return fmt.Sprint(1e7 + float64(i%3)) })),
+		bad(monge.Transport, "a column that is constant in one table", "SOURCE_FILE=points.csv TARGET_FILE=target.csv", map[string][]byte{
+			"points.csv": []byte("x,y\n" + lines(300, good)), "target.csv": []byte("x,y\n" + lines(300, func(i int) string { return fmt.Sprintf("%d,4", i) })),
+		}),
+		mapped("steps that float64 hardly resolves", "x\n"+lines(300, func(i int) string { return fmt.Sprint(1e15 + float64(i%3)/8) })),
+		mapped("truth values", "x,ok\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,%t", i, i%3 == 0) })),
+		mapped("times in the units of the files", "x,day\n"+lines(300, func(i int) string { return fmt.Sprintf("%d,2024-%02d-%02d", i, 1+i%12, 1+i%28) })),
+		bad(monge.Transport, "a hint for a column that no table has", "SOURCE_FILE=points.csv TARGET_FILE=points.csv COLUMNS=z:skip", map[string][]byte{"points.csv": []byte("x,y\n" + lines(300, good))}),
+		bad(monge.Transport, "a circular column", "SOURCE_FILE=points.csv TARGET_FILE=points.csv COLUMNS=x:circular(0,90000)", map[string][]byte{"points.csv": []byte("x,y\n" + lines(300, good))}),
+		bad(monge.Transport, "a further row without a value", "SOURCE_FILE=points.csv TARGET_FILE=points.csv POINTS=further.csv", map[string][]byte{"points.csv": []byte("x,y\n" + lines(300, good)), "further.csv": []byte("x,y\n1,2\n3,\n")}),
 		of("two names for three columns", "x,y\n"+lines(300, func(i int) string { return good(i) + ",1" })),
 	}
 }

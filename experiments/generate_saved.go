@@ -84,12 +84,12 @@ func mapPoints(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig)
 	case c.Points == "":
 		return fmt.Errorf("CMF_POINTS=: %s; name a file of rows of the source", can)
 	}
-	points, moved, err := monge.ReadFurther(c.Points, m.Source().Form, m.Evaluator.Dim())
+	source, err := m.SourceMargins()
+	if err != nil {
+		return err
+	}
+	points, err := monge.ReadFurther(r, c.Points, new(table.Reading), source)
 	if err == nil {
-		r.Inferred(c.Points, points.Notes)
-		if moved {
-			r.Note("The columns of CMF_POINTS are in another order than those of the source: they are matched by name.")
-		}
 		err = monge.SaveMapped(ctx, r, m, points)
 	}
 	if err != nil {
@@ -141,9 +141,9 @@ func generateRows(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConf
 	}
 	if len(rows.Columns) == 1 {
 		r.AddFigure("points.png", "Histogram of generated values.")
-		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: m.Form().Name(0), Y: "density"}, batch.Column(shownRows(rows, rows), 0), 0)
+		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: m.Form().Name(0), Y: "density"}, batch.Column(table.Shown(rows, rows, shownPoints), 0), 0)
 	}
-	return drawPairs(r, columnNames(rows), labelNumbers(rows), figure.Cloud{Name: "generated", Points: shownRows(rows, rows)})
+	return drawPairs(r, table.ShownNames(rows), labelNumbers(rows), figure.Cloud{Name: "generated", Points: table.Shown(rows, rows, shownPoints)})
 }
 
 // evaluateRows writes the log densities of the rows of CMF_POINTS, and gradients.

@@ -27,6 +27,7 @@ type SamplesConfig struct {
 	config.Bank
 	config.Generation
 	config.Logit
+	config.Export
 	latent.Config
 	TableConfig
 	DataFile string  `split_words:"true" needed:"a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) or a folder of PNG pictures" desc:"points to learn: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) of n rows and d columns, or a folder of PNG pictures of one size"`

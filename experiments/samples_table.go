@@ -18,12 +18,10 @@ import (
 	"cmf/experiments/table"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
-
-	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // samplesOfTables are variables that do nothing for pictures.
-var samplesOfTables = []string{"CMF_COLUMNS", "CMF_HEADER", "CMF_WEIGHT", "CMF_MARGINS", "CMF_TARGET", "CMF_SCALE"}
+var samplesOfTables = []string{"CMF_COLUMNS", "CMF_HEADER", "CMF_WEIGHT", "CMF_MARGINS", "CMF_TARGET", "CMF_SCALE", "CMF_ONNX"}
 
 // Files of more bytes are read and learned with less memory to spare.
 const (
@@ -59,7 +57,7 @@ func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 		return named(err)
 	}
 	s := &table.Study{
-		Core: &c.Core, Bank: c.Bank, Mixing: c.Mixing, Count: c.Count, Spread: c.Spread,
+		Core: &c.Core, Bank: c.Bank, Mixing: c.Mixing, Count: c.Count, Spread: c.Spread, Export: c.ONNX,
 		Name: filepath.Base(c.DataFile), Set: set,
 	}
 	finished, err := s.Learn(ctx, r)
@@ -91,20 +89,9 @@ func drawTable(ctx context.Context, r *run.Run, s *table.Study) error {
 		name string
 		rows *tables.Table
 	}{{"held out", s.Set.Held}, {"generated", s.Generated}} {
-		clouds = append(clouds, figure.Cloud{Name: t.name, Points: shownRows(t.rows, s.Set.Train)})
+		clouds = append(clouds, figure.Cloud{Name: t.name, Points: table.Shown(t.rows, s.Set.Train, shownPoints)})
 	}
-	return drawPairs(r, columnNames(s.Set.Train), labelNumbers(s.Set.Train), clouds...)
-}
-
-// columnNames are the names of columns, less the origins of shownRows.
-func columnNames(of *tables.Table) []string {
-	names := of.Names()
-	for j := range names {
-		if at := origin(&of.Columns[j]); at != 0 {
-			names[j] = fmt.Sprintf("%s − %.10g", names[j], at)
-		}
-	}
-	return names
+	return drawPairs(r, table.ShownNames(s.Set.Train), labelNumbers(s.Set.Train), clouds...)
 }
 
 // labelNumbers says which number stands for which label in a figure of the first columns.
@@ -129,41 +116,6 @@ func labelNumbers(t *tables.Table) string {
 	return "Labels are numbers: " + strings.Join(columns, "; ") + "."
 }
 
-// shownRows are the first rows as points of a figure: labels as numbers, and columns of numbers
-// far from 0 less their origin. Rows with missing values are left out.
-func shownRows(t, of *tables.Table) blas32.General {
-	var rows []int
-	for i := range t.Rows() {
-		if !slices.ContainsFunc(t.Columns, func(c tables.Column) bool { return math.IsNaN(c.Values[i]) }) {
-			if rows = append(rows, i); len(rows) == shownPoints {
-				break
-			}
-		}
-	}
-	x := batch.New(len(rows), len(t.Columns))
-	for j := range t.Columns {
-		from := origin(&of.Columns[j])
-		for k, i := range rows {
-			batch.Row(x, k)[j] = float32(t.Columns[j].Values[i] - from)
-		}
-	}
-	return x
-}
-
-// origin is a value near those of a column whose differences float32 would lose, else 0.
-func origin(c *tables.Column) float64 {
-	low, high := math.Inf(1), math.Inf(-1)
-	for _, v := range c.Values {
-		if !math.IsNaN(v) {
-			low, high = min(low, v), max(high, v)
-		}
-	}
-	if high-low >= 1e-3*math.Abs(low) || math.IsInf(low, 1) {
-		return 0
-	}
-	return low
-}
-
 // drawColumn draws histograms of held-out and generated values under the learned density and
 // the Gaussian's.
 func drawColumn(ctx context.Context, r *run.Run, s *table.Study) error {
@@ -176,13 +128,14 @@ func drawColumn(ctx context.Context, r *run.Run, s *table.Study) error {
 	if err != nil {
 		return err
 	}
+	_, unit := table.Frame(&s.Set.Train.Columns[0])
 	for _, c := range []struct {
 		name, file string
 		rows       *tables.Table
 	}{{"generated", "generated.png", s.Generated}, {"held out", "points.png", s.Set.Held}} {
-		values := batch.Column(shownRows(c.rows, s.Set.Train), 0)
+		values := batch.Column(table.Shown(c.rows, s.Set.Train, shownPoints), 0)
 		err = figure.DrawHistogram(r.Path(c.file), figure.Axes{Title: c.name, X: s.Set.Train.Name(0), Y: "density"}, values, 0,
-			interpolated("learned", x, learned.LogPDF), interpolated("Gaussian fit", x, gaussian))
+			interpolated("learned", x, learned.LogPDF, unit), interpolated("Gaussian fit", x, gaussian, unit))
 		if err != nil {
 			return err
 		}
@@ -191,15 +144,16 @@ func drawColumn(ctx context.Context, r *run.Run, s *table.Study) error {
 	return nil
 }
 
-// interpolated is the density through given log densities at ascending x, and 0 outside.
-func interpolated(name string, x, logPDF []float64) figure.Function {
+// interpolated is the density through given log densities at ascending x, which are in a unit,
+// and 0 outside.
+func interpolated(name string, x, logPDF []float64, unit float64) figure.Function {
 	return figure.Function{Name: name, F: func(at float64) float64 {
 		i := sort.SearchFloat64s(x, at)
 		if i == 0 || i == len(x) {
 			return 0
 		}
 		t := (at - x[i-1]) / (x[i] - x[i-1])
-		return (1-t)*math.Exp(logPDF[i-1]) + t*math.Exp(logPDF[i])
+		return (1-t)*math.Exp(logPDF[i-1]+math.Log(unit)) + t*math.Exp(logPDF[i]+math.Log(unit))
 	}}
 }
 
@@ -210,9 +164,10 @@ func gridOf(s *table.Study) (t *tables.Table, x []float64) {
 	values := slices.DeleteFunc(slices.Clone(s.Set.Held.Columns[0].Values), math.IsNaN)
 	low, high := slices.Min(values), slices.Max(values)
 	t, x = s.Set.Held.Like(n), make([]float64, n)
+	origin, unit := table.Frame(&s.Set.Train.Columns[0])
 	for i := range n {
 		v := low + (high-low)*float64(i)/(n-1)
-		t.Columns[0].Values[i], x[i] = v, v-origin(&s.Set.Train.Columns[0])
+		t.Columns[0].Values[i], x[i] = v, (v-origin)/unit
 	}
 	rows := s.Set.Margins.Known(t)
 	t = t.Rowed(rows)

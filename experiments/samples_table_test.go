@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -10,8 +11,10 @@ import (
 	"testing"
 
 	"cmf/data/table"
+	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/graph/onnxtest"
 	"cmf/solvers/random"
 )
 
@@ -269,6 +272,48 @@ func TestUnitsAndFormats(t *testing.T) {
 		if err != nil || !strings.Contains(string(model), "cmf.units") || !strings.Contains(string(model), `"Affine":{"Center":1`) {
 			t.Errorf("model.onnx does not tell its units: %v", err)
 		}
+	}
+}
+
+// In the data's units, model.onnx takes rows as they are in the file and gives the noise of
+// each, on another runtime. Mixed columns are refused before learning.
+func TestExportOfTables(t *testing.T) {
+	rng := random.New(1, "export", 0)
+	path := csvFile(t, "x,one,y\n", 300, func(int) string {
+		return fmt.Sprintf("%.9f,7,%.9f", 1e5+rng.NormFloat64(), .01*rng.NormFloat64()-3e5)
+	})
+	r := mustRun(t, Samples, "CMF_DATA_FILE="+path, "CMF_STEPS=5", "CMF_COUNT=200", "CMF_MIXING=20", "CMF_PARTICLES=256", "CMF_ONNX=data")
+	saved := mustRun(t, Generate, "CMF_COUNT=0", "CMF_CHECKPOINT="+r.Path("checkpoint.safetensors"), "CMF_POINTS="+path)
+	rows, noise := readTable(t, path), readNPY(t, saved, "gradients.npy")
+	model, err := os.ReadFile(r.Path("model.onnx"))
+	if err != nil || !strings.Contains(string(model), `["x","y"]`) {
+		t.Errorf("model.onnx does not name its columns: %v", err)
+	}
+	x := onnxtest.Array{Dims: []int{300, 2}}
+	for i := range 300 {
+		x.Data = append(x.Data, rows.Columns[0].Values[i], rows.Columns[2].Values[i])
+	}
+	answer := onnxtest.Run(t, []onnxtest.Request{{Model: r.Path("model.onnx"), X: x, Type: "float64"}})[0]
+	for i, want := range noise.Data {
+		if got := answer["noise"].Data[i]; !(math.Abs(got-float64(want)) < 1e-4) {
+			t.Fatalf("the noise of row %d is %g, want %g", i/2+1, got, want)
+		}
+		// In units of learning the gradient is the noise.
+		if got := answer["gradient"].Data[i] * []float64{1, .01}[i%2]; math.Abs(got-float64(want)) > .2*(1+math.Abs(float64(want))) {
+			t.Fatalf("the gradient of row %d is %g in deviations, want about %g", i/2+1, got, want)
+		}
+	}
+}
+
+func TestExportRefusesMixedTables(t *testing.T) {
+	path := csvFile(t, "x,city\n", 200, func(i int) string { return fmt.Sprintf("%d.5,%c", i*i%97, 'a'+i%3) })
+	out := t.TempDir()
+	_, err := run.Execute(t.Context(), Samples, config.Variables("CMF_OUT="+out, "CMF_DATA_FILE="+path, "CMF_ONNX=data"), nil, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), `CMF_ONNX=data: column "x" is learned by its margin`) || !strings.Contains(err.Error(), "allowed is learning") {
+		t.Errorf("a mixed table: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(out, "checkpoint.safetensors")); err == nil {
+		t.Error("learning began")
 	}
 }
 

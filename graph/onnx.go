@@ -28,22 +28,34 @@ const (
 
 // The element types of TensorProto.
 const (
-	onnxFloat = 1
-	onnxInt64 = 7
+	onnxFloat   = 1
+	onnxInt64   = 7
+	onnxFloat64 = 11
 )
 
+// ONNX says what a model holds beside the computation.
+type ONNX struct {
+	Metadata map[string]string // texts that the model carries, by name
+
+	// Units are those of inputs and outputs, by name. A value v that has units is
+	// Center + Scale⊙v to who uses the model, in float64: an input less its centre is
+	// formed before it is rounded to float32, an output after.
+	Units map[string]ONNXUnits
+}
+
+// ONNXUnits are affine units; each slice has one number per column.
+type ONNXUnits struct{ Center, Scale []float64 }
+
 // WriteONNX writes the computation of the named outputs, with the present
-// values of the weights, as a model for other runtimes. Numbers are float32:
-// other runtimes support few operations in float64. The inputs must be declared
+// values of the weights, as a model for other runtimes. Numbers are float32, but for
+// inputs and outputs with units: other runtimes support few operations in float64. The inputs must be declared
 // with one row. The model's dimension N is the number of rows; each row of an
 // output is a function of the same row of the inputs. Names of weights become
 // identifiers as in C. An operation between rows, an output that depends on no
 // input, and an operation without a counterpart are errors.
 //
-// metadata are texts that the model carries, by name.
-//
 // Reference: onnx.ai/onnx/repo-docs/IR.html; opset 13.
-func (s *Scope) WriteONNX(w io.Writer, outputs map[string]*gorgonia.Node, metadata map[string]string) error {
+func (s *Scope) WriteONNX(w io.Writer, outputs map[string]*gorgonia.Node, o ONNX) error {
 	if s.Err != nil {
 		return s.Err
 	}
@@ -54,6 +66,7 @@ func (s *Scope) WriteONNX(w io.Writer, outputs map[string]*gorgonia.Node, metada
 		values:  make(map[*gorgonia.Node]onnxValue),
 		taken:   make(map[string]bool),
 		scalars: make(map[float64]string),
+		units:   o.Units,
 	}
 	names := slices.Sorted(maps.Keys(outputs))
 	var roots gorgonia.Nodes
@@ -93,8 +106,8 @@ func (s *Scope) WriteONNX(w io.Writer, outputs map[string]*gorgonia.Node, metada
 	}
 	operators := wire.Message{}.Text(1, "").Int(2, onnxOperators)
 	model := wire.Message{}.Int(1, onnxFormat).Text(2, "cmf").Bytes(7, g.message.Text(2, "cmf")).Bytes(8, operators)
-	for _, name := range slices.Sorted(maps.Keys(metadata)) {
-		model = model.Bytes(14, wire.Message{}.Text(1, name).Text(2, metadata[name]))
+	for _, name := range slices.Sorted(maps.Keys(o.Metadata)) {
+		model = model.Bytes(14, wire.Message{}.Text(1, name).Text(2, o.Metadata[name]))
 	}
 	_, err := w.Write(model)
 	return err
@@ -106,6 +119,7 @@ type onnxGraph struct {
 	values  map[*gorgonia.Node]onnxValue
 	taken   map[string]bool // names
 	scalars map[float64]string
+	units   map[string]ONNXUnits
 }
 
 // onnxValue is a node's name in the model, and whether it has N rows.
@@ -121,9 +135,26 @@ func (g *onnxGraph) input(n *gorgonia.Node) error {
 	if g.taken[n.Name()] {
 		return fmt.Errorf("graph: an input and an output are both named %q; in an ONNX model names are distinct", n.Name())
 	}
-	v := onnxValue{g.unique(n.Name()), true}
-	g.values[n] = v
-	g.message = g.message.Bytes(11, g.batch(v.name, n.Shape()[1]))
+	name, cols := g.unique(n.Name()), n.Shape()[1]
+	units, ok := g.units[n.Name()]
+	if !ok {
+		g.values[n] = onnxValue{name, true}
+		g.message = g.message.Bytes(11, g.batch(name, onnxFloat, cols))
+		return nil
+	}
+	if err := units.check(n.Name(), cols); err != nil {
+		return err
+	}
+	g.message = g.message.Bytes(11, g.batch(name, onnxFloat64, cols))
+	from := g.apply("Sub", name, g.wide("center", units.Center))
+	g.values[n] = onnxValue{g.cast(g.apply("Div", from, g.wide("scale", units.Scale)), onnxFloat), true}
+	return nil
+}
+
+func (u ONNXUnits) check(name string, cols int) error {
+	if len(u.Center) != cols || len(u.Scale) != cols {
+		return fmt.Errorf("graph: %d centres and %d scales for %q of %d columns", len(u.Center), len(u.Scale), name, cols)
+	}
 	return nil
 }
 
@@ -132,15 +163,43 @@ func (g *onnxGraph) output(name string, n *gorgonia.Node) error {
 	if !v.batched {
 		return fmt.Errorf("graph: output %q does not depend on an input", name)
 	}
-	g.add("Identity", name, nil, v.name)
-	g.message = g.message.Bytes(12, g.batch(name, n.Shape()[1]))
+	cols := n.Shape()[1]
+	units, ok := g.units[name]
+	if !ok {
+		g.add("Identity", name, nil, v.name)
+		g.message = g.message.Bytes(12, g.batch(name, onnxFloat, cols))
+		return nil
+	}
+	if err := units.check(name, cols); err != nil {
+		return err
+	}
+	scaled := g.apply("Mul", g.cast(v.name, onnxFloat64), g.wide("scale", units.Scale))
+	g.add("Add", name, nil, scaled, g.wide("center", units.Center))
+	g.message = g.message.Bytes(12, g.batch(name, onnxFloat64, cols))
 	return nil
 }
 
+// cast is the name of a value as another type.
+func (g *onnxGraph) cast(name string, element int) string {
+	const integer = 2
+	result := g.fresh("Cast")
+	g.add("Cast", result, wire.Message{}.Bytes(5, wire.Message{}.Text(1, "to").Int(3, element).Int(20, integer)), name)
+	return result
+}
+
+// wide is the name of a row in float64.
+func (g *onnxGraph) wide(name string, vs []float64) string {
+	var raw []byte
+	for _, v := range vs {
+		raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(v))
+	}
+	return g.tensor(g.fresh(name), onnxFloat64, raw, 1, len(vs))
+}
+
 // batch is the ValueInfoProto of an (N, cols) matrix.
-func (g *onnxGraph) batch(name string, cols int) wire.Message {
+func (g *onnxGraph) batch(name string, element, cols int) wire.Message {
 	shape := wire.Message{}.Bytes(1, wire.Message{}.Text(2, "N")).Bytes(1, wire.Message{}.Int(1, cols))
-	matrix := wire.Message{}.Int(1, onnxFloat).Bytes(2, shape)
+	matrix := wire.Message{}.Int(1, element).Bytes(2, shape)
 	return wire.Message{}.Text(1, name).Bytes(2, wire.Message{}.Bytes(1, matrix))
 }
 

@@ -39,7 +39,7 @@ func TestWriteONNXRefuses(t *testing.T) {
 		s := NewScope(tensor.Float32)
 		outputs := c.declare(s, s.Input("x", 1, 2))
 		var model bytes.Buffer
-		err := s.WriteONNX(&model, outputs, nil)
+		err := s.WriteONNX(&model, outputs, ONNX{})
 		if err == nil {
 			t.Errorf("%s: no error", name)
 			continue
@@ -104,7 +104,7 @@ func TestONNXIsWellFormed(t *testing.T) {
 	product := s.MatMul(x, false, s.Constant("matrix", 3, 40, func(i, j int) float64 { return float64(i + j) }), true)
 	sum := s.Add(s.SumCols(s.Square(s.Convolve(window, x, filters))), s.Add(s.SumCols(s.Square(small)), s.LogSumExp(product)))
 	var file bytes.Buffer
-	if err := s.WriteONNX(&file, nodes{"sum": sum, "gradient": s.Grad(sum, x)[0]}, map[string]string{"experiment": "none"}); err != nil {
+	if err := s.WriteONNX(&file, nodes{"sum": sum, "gradient": s.Grad(sum, x)[0]}, ONNX{Metadata: map[string]string{"experiment": "none"}}); err != nil {
 		t.Fatal(err)
 	}
 	// The field of AttributeProto that holds a value of each of its types; ints are repeated.
@@ -156,5 +156,17 @@ func TestONNXIsWellFormed(t *testing.T) {
 	}
 	if !there["sum"] || !there["gradient"] {
 		t.Error("the outputs are not computed")
+	}
+}
+
+// Units of another number of columns are refused.
+func TestWriteONNXRefusesUnits(t *testing.T) {
+	for name, want := range map[string]string{"x": `1 centres and 1 scales for "x" of 2 columns`, "w": `1 centres and 1 scales for "w" of 2 columns`} {
+		s := NewScope(tensor.Float32)
+		var model bytes.Buffer
+		err := s.WriteONNX(&model, nodes{"w": s.Relu(s.Input("x", 1, 2))}, ONNX{Units: map[string]ONNXUnits{name: {[]float64{1}, []float64{1}}}})
+		if err == nil || !strings.Contains(err.Error(), want) || model.Len() > 0 {
+			t.Errorf("%s: %v, want %q; %d bytes", name, err, want, model.Len())
+		}
 	}
 }

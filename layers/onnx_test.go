@@ -2,55 +2,18 @@ package layers
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"cmf/graph"
+	"cmf/graph/onnxtest"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
-
-// array is a tensor as testdata/onnx.js exchanges it.
-type array struct {
-	Dims []int     `json:"dims"`
-	Data []float64 `json:"data"`
-}
-
-// request asks for a model's outputs at x.
-type request struct {
-	Model string `json:"model"` // path
-	X     array  `json:"x"`
-}
-
-// onnxruntime answers requests with an independent implementation. The test
-// skips where Node.js does not find onnxruntime-node in the folder NODE_PATH.
-func onnxruntime(t *testing.T, requests []request) []map[string]array {
-	t.Helper()
-	if os.Getenv("NODE_PATH") == "" || exec.Command("node", "-e", `require("onnxruntime-node")`).Run() != nil {
-		t.Skip("no onnxruntime-node under NODE_PATH")
-	}
-	in, err := json.Marshal(requests)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out, complaint bytes.Buffer
-	node := exec.Command("node", filepath.Join("testdata", "onnx.js"))
-	node.Stdin, node.Stdout, node.Stderr = bytes.NewReader(in), &out, &complaint
-	if err := node.Run(); err != nil {
-		t.Fatalf("%v: %s", err, &complaint)
-	}
-	var answers []map[string]array
-	if err := json.Unmarshal(out.Bytes(), &answers); err != nil {
-		t.Fatal(err)
-	}
-	return answers
-}
 
 // manyOperations is a function whose gradient is derived, with every operation
 // that a model can hold: √(1 + |x|²) + Σ_j (log(eˣ + e⁻ˣ) + tanh x + max(x, 0) +
@@ -100,13 +63,13 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 	for _, a := range maxima {
 		cases[fmt.Sprintf("quadratics %+v", a)] = softMaximum(t, a)
 	}
-	var requests []request
+	var requests []onnxtest.Request
 	var programs []*graph.Program
 	var labels []string
 	for name, w := range cases {
 		path := filepath.Join(t.TempDir(), "model.onnx")
 		var model bytes.Buffer
-		if err := WriteONNX(&model, w, nil); err != nil {
+		if err := WriteONNX(&model, w, ONNX{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, model.Bytes(), 0o644); err != nil {
@@ -118,25 +81,77 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 			p := compile(t, s, map[string]*gorgonia.Node{"w": w.Value(s, x), "gradient": w.Gradient(s, x)})
 			fillNormal(p.In("x"), 9)
 			run(t, p)
-			requests = append(requests, request{path, arrayOf(p.In("x"))})
+			requests = append(requests, onnxtest.Request{Model: path, X: arrayOf(p.In("x")), Type: "float32"})
 			programs = append(programs, p)
 			labels = append(labels, fmt.Sprintf("%s, %d points", name, n))
 		}
 	}
-	for i, answer := range onnxruntime(t, requests) {
+	for i, answer := range onnxtest.Run(t, requests) {
 		if len(answer) != 2 {
 			t.Errorf("%s: %d outputs, want w and gradient", labels[i], len(answer))
 		}
 		for name, got := range answer {
-			if err := got.near(programs[i].Out(name)); err != nil {
+			if err := near(got, programs[i].Out(name)); err != nil {
 				t.Errorf("%s: %s %v", labels[i], name, err)
 			}
 		}
 	}
 }
 
-func arrayOf(m graph.Matrix) array {
-	a := array{Dims: []int{m.Rows, m.Cols}}
+// With units a model takes points in float64, forms differences to the centre before it rounds,
+// and gives gradients and images in units, also for either network.
+func TestONNXInUnitsOfTheData(t *testing.T) {
+	const n = 50
+	input := graph.ONNXUnits{Center: []float64{1e5 + 1./3, -2e5, .01}, Scale: []float64{2, 1e-3, 300}}
+	output := graph.ONNXUnits{Center: []float64{-7e6 - 1./7, 3, 0}, Scale: []float64{.5, 1e4, 1}}
+	icnn, err := NewICNN(Architecture{Dim: 3, Hidden: []int{8, 6}, Full: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	randomise(icnn, 5)
+	for name, w := range map[string]Potential{"w": icnn, "conjugate": NewConjugate(softMaximum(t, Architecture{Dim: 3, Pieces: 5, Tau: .3}))} {
+		path := filepath.Join(t.TempDir(), "model.onnx")
+		var model bytes.Buffer
+		if err := WriteONNX(&model, w, ONNX{Input: &input, Image: "map", Output: &output}); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, model.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if c, ok := w.(*Conjugate); ok {
+			w = c.Conjugate()
+		}
+		s := graph.NewScope(w.Params().Dtype())
+		z := points(s, n, 3)
+		p := compile(t, s, map[string]*gorgonia.Node{"value": w.Value(s, z), "gradient": w.Gradient(s, z)})
+		fillNormal(p.In("x"), 9)
+		run(t, p)
+		x := arrayOf(p.In("x"))
+		for i, v := range x.Data {
+			x.Data[i] = input.Center[i%3] + input.Scale[i%3]*v
+		}
+		answer := onnxtest.Run(t, []onnxtest.Request{{Model: path, X: x, Type: "float64"}})[0]
+		gradient := p.Out("gradient")
+		for i := range n {
+			if got, want := answer[name].Data[i], p.Out("value").At(i, 0); !(math.Abs(got-want) <= 1e-5*(1+math.Abs(want))) {
+				t.Fatalf("%s: row %d is %g, want %g", name, i+1, got, want)
+			}
+			for j := range 3 {
+				g := gradient.At(i, j)
+				rounding := 1e-5 * (1 + math.Abs(g))
+				if got := answer["gradient"].Data[3*i+j]; !(math.Abs(got*input.Scale[j]-g) <= rounding) {
+					t.Fatalf("%s: row %d has the gradient %g, want %g", name, i+1, got, g/input.Scale[j])
+				}
+				if got, want := answer["map"].Data[3*i+j], output.Center[j]+output.Scale[j]*g; !(math.Abs(got-want) <= output.Scale[j]*rounding) {
+					t.Fatalf("%s: row %d has the image %.9g, want %.9g", name, i+1, got, want)
+				}
+			}
+		}
+	}
+}
+
+func arrayOf(m graph.Matrix) onnxtest.Array {
+	a := onnxtest.Array{Dims: []int{m.Rows, m.Cols}}
 	for i := range m.Rows {
 		for j := range m.Cols {
 			a.Data = append(a.Data, m.At(i, j))
@@ -147,7 +162,7 @@ func arrayOf(m graph.Matrix) array {
 
 // near returns an error if a row differs, as a vector, by more than 1e-5 of its
 // length; the error says by how much.
-func (a array) near(want graph.Matrix) error {
+func near(a onnxtest.Array, want graph.Matrix) error {
 	if len(a.Dims) != 2 || a.Dims[0] != want.Rows || a.Dims[1] != want.Cols {
 		return fmt.Errorf("has shape %v, want (%d, %d)", a.Dims, want.Rows, want.Cols)
 	}

@@ -64,6 +64,9 @@ func (c *Column) law() coordinates {
 	return nil
 }
 
+// Learned says whether the column has coordinates of learning.
+func (c *Column) Learned() bool { return c.law() != nil }
+
 // Affine is x = Center + Scale·z.
 type Affine struct{ Center, Scale float64 }
 

@@ -43,6 +43,9 @@ func Fit(t *table.Table, o Options, rng *random.Stream) (m *Margins, notes []str
 	f := &fitting{all: t, t: t, m: m, o: o, rng: rng, facts: make([]facts, len(t.Columns))}
 	for j := range m.Columns {
 		f.facts[j] = factsOf(&t.Columns[j], o.Weights)
+		if err := f.facts[j].span(); err != nil {
+			return nil, nil, fmt.Errorf("column %q: %w", t.Name(j), err)
+		}
 		f.constant(j)
 	}
 	f.t = some(t)
@@ -245,17 +248,30 @@ func (f *fitting) learn(j int, plain bool) error {
 	return f.scores(j)
 }
 
+// affineOf is the mean and the standard deviation. They are formed in units of a power of two
+// near the largest value, where squares neither overflow nor vanish.
 func affineOf(f *facts) *Affine {
+	n := len(f.values)
+	_, exponent := math.Frexp(math.Max(math.Abs(f.values[0].v), math.Abs(f.values[n-1].v)))
+	at := func(x weighted) float64 { return math.Ldexp(x.v, -exponent) }
 	var mean, square float64
-	origin := f.values[0].v
+	origin := at(f.values[0])
 	for _, x := range f.values {
-		mean += x.w / f.total * (x.v - origin)
+		mean += x.w / f.total * (at(x) - origin)
 	}
 	for _, x := range f.values {
-		square += x.w / f.total * (x.v - origin - mean) * (x.v - origin - mean)
+		square += x.w / f.total * (at(x) - origin - mean) * (at(x) - origin - mean)
 	}
-	n := float64(len(f.values))
-	return &Affine{Center: origin + mean, Scale: math.Sqrt(square * n / (n - 1))}
+	sd := math.Sqrt(square * float64(n) / (float64(n) - 1))
+	return &Affine{Center: math.Ldexp(origin+mean, exponent), Scale: math.Ldexp(sd, exponent)}
+}
+
+// span refuses a column whose differences float64 does not hold.
+func (f *facts) span() error {
+	if n := len(f.values); n > 0 && math.IsInf(f.values[n-1].v-f.values[0].v, 0) {
+		return fmt.Errorf("its values go from %g to %g, further than float64 reaches; divide them by a constant", f.values[0].v, f.values[n-1].v)
+	}
+	return nil
 }
 
 // outliers notes values far from all others.

@@ -162,7 +162,7 @@ func (c *Column) bounded(v float64) float64 {
 	}
 	if c.Kind == table.Real && c.Decimals > 0 {
 		if to := math.Pow10(c.Decimals); math.Abs(v) < 1e15/to {
-			v = math.Round(v*to) / to
+			v = math.Round(v*to)/to + 0 // no −0
 		}
 	}
 	if c.Low != nil {
@@ -368,19 +368,21 @@ func (m *Margins) Corrected(z blas32.General) (*Margins, error) {
 }
 
 // Scaled are the points z of columns that are centred and scaled in the units of
-// the data, less the centres.
-func (m *Margins) Scaled(z blas32.General) blas32.General {
-	x := batch.New(z.Rows, z.Cols)
+// the data, less the centres. ok says that float32 holds them and their squares.
+func (m *Margins) Scaled(z blas32.General) (x blas32.General, ok bool) {
+	const least, most = 1e-15, 1e15
+	x, ok = batch.New(z.Rows, z.Cols), true
 	k := 0
 	for j := range m.Columns {
 		if a := m.Columns[j].Affine; a != nil {
+			ok = ok && a.Scale >= least && a.Scale <= most
 			for i := range z.Rows {
 				batch.Row(x, i)[k] = float32(a.Scale * float64(batch.Row(z, i)[k]))
 			}
 			k++
 		}
 	}
-	return x
+	return x, ok
 }
 
 // CommonScale gives all columns that are centred and scaled the same scale, the

@@ -28,13 +28,19 @@ func newSpline(s, x []float64, low, high *float64) (*Spline, error) {
 	if len(s) == 1 {
 		return nil, errors.New("a spline through one point; it takes at least two")
 	}
+	// Slopes are products of slopes: in a unit near the span these neither overflow nor vanish.
+	_, exponent := math.Frexp(x[len(x)-1] - x[0])
+	unit := make([]float64, len(x))
+	for k, v := range x {
+		unit[k] = math.Ldexp(v, -exponent)
+	}
 	var fit interp.FritschButland
-	if err := fit.Fit(s, x); err != nil {
+	if err := fit.Fit(s, unit); err != nil {
 		return nil, err
 	}
 	f.Slopes = make([]float64, len(s))
 	for k, at := range s {
-		f.Slopes[k] = fit.PredictDerivative(at)
+		f.Slopes[k] = math.Ldexp(fit.PredictDerivative(at), exponent)
 	}
 	// The formula for the ends may give 0, which has no inverse.
 	for _, k := range []int{0, len(s) - 1} {

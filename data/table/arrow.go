@@ -242,7 +242,7 @@ func (r *reader) columnsOf(schema *arrow.Schema) ([]*arrowColumn, error) {
 		c := &arrowColumn{name: names[j]}
 		if err := c.setType(f.Type); err != nil {
 			return nil, fmt.Errorf("column %d (%s) is of type %q; allowed are numbers, booleans, texts, dates and time stamps (CMF_COLUMNS=%s leaves it out)",
-				j+1, called(names[j], j), clipped(f.Type.String()), hintText(called(names[j], j), "skip"))
+				j+1, called(names[j], j), clipped(f.Type.String()), HintText(called(names[j], j), "skip"))
 		}
 		columns[j] = c
 	}

@@ -215,7 +215,7 @@ func (f *csvFile) table() (*Table, error) {
 		if c.mode == skipped || c.left {
 			f.leftOut = append(f.leftOut, c.name)
 			if c.left {
-				f.notef("column %q is left out: its texts are nearly all different, as names and ids are (CMF_COLUMNS=%s keeps it)", called(c.name, c.index), hintText(called(c.name, c.index), "category"))
+				f.notef("column %q is left out: its texts are nearly all different, as names and ids are (CMF_COLUMNS=%s keeps it)", called(c.name, c.index), HintText(called(c.name, c.index), "category"))
 			}
 			continue
 		}
@@ -243,8 +243,8 @@ func called(name string, j int) string {
 	return fmt.Sprintf("x%d", j+1)
 }
 
-// hintText is a hint for CMF_COLUMNS.
-func hintText(name, hint string) string {
+// HintText is a hint for CMF_COLUMNS, such as name:skip.
+func HintText(name, hint string) string {
 	if strings.ContainsAny(name, `,":[]()`) {
 		name = `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 	}

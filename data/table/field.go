@@ -195,7 +195,7 @@ func (c *field) label(text string) error {
 		c.codes[text] = code
 		c.labels = append(c.labels, text)
 		if c.size += len(text); c.size > mostTexts {
-			return fmt.Errorf("column %q holds more than %d bytes of different texts; leave it out by CMF_COLUMNS=%s", called(c.name, c.index), mostTexts, hintText(called(c.name, c.index), "skip"))
+			return fmt.Errorf("column %q holds more than %d bytes of different texts; leave it out by CMF_COLUMNS=%s", called(c.name, c.index), mostTexts, HintText(called(c.name, c.index), "skip"))
 		}
 	}
 	c.values.add(float64(code))
@@ -227,7 +227,7 @@ func (c *field) revise() (again bool, err error) {
 		switch {
 		case c.wrong > 0 && (fixed || 20*c.wrong <= c.filled && !c.padded):
 			return false, fmt.Errorf("%s: %q is not a number, as the others of the column are; correct it, write NA for a missing value, or set CMF_COLUMNS=%s to read texts or %s to leave the column out",
-				at, clipped(c.bad.text), hintText(name, "category"), hintText(name, "skip"))
+				at, clipped(c.bad.text), HintText(name, "category"), HintText(name, "skip"))
 		case c.wrong > 0 && c.wrong == c.filled && c.times == nil:
 			// Only times are left to try for a column whose beginning was empty.
 			c.times = text.NewTimes()
@@ -242,12 +242,12 @@ func (c *field) revise() (again bool, err error) {
 	switch other, ambiguous := c.times.Ambiguous(); {
 	case c.wrong > 0 && (c.hint.Kind == Time || 20*c.wrong <= c.filled):
 		return false, fmt.Errorf("%s: %q is not a time like the others, which are as %s; correct it, write NA for a missing value, or set CMF_COLUMNS=%s to leave the column out",
-			at, clipped(c.bad.text), c.times.Fits[0], hintText(name, "skip"))
+			at, clipped(c.bad.text), c.times.Fits[0], HintText(name, "skip"))
 	case c.wrong > 0:
 		return change(asText)
 	case ambiguous:
 		return false, fmt.Errorf("column %d (%s): its dates have either month or day first, which they do not decide; set CMF_COLUMNS=%s or CMF_COLUMNS=%s", c.index+1, name,
-			hintText(name, "time("+c.times.Fits[0]+")"), hintText(name, "time("+other+")"))
+			HintText(name, "time("+c.times.Fits[0]+")"), HintText(name, "time("+other+")"))
 	case c.times.Fits[0] != c.first && c.filled > 0:
 		return true, nil // the first values were read by a layout that does not fit the later ones
 	}

@@ -30,6 +30,9 @@ type Options struct {
 
 	// Extra says that hints for columns that are not there are no error.
 	Extra bool
+
+	// Used, unless nil, gets the names of the columns that are there and have hints.
+	Used map[string]bool
 }
 
 // Hints say by name what is known about columns.
@@ -176,7 +179,11 @@ func parseHint(says string) (h Hint, err error) {
 // checkNames refuses hints for columns that are not there.
 func (r *reader) checkNames(names []string) error {
 	for _, name := range slices.Sorted(maps.Keys(r.o.Hints)) {
-		if !r.o.Extra && !slices.Contains(names, name) {
+		there := slices.Contains(names, name)
+		if there && r.o.Used != nil {
+			r.o.Used[name] = true
+		}
+		if !r.o.Extra && !there {
 			return fmt.Errorf("CMF_COLUMNS names the column %q, which is not there; its columns are %s", name, text.Listed(names))
 		}
 	}

@@ -252,7 +252,7 @@ func (r *reader) prune(t *Table) {
 		r.leftOut = append(r.leftOut, c.Name)
 		keep := ""
 		if why != "it has neither a name nor values" {
-			keep = fmt.Sprintf(" (CMF_COLUMNS=%s keeps it)", hintText(name, string(c.Kind)))
+			keep = fmt.Sprintf(" (CMF_COLUMNS=%s keeps it)", HintText(name, string(c.Kind)))
 		}
 		r.notef("column %q is left out: %s%s", name, why, keep)
 	}
@@ -371,7 +371,7 @@ func (r *reader) noteKinds(t *Table) {
 		}
 		if c.Kind == Integer {
 			if low, high := boundsOf(c.Values); max(-low, high) > 1<<53 {
-				r.notef("column %q: whole numbers beyond 2⁵³ are rounded; if they name something, set CMF_COLUMNS=%s", t.Name(j), hintText(t.Name(j), "category"))
+				r.notef("column %q: whole numbers beyond 2⁵³ are rounded; if they name something, set CMF_COLUMNS=%s", t.Name(j), HintText(t.Name(j), "category"))
 			}
 		}
 	}

@@ -134,6 +134,9 @@ func (s *csvSink) value(b []byte, j int, v float64) []byte {
 	} else {
 		b = strconv.AppendFloat(b, v, 'f', c.Decimals, 64)
 	}
+	if b[at] == '-' && strings.Trim(string(b[at+1:]), "0.") == "" { // −0 is 0
+		b = append(b[:at], b[at+1:]...)
+	}
 	if s.point {
 		for k := at; k < len(b); k++ {
 			if b[k] == '.' {

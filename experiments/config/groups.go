@@ -27,3 +27,20 @@ type Generation struct {
 type Logit struct {
 	Alpha float64 `default:"0.005" range:"0.001..0.4" desc:"pixels p are learned as logit(α + (1−2α)p)"`
 }
+
+// Export configures model.onnx.
+type Export struct {
+	ONNX ExportUnits `default:"learning" desc:"units of model.onnx: learning (w and its gradient as they are learned) or data (points in the units of the file, in float64; for columns that are centred and scaled)"`
+}
+
+// ExportUnits is a value of CMF_ONNX.
+type ExportUnits string
+
+// The units of model.onnx.
+const (
+	ExportLearning ExportUnits = "learning"
+	ExportData     ExportUnits = "data"
+)
+
+// Known implements Known of a variable.
+func (ExportUnits) Known() []string { return []string{string(ExportLearning), string(ExportData)} }

@@ -3,7 +3,6 @@ package fit
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"cmf/experiments/train"
 	"cmf/graph"
 	"cmf/layers"
-	"cmf/layers/autoencoder"
 	"cmf/losses"
 	"cmf/solvers"
 	"cmf/solvers/optim"
@@ -82,6 +80,8 @@ type Problem struct {
 
 	Precondition bool // by the mean Hessian
 
+	Export config.ExportUnits // of model.onnx; those of learning where it is empty
+
 	// Carry is C if the noise is y = C·z, z ~ 𝔓_w, and nil for y = z; see
 	// potential.Carried. It is not used if the source is not the Gibbs factor.
 	Carry mat.Symmetric
@@ -112,6 +112,7 @@ type Model struct {
 	Origin    Origin
 	network   layers.Network
 	folder    string // of the run; empty for a saved model
+	export    layers.ONNX
 	data      string // description of the data for the report
 	machine   string // products, kernels and threads
 	sums      sums
@@ -136,8 +137,8 @@ func (m *Model) Advance() (err error) {
 
 // Fit trains by CMFGen, or by CMFMA if there is an energy, until CMF_STEPS, CMF_MINUTES, a
 // hook or the end of the context ends it. It logs, and leaves checkpoint.safetensors and,
-// for other runtimes, model.onnx: w and ∇w in the units of learning, with the averaged
-// weights (not where they have contexts). The model's Stop says how it ended. The report says the same, unless an
+// for other runtimes, model.onnx: w and ∇w in the units of learning or, by Export, of the data,
+// with the averaged weights (not where they have contexts). The model's Stop says how it ended. The report says the same, unless an
 // earlier fit of the run ended early and this one did not.
 //
 // Before the first step, from time to time, and at the end it writes the checkpoint and a
@@ -156,6 +157,9 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	m.data = report.Plain(r.Report.Data)
 	m.machine = fmt.Sprintf("products by %s, kernels %s, %d threads", r.Report.Machine.BLAS, r.Report.Machine.Kernels, r.Report.Machine.Threads)
 	if err := m.Origin.check(); err != nil {
+		return nil, err
+	}
+	if err := m.exportIn(p.Export); err != nil {
 		return nil, err
 	}
 	if err := m.sum(p); err != nil {
@@ -260,26 +264,6 @@ func (m *Model) leave(folder string, r *run.Run, p Problem) error {
 		return err
 	}
 	return m.drawLearning(r, p.Name)
-}
-
-// writeONNX writes model.onnx, with the units of learning and the form of the data as in
-// checkpoints.
-func (m *Model) writeONNX() error {
-	u := m.Origin.Units
-	switch u.(type) {
-	case *units.Principal, *autoencoder.Latent:
-		u = nil // these hold networks and arrays, which a text cannot
-	}
-	text, err := units.Marshal(u, m.Origin.Form)
-	if err != nil {
-		return err
-	}
-	metadata := map[string]string{"cmf.experiment": m.Origin.Experiment, "cmf.units": string(text), "cmf.version": run.Version()}
-	err = file.Write(filepath.Join(m.folder, "model.onnx"), func(f io.Writer) error { return layers.WriteONNX(f, m.network, metadata) })
-	if err != nil {
-		return fmt.Errorf("model.onnx: %w", err)
-	}
-	return nil
 }
 
 // Prefixed is the name of a metric of this fit among those of the run.

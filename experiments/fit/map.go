@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"cmf/data/margins"
+	"cmf/data/table"
 	"cmf/data/units"
 	"cmf/experiments/report"
 	"cmf/solvers/batch"
@@ -43,35 +45,97 @@ func (m *Model) Source() Points {
 // this module, by ∇w if the potential is on the source. y is in the units of the source, x
 // in the data's. checks tell how the solves went, if it takes any. The end of ctx is an error.
 func (m *Model) Map(ctx context.Context, y blas32.General) (x blas32.General, checks report.Numbers, err error) {
-	return m.transport(ctx, y, m.Source().Units, m.Units(), m.Origin.OnSource)
+	return m.transport(ctx, y, m.Source().Units, m.Units(), false)
 }
 
 // Back maps the rows of x, (n, d), from the data to the source: it is the inverse of Map.
 func (m *Model) Back(ctx context.Context, x blas32.General) (y blas32.General, checks report.Numbers, err error) {
-	return m.transport(ctx, x, m.Units(), m.Source().Units, !m.Origin.OnSource)
+	return m.transport(ctx, x, m.Units(), m.Source().Units, true)
 }
 
-// transport maps points in the units from to points in the units to, by ∇w if the potential
-// is on their side, otherwise by ∇w*.
-func (m *Model) transport(ctx context.Context, x blas32.General, from, to units.Units, potential bool) (y blas32.General, checks report.Numbers, err error) {
+// transport is Map or Back, between the given units.
+func (m *Model) transport(ctx context.Context, x blas32.General, from, to units.Units, back bool) (y blas32.General, checks report.Numbers, err error) {
 	z, err := from.Learning(x)
 	if err != nil {
 		return y, nil, err
 	}
-	if z.Cols != m.Evaluator.Dim() {
-		return y, nil, fmt.Errorf("points of %d coordinates under a map of ℝ^%d", z.Cols, m.Evaluator.Dim())
-	}
-	image, checks := batch.New(z.Rows, z.Cols), report.Numbers{}
-	if potential {
-		err = m.Evaluator.Eval(z, nil, image)
-	} else {
-		image, checks, err = m.conjugates(ctx, z)
-	}
+	image, checks, err := m.Transport(ctx, z, back)
 	if err != nil {
 		return y, nil, err
 	}
 	y, err = to.Data(image, nil)
 	return y, checks, err
+}
+
+// Transport is Map, or with back Back, in the units of learning of both sides.
+func (m *Model) Transport(ctx context.Context, z blas32.General, back bool) (image blas32.General, checks report.Numbers, err error) {
+	if z.Cols != m.Evaluator.Dim() {
+		return image, nil, fmt.Errorf("points of %d coordinates under a map of ℝ^%d", z.Cols, m.Evaluator.Dim())
+	}
+	if m.Origin.OnSource == back { // the potential is on the other side
+		return m.conjugates(ctx, z)
+	}
+	image = batch.New(z.Rows, z.Cols)
+	return image, report.Numbers{}, m.Evaluator.Eval(z, nil, image)
+}
+
+// MapRows is Map for the rows of a table, which have the columns of the source's margins;
+// see SourceMargins. The images have the format of t, and its types where that has them.
+func (m *Model) MapRows(ctx context.Context, t *table.Table) (images *table.Table, checks report.Numbers, err error) {
+	from, err := m.SourceMargins()
+	if err != nil {
+		return nil, nil, err
+	}
+	to, err := marginsOf(m.Units(), m.Form())
+	if err != nil {
+		return nil, nil, err
+	}
+	z, err := from.Encode(t, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	image, checks, err := m.Transport(ctx, z, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if images, err = to.Decode(image, nil); err != nil {
+		return nil, nil, err
+	}
+	if images.Format = t.Format; t.Format.Name != to.Format.Name {
+		for j := range images.Columns {
+			images.Columns[j].Stored = ""
+		}
+	}
+	return images, checks, nil
+}
+
+// SourceMargins are the units of a given source, a table.
+func (m *Model) SourceMargins() (*margins.Margins, error) {
+	p := m.Source()
+	return marginsOf(p.Units, p.Form)
+}
+
+// marginsOf are units as those of a table's columns. In earlier versions tables that were
+// mapped had Affine ones.
+func marginsOf(u units.Units, f units.Form) (*margins.Margins, error) {
+	switch u := u.(type) {
+	case *margins.Margins:
+		return u, nil
+	case units.Affine:
+		m := &margins.Margins{Format: table.Format{Name: "npy"}}
+		if f.Table {
+			m.Format.Name = "csv"
+		}
+		for j := range u.Center {
+			c := table.Column{Kind: table.Real, Decimals: -1}
+			if f.Columns != nil {
+				c.Name = f.Columns[j]
+			}
+			m.Columns = append(m.Columns, margins.Column{Column: c, Affine: &margins.Affine{Center: u.Center[j], Scale: u.Scale[j]}})
+		}
+		return m, nil
+	}
+	return nil, fmt.Errorf("units of type %T are not those of a table", u)
 }
 
 // solvedAtOnce limits the memory of conjugates.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	"cmf/experiments/fit"
 	"cmf/experiments/metric"
@@ -13,40 +14,35 @@ import (
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/floats"
 )
 
 // judged limits the rows of each sample that are compared; exact W2 takes their cube.
 const judged = 2048
 
-// heldOut are n rows of a side in the units of its file, all held-out ones with n = 0.
-func (s *side) heldOut(of blas32.General, n int) blas32.General {
-	if n == 0 {
-		n = s.held.Rows
-	}
-	return batch.Gathered(of, s.order[:n])
-}
-
 // judge compares the images of held-out rows of the source with held-out rows of the
-// target; beside them the linear map, the source as it is and, for the floor, rows of the
-// target that were learned from. mapped are the images of all rows of the source.
-func (t *tables) judge(ctx context.Context, r *run.Run, m *fit.Model, mapped blas32.General) error {
-	n := min(t.source.held.Rows, t.target.held.Rows, t.target.train.Rows, judged)
+// target; beside them the linear map, the source as it is and, for the floor, further rows of
+// the target. mapped are the images of all rows of the source, in units
+// of learning.
+func (t *pair) judge(ctx context.Context, r *run.Run, m *fit.Model, mapped blas32.General) error {
+	n := min(t.source.held.x.Rows, t.target.held.x.Rows, t.target.train.x.Rows, judged)
 	r.Progress.Log.Info("judging", "held-out rows", n)
-	linear, err := t.linear(t.source.held)
+	linear, err := t.linear(t.source.held.x)
 	if err != nil {
 		return err
 	}
-	y, truth := t.source.heldOut(t.source.x, n), t.target.heldOut(t.target.x, n)
-	learned := batch.Gathered(t.target.x, t.target.order[t.target.held.Rows:][:n])
+	images := batch.Gathered(mapped, t.source.held.rows)
+	truth := points{z: batch.First(t.target.held.x, n)}
+	seen := batch.Stacked(t.target.validation.x, t.target.train.x)
 	identity := report.Numbers{}
 	for _, m := range []struct {
-		x    blas32.General
+		x    points
 		into report.Numbers
 	}{
-		{t.source.heldOut(mapped, n), r.Report.Metrics},
-		{batch.First(linear, n), r.Report.Baseline},
-		{learned, r.Report.Floor},
-		{y, identity},
+		{points{z: batch.First(images, n)}, r.Report.Metrics},
+		{points{z: batch.First(linear, n)}, r.Report.Baseline},
+		{points{z: batch.First(seen, n)}, r.Report.Floor},
+		{points{z: batch.First(t.source.held.x, n), shift: t.shift}, identity},
 	} {
 		if err := t.compare(ctx, r, m.x, truth, m.into); err != nil {
 			return err
@@ -56,36 +52,55 @@ func (t *tables) judge(ctx context.Context, r *run.Run, m *fit.Model, mapped bla
 		r.Report.Metrics["identity."+name] = v
 	}
 	t.headline(r, n)
-	return t.judgePlan(ctx, r, m, t.source.heldOut(mapped, 0), linear)
+	return t.judgePlan(ctx, r, m, images, linear)
 }
 
-// linear is the Monge map between the Gaussian fits, at rows of the source in units of
-// learning; the images are in the units of the target.
-func (t *tables) linear(y blas32.General) (blas32.General, error) {
-	z, err := (layers.Start{Law: t.target.law, Source: t.source.law}).Conjugates(y)
-	if err != nil {
-		return z, err
+// linear is the Monge map between the Gaussian fits, at rows of the source; both are in units
+// of learning.
+func (t *pair) linear(y blas32.General) (blas32.General, error) {
+	return (layers.Start{Law: t.target.law, Source: t.source.law}).Conjugates(y)
+}
+
+// points are points of a table in its units of learning, z. shift is its centre less the
+// target's, in the units of the files; nil for 0.
+type points struct {
+	z     blas32.General
+	shift []float64
+}
+
+// about are points less the centre of the target, in the units of the files or, with standard,
+// in those of learning. Distances are as between the points themselves, without what float32
+// would lose far from 0.
+func (t *pair) about(p points, standard bool) blas32.General {
+	out := batch.New(p.z.Rows, p.z.Cols)
+	for i := range p.z.Rows {
+		to := batch.Row(out, i)
+		for j, v := range batch.Row(p.z, i) {
+			x := t.scale[j] * float64(v)
+			if p.shift != nil {
+				x += p.shift[j]
+			}
+			if standard {
+				x /= t.scale[j]
+			}
+			to[j] = float32(x)
+		}
 	}
-	return t.target.units.Data(z, nil)
+	return out
 }
 
 // compare measures x against the truth in the units of the files and, if columns have
 // scales of their own, in standard deviations too.
-func (t *tables) compare(ctx context.Context, r *run.Run, x, truth blas32.General, into report.Numbers) error {
-	suffixes := []string{""}
-	if t.ownScales() {
+func (t *pair) compare(ctx context.Context, r *run.Run, x, truth points, into report.Numbers) error {
+	var suffixes []string
+	if t.held() {
+		suffixes = append(suffixes, "")
+	}
+	if t.standardised() {
 		suffixes = append(suffixes, standard)
 	}
 	for _, suffix := range suffixes {
-		if suffix == standard {
-			var err error
-			if x, err = t.target.units.Learning(x); err != nil {
-				return err
-			}
-			if truth, err = t.target.units.Learning(truth); err != nil {
-				return err
-			}
-		}
+		x, truth := t.about(x, suffix == standard), t.about(truth, suffix == standard)
 		numbers, err := metric.Compare(ctx, x, truth)
 		if err != nil {
 			return err
@@ -105,19 +120,22 @@ func (t *tables) compare(ctx context.Context, r *run.Run, x, truth blas32.Genera
 const standard = "_standard"
 
 // ownScales says whether columns are learned at different scales.
-func (t *tables) ownScales() bool {
-	for _, v := range t.source.units.Scale {
-		if v != t.source.units.Scale[0] {
-			return true
-		}
-	}
-	return false
+func (t *pair) ownScales() bool {
+	return slices.ContainsFunc(t.scale, func(v float64) bool { return v != t.scale[0] })
 }
 
+// held says whether float32 holds squared distances in the units of the files.
+func (t *pair) held() bool {
+	return slices.Min(t.scale) >= 1e-15 && slices.Max(t.scale) <= 1e15
+}
+
+// standardised says whether there are distances in standard deviations.
+func (t *pair) standardised() bool { return t.ownScales() || !t.held() }
+
 // headline makes the table of the page.
-func (t *tables) headline(r *run.Run, n int) {
+func (t *pair) headline(r *run.Run, n int) {
 	suffix, units := "", ""
-	if t.ownScales() {
+	if t.standardised() {
 		suffix, units = standard, ", columns divided by their standard deviations"
 	}
 	for _, h := range []report.Headline{
@@ -137,35 +155,43 @@ func (t *tables) headline(r *run.Run, n int) {
 }
 
 // judgePlan reports the cost E|T(y)−y|² of the map's plan and of the linear map's, over
-// the held-out rows of the source, and the error of the inverse.
-func (t *tables) judgePlan(ctx context.Context, r *run.Run, m *fit.Model, x, linear blas32.General) error {
-	y := t.source.heldOut(t.source.x, 0)
-	back, checks, err := m.Back(ctx, x)
+// the held-out rows of the source, and the error of the inverse. The images x and linear are
+// in units of learning.
+func (t *pair) judgePlan(ctx context.Context, r *run.Run, m *fit.Model, x, linear blas32.General) error {
+	y := t.source.held.x
+	back, checks, err := m.Transport(ctx, x, true)
 	if err != nil {
 		return err
 	}
 	metrics := r.Report.Metrics
 	maps.Copy(metrics, checks)
-	metrics["cost"], r.Report.Baseline["cost"] = meanSquare(x, y, nil), meanSquare(linear, y, nil)
-	metrics["inverse_error"] = meanSquare(back, y, nil) / batch.TotalVariance(y, batch.Means(y))
-	if t.ownScales() {
-		scale := t.source.units.Scale
-		metrics["cost"+standard], r.Report.Baseline["cost"+standard] = meanSquare(x, y, scale), meanSquare(linear, y, scale)
+	ones, none := slices.Repeat([]float64{1}, len(t.scale)), make([]float64, len(t.scale))
+	metrics["cost"], r.Report.Baseline["cost"] = meanSquare(x, y, t.scale, t.shift), meanSquare(linear, y, t.scale, t.shift)
+	metrics["inverse_error"] = meanSquare(back, y, t.scale, none) / meanSquare(y, repeated(batch.Means(y), y.Rows), t.scale, none)
+	if t.standardised() {
+		shift := floats.DivTo(make([]float64, len(t.scale)), t.shift, t.scale)
+		metrics["cost"+standard], r.Report.Baseline["cost"+standard] = meanSquare(x, y, ones, shift), meanSquare(linear, y, ones, shift)
 	}
 	r.Page.Headline = append(r.Page.Headline, report.Headline{Metric: "inverse_error", Label: "Error of the inverse, E|T⁻¹(T(y)) − y|² over the variance of the source"})
 	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("cost is E|T(y) − y|² over the held-out rows of the source: %.4g, of the linear map %.4g. A map that does not reach the target can cost less than the optimal one.", metrics["cost"], r.Report.Baseline["cost"]))
 	return nil
 }
 
-// meanSquare is the mean of |x_i − y_i|², with the columns divided by scale unless it is nil.
-func meanSquare(x, y blas32.General, scale []float64) float64 {
+// repeated is the row v, n times.
+func repeated(v []float64, n int) blas32.General {
+	out := batch.New(n, len(v))
+	for i := range n {
+		batch.Narrow(batch.Row(out, i), v)
+	}
+	return out
+}
+
+// meanSquare is the mean of |scale⊙(x_i − y_i) − shift|².
+func meanSquare(x, y blas32.General, scale, shift []float64) float64 {
 	var sum float64
 	for i := range x.Rows {
 		for j, v := range batch.Row(x, i) {
-			gap := float64(v) - float64(batch.Row(y, i)[j])
-			if scale != nil {
-				gap /= scale[j]
-			}
+			gap := scale[j]*(float64(v)-float64(batch.Row(y, i)[j])) - shift[j]
 			sum += gap * gap
 		}
 	}

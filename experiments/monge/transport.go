@@ -6,22 +6,23 @@ import (
 	"maps"
 	"strconv"
 
-	"cmf/data/units"
+	"cmf/data/margins"
+	tables "cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/run"
 	"cmf/experiments/table"
 	"cmf/layers"
-
-	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // Config configures the experiment transport.
 type Config struct {
 	config.Core
+	config.Export
+	table.Reading
 	SourceFile string  `split_words:"true" needed:"a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather)" desc:"points of the source: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) of n rows and d columns"`
 	TargetFile string  `split_words:"true" needed:"a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather)" desc:"points of the target: a table with the same columns; they are matched by name if both have names"`
-	Points     string  `desc:"further points of the source to map, into mapped.npy: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather); none if empty"`
+	Points     string  `desc:"further rows of the source to map, into mapped.npy and a table in their own format: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather); none if empty"`
 	Holdout    float64 `default:"0.2" range:"0.01..0.5" desc:"share of the rows of each file that is held out for judging"`
 	Scale      string  `default:"common" oneof:"common,each" desc:"the cost of the plan: common (the squared distance, in the units of the files) or each (in standard deviations: every column divided by its own)"`
 	Side       string  `default:"source" oneof:"source,target" desc:"the points of which the potential is a function: source (its gradient is the map, its conjugate's gradient the inverse) or target (the other way round)"`
@@ -60,7 +61,7 @@ func doTransport(ctx context.Context, r *run.Run, c *Config) error {
 		return err
 	}
 	t.describe(r, c)
-	if err := c.limit(r, min(t.source.train.Rows, t.target.train.Rows)); err != nil {
+	if err := c.limit(r, min(t.source.train.x.Rows, t.target.train.x.Rows)); err != nil {
 		return err
 	}
 	problem, err := c.problem(r, t)
@@ -72,22 +73,26 @@ func doTransport(ctx context.Context, r *run.Run, c *Config) error {
 		return err
 	}
 	r.Progress.Log.Info("mapping", "rows of the source", t.source.x.Rows)
-	mapped, checks, err := model.Map(ctx, t.source.x)
+	mapped, checks, err := model.Transport(ctx, t.source.x, false)
 	if err != nil {
 		return err
 	}
 	maps.Copy(r.Report.Metrics, checks)
-	if err := r.SaveRows("transported", t.source.form, t.source.form.Columns, mapped); err != nil {
+	images, err := t.target.units.Decode(mapped, nil)
+	if err != nil {
 		return err
 	}
-	r.Report.Notes = append(r.Report.Notes, "transported.npy: the image under the map of each row of CMF_SOURCE_FILE, in the order of that file, in the units of the target.")
+	if err := table.SaveRows(r, "transported", images); err != nil {
+		return err
+	}
+	r.Report.Notes = append(r.Report.Notes, "transported.npy and the table beside it: the image under the map of each row of CMF_SOURCE_FILE, in the order of that file and with its columns, in the units of the target.")
 	if err := SaveMapped(ctx, r, model, t.points); err != nil {
 		return fmt.Errorf("CMF_POINTS=%s: %w", c.Points, err)
 	}
 	if err := t.judge(ctx, r, model, mapped); err != nil {
 		return err
 	}
-	return t.draw(ctx, r, model, mapped)
+	return t.draw(ctx, r, model, images, mapped)
 }
 
 // limit ends the default run on few rows after a number of passes over them, because held-out
@@ -107,8 +112,8 @@ func (c *Config) limit(r *run.Run, rows int) error {
 }
 
 // problem is the problem for Fit: a network that suits the dimension.
-func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
-	d := t.target.train.Cols
+func (c *Config) problem(r *run.Run, t *pair) (fit.Problem, error) {
+	d := len(t.learned)
 	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
 	start := layers.Start{Law: t.target.shrunk, Source: t.source.shrunk, Share: .1, Fixed: .05, Spread: 12, Balanced: true}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
@@ -116,7 +121,7 @@ func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 		hidden, tolerance = config.Widths{128, 128, 128}, 5e-3
 		start.Share, start.Spread = .3, 6
 		start.RootRate = min(1, 1024/float64(d*d)) // at one rate for all, its d² entries step too far together
-		if min(t.source.train.Rows, t.target.train.Rows) < 2*d*d {
+		if min(t.source.train.x.Rows, t.target.train.x.Rows) < 2*d*d {
 			start.Share = .97 // from so few rows, hardly more than the linear map can be learned
 		}
 	}
@@ -139,60 +144,64 @@ func (c *Config) problem(r *run.Run, t *tables) (fit.Problem, error) {
 	return fit.Problem{
 		Potential:    w,
 		Start:        start,
-		Train:        t.target.train,
+		Train:        t.target.train.x,
 		Units:        t.target.units,
-		Form:         t.target.form,
-		From:         t.source.train,
-		Validation:   fit.Validation{X: t.target.validation, Y: t.source.validation},
+		Form:         t.target.form(),
+		From:         t.source.train.x,
+		Validation:   fit.Validation{X: t.target.validation.x, Y: t.source.validation.x},
 		FromUnits:    t.source.units,
-		FromForm:     t.source.form,
+		FromForm:     t.source.form(),
 		OnSource:     c.Side == "source",
 		Tolerance:    tolerance,
 		Decay:        1 - 15/float64(max(c.Steps, 150)),
 		Precondition: true,
+		Export:       c.ONNX,
 	}, nil
 }
 
-// Further are points of the source to be mapped, with the form of their file.
+// Further are rows of the source that are to be mapped.
 type Further struct {
-	X    blas32.General // in the units of the source, (n, d)
-	Form units.Form
-
-	Notes []string // what was inferred about the file
+	Rows *tables.Table // nil for none
 }
 
-// ReadFurther reads points of a source with columns of the form of, d in number. moved says
-// that their columns were in another order. The error does not name the variable.
-func ReadFurther(path string, of units.Form, d int) (f Further, moved bool, err error) {
-	x, form, notes, err := table.Read(path)
+// ReadFurther reads rows of a source with the columns m, and says what was inferred about
+// their file. Further columns are ignored. The error does not name the variable.
+func ReadFurther(r *run.Run, path string, reading *table.Reading, m *margins.Margins) (f Further, err error) {
+	if err := checkFile(path); err != nil {
+		return f, err
+	}
+	rows, notes, err := reading.ReadLike(path, m)
 	if err != nil {
-		return f, false, err
+		return f, err
 	}
-	if form.Picture() {
-		return f, false, errPictures
+	aligned, ignored, err := m.Align(rows)
+	if err != nil {
+		return f, err
 	}
-	if x, moved, err = table.Match(of, d, x, form); err != nil {
-		return f, false, err
+	// What cannot be mapped is told before learning.
+	if _, err := m.Encode(aligned, nil); err != nil {
+		return f, err
 	}
-	if form.Columns != nil && of.Columns != nil {
-		form.Columns = of.Columns
+	r.Inferred(path, notes)
+	if ignored != nil {
+		r.Note("Columns of CMF_POINTS that the source does not have are ignored: %q.", ignored)
 	}
-	return Further{x, form, notes}, moved, nil
+	return Further{aligned}, nil
 }
 
-// SaveMapped maps points and writes mapped.npy, and mapped.csv if they came from a table.
-// Without points it does nothing.
+// SaveMapped maps rows and writes mapped.npy, and a table beside it in the format of their
+// file. Without rows it does nothing.
 func SaveMapped(ctx context.Context, r *run.Run, m *fit.Model, f Further) error {
-	if f.X.Rows == 0 {
+	if f.Rows == nil {
 		return nil
 	}
-	x, checks, err := m.Map(ctx, f.X)
+	images, checks, err := m.MapRows(ctx, f.Rows)
 	if err != nil {
 		return err
 	}
 	for name, v := range checks {
 		r.Report.Metrics["mapped_"+name] = v
 	}
-	r.Report.Notes = append(r.Report.Notes, "mapped.npy: the image under the map of each row of CMF_POINTS, in the units of the target.")
-	return r.SaveRows("mapped", f.Form, f.Form.Columns, x)
+	r.Report.Notes = append(r.Report.Notes, "mapped.npy and the table beside it: the image under the map of each row of CMF_POINTS, in the units of the target.")
+	return table.SaveRows(r, "mapped", images)
 }

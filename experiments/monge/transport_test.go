@@ -2,8 +2,10 @@ package monge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,12 +23,14 @@ import (
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/graph/onnxtest"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
 )
 
 var needed = config.Variables("CMF_SOURCE_FILE=source.npy", "CMF_TARGET_FILE=target.npy")
@@ -35,8 +39,8 @@ func TestVariables(t *testing.T) {
 	t.Chdir(t.TempDir())
 	c := inputs.Command{Experiment: Transport, Needed: needed}
 	inputs.TestVariables(t, c)
-	inputs.TestNames(t, c, "PRESET OUT VM BLAS THREADS SEED RESUME STEPS BATCH MINUTES LOSS INIT CONJUGATE HIDDEN UNIT POTENTIAL PIECES RANK TAU LR "+
-		"SOURCE_FILE TARGET_FILE POINTS HOLDOUT SCALE SIDE SPREAD SHARE")
+	inputs.TestNames(t, c, "PRESET OUT VM BLAS THREADS SEED RESUME STEPS BATCH MINUTES LOSS INIT CONJUGATE HIDDEN UNIT POTENTIAL PIECES RANK TAU LR ONNX "+
+		"COLUMNS HEADER SOURCE_FILE TARGET_FILE POINTS HOLDOUT SCALE SIDE SPREAD SHARE")
 }
 
 // execute runs the experiment with some variables, in a folder of its own.
@@ -257,8 +261,190 @@ func TestTables(t *testing.T) {
 				t.Errorf("%s: %s.csv begins with %.40q: %v", scale, name, text, err)
 			}
 		}
-		if notes := strings.Join(r.Report.Notes, "\n"); strings.Count(notes, "matched by name") != 2 {
+		if notes := strings.Join(r.Report.Notes, "\n"); !strings.Contains(notes, "matched by name") {
 			t.Errorf("%s: the notes do not tell of the columns: %s", scale, notes)
+		}
+	}
+}
+
+// tableFile writes columns in the format of a file.
+func tableFile(t *testing.T, name, format string, columns ...table.Column) string {
+	t.Helper()
+	path, rows := filepath.Join(t.TempDir(), name), &table.Table{Columns: columns, Format: table.Format{Name: format}}
+	w, err := table.Create(path, rows)
+	if err == nil {
+		err = errors.Join(w.Append(rows), w.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func readRows(t *testing.T, path string) *table.Table {
+	t.Helper()
+	rows, _, err := table.Read(path, table.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// normals are a column of n normal values in steps of 2⁻²⁰, so that offsets of 2²⁰ are exact.
+func normals(name string, n int, offset, sd float64) table.Column {
+	c := table.Column{Name: name, Kind: table.Real, Decimals: -1, Values: make([]float64, n)}
+	rng := random.New(1, name, uint64(n))
+	for i := range c.Values {
+		c.Values[i] = offset + math.Round(sd*rng.NormFloat64()*0x1p20)/0x1p20
+	}
+	return c
+}
+
+// The map of tables far from 0 is that of the same tables about 0, moved with them: float32 has
+// steps of an eighth there.
+func TestFarFromZero(t *testing.T) {
+	const n, from, to = 600, 1 << 20, -3 << 20
+	var images, further [2]*table.Table
+	var numbers [2]report.Numbers
+	for k := range 2 {
+		f, g := float64(k*from), float64(k*to)
+		r := mustExecute(t, "CMF_SOURCE_FILE="+tableFile(t, "a.csv", "csv", normals("x", n, f, 1), normals("y", n, f, 2)),
+			"CMF_TARGET_FILE="+tableFile(t, "b.csv", "csv", normals("x", n+1, g, 2), normals("y", n+1, g, .5)),
+			"CMF_POINTS="+tableFile(t, "c.csv", "csv", normals("x", n+2, f, 1), normals("y", n+2, f, 2)),
+			"CMF_STEPS=40", "CMF_HIDDEN=16", "CMF_THREADS=1")
+		images[k], further[k], numbers[k] = readRows(t, r.Path("transported.csv")), readRows(t, r.Path("mapped.csv")), r.Report.Metrics
+	}
+	for _, x := range [][2]*table.Table{images, further} {
+		for j := range x[0].Columns {
+			for i, v := range x[0].Columns[j].Values {
+				if gap := x[1].Columns[j].Values[i] - to - v; !(math.Abs(gap) < 1e-4) {
+					t.Fatalf("row %d, column %d: the image far from 0 is off by %g", i+1, j+1, gap)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"energy_distance", "sliced_w2", "w2", "inverse_error"} {
+		if a, b := numbers[0][name], numbers[1][name]; math.Abs(a-b) > 1e-4 {
+			t.Errorf("%s is %g about 0 and %g far from it", name, a, b)
+		}
+	}
+	if want := numbers[0]["cost"] + 2*math.Pow(to-from, 2); math.Abs(numbers[1]["cost"]/want-1) > 1e-3 {
+		t.Errorf("a cost of %g; want about %g", numbers[1]["cost"], want)
+	}
+}
+
+// The map of tables in units of 10²⁰ is that of the same tables in other units.
+func TestLargeUnits(t *testing.T) {
+	const n, exponent = 300, 66
+	var runs [2]*run.Run
+	for k := range 2 {
+		in := func(c table.Column) table.Column {
+			for i := range c.Values {
+				c.Values[i] = math.Ldexp(c.Values[i], k*exponent)
+			}
+			return c
+		}
+		runs[k] = mustExecute(t, "CMF_SOURCE_FILE="+tableFile(t, "a.csv", "csv", in(normals("x", n, 3, 1)), in(normals("y", n, 0, 2))),
+			"CMF_TARGET_FILE="+tableFile(t, "b.csv", "csv", in(normals("x", n+1, 0, 2)), in(normals("y", n+1, 0, .5))), "CMF_SCALE=each", "CMF_STEPS=5", "CMF_HIDDEN=8", "CMF_THREADS=1")
+	}
+	near, far := readRows(t, runs[0].Path("transported.csv")), readRows(t, runs[1].Path("transported.csv"))
+	for j := range 2 {
+		for i, v := range near.Columns[j].Values {
+			if math.Ldexp(far.Columns[j].Values[i], -exponent) != v {
+				t.Fatalf("row %d, column %d: %g, in other units %g", i+1, j+1, far.Columns[j].Values[i], v)
+			}
+		}
+	}
+	for name, v := range runs[1].Report.Metrics {
+		if want, both := runs[0].Report.Metrics[name]; v-v != 0 || strings.HasSuffix(name, "_standard") && (!both || math.Abs(v-want) > 1e-4*(1+math.Abs(want))) {
+			t.Errorf("%s is %g, in other units %g", name, v, want)
+		}
+	}
+}
+
+// Columns are mapped by their kinds and written in the format of their file: whole numbers as
+// real ones, times as times, a column of one value in each table as the target's. Columns of
+// one file alone are left out by CMF_COLUMNS.
+func TestColumnKinds(t *testing.T) {
+	const n = 400
+	count := func(size int, offset float64) table.Column {
+		c := normals("count", size, offset, 30)
+		for i, v := range c.Values {
+			c.Values[i] = math.Round(v)
+		}
+		c.Kind = table.Integer
+		return c
+	}
+	day := func(size int, offset float64) table.Column {
+		c := normals("day", size, offset, 40)
+		for i, v := range c.Values {
+			c.Values[i] = math.Round(v)
+		}
+		c.Kind, c.Clock = table.Time, &table.Clock{Unit: "day", Layout: "2006-01-02"}
+		return c
+	}
+	one := func(size int, v float64) table.Column {
+		return table.Column{Name: "one", Kind: table.Real, Decimals: -1, Values: slices.Repeat([]float64{v}, size)}
+	}
+	label := table.Column{Name: "label", Kind: table.Category, Labels: []string{"a", "b"}, Values: make([]float64, n)}
+	for i := range label.Values {
+		label.Values[i] = float64(i % 2)
+	}
+	for format, ext := range map[string]string{"csv": ".csv", "parquet": ".parquet"} {
+		source := tableFile(t, "a"+ext, format, normals("x", n, 0, 1), count(n, 1000), label, day(n, 19000), one(n, 3))
+		r := mustExecute(t, "CMF_SOURCE_FILE="+source, "CMF_TARGET_FILE="+tableFile(t, "b"+ext, format, one(n+1, 5), day(n+1, 20000), count(n+1, 2000), normals("x", n+1, 9, 1)),
+			"CMF_COLUMNS=label:skip", "CMF_SCALE=each", "CMF_STEPS=0", "CMF_HIDDEN=8", "CMF_POINTS="+source)
+		rows := readRows(t, r.Path("transported"+ext))
+		if names := rows.Names(); !slices.Equal(names, []string{"x", "count", "day", "one"}) {
+			t.Fatalf("%s: the images have the columns %q", format, names)
+		}
+		if further := readRows(t, r.Path("mapped"+ext)); !slices.Equal(further.Columns[1].Values, rows.Columns[1].Values) {
+			t.Errorf("%s: rows of the source are mapped differently as further rows", format)
+		}
+		times, counts := rows.Columns[2], rows.Columns[1]
+		if times.Kind != table.Time || math.Abs(float64(times.Clock.Origin)+stat.Mean(times.Values, nil)-20000) > 10 {
+			t.Errorf("%s: times of kind %s about %g", format, times.Kind, float64(times.Clock.Origin)+stat.Mean(times.Values, nil))
+		}
+		if counts.Kind != table.Real || math.Abs(stat.Mean(counts.Values, nil)-2000) > 10 || !slices.ContainsFunc(counts.Values, func(v float64) bool { return v != math.Trunc(v) }) {
+			t.Errorf("%s: whole numbers are mapped to %.4g …, of kind %s", format, counts.Values[:3], counts.Kind)
+		}
+		if slices.Min(rows.Columns[3].Values) != 5 || slices.Max(rows.Columns[3].Values) != 5 {
+			t.Errorf("%s: the constant is mapped to %v …", format, rows.Columns[3].Values[:3])
+		}
+		if notes := strings.Join(r.Report.Notes, "\n"); !strings.Contains(notes, `Column "one" is 3 in all rows of the source and 5 in all rows of the target`) || !strings.Contains(notes, "images are not rounded") || !strings.Contains(notes, "matched by name") {
+			t.Errorf("%s: the notes: %s", format, notes)
+		}
+	}
+}
+
+// On another runtime, model.onnx in the data's units maps as the run did, also where the tables
+// lie far from 0.
+func TestExportInUnitsOfTheData(t *testing.T) {
+	const n = 300
+	source := tableFile(t, "a.csv", "csv", normals("x", n, 1e5, 1), normals("y", n, -1e5, 2))
+	target := tableFile(t, "b.csv", "csv", normals("x", n+1, -3e5, 2), normals("y", n+1, 1e5, .5))
+	for _, variables := range [][]string{nil, {"CMF_SIDE=target"}, {"CMF_POTENTIAL=quadratics", "CMF_PIECES=5"}, {"CMF_POTENTIAL=quadratics", "CMF_PIECES=5", "CMF_SIDE=target"}} {
+		r := mustExecute(t, append(variables, "CMF_SOURCE_FILE="+source, "CMF_TARGET_FILE="+target, "CMF_STEPS=5", "CMF_HIDDEN=8", "CMF_ONNX=data")...)
+		before, after := readRows(t, source), readRows(t, r.Path("transported.csv"))
+		name, in, out := "map", before, after
+		if slices.Contains(variables, "CMF_SIDE=target") != slices.Contains(variables, "CMF_PIECES=5") {
+			name, in, out = "inverse", after, before
+		}
+		x := onnxtest.Array{Dims: []int{n, 2}}
+		for i := range n {
+			x.Data = append(x.Data, in.Columns[0].Values[i], in.Columns[1].Values[i])
+		}
+		answer := onnxtest.Run(t, []onnxtest.Request{{Model: r.Path("model.onnx"), X: x, Type: "float64"}})[0]
+		if len(answer[name].Data) != 2*n {
+			t.Fatalf("%q: outputs %v", variables, slices.Collect(maps.Keys(answer)))
+		}
+		for i := range n {
+			for j := range 2 {
+				// Conjugates are solved to a relative residual of 1e-3.
+				if gap := answer[name].Data[2*i+j] - out.Columns[j].Values[i]; !(math.Abs(gap) < 2e-2) {
+					t.Fatalf("%q: the %s of row %d is off by %g in column %d", variables, name, i+1, gap, j+1)
+				}
+			}
 		}
 	}
 }
@@ -356,10 +542,13 @@ func TestRefuses(t *testing.T) {
 		{[]string{"CMF_TARGET_FILE=" + npyFile(t, wide)}, "it has 3 columns; it must have 2"},
 		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + csvFile(t, []string{"b", "c", "d"}, wide)}, "it lacks the columns a and it has the further columns c, d; its columns must be a, b, in any order"},
 		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + csvFile(t, []string{"a", "a"}, good)}, "it has the further columns a.1"},
-		{[]string{"CMF_TARGET_FILE=" + npyFile(t, flat)}, "column 2 (x2) is 7 in all 216 rows"},
-		{[]string{"CMF_SOURCE_FILE=" + npyFile(t, batch.First(good, 100))}, "it has 100 rows of 2 coordinates; needed are at least"},
-		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_POINTS=" + csvFile(t, []string{"a", "c"}, good)}, "it lacks the columns b and it has the further columns c"},
-		{[]string{"CMF_POINTS=" + npyFile(t, wide)}, "it has 3 columns; it must have 2"},
+		{[]string{"CMF_TARGET_FILE=" + npyFile(t, flat)}, `column "x2" is 7 in all 216 rows to learn from; leave it out by CMF_COLUMNS=x2:skip`},
+		{[]string{"CMF_SOURCE_FILE=" + npyFile(t, batch.First(good, 100))}, "it has 100 rows of 2 columns; needed are at least"},
+		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_POINTS=" + csvFile(t, []string{"a", "c"}, good)}, `it lacks the columns ["b"]`},
+		{[]string{"CMF_POINTS=" + npyFile(t, wide)}, "it has 3 columns, but the model has 2"},
+		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + tableFile(t, "l.csv", "csv", normals("a", 300, 0, 1), table.Column{Name: "b", Kind: table.Category, Labels: []string{"u", "v"}, Values: slices.Repeat([]float64{0, 1}, 150)})}, `l.csv: column "b" holds "u", "v": the cost of the map is a squared distance, and labels have none; leave the column out by CMF_COLUMNS=b:skip`},
+		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + ab, "CMF_COLUMNS=c:skip"}, `no table has a column "c"`},
+		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + ab, "CMF_COLUMNS=a:circular(-9,9)"}, `column "a" is circular`},
 		{[]string{"CMF_LOSS=dual+likelihood"}, "CMF_LOSS=dual+likelihood: the term likelihood needs the density of the source"},
 		{[]string{"CMF_LOSS=monge-ampere"}, "needs an energy"},
 		{[]string{"CMF_BATCH=1000"}, "CMF_BATCH=1000: there are only 216 rows to learn from; allowed are 2 to 216"},

@@ -2,16 +2,23 @@ package table
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"cmf/data/margins"
 	"cmf/data/table"
 )
 
+// Reading configures how tables are read.
+type Reading struct {
+	Columns string     `desc:"what columns hold, where that is not as it was found: name:kind or name:[low,high], separated by commas. Kinds are real, integer, boolean, category, time, skip and circular(low,high); as in age:integer,share:[0,1],id:skip. Columns without names are x1, x2, …"`
+	Header  HeaderLine `default:"auto" desc:"whether the first line of a text file names the columns: auto, yes or no"`
+}
+
 // Config configures how a table is read and how its columns are learned.
 type Config struct {
-	Columns string      `desc:"what columns hold, where that is not as it was found: name:kind or name:[low,high], separated by commas. Kinds are real, integer, boolean, category, time, skip and circular(low,high); as in age:integer,share:[0,1],id:skip. Columns without names are x1, x2, …"`
-	Header  HeaderLine  `default:"auto" desc:"whether the first line of a text file names the columns: auto, yes or no"`
+	Reading
 	Weight  string      `desc:"column of the weights of the rows; none if empty"`
 	Margins MarginsKind `default:"auto" desc:"coordinates of learning: plain (columns less their mean over their deviation), normal (normal scores of the columns) or auto (plain where all columns are smooth and real, else normal)"`
 	Target  string      `desc:"column that a model trained on generated rows predicts in the judgement; if empty the last column of labels, else the last one"`
@@ -41,7 +48,7 @@ func (MarginsKind) Known() []string {
 }
 
 // Validate checks CMF_COLUMNS.
-func (c *Config) Validate() error {
+func (c *Reading) Validate() error {
 	_, err := table.ParseHints(c.Columns)
 	if err != nil {
 		return fmt.Errorf("CMF_COLUMNS=%s: %w", c.Columns, err)
@@ -50,12 +57,45 @@ func (c *Config) Validate() error {
 }
 
 // Read reads the table of a file. The notes say what was inferred.
-func (c *Config) Read(path string) (t *table.Table, notes []string, err error) {
+func (c *Reading) Read(path string) (t *table.Table, notes []string, err error) {
+	return c.read(path, nil, nil)
+}
+
+// ReadOneOf is Read for one of several files, of which CMF_COLUMNS may name columns of any:
+// used gets the names that are columns of this one.
+func (c *Reading) ReadOneOf(path string, used map[string]bool) (t *table.Table, notes []string, err error) {
+	return c.read(path, nil, used)
+}
+
+// ReadLike reads further rows for a model whose columns are m; what CMF_COLUMNS says of other
+// columns holds too.
+func (c *Reading) ReadLike(path string, m *margins.Margins) (t *table.Table, notes []string, err error) {
+	return c.read(path, m.Hints(), map[string]bool{})
+}
+
+// read reads a table of which more is known than CMF_COLUMNS says. Unless used is nil, hints
+// may be for columns that are not there.
+func (c *Reading) read(path string, known table.Hints, used map[string]bool) (t *table.Table, notes []string, err error) {
 	hints, err := table.ParseHints(c.Columns)
 	if err != nil {
 		return nil, nil, fmt.Errorf("CMF_COLUMNS=%s: %w", c.Columns, err)
 	}
-	return table.Read(path, table.Options{Header: table.Header(c.Header), Hints: hints})
+	maps.Copy(hints, known)
+	return table.Read(path, table.Options{Header: table.Header(c.Header), Hints: hints, Extra: used != nil, Used: used})
+}
+
+// CheckUsed refuses names in CMF_COLUMNS that no file has.
+func (c *Reading) CheckUsed(used map[string]bool) error {
+	hints, err := table.ParseHints(c.Columns)
+	if err != nil {
+		return fmt.Errorf("CMF_COLUMNS=%s: %w", c.Columns, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(hints)) {
+		if !used[name] {
+			return fmt.Errorf("CMF_COLUMNS=%s: no table has a column %q", c.Columns, name)
+		}
+	}
+	return nil
 }
 
 // options say how the columns are learned, by rows of the given weights.

@@ -81,11 +81,17 @@ func (s *Study) judgePoints(ctx context.Context, r *run.Run) error {
 	const most = 2048
 	n := min(s.Set.Test.Rows, s.Set.Points.Rows, s.Draw.Points.Rows, most)
 	gaussian := s.Set.Law.Sample(n, random.New(s.Core.Seed, "Gaussian fit", 0))
+	own := func(z blas32.General) blas32.General { x, _ := s.Set.Margins.Scaled(z); return x }
+	units := map[string]func(blas32.General) blas32.General{"_standard": func(z blas32.General) blas32.General { return z }, "": own}
+	if _, ok := s.Set.Margins.Scaled(batch.New(0, gaussian.Cols)); !ok {
+		delete(units, "")
+		r.Note("No distances in the units of the file: those of some columns are too large or too small beside 1. Distances whose names end in _standard are in deviations of the columns.")
+	}
 	for _, l := range []struct {
 		z    blas32.General
 		into report.Numbers
 	}{{s.Draw.Points, r.Report.Metrics}, {gaussian, r.Report.Baseline}, {s.Set.Points, r.Report.Floor}} {
-		for suffix, units := range map[string]func(blas32.General) blas32.General{"_standard": func(z blas32.General) blas32.General { return z }, "": s.Set.Margins.Scaled} {
+		for suffix, units := range units {
 			numbers, err := metric.Compare(ctx, units(batch.First(l.z, n)), units(batch.First(s.Set.Test, n)))
 			if err != nil {
 				return err

@@ -66,3 +66,13 @@ func (w *Rows) Close(whole bool) (err error) {
 	}
 	return err
 }
+
+// SaveRows writes the rows of t as Rows does.
+func SaveRows(r *run.Run, name string, t *table.Table) error {
+	w, err := NewRows(r, name, t.First(0))
+	if err != nil {
+		return err
+	}
+	err = w.Append(t)
+	return errors.Join(err, w.Close(err == nil))
+}

@@ -110,10 +110,5 @@ func Evaluate(ctx context.Context, r *run.Run, m *fit.Model, path string, seed u
 		return err
 	}
 	densities := &table.Table{Format: given.Format, Columns: []table.Column{{Name: "log_density", Kind: table.Real, Decimals: -1, Values: l.LogPDF}}}
-	out, err := NewRows(r, "densities", densities.First(0))
-	if err != nil {
-		return err
-	}
-	err = out.Append(densities)
-	return errors.Join(err, out.Close(err == nil), r.SaveRows("gradients", units.Form{}, nil, gradient))
+	return errors.Join(SaveRows(r, "densities", densities), r.SaveRows("gradients", units.Form{}, nil, gradient))
 }

@@ -2,7 +2,6 @@ package table
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -27,6 +26,7 @@ type Study struct {
 	Mixing int
 	Count  int     // rows to generate
 	Spread float64 // of the first hinges; 0 for one that suits the dimension
+	Export config.ExportUnits
 
 	Name  string // of the file
 	Set   *Set
@@ -148,6 +148,7 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 		Tolerance:    tolerance,
 		Decay:        1 - 15/float64(max(c.Steps, 150)),
 		Precondition: true,
+		Export:       s.Export,
 		Validation:   choice,
 	}, nil
 }
@@ -211,12 +212,7 @@ func (s *Study) Densities(ctx context.Context, r *run.Run) error {
 		return err
 	}
 	r.Report.Baseline["log_likelihood"], r.Report.Baseline["log_likelihood_se"], _ = fit.FiniteMean(gaussian)
-	out, err := NewRows(r, "densities", withDensities(held.First(0), nil, nil))
-	if err != nil {
-		return err
-	}
-	err = out.Append(withDensities(held, l.LogPDF, gaussian))
-	if err := errors.Join(err, out.Close(err == nil)); err != nil {
+	if err := SaveRows(r, "densities", withDensities(held, l.LogPDF, gaussian)); err != nil {
 		return err
 	}
 	if err := s.warn(r); err != nil {

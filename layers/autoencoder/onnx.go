@@ -25,7 +25,7 @@ func (n *Network) WriteONNX(out io.Writer, w layers.Potential) error {
 		z = s.Input("latents", 1, n.Latents)
 	}
 	outputs["pictures"] = s.Sigmoid(n.Decode(s, z))
-	if err := s.WriteONNX(out, outputs, nil); err != nil {
+	if err := s.WriteONNX(out, outputs, graph.ONNX{}); err != nil {
 		return fmt.Errorf("autoencoder: ONNX model: %w", err)
 	}
 	return nil

@@ -1,14 +1,15 @@
 // Runs ONNX models on onnxruntime-node, found through NODE_PATH. Standard input is a
-// list of {"model": path, "x": {"dims", "data"}}; standard output lists, for each,
+// list of {"model": path, "x": {"dims", "data"}, "type": "float32" or "float64"}; standard output lists, for each,
 // {name: {"dims", "data"}} of every output.
 const ort = require("onnxruntime-node");
 const requests = JSON.parse(require("fs").readFileSync(0));
 
 (async () => {
   const answers = [];
-  for (const { model, x } of requests) {
+  for (const { model, x, type } of requests) {
     const session = await ort.InferenceSession.create(model, { intraOpNumThreads: 1 });
-    const results = await session.run({ x: new ort.Tensor("float32", Float32Array.from(x.data), x.dims) });
+    const data = type === "float64" ? Float64Array.from(x.data) : Float32Array.from(x.data);
+    const results = await session.run({ [session.inputNames[0]]: new ort.Tensor(type, data, x.dims) });
     const answer = {};
     for (const name of session.outputNames) {
       answer[name] = { dims: results[name].dims, data: Array.from(results[name].data) };
