@@ -168,11 +168,11 @@ func origin(c *tables.Column) float64 {
 // the Gaussian's.
 func drawColumn(ctx context.Context, r *run.Run, s *table.Study) error {
 	grid, x := gridOf(s)
-	learned, err := s.Model.RowDensity(ctx, grid, random.New(1, "figure", 0))
+	learned, err := table.RowDensity(ctx, s.Model, grid, random.New(1, "figure", 0))
 	if err != nil {
 		return err
 	}
-	gaussian, err := fit.RowDensityOf(s.Set.Margins, grid, random.New(1, "figure", 0), s.Set.Law.LogPDF)
+	gaussian, err := table.RowDensityOf(s.Set.Margins, grid, random.New(1, "figure", 0), s.Set.Law.LogPDF)
 	if err != nil {
 		return err
 	}

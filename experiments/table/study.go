@@ -198,7 +198,7 @@ func (s *Study) Densities(ctx context.Context, r *run.Run) error {
 	held := s.Set.Held.First(n)
 	r.Progress.Log.Info("densities", "held-out rows", n)
 	seed := s.Core.Seed
-	l, err := s.Model.RowDensity(ctx, table.Stacked(held, s.Generated.First(n)), random.New(seed, "annealing", 0))
+	l, err := RowDensity(ctx, s.Model, table.Stacked(held, s.Generated.First(n)), random.New(seed, "annealing", 0))
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (s *Study) Densities(ctx context.Context, r *run.Run) error {
 	l.LogPDF = l.LogPDF[:n]
 	l.Report(r.Report.Metrics)
 	r.Report.Metrics["density_distance"] = metric.Kolmogorov(l.LogPDF, generated)
-	gaussian, err := fit.RowDensityOf(s.Set.Margins, held, random.New(seed, "Gaussian fit's rows", 0), func(z blas32.General) ([]float64, error) { return s.Set.Law.LogPDF(z) })
+	gaussian, err := RowDensityOf(s.Set.Margins, held, random.New(seed, "Gaussian fit's rows", 0), func(z blas32.General) ([]float64, error) { return s.Set.Law.LogPDF(z) })
 	if err != nil {
 		return err
 	}
