@@ -23,7 +23,7 @@ import (
 )
 
 // samplesOfTables are variables that do nothing for pictures.
-var samplesOfTables = []string{"CMF_COLUMNS", "CMF_HEADER", "CMF_WEIGHT", "CMF_MARGINS", "CMF_TARGET", "CMF_SCALE"}
+var samplesOfTables = []string{"CMF_COLUMNS", "CMF_HEADER", "CMF_WEIGHT", "CMF_MARGINS", "CMF_TARGET", "CMF_SCALE", "CMF_GIVEN", "CMF_FEATURES"}
 
 // Files of more bytes are read and learned with less memory to spare.
 const (
@@ -59,7 +59,7 @@ func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 		return named(err)
 	}
 	s := &table.Study{
-		Core: &c.Core, Bank: c.Bank, Mixing: c.Mixing, Count: c.Count, Spread: c.Spread,
+		Core: &c.Core, Bank: c.Bank, Mixing: c.Mixing, Count: c.Count, Spread: c.Spread, Features: c.Features,
 		Name: filepath.Base(c.DataFile), Set: set,
 	}
 	finished, err := s.Learn(ctx, r)
@@ -77,6 +77,9 @@ func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 // drawTable draws held-out rows beside generated ones: with the potential and the density
 // where they are points of the plane, and columns by pairs otherwise.
 func drawTable(ctx context.Context, r *run.Run, s *table.Study) error {
+	if s.Set.Given != nil {
+		return drawTableGiven(r, s)
+	}
 	m := s.Set.Margins
 	if !m.Normal() && m.Learned() == 2 {
 		gaussian := s.Set.Law.Sample(shownPoints, random.New(s.Core.Seed, "Gaussian fit", 0))
@@ -94,6 +97,20 @@ func drawTable(ctx context.Context, r *run.Run, s *table.Study) error {
 		clouds = append(clouds, figure.Cloud{Name: t.name, Points: shownRows(t.rows, s.Set.Train)})
 	}
 	return drawPairs(r, columnNames(s.Set.Train), labelNumbers(s.Set.Train), clouds...)
+}
+
+// drawTableGiven draws held-out rows beside rows with the same given columns and the others
+// drawn, by pairs: drawn columns first.
+func drawTableGiven(r *run.Run, s *table.Study) error {
+	g := s.Set.Given
+	first := func(whole *tables.Table) *tables.Table {
+		given, drawn := g.Units.Split(whole)
+		return &tables.Table{Columns: append(drawn.Columns, given.Columns...), Format: whole.Format}
+	}
+	of := first(g.Units.Join(g.Train, s.Set.Train))
+	held := first(g.Units.Join(g.Held, s.Set.Held))
+	return drawPairs(r, columnNames(of), labelNumbers(of),
+		figure.Cloud{Name: "held out", Points: shownRows(held, of)}, figure.Cloud{Name: "drawn given the other columns", Points: shownRows(first(s.Generated), of)})
 }
 
 // columnNames are the names of columns, less the origins of shownRows.

@@ -10,11 +10,13 @@ import (
 
 // Config configures how a table is read and how its columns are learned.
 type Config struct {
-	Columns string      `desc:"what columns hold, where that is not as it was found: name:kind or name:[low,high], separated by commas. Kinds are real, integer, boolean, category, time, skip and circular(low,high); as in age:integer,share:[0,1],id:skip. Columns without names are x1, x2, …"`
-	Header  HeaderLine  `default:"auto" desc:"whether the first line of a text file names the columns: auto, yes or no"`
-	Weight  string      `desc:"column of the weights of the rows; none if empty"`
-	Margins MarginsKind `default:"auto" desc:"coordinates of learning: plain (columns less their mean over their deviation), normal (normal scores of the columns) or auto (plain where all columns are smooth and real, else normal)"`
-	Target  string      `desc:"column that a model trained on generated rows predicts in the judgement; if empty the last column of labels, else the last one"`
+	Columns  string      `desc:"what columns hold, where that is not as it was found: name:kind or name:[low,high], separated by commas. Kinds are real, integer, boolean, category, time, skip and circular(low,high); as in age:integer,share:[0,1],id:skip. Columns without names are x1, x2, …"`
+	Header   HeaderLine  `default:"auto" desc:"whether the first line of a text file names the columns: auto, yes or no"`
+	Weight   string      `desc:"column of the weights of the rows; none if empty"`
+	Margins  MarginsKind `default:"auto" desc:"coordinates of learning: plain (columns less their mean over their deviation), normal (normal scores of the columns) or auto (plain where all columns are smooth and real, else normal)"`
+	Given    string      `desc:"columns that are given, by name or by place from 1, separated by commas: the law of the others given these is learned; none if empty"`
+	Features int         `default:"64" range:"0..4096" desc:"with CMF_GIVEN, hidden features of the given columns, by which the law depends on them in other ways than a regression; 0 for none"`
+	Target   string      `desc:"column that a model trained on generated rows predicts in the judgement; if empty the last column of labels, else the last one"`
 }
 
 // HeaderLine is a value of CMF_HEADER.
