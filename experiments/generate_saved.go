@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"cmf/data/units"
 	"cmf/experiments/config"
@@ -25,6 +26,7 @@ type GenerateConfig struct {
 	config.Generation
 	Checkpoint string `needed:"the checkpoint.safetensors of a run" desc:"checkpoint.safetensors of a run: the model to draw from"`
 	Count      int    `default:"10000" range:"0..10000000" desc:"points to generate; 0 for none"`
+	Contexts   string `file:"a table with a column for each given one of the model" desc:"rows of the given columns of a model of columns given others (CMF_GIVEN of its run), for each of which CMF_COUNT draws of the others are made, by default as many as come to 100000 in all, at least 100 and at most 10000: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather)"`
 	Points     string `desc:"points at which to evaluate density and gradient, in the units of the data, or rows of the source to map by a model of the experiment transport: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) or a folder of PNG pictures; none if empty"`
 }
 
@@ -56,7 +58,14 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 		r.Note("The checkpoint names no units: points and densities are in those in which the model was learned.")
 	}
 	generate, evaluate := generate, evaluate
-	if m.Margins() != nil {
+	switch {
+	case m.Origin.ContextUnits != nil:
+		generate, evaluate = generateGiven, evaluateGiven
+	case m.Evaluator.Contexts() > 0:
+		return fmt.Errorf("CMF_CHECKPOINT=%s: the model of the experiment %s is given contexts that are no columns of a table; draw from it by fit.LoadModel and Model.Given", c.Checkpoint, m.Origin.Experiment)
+	case c.Contexts != "":
+		return fmt.Errorf("CMF_CONTEXTS=%s: the model of CMF_CHECKPOINT is of all columns, and none is given; learn the table again with CMF_GIVEN=COLUMN, or leave CMF_CONTEXTS out", c.Contexts)
+	case m.Margins() != nil:
 		generate, evaluate = generateRows, evaluateRows
 	}
 	if c.Count > 0 {
@@ -144,6 +153,41 @@ func generateRows(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConf
 		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: m.Form().Name(0), Y: "density"}, batch.Column(table.Shown(rows, rows, shownPoints), 0), 0)
 	}
 	return drawPairs(r, table.ShownNames(rows), labelNumbers(rows), figure.Cloud{Name: "generated", Points: table.Shown(rows, rows, shownPoints)})
+}
+
+// generateGiven writes draws of a model of columns given others, for each row of CMF_CONTEXTS.
+func generateGiven(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
+	if c.Contexts == "" {
+		if c.Points != "" && !r.Given("CMF_COUNT") {
+			return nil
+		}
+		return fmt.Errorf("CMF_CONTEXTS=: the model is given the columns %s; name a table of their values, for each row of which the others are drawn", strings.Join(m.Origin.ContextUnits.Names(), ", "))
+	}
+	count := c.Count
+	if !r.Given("CMF_COUNT") {
+		count = 0
+	}
+	first, err := table.DrawGiven(ctx, r, m, c.Contexts, count, c.Mixing, c.Seed)
+	if err != nil {
+		return fmt.Errorf("CMF_CONTEXTS=%s: %w", c.Contexts, err)
+	}
+	if len(first.Columns) == 0 {
+		return nil
+	}
+	_, drawn := m.Origin.ContextUnits.Split(first)
+	if len(drawn.Columns) == 1 {
+		drawn = first
+	}
+	return drawPairs(r, table.ShownNames(drawn), labelNumbers(drawn), figure.Cloud{Name: "drawn", Points: table.Shown(drawn, drawn, shownPoints)})
+}
+
+// evaluateGiven writes the log densities of the drawn columns of CMF_POINTS given the others.
+func evaluateGiven(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
+	if err := table.EvaluateGiven(ctx, r, m, c.Points, c.Seed); err != nil {
+		return err
+	}
+	r.Report.Notes = append(r.Report.Notes, "densities.npy: the log density of the drawn columns of each row given its other columns, in nats, and the standard error of its log Z(c); gradients.npy: ∇w(·; c) at the point of each row.")
+	return nil
 }
 
 // evaluateRows writes the log densities of the rows of CMF_POINTS, and gradients.

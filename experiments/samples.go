@@ -45,7 +45,12 @@ func (c *SamplesConfig) Adapt(env config.Environment) {
 }
 
 // Validate checks the loss.
-func (c *SamplesConfig) Validate() error { return fit.CheckLoss(&c.Core, false) }
+func (c *SamplesConfig) Validate() error {
+	if err := c.CheckGiven(&c.Core); err != nil {
+		return err
+	}
+	return fit.CheckLoss(&c.Core, false)
+}
 
 // Samples learns the law of a file's points by CMFGen. It judges the model by held-out rows,
 // compared with a Gaussian fit and the floor, and writes more points and the densities of the

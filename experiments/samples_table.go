@@ -21,7 +21,7 @@ import (
 )
 
 // samplesOfTables are variables that do nothing for pictures.
-var samplesOfTables = []string{"CMF_COLUMNS", "CMF_HEADER", "CMF_WEIGHT", "CMF_MARGINS", "CMF_TARGET", "CMF_SCALE", "CMF_ONNX"}
+var samplesOfTables = []string{"CMF_COLUMNS", "CMF_HEADER", "CMF_WEIGHT", "CMF_MARGINS", "CMF_TARGET", "CMF_SCALE", "CMF_ONNX", "CMF_GIVEN", "CMF_FEATURES"}
 
 // Files of more bytes are read and learned with less memory to spare.
 const (
@@ -57,7 +57,7 @@ func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 		return named(err)
 	}
 	s := &table.Study{
-		Core: &c.Core, Bank: c.Bank, Mixing: c.Mixing, Count: c.Count, Spread: c.Spread, Export: c.ONNX,
+		Core: &c.Core, Bank: c.Bank, Mixing: c.Mixing, Count: c.Count, Spread: c.Spread, Export: c.ONNX, Features: c.Features,
 		Name: filepath.Base(c.DataFile), Set: set,
 	}
 	finished, err := s.Learn(ctx, r)
@@ -75,6 +75,9 @@ func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 // drawTable draws held-out rows beside generated ones: with the potential and the density
 // where they are points of the plane, and columns by pairs otherwise.
 func drawTable(ctx context.Context, r *run.Run, s *table.Study) error {
+	if s.Set.Given != nil {
+		return drawTableGiven(r, s)
+	}
 	m := s.Set.Margins
 	if !m.Normal() && m.Learned() == 2 {
 		gaussian := s.Set.Law.Sample(shownPoints, random.New(s.Core.Seed, "Gaussian fit", 0))
@@ -92,6 +95,20 @@ func drawTable(ctx context.Context, r *run.Run, s *table.Study) error {
 		clouds = append(clouds, figure.Cloud{Name: t.name, Points: table.Shown(t.rows, s.Set.Train, shownPoints)})
 	}
 	return drawPairs(r, table.ShownNames(s.Set.Train), labelNumbers(s.Set.Train), clouds...)
+}
+
+// drawTableGiven draws held-out rows beside rows with the same given columns and the others
+// drawn, by pairs: drawn columns first.
+func drawTableGiven(r *run.Run, s *table.Study) error {
+	g := s.Set.Given
+	first := func(whole *tables.Table) *tables.Table {
+		given, drawn := g.Units.Split(whole)
+		return &tables.Table{Columns: append(drawn.Columns, given.Columns...), Format: whole.Format}
+	}
+	of := first(g.Units.Join(g.Train, s.Set.Train))
+	held := first(g.Units.Join(g.Held, s.Set.Held))
+	return drawPairs(r, table.ShownNames(of), labelNumbers(of),
+		figure.Cloud{Name: "held out", Points: table.Shown(held, of, shownPoints)}, figure.Cloud{Name: "drawn given the other columns", Points: table.Shown(first(s.Generated), of, shownPoints)})
 }
 
 // labelNumbers says which number stands for which label in a figure of the first columns.
@@ -120,11 +137,11 @@ func labelNumbers(t *tables.Table) string {
 // the Gaussian's.
 func drawColumn(ctx context.Context, r *run.Run, s *table.Study) error {
 	grid, x := gridOf(s)
-	learned, err := s.Model.RowDensity(ctx, grid, random.New(1, "figure", 0))
+	learned, err := table.RowDensity(ctx, s.Model, grid, random.New(1, "figure", 0))
 	if err != nil {
 		return err
 	}
-	gaussian, err := fit.RowDensityOf(s.Set.Margins, grid, random.New(1, "figure", 0), s.Set.Law.LogPDF)
+	gaussian, err := table.RowDensityOf(s.Set.Margins, grid, random.New(1, "figure", 0), s.Set.Law.LogPDF)
 	if err != nil {
 		return err
 	}

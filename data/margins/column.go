@@ -47,6 +47,14 @@ type coordinates interface {
 	prepare() error
 }
 
+// Dim is the number of coordinates of learning of the column.
+func (c *Column) Dim() int {
+	if law := c.law(); law != nil {
+		return law.dim()
+	}
+	return 0
+}
+
 var errUnseen = errors.New("it was not seen in learning")
 
 // law is how a column is learned, nil if it is not.

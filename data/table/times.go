@@ -34,6 +34,9 @@ func (c *Clock) instant(v float64) time.Time {
 	return time.Unix(seconds, (whole-seconds*per)*(1e9/per)).UTC()
 }
 
+// Time is instant in the clock's zone.
+func (c *Clock) Time(v float64) time.Time { return c.instant(v).In(c.location()) }
+
 // location is the zone in which the clock's texts are.
 func (c *Clock) location() *time.Location {
 	if at, err := time.Parse("Z07:00", c.Zone); err == nil {

@@ -11,6 +11,7 @@ import (
 	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/solvers/batch"
+	"cmf/solvers/density"
 	"cmf/solvers/optim"
 	"cmf/solvers/random"
 
@@ -21,8 +22,9 @@ import (
 // must not be those by which the model is judged later. The score is the log-likelihood of
 // X or, for a fit from a given source, the semi-dual of X and Y.
 type Validation struct {
-	X blas32.General // of the law of Problem.Train
-	Y blas32.General // of the law of Problem.From
+	X        blas32.General // of the law of Problem.Train
+	Contexts blas32.General // of the rows of X, for a fit with contexts
+	Y        blas32.General // of the law of Problem.From
 
 	// Patience is the number of scores in a row that are no better than the best one before
 	// training ends; 0 to make all steps.
@@ -152,25 +154,42 @@ func (v Validation) score(ctx context.Context, m *Model, rng *random.Stream) (fl
 	if m.Noise == nil {
 		return v.semiDual(ctx, m)
 	}
-	l, err := HeldOutDensity(ctx, m, v.X, rng)
+	logPDF, err := v.logPDF(ctx, m, rng)
 	if err != nil {
 		return 0, err
 	}
-	mean, _, failed := FiniteMean(l.LogPDF)
-	if failed == len(l.LogPDF) {
+	mean, _, failed := FiniteMean(logPDF)
+	if failed == len(logPDF) {
 		return math.Inf(1), nil
 	}
 	if failed > 0 {
 		least := math.Inf(1)
-		for _, v := range l.LogPDF {
+		for _, v := range logPDF {
 			if batch.Finite(v) {
 				least = min(least, v)
 			}
 		}
-		share := float64(failed) / float64(len(l.LogPDF))
+		share := float64(failed) / float64(len(logPDF))
 		mean = (1-share)*mean + share*least
 	}
 	return -mean, nil
+}
+
+// logPDF is the log density of X, given Contexts if there are any. log Z(c) then has an error
+// of its own for every row, so that a small one of each is enough for the mean.
+func (v Validation) logPDF(ctx context.Context, m *Model, rng *random.Stream) ([]float64, error) {
+	if v.Contexts.Cols == 0 {
+		l, err := HeldOutDensity(ctx, m, v.X, rng)
+		if err != nil {
+			return nil, err
+		}
+		return l.LogPDF, nil
+	}
+	l, err := m.logPDFGiven(ctx, v.X, v.Contexts, normalising{32, density.Rays{Rays: 32, Points: 24}}, rng)
+	if err != nil {
+		return nil, err
+	}
+	return l.LogPDF, nil
 }
 
 // ofAverage is the score of the averaged weights.

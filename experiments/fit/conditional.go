@@ -3,8 +3,10 @@ package fit
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"cmf/data"
 	"cmf/experiments/config"
@@ -34,8 +36,11 @@ func (p Problem) checkContexts() error {
 	switch {
 	case k != n.Cols || k > 0 && n.Rows != p.Train.Rows:
 		return fmt.Errorf("contexts of shape (%d, %d) for %d points and a potential with contexts of %d columns; there must be one for each point", n.Rows, n.Cols, p.Train.Rows, k)
-	case k > 0 && (p.Energy != nil || p.From.Rows > 0 || p.Carry != nil || p.Validation.X.Rows > 0):
-		return errors.New("contexts beside an energy, a given source, noise that is carried or a validation; only one is possible")
+	case k > 0 && (p.Energy != nil || p.From.Rows > 0 || p.Carry != nil):
+		return errors.New("contexts beside an energy, a given source or noise that is carried; only one is possible")
+	}
+	if v := p.Validation; v.X.Rows > 0 && (v.Contexts.Cols != k || k > 0 && v.Contexts.Rows != v.X.Rows) {
+		return fmt.Errorf("contexts of shape (%d, %d) for %d points to choose by; there must be one of %d columns for each", v.Contexts.Rows, v.Contexts.Cols, v.X.Rows, k)
 	}
 	return batch.Check("the contexts", n)
 }
@@ -131,11 +136,6 @@ const (
 // of n points is given c_i; its R̂ says nothing there, as chains differ in their laws, and
 // densities are those of LogPDFGiven. The end of ctx is an error.
 func (m *Model) Given(ctx context.Context, contexts blas32.General, rng *random.Stream) (*Model, error) {
-	return m.given(ctx, contexts, givenParticles, rng)
-}
-
-// given is Given with the number of particles if there is one context.
-func (m *Model) given(ctx context.Context, contexts blas32.General, particles int, rng *random.Stream) (*Model, error) {
 	w, err := m.Evaluator.Given(contexts)
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (m *Model) given(ctx context.Context, contexts blas32.General, particles in
 	given.Evaluator, given.Curvature, given.average, given.objective, given.step = w.(*layers.Evaluator), nil, nil, nil, nil
 	rows, d := contexts.Rows, w.Dim()
 	if rows == 1 {
-		rows = particles
+		rows = givenParticles
 	}
 	y := batch.New(rows, d)
 	if m.Noise != potential.Potential(m.Evaluator) {
@@ -152,7 +152,11 @@ func (m *Model) given(ctx context.Context, contexts blas32.General, particles in
 		return given.withParticles(ctx, y, m.State.Preconditioner(), 0)
 	}
 	given.Noise = given.Evaluator
-	p, err := given.placeAtModes(ctx, y, contexts.Rows == 1)
+	h, err := m.placeAtModes(ctx, contexts, y)
+	if err != nil {
+		return nil, fmt.Errorf("particles given contexts: %w", err)
+	}
+	p, err := potential.PreconditionerFromHessian(h)
 	if err != nil {
 		return nil, fmt.Errorf("particles given contexts: %w", err)
 	}
@@ -172,31 +176,32 @@ func (m *Model) given(ctx context.Context, contexts blas32.General, particles in
 	return given.withParticles(ctx, chains.Y, p, chains.Step)
 }
 
-// placeAtModes writes the least point of w(·; c_i) into row i of y, and returns the inverse
-// of the mean Hessian there. one says that all rows have the same context.
-func (m *Model) placeAtModes(ctx context.Context, y blas32.General, one bool) (*potential.Preconditioner, error) {
-	modes := y
-	if one {
-		modes = batch.First(y, 1)
+// placeAtModes writes the least point of w(·; c_i), roughly ∇w*(0; c_i), into row i of y, and
+// returns the mean Hessian there. One context stands for all rows.
+func (m *Model) placeAtModes(ctx context.Context, contexts, y blas32.General) (*mat.SymDense, error) {
+	groups := equalRows(contexts)
+	first := make([]int, len(groups))
+	for k, rows := range groups {
+		first[k] = rows[0]
 	}
-	if err := findModes(ctx, m.Evaluator, modes, m.State.Preconditioner()); err != nil {
-		return nil, err
-	}
-	h, err := potential.MeanHessian(m.Evaluator, modes)
+	w, err := m.Evaluator.Given(batch.Gathered(contexts, first))
 	if err != nil {
 		return nil, err
 	}
-	for i := modes.Rows; i < y.Rows; i++ {
-		copy(batch.Row(y, i), batch.Row(modes, 0))
-	}
-	return potential.PreconditionerFromHessian(h)
-}
-
-// findModes writes the least points ∇w*(0), roughly.
-func findModes(ctx context.Context, w potential.Potential, modes blas32.General, p *potential.Preconditioner) error {
+	modes := batch.New(len(groups), y.Cols)
 	solver := &conjugate.LBFGS{Tolerance: .1, MaxIterations: 200} // of .01·√d
-	_, err := solver.Solve(ctx, w, batch.New(modes.Rows, modes.Cols), modes, p)
-	return err
+	if _, err := solver.Solve(ctx, w, batch.New(modes.Rows, modes.Cols), modes, m.State.Preconditioner()); err != nil {
+		return nil, err
+	}
+	if contexts.Rows == 1 {
+		groups[0] = rowsTo(y.Rows)
+	}
+	for k, rows := range groups {
+		for _, i := range rows {
+			copy(batch.Row(y, i), batch.Row(modes, k))
+		}
+	}
+	return potential.MeanHessian(w, modes)
 }
 
 // withParticles is m with the particles y, solved conjugates, and the preconditioner p.
@@ -236,12 +241,22 @@ type DensityGiven struct {
 // annealing of the given number of particles in more, once for all of its rows; 0 means 256,
 // with a standard error of some .02 nats. The end of ctx is an error.
 func (m *Model) LogPDFGiven(ctx context.Context, x, contexts blas32.General, particles int, rng *random.Stream) (*DensityGiven, error) {
+	return m.logPDFGiven(ctx, x, contexts, normalising{particles: cmp.Or(particles, 256)}, rng)
+}
+
+// normalising is how closely log Z(c) is found.
+type normalising struct {
+	particles int          // of each context
+	rays      density.Rays // in one or two dimensions
+}
+
+func (m *Model) logPDFGiven(ctx context.Context, x, contexts blas32.General, by normalising, rng *random.Stream) (*DensityGiven, error) {
 	if x.Rows != contexts.Rows {
 		return nil, fmt.Errorf("the density of %d points given %d contexts; there must be one for each", x.Rows, contexts.Rows)
 	}
 	l := &DensityGiven{make([]float64, x.Rows), make([]density.AnnealingInfo, x.Rows)}
 	groups := equalRows(contexts)
-	logZ, err := m.logZGiven(ctx, contexts, groups, cmp.Or(particles, 256), rng)
+	logZ, err := m.logZGiven(ctx, contexts, groups, by, rng)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +281,7 @@ func (m *Model) LogPDFGiven(ctx context.Context, x, contexts blas32.General, par
 }
 
 // logZGiven is log Z(c) for the context of each group of rows.
-func (m *Model) logZGiven(ctx context.Context, contexts blas32.General, groups [][]int, particles int, rng *random.Stream) ([]density.AnnealingInfo, error) {
+func (m *Model) logZGiven(ctx context.Context, contexts blas32.General, groups [][]int, by normalising, rng *random.Stream) ([]density.AnnealingInfo, error) {
 	infos, d := make([]density.AnnealingInfo, len(groups)), m.Evaluator.Dim()
 	if m.Noise != potential.Potential(m.Evaluator) { // N(0, I) for every context
 		info, err := m.GibbsLogZ(ctx, 1, rng)
@@ -275,66 +290,67 @@ func (m *Model) logZGiven(ctx context.Context, contexts blas32.General, groups [
 		}
 		return infos, err
 	}
-	first := make([]int, len(groups))
-	for k, rows := range groups {
-		first[k] = rows[0]
+	most := len(groups) // contexts at once
+	if d > 2 {
+		const rows = 1 << 14
+		most = max(1, rows/by.particles)
 	}
-	at := batch.Gathered(contexts, first)
-	if d <= 2 && len(groups) > 0 {
-		w, err := m.Evaluator.Given(at)
+	for lo := 0; lo < len(groups); lo += most {
+		at := make([]int, 0, most)
+		for _, rows := range groups[lo:min(lo+most, len(groups))] {
+			at = append(at, rows[0])
+		}
+		if len(at) == 1 {
+			at = append(at, at[0]) // so that every row has a context of its own
+		}
+		part, err := m.logZAt(ctx, batch.Gathered(contexts, at), by, rng)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("log Z given the context of row %d and those after it: %w", at[0]+1, err)
 		}
-		if at.Rows == 1 {
-			at = batch.Stacked(at, at) // so that every row has a context of its own
-			if w, err = m.Evaluator.Given(at); err != nil {
-				return nil, err
-			}
-		}
-		modes := batch.New(at.Rows, d)
-		if err := findModes(ctx, w, modes, m.State.Preconditioner()); err != nil {
-			return nil, err
-		}
-		logZ, change, err := density.Rays{}.LogZ(ctx, w, modes)
-		if err != nil {
-			return nil, err
-		}
-		for k := range infos {
-			infos[k] = density.AnnealingInfo{LogZ: logZ[k], Error: change, Size: 1}
-		}
-		return infos, nil
-	}
-	for k := range infos {
-		var err error
-		if infos[k], err = m.annealGiven(ctx, batch.Rows(at, k, k+1), particles, rng); err != nil {
-			return nil, fmt.Errorf("given the context of row %d: %w", first[k], err)
-		}
+		copy(infos[lo:min(lo+most, len(infos))], part)
 	}
 	return infos, nil
 }
 
-// annealGiven is log Z(c) of one context by annealing from a Gaussian near its Gibbs factor.
-func (m *Model) annealGiven(ctx context.Context, context blas32.General, particles int, rng *random.Stream) (density.AnnealingInfo, error) {
-	given, err := m.given(ctx, context, max(256, 20*m.Evaluator.Dim()), rng)
+// logZAt is log Z(c) for each row of contexts, two or more that are not all the same.
+func (m *Model) logZAt(ctx context.Context, contexts blas32.General, by normalising, rng *random.Stream) ([]density.AnnealingInfo, error) {
+	w, err := m.Evaluator.Given(contexts)
 	if err != nil {
-		return density.AnnealingInfo{}, err
+		return nil, err
 	}
-	reference, err := given.gibbsReference()
+	modes := batch.New(contexts.Rows, m.Evaluator.Dim())
+	h, err := m.placeAtModes(ctx, contexts, modes)
 	if err != nil {
-		return density.AnnealingInfo{}, err
+		return nil, err
 	}
-	return density.Annealing{Particles: particles}.LogZ(ctx, given.Evaluator, reference, rng)
+	if modes.Cols > 2 {
+		shape, err := inverse(h, make([]float64, modes.Cols))
+		if err != nil {
+			return nil, err
+		}
+		return density.Annealing{Particles: by.particles}.LogZs(ctx, w, modes, shape, rng)
+	}
+	logZ, change, err := by.rays.LogZ(ctx, w, modes)
+	infos := make([]density.AnnealingInfo, len(logZ))
+	for k, v := range logZ {
+		infos[k] = density.AnnealingInfo{LogZ: v, Error: change, Size: 1}
+	}
+	return infos, err
 }
 
 // equalRows lists the rows of b in groups of equal rows, in the order of their first.
 func equalRows(b blas32.General) (groups [][]int) {
 	group := make(map[string]int)
+	var key []byte
 	for i := range b.Rows {
-		key := fmt.Sprintf("%x", batch.Row(b, i))
-		g, ok := group[key]
+		key = key[:0]
+		for _, v := range batch.Row(b, i) {
+			key = binary.LittleEndian.AppendUint32(key, math.Float32bits(v))
+		}
+		g, ok := group[string(key)]
 		if !ok {
 			g = len(groups)
-			group[key], groups = g, append(groups, nil)
+			group[string(key)], groups = g, append(groups, nil)
 		}
 		groups[g] = append(groups[g], i)
 	}

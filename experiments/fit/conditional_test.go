@@ -484,7 +484,7 @@ func TestConditionalRefuses(t *testing.T) {
 	}{
 		"the term pairs for a potential with contexts": {variables: "CMF_LOSS=dual+pairs", contexts: c},
 		"contexts of shape (499, 1) for 500 points":    {contexts: batch.First(c, 499)},
-		"only one is possible":                         {contexts: c, p: fit.Problem{Validation: fit.Validation{X: x}}},
+		"contexts of shape (0, 0) for 500 points to":   {contexts: c, p: fit.Problem{Validation: fit.Validation{X: x}}},
 	} {
 		env := config.Variables("CMF_OUT="+t.TempDir()).With("CMF_STEPS=5", v.variables)
 		if v.variables == "" {

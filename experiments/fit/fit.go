@@ -10,6 +10,7 @@ import (
 
 	"cmf/data"
 	"cmf/data/file"
+	"cmf/data/margins"
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/report"
@@ -45,7 +46,9 @@ type Problem struct {
 	// Contexts are the contexts of the rows of Train, (n, k), where Potential is a
 	// layers.Conditional: the fit is then that of the laws of x given c, from Start.Given,
 	// which is the regression of Train on Contexts if it is nil; see Model.Given.
-	Contexts blas32.General
+	// ContextUnits, for the checkpoint, say how the given columns of a table become contexts.
+	Contexts     blas32.General
+	ContextUnits *margins.Contexts
 
 	// Visits is after how many visits a particle takes a fresh row of Train with its context;
 	// see solvers.CMFGen.Visits.
@@ -150,7 +153,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err != nil {
 		return nil, err
 	}
-	m.Origin = Origin{Experiment: r.Report.Experiment, architecture: p.Potential.Describe(), Units: p.Units, Form: p.Form, Config: r.Report.Config}
+	m.Origin = Origin{Experiment: r.Report.Experiment, architecture: p.Potential.Describe(), Units: p.Units, Form: p.Form, ContextUnits: p.ContextUnits, Config: r.Report.Config}
 	if p.From.Rows > 0 {
 		m.Origin.From, m.Origin.OnSource = &Points{p.FromUnits, p.FromForm}, p.OnSource
 	}

@@ -99,6 +99,11 @@ func (m *Model) gibbsReference() (*exact.Gaussian, error) {
 	if err != nil {
 		return nil, err
 	}
+	return inverse(h, batch.Means(y))
+}
+
+// inverse is the Gaussian with the covariance h⁻¹.
+func inverse(h *mat.SymDense, mean []float64) (*exact.Gaussian, error) {
 	var chol mat.Cholesky
 	if !chol.Factorize(h) {
 		return nil, errors.New("the mean Hessian at the particles is not positive definite")
@@ -107,7 +112,7 @@ func (m *Model) gibbsReference() (*exact.Gaussian, error) {
 	if err := chol.InverseTo(&covariance); err != nil {
 		return nil, err
 	}
-	return exact.NewGaussian(batch.Means(y), &covariance)
+	return exact.NewGaussian(mean, &covariance)
 }
 
 // Report adds the mean over points and log Z to into, with their standard errors, in nats.

@@ -44,7 +44,7 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 		if p.Start.Given, err = p.startGiven(core.Init); err != nil {
 			return nil, err
 		}
-		p.Start.Contexts = p.Contexts
+		p.Start.Contexts = someRows(p.Contexts)
 	} else {
 		p.Start.Law = startLaw(core.Init, p.Start.Law)
 	}

@@ -77,7 +77,11 @@ type sums struct{ data, units string }
 // sum makes the sums of what the problem learns from, and of its units.
 func (m *Model) sum(p Problem) error {
 	data := graph.NewCheckpoint()
-	for name, x := range map[string]blas32.General{"train": p.Train, "from": p.From} {
+	learned := map[string]blas32.General{"train": p.Train, "from": p.From}
+	if p.Contexts.Cols > 0 {
+		learned["contexts"] = p.Contexts
+	}
+	for name, x := range learned {
 		if x.Stride != x.Cols {
 			dense := batch.New(x.Rows, x.Cols)
 			batch.Copy(dense, x)

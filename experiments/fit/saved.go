@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cmf/data/margins"
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/report"
@@ -33,8 +34,9 @@ type Origin struct {
 	architecture layers.Architecture
 	Units        units.Units // nil if the problem names none
 	Form         units.Form
-	From         *Points // of the source if it was given; nil where it is the noise of the potential
-	OnSource     bool    // the potential is a function of that source; see Problem.OnSource
+	From         *Points           // of the source if it was given; nil where it is the noise of the potential
+	OnSource     bool              // the potential is a function of that source; see Problem.OnSource
+	ContextUnits *margins.Contexts // nil if the problem names none
 	Config       map[string]string
 }
 
@@ -75,7 +77,11 @@ func (o *Origin) put(c *graph.Checkpoint) error {
 		}
 		c.Texts["from"], c.Texts["on_source"] = string(text), strconv.FormatBool(o.OnSource)
 	}
-	for name, v := range map[string]any{"architecture": o.architecture, "config": o.Config} {
+	parts := map[string]any{"architecture": o.architecture, "config": o.Config}
+	if o.ContextUnits != nil {
+		parts["contexts"] = o.ContextUnits
+	}
+	for name, v := range parts {
 		text, err := json.Marshal(v)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -94,7 +100,10 @@ func originOf(c *graph.Checkpoint) (o *Origin, err error) {
 	for _, part := range []struct {
 		name string
 		to   any
-	}{{"architecture", &o.architecture}, {"config", &o.Config}} {
+	}{{"architecture", &o.architecture}, {"config", &o.Config}, {"contexts", &o.ContextUnits}} {
+		if _, ok := c.Texts[part.name]; !ok && part.name == "contexts" {
+			continue
+		}
 		d := json.NewDecoder(strings.NewReader(c.Texts[part.name]))
 		d.DisallowUnknownFields()
 		if err := d.Decode(part.to); err != nil {
@@ -140,6 +149,11 @@ func (o *Origin) check() error {
 	if o.From != nil {
 		if err := o.From.check(o.architecture.Dim); err != nil {
 			return fmt.Errorf("the source: %w", err)
+		}
+	}
+	if o.ContextUnits != nil {
+		if err := o.ContextUnits.Check(o.architecture.Context); err != nil {
+			return err
 		}
 	}
 	return Points{o.Units, o.Form}.check(o.architecture.Dim)

@@ -19,9 +19,11 @@ type Reading struct {
 // Config configures how a table is read and how its columns are learned.
 type Config struct {
 	Reading
-	Weight  string      `desc:"column of the weights of the rows; none if empty"`
-	Margins MarginsKind `default:"auto" desc:"coordinates of learning: plain (columns less their mean over their deviation), normal (normal scores of the columns) or auto (plain where all columns are smooth and real, else normal)"`
-	Target  string      `desc:"column that a model trained on generated rows predicts in the judgement; if empty the last column of labels, else the last one"`
+	Weight   string      `desc:"column of the weights of the rows; none if empty"`
+	Margins  MarginsKind `default:"auto" desc:"coordinates of learning: plain (columns less their mean over their deviation), normal (normal scores of the columns) or auto (plain where all columns are smooth and real, else normal)"`
+	Given    string      `desc:"columns that are given, by name or by place from 1, separated by commas: the law of the others given these is learned; none if empty"`
+	Features int         `default:"64" range:"0..4096" desc:"with CMF_GIVEN, hidden features of the given columns, by which the law depends on them in other ways than a regression; 0 for none"`
+	Target   string      `desc:"column that a model trained on generated rows predicts in the judgement; if empty the last column of labels, else the last one"`
 }
 
 // HeaderLine is a value of CMF_HEADER.

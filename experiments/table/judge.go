@@ -21,6 +21,9 @@ import (
 // Judge compares generated rows with held-out ones, beside those of the Gaussian fit, the
 // Gaussian copula, independent columns, and rows to learn from.
 func (s *Study) Judge(ctx context.Context, r *run.Run) error {
+	if s.Set.Given != nil {
+		return s.judgeGiven(ctx, r)
+	}
 	// More rows than these change the scores by less than a hundredth. All are in random order.
 	const most, mostToLearn = 20_000, 100_000
 	n := min(s.Generated.Rows(), most)
@@ -39,11 +42,7 @@ func (s *Study) Judge(ctx context.Context, r *run.Run) error {
 	if err != nil {
 		return err
 	}
-	laws := []struct {
-		sample tabular.Sample
-		rows   *table.Table
-		into   report.Numbers
-	}{
+	laws := []judgedLaw{
 		{tabular.Sample{Name: "model"}, s.Generated.First(n), r.Report.Metrics},
 		{tabular.Sample{Name: "Gaussian fit"}, gaussian, r.Report.Baseline},
 		{tabular.Sample{Name: "Gaussian copula"}, copula, report.Numbers{}},
@@ -55,11 +54,29 @@ func (s *Study) Judge(ctx context.Context, r *run.Run) error {
 			return err
 		}
 	}
-	data := tabular.Data{Train: train, Held: held, Target: s.Set.Train.Name(s.Set.Target), Bounds: s.bounds()}
+	if err := s.judge(ctx, r, tabular.Data{Train: train, Held: held, Bounds: s.bounds()}, laws); err != nil {
+		return err
+	}
+	for k, name := range map[int]string{2: "copula", 3: "independent"} {
+		r.Report.Beside = append(r.Report.Beside, report.Column{Name: name, Title: laws[k].sample.Name, Metrics: laws[k].into})
+	}
+	return nil
+}
+
+// judgedLaw is rows of a law, and where their scores go.
+type judgedLaw struct {
+	sample tabular.Sample
+	rows   *table.Table
+	into   report.Numbers
+}
+
+// judge scores the rows of laws, the first of which are those of the model.
+func (s *Study) judge(ctx context.Context, r *run.Run, data tabular.Data, laws []judgedLaw) (err error) {
+	data.Target = s.Set.Train.Name(s.Set.Target)
 	var samples []tabular.Sample
 	for k := range laws {
 		l := &laws[k]
-		if l.sample.Scores, err = tabular.Judge(ctx, data, l.rows, rng("judgement")); err != nil {
+		if l.sample.Scores, err = tabular.Judge(ctx, data, l.rows, random.New(s.Core.Seed, "judgement", 0)); err != nil {
 			return err
 		}
 		maps.Copy(l.into, l.sample.Scores.Numbers(""))
@@ -67,9 +84,6 @@ func (s *Study) Judge(ctx context.Context, r *run.Run) error {
 	}
 	for _, name := range []string{"nearest_row", "nearest_row_5", "copies"} {
 		delete(r.Report.Floor, name) // a row to learn from is its own neighbour
-	}
-	for k, name := range map[int]string{2: "copula", 3: "independent"} {
-		r.Report.Beside = append(r.Report.Beside, report.Column{Name: name, Title: laws[k].sample.Name, Metrics: laws[k].into})
 	}
 	s.say(r, samples)
 	return nil
@@ -106,8 +120,12 @@ func (s *Study) judgePoints(ctx context.Context, r *run.Run) error {
 
 // bounds are those of the columns, and the least and the largest label.
 func (s *Study) bounds() []tabular.Bounds {
-	bounds := make([]tabular.Bounds, len(s.Set.Margins.Columns))
-	for j, c := range s.Set.Margins.Columns {
+	columns := s.Set.Margins.Columns
+	if s.Set.Given != nil {
+		columns = s.Set.Given.Units.Whole(s.Set.Margins).Columns
+	}
+	bounds := make([]tabular.Bounds, len(columns))
+	for j, c := range columns {
 		bounds[j] = tabular.Bounds{Low: math.Inf(-1), High: math.Inf(1)}
 		if c.Low != nil {
 			bounds[j].Low = *c.Low
@@ -133,7 +151,12 @@ func (s *Study) say(r *run.Run, samples []tabular.Sample) {
 		{Metric: "nn_accuracy_robust", Label: "1-NN two-sample accuracy, columns in robust units", Goal: report.Nearer, Target: .5},
 		{Metric: "nearest_row", Label: "Distance to the nearest row to learn from, median", Goal: report.Nearer, Target: scores.Nearest.Held},
 	}
-	if !s.Set.Margins.Normal() {
+	baseline := "a Gaussian fitted in units of learning"
+	if s.Set.Given != nil {
+		baseline = "a linear regression with Gaussian residuals, in units of learning"
+		r.Page.Headline[0].Label = "Log-likelihood of the drawn columns of held-out rows given the others, nats per row"
+	}
+	if !s.Set.Margins.Normal() && s.Set.Given == nil {
 		r.Page.Headline = append(r.Page.Headline[:1:1], append([]report.Headline{
 			{Metric: "energy_distance_standard", Label: "Energy distance, columns divided by their standard deviations", Goal: report.Lower},
 			{Metric: "sliced_w2_standard", Label: "Sliced W2, columns divided by their standard deviations", Goal: report.Lower},
@@ -143,8 +166,8 @@ func (s *Study) say(r *run.Run, samples []tabular.Sample) {
 	head, rows := tabular.ByColumn(samples...)
 	r.Page.Tables = append(r.Page.Tables, report.Table{Title: "Distances of the columns to those of held-out rows", Head: head, Rows: rows})
 	r.Report.Notes = append(r.Report.Notes,
-		fmt.Sprintf("The baseline is a Gaussian fitted in units of learning. The worst column is %s, the worst pair by correlation %s and by information %s. Held-out rows are as far as %.3g from the nearest row to learn from (median), generated ones %.3g; of both, %.3g %% and %.3g %% are copies.",
-			quotedPair(scores.Distance.Where), quotedPair(scores.Correlation.Where), quotedPair(scores.Information.Where), scores.Nearest.Held, scores.Nearest.Row, 100*scores.Nearest.CopiesHeld, 100*scores.Nearest.Copies))
+		fmt.Sprintf("The baseline is %s. The worst column is %s, the worst pair by correlation %s and by information %s. Held-out rows are as far as %.3g from the nearest row to learn from (median), generated ones %.3g; of both, %.3g %% and %.3g %% are copies.",
+			baseline, quotedPair(scores.Distance.Where), quotedPair(scores.Correlation.Where), quotedPair(scores.Information.Where), scores.Nearest.Held, scores.Nearest.Row, 100*scores.Nearest.CopiesHeld, 100*scores.Nearest.Copies))
 	if scores.Outside > 0 {
 		r.Note("%d generated rows have a value outside of its column's bounds.", scores.Outside)
 	}

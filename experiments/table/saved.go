@@ -96,7 +96,7 @@ func Evaluate(ctx context.Context, r *run.Run, m *fit.Model, path string, seed u
 	if ignored != nil {
 		r.Note("Columns that the model does not have are ignored: %q.", ignored)
 	}
-	l, err := m.RowDensity(ctx, t, random.New(seed, "annealing", 0))
+	l, err := RowDensity(ctx, m, t, random.New(seed, "annealing", 0))
 	if err != nil {
 		return err
 	}

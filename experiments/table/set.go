@@ -31,6 +31,8 @@ type Set struct {
 	Points       blas32.General // of Train, in units of learning; several for a row whose value leaves something open
 	Choice, Test blas32.General // of Validation and Held, one for a row
 	Law          *exact.Gaussian
+
+	Given *Given // nil where no column is given; all tables above are of the other columns
 }
 
 // leastRows is the least number of rows that can be split.
@@ -56,6 +58,10 @@ func (c *Config) NewSet(t *table.Table, split Split) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	places, err := c.places(t)
+	if err != nil {
+		return nil, err
+	}
 	n, d := t.Rows(), len(t.Columns)
 	if least := max(leastRows, 2*d); n < least || d < 1 || d > MaxDim {
 		return nil, fmt.Errorf("it has %d rows of %d columns; needed are at least max(%d, 2·columns) = %d rows, and 1 to %d columns", n, d, leastRows, least, MaxDim)
@@ -74,6 +80,9 @@ func (c *Config) NewSet(t *table.Table, split Split) (*Set, error) {
 	}
 	o.Plain = o.Plain || split.Earlier
 	s.Train = t.Slice(chosen, n)
+	if places != nil {
+		_, s.Train = margins.SplitAt(places, s.Train)
+	}
 	if s.Margins, s.Notes, err = margins.Fit(s.Train, o, random.New(seed, "margins", 0)); err != nil {
 		return nil, err
 	}
@@ -86,7 +95,12 @@ func (c *Config) NewSet(t *table.Table, split Split) (*Set, error) {
 	rng := random.New(seed, "weights", 0)
 	s.Train = weights.drawn(t, chosen, n, rng)
 	s.Validation, s.Held = weights.drawn(t, held, chosen, rng), weights.drawn(t, 0, held, rng)
-	if s.Target, err = c.target(t, s.Margins); err != nil {
+	if places != nil {
+		if err := s.give(places, o.Hints); err != nil {
+			return nil, fmt.Errorf("CMF_GIVEN=%s: %w", c.Given, err)
+		}
+	}
+	if s.Target, err = c.target(s.Train, s.Margins); err != nil {
 		return nil, err
 	}
 	return s, s.encode(seed)
@@ -180,10 +194,15 @@ func (s *Set) encode(seed uint64) (err error) {
 		}
 		batch.Copy(batch.Rows(s.Points, k*n, (k+1)*n), z)
 	}
+	held := s.Held.Rows()
+	if s.Given != nil {
+		if err := s.Given.encode(s); err != nil {
+			return err
+		}
+	}
 	if s.Validation, s.Choice, err = s.seen(s.Validation, rng); err != nil {
 		return err
 	}
-	held := s.Held.Rows()
 	if s.Held, s.Test, err = s.seen(s.Held, rng); err != nil {
 		return err
 	}
@@ -192,6 +211,9 @@ func (s *Set) encode(seed uint64) (err error) {
 	}
 	if s.Held.Rows() < 16 || !s.Earlier && s.Validation.Rows() < 8 {
 		return fmt.Errorf("of its held-out rows only %d and %d have values that rows to learn from have; columns with so many labels cannot be learned (CMF_COLUMNS=name:skip leaves one out)", s.Held.Rows(), s.Validation.Rows())
+	}
+	if s.Given != nil {
+		return s.Given.regress(s)
 	}
 	if s.few() && !s.Earlier { // a sample covariance of few rows is far too narrow in some directions
 		s.Law, _, err = exact.FitShrunk(batch.Rows(s.Points, 0, s.Train.Rows()))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"cmf/data/table"
 	"cmf/data/units"
@@ -14,6 +15,7 @@ import (
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/layers"
+	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -21,12 +23,13 @@ import (
 
 // Study is the law of a table, learned by CMFGen, judged and drawn from.
 type Study struct {
-	Core   *config.Core
-	Bank   config.Bank
-	Mixing int
-	Count  int     // rows to generate
-	Spread float64 // of the first hinges; 0 for one that suits the dimension
-	Export config.ExportUnits
+	Core     *config.Core
+	Bank     config.Bank
+	Mixing   int
+	Count    int     // rows to generate
+	Spread   float64 // of the first hinges; 0 for one that suits the dimension
+	Export   config.ExportUnits
+	Features int // hidden features of the given columns, if there are any
 
 	Name  string // of the file
 	Set   *Set
@@ -43,6 +46,11 @@ func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error
 	switch {
 	case s.Set.Earlier:
 		passes, least = 200, 200
+	case s.Set.Given != nil:
+		passes, least = 1500, 400
+		if err := s.suitGiven(r); err != nil {
+			return false, err
+		}
 	case s.Set.Margins.Normal():
 		passes, least = 1500, 400
 		if err := s.suitScores(r); err != nil {
@@ -72,6 +80,10 @@ func (s *Study) describe(r *run.Run) {
 	r.Report.Data = fmt.Sprintf("%s, %d rows to learn from, %d to choose by, %d held out, %d columns, d = %d", s.Name, t.Train.Rows(), t.Validation.Rows(), t.Held.Rows(), d, t.Margins.Learned())
 	r.Progress.Log.Info("data", "set", r.Report.Data)
 	r.Page.Summary = fmt.Sprintf("CMFGen on %s: one convex potential gives the noise, the map to the data and their density.", s.Name)
+	if t.Given != nil {
+		r.Report.Data = fmt.Sprintf("%s, given %s (%d coordinates)", r.Report.Data, strings.Join(t.Given.Units.Names(), ", "), t.Given.Contexts.Cols)
+		r.Page.Summary = fmt.Sprintf("CMFGen on %s: potentials that are convex in the drawn columns, one for each value of the given ones, give noise, map and density.", s.Name)
+	}
 	if t.Margins.Normal() {
 		r.Note("Columns are learned as normal scores (CMF_MARGINS): every column by itself is standard normal there, and the model learns how they depend on each other. Values that hold mass, such as zeros and missing values, are intervals of scores; labels are corners of a simplex. Samples, densities and judgements are in the units of the file.")
 	} else {
@@ -105,6 +117,9 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 	// little fixed curvature. In many dimensions a hinge sees a blurred projection, and the
 	// quadratic must find directions with little variance.
 	start := layers.Start{Law: s.Set.Law, Share: .1, Fixed: .05, Spread: 20, Balanced: true}
+	if g := s.Set.Given; g != nil {
+		shape.Context, shape.ContextHidden, start.Given = g.Contexts.Cols, s.Features, g.Law
+	}
 	hidden, tolerance := config.Widths{64, 64}, 1e-3
 	switch {
 	case d > 20:
@@ -134,10 +149,14 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 	}
 	const patience = 8
 	choice := fit.Validation{X: s.Set.Choice}
+	if s.Set.Given != nil {
+		const most = 512 // each has a log Z(c) of its own
+		choice.X, choice.Contexts = batch.First(choice.X, most), batch.First(s.Set.Given.Choice, most)
+	}
 	if !r.Given("CMF_STEPS") {
 		choice.Patience = patience
 	}
-	return fit.Problem{
+	p := fit.Problem{
 		Potential:    w,
 		Start:        start,
 		Train:        z,
@@ -150,17 +169,25 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 		Precondition: true,
 		Export:       s.Export,
 		Validation:   choice,
-	}, nil
+	}
+	if g := s.Set.Given; g != nil {
+		p.Contexts, p.ContextUnits, p.Precondition = g.Contexts, g.Units, false
+	}
+	return p, nil
 }
 
 // warn says in what the model is poor.
 func (s *Study) warn(r *run.Run) error {
+	baseline := "a Gaussian in units of learning"
+	if s.Set.Given != nil {
+		baseline = "a linear regression with Gaussian residuals"
+	}
 	r.Judge(
-		run.Bound{Metric: "log_likelihood", Label: "log-likelihood of held-out rows", Goal: report.Higher, Baseline: "a Gaussian in units of learning", Margin: 3 * r.Report.Metrics["log_likelihood_se"]},
+		run.Bound{Metric: "log_likelihood", Label: "log-likelihood of held-out rows", Goal: report.Higher, Baseline: baseline, Margin: 3 * r.Report.Metrics["log_likelihood_se"]},
 		run.Bound{Metric: "r_hat", Label: "R̂ of the chains from which rows are generated", Goal: report.Lower, Poor: 1.1},
 		run.Bound{Metric: "conjugate_converged", Label: "share of conjugates that converged", Goal: report.Higher, Poor: .99},
 	)
-	if !s.Set.Margins.Normal() {
+	if !s.Set.Margins.Normal() && s.Set.Given == nil {
 		missed, err := fit.MissedParts(s.Set.Points, s.Draw.Points)
 		if err != nil {
 			return err
@@ -176,7 +203,19 @@ func (s *Study) warn(r *run.Run) error {
 func (s *Study) correct(ctx context.Context, r *run.Run) error {
 	const draws = 16_384
 	r.Progress.Log.Info("margins", "draws", draws)
-	draw, err := s.Model.Draw(ctx, draws, s.Mixing, random.New(s.Core.Seed, "margins of the model", 0))
+	rng := random.New(s.Core.Seed, "margins of the model", 0)
+	of := s.Model
+	if g := s.Set.Given; g != nil {
+		rows := make([]int, draws)
+		for i := range rows {
+			rows[i] = rng.IntN(g.Contexts.Rows)
+		}
+		var err error
+		if of, err = s.Model.Given(ctx, batch.Gathered(g.Contexts, rows), rng); err != nil {
+			return err
+		}
+	}
+	draw, err := of.Draw(ctx, draws, s.Mixing, rng)
 	if err != nil {
 		return err
 	}
@@ -185,6 +224,9 @@ func (s *Study) correct(ctx context.Context, r *run.Run) error {
 
 // Generate writes the generated rows and keeps the first ones.
 func (s *Study) Generate(ctx context.Context, r *run.Run) (err error) {
+	if s.Set.Given != nil {
+		return s.generateGiven(ctx, r)
+	}
 	n := max(s.Count, min(s.Set.Held.Rows(), s.Set.Train.Rows()))
 	r.Progress.Log.Info("generating", "rows", n)
 	s.Generated, s.Draw, err = drawRows(ctx, r, s.Model, rowDraw{draws: n, written: s.Count, mixing: s.Mixing, seed: s.Core.Seed})
@@ -193,13 +235,16 @@ func (s *Study) Generate(ctx context.Context, r *run.Run) (err error) {
 
 // Densities writes the held-out rows with their log densities, and reports the mean.
 func (s *Study) Densities(ctx context.Context, r *run.Run) error {
+	if s.Set.Given != nil {
+		return s.densitiesGiven(ctx, r)
+	}
 	d := s.Set.Test.Cols
 	// A log det takes d³ operations; this limit keeps the total to seconds.
 	n := min(s.Set.Held.Rows(), max(64, int(1e11/math.Pow(float64(d), 3))), 20_000)
 	held := s.Set.Held.First(n)
 	r.Progress.Log.Info("densities", "held-out rows", n)
 	seed := s.Core.Seed
-	l, err := s.Model.RowDensity(ctx, table.Stacked(held, s.Generated.First(n)), random.New(seed, "annealing", 0))
+	l, err := RowDensity(ctx, s.Model, table.Stacked(held, s.Generated.First(n)), random.New(seed, "annealing", 0))
 	if err != nil {
 		return err
 	}
@@ -207,7 +252,7 @@ func (s *Study) Densities(ctx context.Context, r *run.Run) error {
 	l.LogPDF = l.LogPDF[:n]
 	l.Report(r.Report.Metrics)
 	r.Report.Metrics["density_distance"] = metric.Kolmogorov(l.LogPDF, generated)
-	gaussian, err := fit.RowDensityOf(s.Set.Margins, held, random.New(seed, "Gaussian fit's rows", 0), func(z blas32.General) ([]float64, error) { return s.Set.Law.LogPDF(z) })
+	gaussian, err := RowDensityOf(s.Set.Margins, held, random.New(seed, "Gaussian fit's rows", 0), func(z blas32.General) ([]float64, error) { return s.Set.Law.LogPDF(z) })
 	if err != nil {
 		return err
 	}

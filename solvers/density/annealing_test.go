@@ -163,3 +163,91 @@ func TestAnnealingRefuses(t *testing.T) {
 		}
 	}
 }
+
+// gaussians are the potentials ½(x − a_i)ᵀH_i(x − a_i), H_i diagonal, of the rows of a batch.
+type gaussians struct {
+	mean, curvature blas32.General
+	rows            []int
+}
+
+func (g *gaussians) Dim() int { return g.mean.Cols }
+
+func (g *gaussians) Of(rows []int) potential.Rowwise {
+	of := &gaussians{g.mean, g.curvature, nil}
+	for _, r := range rows {
+		of.rows = append(of.rows, g.row(r))
+	}
+	return of
+}
+
+func (g *gaussians) row(i int) int {
+	if g.rows != nil {
+		return g.rows[i]
+	}
+	return i
+}
+
+func (g *gaussians) Eval(x blas32.General, value []float32, grad blas32.General) error {
+	for i := range x.Rows {
+		mean, curvature := batch.Row(g.mean, g.row(i)), batch.Row(g.curvature, g.row(i))
+		var sum float32
+		for k, v := range batch.Row(x, i) {
+			e := v - mean[k]
+			sum += curvature[k] * e * e / 2
+			if grad.Data != nil {
+				batch.Row(grad, i)[k] = curvature[k] * e
+			}
+		}
+		if value != nil {
+			value[i] = sum
+		}
+	}
+	return nil
+}
+
+func (g *gaussians) HessVec(x, v, hv blas32.General) error {
+	for i := range x.Rows {
+		for k, c := range batch.Row(g.curvature, g.row(i)) {
+			batch.Row(hv, i)[k] = c * batch.Row(v, i)[k]
+		}
+	}
+	return nil
+}
+
+// Potentials of different places and widths get their own log Z at once, within their
+// standard errors, from references that are off in both.
+func TestLogZs(t *testing.T) {
+	const n, d = 40, 3
+	rng := random.New(1, "Gaussians", 0)
+	w, modes := &gaussians{mean: batch.New(n, d), curvature: batch.New(n, d)}, batch.New(n, d)
+	truth := make([]float64, n)
+	for i := range n {
+		for k := range d {
+			width := .2 + 3*rng.Float64()
+			batch.Row(w.mean, i)[k] = float32(5 * rng.NormFloat64())
+			batch.Row(w.curvature, i)[k] = float32(1 / (width * width))
+			batch.Row(modes, i)[k] = batch.Row(w.mean, i)[k] + float32(.3*width*rng.NormFloat64())
+			truth[i] += math.Log(width * math.Sqrt(2*math.Pi))
+		}
+	}
+	infos, err := Annealing{Particles: 200}.LogZs(t.Context(), w, modes, exact.StandardGaussian(d), rng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errors, squares float64
+	for i, info := range infos {
+		z := (info.LogZ - truth[i]) / info.Error
+		errors += z / n
+		squares += z * z / n
+		if math.Abs(z) > 4.5 || info.Error > .15 {
+			t.Errorf("row %d: log Z is %.4f ± %.4f; in closed form %.4f", i, info.LogZ, info.Error, truth[i])
+		}
+	}
+	t.Logf("errors over standard errors: mean %.2f, mean square %.2f; %d bridges", errors, squares, infos[0].Bridges)
+	if math.Abs(errors) > .6 || squares > 2 {
+		t.Errorf("errors over standard errors have the mean %.2f and the mean square %.2f", errors, squares)
+	}
+	if _, err := (Annealing{}).LogZs(t.Context(), w, batch.New(2, 2), exact.StandardGaussian(d), rng); err == nil {
+		t.Error("points of another dimension are no error")
+	}
+}
