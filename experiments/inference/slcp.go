@@ -72,6 +72,11 @@ func newSLCPPosterior(x []float64, bound float64) *slcpPosterior {
 		a, b := x[i]-p.mean[0], x[i+1]-p.mean[1]
 		p.a11, p.a12, p.a22 = p.a11+a*a, p.a12+a*b, p.a22+b*b
 	}
+	// Outputs are rounded to float32, to which equal draws owe a scatter of their own.
+	const rounding = 0x1p-24
+	for k, a := range []*float64{&p.a11, &p.a22} {
+		*a += n * math.Pow(rounding*max(math.Abs(p.mean[k]), 1e-30), 2)
+	}
 	const cells = 600
 	for k := range cells + 1 {
 		theta := bound * (2*float64(k)/cells - 1)
