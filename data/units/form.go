@@ -51,6 +51,8 @@ func (f Form) Check(d int) error {
 type stored struct {
 	Center        []float64 `json:",omitempty"`
 	Scale         []float64 `json:",omitempty"`
+	Lower         []float64 `json:",omitempty"`
+	Upper         []float64 `json:",omitempty"`
 	Alpha         float64   `json:",omitempty"`
 	Height, Width int       `json:",omitempty"`
 	Columns       []string  `json:",omitempty"`
@@ -68,6 +70,8 @@ func Marshal(u Units, f Form) ([]byte, error) {
 		return []byte("null"), nil
 	case Affine:
 		s.Center, s.Scale = u.Center, u.Scale
+	case Box:
+		s.Lower, s.Upper, s.Center, s.Scale = u.Lower, u.Upper, u.Center, u.Scale
 	case Pixels:
 		s.Center, s.Alpha = u.Center, u.Alpha
 	case *Principal:
@@ -75,7 +79,7 @@ func Marshal(u Units, f Form) ([]byte, error) {
 	case *margins.Margins:
 		s.Margins = u
 	default:
-		return nil, fmt.Errorf("units of type %T cannot be stored; known are Affine, Pixels, *Principal and *margins.Margins", u)
+		return nil, fmt.Errorf("units of type %T cannot be stored; known are Affine, Box, Pixels, *Principal and *margins.Margins", u)
 	}
 	return json.Marshal(s)
 }
@@ -98,10 +102,15 @@ func Unmarshal(text []byte, p *Principal) (Units, Form, error) {
 	f := Form{Columns: s.Columns, Table: s.Table, Height: s.Height, Width: s.Width}
 	switch {
 	case s.Margins != nil:
-		if s.Alpha != 0 || p != nil || s.Center != nil || s.Scale != nil {
+		if s.Alpha != 0 || p != nil || s.Center != nil || s.Scale != nil || s.Lower != nil || s.Upper != nil {
 			return nil, f, errors.New("units of columns with other units besides")
 		}
 		return s.Margins, f, nil
+	case s.Lower != nil || s.Upper != nil:
+		if s.Alpha != 0 || p != nil {
+			return nil, f, errors.New("units of a box with other units besides")
+		}
+		return Box{Lower: s.Lower, Upper: s.Upper, Center: s.Center, Scale: s.Scale}, f, nil
 	case s.Alpha == 0 && p == nil:
 		return Affine{Center: s.Center, Scale: s.Scale}, f, nil
 	case s.Scale != nil:

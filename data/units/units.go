@@ -1,8 +1,8 @@
 // Package units converts points between the units in which a model is learned
-// and those of the data: Affine for points, margins.Margins for tables, Pixels for
-// pictures, and Principal
-// for pictures in which only the leading directions are learned. Form says how
-// points of the data are stored and shown.
+// and those of the data: Affine for points, Box for points in a box, margins.Margins
+// for tables, Pixels for pictures, and Principal for pictures in which only the
+// leading directions are learned. Form says how points of the data are stored and
+// shown.
 package units
 
 import (
@@ -42,6 +42,7 @@ type Units interface {
 
 var (
 	_ Units = Affine{}
+	_ Units = Box{}
 	_ Units = Pixels{}
 	_ Units = (*Principal)(nil)
 	_ Units = (*margins.Margins)(nil)

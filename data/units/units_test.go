@@ -20,7 +20,7 @@ func TestUnits(t *testing.T) {
 		d := rapid.IntRange(1, 4).Draw(t, "d")
 		x := batch.New(3, d)
 		var u Units = Affine{}
-		switch rapid.IntRange(0, 2).Draw(t, "kind") {
+		switch rapid.IntRange(0, 3).Draw(t, "kind") {
 		case 1:
 			u = Affine{
 				Center: rapid.SliceOfN(rapid.Float64Range(-10, 10), d, d).Draw(t, "center"),
@@ -32,6 +32,13 @@ func TestUnits(t *testing.T) {
 				p.Center = rapid.SliceOfN(rapid.Float64Range(-3, 3), d, d).Draw(t, "center")
 			}
 			u = p
+		case 3:
+			u = Box{
+				Lower:  rapid.SliceOfN(rapid.Float64Range(-1, 0), d, d).Draw(t, "lower"),
+				Upper:  rapid.SliceOfN(rapid.Float64Range(1, 3), d, d).Draw(t, "upper"),
+				Center: rapid.SliceOfN(rapid.Float64Range(-1, 1), d, d).Draw(t, "center"),
+				Scale:  rapid.SliceOfN(rapid.Float64Range(.1, 2), d, d).Draw(t, "scale"),
+			}
 		}
 		if err := u.Check(d); err != nil {
 			t.Fatal(err)
@@ -87,6 +94,7 @@ func TestStoredUnits(t *testing.T) {
 		`{"Center":[1],"Scale":[2]}`:          {u: Affine{Center: []float64{1}, Scale: []float64{2}}},
 		`{"Alpha":0.25,"Height":1,"Width":3}`: {principal, Form{Height: 1, Width: 3}},
 		`{"Center":[0.5],"Alpha":0.125,"Height":1,"Width":1}`:             {Pixels{Alpha: .125, Center: []float64{.5}}, Form{Height: 1, Width: 1}},
+		`{"Center":[0.5],"Scale":[2],"Lower":[-1],"Upper":[1]}`:           {u: Box{Lower: []float64{-1}, Upper: []float64{1}, Center: []float64{.5}, Scale: []float64{2}}},
 		`{"Center":[1,2],"Scale":[3,4],"Columns":["a","b"],"Table":true}`: {Affine{[]float64{1, 2}, []float64{3, 4}}, Form{Columns: []string{"a", "b"}, Table: true}},
 	} {
 		got, err := Marshal(c.u, c.f)
@@ -104,6 +112,7 @@ func TestStoredUnits(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`{"Alpha":0.1,"Scale":[1]}`: "units of pixels with 1 scales",
+		`{"Alpha":0.1,"Lower":[1]}`: "units of a box with other units",
 		`{"Colour":1}`:              `unknown field "Colour"`,
 	} {
 		if _, _, err := Unmarshal([]byte(text), nil); err == nil || !strings.Contains(err.Error(), want) {
@@ -133,6 +142,9 @@ func TestUnitsSayWhatIsWrong(t *testing.T) {
 		"1 centres and 0 scales":       Affine{Center: []float64{1}}.Check(1),
 		"they must be finite":          Affine{Center: []float64{math.NaN()}, Scale: []float64{1}}.Check(1),
 		"the scale -1 of coordinate 2": Affine{Center: []float64{0, 0}, Scale: []float64{1, -1}}.Check(2),
+		"0 lower and 1 upper bounds":   Box{Upper: []float64{1}, Center: []float64{0}}.Check(1),
+		"coordinate 1 between 2 and 1": Box{Lower: []float64{2}, Upper: []float64{1}, Center: []float64{0}, Scale: []float64{1}}.Check(1),
+		"the scale 0 of coordinate 1":  Box{Lower: []float64{0}, Upper: []float64{1}, Center: []float64{0}, Scale: []float64{0}}.Check(1),
 		"α = 0.5":                      Pixels{Alpha: .5}.Check(1),
 		"with 1 centres":               Pixels{Alpha: .1, Center: []float64{1}}.Check(2),
 		"centres [NaN]":                Pixels{Alpha: .1, Center: []float64{math.NaN()}}.Check(1),
@@ -150,6 +162,13 @@ func TestUnitsSayWhatIsWrong(t *testing.T) {
 	}
 	if _, err := good.LogVolume(batch.New(1, 1), blas32.General{}); err == nil || !strings.Contains(err.Error(), "takes the pictures themselves") {
 		t.Errorf("a density of pictures without them: error %v", err)
+	}
+	box := Box{Lower: []float64{-1}, Upper: []float64{1}, Center: []float64{0}, Scale: []float64{1}}
+	if _, err := box.Learning(blas32.General{Rows: 1, Cols: 1, Stride: 1, Data: []float32{1.01}}); err == nil || !strings.Contains(err.Error(), "it must be in [-1, 1]") {
+		t.Errorf("a point beyond the side of a box: error %v", err)
+	}
+	if z, err := box.Learning(blas32.General{Rows: 2, Cols: 1, Stride: 1, Data: []float32{-1, 1}}); err != nil || !batch.AllFinite(z.Data) {
+		t.Errorf("points on the sides of a box: %v, error %v", z.Data, err)
 	}
 	if name := (Form{}).Name(1); name != "x2" {
 		t.Errorf("a nameless coordinate is called %s", name)

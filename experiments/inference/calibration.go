@@ -104,4 +104,35 @@ func (c *Calibration) PValue(k, bins int) float64 {
 	return distuv.ChiSquared{K: float64(bins - 1)}.Survival(chi)
 }
 
+// Below is the share of the pairs whose rank of parameter k is less than rank. Of exact
+// posteriors it is rank/(Draws + 1) in the mean.
+func (c *Calibration) Below(k, rank int) float64 {
+	below := 0
+	for _, r := range c.Ranks[k] {
+		if r < rank {
+			below++
+		}
+	}
+	return float64(below) / float64(len(c.Ranks[k]))
+}
+
+// Deviation is the largest |Below − rank/(Draws + 1)| of parameter k, the Kolmogorov–Smirnov
+// distance of its ranks from uniform ones.
+func (c *Calibration) Deviation(k int) (most float64) {
+	for rank := range c.Draws + 2 {
+		most = max(most, math.Abs(c.Below(k, rank)-float64(rank)/float64(c.Draws+1)))
+	}
+	return most
+}
+
+// Band is what Deviation exceeds for exact posteriors with a probability of 5 %, or less where
+// ranks are few, by Kolmogorov's law.
+func (c *Calibration) Band() float64 { return 1.358 / math.Sqrt(float64(len(c.Ranks[0]))) }
+
+// CoverageBand is what |Coverage − level| exceeds for exact posteriors with a probability of some
+// 5 %, by the normal law.
+func (c *Calibration) CoverageBand(level float64) float64 {
+	return 1.96 * math.Sqrt(level*(1-level)/float64(len(c.Ranks[0])))
+}
+
 func ceilDiv(a, b int) int { return (a + b - 1) / b }

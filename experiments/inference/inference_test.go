@@ -20,7 +20,7 @@ import (
 // The exact posteriors are those of the simulators: of pairs (θ, x), θ has the law of a draw
 // given x, and so do its ranks among draws.
 func TestReferencesAreCalibrated(t *testing.T) {
-	const n, draws = 3000, 19
+	const n, draws = 2000, 9
 	for _, s := range Simulators() {
 		theta, x, err := s.Pairs(n, random.New(1, "pairs", 0))
 		if err != nil {
@@ -93,6 +93,12 @@ func TestCalibrationTellsBadPosteriors(t *testing.T) {
 		if p := of.PValue(0, 7); (p > 1e-3) != c.good {
 			t.Errorf("%s: p-value %g", name, p)
 		}
+		if within := of.Deviation(0) <= of.Band(); within != c.good {
+			t.Errorf("%s: ranks deviate by %.4f, in a band of %.4f", name, of.Deviation(0), of.Band())
+		}
+		if off := math.Abs(of.Coverage(0, .5) - .5); off <= of.CoverageBand(.5) != c.good && name != "off" {
+			t.Errorf("%s: the coverage of 50 %% is off by %.4f, in a band of %.4f", name, off, of.CoverageBand(.5))
+		}
 		if worst := of.WorstCoverage(.9); worst > .03 == c.good && name != "off" {
 			t.Errorf("%s: the coverage of 90 %% is off by %.3f", name, worst)
 		}
@@ -107,17 +113,53 @@ func TestPosterior(t *testing.T) {
 	}{
 		"gaussian-linear": {[]string{"CMF_STEPS=100", "CMF_HIDDEN=32", "CMF_PAIRS=30"}, .02}, // of draws from the prior: .5
 		"two-moons":       {[]string{"CMF_STEPS=300", "CMF_OBSERVED=0,0", "CMF_PAIRS=60"}, .01},
+		"slcp":            {[]string{"CMF_STEPS=100", "CMF_HIDDEN=32", "CMF_PAIRS=30"}, .2},
 	} {
-		env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_SIMULATOR="+name, "CMF_RANKS=19", "CMF_COUNT=1000").With(c.variables...)
+		env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_SIMULATOR="+name, "CMF_RANKS=19", "CMF_COUNT=500").With(c.variables...)
 		r, err := run.Execute(t.Context(), Posterior, env, nil, &bytes.Buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		m := r.Report.Metrics
-		t.Logf("%s: energy distance %.4f, 1-NN accuracy %.3f, log posterior %.3f ± %.3f, coverage off by %.3f", name, m["energy_distance"], m["c2st_nn"], m["log_posterior"], m["log_posterior_se"], m["coverage_error_90"])
+		t.Logf("%s: energy distance %.4f, C2ST %.3f, 1-NN accuracy %.3f, log posterior %.3f ± %.3f, coverage off by %.3f", name, m["energy_distance"], m["c2st"], m["c2st_nn"], m["log_posterior"], m["log_posterior_se"], m["coverage_error_90"])
 		if !(m["energy_distance"] < c.energy) || m["conjugate_converged"] < .99 || m["log_posterior_failed"] > 0 || !(m["coverage_error_90"] < .25) {
 			t.Errorf("%s: metrics %v", name, m)
 		}
+	}
+}
+
+// Draws of a posterior on a box lie in it, with the mass of the sides: of a prior that the outputs
+// say nothing of, the posterior is the prior.
+func TestBox(t *testing.T) {
+	s := Simulator{Name: "unseen", Parameters: []string{"a", "b"}, Outputs: 1, Lower: []float64{-3, 0}, Upper: []float64{1, 1e-3},
+		Simulate: func(_ []float64, rng *random.Stream) []float64 { return []float64{rng.NormFloat64()} },
+		Reference: func([]float64) func(*random.Stream) []float64 {
+			return func(rng *random.Stream) []float64 { return []float64{4*rng.Float64() - 3, 1e-3 * rng.Float64()} }
+		}}
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=100", "CMF_HIDDEN=16", "CMF_PAIRS=20", "CMF_RANKS=9", "CMF_COUNT=1000")
+	r, err := run.Execute(t.Context(), s.Definition(), env, nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.Report.Metrics
+	if math.Abs(m["c2st"]-.5) > .04 || math.Abs(m["log_posterior"]+math.Log(4e-3)) > .05 {
+		t.Errorf("C2ST %.4f; log posterior %.4f, want %.4f", m["c2st"], m["log_posterior"], -math.Log(4e-3))
+	}
+}
+
+// Bounds that are wrong, and outputs that no parameters have, are told.
+func TestBoxRefuses(t *testing.T) {
+	for want, s := range map[string]Simulator{
+		"1 lower and 0 upper bounds":  {Name: "x", Parameters: []string{"a"}, Lower: []float64{0}},
+		"a of x lies between 1 and 0": {Name: "x", Parameters: []string{"a"}, Lower: []float64{1}, Upper: []float64{0}},
+		"x has no prior":              {Name: "x", Parameters: []string{"a"}},
+	} {
+		if _, _, err := s.Pairs(1, random.New(1, "pairs", 0)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v; want one that says %q", err, want)
+		}
+	}
+	if _, err := TwoMoons().Exact([]float32{50, 50}, 1, random.New(1, "exact", 0)); err == nil || !strings.Contains(err.Error(), "could have the output [50 50]") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 
 	"cmf/data/units"
 	"cmf/experiments/config"
@@ -26,12 +27,13 @@ type Config struct {
 	config.Core
 	config.Bank
 	config.Generation
-	Simulations int           `default:"100000" range:"1000..10000000" desc:"pairs of parameters and outputs to learn from"`
-	Observed    config.Vector `desc:"the output whose posterior is drawn, numbers separated by commas; a simulated one if empty"`
-	Count       int           `default:"10000" range:"100..1000000" desc:"draws from that posterior"`
-	Features    int           `default:"64" range:"0..4096" desc:"hidden features of an output"`
-	Pairs       int           `default:"300" range:"20..100000" desc:"simulated pairs by which calibration is judged"`
-	Ranks       int           `default:"63" range:"9..1000" desc:"draws among which the parameters of each of them are ranked"`
+	Simulations  int           `default:"100000" range:"1000..10000000" desc:"pairs of parameters and outputs to learn from; a tenth of them, at most 1024, chooses the state of learning"`
+	Observed     config.Vector `desc:"the output whose posterior is drawn, numbers separated by commas; a simulated one if empty"`
+	Observations int           `default:"3" range:"1..100" desc:"outputs whose posteriors are compared with exact ones, the same for all seeds; the observed one is the first"`
+	Count        int           `default:"10000" range:"250..1000000" desc:"draws from each of these posteriors"`
+	Features     int           `default:"64" range:"0..4096" desc:"hidden features of an output"`
+	Pairs        int           `default:"300" range:"20..100000" desc:"simulated pairs by which calibration is judged"`
+	Ranks        int           `default:"63" range:"9..1000" desc:"draws among which the parameters of each of them are ranked"`
 }
 
 // Fixed names the variables of networks without contexts, and of other sources.
@@ -45,7 +47,7 @@ func (c *Config) Validate() error { return fit.CheckGivenContexts(&c.Core) }
 // ChoiceConfig configures the experiment posterior.
 type ChoiceConfig struct {
 	Config
-	Simulator string `default:"two-moons" oneof:"two-moons,gaussian-linear" desc:"prior and simulator"`
+	Simulator string `default:"two-moons" oneof:"two-moons,gaussian-linear,slcp" desc:"prior and simulator"`
 }
 
 // Posterior learns p(θ | x) of a simulator for all outputs x at once, and judges it: draws and
@@ -77,7 +79,7 @@ func (s Simulator) Definition() run.Definition[Config] {
 
 func (c *Config) quick() {
 	c.network()
-	c.Steps, c.Batch, c.Simulations, c.Count, c.Pairs, c.Mixing = 500, 256, 20000, 2000, 100, 60
+	c.Steps, c.Batch, c.Simulations, c.Observations, c.Count, c.Pairs, c.Mixing = 500, 256, 20000, 1, 2000, 100, 60
 }
 
 func (c *Config) usual() {
@@ -104,16 +106,22 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 	if err != nil {
 		return err
 	}
-	u, z, err := learned(theta, x)
+	u, z, err := s.learned(theta, x)
 	if err != nil {
 		return err
+	}
+	chosen := min(z.Rows/10, mostValidation)
+	choice := fit.Validation{X: batch.First(z, chosen), Contexts: batch.First(x, chosen)}
+	if !r.Given("CMF_STEPS") {
+		choice.Patience = patience
 	}
 	w, err := layers.New(layers.Architecture{Dim: z.Cols, Hidden: c.Hidden, Unit: c.Unit, Full: true, Context: s.Outputs, ContextHidden: c.Features})
 	if err != nil {
 		return err
 	}
 	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
-		Potential: w, Start: layers.Start{Share: .5, Fixed: .05, Balanced: true}, Train: z, Contexts: x, Units: u,
+		Potential: w, Start: layers.Start{Share: .5, Fixed: .05, Balanced: true}, Units: u,
+		Train: batch.Rows(z, chosen, z.Rows), Contexts: batch.Rows(x, chosen, x.Rows), Validation: choice,
 		Particles: c.Particles, Langevin: c.Langevin, Decay: decay(c.Steps),
 	})
 	if err != nil || !model.Finished {
@@ -128,81 +136,153 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 	return s.calibrate(ctx, r, c, model)
 }
 
+// mostValidation limits the pairs by which the best state of learning is chosen, and patience is
+// after how many scores that are no better learning ends.
+const (
+	mostValidation = 1024
+	patience       = 8
+)
+
 // decay is that of an average over the last tenth of the steps, in which the rate is low.
 func decay(steps int) float64 { return 1 - 10/float64(max(steps, 100)) }
 
 // learned are the parameters in units of learning, in which what a regression on the outputs
-// leaves has unit variance along each axis.
-func learned(theta, x blas32.General) (units.Affine, blas32.General, error) {
-	law, err := exact.Regress(theta, x, 0)
-	if err != nil {
-		return units.Affine{}, theta, err
+// leaves has unit variance along each axis. Those in a box are learned by their normal scores.
+func (s Simulator) learned(theta, x blas32.General) (units.Units, blas32.General, error) {
+	var box units.Box
+	scores := theta
+	if s.Lower != nil {
+		zeros, ones := make([]float64, theta.Cols), slices.Repeat([]float64{1}, theta.Cols)
+		box = units.Box{Lower: s.Lower, Upper: s.Upper, Center: zeros, Scale: ones}
+		var err error
+		if scores, err = box.Learning(theta); err != nil {
+			return nil, theta, fmt.Errorf("the prior of %s is not on its box: %w", s.Name, err)
+		}
 	}
-	u := units.Affine{Center: law.Law.Mean}
+	law, err := exact.Regress(scores, x, 0)
+	if err != nil {
+		return nil, theta, err
+	}
+	affine := units.Affine{Center: law.Law.Mean}
 	residual := law.Law.Power(1)
 	for k := range theta.Cols {
-		u.Scale = append(u.Scale, math.Sqrt(residual.At(k, k)))
+		affine.Scale = append(affine.Scale, math.Sqrt(residual.At(k, k)))
 	}
-	z, err := u.Learning(theta)
-	return u, z, err
+	z, err := affine.Learning(scores)
+	if s.Lower == nil {
+		return affine, z, err
+	}
+	box.Center, box.Scale = affine.Center, affine.Scale
+	return box, z, err
 }
 
-// observe draws from the posterior given the observed output.
-func (s Simulator) observe(ctx context.Context, r *run.Run, c *Config, m *fit.Model) error {
-	at := batch.New(1, s.Outputs)
-	batch.Narrow(at.Data, c.Observed)
-	if len(c.Observed) == 0 {
-		_, x, err := s.Pairs(1, random.New(c.Seed, "observation", 0))
-		if err != nil {
-			return err
-		}
-		at = x
+// observations are the outputs whose posteriors are drawn, the same for all seeds.
+func (s Simulator) observations(c *Config) (blas32.General, error) {
+	_, x, err := s.Pairs(c.Observations, random.New(1, "observations", 0))
+	if err == nil && len(c.Observed) > 0 {
+		batch.Narrow(batch.Row(x, 0), c.Observed)
 	}
-	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("samples.npy: draws of the parameters given the output %.4g.", batch.Row(at, 0)))
-	points, d, err := draw(ctx, m, at, c.Count, c.Mixing, random.New(c.Seed, "posterior", 0))
+	return x, err
+}
+
+// observe draws from the posteriors given the observations, and compares them with exact draws.
+func (s Simulator) observe(ctx context.Context, r *run.Run, c *Config, m *fit.Model) error {
+	at, err := s.observations(c)
 	if err != nil {
 		return err
 	}
-	maps.Copy(r.Report.Metrics, d.Checks)
+	if s.Reference == nil {
+		at = batch.First(at, 1)
+	} else {
+		r.Report.Floor = report.Numbers{}
+		r.Page.Headline = append(r.Page.Headline,
+			report.Headline{Metric: "c2st", Label: "Accuracy at which a network tells draws from exact ones", Goal: report.Nearer, Target: .5},
+			report.Headline{Metric: "c2st_nn", Label: "Accuracy at which the nearest neighbour does so", Goal: report.Nearer, Target: .5},
+			report.Headline{Metric: "energy_distance", Label: "Energy distance to exact draws", Goal: report.Lower})
+	}
+	for k := range at.Rows {
+		points, d, err := draw(ctx, m, batch.Rows(at, k, k+1), c.Count, c.Mixing, random.New(c.Seed, "posterior", uint64(k)))
+		if err != nil {
+			return err
+		}
+		if k == 0 {
+			maps.Copy(r.Report.Metrics, d.Checks)
+			if err := s.show(ctx, r, c, batch.Row(at, 0), points); err != nil {
+				return err
+			}
+		}
+		if s.Reference == nil {
+			return nil
+		}
+		if err := s.compare(ctx, r, c, batch.Row(at, k), k, points); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// show saves and draws points of the posterior given x.
+func (s Simulator) show(ctx context.Context, r *run.Run, c *Config, x []float32, points blas32.General) error {
+	r.Note("samples.npy: draws of the parameters given the output %.4g.", x)
 	if err := r.SaveSamples(points); err != nil {
 		return err
 	}
-	clouds := []figure.Cloud{{Name: "learned posterior", Points: points}}
+	clouds := []figure.Cloud{{Name: "learned posterior", Points: batch.First(points, 2000)}}
 	if s.Reference != nil {
-		truth, err := s.Exact(batch.Row(at, 0), c.Count, random.New(c.Seed, "exact posterior", 0))
+		truth, err := s.Exact(x, min(c.Count, 2000), random.New(c.Seed, "exact posterior", 0))
 		if err != nil {
 			return err
-		}
-		again, err := s.Exact(batch.Row(at, 0), c.Count, random.New(c.Seed, "exact posterior", 1))
-		if err != nil {
-			return err
-		}
-		r.Page.Headline = append(r.Page.Headline,
-			report.Headline{Metric: "c2st_nn", Label: "Accuracy at which the nearest neighbour tells draws from exact ones", Goal: report.Nearer, Target: .5},
-			report.Headline{Metric: "energy_distance", Label: "Energy distance to exact draws", Goal: report.Lower})
-		for into, x := range map[*report.Numbers]blas32.General{&r.Report.Metrics: points, &r.Report.Floor: again} {
-			if *into == nil {
-				*into = report.Numbers{}
-			}
-			if (*into)["c2st_nn"], err = metric.NearestNeighbourAccuracy(x, truth); err != nil {
-				return err
-			}
-			if (*into)["energy_distance"], err = metric.EnergyDistance(x, truth); err != nil {
-				return err
-			}
 		}
 		clouds = append([]figure.Cloud{{Name: "exact posterior", Points: truth}}, clouds...)
 	}
-	for k := range clouds {
-		clouds[k].Points = batch.First(clouds[k].Points, 2000)
-	}
-	caption := fmt.Sprintf("Draws given the output %.4g.", batch.Row(at, 0))
+	caption := fmt.Sprintf("Draws given the output %.4g.", x)
 	return r.Figure(ctx, report.Figure{File: "posterior.png", Caption: caption}, true, func(path string) error {
 		if len(s.Parameters) == 1 {
 			return figure.DrawHistogram(path, figure.Axes{X: s.Parameters[0], Y: "density"}, points.Data, 0)
 		}
-		return figure.DrawPairs(path, s.Parameters[:min(4, len(s.Parameters))], clouds)
+		return figure.DrawPairs(path, s.Parameters[:min(5, len(s.Parameters))], clouds)
 	})
+}
+
+// compare adds the distances of points from exact draws given x, the k-th observation, to their
+// means over observations. Exact draws against exact ones are taken of the first.
+func (s Simulator) compare(ctx context.Context, r *run.Run, c *Config, x []float32, k int, points blas32.General) error {
+	truth, err := s.Exact(x, points.Rows, random.New(c.Seed, "exact posterior", uint64(2*k)))
+	if err != nil {
+		return err
+	}
+	numbers, err := distances(ctx, truth, points, random.New(c.Seed, "classifier", uint64(k)))
+	if err != nil {
+		return err
+	}
+	r.Note("Given observation %d, %.4g: C2ST %.4f.", k+1, x, numbers["c2st"])
+	for name, v := range numbers {
+		r.Report.Metrics[name] += v / float64(c.Observations)
+	}
+	if k > 0 {
+		return nil
+	}
+	again, err := s.Exact(x, points.Rows, random.New(c.Seed, "exact posterior", 1))
+	if err != nil {
+		return err
+	}
+	r.Report.Floor, err = distances(ctx, truth, again, random.New(c.Seed, "classifier", 0))
+	return err
+}
+
+// distances of points from exact draws: the accuracies of two-sample tests and the energy
+// distance.
+func distances(ctx context.Context, truth, points blas32.General, rng *random.Stream) (report.Numbers, error) {
+	c2st, err := metric.ClassifierAccuracy(ctx, truth, points, rng)
+	if err != nil {
+		return nil, err
+	}
+	nearest, err := metric.NearestNeighbourAccuracy(points, truth)
+	if err != nil {
+		return nil, err
+	}
+	energy, err := metric.EnergyDistance(points, truth)
+	return report.Numbers{"c2st": c2st, "c2st_nn": nearest, "energy_distance": energy}, err
 }
 
 // density evaluates the mean log density of fresh pairs.
@@ -243,47 +323,65 @@ func (s Simulator) calibrate(ctx context.Context, r *run.Run, c *Config, m *fit.
 		return err
 	}
 	least := 1.
+	within := 0.
 	for k := range s.Parameters {
 		least = min(least, ranks.PValue(k, 10))
+		if ranks.Deviation(k) <= ranks.Band() {
+			within += 1 / float64(len(s.Parameters))
+		}
 	}
 	r.Report.Metrics["ranks_p_value"] = min(1, least*float64(len(s.Parameters)))
+	r.Report.Metrics["ranks_within_band"] = within
 	r.Page.Headline = append(r.Page.Headline, report.Headline{Metric: "coverage_error_90", Label: "Largest error of the coverage of 90 % intervals", Goal: report.Lower})
-	for _, level := range []int{50, 90} {
-		r.Report.Metrics[fmt.Sprintf("coverage_error_%d", level)] = ranks.WorstCoverage(float64(level) / 100)
+	for _, percent := range []int{50, 90} {
+		level := float64(percent) / 100
+		within := 0.
+		for k := range s.Parameters {
+			if math.Abs(ranks.Coverage(k, level)-level) <= ranks.CoverageBand(level) {
+				within += 1 / float64(len(s.Parameters))
+			}
+		}
+		r.Report.Metrics[fmt.Sprintf("coverage_error_%d", percent)] = ranks.WorstCoverage(level)
+		r.Report.Metrics[fmt.Sprintf("coverage_within_band_%d", percent)] = within
 	}
 	return s.drawCalibration(ctx, r, ranks)
 }
 
-// drawCalibration draws the cumulated ranks and the coverage of central intervals.
+// drawCalibration draws the cumulated ranks and the coverage of central intervals, with the bands
+// in which they lie for exact posteriors.
 func (s Simulator) drawCalibration(ctx context.Context, r *run.Run, c *Calibration) error {
 	const n = 50
-	ideal := figure.Series{Name: "uniform"}
-	var ranks, coverage []figure.Series
-	for k, name := range s.Parameters[:min(5, len(s.Parameters))] {
+	band, around := figure.Series{Name: "95 % band"}, figure.Series{Name: "95 % band"}
+	for i := range 2*n + 2 { // there above 0, and back below
+		level, side := float64(i)/n, 1.
+		if i > n {
+			level, side = float64(2*n+1-i)/n, -1
+		}
+		band.X, band.Y = append(band.X, level), append(band.Y, side*c.Band())
+		around.X, around.Y = append(around.X, level), append(around.Y, side*c.CoverageBand(level))
+	}
+	ranks, coverage := []figure.Series{band}, []figure.Series{around}
+	for k, name := range s.Parameters[:min(10, len(s.Parameters))] {
 		cumulated, covered := figure.Series{Name: name}, figure.Series{Name: name}
+		for i := range c.Draws + 2 {
+			level := float64(i) / float64(c.Draws+1)
+			cumulated.X, cumulated.Y = append(cumulated.X, level), append(cumulated.Y, c.Below(k, i)-level)
+		}
 		for i := range n + 1 {
 			level := float64(i) / n
-			below := 0
-			for _, rank := range c.Ranks[k] {
-				if (float64(rank)+.5)/float64(c.Draws+1) <= level {
-					below++
-				}
-			}
-			cumulated.X, cumulated.Y = append(cumulated.X, level), append(cumulated.Y, float64(below)/float64(len(c.Ranks[k]))-level)
-			covered.X, covered.Y = append(covered.X, level), append(covered.Y, c.Coverage(k, level))
-			if k == 0 {
-				ideal.X, ideal.Y = append(ideal.X, level), append(ideal.Y, level)
-			}
+			covered.X, covered.Y = append(covered.X, level), append(covered.Y, c.Coverage(k, level)-level)
 		}
 		ranks, coverage = append(ranks, cumulated), append(coverage, covered)
 	}
-	err := r.Figure(ctx, report.Figure{File: "ranks.png", Caption: fmt.Sprintf("Share of %d pairs whose rank is below a share of the draws, minus that share: 0 for exact posteriors.", len(c.Ranks[0]))}, false, func(path string) error {
+	caption := fmt.Sprintf("Share of %d pairs whose rank is below a share of the draws, minus that share. Of an exact posterior the whole curve lies in the band with a probability of 95 %%.", len(c.Ranks[0]))
+	err := r.Figure(ctx, report.Figure{File: "ranks.png", Caption: caption}, false, func(path string) error {
 		return figure.DrawCurves(path, figure.Axes{X: "rank", Y: "cumulated share − rank"}, ranks...)
 	})
 	if err != nil {
 		return err
 	}
-	return r.Figure(ctx, report.Figure{File: "coverage.png", Caption: "Share of pairs whose parameter lies in the central interval of a level: the level itself for exact posteriors."}, false, func(path string) error {
-		return figure.DrawCurves(path, figure.Axes{X: "level", Y: "coverage"}, append([]figure.Series{ideal}, coverage...)...)
+	caption = "Share of pairs whose parameter lies in the central interval of a level, minus the level. Of an exact posterior it lies in the band at each level with a probability of 95 %."
+	return r.Figure(ctx, report.Figure{File: "coverage.png", Caption: caption}, false, func(path string) error {
+		return figure.DrawCurves(path, figure.Axes{X: "level", Y: "coverage − level"}, coverage...)
 	})
 }

@@ -5,7 +5,6 @@ package inference
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -22,17 +21,23 @@ type Simulator struct {
 	Parameters []string // names of the parameters θ
 	Outputs    int      // numbers in an output x
 
-	// Prior draws θ, and Simulate draws x given θ.
+	// Lower and Upper bound the parameters where the prior is one on a box; nil otherwise. The
+	// posterior is then learned in units of that box, so that no draw lies beyond its sides.
+	Lower, Upper []float64
+
+	// Prior draws θ, and Simulate draws x given θ. The prior may be nil for a uniform one on
+	// the box.
 	Prior    func(rng *random.Stream) []float64
 	Simulate func(theta []float64, rng *random.Stream) []float64
 
-	// Reference draws from the exact posterior given x; nil if that is not known.
-	Reference func(x []float64, rng *random.Stream) []float64
+	// Reference prepares the exact posterior given x, and what it returns draws θ, or nil if it
+	// was not lucky and is to be called again. It is nil if the posterior is not known.
+	Reference func(x []float64) func(rng *random.Stream) []float64
 }
 
 // Simulators are those with a known posterior, from the suite of Lueckmann, Boelts,
 // Greenberg, Gonçalves, Macke, "Benchmarking Simulation-Based Inference", AISTATS 2021.
-func Simulators() []Simulator { return []Simulator{GaussianLinear(), TwoMoons()} }
+func Simulators() []Simulator { return []Simulator{GaussianLinear(), TwoMoons(), SLCP()} }
 
 // Known returns the simulator of that name.
 func Known(name string) (Simulator, error) {
@@ -46,66 +51,6 @@ func Known(name string) (Simulator, error) {
 	return Simulator{}, fmt.Errorf("simulator %q; known are %s", name, strings.Join(names, ", "))
 }
 
-// GaussianLinear has θ ~ N(0, .1·I) on ℝ¹⁰ and x ~ N(θ, .1·I). Its posterior is N(x/2, .05·I).
-func GaussianLinear() Simulator {
-	const d = 10
-	around := func(mean []float64, scale, variance float64, rng *random.Stream) []float64 {
-		out := make([]float64, d)
-		for i, m := range mean {
-			out[i] = scale*m + math.Sqrt(variance)*rng.NormFloat64()
-		}
-		return out
-	}
-	return Simulator{
-		Name:       "gaussian-linear",
-		Parameters: numbered("θ", d),
-		Outputs:    d,
-		Prior:      func(rng *random.Stream) []float64 { return around(make([]float64, d), 0, .1, rng) },
-		Simulate: func(theta []float64, rng *random.Stream) []float64 {
-			return around(theta, 1, .1, rng)
-		},
-		Reference: func(x []float64, rng *random.Stream) []float64 { return around(x, .5, .05, rng) },
-	}
-}
-
-// TwoMoons has θ uniform on [−1, 1]² and x = p + (−|θ₁+θ₂|, θ₂−θ₁)/√2, with p on a crescent:
-// p = (r·cos a + ¼, r·sin a), a uniform on ±π/2, r ~ N(.1, .01²). Its posterior is a pair of
-// crescents: given p, θ is one of two points.
-func TwoMoons() Simulator {
-	crescent := func(rng *random.Stream) (a, b float64) {
-		sin, cos := math.Sincos(math.Pi * (rng.Float64() - .5))
-		r := .1 + .01*rng.NormFloat64()
-		return r*cos + .25, r * sin
-	}
-	return Simulator{
-		Name:       "two-moons",
-		Parameters: numbered("θ", 2),
-		Outputs:    2,
-		Prior:      func(rng *random.Stream) []float64 { return []float64{2*rng.Float64() - 1, 2*rng.Float64() - 1} },
-		Simulate: func(theta []float64, rng *random.Stream) []float64 {
-			a, b := crescent(rng)
-			return []float64{a - math.Abs(theta[0]+theta[1])/math.Sqrt2, b + (theta[1]-theta[0])/math.Sqrt2}
-		},
-		// x − p is θ turned by 45° and folded, so that p keeps its law where θ is possible.
-		Reference: func(x []float64, rng *random.Stream) []float64 {
-			for {
-				a, b := crescent(rng)
-				along, across := a-x[0], x[1]-b
-				if along < 0 {
-					continue
-				}
-				if rng.Float64() < .5 {
-					along = -along
-				}
-				theta := []float64{(along - across) / math.Sqrt2, (along + across) / math.Sqrt2}
-				if math.Abs(theta[0]) <= 1 && math.Abs(theta[1]) <= 1 {
-					return theta
-				}
-			}
-		},
-	}
-}
-
 func numbered(name string, n int) (names []string) {
 	for i := range n {
 		names = append(names, fmt.Sprintf("%s%d", name, i+1))
@@ -117,8 +62,11 @@ func numbered(name string, n int) (names []string) {
 // number that is not finite, or a wrong count of them, is an error.
 func (s Simulator) Pairs(n int, rng *random.Stream) (theta, x blas32.General, err error) {
 	theta, x = batch.New(n, len(s.Parameters)), batch.New(n, s.Outputs)
+	if err := s.checkBox(); err != nil {
+		return theta, x, err
+	}
 	for i := range n {
-		t := s.Prior(rng)
+		t := s.prior(rng)
 		if err := s.fill(batch.Row(theta, i), t, "prior"); err != nil {
 			return theta, x, err
 		}
@@ -129,6 +77,48 @@ func (s Simulator) Pairs(n int, rng *random.Stream) (theta, x blas32.General, er
 	return theta, x, nil
 }
 
+// checkBox says what is wrong with the bounds of the parameters.
+func (s Simulator) checkBox() error {
+	d := len(s.Parameters)
+	if s.Prior == nil && s.Lower == nil {
+		return fmt.Errorf("%s has no prior; it needs one, or bounds of its parameters", s.Name)
+	}
+	if s.Lower == nil && s.Upper == nil {
+		return nil
+	}
+	if len(s.Lower) != d || len(s.Upper) != d {
+		return fmt.Errorf("%s has %d lower and %d upper bounds; it must have one for each of its %d parameters", s.Name, len(s.Lower), len(s.Upper), d)
+	}
+	for k, lower := range s.Lower {
+		if !(lower < s.Upper[k]) || !batch.Finite(s.Upper[k]-lower) {
+			return fmt.Errorf("parameter %s of %s lies between %g and %g; these must be finite and ascend", s.Parameters[k], s.Name, lower, s.Upper[k])
+		}
+	}
+	return nil
+}
+
+// prior draws θ.
+func (s Simulator) prior(rng *random.Stream) []float64 {
+	if s.Prior != nil {
+		return s.Prior(rng)
+	}
+	theta := make([]float64, len(s.Lower))
+	for k, lower := range s.Lower {
+		theta[k] = lower + (s.Upper[k]-lower)*rng.Float64()
+	}
+	return theta
+}
+
+// inside reports whether θ lies in the box, if there is one.
+func (s Simulator) inside(theta []float64) bool {
+	for k, lower := range s.Lower {
+		if theta[k] < lower || theta[k] > s.Upper[k] {
+			return false
+		}
+	}
+	return true
+}
+
 func (s Simulator) fill(row []float32, v []float64, by string) error {
 	if len(v) != len(row) || !batch.AllFinite(v) {
 		return fmt.Errorf("the %s of %s gave %v; it must give %d finite numbers", by, s.Name, v, len(row))
@@ -137,12 +127,25 @@ func (s Simulator) fill(row []float32, v []float64, by string) error {
 	return nil
 }
 
-// Exact draws n points from the exact posterior given x, (n, d).
+// Exact draws n points from the exact posterior given x, (n, d). It is an error if the posterior
+// gave none in a million tries: x is then no output of the simulator, or as good as none.
 func (s Simulator) Exact(x []float32, n int, rng *random.Stream) (blas32.General, error) {
+	const tries = 1_000_000
 	at, out := make([]float64, len(x)), batch.New(n, len(s.Parameters))
 	batch.Widen(at, x)
+	draw := s.Reference(at)
 	for i := range n {
-		if err := s.fill(batch.Row(out, i), s.Reference(at, rng), "posterior"); err != nil {
+		var theta []float64
+		for range tries {
+			if theta = draw(rng); theta != nil && s.inside(theta) {
+				break
+			}
+			theta = nil
+		}
+		if theta == nil {
+			return out, fmt.Errorf("no parameters of %s were found that could have the output %.4g", s.Name, x)
+		}
+		if err := s.fill(batch.Row(out, i), theta, "posterior"); err != nil {
 			return out, err
 		}
 	}
