@@ -46,7 +46,8 @@ type Problem struct {
 
 	// Contexts are the contexts of the rows of Train, (n, k), where Potential is a
 	// layers.Conditional: the fit is then that of the laws of x given c, from Start.Given,
-	// which is the regression of Train on Contexts if it is nil; see Model.Given.
+	// which is the regression of Train on Contexts if it is nil, or from Start.Classes, fitted
+	// if that is nil; see Model.Given.
 	Contexts blas32.General
 
 	// Visits is after how many visits a particle takes a fresh row of Train with its context;
