@@ -67,6 +67,10 @@ type Architecture struct {
 	// parts of the network that depend on it are linear in it.
 	ContextHidden int `json:",omitempty"`
 
+	// Classes says that contexts are classes, each a vector with a 1 at its own place and
+	// else 0. A quadratic then belongs to one class, and is gated off for the others.
+	Classes bool `json:",omitempty"`
+
 	// Float64 makes the weights float64, for checks; otherwise float32.
 	Float64 bool
 }

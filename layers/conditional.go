@@ -35,13 +35,36 @@ type Conditional interface {
 // Reference: Amos, Xu, Kolter, "Input Convex Neural Networks", ICML 2017, section 3.2,
 // whose gates may vanish; these may not, so that strong convexity is kept.
 type Context struct {
-	Mean, Scale    *graph.Param // c̄ and s, (1, k), frozen
-	Features, Bias *graph.Param // V, (k, h), and v, (1, h); nil without hidden features
+	ContextFeatures
 
 	Shift, Slope Affine     // t and ℓ, in ℝᵈ
 	Stretch      Affine     // g = gate of it, in ℝᵈ
 	Biases       [][]Affine // b_l, of each piece of each layer
 	Gates        []Affine   // g_l = gate of it, of each layer
+}
+
+// ContextFeatures are the weights of the features f(c) of a context.
+type ContextFeatures struct {
+	Mean, Scale    *graph.Param // c̄ and s, (1, k), frozen
+	Features, Bias *graph.Param // V, (k, h), and v, (1, h); nil without hidden features
+}
+
+func newContextFeatures(a Architecture, ps *graph.Params) ContextFeatures {
+	k, h := a.Context, a.ContextHidden
+	c := ContextFeatures{Mean: frozen(ps.New("context.mean", 1, k)), Scale: frozen(ps.New("context.scale", 1, k))}
+	if h > 0 {
+		c.Features, c.Bias = ps.New("context.features", k, h), ps.New("context.bias", 1, h)
+	}
+	return c
+}
+
+// newAffine makes the weights of a function with values in ℝᵐ.
+func newAffine(a Architecture, ps *graph.Params, name string, m int) (f Affine) {
+	f.Linear = ps.New("context."+name+".linear", a.Context, m)
+	if a.ContextHidden > 0 {
+		f.Hidden = ps.New("context."+name+".hidden", a.ContextHidden, m)
+	}
+	return f
 }
 
 // Affine are the weights of a linear function of the features.
@@ -55,18 +78,8 @@ var gateAtRest = math.Log(math.E - 1)
 
 // newContext makes the weights for the layers of m.
 func newContext(m *ICNN) *Context {
-	k, h, ps := m.Context, m.ContextHidden, m.params
-	affine := func(name string, to int) (a Affine) {
-		a.Linear = ps.New("context."+name+".linear", k, to)
-		if h > 0 {
-			a.Hidden = ps.New("context."+name+".hidden", h, to)
-		}
-		return a
-	}
-	c := &Context{Mean: frozen(ps.New("context.mean", 1, k)), Scale: frozen(ps.New("context.scale", 1, k))}
-	if h > 0 {
-		c.Features, c.Bias = ps.New("context.features", k, h), ps.New("context.bias", 1, h)
-	}
+	affine := func(name string, to int) Affine { return newAffine(m.Architecture, m.params, name, to) }
+	c := &Context{ContextFeatures: newContextFeatures(m.Architecture, m.params)}
 	c.Shift, c.Slope, c.Stretch = affine("shift", m.Dim()), affine("slope", m.Dim()), affine("stretch", m.Dim())
 	for l, layer := range m.Layers {
 		var biases []Affine
@@ -88,28 +101,49 @@ func (a Architecture) checkContext() error {
 		return fmt.Errorf("layers: %d hidden features of contexts without contexts", a.ContextHidden)
 	case a.Context > 0 && len(a.Convolutions) > 0:
 		return errors.New("layers: contexts beside convolutions; use dense layers")
-	case a.Context > 0 && a.Family == NetworkQuadratics:
-		return fmt.Errorf("layers: contexts of a potential of family %s; use %s", a.Family, NetworkICNN)
+	case a.Classes && (a.Family != NetworkQuadratics || a.Context == 0 || a.ContextHidden > 0):
+		return fmt.Errorf("layers: classes are contexts of %s, without hidden features", NetworkQuadratics)
+	case a.Classes && a.Pieces < a.Context:
+		return fmt.Errorf("layers: %d quadratics for %d classes; there must be one for each", a.Pieces, a.Context)
 	}
 	return nil
+}
+
+// bindable is a Conditional whose parts that depend on contexts alone can be declared apart
+// from the rest.
+type bindable interface {
+	Conditional
+
+	// parts lists these parts.
+	parts() []part
+
+	// declareParts declares them at the contexts c, in their order.
+	declareParts(s *graph.Scope, c *gorgonia.Node) []*gorgonia.Node
+
+	// givenParts is the potential with these parts.
+	givenParts(s *graph.Scope, nodes []*gorgonia.Node) Potential
+}
+
+// bind is w(·; c_i), or w itself if it has no contexts.
+func bind(s *graph.Scope, w bindable, c *gorgonia.Node) Potential {
+	k := w.Contexts()
+	if k == 0 {
+		return w
+	}
+	if c == nil || c.Shape()[1] != k {
+		if s.Err == nil {
+			s.Err = fmt.Errorf("layers: contexts %v for a potential with contexts of %d numbers", c, k)
+		}
+		return w
+	}
+	return w.givenParts(s, w.declareParts(s, c))
 }
 
 // Contexts is k.
 func (m *ICNN) Contexts() int { return m.Context }
 
 // Given is w(·; c_i); see Conditional.
-func (m *ICNN) Given(s *graph.Scope, c *gorgonia.Node) Potential {
-	if m.context == nil {
-		return m
-	}
-	if c == nil || c.Shape()[1] != m.Context {
-		if s.Err == nil {
-			s.Err = fmt.Errorf("layers: contexts %v for a potential with contexts of %d numbers", c, m.Context)
-		}
-		return m
-	}
-	return m.givenParts(m.declareParts(s, c))
-}
+func (m *ICNN) Given(s *graph.Scope, c *gorgonia.Node) Potential { return bind(s, m, c) }
 
 // part is one of the functions of the context that the network takes, of so many columns.
 type part struct {
@@ -144,7 +178,7 @@ func (m *ICNN) declareParts(s *graph.Scope, c *gorgonia.Node) []*gorgonia.Node {
 }
 
 // givenParts is the potential with these parts.
-func (m *ICNN) givenParts(nodes []*gorgonia.Node) Potential {
+func (m *ICNN) givenParts(_ *graph.Scope, nodes []*gorgonia.Node) Potential {
 	bound := *m
 	bound.given = &given{}
 	rest := nodes[3:]
@@ -166,7 +200,7 @@ type given struct {
 // features are the nodes of ĉ and of the hidden features.
 type features struct{ linear, hidden *gorgonia.Node }
 
-func (c *Context) features(s *graph.Scope, at *gorgonia.Node) (f features) {
+func (c ContextFeatures) features(s *graph.Scope, at *gorgonia.Node) (f features) {
 	f.linear = s.Mul(s.Sub(at, s.Param(c.Mean)), s.Param(c.Scale))
 	if c.Features != nil {
 		f.hidden = s.Softplus(s.Add(s.Param(c.Bias), s.MatMul(f.linear, false, s.Param(c.Features), false)))

@@ -20,6 +20,8 @@ import (
 
 var (
 	_ Conditional           = (*ICNN)(nil)
+	_ Conditional           = (*Conjugate)(nil)
+	_ Conditional           = (*Quadratics)(nil)
 	_ potential.Conditional = (*Evaluator)(nil)
 	_ potential.Rowwise     = (*Evaluator)(nil)
 )
@@ -235,9 +237,26 @@ func TestConditionalStart(t *testing.T) {
 // Rows keep their contexts in any subset, in any order, and beyond one chunk; one context
 // serves all rows.
 func TestEvaluatorGiven(t *testing.T) {
+	m := single(t, Architecture{Dim: 2, Hidden: []int{5, 4}, Context: 3, ContextHidden: 4})
+	q, err := NewQuadratics(Architecture{Dim: 2, Pieces: 6, Tau: .5, Context: 3, ContextHidden: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := random.Seeded(1, 1)
+	for _, p := range q.Params().All() {
+		p.Fill(func(int) float64 { return math.Abs(.5 * r.NormFloat64()) })
+	}
+	for name, w := range map[string]Network{"icnn": m, "quadratics": NewConjugate(q)} {
+		t.Run(name, func(t *testing.T) { checkEvaluatorGiven(t, w) })
+	}
+}
+
+func checkEvaluatorGiven(t *testing.T, m Network) {
 	const n, d = 700, 2
-	m := single(t, Architecture{Dim: d, Hidden: []int{5, 4}, Context: 3, ContextHidden: 4})
-	e := evaluator(t, m)
+	e, err := NewEvaluator(m)
+	if err != nil {
+		t.Fatal(err)
+	}
 	x, c := normals(1, n, d, 0), normals(2, n, 3, 0)
 	w, err := e.Given(c)
 	if err != nil {
@@ -268,6 +287,22 @@ func TestEvaluatorGiven(t *testing.T) {
 	if same[17] != all[17] {
 		t.Errorf("row 17 has the value %v, and with one context for all %v", all[17], same[17])
 	}
+	if e.Explicit() {
+		conjugate := batch.New(n, d)
+		if err := w.(*Evaluator).EvalConjugate(grad, nil, conjugate); err != nil {
+			t.Fatal(err)
+		}
+		if off := differ(conjugate.Data, x.Data); off > 1e-3 {
+			t.Errorf("∇φ(∇w(x)) is off by %g", off)
+		}
+		part := batch.New(len(rows), d)
+		if err := w.Of(rows).(*Evaluator).EvalConjugate(batch.Gathered(grad, rows), nil, part); err != nil {
+			t.Fatal(err)
+		}
+		if off := differ(part.Data, batch.Gathered(conjugate, rows).Data); off > 0 {
+			t.Errorf("∇φ of some rows is off by %g", off)
+		}
+	}
 	h, err := potential.MeanHessian(w, x)
 	if err != nil {
 		t.Fatal(err)
@@ -282,8 +317,8 @@ func TestEvaluatorGiven(t *testing.T) {
 		"no curvature estimates":           errOf(NewCurvature(m)),
 		"hidden features of contexts with": errOf(NewICNN(Architecture{Dim: 1, Hidden: []int{1}, ContextHidden: 1})),
 		"contexts beside convolutions":     errOf(New(Architecture{Dim: 4, Context: 1, Picture: [3]int{2, 2, 1}, Convolutions: []Convolution{{2, 1, 1, 0}}})),
-		"contexts of a potential of":       errOf(New(Architecture{Dim: 4, Context: 1, Family: NetworkQuadratics, Pieces: 2})),
-		"needs a regression":               Start{}.Init(m, x, random.New(1, "init", 0)),
+		"classes are contexts of":          errOf(NewICNN(Architecture{Dim: 4, Context: 1, Hidden: []int{1}, Classes: true})),
+		"needs a regression":               Start{Contexts: c}.Init(m, x, random.New(1, "init", 0)),
 	} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("error %v; want one that says %q", err, name)

@@ -56,6 +56,29 @@ func (c *Conjugate) Conjugate() Potential { return c.phi }
 // begin at guess.
 func (c *Conjugate) from(guess *gorgonia.Node) Potential { return &Conjugate{phi: c.phi, guess: guess} }
 
+// Contexts is that of φ.
+func (c *Conjugate) Contexts() int {
+	if phi, ok := c.phi.(bindable); ok {
+		return phi.Contexts()
+	}
+	return 0
+}
+
+// Given is φ(·; c_i)*; see Conditional.
+func (c *Conjugate) Given(s *graph.Scope, contexts *gorgonia.Node) Potential {
+	return bind(s, c, contexts)
+}
+
+func (c *Conjugate) parts() []part { return c.phi.(bindable).parts() }
+
+func (c *Conjugate) declareParts(s *graph.Scope, contexts *gorgonia.Node) []*gorgonia.Node {
+	return c.phi.(bindable).declareParts(s, contexts)
+}
+
+func (c *Conjugate) givenParts(s *graph.Scope, nodes []*gorgonia.Node) Potential {
+	return &Conjugate{phi: c.phi.(bindable).givenParts(s, nodes).(Invertible), steps: c.steps}
+}
+
 // Dim is d.
 func (c *Conjugate) Dim() int { return c.phi.Dim() }
 

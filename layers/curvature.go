@@ -37,12 +37,12 @@ func NewCurvature(w Network) (*Curvature, error) {
 	if w.Params().Dtype() != tensor.Float32 {
 		return nil, errors.New("layers: curvature estimates need a float32 network")
 	}
+	if v, ok := w.(Conditional); ok && v.Contexts() > 0 {
+		return nil, errors.New("layers: no curvature estimates for a potential with contexts; use potential.MeanHessian of an evaluator that is given them")
+	}
 	c := &Curvature{w: w, programs: make(map[int]*graph.Program)}
 	switch v := w.(type) {
 	case *ICNN:
-		if v.context != nil {
-			return nil, errors.New("layers: no curvature estimates for a potential with contexts; use potential.MeanHessian of an evaluator that is given them")
-		}
 		c.m = v
 	case *Conjugate:
 	default:

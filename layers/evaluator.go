@@ -84,7 +84,7 @@ func (e *Evaluator) Given(c blas32.General) (potential.Rowwise, error) {
 	if err := batch.Check("contexts", c); err != nil {
 		return nil, fmt.Errorf("layers: %w", err)
 	}
-	m, ok := e.w.(*ICNN)
+	m, ok := e.w.(bindable)
 	if k := e.Contexts(); !ok || k == 0 || c.Cols != k || c.Rows < 1 {
 		return nil, fmt.Errorf("layers: contexts of shape (%d, %d) for a potential with contexts of %d columns; there must be one or more", c.Rows, c.Cols, k)
 	}
@@ -110,7 +110,26 @@ func (e *Evaluator) Given(c blas32.General) (potential.Rowwise, error) {
 			at += part.columns
 		}
 	}
-	return &Evaluator{w: e.w, programs: e.programs, given: given}, nil
+	w := e.sharing()
+	w.take(given)
+	return w, nil
+}
+
+// sharing is an evaluator of the same potential with the same programs.
+func (e *Evaluator) sharing() *Evaluator {
+	w := &Evaluator{w: e.w, programs: e.programs}
+	if e.conjugate != nil {
+		w.conjugate = e.conjugate.sharing()
+	}
+	return w
+}
+
+// take sets what depends on contexts.
+func (e *Evaluator) take(given blas32.General) {
+	e.given = given
+	if e.conjugate != nil {
+		e.conjugate.given = given
+	}
 }
 
 // Of is the evaluator for a batch of the listed rows; see potential.Rowwise.
@@ -119,10 +138,11 @@ func (e *Evaluator) Of(rows []int) potential.Rowwise {
 		return e
 	}
 	if e.of == nil {
-		e.of = &Evaluator{w: e.w, programs: e.programs}
+		e.of = e.sharing()
 	}
-	e.of.given = batch.Reshaped(e.of.given, len(rows), e.given.Cols)
-	batch.Gather(e.of.given, e.given, rows)
+	given := batch.Reshaped(e.of.given, len(rows), e.given.Cols)
+	batch.Gather(given, e.given, rows)
+	e.of.take(given)
 	return e.of
 }
 
@@ -230,7 +250,7 @@ func (e *Evaluator) fillGiven(p *graph.Program, lo, hi int) {
 		return
 	}
 	at := 0
-	for _, part := range e.w.(*ICNN).parts() {
+	for _, part := range e.w.(bindable).parts() {
 		in := p.In(part.name).General()
 		for i := range hi - lo {
 			from := 0
@@ -257,12 +277,12 @@ func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
 	x := s.Input("x", n, e.Dim())
 	w := e.w
 	if e.given.Rows > 0 {
-		m := e.w.(*ICNN)
+		m := e.w.(bindable)
 		var nodes []*gorgonia.Node
 		for _, part := range m.parts() {
 			nodes = append(nodes, s.Input(part.name, n, part.columns))
 		}
-		w = m.givenParts(nodes)
+		w = m.givenParts(s, nodes)
 	}
 	if c, ok := w.(*Conjugate); ok {
 		w = c.from(s.Input("guess", n, e.Dim()))
@@ -284,8 +304,8 @@ func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
 
 // contextParts declares what depends on contexts.
 func (e *Evaluator) contextParts(s *graph.Scope, n int) map[string]*gorgonia.Node {
-	m, out := e.w.(*ICNN), make(map[string]*gorgonia.Node)
-	for i, node := range m.declareParts(s, s.Input("context", n, m.Context)) {
+	m, out := e.w.(bindable), make(map[string]*gorgonia.Node)
+	for i, node := range m.declareParts(s, s.Input("context", n, m.Contexts())) {
 		out[m.parts()[i].name] = node
 	}
 	return out

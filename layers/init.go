@@ -27,6 +27,10 @@ type Start struct {
 	Given    *exact.Regression
 	Contexts blas32.General
 
+	// Classes are the Gaussians of the data of each class, where Contexts are classes. They
+	// take the place of Law and of Given.
+	Classes []*exact.Gaussian
+
 	// Gaussian starts at the Monge map from the data to N(0, I) instead, w(x) =
 	// ½(x−m)ᵀΣ^{-1/2}(x−m): the baseline without a Gibbs factor.
 	Gaussian bool
@@ -84,16 +88,28 @@ func (o Start) Init(w Network, data blas32.General, rng *random.Stream) error {
 	if m, ok := w.(*ICNN); ok && m.context != nil {
 		return o.initConditional(m, data, rng)
 	}
+	if q := quadraticsOf(w); q != nil && q.context != nil {
+		return o.initQuadraticsGiven(q, data, rng)
+	}
 	o = o.withDefaults()
 	switch m := w.(type) {
 	case *ICNN:
 		return o.initICNN(m, data, rng)
 	case *Conjugate:
-		if q, ok := m.phi.(*Quadratics); ok {
+		if q := quadraticsOf(w); q != nil {
 			return o.initQuadratics(q, data, rng)
 		}
 	}
 	return fmt.Errorf("layers: no initialisation for %T", w)
+}
+
+// quadraticsOf is φ if w is the conjugate of Quadratics, and nil otherwise.
+func quadraticsOf(w Network) *Quadratics {
+	if c, ok := w.(*Conjugate); ok {
+		q, _ := c.phi.(*Quadratics)
+		return q
+	}
+	return nil
 }
 
 func (o Start) initICNN(m *ICNN, data blas32.General, rng *random.Stream) error {

@@ -38,7 +38,22 @@ func (o Start) initConditional(m *ICNN, data blas32.General, rng *random.Stream)
 		return err
 	}
 	c := m.context
-	deviations := make([]float64, m.Context)
+	deviations := o.setStandard(c.ContextFeatures)
+	gain := mat.DenseCopyOf(o.Given.Gain.T()) // in standardised contexts, (k, d)
+	gain.Apply(func(j, _ int, v float64) float64 { return v * deviations[j] }, gain)
+	fill(c.Shift.Linear, gain)
+	if !o.Gaussian {
+		var slope mat.Dense
+		slope.Mul(gain, o.Given.CenterMatrix())
+		fill(c.Slope.Linear, &slope)
+	}
+	o.placeFeatures(c.ContextFeatures, rng)
+	return nil
+}
+
+// setStandard sets c̄ and s, and returns the deviations 1/s of the contexts.
+func (o Start) setStandard(c ContextFeatures) []float64 {
+	deviations := make([]float64, o.Contexts.Cols)
 	for i := range o.Contexts.Rows {
 		for j, v := range batch.Row(o.Contexts, i) {
 			e := float64(v) - o.Given.Context[j]
@@ -52,18 +67,7 @@ func (o Start) initConditional(m *ICNN, data blas32.General, rng *random.Stream)
 	}
 	c.Mean.Fill(func(j int) float64 { return o.Given.Context[j] })
 	c.Scale.Fill(func(j int) float64 { return 1 / deviations[j] })
-	gain := mat.DenseCopyOf(o.Given.Gain.T()) // in standardised contexts, (k, d)
-	gain.Apply(func(j, _ int, v float64) float64 { return v * deviations[j] }, gain)
-	fill(c.Shift.Linear, gain)
-	if !o.Gaussian {
-		var slope mat.Dense
-		slope.Mul(gain, o.Given.CenterMatrix())
-		fill(c.Slope.Linear, &slope)
-	}
-	if c.Features != nil {
-		o.placeFeatures(m, rng)
-	}
-	return nil
+	return deviations
 }
 
 func fill(p *graph.Param, a mat.Matrix) {
@@ -72,9 +76,12 @@ func fill(p *graph.Param, a mat.Matrix) {
 
 // placeFeatures makes every hidden feature of a context bend at the context of a data point,
 // along a random direction, over about one deviation.
-func (o Start) placeFeatures(m *ICNN, rng *random.Stream) {
-	c, k := m.context, m.Context
-	for j := range m.ContextHidden {
+func (o Start) placeFeatures(c ContextFeatures, rng *random.Stream) {
+	if c.Features == nil {
+		return
+	}
+	k, h := c.Features.Rows, c.Features.Cols
+	for j := range h {
 		direction := make([]float64, k)
 		var squares float64
 		for i := range direction {
@@ -85,7 +92,7 @@ func (o Start) placeFeatures(m *ICNN, rng *random.Stream) {
 		var bias float64
 		for i := range direction {
 			v := 2 * direction[i] / math.Sqrt(squares)
-			c.Features.Set(i*m.ContextHidden+j, v)
+			c.Features.Set(i*h+j, v)
 			bias -= v * (float64(at[i]) - c.Mean.At(i)) * c.Scale.At(i)
 		}
 		c.Bias.Set(j, bias)
@@ -95,6 +102,9 @@ func (o Start) placeFeatures(m *ICNN, rng *random.Stream) {
 // ParticlesGiven returns a draw of the noise of the closed form for each of the contexts,
 // (n, k), with the conjugates; see Particles.
 func (o Start) ParticlesGiven(contexts blas32.General, rng *random.Stream) (y, conjugates blas32.General, err error) {
+	if o.Classes != nil {
+		return o.particlesOfClasses(contexts, rng)
+	}
 	if !o.Gaussian {
 		return o.Given.SampleGibbs(contexts, rng)
 	}

@@ -67,18 +67,26 @@ func (o Start) initQuadratics(q *Quadratics, data blas32.General, rng *random.St
 	case q.Pieces > data.Rows:
 		return fmt.Errorf("layers: %d quadratics for %d points; there must be a point for each", q.Pieces, data.Rows)
 	}
-	s := &quadraticsStart{Start: o, q: q}
 	form, err := o.closed()
 	if err != nil {
 		return err
 	}
-	s.exponent = form.exponent
-	s.setNoise(rng)
+	return o.initAbove(q, form, form.floor(), data, rng)
+}
+
+// floor is s for the closed form.
+func (f closedForm) floor() float64 {
 	least := math.Inf(1)
-	for _, v := range form.law.Values {
-		least = min(least, math.Pow(v, form.exponent))
+	for _, v := range f.law.Values {
+		least = min(least, math.Pow(v, f.exponent))
 	}
-	s.floor = leastFloor * least
+	return leastFloor * least
+}
+
+// initAbove initialises φ with the given s.
+func (o Start) initAbove(q *Quadratics, form closedForm, floor float64, data blas32.General, rng *random.Stream) error {
+	s := &quadraticsStart{Start: o, q: q, exponent: form.exponent, floor: floor}
+	s.setNoise(rng)
 	q.Floor.Set(0, s.floor)
 	if err := s.fillCells(data, rng); err != nil {
 		return err

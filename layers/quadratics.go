@@ -2,6 +2,7 @@ package layers
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 
@@ -34,12 +35,19 @@ type Quadratics struct {
 
 	maximum op.Quadratics
 	params  *graph.Params
+	context *QuadraticsContext // nil without contexts
+	given   *quadraticsGiven   // for a batch whose contexts are given
 }
 
 // NewQuadratics returns the soft maximum that a describes, of its Pieces, Rank
 // and Tau. A Rank of 0 means d, without a diagonal of the pieces' own.
 func NewQuadratics(a Architecture) (*Quadratics, error) {
 	if err := a.checkQuadratics(); err != nil {
+		return nil, err
+	}
+	of := a
+	of.Family = NetworkQuadratics
+	if err := of.checkContext(); err != nil {
 		return nil, err
 	}
 	dtype := tensor.Float32
@@ -59,6 +67,9 @@ func NewQuadratics(a Architecture) (*Quadratics, error) {
 	q.Offsets = ps.New("offsets", 1, a.Pieces)
 	q.Floor = frozen(ps.New("floor", 1, 1))
 	q.Floor.Set(0, 1)
+	if a.Context > 0 {
+		q.context = newQuadraticsContext(q)
+	}
 	return q, nil
 }
 
@@ -97,8 +108,11 @@ type pass struct {
 }
 
 func (q *Quadratics) pass(s *graph.Scope, y *gorgonia.Node) pass {
+	if q.context != nil && q.given == nil && s.Err == nil {
+		s.Err = errNoContext
+	}
 	p := pass{y: y, factored: s.MatMul(y, false, s.Param(q.Factors), true), diagonal: q.diagonal(s)}
-	a := s.Add(s.Param(q.Offsets), s.MatMul(y, false, s.Param(q.Centers), true))
+	a := s.Add(q.offsets(s), q.alongCenters(s, y, 1))
 	a = s.Add(a, s.MatMul(s.Scale(.5, s.Square(y)), false, p.diagonal, true))
 	a = s.Add(a, s.Scale(.5, s.SumGroups(q.maximum.Rank, s.Square(p.factored))))
 	p.pieces = s.Scale(1/q.maximum.Tau, a)
@@ -122,45 +136,57 @@ func (q *Quadratics) mix(s *graph.Scope, p, y, factored, diagonal *gorgonia.Node
 
 // Value declares φ(y_i), shape (n, 1).
 func (q *Quadratics) Value(s *graph.Scope, y *gorgonia.Node) *gorgonia.Node {
-	return s.Scale(q.maximum.Tau, s.LogSumExp(q.pass(s, y).pieces))
+	return s.Scale(q.maximum.Tau, s.LogSumExp(q.pass(s, q.stretched(s, y, 1)).pieces))
 }
 
 // Gradient declares ∇φ = Σ_k p_k·(A_k·y + c_k), p = softmax(φ_k/τ), shape (n, d).
 func (q *Quadratics) Gradient(s *graph.Scope, y *gorgonia.Node) *gorgonia.Node {
+	y = q.stretched(s, y, 1)
 	at := q.pass(s, y)
 	p := s.Softmax(at.pieces)
-	return s.Add(q.mix(s, p, y, at.factored, at.diagonal), s.MatMul(p, false, s.Param(q.Centers), false))
+	return q.stretched(s, s.Add(q.mix(s, p, y, at.factored, at.diagonal), q.mixCenters(s, p, 1)), 1)
 }
 
 // HessVec declares ∇²φ·v = Σ_k p_k·A_k·v + Σ_k r_k·(A_k·y + c_k), where
 // r = p ⊙ (g − ⟨p, g⟩)/τ and g_k = ⟨A_k·y + c_k, v⟩; see Potential.
 func (q *Quadratics) HessVec(s *graph.Scope, y, v *gorgonia.Node, k int) *gorgonia.Node {
+	y, v = q.stretched(s, y, 1), q.stretched(s, v, k)
 	at := q.pass(s, y)
 	p, y, factored := s.Tile(k, s.Softmax(at.pieces)), s.Tile(k, y), s.Tile(k, at.factored)
 	vFactored := s.MatMul(v, false, s.Param(q.Factors), true)
 	g := s.Add(s.SumGroups(q.maximum.Rank, s.Mul(factored, vFactored)), s.MatMul(s.Mul(y, v), false, at.diagonal, true))
-	g = s.Add(g, s.MatMul(v, false, s.Param(q.Centers), true))
+	g = s.Add(g, q.alongCenters(s, v, k))
 	pg := s.Mul(p, g)
 	r := s.Scale(1/q.maximum.Tau, s.Sub(pg, s.Mul(p, s.SumCols(pg))))
 	h := s.Add(q.mix(s, p, v, vFactored, at.diagonal), q.mix(s, r, y, factored, at.diagonal))
-	return s.Add(h, s.MatMul(r, false, s.Param(q.Centers), false))
+	return q.stretched(s, s.Add(h, q.mixCenters(s, r, k)), k)
 }
 
 // Argmax declares argmax_y ⟨x_i, y⟩ − φ(y); see Invertible.
 func (q *Quadratics) Argmax(s *graph.Scope, x, guess *gorgonia.Node) *gorgonia.Node {
-	return s.Argmax(q.maximum, x, guess, q.weights(s))
+	if guess != nil {
+		guess = q.stretched(s, guess, 1)
+	}
+	return q.unstretched(s, s.Argmax(q.maximum, q.unstretched(s, x, 1), guess, q.weights(s)), 1)
 }
 
 // SolveHessian declares ∇²φ(y_i)⁻¹·v; see Invertible.
 func (q *Quadratics) SolveHessian(s *graph.Scope, y, v *gorgonia.Node) *gorgonia.Node {
-	return s.SolveHessian(q.maximum, y, v, q.weights(s))
+	k := 1
+	if y != nil && v != nil {
+		k = v.Shape()[0] / y.Shape()[0]
+	}
+	return q.unstretched(s, s.SolveHessian(q.maximum, q.stretched(s, y, 1), q.unstretched(s, v, k), q.weights(s)), k)
 }
 
 // MeanInverseHessian declares the mean of ∇²φ(y_i)⁻¹; see Invertible.
 func (q *Quadratics) MeanInverseHessian(s *graph.Scope, y *gorgonia.Node) *gorgonia.Node {
+	if q.context != nil && s.Err == nil {
+		s.Err = errors.New("layers: no mean inverse Hessian of quadratics with contexts; use potential.MeanHessian of an evaluator that is given them")
+	}
 	return s.MeanInverseHessian(q.maximum, y, q.weights(s))
 }
 
 func (q *Quadratics) weights(s *graph.Scope) op.QuadraticsWeights {
-	return op.QuadraticsWeights{Factors: s.Param(q.Factors), Diagonal: q.diagonal(s), Centers: s.Param(q.Centers), Offsets: s.Param(q.Offsets)}
+	return op.QuadraticsWeights{Factors: s.Param(q.Factors), Diagonal: q.diagonal(s), Centers: q.centers(s), Offsets: q.offsets(s)}
 }

@@ -10,6 +10,7 @@ import (
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
+	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -27,19 +28,38 @@ func softMaximum(t testing.TB, a Architecture) *Quadratics {
 		p.Fill(func(int) float64 { return .6 * r.NormFloat64() })
 	}
 	q.Floor.Set(0, .3)
+	if c := q.context; c != nil && c.Gates != nil {
+		c.Gates.Fill(func(int) float64 { return r.NormFloat64() })
+	} else if c != nil {
+		c.Mean.Fill(func(int) float64 { return r.NormFloat64() })
+		c.Scale.Fill(func(int) float64 { return .5 + r.Float64() })
+	}
 	return q
 }
 
-var maxima = []Architecture{{Dim: 3, Pieces: 1}, {Dim: 3, Pieces: 4, Tau: .7}, {Dim: 3, Pieces: 5, Rank: 2, Tau: .3}, {Dim: 36, Pieces: 3, Rank: 2}}
+var maxima = []Architecture{
+	{Dim: 3, Pieces: 1}, {Dim: 3, Pieces: 4, Tau: .7}, {Dim: 3, Pieces: 5, Rank: 2, Tau: .3},
+	{Dim: 3, Pieces: 4, Tau: .7, Context: 2, ContextHidden: 3}, {Dim: 3, Pieces: 5, Rank: 2, Tau: .3, Context: 3, Classes: true},
+	{Dim: 36, Pieces: 3, Rank: 2}, {Dim: 36, Pieces: 3, Rank: 2, Context: 2},
+}
+
+// conditionally is the potential given contexts of n rows, or m itself if it has none.
+func conditionally(s *graph.Scope, m Conditional, n int) Potential {
+	if m.Contexts() == 0 {
+		return m
+	}
+	return m.Given(s, s.Constant("contexts", n, m.Contexts(), func(i, j int) float64 { return math.Sin(float64(1 + 3*i + 7*j)) }))
+}
 
 // The explicit derivatives of φ and of w = φ* are what reverse mode makes of their
 // values; for w that is the solve's derivative in x.
 func TestQuadraticsExplicitDerivatives(t *testing.T) {
 	for _, a := range maxima {
 		q := softMaximum(t, a)
-		for name, m := range map[string]Potential{"φ": q, "w": NewConjugate(q)} {
+		for name, m := range map[string]Conditional{"φ": q, "w": NewConjugate(q)} {
 			n, d := 4, a.Dim
 			s := graph.NewScope(tensor.Float64)
+			m := conditionally(s, m, n)
 			x, v := points(s, n, d), s.Input("v", 2*n, d)
 			sumOver := s.Grad(s.Mul(s.Tile(2, s.Grad(m.Value(s, x), x)[0]), v), x)[0]
 			byGradient := s.Grad(s.Mul(s.Tile(2, m.Gradient(s, x)), v), x)[0]
@@ -75,20 +95,22 @@ func TestConjugateFiniteDifferences(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow under the race detector, and of one thread")
 	}
-	for _, a := range maxima[:3] {
+	for _, a := range maxima[:5] {
 		q := softMaximum(t, a)
 		w, d := NewConjugate(q), a.Dim
+		given := func(s *graph.Scope) *Conjugate { return conditionally(s, w, 5).(*Conjugate) }
 		c := func(s *graph.Scope, n *gorgonia.Node, k int) *gorgonia.Node {
 			weights := s.Constant(fmt.Sprint("weights ", k), n.Shape()[0], n.Shape()[1], func(i, j int) float64 { return math.Cos(float64(3*i + 5*j + k)) })
 			return s.Sum(s.Mul(n, weights))
 		}
 		residual := func(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
+			w := given(s)
 			return s.Sub(s.LogDet(d, Hessian(s, w, x)), w.Value(s, w.Gradient(s, x)))
 		}
 		for name, loss := range map[string]func(s *graph.Scope) *gorgonia.Node{
-			"value":       func(s *graph.Scope) *gorgonia.Node { return c(s, w.Value(s, points(s, 5, d)), 1) },
-			"at solution": func(s *graph.Scope) *gorgonia.Node { return c(s, w.ValueAtSolution(s, points(s, 5, d)), 1) },
-			"gradient":    func(s *graph.Scope) *gorgonia.Node { return c(s, s.Square(w.Gradient(s, points(s, 5, d))), 2) },
+			"value":       func(s *graph.Scope) *gorgonia.Node { return c(s, given(s).Value(s, points(s, 5, d)), 1) },
+			"at solution": func(s *graph.Scope) *gorgonia.Node { return c(s, given(s).ValueAtSolution(s, points(s, 5, d)), 1) },
+			"gradient":    func(s *graph.Scope) *gorgonia.Node { return c(s, s.Square(given(s).Gradient(s, points(s, 5, d))), 2) },
 			"log det":     func(s *graph.Scope) *gorgonia.Node { return s.Mean(s.Square(residual(s, points(s, 5, d)))) },
 			"slope of log det": func(s *graph.Scope) *gorgonia.Node {
 				x := points(s, 5, d)
@@ -105,7 +127,9 @@ func TestConjugateFiniteDifferences(t *testing.T) {
 // w and φ satisfy Fenchel–Young with equality at y = ∇w(x), in float32 too.
 func TestConjugateEvaluator(t *testing.T) {
 	for _, a := range maxima {
-		w, err := New(Architecture{Family: NetworkQuadratics, Dim: a.Dim, Pieces: a.Pieces, Rank: a.Rank, Tau: a.Tau})
+		of := a
+		of.Family = NetworkQuadratics
+		w, err := New(of)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,6 +142,15 @@ func TestConjugateEvaluator(t *testing.T) {
 			t.Fatal(err)
 		}
 		const n = 50
+		if k := a.Context; k > 0 {
+			contexts := normals(7, n, k, 0)
+			blas32.Scal(.3, blas32.Vector{N: n * k, Inc: 1, Data: contexts.Data})
+			given, err := e.Given(contexts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e = given.(*Evaluator)
+		}
 		x := normals(6, n, a.Dim, 0)
 		for i := range x.Data {
 			x.Data[i] *= 3
@@ -130,12 +163,16 @@ func TestConjugateEvaluator(t *testing.T) {
 		if err := e.EvalConjugate(y, conjugate, back); err != nil {
 			t.Fatal(err)
 		}
+		size := 20.0 // of ∇w(x), of which a solve leaves a part
+		for _, v := range y.Data {
+			size = max(size, math.Abs(float64(v)))
+		}
 		for i := range n {
 			inner := 0.0
 			for j := range a.Dim {
 				inner += float64(x.Data[i*a.Dim+j]) * float64(y.Data[i*a.Dim+j])
-				if off := math.Abs(float64(back.Data[i*a.Dim+j] - x.Data[i*a.Dim+j])); off > 2e-3 {
-					t.Fatalf("%+v: ∇φ(∇w(x)) is off by %g", a, off)
+				if off := math.Abs(float64(back.Data[i*a.Dim+j] - x.Data[i*a.Dim+j])); off > 1e-4*size {
+					t.Fatalf("%+v: ∇φ(∇w(x)) is off by %g; images go up to %g", a, off, size)
 				}
 			}
 			if off := math.Abs(float64(value[i]+conjugate[i]) - inner); off > 1e-4*(1+math.Abs(inner)) {
@@ -153,6 +190,8 @@ func TestQuadraticsErrors(t *testing.T) {
 		"τ = -1":                         {Dim: 2, Pieces: 2, Tau: -1},
 		"no parts but Pieces, Rank and ": {Dim: 2, Pieces: 2, Hidden: []int{3}},
 		`family "cubics"`:                {Dim: 2, Pieces: 2, Family: "cubics"},
+		"classes are contexts of":        {Dim: 2, Pieces: 2, Classes: true},
+		"2 quadratics for 3 classes":     {Dim: 2, Pieces: 2, Context: 3, Classes: true},
 	} {
 		if a.Family == "" {
 			a.Family = NetworkQuadratics

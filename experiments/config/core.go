@@ -99,6 +99,10 @@ func (c *Core) Network(icnn, quadratics layers.Architecture) (layers.Network, er
 		Pieces: cmp.Or(c.Pieces, quadratics.Pieces, suits.Pieces),
 		Rank:   cmp.Or(c.Rank, quadratics.Rank, suits.Rank),
 		Tau:    cmp.Or(c.Tau, quadratics.Tau, suits.Tau),
+
+		Context:       cmp.Or(quadratics.Context, icnn.Context),
+		ContextHidden: icnn.ContextHidden,
+		Classes:       quadratics.Classes,
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"cmf/data"
 	"cmf/experiments/config"
@@ -45,16 +46,23 @@ func (p Problem) checkContexts() error {
 	return batch.Check("the contexts", n)
 }
 
-// startGiven is the regression from which a potential with contexts starts.
-func (p Problem) startGiven(init config.Init) (*exact.Regression, error) {
-	if init == config.InitIdentity {
-		d := p.Potential.Dim()
-		return &exact.Regression{Context: batch.Means(p.Contexts), Gain: mat.NewDense(d, p.Contexts.Cols, nil), Law: exact.StandardGaussian(d)}, nil
+// startGiven is the start of a potential with contexts: from a regression, or from a Gaussian
+// of each class.
+func (p Problem) startGiven(init config.Init) (o layers.Start, err error) {
+	o, d := p.Start, p.Potential.Dim()
+	o.Contexts = someRows(p.Contexts)
+	classes, identity := p.Potential.Describe().Classes, init == config.InitIdentity
+	switch {
+	case classes && identity:
+		o.Classes = slices.Repeat([]*exact.Gaussian{exact.StandardGaussian(d)}, p.Contexts.Cols)
+	case classes && o.Classes == nil:
+		o.Classes, err = exact.FitClasses(p.Train, p.Contexts)
+	case identity:
+		o.Given = &exact.Regression{Context: batch.Means(p.Contexts), Gain: mat.NewDense(d, p.Contexts.Cols, nil), Law: exact.StandardGaussian(d)}
+	case !classes && o.Given == nil:
+		o.Given, err = exact.Regress(p.Train, p.Contexts, 0)
 	}
-	if p.Start.Given != nil {
-		return p.Start.Given, nil
-	}
-	return exact.Regress(p.Train, p.Contexts, 0)
+	return o, err
 }
 
 // pairs are the points with their contexts if they have any, (n, d + k).

@@ -161,7 +161,11 @@ func conditional(x, c blas32.General, p fit.Problem, then func(ctx context.Conte
 			"default": func(c *plane.Config) { c.Steps, c.Batch, c.Hidden, c.LR = 300, 256, config.Widths{32}, 5e-3 },
 		},
 		Do: func(ctx context.Context, r *run.Run, core *plane.Config) error {
-			w, err := layers.NewICNN(layers.Architecture{Dim: x.Cols, Context: c.Cols, ContextHidden: 16, Hidden: core.Hidden, Full: true})
+			icnn, quadratics := layers.Architecture{Dim: x.Cols, Context: c.Cols, ContextHidden: 16, Hidden: core.Hidden, Full: true}, layers.Architecture{Pieces: 8}
+			if _, err := exact.ClassRows(c); err == nil && core.Potential == layers.NetworkQuadratics {
+				icnn.ContextHidden, quadratics.Classes = 0, true
+			}
+			w, err := core.Network(icnn, quadratics)
 			if err != nil {
 				return err
 			}
@@ -198,6 +202,8 @@ func TestConditionalGaussian(t *testing.T) {
 		{2, []string{"CMF_LR=.003"}, .04, .035},
 		{2, []string{"CMF_LR=.01", "CMF_INIT=identity"}, .1, .07},
 		{8, []string{"CMF_LR=.002"}, .04, .1},
+		{2, []string{"CMF_POTENTIAL=quadratics", "CMF_PIECES=1", "CMF_LR=.003"}, .04, .03},
+		{8, []string{"CMF_POTENTIAL=quadratics", "CMF_PIECES=1", "CMF_LR=.001"}, .04, .1},
 	} {
 		j := newJointly(t, c.d, c.d, 1)
 		x, contexts := j.sample(100_000, random.New(1, "points", 0))
@@ -348,16 +354,20 @@ func TestConditionalTruths(t *testing.T) {
 	for _, c := range []struct {
 		truth  truth
 		loss   string
+		of     layers.Family
 		within float64 // nats of KL; the regressions have .14 and .78
 	}{
-		{lineWithNoise(), "likelihood", .02},
-		{threeModes(), "dual", .08},
-		{threeModes(), "likelihood", .04},
+		{lineWithNoise(), "likelihood", layers.NetworkICNN, .02},
+		{threeModes(), "dual", layers.NetworkICNN, .08},
+		{threeModes(), "likelihood", layers.NetworkICNN, .04},
+		{lineWithNoise(), "likelihood", layers.NetworkQuadratics, .02},
+		{threeModes(), "dual", layers.NetworkQuadratics, .08},
+		{threeModes(), "likelihood", layers.NetworkQuadratics, .04},
 	} {
 		x, contexts := c.truth.sample(20_000, random.New(1, "points", 0))
-		m := fitted(t, x, contexts, fit.Problem{Start: layers.Start{Balanced: true}, Particles: 2048, Decay: .995}, "CMF_STEPS=1200", "CMF_LR=.01", "CMF_LOSS="+c.loss)
+		m := fitted(t, x, contexts, fit.Problem{Start: layers.Start{Balanced: true}, Particles: 2048, Decay: .995}, "CMF_STEPS=1200", "CMF_LR=.01", "CMF_LOSS="+c.loss, "CMF_POTENTIAL="+string(c.of), "CMF_TAU=0.1")
 		kl, nats := c.truth.divergence(t, m, 4000, 1)
-		t.Logf("%s by %s: KL %.4f, E|Δ log q| %.4f nats", c.truth.name, c.loss, kl, nats)
+		t.Logf("%s by %s, %s: KL %.4f, E|Δ log q| %.4f nats", c.truth.name, c.loss, c.of, kl, nats)
 		if !(kl < c.within) {
 			t.Errorf("%s by %s: the divergence is %.4f nats; want at most %g", c.truth.name, c.loss, kl, c.within)
 		}

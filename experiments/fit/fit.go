@@ -45,7 +45,8 @@ type Problem struct {
 
 	// Contexts are the contexts of the rows of Train, (n, k), where Potential is a
 	// layers.Conditional: the fit is then that of the laws of x given c, from Start.Given,
-	// which is the regression of Train on Contexts if it is nil; see Model.Given.
+	// which is the regression of Train on Contexts if it is nil, or from Start.Classes, fitted
+	// if that is nil; see Model.Given.
 	// ContextUnits, for the checkpoint, say how the given columns of a table become contexts.
 	Contexts     blas32.General
 	ContextUnits *margins.Contexts

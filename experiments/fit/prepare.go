@@ -41,10 +41,9 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	}
 	p.Start.Gaussian = core.Source == config.SourceGaussian
 	if p.Contexts.Cols > 0 {
-		if p.Start.Given, err = p.startGiven(core.Init); err != nil {
+		if p.Start, err = p.startGiven(core.Init); err != nil {
 			return nil, err
 		}
-		p.Start.Contexts = someRows(p.Contexts)
 	} else {
 		p.Start.Law = startLaw(core.Init, p.Start.Law)
 	}

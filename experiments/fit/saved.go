@@ -283,6 +283,20 @@ func checkQuadratics(c *graph.Checkpoint, a layers.Architecture) error {
 			return fmt.Errorf("its %q has shape %v; its architecture needs %v", "weight."+w.name, t.Shape, w.shape)
 		}
 	}
+	return checkContextWeights(c, a)
+}
+
+// checkContextWeights is checkQuadratics for what contexts bring.
+func checkContextWeights(c *graph.Checkpoint, a layers.Architecture) error {
+	if t := c.Tensors["weight.context.gates"]; a.Classes && !slices.Equal(t.Shape, []int{a.Context, a.Pieces}) {
+		return fmt.Errorf("the gates of its classes have shape %v; its architecture needs [%d %d]", t.Shape, a.Context, a.Pieces)
+	}
+	if t := c.Tensors["weight.context.features"]; a.ContextHidden > 0 && !slices.Equal(t.Shape, []int{a.Context, a.ContextHidden}) {
+		return fmt.Errorf("the features of its contexts have shape %v; its architecture needs [%d %d]", t.Shape, a.Context, a.ContextHidden)
+	}
+	if t := c.Tensors["weight.context.mean"]; a.Context > 0 && !a.Classes && !slices.Equal(t.Shape, []int{1, a.Context}) {
+		return fmt.Errorf("the mean of its contexts has shape %v; its architecture needs [1 %d]", t.Shape, a.Context)
+	}
 	return nil
 }
 
@@ -320,13 +334,7 @@ func checkNetwork(c *graph.Checkpoint, a layers.Architecture) error {
 			return fmt.Errorf("the %s of its quadratic has shape %v; its architecture needs [%d %d]", m.name, t.Shape, a.Dim, a.Dim)
 		}
 	}
-	if t := c.Tensors["weight.context.features"]; a.ContextHidden > 0 && !slices.Equal(t.Shape, []int{a.Context, a.ContextHidden}) {
-		return fmt.Errorf("the features of its contexts have shape %v; its architecture needs [%d %d]", t.Shape, a.Context, a.ContextHidden)
-	}
-	if t := c.Tensors["weight.context.mean"]; a.Context > 0 && !slices.Equal(t.Shape, []int{1, a.Context}) {
-		return fmt.Errorf("the mean of its contexts has shape %v; its architecture needs [1 %d]", t.Shape, a.Context)
-	}
-	return nil
+	return checkContextWeights(c, a)
 }
 
 // noiseOf is the potential that the particles of a checkpoint sample, nil if its source was

@@ -20,6 +20,11 @@ func (b *Builder) Affine(a float64, x *gorgonia.Node, c float64) *gorgonia.Node 
 	return b.Apply(affine(a, c), x)
 }
 
+// Held declares x as a constant of derivatives.
+func (b *Builder) Held(x *gorgonia.Node) *gorgonia.Node {
+	return b.Apply(&Op{name: "Held", arity: 1, shape: sameShape, inPlace: true, f32: bindAffine[float32](1, 0), f64: bindAffine[float64](1, 0)}, x)
+}
+
 // Square declares x².
 func (b *Builder) Square(x *gorgonia.Node) *gorgonia.Node { return b.Mul(x, x) }
 

@@ -14,7 +14,8 @@ import (
 //
 // It is strongly convex, because D > 0, and its gradient is a bijection of ℝᵈ.
 // Its weights are the factors F, (K·r, d) with the r rows of F_k below each
-// other, D and C, (K, d), and b, (1, K).
+// other, D and C, (K, d), and b, (1, K). Each of the n points may have a C or a b of its
+// own: these then have the shapes (n, K·d), with the C_k of a point side by side, and (n, K).
 type Quadratics struct {
 	Pieces int     // K
 	Rank   int     // r
@@ -61,7 +62,7 @@ func (b *Builder) MeanInverseHessian(q Quadratics, y *gorgonia.Node, w Quadratic
 func (q Quadratics) argmax() *Op {
 	return &Op{
 		name: fmt.Sprintf("Argmax{%d,%d,%g}", q.Pieces, q.Rank, q.Tau), arity: 5,
-		shape: func(in []Shape) (Shape, error) { return in[0], q.check(in[0][1], in[1:]) },
+		shape: func(in []Shape) (Shape, error) { return in[0], q.check(in[0], in[1:]) },
 		f32:   bindArgmax[float32](q), f64: bindArgmax[float64](q),
 	}
 }
@@ -73,7 +74,7 @@ func (q Quadratics) argmaxFrom() *Op {
 			if in[0] != in[1] {
 				return in[0], fmt.Errorf("%w: guesses %v for %v", errShape, in[1], in[0])
 			}
-			return in[0], q.check(in[0][1], in[2:])
+			return in[0], q.check(in[0], in[2:])
 		},
 		f32: bindArgmaxFrom[float32](q), f64: bindArgmaxFrom[float64](q),
 	}
@@ -89,7 +90,7 @@ func (q Quadratics) solveHessian() *Op {
 			if err := divides(in[1][0], in[0][0]); err != nil {
 				return in[0], err
 			}
-			return in[0], q.check(in[1][1], in[2:])
+			return in[0], q.check(in[1], in[2:])
 		},
 		f32: bindSolveHessian[float32](q), f64: bindSolveHessian[float64](q),
 		constant: func(operand int) bool { return operand > 0 },
@@ -104,19 +105,21 @@ func (q Quadratics) meanInverse() *Op {
 	return &Op{
 		name: fmt.Sprintf("MeanInverseHessian{%d,%d,%g}", q.Pieces, q.Rank, q.Tau), arity: 5,
 		shape: func(in []Shape) (Shape, error) {
-			return Shape{in[0][1], in[0][1]}, q.check(in[0][1], in[1:])
+			return Shape{in[0][1], in[0][1]}, q.check(in[0], in[1:])
 		},
 		f32: bindMeanInverse[float32](q), f64: bindMeanInverse[float64](q),
 	}
 }
 
-// check reports weights that do not fit points of ℝᵈ.
-func (q Quadratics) check(d int, in []Shape) error {
+// check reports weights that do not fit n points of ℝᵈ.
+func (q Quadratics) check(points Shape, in []Shape) error {
+	n, d := points[0], points[1]
 	if q.Pieces < 1 || q.Rank < 1 || !(q.Tau > 0) {
 		return fmt.Errorf("%d quadratics of rank %d with τ = %g; all must be positive", q.Pieces, q.Rank, q.Tau)
 	}
 	for i, want := range []Shape{{q.Pieces * q.Rank, d}, {q.Pieces, d}, {q.Pieces, d}, {1, q.Pieces}} {
-		if in[i] != want {
+		own := []Shape{want, want, {n, q.Pieces * d}, {n, q.Pieces}}[i]
+		if in[i] != want && in[i] != own {
 			return fmt.Errorf("%w: the %s of %d quadratics of rank %d on ℝ^%d have shape %v; it must be %v",
 				errShape, []string{"factors", "diagonals", "centers", "offsets"}[i], q.Pieces, q.Rank, d, in[i], want)
 		}
@@ -147,7 +150,7 @@ func bindSolveHessian[T kernel.Float](q Quadratics) binder[T] {
 			s := f.locals.take()
 			defer f.locals.give(s)
 			for i := lo; i < hi; i++ {
-				f.expand(s, at, i, y.row(i))
+				f.expand(s, at, i, i, y.row(i))
 				f.factor(s, true)
 				for j := i; j < v.Rows; j += y.Rows {
 					f.solve(s, out.row(j), v.row(j))
@@ -174,7 +177,7 @@ func bindMeanInverse[T kernel.Float](q Quadratics) binder[T] {
 			defer f.locals.give(s)
 			clear(out.Data)
 			for i := range y.Rows {
-				f.expand(s, at, i, y.row(i))
+				f.expand(s, at, i, i, y.row(i))
 				f.factor(s, true)
 				f.addInverse(s, 1/T(y.Rows), out)
 			}

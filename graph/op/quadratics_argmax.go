@@ -127,7 +127,7 @@ func (a *argmax[T]) advance(s *local[T], i int) {
 	r, y := &a.rows[i], a.trial.row(i)
 	r.evaluations++
 	s.tau = r.tau
-	a.expand(s, a.at, i, y)
+	a.expand(s, a.at, i, r.row, y)
 	kernel.Sub(s.rest, a.x.row(r.row), s.grad)
 	finite := isFinite(kernel.SumSquares(s.rest))
 	switch {
@@ -143,7 +143,7 @@ func (a *argmax[T]) advance(s *local[T], i int) {
 	for r.tau > a.Tau && r.first <= r.tau {
 		r.tau = max(r.tau/4, a.Tau)
 		s.tau = r.tau
-		a.expand(s, a.at, i, y)
+		a.expand(s, a.at, i, r.row, y)
 		kernel.Sub(s.rest, a.x.row(r.row), s.grad)
 		a.newton(r, s)
 	}
@@ -244,8 +244,8 @@ func (a *argmax[T]) finish(r *search[T], y []T, finite bool) {
 type nearest[T kernel.Float] struct {
 	*softMaximum[T]
 	inverse  []T // D_k⁻¹, (K, d)
-	scaled   []T // D_k⁻¹C_k, (K, d)
-	constant []T // ½⟨C_k, D_k⁻¹C_k⟩ − b_k
+	scaled   []T // D_k⁻¹C_k, (K, d), with C_k = 0 where rows have their own
+	constant []T // ½⟨C_k, D_k⁻¹C_k⟩ − b_k, likewise, with b_k = 0 where rows have their own
 	m        []T // M_k, (K·r, d)
 	mc       []T // M_kC_k, (K·r)
 	mx       []T // M_k·x, (n, K·r)
@@ -253,13 +253,15 @@ type nearest[T kernel.Float] struct {
 	value    []T // φ_k*(x), (n, K)
 	factor   func(lo, hi int)
 	lower    []T // (K, r²)
+	origin   []T // 0, (d)
+	rest     []T // x_i − C_k of a row, and D_k⁻¹ of it, (2, d)
 }
 
 func newNearest[T kernel.Float](f *softMaximum[T], n int) *nearest[T] {
 	k, r, d := f.Pieces, f.Rank, f.d
 	s := &nearest[T]{
 		softMaximum: f, inverse: make([]T, k*d), scaled: make([]T, k*d), constant: make([]T, k),
-		m: make([]T, k*r*d), mc: make([]T, k*r), mx: make([]T, n*k*r), squares: make([]T, n*d), value: make([]T, n*k), lower: make([]T, k*r*r),
+		m: make([]T, k*r*d), mc: make([]T, k*r), mx: make([]T, n*k*r), squares: make([]T, n*d), value: make([]T, n*k), lower: make([]T, k*r*r), origin: make([]T, d), rest: make([]T, 2*d),
 	}
 	s.factor = func(lo, hi int) {
 		for k := lo; k < hi; k++ {
@@ -276,12 +278,15 @@ func (s *nearest[T]) prepare() { kernel.Parallel(s.Pieces, 1, s.factor) }
 // I + F_kD_k⁻¹F_kᵀ.
 func (s *nearest[T]) factorPiece(k int) {
 	r, d := s.Rank, s.d
-	inverse, scaled, c := s.inverse[k*d:(k+1)*d], s.scaled[k*d:(k+1)*d], s.centers.row(k)
+	inverse, scaled, c := s.inverse[k*d:(k+1)*d], s.scaled[k*d:(k+1)*d], s.origin
+	if !s.ownCenters {
+		c = s.centers.row(k)
+	}
 	for j, v := range s.diagonal.row(k) {
 		inverse[j] = 1 / v
 	}
 	kernel.Mul(scaled, inverse, c)
-	s.constant[k] = kernel.Dot(scaled, c)/2 - s.offsets.Data[k]
+	s.constant[k] = kernel.Dot(scaled, c)/2 - s.shared(k)
 	lower := s.lower[k*r*r : (k+1)*r*r]
 	for a := range r {
 		row := s.m[(k*r+a)*d : (k*r+a+1)*d]
@@ -305,6 +310,10 @@ func (s *nearest[T]) factorPiece(k int) {
 // evaluate finds φ_k*(x_i) for all k.
 func (s *nearest[T]) evaluate(x Matrix[T]) {
 	n, d, kr := x.Rows, s.d, s.Pieces*s.Rank
+	if s.ownCenters {
+		s.evaluateOwn(x)
+		return
+	}
 	gemm(false, true, n, kr, d, 1, x.Data, s.m, 0, s.mx)
 	for i := range n {
 		row := s.mx[i*kr : (i+1)*kr]
@@ -318,6 +327,27 @@ func (s *nearest[T]) evaluate(x Matrix[T]) {
 	kernel.Affine(s.squares, .5, s.squares, 0)
 	gemm(false, true, n, s.Pieces, d, 1, s.squares, s.inverse, 1, s.value)
 	gemm(false, true, n, s.Pieces, d, -1, x.Data, s.scaled, 1, s.value)
+	if s.ownOffsets {
+		value := s.value[:n*s.Pieces]
+		kernel.Sub(value, value, s.offsets.Data[:n*s.Pieces])
+	}
+}
+
+// evaluateOwn is evaluate for centers of each row: from x_i − C_k in place of x_i.
+func (s *nearest[T]) evaluateOwn(x Matrix[T]) {
+	d, r := s.d, s.Rank
+	rest, scaled := s.rest[:d], s.rest[d:]
+	for i := range x.Rows {
+		for k := range s.Pieces {
+			kernel.Sub(rest, x.row(i), s.center(i, k))
+			kernel.Mul(scaled, rest, s.inverse[k*d:(k+1)*d])
+			mx := s.mx[(i*s.Pieces+k)*r : (i*s.Pieces+k+1)*r]
+			for a := range mx {
+				mx[a] = kernel.Dot(s.m[(k*r+a)*d:(k*r+a+1)*d], rest)
+			}
+			s.value[i*s.Pieces+k] = (kernel.Dot(rest, scaled)-squared(mx))/2 - s.offset(i, k)
+		}
+	}
 }
 
 // place writes the start for row i, the point x, into y.
@@ -329,6 +359,10 @@ func (s *nearest[T]) place(y, x []T, i int) {
 		}
 	}
 	d := s.d
+	if s.ownCenters {
+		kernel.Sub(y, x, s.center(i, best))
+		x = y
+	}
 	kernel.Mul(y, x, s.inverse[best*d:(best+1)*d])
 	kernel.Sub(y, y, s.scaled[best*d:(best+1)*d])
 	for a, c := range s.mx[(i*s.Pieces+best)*s.Rank : (i*s.Pieces+best+1)*s.Rank] {

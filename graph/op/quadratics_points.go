@@ -14,9 +14,10 @@ type softMaximum[T kernel.Float] struct {
 	Quadratics
 	d                                   int
 	factors, diagonal, centers, offsets Matrix[T]
+	ownCenters, ownOffsets              bool // of each row
 
 	squares []T // A_k = diag D_k + F_kᵀF_k, (K, d²), or by entries (d(d+1)/2, K) if small; nil where factors are used instead
-	columns []T // Cᵀ, (d, K), if small
+	columns []T // Cᵀ, (d, K), if small and not of each row
 	locals  *locals[T]
 }
 
@@ -38,7 +39,9 @@ func (f *softMaximum[T]) small() bool { return f.d <= mostSmall }
 
 func newSoftMaximum[T kernel.Float](q Quadratics, weights []Matrix[T]) *softMaximum[T] {
 	f := &softMaximum[T]{Quadratics: q, factors: weights[0], diagonal: weights[1], centers: weights[2], offsets: weights[3]}
-	f.d = f.centers.Cols
+	f.d = f.diagonal.Cols
+	f.ownCenters = f.centers.Rows != f.Pieces || f.centers.Cols != f.d
+	f.ownOffsets = f.offsets.Rows > 1
 	if f.small() {
 		f.squares, f.columns = make([]T, f.d*(f.d+1)/2*f.Pieces), make([]T, f.d*f.Pieces)
 	} else if f.d <= mostDense || 3*f.Rank >= f.d {
@@ -53,6 +56,34 @@ func newSoftMaximum[T kernel.Float](q Quadratics, weights []Matrix[T]) *softMaxi
 
 // factor of piece k, one of its r rows.
 func (f *softMaximum[T]) row(k, j int) []T { return f.factors.row(k*f.Rank + j) }
+
+// center is C_k of row i.
+func (f *softMaximum[T]) center(i, k int) []T {
+	if f.ownCenters {
+		return f.centers.row(i)[k*f.d : (k+1)*f.d]
+	}
+	return f.centers.row(k)
+}
+
+// offset is b_k of row i.
+func (f *softMaximum[T]) offset(i, k int) T {
+	if f.ownOffsets {
+		return f.offsets.row(i)[k]
+	}
+	return f.offsets.Data[k]
+}
+
+// addOwn adds the parts of φ_k(y) that are of row i alone.
+func (f *softMaximum[T]) addOwn(values []T, i int, y []T) {
+	if f.ownOffsets {
+		kernel.Add(values, values, f.offsets.row(i))
+	}
+	if f.ownCenters {
+		for k := range values {
+			values[k] += kernel.Dot(y, f.center(i, k))
+		}
+	}
+}
 
 // prepare forms what depends on the weights alone.
 func (f *softMaximum[T]) prepare() {
@@ -77,7 +108,7 @@ func (f *softMaximum[T]) prepare() {
 // points holds what matrix products give for the rows of a batch.
 type points[T kernel.Float] struct {
 	factored []T // F·y, (n, K·r); A_k·y, (n, K·d), where there are squares
-	pieces   []T // φ_k(y), (n, K)
+	pieces   []T // φ_k(y) without what is of each row alone, (n, K)
 	halves   []T // ½y², (n, d)
 }
 
@@ -105,16 +136,26 @@ func (f *softMaximum[T]) evaluate(p *points[T], y Matrix[T]) {
 	blas.Gemm(false, true, n, f.Pieces*r, d, 1, y.Data, d, f.factors.Data, d, 0, p.factored, f.Pieces*r)
 	for i := range n {
 		row := p.pieces[i*f.Pieces : (i+1)*f.Pieces]
-		for k, b := range f.offsets.Data {
+		for k := range row {
 			part := p.factored[(i*f.Pieces+k)*r : (i*f.Pieces+k+1)*r]
-			row[k] = b + squared(part)/2
+			row[k] = f.shared(k) + squared(part)/2
 		}
 	}
 	halves := p.halves[:n*d]
 	kernel.Mul(halves, y.Data[:n*d], y.Data[:n*d])
 	kernel.Affine(halves, .5, halves, 0)
 	blas.Gemm(false, true, n, f.Pieces, d, 1, halves, d, f.diagonal.Data, d, 1, p.pieces, f.Pieces)
-	blas.Gemm(false, true, n, f.Pieces, d, 1, y.Data, d, f.centers.Data, d, 1, p.pieces, f.Pieces)
+	if !f.ownCenters {
+		blas.Gemm(false, true, n, f.Pieces, d, 1, y.Data, d, f.centers.Data, d, 1, p.pieces, f.Pieces)
+	}
+}
+
+// shared is b_k where all rows have the same, and 0 otherwise.
+func (f *softMaximum[T]) shared(k int) T {
+	if f.ownOffsets {
+		return 0
+	}
+	return f.offsets.Data[k]
 }
 
 // evaluateDense is evaluate by the squares: φ_k(y) = ½⟨y, A_k·y⟩ + ⟨C_k, y⟩ + b_k.
@@ -123,11 +164,13 @@ func (f *softMaximum[T]) evaluateDense(p *points[T], y Matrix[T]) {
 	gemm(false, true, n, f.Pieces*d, d, 1, y.Data, f.squares, 0, p.factored)
 	for i := range n {
 		row, at := p.pieces[i*f.Pieces:(i+1)*f.Pieces], y.row(i)
-		for k, b := range f.offsets.Data {
-			row[k] = b + kernel.Dot(at, p.square(f, i, k))/2
+		for k := range row {
+			row[k] = f.shared(k) + kernel.Dot(at, p.square(f, i, k))/2
 		}
 	}
-	gemm(false, true, n, f.Pieces, d, 1, y.Data, f.centers.Data, 1, p.pieces)
+	if !f.ownCenters {
+		gemm(false, true, n, f.Pieces, d, 1, y.Data, f.centers.Data, 1, p.pieces)
+	}
 }
 
 // square is A_k·y of row i.
@@ -159,7 +202,7 @@ type local[T kernel.Float] struct {
 	lower    []T     // Cholesky factor of a dense Hessian, (d, d)
 	wide     []float64
 	inverse  []T // D̄⁻¹, (d)
-	columns  []T // U with ∇²φ = D̄ + UᵀU, (q, d)
+	columns  []T // U with ∇²φ = D̄ + UᵀU, (q, d); Cᵀ of the row, (d, K), if small
 	scaled   []T // U·D̄⁻¹, (q, d)
 	inner    []T // the Cholesky factor of I + U·D̄⁻¹·Uᵀ, (q, q)
 	q        int
@@ -171,6 +214,9 @@ func (f *softMaximum[T]) newLocal() *local[T] {
 	s := &local[T]{tau: f.Tau, softmax: make([]T, k), weighted: make([]T, k), active: make([]int, 0, k), slopes: make([]T, k*d), grad: make([]T, d), rest: make([]T, d), part: make([]T, max(d, k*(f.Rank+1)))}
 	if f.squares != nil {
 		s.lower, s.wide = make([]T, d*d), make([]float64, d*d+d)
+		if f.small() && f.ownCenters {
+			s.columns = make([]T, d*k)
+		}
 	} else {
 		s.inverse, s.columns = make([]T, d), make([]T, mostExact*d)
 	}
@@ -210,13 +256,15 @@ func negligible[T kernel.Float]() T {
 }
 
 // expand fills the softmax, the slopes of the active pieces and the gradient of
-// row i, the point y.
-func (f *softMaximum[T]) expand(s *local[T], p *points[T], i int, y []T) {
+// the point y, which is row i of p and has the weights of row own.
+func (f *softMaximum[T]) expand(s *local[T], p *points[T], i, own int, y []T) {
 	if f.small() {
-		f.expandSmall(s, y)
+		f.expandSmall(s, own, y)
 		return
 	}
-	kernel.Affine(s.softmax, T(1/s.tau), p.pieces[i*f.Pieces:(i+1)*f.Pieces], 0)
+	copy(s.softmax, p.pieces[i*f.Pieces:(i+1)*f.Pieces])
+	f.addOwn(s.softmax, own, y)
+	kernel.Affine(s.softmax, T(1/s.tau), s.softmax, 0)
 	softmaxOf(s.softmax, s.softmax)
 	s.active = s.active[:0]
 	for k, v := range s.softmax {
@@ -231,10 +279,10 @@ func (f *softMaximum[T]) expand(s *local[T], p *points[T], i int, y []T) {
 	for m, k := range s.active {
 		g := s.slopes[m*f.d : (m+1)*f.d]
 		if f.squares != nil {
-			kernel.Add(g, p.square(f, i, k), f.centers.row(k))
+			kernel.Add(g, p.square(f, i, k), f.center(own, k))
 		} else {
 			kernel.Mul(g, f.diagonal.row(k), y)
-			kernel.Add(g, g, f.centers.row(k))
+			kernel.Add(g, g, f.center(own, k))
 			for j, v := range p.factored[(i*f.Pieces+k)*f.Rank : (i*f.Pieces+k+1)*f.Rank] {
 				kernel.Axpy(g, v, f.row(k, j))
 			}
@@ -258,11 +306,18 @@ func (s *local[T]) sortActive() {
 
 // expandSmall is expand by vectors over the pieces: G_i = Σ_j A_ij·y_j + C_i holds
 // coordinate i of all slopes, and φ = b + ½Σ_i y_i·(G_i + C_i) all values.
-func (f *softMaximum[T]) expandSmall(s *local[T], y []T) {
-	k := f.Pieces
-	copy(s.softmax, f.offsets.Data)
+func (f *softMaximum[T]) expandSmall(s *local[T], own int, y []T) {
+	k, columns := f.Pieces, f.columns
+	if f.ownCenters {
+		columns = s.columns
+		f.transpose(columns, own)
+	}
+	copy(s.softmax, f.offsets.row(0))
+	if f.ownOffsets {
+		copy(s.softmax, f.offsets.row(own))
+	}
 	for i, yi := range y {
-		g, c := s.slopes[i*k:(i+1)*k], f.columns[i*k:(i+1)*k]
+		g, c := s.slopes[i*k:(i+1)*k], columns[i*k:(i+1)*k]
 		copy(g, c)
 		for j, yj := range y {
 			kernel.Axpy(g, yj, f.entry(i, j))
@@ -288,10 +343,10 @@ func (f *softMaximum[T]) entry(i, j int) []T {
 
 // prepareSmall lays weights out as vectors over the pieces.
 func (f *softMaximum[T]) prepareSmall() {
+	if !f.ownCenters {
+		f.transpose(f.columns, 0)
+	}
 	for i := range f.d {
-		for k := range f.Pieces {
-			f.columns[i*f.Pieces+k] = f.centers.row(k)[i]
-		}
 		for j := range i + 1 {
 			for k, to := 0, f.entry(i, j); k < f.Pieces; k++ {
 				to[k] = 0
@@ -302,6 +357,15 @@ func (f *softMaximum[T]) prepareSmall() {
 					to[k] += f.row(k, r)[i] * f.row(k, r)[j]
 				}
 			}
+		}
+	}
+}
+
+// transpose writes Cᵀ of a row, (d, K).
+func (f *softMaximum[T]) transpose(to []T, own int) {
+	for k := range f.Pieces {
+		for i, v := range f.center(own, k) {
+			to[i*f.Pieces+k] = v
 		}
 	}
 }
