@@ -16,7 +16,7 @@ var order = []string{
 	"graph/blas",
 	"graph/op",
 	"graph",
-	"solvers/batch solvers/order solvers/random",
+	"solvers/batch solvers/order solvers/random solvers/mpi",
 	"solvers/potential",
 	"solvers/...",
 	"solvers",
