@@ -19,6 +19,7 @@ import (
 // store writes everything in a run that changes: weights, optimiser, moving average,
 // particle bank with its conjugates, walkers, preconditioner, the last good weights,
 // random streams and counts; and what LoadModel needs: architecture, units, configuration.
+// Rank 0 writes it, with the particles and streams of all ranks.
 func (m *Model) store(path string) error {
 	s := m.State
 	c := graph.NewCheckpoint()
@@ -73,6 +74,9 @@ func (m *Model) store(path string) error {
 		c.Texts["epochs"] = hex.EncodeToString(m.epochs.State())
 	}
 	m.storeWalkers(c)
+	if err := m.ranks.collect(c); err != nil || m.ranks.rank() > 0 {
+		return err
+	}
 	return c.Save(path)
 }
 
@@ -96,8 +100,15 @@ func (m *Model) load(path string) (remarks []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, written)
 	}
-	if err := m.restore(c); err != nil {
+	dealt, err := m.deal(c, path)
+	if err == nil {
+		err = m.restore(c)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w%s%s", err, written, graph.HintPrevious(path))
+	}
+	if dealt != "" {
+		more = append(more, dealt)
 	}
 	return append(remarks, more...), nil
 }

@@ -2,6 +2,7 @@ package fit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -46,9 +47,11 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 	}
 	see := func(l *Loop) error {
 		m := l.Model
-		score, err := v.ofAverage(ctx, m, random.New(seed, "validation", uint64(l.Step())))
+		score, err := m.ranks.ofRoot(func() (float64, error) {
+			return v.ofAverage(ctx, m, random.New(seed, "validation", uint64(l.Step())))
+		})
 		if err != nil {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || errors.Is(err, errElsewhere) {
 				return nil // the loop ends as interrupted
 			}
 			return fmt.Errorf("the score of held-out points: %w", err)

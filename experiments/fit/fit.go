@@ -120,6 +120,8 @@ type Model struct {
 	average   *optim.Average
 	chosen    choice
 	epochs    *data.Epochs // minibatches of the samples; nil for an energy
+	ranks     *ranks       // that train together; nil for one process
+	seed      uint64       // of the run
 	tally     tally
 	step      func() (stepInfo, error)
 	Info      solvers.CMFMAInfo // of the last step; the part that only CMFMA fills is 0 under CMFGen
@@ -130,6 +132,7 @@ func (m *Model) Steps() int { return m.State.Step }
 
 // Advance makes a step of training.
 func (m *Model) Advance() (err error) {
+	m.ranks.askOthers()
 	m.Info, err = m.step()
 	return err
 }
@@ -145,7 +148,7 @@ func (m *Model) Advance() (err error) {
 // there to the same bits, and metrics.jsonl to the same lines. If a step or a hook
 // returns an error, Fit returns it with the name of the checkpoint.
 func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model, error) {
-	m, err := p.Prepare(core)
+	m, err := p.prepare(core, newRanks(r.World))
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +162,9 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		return nil, err
 	}
 	if err := m.sum(p); err != nil {
+		return nil, err
+	}
+	if err := m.ranks.begin(r, m); err != nil {
 		return nil, err
 	}
 	from, err := m.resume(r, core, p.Name)
@@ -178,7 +184,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err := file.RemoveTemporary(folder); err != nil {
 		return nil, err
 	}
-	if from != "" {
+	if from != "" && r.Root() {
 		if err := report.CarryMetricsLog(from, folder); err != nil {
 			return nil, err
 		}
@@ -190,21 +196,25 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	defer log.Close()
 	start := time.Now()
 	saver := &train.Saver[*Model]{Run: r, Log: log, Path: filepath.Join(folder, "checkpoint.safetensors"), Write: m.store}
+	saver.Due = m.ranks.decide(toSave, saver.IsDue)
+	training, stop := m.ranks.context(ctx)
+	defer stop()
 	hooks := slices.Concat(
 		[]Hook{
+			m.ranks.agreeing(stop),
 			averaging(p.Decay),
 			counting(),
 			showing(r, core),
 			logging(log),
 			watching(p, log),
 			choosing(ctx, r, p.Validation, core.Seed, log),
-			deadline(core.Minutes),
+			deadline(core.Minutes, m.ranks),
 		},
 		p.Hooks,
 		train.HooksOf[*Model](ctx),
 		[]Hook{saver.Hook()}, // last, so that a checkpoint includes the changes of the others
 	)
-	if err := m.train(ctx, saver, r, core, p, hooks); err != nil {
+	if err := m.train(training, saver, r, core, p, hooks); err != nil {
 		return nil, err
 	}
 	if err := m.leave(folder, r, p); err != nil {
@@ -251,11 +261,18 @@ func (m *Model) leave(folder string, r *run.Run, p Problem) error {
 		}
 	}
 	m.network, m.folder = p.Potential, folder
+	if m.Finished {
+		if err := m.ranks.unite(m.State); err != nil {
+			return err
+		}
+	}
 	if p.Contexts.Cols > 0 {
 		return m.drawLearning(r, p.Name) // model.onnx has one input
 	}
-	if err := m.writeONNX(); err != nil {
-		return err
+	if r.Root() {
+		if err := m.writeONNX(); err != nil {
+			return err
+		}
 	}
 	return m.drawLearning(r, p.Name)
 }

@@ -116,7 +116,7 @@ func (w *World) Gather(part []byte) (parts [][]byte) {
 	if w.Size() == 1 {
 		return [][]byte{part}
 	}
-	sizes := w.each(float64(len(part)))
+	sizes := w.Each(float64(len(part)))
 	if w.rank > 0 {
 		w.calls.send(part, 0)
 		return nil
@@ -140,7 +140,7 @@ func (w *World) Barrier() {
 func (w *World) Fingerprints(of []byte) []float64 {
 	sum := sha256.Sum256(of)
 	const exact = 1<<53 - 1 // float64 holds whole numbers up to here
-	return w.each(float64(binary.LittleEndian.Uint64(sum[:]) & exact))
+	return w.Each(float64(binary.LittleEndian.Uint64(sum[:]) & exact))
 }
 
 // Differing lists the ranks that give something else than rank 0.
@@ -154,8 +154,8 @@ func (w *World) Differing(content []byte) (ranks []int) {
 	return ranks
 }
 
-// each tells every rank the numbers of all.
-func (w *World) each(v float64) []float64 {
+// Each returns on all ranks the numbers v of each.
+func (w *World) Each(v float64) []float64 {
 	all := make([]float64, w.Size())
 	all[w.Rank()] = v
 	w.Sum64(all)
