@@ -71,24 +71,26 @@ func (r *Run) cores() int {
 	return max(1, n/sharing)
 }
 
-// end ends the process after the run, with its exit status. Ranks end together: a failure, or
-// an interruption, ends all at once, but not before rank 0 has written what it has to say.
+// letRootSpeak lets rank 0 say first what may be wrong on all, and write what it has: it then
+// ends the other ranks.
+func letRootSpeak() {
+	if w, err := mpi.Join(); err == nil && w.Rank() > 0 {
+		time.Sleep(3 * time.Second)
+	}
+}
+
+// end ends the process after the run, with its exit status. Ranks end together: a failure or a
+// signal ends all at once.
 func end(status int) {
 	w, err := mpi.Join()
 	switch {
-	case err != nil || w.Size() == 1:
+	case err != nil:
 	case status == 0:
 		w.Finalize()
 	default:
-		if w.Rank() > 0 {
-			time.Sleep(lateness)
-		}
 		w.Abort(status)
 	}
 	if status != 0 {
 		os.Exit(status)
 	}
 }
-
-// lateness is how long a rank that fails lets rank 0 speak first.
-const lateness = 3 * time.Second

@@ -109,9 +109,12 @@ func Main[T any](d Definition[T]) {
 			err = fmt.Errorf("interrupted after training; CMF_RESUME=%s repeats what follows without training again", r.Checkpoint)
 		}
 	}
-	switch {
-	case errors.Is(err, flag.ErrHelp):
+	if errors.Is(err, flag.ErrHelp) {
 		end(0)
+		return
+	}
+	letRootSpeak()
+	switch {
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "%s: %s\n", d.Name, report.Plain(err.Error()))
 		end(cmp.Or(status(), 1))
