@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cmf/experiments/ranks"
 	"cmf/graph"
 	"cmf/solvers/optim"
 	"cmf/solvers/potential"
@@ -74,7 +75,7 @@ func (m *Model) store(path string) error {
 		c.Texts["epochs"] = hex.EncodeToString(m.epochs.State())
 	}
 	m.storeWalkers(c)
-	if err := m.ranks.collect(c); err != nil || m.ranks.rank() > 0 {
+	if err := m.ranks.Collect(c); err != nil || m.ranks.Rank() > 0 {
 		return err
 	}
 	return c.Save(path)
@@ -100,7 +101,7 @@ func (m *Model) load(path string) (remarks []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, written)
 	}
-	dealt, err := m.deal(c, path)
+	dealt, err := m.ranks.Deal(c, path, m.beforehand())
 	if err == nil {
 		err = m.restore(c)
 	}
@@ -111,6 +112,15 @@ func (m *Model) load(path string) (remarks []string, err error) {
 		more = append(more, dealt)
 	}
 	return append(remarks, more...), nil
+}
+
+// beforehand is what this rank has before it goes on from a checkpoint.
+func (m *Model) beforehand() ranks.Own {
+	own := ranks.Own{Seed: m.seed, State: m.State, Epochs: m.epochs, Particles: m.Noise != nil}
+	if m.Energy != nil && m.Energy.Walkers != nil {
+		own.Walkers = m.Energy.Walkers.Y.Rows
+	}
+	return own
 }
 
 func (m *Model) restore(c *graph.Checkpoint) (err error) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/graph"
@@ -47,11 +48,11 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 	}
 	see := func(l *Loop) error {
 		m := l.Model
-		score, err := m.ranks.ofRoot(func() (float64, error) {
+		score, err := m.ranks.OfRoot(func() (float64, error) {
 			return v.ofAverage(ctx, m, random.New(seed, "validation", uint64(l.Step())))
 		})
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, errElsewhere) {
+			if ctx.Err() != nil || errors.Is(err, ranks.ErrElsewhere) {
 				return nil // the loop ends as interrupted
 			}
 			return fmt.Errorf("the score of held-out points: %w", err)

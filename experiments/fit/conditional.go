@@ -75,11 +75,11 @@ func (p Problem) particlesGiven(core *config.Core, n int, m *Model) (*solvers.CM
 	}
 	points := blas32.General{Rows: count, Cols: d, Stride: rows.Stride, Data: rows.Data}
 	contexts := blas32.General{Rows: count, Cols: p.Contexts.Cols, Stride: rows.Stride, Data: rows.Data[d:]}
-	y, partners, err := p.Start.ParticlesGiven(contexts, random.New(core.Seed, "particles", m.ranks.rank()))
+	y, partners, err := p.Start.ParticlesGiven(contexts, random.New(core.Seed, "particles", m.ranks.Rank()))
 	if err != nil {
 		return nil, err
 	}
-	return solvers.NewConditionalState(points, contexts, y, partners, n, random.New(core.Seed, "Langevin", m.ranks.rank()))
+	return solvers.NewConditionalState(points, contexts, y, partners, n, random.New(core.Seed, "Langevin", m.ranks.Rank()))
 }
 
 // storeGiven writes the rows of the data beside particles into a checkpoint.

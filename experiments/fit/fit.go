@@ -13,6 +13,7 @@ import (
 	"cmf/data/file"
 	"cmf/data/units"
 	"cmf/experiments/config"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/experiments/train"
@@ -120,7 +121,7 @@ type Model struct {
 	average   *optim.Average
 	chosen    choice
 	epochs    *data.Epochs // minibatches of the samples; nil for an energy
-	ranks     *ranks       // that train together; nil for one process
+	ranks     *ranks.Group // that train together; nil for one process
 	seed      uint64       // of the run
 	tally     tally
 	step      func() (stepInfo, error)
@@ -132,7 +133,7 @@ func (m *Model) Steps() int { return m.State.Step }
 
 // Advance makes a step of training.
 func (m *Model) Advance() (err error) {
-	m.ranks.askOthers()
+	m.ranks.AskOthers()
 	m.Info, err = m.step()
 	return err
 }
@@ -148,7 +149,7 @@ func (m *Model) Advance() (err error) {
 // there to the same bits, and metrics.jsonl to the same lines. If a step or a hook
 // returns an error, Fit returns it with the name of the checkpoint.
 func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model, error) {
-	m, err := p.prepare(core, newRanks(r.World))
+	m, err := p.prepare(core, ranks.New(r.World))
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err := m.sum(p); err != nil {
 		return nil, err
 	}
-	if err := m.ranks.begin(r, m); err != nil {
+	if err := m.ranks.Begin(r, m.objective.Weights(), m.sums.data+m.sums.units); err != nil {
 		return nil, err
 	}
 	from, err := m.resume(r, core, p.Name)
@@ -196,12 +197,12 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	defer log.Close()
 	start := time.Now()
 	saver := &train.Saver[*Model]{Run: r, Log: log, Path: filepath.Join(folder, "checkpoint.safetensors"), Write: m.store}
-	saver.Due = m.ranks.decide(toSave, saver.IsDue)
-	training, stop := m.ranks.context(ctx)
+	saver.Due = m.ranks.Decide(ranks.ToSave, saver.IsDue)
+	training, stop := m.ranks.Context(ctx)
 	defer stop()
 	hooks := slices.Concat(
 		[]Hook{
-			m.ranks.agreeing(stop),
+			ranks.Agreeing[*Model](m.ranks, m.objective.Weights(), stop),
 			averaging(p.Decay),
 			counting(),
 			showing(r, core),
@@ -262,7 +263,7 @@ func (m *Model) leave(folder string, r *run.Run, p Problem) error {
 	}
 	m.network, m.folder = p.Potential, folder
 	if m.Finished {
-		if err := m.ranks.unite(m.State); err != nil {
+		if err := m.ranks.Unite(m.State); err != nil {
 			return err
 		}
 	}

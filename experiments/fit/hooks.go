@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cmf/experiments/config"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 )
@@ -80,7 +81,7 @@ func logging(log *report.MetricsLog) Hook {
 			return nil
 		}
 		if !l.Model.Info.Skipped {
-			l.Model.ranks.average(l.Model.Info.Terms)
+			l.Model.ranks.Average(l.Model.Info.Terms)
 		}
 		numbers := l.Model.tally.numbers(l.Model.Info)
 		if l.Model.Noise == nil {
@@ -111,12 +112,12 @@ func watching(p Problem, log *report.MetricsLog) Hook {
 }
 
 // deadline ends training after limit minutes, by the clock of rank 0; 0 means no limit.
-func deadline(limit float64, g *ranks) Hook {
+func deadline(limit float64, g *ranks.Group) Hook {
 	if limit == 0 {
 		return Hook{}
 	}
 	var at time.Time
-	over := g.decide(toEnd, func() bool { return time.Now().After(at) })
+	over := g.Decide(ranks.ToEnd, func() bool { return time.Now().After(at) })
 	return Hook{
 		Start: func(*Loop) error {
 			at = time.Now().Add(minutes(limit))

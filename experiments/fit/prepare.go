@@ -6,6 +6,7 @@ import (
 
 	"cmf/data"
 	"cmf/experiments/config"
+	"cmf/experiments/ranks"
 	"cmf/layers"
 	"cmf/losses"
 	"cmf/solvers"
@@ -24,7 +25,7 @@ import (
 // process alone.
 func (p Problem) Prepare(core *config.Core) (*Model, error) { return p.prepare(core, nil) }
 
-func (p Problem) prepare(core *config.Core, g *ranks) (*Model, error) {
+func (p Problem) prepare(core *config.Core, g *ranks.Group) (*Model, error) {
 	spec := cmp.Or(p.Loss, core.Loss)
 	sum, err := ParseLoss(spec, p.Energy != nil, p.Terms...)
 	if err != nil {
@@ -57,7 +58,7 @@ func (p Problem) prepare(core *config.Core, g *ranks) (*Model, error) {
 	if err := p.Start.Init(p.Potential, someRows(p.Train), random.New(core.Seed, "initial weights", 0)); err != nil {
 		return nil, err
 	}
-	if core, err = g.share(core, &p); err != nil {
+	if core, err = g.Share(core, &p.Particles, &p.Train, &p.Contexts, &p.From); err != nil {
 		return nil, err
 	}
 	m := &Model{params: p.Potential.Params(), average: &optim.Average{Decay: p.Decay}, ranks: g, seed: core.Seed}
@@ -162,9 +163,9 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		Guess:     m.objective.Guess(),
 		Langevin:  p.Langevin,
 		Still:     p.From.Rows > 0,
-		Ranks:     m.ranks.ofSolvers(),
+		Ranks:     m.ranks.Solvers(),
 	}
-	seeds := random.New(core.Seed, "minibatches", m.ranks.rank())
+	seeds := random.New(core.Seed, "minibatches", m.ranks.Rank())
 	if m.epochs, err = data.NewEpochs(p.pairs(), random.Seeded(seeds.Uint64(), seeds.Uint64())); err != nil {
 		return err
 	}
@@ -176,7 +177,7 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		loop.Conditional, loop.Visits = m.Evaluator, p.Visits
 		m.State, err = p.particlesGiven(core, core.Batch, m)
 	} else {
-		m.State, err = p.particles(core, core.Batch, m.ranks.rank())
+		m.State, err = p.particles(core, core.Batch, m.ranks.Rank())
 	}
 	if err != nil {
 		return err
@@ -216,7 +217,7 @@ func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
 		Energy:    p.Energy,
 		Box:       p.Box,
 		Langevin:  p.Langevin,
-		Ranks:     m.ranks.ofSolvers(),
+		Ranks:     m.ranks.Solvers(),
 	}
 	if loop.Sampler, loop.Conjugate, loop.Adam, err = p.methods(core); err != nil {
 		return err
@@ -225,11 +226,11 @@ func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
 	if err != nil {
 		return err
 	}
-	if m.State, err = p.particles(core, max(own, 1), m.ranks.rank()); err != nil {
+	if m.State, err = p.particles(core, max(own, 1), m.ranks.Rank()); err != nil {
 		return err
 	}
 	walkers := batch.New(walk, p.Train.Cols)
-	rng := random.New(core.Seed, "walkers", m.ranks.rank())
+	rng := random.New(core.Seed, "walkers", m.ranks.Rank())
 	for i := range walk {
 		copy(batch.Row(walkers, i), batch.Row(p.Train, rng.IntN(p.Train.Rows)))
 	}

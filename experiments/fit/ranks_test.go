@@ -162,12 +162,12 @@ func TestRanksDealParticlesAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if notes := strings.Join(r.Report.Notes, "\n"); !strings.Contains(notes, "written by 2 ranks and the run goes on with 1") {
+	if notes := strings.Join(r.Report.Notes, "\n"); !strings.Contains(notes, "written by a run on 2 ranks, and this one is on 1") {
 		t.Errorf("the notes are %s", notes)
 	}
 	four := t.TempDir()
 	got := learned(t, l, 4, four, "CMF_STEPS=50", "CMF_RESUME="+filepath.Join(one, "checkpoint.safetensors"))
-	if notes := strings.Join(reportOf(t, four).Notes, "\n"); !strings.Contains(notes, "written by 1 ranks and the run goes on with 4") {
+	if notes := strings.Join(reportOf(t, four).Notes, "\n"); !strings.Contains(notes, "written by a run on 1 ranks, and this one is on 4") {
 		t.Errorf("the notes are %s", notes)
 	}
 	streams := map[string]bool{}

@@ -34,6 +34,7 @@ var order = []string{
 	"experiments/report",
 	"experiments/run",
 	"experiments/train",
+	"experiments/ranks",
 	"experiments/fit",
 	"experiments/sweep experiments/picture experiments/table experiments/latent experiments/target experiments/inference",
 	"experiments/picture/inpaint experiments/monge experiments/internal/...",

@@ -1,8 +1,11 @@
-package fit
+// Package ranks is what a training by several processes has besides that of one: shares of
+// the data, decisions that all take after the same step, and a checkpoint of all.
+package ranks
 
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,60 +15,76 @@ import (
 	"strconv"
 	"unsafe"
 
+	"cmf/data"
 	"cmf/experiments/config"
 	"cmf/experiments/run"
+	"cmf/experiments/train"
 	"cmf/graph"
 	"cmf/solvers"
 	"cmf/solvers/batch"
 	"cmf/solvers/mpi"
+	"cmf/solvers/optim"
 	"cmf/solvers/random"
 	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// ranks is what a fit by several processes has besides that of one. nil is one process.
-type ranks struct {
+// Group is the ranks of a training, as one of them sees it. nil is one process: its methods
+// then change nothing.
+type Group struct {
 	world  *mpi.World
 	shared *solvers.Ranks
 	ask    [wishes]func() bool
 }
 
-// What ranks ask each other for in every step. If one does, all do it after that step.
+// Wish is what ranks ask each other for in every step. If one does, all do it after that step.
+type Wish int
+
 const (
-	toStop = iota // a signal came
-	toEnd         // the time is over
-	toSave        // a checkpoint is due
+	ToEnd  Wish = iota // the time is over
+	ToSave             // a checkpoint is due
+	toStop             // a signal came
 	wishes
 )
 
 // weightsEvery is the number of steps after which ranks compare their weights.
 const weightsEvery = 100
 
-func newRanks(world *mpi.World) *ranks {
+// New is the group of a world, nil for one process.
+func New(world *mpi.World) *Group {
 	if world.Size() == 1 {
 		return nil
 	}
-	return &ranks{world: world, shared: &solvers.Ranks{World: world}}
+	return &Group{world: world, shared: &solvers.Ranks{World: world}}
 }
 
-// ofSolvers are the ranks as solvers know them, nil for one process.
-func (g *ranks) ofSolvers() *solvers.Ranks {
+// Solvers are the ranks as solvers know them, nil for one process.
+func (g *Group) Solvers() *solvers.Ranks {
 	if g == nil {
 		return nil
 	}
 	return g.shared
 }
 
-func (g *ranks) rank() uint64 {
+// Rank is the number of this process, by which its random streams differ from those of others.
+func (g *Group) Rank() uint64 {
 	if g == nil {
 		return 0
 	}
 	return uint64(g.world.Rank())
 }
 
-// share gives this rank its part of a batch, of the particles, and of the rows: each n-th.
-func (g *ranks) share(core *config.Core, p *Problem) (*config.Core, error) {
+func (g *Group) size() int {
+	if g == nil {
+		return 1
+	}
+	return g.world.Size()
+}
+
+// Share gives this rank its part of a batch, of the particles, and of the rows of data:
+// every n-th. core is not changed.
+func (g *Group) Share(core *config.Core, particles *int, rows ...*blas32.General) (*config.Core, error) {
 	if g == nil {
 		return core, nil
 	}
@@ -74,13 +93,13 @@ func (g *ranks) share(core *config.Core, p *Problem) (*config.Core, error) {
 	if own.Batch = core.Batch / n; own.Batch*n != core.Batch || own.Batch < 2 {
 		return nil, fmt.Errorf("CMF_BATCH=%d on %d ranks: each takes the same share of a batch; allowed are multiples of %d from %d, such as %d", core.Batch, n, n, 2*n, n*max(2, own.Batch))
 	}
-	p.Particles = (p.Particles + n - 1) / n
-	for what, x := range map[string]*blas32.General{"points to learn from": &p.Train, "contexts": &p.Contexts, "points of the source": &p.From} {
+	*particles = (*particles + n - 1) / n
+	for _, x := range rows {
 		switch {
 		case x.Rows == 0:
 			continue
 		case x.Rows < n:
-			return nil, fmt.Errorf("%d %s for %d ranks; each needs one", x.Rows, what, n)
+			return nil, fmt.Errorf("%d rows of data for %d ranks; each needs one", x.Rows, n)
 		}
 		*x = everyNth(*x, rank, n)
 	}
@@ -99,57 +118,58 @@ func everyNth(x blas32.General, rank, n int) blas32.General {
 // ofShare is how many of all things one of n ranks has.
 func ofShare(all, rank, n int) int { return (all - rank + n - 1) / n }
 
-// begin gives all ranks the weights of the first, and makes sure that they learn from the same.
-func (g *ranks) begin(r *run.Run, m *Model) error {
+// Begin gives all ranks the weights of the first, and makes sure that they learn from the same;
+// sums is of what that is.
+func (g *Group) Begin(r *run.Run, weights []optim.Weight, sums string) error {
 	if g == nil {
 		return nil
 	}
-	for _, w := range m.objective.Weights() {
+	for _, w := range weights {
 		g.world.Broadcast32(w.Value)
 	}
-	if differing := g.world.Differing([]byte(r.Report.Machine.BLAS + r.Report.Machine.Kernels)); differing != nil {
-		r.Note("The computers of ranks %v are not like that of rank 0, with products by %s and kernels %s: numbers may differ in their last digits.", differing, r.Report.Machine.BLAS, r.Report.Machine.Kernels)
+	if m := r.Report.Machine; g.world.Differing([]byte(m.BLAS+m.Kernels)) != nil {
+		r.Note("Not all computers of the ranks have the products, %s, and the kernels, %s, of the first: numbers may differ in their last digits.", m.BLAS, m.Kernels)
 	}
-	if differing := g.world.Differing([]byte(m.sums.data + m.sums.units)); differing != nil {
+	if differing := g.world.Differing([]byte(sums)); differing != nil {
 		return fmt.Errorf("ranks %v have other rows to learn from, or other units, than rank 0: files must be the same on all computers, and all that is computed from them too", differing)
 	}
 	return nil
 }
 
-// agreeing makes ranks act together: on what one of them asked for, and if their weights are no
-// longer the same.
-func (g *ranks) agreeing(stop func()) Hook {
+// Agreeing is a hook that calls stop on all ranks once one of them asks for it. It compares
+// their weights from time to time, and returns an error if they are no longer the same.
+func Agreeing[M train.Trainee](g *Group, weights []optim.Weight, stop func()) train.Hook[M] {
 	if g == nil {
-		return Hook{}
+		return train.Hook[M]{}
 	}
-	return Hook{
-		Step: func(l *Loop) error {
+	return train.Hook[M]{
+		Step: func(l *train.Loop[M]) error {
 			if g.told(toStop) {
 				stop()
 			}
 			if l.Step()%weightsEvery == 0 {
-				return g.compare(l)
+				return g.compare(weights, l.Step())
 			}
 			return nil
 		},
-		End: g.compare,
+		End: func(l *train.Loop[M]) error { return g.compare(weights, l.Step()) },
 	}
 }
 
-func (g *ranks) compare(l *Loop) error {
+func (g *Group) compare(weights []optim.Weight, step int) error {
 	var all []byte
-	for _, w := range l.Model.objective.Weights() {
+	for _, w := range weights {
 		all = append(all, bytesOf(w.Value)...)
 	}
 	if differing := g.world.Differing(all); differing != nil {
-		return fmt.Errorf("after step %d the weights of ranks %v are no longer those of rank 0: run all ranks on computers of one kind", l.Step(), differing)
+		return fmt.Errorf("after step %d the weights of ranks %v are no longer those of rank 0: run all ranks on computers of one kind", step, differing)
 	}
 	return nil
 }
 
-// context is the context of training: that of the run or, with several ranks, one that ends
+// Context is the context of training: that of the run or, with several ranks, one that ends
 // for all after the same step.
-func (g *ranks) context(ctx context.Context) (context.Context, context.CancelFunc) {
+func (g *Group) Context(ctx context.Context) (context.Context, context.CancelFunc) {
 	if g == nil {
 		return ctx, func() {}
 	}
@@ -157,8 +177,8 @@ func (g *ranks) context(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithCancel(context.WithoutCancel(ctx))
 }
 
-// askOthers tells the others, in the next step, what this rank wants.
-func (g *ranks) askOthers() {
+// AskOthers tells the others, in the next step, what this rank wants.
+func (g *Group) AskOthers() {
 	if g == nil {
 		return
 	}
@@ -173,11 +193,13 @@ func (g *ranks) askOthers() {
 }
 
 // told says whether a rank asked for something in the last step.
-func (g *ranks) told(wish int) bool { return len(g.shared.Told) > wish && g.shared.Told[wish] > 0 }
+func (g *Group) told(wish Wish) bool {
+	return len(g.shared.Told) > int(wish) && g.shared.Told[wish] > 0
+}
 
-// decide is for a judgement of rank 0 on which all are to act: it returns want for one
+// Decide is for a judgement of rank 0 on which all are to act: it returns want for one
 // process, and otherwise a function that says what rank 0 wanted in the last step.
-func (g *ranks) decide(wish int, want func() bool) func() bool {
+func (g *Group) Decide(wish Wish, want func() bool) func() bool {
 	if g == nil {
 		return want
 	}
@@ -187,8 +209,8 @@ func (g *ranks) decide(wish int, want func() bool) func() bool {
 	return func() bool { return g.told(wish) }
 }
 
-// average takes the mean of numbers over ranks.
-func (g *ranks) average(numbers map[string]float64) {
+// Average takes the mean of numbers over ranks.
+func (g *Group) Average(numbers map[string]float64) {
 	if g == nil || len(numbers) == 0 {
 		return
 	}
@@ -203,11 +225,12 @@ func (g *ranks) average(numbers map[string]float64) {
 	}
 }
 
-// errElsewhere says that rank 0 has an error.
-var errElsewhere = errors.New("rank 0 has an error")
+// ErrElsewhere says that rank 0 has an error.
+var ErrElsewhere = errors.New("rank 0 has an error")
 
-// ofRoot is a number that rank 0 computes for all.
-func (g *ranks) ofRoot(compute func() (float64, error)) (v float64, err error) {
+// OfRoot is a number that rank 0 computes for all. Others have the error ErrElsewhere if it
+// fails.
+func (g *Group) OfRoot(compute func() (float64, error)) (v float64, err error) {
 	if g == nil {
 		return compute()
 	}
@@ -226,13 +249,13 @@ func (g *ranks) ofRoot(compute func() (float64, error)) (v float64, err error) {
 		return 0, err
 	}
 	if math.Float64frombits(binary.LittleEndian.Uint64(words[8:])) == 0 {
-		return 0, errElsewhere
+		return 0, ErrElsewhere
 	}
 	return math.Float64frombits(binary.LittleEndian.Uint64(words)), nil
 }
 
 // stacked are the rows of all ranks, in their order, on rank 0, and the given ones on others.
-func (g *ranks) stacked(x blas32.General) blas32.General {
+func (g *Group) stacked(x blas32.General) blas32.General {
 	parts := g.world.Gather(bytesOf(x.Data[:x.Rows*x.Cols]))
 	if parts == nil {
 		return x
@@ -244,8 +267,8 @@ func (g *ranks) stacked(x blas32.General) blas32.General {
 	return blas32.General{Rows: len(all) / max(1, x.Cols), Cols: x.Cols, Stride: max(1, x.Cols), Data: all}
 }
 
-// unite gives every rank the particles of all, so that what follows training is the same on each.
-func (g *ranks) unite(s *solvers.CMFGenState) (err error) {
+// Unite gives every rank the particles of all, so that what follows training is the same on each.
+func (g *Group) Unite(s *solvers.CMFGenState) (err error) {
 	if g == nil {
 		return nil
 	}
@@ -265,8 +288,8 @@ func (g *ranks) unite(s *solvers.CMFGenState) (err error) {
 	if err != nil {
 		return err
 	}
-	bank.Step, _ = g.ofRoot(func() (float64, error) { return s.Bank.Step, nil })
-	bank.Curvature, _ = g.ofRoot(func() (float64, error) { return s.Bank.Curvature, nil })
+	bank.Step, _ = g.OfRoot(func() (float64, error) { return s.Bank.Step, nil })
+	bank.Curvature, _ = g.OfRoot(func() (float64, error) { return s.Bank.Curvature, nil })
 	s.Bank, s.Partners = bank, everywhere(s.Partners)
 	if c := s.Given; c != nil {
 		c.Points, c.Contexts = everywhere(c.Points), everywhere(c.Contexts)
@@ -283,8 +306,8 @@ var (
 
 func textOfRank(rank int, name string) string { return fmt.Sprintf("rank.%d.%s", rank, name) }
 
-// collect adds to the checkpoint of rank 0 what the others have of their own.
-func (g *ranks) collect(c *graph.Checkpoint) error {
+// Collect adds to the checkpoint of rank 0 what the others have of their own.
+func (g *Group) Collect(c *graph.Checkpoint) error {
 	if g == nil {
 		return nil
 	}
@@ -323,26 +346,29 @@ func (g *ranks) collect(c *graph.Checkpoint) error {
 // mostRanks is more than a checkpoint is of.
 const mostRanks = 1 << 20
 
-// deal leaves in a checkpoint what is for this rank. If it is of another number of ranks, it
+// Own is what a rank has before it goes on from a checkpoint.
+type Own struct {
+	Seed      uint64
+	State     *solvers.CMFGenState
+	Walkers   int          // on this rank
+	Epochs    *data.Epochs // nil for an energy
+	Particles bool         // false if the bank has points of a given source
+}
+
+// Deal leaves in a checkpoint what is for this rank. If it is of another number of ranks, it
 // deals the particles of all anew, with new random numbers, and says so.
-func (m *Model) deal(c *graph.Checkpoint, path string) (remark string, err error) {
-	there, here, rank := 1, 1, int(m.ranks.rank())
-	if m.ranks != nil {
-		here = m.ranks.world.Size()
-	}
-	if _, ok := c.Texts["ranks"]; ok {
-		if there, err = count(c, "ranks", mostRanks); err != nil {
-			return "", err
+func (g *Group) Deal(c *graph.Checkpoint, path string, own Own) (remark string, err error) {
+	there := 1
+	if text, ok := c.Texts["ranks"]; ok {
+		if there, err = strconv.Atoi(text); err != nil || there < 1 || there > mostRanks {
+			return "", fmt.Errorf("its %q is %q; it must be a whole number from 1 to %d", "ranks", text, mostRanks)
 		}
 	}
-	if there < 1 {
-		return "", fmt.Errorf("its %q is %d; it must be at least 1", "ranks", there)
+	if there == g.size() {
+		return "", ownPart(c, int(g.Rank()), there)
 	}
-	if there == here {
-		return "", ownPart(c, rank, here)
-	}
-	m.dealAnew(c, rank)
-	return fmt.Sprintf("%s was written by %d ranks and the run goes on with %d: its particles are dealt anew, with new random numbers. The run is then not to the same bits as one of either number.", path, there, here), nil
+	own.deal(c, int(g.Rank()))
+	return fmt.Sprintf("%s was written by a run on %d ranks, and this one is on %d: its particles are dealt anew, with new random numbers, so that it does not go on to the bits of either.", path, there, g.size()), nil
 }
 
 // ownPart leaves the part of a rank in a checkpoint of n.
@@ -377,15 +403,14 @@ func ownPart(c *graph.Checkpoint, rank, n int) error {
 	return nil
 }
 
-// dealAnew leaves a share of all particles in a checkpoint of another number of ranks, as many
+// deal leaves a share of all particles in a checkpoint of another number of ranks, as many
 // as this run has on a rank. Points of a given source stay with their rank.
-func (m *Model) dealAnew(c *graph.Checkpoint, rank int) {
-	s := m.State
-	step := c.Texts["step"]
+func (o Own) deal(c *graph.Checkpoint, rank int) {
+	s, step := o.State, c.Texts["step"]
 	for _, name := range arraysOfRank {
 		all, rows := c.Tensors[name].General(), s.Bank.Y.Rows
-		if name == "walkers.x" && m.Energy != nil && m.Energy.Walkers != nil {
-			rows = m.Energy.Walkers.Y.Rows
+		if name == "walkers.x" {
+			rows = o.Walkers
 		}
 		if all.Rows == 0 {
 			continue
@@ -397,18 +422,18 @@ func (m *Model) dealAnew(c *graph.Checkpoint, rank int) {
 		part := batch.Gathered(all, index)
 		c.Put(name, part.Data, part.Rows, part.Cols)
 	}
-	if m.Noise == nil {
+	if !o.Particles {
 		c.Put("bank.y", s.Bank.Y.Data, s.Bank.Y.Rows, s.Bank.Y.Cols)
 		c.Put("bank.partners", s.Partners.Data, s.Partners.Rows, s.Partners.Cols)
 	}
 	c.Texts["bank.next"] = "0"
-	state := func(purpose string) []byte {
-		stream, _ := random.New(m.seed, purpose+", dealt anew after step "+step, uint64(rank)).MarshalBinary() // only a zero Stream has an error
-		return stream
+	stream := func(purpose string) []byte {
+		state, _ := random.New(o.Seed, purpose+", dealt anew after step "+step, uint64(rank)).MarshalBinary() // only a zero Stream has an error
+		return state
 	}
-	c.Texts["stream"] = fmt.Sprintf("%x", state("Langevin"))
-	if m.epochs != nil {
-		c.Texts["epochs"] = fmt.Sprintf("%x", m.epochs.StateFrom(state("minibatches")))
+	c.Texts["stream"] = hex.EncodeToString(stream("Langevin"))
+	if o.Epochs != nil {
+		c.Texts["epochs"] = hex.EncodeToString(o.Epochs.StateFrom(stream("minibatches")))
 	}
 }
 
