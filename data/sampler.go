@@ -68,6 +68,13 @@ func (e *Epochs) State() []byte {
 	return append(state, e.before...)
 }
 
+// StateFrom is the State of Epochs over the same data that begin with another stream, whose
+// state is given.
+func (e *Epochs) StateFrom(stream []byte) []byte {
+	state := binary.LittleEndian.AppendUint64(nil, uint64(len(e.order)))
+	return append(binary.LittleEndian.AppendUint64(state, 0), stream...)
+}
+
 // Restore continues from a State of Epochs over the same data. On an error e is
 // unchanged.
 func (e *Epochs) Restore(state []byte) error {

@@ -111,6 +111,10 @@ type CMFGen struct {
 	// Visits of its minibatch after which a particle takes a fresh row of the data; 0 means 2.
 	Visits int
 
+	// Ranks are processes that train together, each with a Data and a State of its own; nil
+	// for one process. Its Size is the same in all steps.
+	Ranks *Ranks
+
 	State *CMFGenState
 }
 
@@ -197,11 +201,16 @@ func (c *CMFGen) Step() (CMFGenInfo, error) {
 	s, weights := c.State, c.Objective.Weights()
 	s.remember(weights)
 	s.info = CMFGenInfo{Numbers: s.made.begin()}
-	err := s.settle(c.iterate(&s.info), c.Sampler.Adjusted && !c.Still, weights, &s.info)
+
+	err := c.makeBatches(&s.info) // 1. to 3.
+	// 4. θ ← project(Adam(∇L))
+	err = s.descend(err, c.Objective, c.Adam, c.Ranks, &s.info)
+
+	err = s.settle(err, c.Sampler.Adjusted && !c.Still, weights, &s.info)
 	return s.info, err
 }
 
-func (c *CMFGen) iterate(info *CMFGenInfo) error {
+func (c *CMFGen) makeBatches(info *CMFGenInfo) error {
 	s := c.State
 	if err := c.renewPreconditioner(); err != nil {
 		return err
@@ -227,10 +236,5 @@ func (c *CMFGen) iterate(info *CMFGenInfo) error {
 	}
 
 	// 3. x̂ = ∇w*(y), and whatever else the loss asks for
-	if err := c.makeInputs(); err != nil {
-		return err
-	}
-
-	// 4. θ ← project(Adam(∇L))
-	return s.descend(c.Objective, c.Adam, info)
+	return c.makeInputs()
 }

@@ -138,7 +138,7 @@ func (c *CMFGen) renewGivenPreconditioner() error {
 	if err != nil {
 		return err
 	}
-	h, err := potential.MeanHessian(w, batch.Stacked(batch.Gathered(g.Points, index), batch.Gathered(s.Partners, index)))
+	h, err := c.Ranks.meanHessian(potential.MeanHessian(w, batch.Stacked(batch.Gathered(g.Points, index), batch.Gathered(s.Partners, index))))
 	if err != nil {
 		return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
 	}

@@ -15,11 +15,12 @@ import (
 // CMFGen.Step and CMFMA.Step wrap it together with one of the errors below.
 var ErrDiverged = errors.New("training diverged")
 
-// goneWrong says whether err comes from the numbers of a batch, so that another batch
-// or other weights may work.
+// wrong are the errors that come from the numbers of a batch, so that another batch or
+// other weights may work.
+var wrong = []error{potential.ErrParticles, potential.ErrConjugates, potential.ErrCurvature, potential.ErrLoss, potential.ErrEnergy, optim.ErrNonFiniteGradient}
+
 func goneWrong(err error) bool {
-	return slices.ContainsFunc([]error{potential.ErrParticles, potential.ErrConjugates, potential.ErrCurvature, potential.ErrLoss, potential.ErrEnergy, optim.ErrNonFiniteGradient},
-		func(kind error) bool { return errors.Is(err, kind) })
+	return slices.ContainsFunc(wrong, func(kind error) bool { return errors.Is(err, kind) })
 }
 
 const (

@@ -61,7 +61,7 @@ func (c *CMFGen) renewPreconditioner() error {
 		return err
 	}
 	batch.Gather(batch.Rows(at, n, 2*n), s.Partners, s.ahead())
-	h, err := c.MeanHessian(at)
+	h, err := c.Ranks.meanHessian(c.MeanHessian(at))
 	if err != nil {
 		return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
 	}
@@ -125,9 +125,13 @@ func (s *CMFGenState) restart(w potential.Potential, index []int, info *sampling
 	return nil
 }
 
-// descend steps the weights along the gradient of the loss on the batches just made.
-func (s *CMFGenState) descend(o Objective, adam optim.Adam, info *CMFGenInfo) (err error) {
-	if info.Loss, info.Terms, err = o.Gradient(s.made.batches); err != nil {
+// descend steps the weights along the gradient of the loss on the batches just made, if err,
+// that of making them, is nil; with several ranks along the mean of theirs.
+func (s *CMFGenState) descend(err error, o Objective, adam optim.Adam, ranks *Ranks, info *CMFGenInfo) error {
+	if err == nil {
+		info.Loss, info.Terms, err = o.Gradient(s.made.batches)
+	}
+	if err = ranks.meet(err, o.Weights(), info); err != nil {
 		return err
 	}
 	if err := s.checkLoss(info.Loss); err != nil {

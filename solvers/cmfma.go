@@ -63,6 +63,9 @@ type CMFMA struct {
 	MeanHessian func(x blas32.General) (*mat.SymDense, error)
 	Renew       int
 
+	// Ranks are as in CMFGen.
+	Ranks *Ranks
+
 	State *CMFMAState
 }
 
@@ -79,12 +82,16 @@ func (c *CMFMA) Step() (info CMFMAInfo, err error) {
 	weights := c.Objective.Weights()
 	c.State.remember(weights)
 	info.Numbers = c.State.made.begin()
-	err = c.State.settle(c.iterate(&info), c.Sampler.Adjusted, weights, &info.CMFGenInfo)
+
+	err = c.makeBatches(&info) // 1. to 3.
+	// 4. θ ← project(Adam(∇L))
+	err = c.State.descend(err, c.Objective, c.Adam, c.Ranks, &info.CMFGenInfo)
+
+	err = c.State.settle(err, c.Sampler.Adjusted, weights, &info.CMFGenInfo)
 	return info, err
 }
 
-func (c *CMFMA) iterate(info *CMFMAInfo) error {
-	s := c.State
+func (c *CMFMA) makeBatches(info *CMFMAInfo) error {
 	// 1. x̂ = ∇w*(y), y ~ 𝔓_w
 	if err := c.moveParticles(info); err != nil {
 		return err
@@ -100,9 +107,5 @@ func (c *CMFMA) iterate(info *CMFMAInfo) error {
 	if err := c.evaluate(info); err != nil {
 		return err
 	}
-	if err := c.makeInputs(); err != nil {
-		return err
-	}
-	// 4. θ ← project(Adam(∇L))
-	return s.descend(c.Objective, c.Adam, &info.CMFGenInfo)
+	return c.makeInputs()
 }

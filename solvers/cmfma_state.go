@@ -92,7 +92,7 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	index := s.minibatch()
 	if c.MeanHessian != nil && (s.preconditioner == nil || s.Step%cmp.Or(c.Renew, 20) == 0) {
 		batch.Gather(s.x, s.Partners, index)
-		h, err := c.MeanHessian(s.x)
+		h, err := c.Ranks.meanHessian(c.MeanHessian(s.x))
 		if err != nil {
 			return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cmf/experiments/ranks"
 	"cmf/graph"
 	"cmf/solvers/optim"
 	"cmf/solvers/potential"
@@ -19,6 +20,7 @@ import (
 // store writes everything in a run that changes: weights, optimiser, moving average,
 // particle bank with its conjugates, walkers, preconditioner, the last good weights,
 // random streams and counts; and what LoadModel needs: architecture, units, configuration.
+// Rank 0 writes it, with the particles and streams of all ranks.
 func (m *Model) store(path string) error {
 	s := m.State
 	c := graph.NewCheckpoint()
@@ -73,6 +75,9 @@ func (m *Model) store(path string) error {
 		c.Texts["epochs"] = hex.EncodeToString(m.epochs.State())
 	}
 	m.storeWalkers(c)
+	if err := m.ranks.Collect(c); err != nil || m.ranks.Rank() > 0 {
+		return err
+	}
 	return c.Save(path)
 }
 
@@ -96,10 +101,26 @@ func (m *Model) load(path string) (remarks []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, written)
 	}
-	if err := m.restore(c); err != nil {
+	dealt, err := m.ranks.Deal(c, path, m.beforehand())
+	if err == nil {
+		err = m.restore(c)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w%s%s", err, written, graph.HintPrevious(path))
 	}
+	if dealt != "" {
+		more = append(more, dealt)
+	}
 	return append(remarks, more...), nil
+}
+
+// beforehand is what this rank has before it goes on from a checkpoint.
+func (m *Model) beforehand() ranks.Own {
+	own := ranks.Own{Seed: m.seed, State: m.State, Epochs: m.epochs, Particles: m.Noise != nil}
+	if m.Energy != nil && m.Energy.Walkers != nil {
+		own.Walkers = m.Energy.Walkers.Y.Rows
+	}
+	return own
 }
 
 func (m *Model) restore(c *graph.Checkpoint) (err error) {

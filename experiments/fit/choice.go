@@ -2,11 +2,13 @@ package fit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
 
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/graph"
@@ -48,9 +50,11 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 	}
 	see := func(l *Loop) error {
 		m := l.Model
-		score, err := v.ofAverage(ctx, m, random.New(seed, "validation", uint64(l.Step())))
+		score, err := m.ranks.OfRoot(func() (float64, error) {
+			return v.ofAverage(ctx, m, random.New(seed, "validation", uint64(l.Step())))
+		})
 		if err != nil {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || errors.Is(err, ranks.ErrElsewhere) {
 				return nil // the loop ends as interrupted
 			}
 			return fmt.Errorf("the score of held-out points: %w", err)

@@ -9,7 +9,6 @@ import (
 	"math"
 	"slices"
 
-	"cmf/data"
 	"cmf/experiments/config"
 	"cmf/graph"
 	"cmf/layers"
@@ -81,19 +80,19 @@ func (p Problem) pairs() blas32.General {
 
 // particlesGiven is a bank for minibatches of n beside rows of the data, with draws of the
 // closed form's noise.
-func (p Problem) particlesGiven(core *config.Core, n int, epochs *data.Epochs) (*solvers.CMFGenState, error) {
+func (p Problem) particlesGiven(core *config.Core, n int, m *Model) (*solvers.CMFGenState, error) {
 	d, count := p.Train.Cols, (max(p.Particles, n)+n-1)/n*n
 	rows := batch.New(count, d+p.Contexts.Cols)
-	if err := epochs.Next(rows); err != nil {
+	if err := m.epochs.Next(rows); err != nil {
 		return nil, err
 	}
 	points := blas32.General{Rows: count, Cols: d, Stride: rows.Stride, Data: rows.Data}
 	contexts := blas32.General{Rows: count, Cols: p.Contexts.Cols, Stride: rows.Stride, Data: rows.Data[d:]}
-	y, partners, err := p.Start.ParticlesGiven(contexts, random.New(core.Seed, "particles", 0))
+	y, partners, err := p.Start.ParticlesGiven(contexts, random.New(core.Seed, "particles", m.ranks.Rank()))
 	if err != nil {
 		return nil, err
 	}
-	return solvers.NewConditionalState(points, contexts, y, partners, n, random.New(core.Seed, "Langevin", 0))
+	return solvers.NewConditionalState(points, contexts, y, partners, n, random.New(core.Seed, "Langevin", m.ranks.Rank()))
 }
 
 // storeGiven writes the rows of the data beside particles into a checkpoint.

@@ -13,6 +13,7 @@ import (
 	"cmf/data/margins"
 	"cmf/data/units"
 	"cmf/experiments/config"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/experiments/train"
@@ -125,6 +126,8 @@ type Model struct {
 	average   *optim.Average
 	chosen    choice
 	epochs    *data.Epochs // minibatches of the samples; nil for an energy
+	ranks     *ranks.Group // that train together; nil for one process
+	seed      uint64       // of the run
 	tally     tally
 	step      func() (stepInfo, error)
 	Info      solvers.CMFMAInfo // of the last step; the part that only CMFMA fills is 0 under CMFGen
@@ -135,6 +138,7 @@ func (m *Model) Steps() int { return m.State.Step }
 
 // Advance makes a step of training.
 func (m *Model) Advance() (err error) {
+	m.ranks.AskOthers()
 	m.Info, err = m.step()
 	return err
 }
@@ -150,7 +154,7 @@ func (m *Model) Advance() (err error) {
 // there to the same bits, and metrics.jsonl to the same lines. If a step or a hook
 // returns an error, Fit returns it with the name of the checkpoint.
 func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model, error) {
-	m, err := p.Prepare(core)
+	m, err := p.prepare(core, ranks.New(r.World))
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +171,9 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		return nil, err
 	}
 	if err := m.sum(p); err != nil {
+		return nil, err
+	}
+	if err := m.ranks.Begin(r, m.objective.Weights(), m.sums.data+m.sums.units); err != nil {
 		return nil, err
 	}
 	from, err := m.resume(r, core, p.Name)
@@ -187,7 +194,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		return nil, err
 	}
 	last := -1 // step of which rows of metrics are kept
-	if from != "" {
+	if from != "" && r.Root() {
 		if err := report.CarryMetricsLog(from, folder); err != nil {
 			return nil, err
 		}
@@ -200,21 +207,25 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	defer log.Close()
 	start := time.Now()
 	saver := &train.Saver[*Model]{Run: r, Log: log, Path: filepath.Join(folder, "checkpoint.safetensors"), Write: m.store}
+	saver.Due = m.ranks.Decide(ranks.ToSave, saver.IsDue)
+	training, stop := m.ranks.Context(ctx)
+	defer stop()
 	hooks := slices.Concat(
 		[]Hook{
+			ranks.Agreeing[*Model](m.ranks, m.objective.Weights(), stop),
 			averaging(p.Decay),
 			counting(),
 			showing(r, core),
 			logging(log),
 			watching(p, log),
 			choosing(ctx, r, p.Validation, core.Seed, log),
-			deadline(core.Minutes),
+			deadline(core.Minutes, m.ranks),
 		},
 		p.Hooks,
 		train.HooksOf[*Model](ctx),
 		[]Hook{saver.Hook()}, // last, so that a checkpoint includes the changes of the others
 	)
-	if err := m.train(ctx, saver, r, core, p, hooks); err != nil {
+	if err := m.train(training, saver, r, core, p, hooks); err != nil {
 		return nil, err
 	}
 	if err := m.leave(folder, r, p); err != nil {
@@ -261,11 +272,18 @@ func (m *Model) leave(folder string, r *run.Run, p Problem) error {
 		}
 	}
 	m.network, m.folder = p.Potential, folder
+	if m.Finished {
+		if err := m.ranks.Unite(m.State); err != nil {
+			return err
+		}
+	}
 	if p.Contexts.Cols > 0 {
 		return m.drawLearning(r, p.Name) // model.onnx has one input
 	}
-	if err := m.writeONNX(); err != nil {
-		return err
+	if r.Root() {
+		if err := m.writeONNX(); err != nil {
+			return err
+		}
 	}
 	return m.drawLearning(r, p.Name)
 }

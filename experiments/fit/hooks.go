@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cmf/experiments/config"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 )
@@ -79,6 +80,9 @@ func logging(log *report.MetricsLog) Hook {
 		if l.Step()%max(1, l.Of/200) != 0 && l.Step() != l.Of {
 			return nil
 		}
+		if !l.Model.Info.Skipped {
+			l.Model.ranks.Average(l.Model.Info.Terms)
+		}
 		numbers := l.Model.tally.numbers(l.Model.Info)
 		if l.Model.Noise == nil {
 			for _, name := range []string{"acceptance", "langevin_step", "virial", "restarted", "runaways"} {
@@ -107,19 +111,20 @@ func watching(p Problem, log *report.MetricsLog) Hook {
 	}}
 }
 
-// deadline ends training after limit minutes; 0 means no limit.
-func deadline(limit float64) Hook {
+// deadline ends training after limit minutes, by the clock of rank 0; 0 means no limit.
+func deadline(limit float64, g *ranks.Group) Hook {
 	if limit == 0 {
 		return Hook{}
 	}
 	var at time.Time
+	over := g.Decide(ranks.ToEnd, func() bool { return time.Now().After(at) })
 	return Hook{
 		Start: func(*Loop) error {
 			at = time.Now().Add(minutes(limit))
 			return nil
 		},
 		Step: func(l *Loop) error {
-			if time.Now().After(at) && l.Step() < l.Of {
+			if over() && l.Step() < l.Of {
 				l.End(report.Deadline, fmt.Sprintf("CMF_MINUTES=%g at step %d of %d: not repeatable", limit, l.Step(), l.Of))
 			}
 			return nil

@@ -6,6 +6,7 @@ import (
 
 	"cmf/data"
 	"cmf/experiments/config"
+	"cmf/experiments/ranks"
 	"cmf/layers"
 	"cmf/losses"
 	"cmf/solvers"
@@ -20,8 +21,11 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Prepare initialises the potential and everything that changes during training.
-func (p Problem) Prepare(core *config.Core) (*Model, error) {
+// Prepare initialises the potential and everything that changes during training, by this
+// process alone.
+func (p Problem) Prepare(core *config.Core) (*Model, error) { return p.prepare(core, nil) }
+
+func (p Problem) prepare(core *config.Core, g *ranks.Group) (*Model, error) {
 	spec := cmp.Or(p.Loss, core.Loss)
 	sum, err := ParseLoss(spec, p.Energy != nil, p.Terms...)
 	if err != nil {
@@ -53,7 +57,10 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	if err := p.Start.Init(p.Potential, someRows(p.Train), random.New(core.Seed, "initial weights", 0)); err != nil {
 		return nil, err
 	}
-	m := &Model{params: p.Potential.Params(), average: &optim.Average{Decay: p.Decay}}
+	if core, err = g.Share(core, &p.Particles, &p.Train, &p.Contexts, &p.From); err != nil {
+		return nil, err
+	}
+	m := &Model{params: p.Potential.Params(), average: &optim.Average{Decay: p.Decay}, ranks: g, seed: core.Seed}
 	if m.Evaluator, err = layers.NewEvaluator(p.Potential); err != nil {
 		return nil, err
 	}
@@ -155,8 +162,9 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		Guess:     m.objective.Guess(),
 		Langevin:  p.Langevin,
 		Still:     p.From.Rows > 0,
+		Ranks:     m.ranks.Solvers(),
 	}
-	seeds := random.New(core.Seed, "minibatches", 0)
+	seeds := random.New(core.Seed, "minibatches", m.ranks.Rank())
 	if m.epochs, err = data.NewEpochs(p.pairs(), random.Seeded(seeds.Uint64(), seeds.Uint64())); err != nil {
 		return err
 	}
@@ -166,9 +174,9 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 	}
 	if p.Contexts.Cols > 0 {
 		loop.Conditional, loop.Visits = m.Evaluator, p.Visits
-		m.State, err = p.particlesGiven(core, core.Batch, m.epochs)
+		m.State, err = p.particlesGiven(core, core.Batch, m)
 	} else {
-		m.State, err = p.particles(core, core.Batch)
+		m.State, err = p.particles(core, core.Batch, m.ranks.Rank())
 	}
 	if err != nil {
 		return err
@@ -208,6 +216,7 @@ func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
 		Energy:    p.Energy,
 		Box:       p.Box,
 		Langevin:  p.Langevin,
+		Ranks:     m.ranks.Solvers(),
 	}
 	if loop.Sampler, loop.Conjugate, loop.Adam, err = p.methods(core); err != nil {
 		return err
@@ -216,11 +225,11 @@ func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
 	if err != nil {
 		return err
 	}
-	if m.State, err = p.particles(core, max(own, 1)); err != nil {
+	if m.State, err = p.particles(core, max(own, 1), m.ranks.Rank()); err != nil {
 		return err
 	}
 	walkers := batch.New(walk, p.Train.Cols)
-	rng := random.New(core.Seed, "walkers", 0)
+	rng := random.New(core.Seed, "walkers", m.ranks.Rank())
 	for i := range walk {
 		copy(batch.Row(walkers, i), batch.Row(p.Train, rng.IntN(p.Train.Rows)))
 	}
@@ -250,18 +259,18 @@ func (p Problem) methods(core *config.Core) (sampler sampling.Langevin, solver c
 	return sampler, solver, optim.Adam{LR: core.LR, Schedule: schedule}, err
 }
 
-// particles is a bank for minibatches of n: From, or draws of the closed form's noise.
-func (p Problem) particles(core *config.Core, n int) (*solvers.CMFGenState, error) {
+// particles is the bank of a rank for minibatches of n: From, or draws of the closed form's noise.
+func (p Problem) particles(core *config.Core, n int, rank uint64) (*solvers.CMFGenState, error) {
 	if p.From.Rows > 0 {
 		partners, err := p.Start.Conjugates(p.From)
 		if err != nil {
 			return nil, err
 		}
-		return solvers.NewStillState(p.From, partners, n, random.New(core.Seed, "source", 0))
+		return solvers.NewStillState(p.From, partners, n, random.New(core.Seed, "source", rank))
 	}
 	count := (max(p.Particles, n) + n - 1) / n * n
-	y, partners := p.Start.Particles(count, random.New(core.Seed, "particles", 0))
-	return solvers.NewCMFGenState(y, partners, n, random.New(core.Seed, "Langevin", 0))
+	y, partners := p.Start.Particles(count, random.New(core.Seed, "particles", rank))
+	return solvers.NewCMFGenState(y, partners, n, random.New(core.Seed, "Langevin", rank))
 }
 
 // startLaw is the Gaussian from which the potential starts, for data with the given law.

@@ -15,7 +15,9 @@ type Machine struct {
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	CPU     string `json:"cpu"`
-	Threads int    `json:"threads"`
+	Threads int    `json:"threads"`       // of each process
+	Ranks   int    `json:"ranks"`         // processes that trained together
+	MPI     string `json:"mpi,omitempty"` // the library by which they did
 	BLAS    string `json:"blas"`
 	Kernels string `json:"kernels"`
 
@@ -25,7 +27,7 @@ type Machine struct {
 
 // ThisMachine describes this computer; the caller sets BLAS and Kernels.
 func ThisMachine() Machine {
-	m := Machine{Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, CPU: "unknown", Threads: runtime.GOMAXPROCS(0), Processors: runtime.NumCPU()}
+	m := Machine{Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, CPU: "unknown", Threads: runtime.GOMAXPROCS(0), Ranks: 1, Processors: runtime.NumCPU()}
 	if f, err := os.Open("/proc/cpuinfo"); err == nil {
 		defer f.Close()
 		m.readProcessor(f)

@@ -27,6 +27,9 @@ type leaving struct {
 
 // openFolder opens the folder of results for this run alone.
 func (r *Run) openFolder(out string) (unlock func() error, err error) {
+	if !r.Root() {
+		return r.openScratch()
+	}
 	if r.Folder, err = config.OpenOut(out, r.Report.Experiment); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"cmf/solvers/mpi"
 )
 
 // ending are the signals that end a run, with the exit status of a command that they ended.
@@ -37,7 +39,9 @@ func Interruptible(name string) (ctx context.Context, status func() int) {
 				got.Store(int32(e.status))
 			}
 		}
-		fmt.Fprintf(os.Stderr, "\n%s: interrupted; a second interrupt ends the program at once\n", name)
+		if w, err := mpi.Join(); err != nil || w.Rank() == 0 {
+			fmt.Fprintf(os.Stderr, "\n%s: interrupted; a second interrupt ends the program at once\n", name)
+		}
 		cancel()
 	}()
 	return ctx, func() int { return int(got.Load()) }

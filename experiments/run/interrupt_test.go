@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"cmf/experiments/config"
 )
 
 // stage is the variable by which a process of this test knows what it does.
@@ -19,6 +21,10 @@ const stage = "TEST_STAGE"
 func TestMain(m *testing.M) {
 	if at := os.Getenv(stage); at != "" {
 		os.Args = os.Args[:1]
+		if do, ok := rankStages[at]; ok {
+			Main(Definition[struct{ config.Core }]{Name: "stage", Do: do})
+			return
+		}
 		Main(Definition[otherConfig]{
 			Name: "stage", Presets: map[string]func(*otherConfig){"default": nil},
 			Do: func(ctx context.Context, r *Run, _ *otherConfig) error {

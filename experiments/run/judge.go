@@ -79,7 +79,7 @@ func (r *Run) Judge(bounds ...Bound) {
 // that fails is a warning. The error is that of ctx, if it has ended.
 func (r *Run) Figure(ctx context.Context, f report.Figure, lead bool, draw func(path string) error) error {
 	err := ctx.Err()
-	if err == nil {
+	if err == nil && r.Root() {
 		err = draw(r.Path(f.File))
 	}
 	switch ended := ctx.Err(); {

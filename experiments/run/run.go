@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -8,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +22,7 @@ import (
 	"cmf/graph"
 	"cmf/graph/blas"
 	"cmf/graph/kernel"
+	"cmf/solvers/mpi"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -49,6 +50,9 @@ type Run struct {
 	Page     report.Page
 	Progress *Progress
 	Started  time.Time
+
+	// World is the processes that train together; see Root.
+	World *mpi.World
 
 	// Checkpoint is the file from which CMF_RESUME goes on, written after Steps steps of
 	// training; empty before training begins.
@@ -96,6 +100,7 @@ func Main[T any](d Definition[T]) {
 	select {
 	case err = <-done:
 		if finished {
+			end(0)
 			return
 		}
 	case <-overdue(ctx, &current):
@@ -105,16 +110,16 @@ func Main[T any](d Definition[T]) {
 		}
 	}
 	if errors.Is(err, flag.ErrHelp) {
+		end(0)
 		return
 	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %s\n", d.Name, report.Plain(err.Error()))
-	}
+	letRootSpeak()
 	switch {
-	case status() != 0:
-		os.Exit(status())
 	case err != nil:
-		os.Exit(1)
+		fmt.Fprintf(os.Stderr, "%s: %s\n", d.Name, report.Plain(err.Error()))
+		end(cmp.Or(status(), 1))
+	default:
+		end(status())
 	}
 }
 
@@ -133,7 +138,10 @@ func execute[T any](ctx context.Context, d Definition[T], env config.Environment
 		return nil, err
 	}
 	command := any(c).(interface{ Shared() *config.Command }).Shared()
-	r := &Run{Started: time.Now(), env: env, settings: settings, Out: out}
+	r := &Run{Started: time.Now(), env: env, settings: settings}
+	if err := r.join(d.Name, r.learns(), out); err != nil {
+		return nil, err
+	}
 	if err := r.useMachine(command); err != nil {
 		return nil, err
 	}
@@ -147,10 +155,13 @@ func execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	watch(r)
 	r.Report.Config = report.ConfigOf(settings)
 	r.Report.Metrics, r.Report.Floor, r.Report.Baseline = report.Numbers{}, report.Numbers{}, report.Numbers{}
-	r.Progress = NewProgress(out, ProgressOptions{})
+	r.Progress = NewProgress(r.Out, ProgressOptions{})
 	m := r.Report.Machine
 	r.Progress.Log.Info("start", "experiment", d.Name, "preset", command.Preset, "out", r.Folder,
 		"blas", m.BLAS, "kernels", m.Kernels, "threads", m.Threads, "vm", command.VM)
+	if r.World.Size() > 1 {
+		r.Progress.Log.Info("ranks", "number", r.World.Size(), "by", r.World.Library())
+	}
 	if r.unlocked != nil {
 		r.Note("The folder of results cannot be locked (%v): start no second run with CMF_OUT=%s.", r.unlocked, r.Folder)
 	}
@@ -198,7 +209,7 @@ func (r *Run) interrupted() {
 func (r *Run) useMachine(c *config.Command) error {
 	threads := c.Threads
 	if threads == 0 {
-		threads = runtime.NumCPU()
+		threads = r.cores()
 	}
 	backend, err := blas.Use(c.BLAS, threads)
 	if err != nil {
@@ -210,7 +221,7 @@ func (r *Run) useMachine(c *config.Command) error {
 		return fmt.Errorf("CMF_VM=%s: %w", c.VM, err)
 	}
 	r.Report.Machine = report.ThisMachine()
-	r.Report.Machine.Threads = threads
+	r.Report.Machine.Threads, r.Report.Machine.Ranks, r.Report.Machine.MPI = threads, r.World.Size(), r.World.Library()
 	r.Report.Machine.BLAS = backend.Name + " (" + backend.Version + ")"
 	r.Report.Machine.Kernels = kernel.Features()
 	return nil
@@ -218,6 +229,9 @@ func (r *Run) useMachine(c *config.Command) error {
 
 // finish writes the report, the page and the figures for TensorBoard.
 func (r *Run) finish() error {
+	if !r.Root() {
+		return nil
+	}
 	if err := r.Begin(); err != nil {
 		return err
 	}

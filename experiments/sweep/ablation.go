@@ -86,7 +86,10 @@ func MainAblation(a Ablation) {
 	}
 	name := cmp.Or(a.Name, "ablation")
 	ctx, status := run.Interruptible(name)
-	err := a.Execute(ctx, env, os.Args[1:], os.Stderr)
+	err := run.Alone(name)
+	if err == nil {
+		err = a.Execute(ctx, env, os.Args[1:], os.Stderr)
+	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", name, report.Plain(err.Error()))
 		os.Exit(cmp.Or(status(), 1))

@@ -18,6 +18,9 @@ type Saver[M Trainee] struct {
 	Path  string // of the checkpoint
 	Write func(path string) error
 
+	// Due says whether to save after a step; nil means IsDue.
+	Due func() bool
+
 	// Step is that of the last checkpoint.
 	Step int
 
@@ -36,7 +39,11 @@ func (s *Saver[M]) Hook() Hook[M] {
 			return s.save(l)
 		},
 		Step: func(l *Loop[M]) error {
-			if !s.due() {
+			due := s.Due
+			if due == nil {
+				due = s.IsDue
+			}
+			if !due() {
 				return nil
 			}
 			return s.save(l)
@@ -48,9 +55,9 @@ func (s *Saver[M]) Hook() Hook[M] {
 	}
 }
 
-// due says whether an abrupt end would lose too much: a twentieth of the work since the
+// IsDue says whether an abrupt end would lose too much: a twentieth of the work since the
 // start, or two minutes. Checkpoints take at most a hundredth of the time.
-func (s *Saver[M]) due() bool {
+func (s *Saver[M]) IsDue() bool {
 	every := max(min(time.Since(s.begun)/20, 2*time.Minute), 100*s.took)
 	return time.Since(s.saved) > every
 }
@@ -59,6 +66,10 @@ func (s *Saver[M]) due() bool {
 // next one.
 func (s *Saver[M]) save(l *Loop[M]) error {
 	start, r := time.Now(), s.Run
+	if !r.Root() { // it only hands rank 0 what it has
+		s.Step = l.Step()
+		return s.Write(s.Path)
+	}
 	// When a checkpoint is there, the lines up to it must be there too.
 	if err := s.Log.Sync(); err != nil {
 		return err

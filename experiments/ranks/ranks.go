@@ -1,0 +1,443 @@
+// Package ranks is what a training by several processes has besides that of one: shares of
+// the data, decisions that all take after the same step, and a checkpoint of all.
+package ranks
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"unsafe"
+
+	"cmf/data"
+	"cmf/experiments/config"
+	"cmf/experiments/run"
+	"cmf/experiments/train"
+	"cmf/graph"
+	"cmf/solvers"
+	"cmf/solvers/batch"
+	"cmf/solvers/mpi"
+	"cmf/solvers/optim"
+	"cmf/solvers/random"
+	"cmf/solvers/sampling"
+
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// Group is the ranks of a training, as one of them sees it. nil is one process: its methods
+// then change nothing.
+type Group struct {
+	world  *mpi.World
+	shared *solvers.Ranks
+	ask    [wishes]func() bool
+}
+
+// Wish is what ranks ask each other for in every step. If one does, all do it after that step.
+type Wish int
+
+const (
+	ToEnd  Wish = iota // the time is over
+	ToSave             // a checkpoint is due
+	toStop             // a signal came
+	wishes
+)
+
+// weightsEvery is the number of steps after which ranks compare their weights.
+const weightsEvery = 100
+
+// New is the group of a world, nil for one process.
+func New(world *mpi.World) *Group {
+	if world.Size() == 1 {
+		return nil
+	}
+	return &Group{world: world, shared: &solvers.Ranks{World: world}}
+}
+
+// Solvers are the ranks as solvers know them, nil for one process.
+func (g *Group) Solvers() *solvers.Ranks {
+	if g == nil {
+		return nil
+	}
+	return g.shared
+}
+
+// Rank is the number of this process, by which its random streams differ from those of others.
+func (g *Group) Rank() uint64 {
+	if g == nil {
+		return 0
+	}
+	return uint64(g.world.Rank())
+}
+
+func (g *Group) size() int {
+	if g == nil {
+		return 1
+	}
+	return g.world.Size()
+}
+
+// Share gives this rank its part of a batch, of the particles, and of the rows of data:
+// every n-th. core is not changed.
+func (g *Group) Share(core *config.Core, particles *int, rows ...*blas32.General) (*config.Core, error) {
+	if g == nil {
+		return core, nil
+	}
+	n, rank := g.world.Size(), g.world.Rank()
+	own := *core
+	if own.Batch = core.Batch / n; own.Batch*n != core.Batch || own.Batch < 2 {
+		return nil, fmt.Errorf("CMF_BATCH=%d on %d ranks: each takes the same share of a batch; allowed are multiples of %d from %d, such as %d", core.Batch, n, n, 2*n, n*max(2, own.Batch))
+	}
+	*particles = (*particles + n - 1) / n
+	for _, x := range rows {
+		switch {
+		case x.Rows == 0:
+			continue
+		case x.Rows < n:
+			return nil, fmt.Errorf("%d rows of data for %d ranks; each needs one", x.Rows, n)
+		}
+		*x = everyNth(*x, rank, n)
+	}
+	return &own, nil
+}
+
+// everyNth copies the rows rank, rank + n, … of x.
+func everyNth(x blas32.General, rank, n int) blas32.General {
+	rows := make([]int, ofShare(x.Rows, rank, n))
+	for i := range rows {
+		rows[i] = rank + i*n
+	}
+	return batch.Gathered(x, rows)
+}
+
+// ofShare is how many of all things one of n ranks has.
+func ofShare(all, rank, n int) int { return (all - rank + n - 1) / n }
+
+// Begin gives all ranks the weights of the first, and makes sure that they learn from the same;
+// sums is of what that is.
+func (g *Group) Begin(r *run.Run, weights []optim.Weight, sums string) error {
+	if g == nil {
+		return nil
+	}
+	for _, w := range weights {
+		g.world.Broadcast32(w.Value)
+	}
+	if m := r.Report.Machine; g.world.Differing([]byte(m.BLAS+m.Kernels)) != nil {
+		r.Note("Not all computers of the ranks have the products, %s, and the kernels, %s, of the first: numbers may differ in their last digits.", m.BLAS, m.Kernels)
+	}
+	if differing := g.world.Differing([]byte(sums)); differing != nil {
+		return fmt.Errorf("ranks %v have other rows to learn from, or other units, than rank 0: files must be the same on all computers, and all that is computed from them too", differing)
+	}
+	return nil
+}
+
+// Agreeing is a hook that calls stop on all ranks once one of them asks for it. It compares
+// their weights from time to time, and returns an error if they are no longer the same.
+func Agreeing[M train.Trainee](g *Group, weights []optim.Weight, stop func()) train.Hook[M] {
+	if g == nil {
+		return train.Hook[M]{}
+	}
+	return train.Hook[M]{
+		Step: func(l *train.Loop[M]) error {
+			if g.told(toStop) {
+				stop()
+			}
+			if l.Step()%weightsEvery == 0 {
+				return g.compare(weights, l.Step())
+			}
+			return nil
+		},
+		End: func(l *train.Loop[M]) error { return g.compare(weights, l.Step()) },
+	}
+}
+
+func (g *Group) compare(weights []optim.Weight, step int) error {
+	var all []byte
+	for _, w := range weights {
+		all = append(all, bytesOf(w.Value)...)
+	}
+	if differing := g.world.Differing(all); differing != nil {
+		return fmt.Errorf("after step %d the weights of ranks %v are no longer those of rank 0: run all ranks on computers of one kind", step, differing)
+	}
+	return nil
+}
+
+// Context is the context of training: that of the run or, with several ranks, one that ends
+// for all after the same step.
+func (g *Group) Context(ctx context.Context) (context.Context, context.CancelFunc) {
+	if g == nil {
+		return ctx, func() {}
+	}
+	g.ask[toStop] = func() bool { return ctx.Err() != nil }
+	return context.WithCancel(context.WithoutCancel(ctx))
+}
+
+// AskOthers tells the others, in the next step, what this rank wants.
+func (g *Group) AskOthers() {
+	if g == nil {
+		return
+	}
+	g.shared.Ask = g.shared.Ask[:0]
+	for _, wants := range g.ask {
+		v := float32(0)
+		if wants != nil && wants() {
+			v = 1
+		}
+		g.shared.Ask = append(g.shared.Ask, v)
+	}
+}
+
+// told says whether a rank asked for something in the last step.
+func (g *Group) told(wish Wish) bool {
+	return len(g.shared.Told) > int(wish) && g.shared.Told[wish] > 0
+}
+
+// Decide is for a judgement of rank 0 on which all are to act: it returns want for one
+// process, and otherwise a function that says what rank 0 wanted in the last step.
+func (g *Group) Decide(wish Wish, want func() bool) func() bool {
+	if g == nil {
+		return want
+	}
+	if g.world.Rank() == 0 {
+		g.ask[wish] = want
+	}
+	return func() bool { return g.told(wish) }
+}
+
+// Average takes the mean of numbers over ranks.
+func (g *Group) Average(numbers map[string]float64) {
+	if g == nil || len(numbers) == 0 {
+		return
+	}
+	names := slices.Sorted(maps.Keys(numbers))
+	v := make([]float64, len(names))
+	for k, name := range names {
+		v[k] = numbers[name] / float64(g.world.Size())
+	}
+	g.world.Sum64(v)
+	for k, name := range names {
+		numbers[name] = v[k]
+	}
+}
+
+// ErrElsewhere says that rank 0 has an error.
+var ErrElsewhere = errors.New("rank 0 has an error")
+
+// OfRoot is a number that rank 0 computes for all. Others have the error ErrElsewhere if it
+// fails.
+func (g *Group) OfRoot(compute func() (float64, error)) (v float64, err error) {
+	if g == nil {
+		return compute()
+	}
+	var told [2]float64
+	if g.world.Rank() == 0 {
+		if v, err = compute(); err == nil {
+			told = [2]float64{v, 1}
+		}
+	}
+	words := make([]byte, 16)
+	for k, v := range told {
+		binary.LittleEndian.PutUint64(words[8*k:], math.Float64bits(v)) // not a sum: v may be infinite
+	}
+	g.world.Broadcast(words)
+	if err != nil {
+		return 0, err
+	}
+	if math.Float64frombits(binary.LittleEndian.Uint64(words[8:])) == 0 {
+		return 0, ErrElsewhere
+	}
+	return math.Float64frombits(binary.LittleEndian.Uint64(words)), nil
+}
+
+// stacked are the rows of all ranks, in their order, on rank 0, and the given ones on others.
+func (g *Group) stacked(x blas32.General) blas32.General {
+	parts := g.world.Gather(bytesOf(x.Data[:x.Rows*x.Cols]))
+	if parts == nil {
+		return x
+	}
+	var all []float32
+	for _, part := range parts {
+		all = append(all, unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(part))), len(part)/4)...)
+	}
+	return blas32.General{Rows: len(all) / max(1, x.Cols), Cols: x.Cols, Stride: max(1, x.Cols), Data: all}
+}
+
+// Unite gives every rank the particles of all, so that what follows training is the same on each.
+func (g *Group) Unite(s *solvers.CMFGenState) (err error) {
+	if g == nil {
+		return nil
+	}
+	everywhere := func(x blas32.General) blas32.General {
+		all := g.stacked(x)
+		rows := 0.
+		for _, n := range g.world.Each(float64(x.Rows)) {
+			rows += n
+		}
+		if g.world.Rank() > 0 {
+			all = batch.New(int(rows), x.Cols)
+		}
+		g.world.Broadcast32(all.Data)
+		return all
+	}
+	bank, err := sampling.NewChains(everywhere(s.Bank.Y))
+	if err != nil {
+		return err
+	}
+	bank.Step, _ = g.OfRoot(func() (float64, error) { return s.Bank.Step, nil })
+	bank.Curvature, _ = g.OfRoot(func() (float64, error) { return s.Bank.Curvature, nil })
+	s.Bank, s.Partners = bank, everywhere(s.Partners)
+	if c := s.Given; c != nil {
+		c.Points, c.Contexts = everywhere(c.Points), everywhere(c.Contexts)
+	}
+	return nil
+}
+
+// Names of what each rank has of its own in a checkpoint. The arrays of all ranks are stacked;
+// the texts of rank k > 0 are called rank.k.NAME.
+var (
+	arraysOfRank = []string{"bank.y", "bank.partners", "bank.gradients", "bank.points", "bank.contexts", "walkers.x"}
+	textsOfRank  = []string{"stream", "epochs", "chains.gamma", "chains.bound", "chains.steps", "bank.next", "walkers.steps", "walkers.gamma", "energy.evaluations"}
+)
+
+func textOfRank(rank int, name string) string { return fmt.Sprintf("rank.%d.%s", rank, name) }
+
+// Collect adds to the checkpoint of rank 0 what the others have of their own.
+func (g *Group) Collect(c *graph.Checkpoint) error {
+	if g == nil {
+		return nil
+	}
+	for _, name := range arraysOfRank {
+		if t, ok := c.Tensors[name]; ok {
+			all := g.stacked(t.General())
+			c.Put(name, all.Data, all.Rows, all.Cols)
+		}
+	}
+	own := map[string]string{}
+	for _, name := range textsOfRank {
+		if text, ok := c.Texts[name]; ok {
+			own[name] = text
+		}
+	}
+	text, err := json.Marshal(own)
+	if err != nil {
+		return err
+	}
+	for rank, part := range g.world.Gather(text) {
+		if rank == 0 {
+			continue
+		}
+		texts := map[string]string{}
+		if err := json.Unmarshal(part, &texts); err != nil {
+			return fmt.Errorf("what rank %d has of its own: %w", rank, err)
+		}
+		for name, text := range texts {
+			c.Texts[textOfRank(rank, name)] = text
+		}
+	}
+	c.Texts["ranks"] = strconv.Itoa(g.world.Size())
+	return nil
+}
+
+// mostRanks is more than a checkpoint is of.
+const mostRanks = 1 << 20
+
+// Own is what a rank has before it goes on from a checkpoint.
+type Own struct {
+	Seed      uint64
+	State     *solvers.CMFGenState
+	Walkers   int          // on this rank
+	Epochs    *data.Epochs // nil for an energy
+	Particles bool         // false if the bank has points of a given source
+}
+
+// Deal leaves in a checkpoint what is for this rank. If it is of another number of ranks, it
+// deals the particles of all anew, with new random numbers, and says so.
+func (g *Group) Deal(c *graph.Checkpoint, path string, own Own) (remark string, err error) {
+	there := 1
+	if text, ok := c.Texts["ranks"]; ok {
+		if there, err = strconv.Atoi(text); err != nil || there < 1 || there > mostRanks {
+			return "", fmt.Errorf("its %q is %q; it must be a whole number from 1 to %d", "ranks", text, mostRanks)
+		}
+	}
+	if there == g.size() {
+		return "", ownPart(c, int(g.Rank()), there)
+	}
+	own.deal(c, int(g.Rank()))
+	return fmt.Sprintf("%s was written by a run on %d ranks, and this one is on %d: its particles are dealt anew, with new random numbers, so that it does not go on to the bits of either.", path, there, g.size()), nil
+}
+
+// ownPart leaves the part of a rank in a checkpoint of n.
+func ownPart(c *graph.Checkpoint, rank, n int) error {
+	if n == 1 {
+		return nil
+	}
+	for _, name := range arraysOfRank {
+		all := c.Tensors[name].General()
+		if all.Rows == 0 {
+			continue
+		}
+		from := 0
+		for k := range rank {
+			from += ofShare(all.Rows, k, n)
+		}
+		part := batch.Rows(all, from, from+ofShare(all.Rows, rank, n))
+		c.Put(name, part.Data[:part.Rows*part.Cols], part.Rows, part.Cols)
+	}
+	if rank == 0 {
+		return nil
+	}
+	for _, name := range textsOfRank {
+		text, ok := c.Texts[textOfRank(rank, name)]
+		if _, of0 := c.Texts[name]; of0 != ok {
+			return fmt.Errorf("it has no %q", textOfRank(rank, name))
+		}
+		if ok {
+			c.Texts[name] = text
+		}
+	}
+	return nil
+}
+
+// deal leaves a share of all particles in a checkpoint of another number of ranks, as many
+// as this run has on a rank. Points of a given source stay with their rank.
+func (o Own) deal(c *graph.Checkpoint, rank int) {
+	s, step := o.State, c.Texts["step"]
+	for _, name := range arraysOfRank {
+		all, rows := c.Tensors[name].General(), s.Bank.Y.Rows
+		if name == "walkers.x" {
+			rows = o.Walkers
+		}
+		if all.Rows == 0 {
+			continue
+		}
+		index := make([]int, rows)
+		for i := range index {
+			index[i] = (rank*rows + i) % all.Rows
+		}
+		part := batch.Gathered(all, index)
+		c.Put(name, part.Data, part.Rows, part.Cols)
+	}
+	if !o.Particles {
+		c.Put("bank.y", s.Bank.Y.Data, s.Bank.Y.Rows, s.Bank.Y.Cols)
+		c.Put("bank.partners", s.Partners.Data, s.Partners.Rows, s.Partners.Cols)
+	}
+	c.Texts["bank.next"] = "0"
+	stream := func(purpose string) []byte {
+		state, _ := random.New(o.Seed, purpose+", dealt anew after step "+step, uint64(rank)).MarshalBinary() // only a zero Stream has an error
+		return state
+	}
+	c.Texts["stream"] = hex.EncodeToString(stream("Langevin"))
+	if o.Epochs != nil {
+		c.Texts["epochs"] = hex.EncodeToString(o.Epochs.StateFrom(stream("minibatches")))
+	}
+}
+
+// bytesOf is the memory of x.
+func bytesOf(x []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
+}
