@@ -117,6 +117,7 @@ type Model struct {
 	sums      sums
 	params    *graph.Params
 	objective *losses.Objective
+	equation  bool // the loss has the Monge–Ampère equation's residual
 	average   *optim.Average
 	chosen    choice
 	epochs    *data.Epochs // minibatches of the samples; nil for an energy
@@ -188,13 +189,14 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		return nil, err
 	}
 	defer log.Close()
+	r.Page.Curves = append(r.Page.Curves, m.curves(p.Name))
 	start := time.Now()
 	saver := &train.Saver[*Model]{Run: r, Log: log, Path: filepath.Join(folder, "checkpoint.safetensors"), Write: m.store}
 	hooks := slices.Concat(
 		[]Hook{
 			averaging(p.Decay),
 			counting(),
-			showing(r, core),
+			showing(r, core, p.Name),
 			logging(log),
 			watching(p, log),
 			choosing(ctx, r, p.Validation, core.Seed, log),

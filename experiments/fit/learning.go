@@ -1,7 +1,6 @@
 package fit
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -127,21 +126,34 @@ func remedy(c *config.Core, err error) string {
 	return lower + ", or give the data in units in which its standard deviation is near 1"
 }
 
-// drawLearning draws the loss of a fit, or the standard deviation of its Monge–Ampère
-// residual, against the step.
+// curves says how a page shows what the fit logs: the loss, or the standard deviation of its
+// Monge–Ampère residual, before the rest.
+func (m *Model) curves(name string) report.Curves {
+	c := report.Curves{
+		Folder: name, Lead: "loss", Caption: "The loss. Its level changes with the Gibbs factor that is being learned, so it need not fall all the time.",
+		Minor: []string{
+			"learning_rate", "langevin_step", "virial", "restarted", "masked", "runaways", "skipped", "clipped",
+			"conjugate_iterations", "conjugate_unconverged", "residual_sd",
+		},
+	}
+	if m.Noise == nil {
+		c.Caption = "The loss. Its level means nothing: only differences do."
+	}
+	if m.equation {
+		c.Lead, c.Caption = "residual_sd", "The standard deviation of the Monge–Ampère residual over each batch."
+	}
+	return c
+}
+
+// drawLearning draws the curve that leads against the step.
 func (m *Model) drawLearning(r *run.Run, name string) error {
 	curves, err := report.ReadMetricsLog(r.Path(name))
 	if err != nil {
 		return err
 	}
-	key, axes := "loss", figure.Axes{Title: "Learning", X: "iteration", Y: "loss"}
-	caption := "The loss. Its level changes with the Gibbs factor that is being learned, so it need not fall all the time."
-	if m.Noise == nil {
-		caption = "The loss. Its level means nothing: only differences do."
-	}
-	if m.Energy != nil && len(curves["residual_sd"].X) > 0 {
-		key, axes = "residual_sd", figure.Axes{Title: "Learning", X: "iteration", Y: "sd of the residual", LogY: true}
-		caption = "The standard deviation of the Monge–Ampère residual over each batch."
+	key, axes := m.curves(name).Lead, figure.Axes{Title: "Learning", X: "iteration", Y: "loss"}
+	if key == "residual_sd" {
+		axes.Y, axes.LogY = "sd of the residual", true
 	}
 	curve := curves[key]
 	if len(curve.X) == 0 {
@@ -149,7 +161,8 @@ func (m *Model) drawLearning(r *run.Run, name string) error {
 	}
 	curve.Name = axes.Y
 	file := filepath.Join(name, "curves.png")
-	return r.Figure(context.Background(), report.Figure{File: file, Caption: caption}, false, func(path string) error {
-		return figure.DrawCurves(path, axes, curve)
-	})
+	if err := figure.DrawCurves(r.Path(file), axes, curve); err != nil {
+		r.Warn("The figure %s could not be drawn: %v.", file, err)
+	}
+	return nil
 }

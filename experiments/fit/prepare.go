@@ -3,6 +3,7 @@ package fit
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"cmf/data"
 	"cmf/experiments/config"
@@ -67,6 +68,7 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	if m.objective, err = losses.NewObjective(p.Potential, sum, core.Batch); err != nil {
 		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
 	}
+	m.equation = slices.ContainsFunc(sum, func(t losses.Weighted) bool { return t.Term.Name() == "monge-ampere" })
 	if p.Energy != nil {
 		return m, p.learnEnergy(core, m)
 	}
