@@ -117,7 +117,7 @@ type Model struct {
 	sums      sums
 	params    *graph.Params
 	objective *losses.Objective
-	equation  bool // the loss has the Monge–Ampère equation's residual
+	loss      losses.Sum
 	average   *optim.Average
 	chosen    choice
 	epochs    *data.Epochs // minibatches of the samples; nil for an energy

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"cmf/experiments/figure"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/losses"
 	"cmf/solvers"
 	"cmf/solvers/conjugate"
 	"cmf/solvers/potential"
@@ -139,7 +141,10 @@ func (m *Model) curves(name string) report.Curves {
 	if m.Noise == nil {
 		c.Caption = "The loss. Its level means nothing: only differences do."
 	}
-	if m.equation {
+	if len(m.loss) == 1 {
+		c.Minor = append(c.Minor, "term_"+m.loss[0].Term.Name()) // but for its factor it is the loss
+	}
+	if m.Energy != nil && slices.ContainsFunc(m.loss, func(t losses.Weighted) bool { return t.Term.Name() == "monge-ampere" }) {
 		c.Lead, c.Caption = "residual_sd", "The standard deviation of the Monge–Ampère residual over each batch."
 	}
 	return c

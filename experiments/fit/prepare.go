@@ -3,7 +3,6 @@ package fit
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"cmf/data"
 	"cmf/experiments/config"
@@ -55,7 +54,7 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	if err := p.Start.Init(p.Potential, someRows(p.Train), random.New(core.Seed, "initial weights", 0)); err != nil {
 		return nil, err
 	}
-	m := &Model{params: p.Potential.Params(), average: &optim.Average{Decay: p.Decay}}
+	m := &Model{loss: sum, params: p.Potential.Params(), average: &optim.Average{Decay: p.Decay}}
 	if m.Evaluator, err = layers.NewEvaluator(p.Potential); err != nil {
 		return nil, err
 	}
@@ -68,7 +67,6 @@ func (p Problem) Prepare(core *config.Core) (*Model, error) {
 	if m.objective, err = losses.NewObjective(p.Potential, sum, core.Batch); err != nil {
 		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
 	}
-	m.equation = slices.ContainsFunc(sum, func(t losses.Weighted) bool { return t.Term.Name() == "monge-ampere" })
 	if p.Energy != nil {
 		return m, p.learnEnergy(core, m)
 	}

@@ -105,7 +105,7 @@ func NewChart(place string, s figure.Series) (c Chart, ok bool) {
 
 // large is the chart drawn for the whole width of a page.
 func (c Chart) large() Chart {
-	c.Width, c.Height, c.Lines = 640, 214, nil
+	c.Width, c.Height, c.Lines = 640, 200, nil
 	c.draw()
 	return c
 }

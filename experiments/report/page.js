@@ -76,7 +76,7 @@
 	const take = (was, part) => {
 		const now = document.importNode(part, true);
 		const nameOf = details => details.querySelector("summary").firstChild.textContent;
-		const opened = [...was.querySelectorAll("details[open]")].map(nameOf), reading = [...was.querySelectorAll("svg.chart[data-at]")];
+		const opened = [...was.querySelectorAll("details[open]")].map(nameOf), reading = [...was.querySelectorAll("svg.chart[data-at]")].map(svg => [svg.id, Number(svg.dataset.at)]);
 		for (const d of now.querySelectorAll("details")) d.open = opened.includes(nameOf(d));
 		const scrolled = [...was.querySelectorAll("pre, .scroll, .plate")].map(e => [e.scrollLeft, e.scrollTop]);
 		const focused = was.contains(document.activeElement) && document.activeElement.id;
@@ -84,9 +84,9 @@
 		prepare(now);
 		now.querySelectorAll("pre, .scroll, .plate").forEach((e, i) => { if (scrolled[i]) [e.scrollLeft, e.scrollTop] = scrolled[i]; });
 		if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-		for (const svg of reading) {
-			const again = document.getElementById(svg.id);
-			if (again) place(again, Number(svg.dataset.at));
+		for (const [id, at] of reading) {
+			const again = document.getElementById(id);
+			if (again) place(again, at);
 		}
 	};
 	const update = page => {
@@ -111,24 +111,23 @@
 	};
 	const news = document.getElementById("news");
 	const tell = text => { if (news.textContent !== text) news.textContent = text; };
+	let ended = false;
 	const ask = async () => {
-		let wait = 1000;
-		try {
-			const answer = await fetch(location.pathname, { cache: "no-store" });
-			if (!answer.ok) throw new Error(answer.statusText);
-			const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-			update(page);
-			if (!page.body.hasAttribute("data-live")) {
-				document.body.removeAttribute("data-live");
-				tell("The run has ended. This page is complete, and is also in its folder.");
-				return;
-			}
-			tell("");
-		} catch {
+		if (ended) return;
+		const text = await fetch(location.pathname, { cache: "no-store" }).then(answer => answer.ok ? answer.text() : null, () => null);
+		setTimeout(ask, text === null ? 5000 : 1000);
+		if (text === null) {
 			tell("The run does not answer: it has ended, or cannot be reached. Its page is in its folder.");
-			wait = 5000;
+			return;
 		}
-		setTimeout(ask, wait);
+		const page = new DOMParser().parseFromString(text, "text/html");
+		update(page);
+		tell("");
+		if (!page.body.hasAttribute("data-live")) {
+			ended = true;
+			document.body.removeAttribute("data-live");
+			tell("The run has ended. This page is complete, and is also in its folder.");
+		}
 	};
 	setTimeout(ask, 1000);
 })();

@@ -33,6 +33,10 @@ func (p Picture) Alt() string {
 	return strings.TrimSuffix(first, ".")
 }
 
+// Most is the largest width at which the picture is shown: texts in it must not grow beyond
+// those around it.
+func (p Picture) Most() int { return 3 * p.Width / 2 }
+
 // Wide says whether the picture would be too small on a phone.
 func (p Picture) Wide() bool { return p.Width > 600 && p.Width > 2*p.Height }
 

@@ -109,6 +109,9 @@ func (r *Run) pageNow() report.Page {
 	all.Truth, all.Config = nil, nil // the page does not show them
 	all.Metrics, all.Floor, all.Baseline = maps.Clone(all.Metrics), maps.Clone(all.Floor), maps.Clone(all.Baseline)
 	all.Notes, all.Warnings, all.Beside = slices.Clone(all.Notes), slices.Clone(all.Warnings), slices.Clone(all.Beside)
+	for k := range all.Beside {
+		all.Beside[k].Metrics = maps.Clone(all.Beside[k].Metrics)
+	}
 	all.Data, page.Summary = report.Plain(all.Data), report.Plain(page.Summary)
 	page.Report, page.Settings, page.Log = &all, slices.Clone(r.settings), r.log.all()
 	page.Headline, page.Tables = slices.Clone(page.Headline), slices.Clone(page.Tables)
