@@ -11,6 +11,7 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,6 +39,9 @@ func TestBadInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(t.TempDir())
+	if taken, err := net.Listen("tcp", "127.0.0.1:47811"); err == nil { // else another has it
+		defer taken.Close()
+	}
 	inputs.TestBad(t, filepath.Join(source, "testdata", "bad_inputs.md"), badInputs(t)...)
 }
 
@@ -69,6 +73,10 @@ func badSettings() []inputs.Bad {
 		bad(Gaussian, "no layer", "HIDDEN=", nil),
 		bad(Gaussian, "minutes that overflow", "MINUTES=1e12", nil),
 		bad(Gaussian, "too many threads", "THREADS=1000000", nil),
+		bad(Gaussian, "a port without its colon", "WATCH=8080", nil),
+		bad(Gaussian, "a port that does not exist", "WATCH=:80800", nil),
+		bad(Gaussian, "an address of another computer", "WATCH=192.0.2.1:8080", nil),
+		bad(Gaussian, "a port in use", "WATCH=127.0.0.1:47811", nil),
 		bad(Gaussian, "an unknown loss", "LOSS=dul", nil),
 		bad(Gaussian, "a factor that is not a number", "LOSS=dual+x*pairs", nil),
 		bad(Gaussian, "a negative factor", "LOSS=dual+-1*pairs", nil),

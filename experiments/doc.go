@@ -11,6 +11,7 @@
 //	fit             trains a potential, with hooks beside its steps; draws from, saves and loads its model
 //	train           the loop of steps with hooks
 //	run             an experiment as a command: its configuration, its folder, its progress
+//	watch           serves the page of a run to browsers while it goes on
 //	report          report.json, index.html, metrics.jsonl, TensorBoard
 //	figure          pictures
 //	metric, config  distances between samples; CMF_ variables

@@ -66,7 +66,7 @@ func drawFigure1(ctx context.Context, r *run.Run, law *exact.Gaussian, of units.
 	}
 	scenes[0].Axes = target.Axes(of)
 	caption := "Figure 1: ρ; the Gibbs factor N(m, Σ⁻¹) of its moment potential; and the Gibbs factor N(c, Σ^{1/3}) of its conjugate moment potential, exact and learned. Level sets are at one, two and three standard deviations. The first factor is narrow where ρ is wide; the second follows ρ."
-	return r.Figure(ctx, report.Figure{File: "figure1.png", Caption: caption + figure.Outside(figure.Box{}, scenes...)}, false, func(path string) error {
+	return r.Figure(ctx, report.Figure{File: "figure1.png", Caption: caption + figure.Outside(figure.Box{}, scenes...)}, true, func(path string) error {
 		return figure.DrawScenes(path, figure.Box{}, scenes...)
 	})
 }

@@ -129,8 +129,11 @@ func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) 
 	r.Report.Notes = append(r.Report.Notes, "samples.npy: points ∇w*(y) in the units of the data; gibbs.npy: the y of each point, in the model's units.")
 	switch m.Evaluator.Dim() {
 	case 1:
+		if err := figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: form.Name(0), Y: "density"}, batch.Column(x, 0), 0); err != nil {
+			return err
+		}
 		r.AddFigure("points.png", "Histogram of generated points.")
-		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: form.Name(0), Y: "density"}, batch.Column(x, 0), 0)
+		return nil
 	case 2:
 		return drawPlane(ctx, r, m, draw, figure.Cloud{Name: "generated", Points: draw.Points})
 	}
@@ -149,8 +152,11 @@ func generateRows(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConf
 		return drawPlane(ctx, r, m, draw, figure.Cloud{Name: "generated", Points: draw.Points})
 	}
 	if len(rows.Columns) == 1 {
+		if err := figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: m.Form().Name(0), Y: "density"}, batch.Column(table.Shown(rows, rows, shownPoints), 0), 0); err != nil {
+			return err
+		}
 		r.AddFigure("points.png", "Histogram of generated values.")
-		return figure.DrawHistogram(r.Path("points.png"), figure.Axes{X: m.Form().Name(0), Y: "density"}, batch.Column(table.Shown(rows, rows, shownPoints), 0), 0)
+		return nil
 	}
 	return drawPairs(r, table.ShownNames(rows), labelNumbers(rows), figure.Cloud{Name: "generated", Points: table.Shown(rows, rows, shownPoints)})
 }

@@ -78,7 +78,7 @@ func doMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 	if err != nil {
 		return err
 	}
-	watch := picture.DigitWatch{Judge: judge, Pixels: digits.Pixels}
+	watch := picture.DigitWatch{Run: r, Judge: judge, Pixels: digits.Pixels}
 	problem.Watch, problem.WatchEvery = watch.See, max(1, c.Steps/40)
 	model, err := fit.Fit(ctx, r, &c.Core, problem)
 	if err != nil || !model.Finished {

@@ -37,7 +37,7 @@ func doLatentMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 	if err != nil {
 		return err
 	}
-	watch := picture.DigitWatch{Judge: judge}
+	watch := picture.DigitWatch{Run: r, Judge: judge}
 	s := &latent.Study{
 		Core: &c.Core, Config: &c.Config, Bank: config.Bank{Particles: c.Particles, Langevin: c.Langevin}, Mixing: c.Mixing, Count: c.Samples,
 		Set:   latent.Set{Name: set.Name, Train: set.Train, Height: picture.Side, Width: picture.Side, Channels: 1, Loss: autoencoder.Bernoulli},

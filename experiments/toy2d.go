@@ -142,7 +142,7 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 		problem.Decay = 1 - 4/float64(max(c.Steps, 40)) // the masses of its pieces follow each minibatch
 	}
 	if film != nil {
-		problem.Watch, problem.WatchEvery = p.watch(film), max(1, c.Steps/figure.FilmSteps)
+		problem.Watch, problem.WatchEvery = p.watch(r, film), max(1, c.Steps/figure.FilmSteps)
 	}
 	model, err := fit.Fit(ctx, r, &core, problem)
 	if err != nil || !model.Finished {
@@ -154,9 +154,10 @@ func (p *planar) learn(ctx context.Context, r *run.Run, c *Toy2DConfig, law *exa
 
 // watch films the bank of particles and follows the distance of the particles' images from
 // the data.
-func (p *planar) watch(film *figure.Film) func(m *fit.Model) (report.Numbers, error) {
+func (p *planar) watch(r *run.Run, film *figure.Film) func(m *fit.Model) (report.Numbers, error) {
 	return func(m *fit.Model) (report.Numbers, error) {
 		film.See(m.State.Step, m.State.Bank.Y, m.State.Partners)
+		r.Glimpse(film.Last(), "The particles y, and their images ∇w*(y) over the data (grey).")
 		v, err := metric.SlicedW2(p.original(m.State.Partners), p.held[0].truth, 32, random.New(1, "watch", 0))
 		return report.Numbers{"sliced_w2": v}, err
 	}

@@ -19,6 +19,13 @@ type Setting struct {
 	Default string // the value under the chosen preset
 	Allowed string // empty if every value of its type is allowed
 	Meaning string
+	Aside   bool // it changes nothing of what a run leaves
+}
+
+// Recorded are the settings that make a run what it is, and that it leaves in its files:
+// those that are not aside.
+func Recorded(settings []Setting) []Setting {
+	return slices.DeleteFunc(slices.Clone(settings), func(s Setting) bool { return s.Aside })
 }
 
 // Load fills spec, a struct that embeds Command, in this order: default tags, the
@@ -104,7 +111,7 @@ func Take(spec any, env Environment) ([]Setting, error) {
 		if f.fixed {
 			continue
 		}
-		s := Setting{Name: f.name, Default: fmt.Sprint(f.value), Allowed: f.Allowed(), Meaning: f.meaning}
+		s := Setting{Name: f.name, Default: fmt.Sprint(f.value), Allowed: f.Allowed(), Meaning: f.meaning, Aside: f.aside}
 		if text, ok := env[f.name]; ok {
 			if err := f.set(text); err != nil {
 				return nil, err

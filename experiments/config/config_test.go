@@ -317,3 +317,22 @@ func TestOpenOut(t *testing.T) {
 		t.Errorf("a closed folder: %v", err)
 	}
 }
+
+// An address has a port; a host may be left out. It is no part of what a run records.
+func TestWatchAddress(t *testing.T) {
+	for _, address := range []string{"", ":8080", ":0", "localhost:80", "0.0.0.0:65535", "[::1]:9", "[fe80::1%eth0]:9"} {
+		_, settings, err := loadToy(Variables("CMF_WATCH=" + address))
+		if err != nil {
+			t.Errorf("%q is refused: %v", address, err)
+		}
+		named := func(s Setting) bool { return s.Name == "CMF_WATCH" }
+		if !slices.ContainsFunc(settings, named) || slices.ContainsFunc(Recorded(settings), named) || len(Recorded(settings)) != len(settings)-1 {
+			t.Errorf("of %d settings %d are recorded; want all but CMF_WATCH", len(settings), len(Recorded(settings)))
+		}
+	}
+	for _, address := range []string{"8080", ":", ":http", ":65536", ":-1", "::1:80", "http://localhost:80", "a b:80", "<b>:80", "localhost"} {
+		if _, _, err := loadToy(Variables("CMF_WATCH=" + address)); err == nil || !strings.HasPrefix(err.Error(), "CMF_WATCH="+address+": ") || !strings.Contains(err.Error(), "[HOST]:PORT") {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}

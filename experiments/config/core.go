@@ -8,6 +8,8 @@
 //	oneof    plan,tape; a type that knows its values, such as Source, needs no tag
 //	needed   what the user should name; the value must not be empty
 //	file     what the user should name; the value must be empty or a file
+//	address  what the user should name; the value must be empty or [HOST]:PORT
+//	aside    true for a variable that changes nothing of what a run leaves; see Recorded
 //	desc     what the variable means
 //
 // A rule that relates two variables, or one and the data, is a method Validate() error
@@ -34,6 +36,8 @@ type Command struct {
 	VM      string `default:"plan" oneof:"plan,tape" desc:"how expression graphs run: plan (compiled once) or tape (Gorgonia's machine)"`
 	BLAS    string `default:"auto" oneof:"auto,openblas,native,gonum" desc:"matrix products; those of gonum are not the same bits in every run"`
 	Threads int    `default:"0" range:"0..1024" desc:"threads; 0 for all cores"`
+
+	Watch string `address:":8080, or 0.0.0.0:8080 for other computers too" aside:"true" desc:"address at which a browser can follow the run, such as :8080; this computer alone unless a host is named; port 0 for one that is free"`
 }
 
 // Shared is the configuration that all commands share.

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"os"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // rules say which values the tags and the type of a field allow.
@@ -17,6 +19,9 @@ type rules struct {
 	known  []string // the value must be one of these
 	needed string
 	file   string
+
+	address string
+	aside   bool
 }
 
 // span is an interval of numbers, with closed or open ends.
@@ -29,6 +34,7 @@ type span struct {
 // rulesOf reads the rules of a field from its tags and type.
 func rulesOf(f reflect.StructField) (r rules, err error) {
 	r.needed, r.file = f.Tag.Get("needed"), f.Tag.Get("file")
+	r.address, r.aside = f.Tag.Get("address"), f.Tag.Get("aside") == "true"
 	if list := f.Tag.Get("oneof"); list != "" {
 		r.known = strings.Split(list, ",")
 	}
@@ -92,6 +98,8 @@ func (r rules) Allowed() string {
 		return "not empty"
 	case r.file != "":
 		return "a file"
+	case r.address != "":
+		return "[HOST]:PORT"
 	}
 	return ""
 }
@@ -114,6 +122,11 @@ func (r rules) check(variable string, value reflect.Value) error {
 	if r.file != "" && value.Len() > 0 {
 		if err := isFile(value.String()); err != nil {
 			return fmt.Errorf("%s=%v: %w; name %s", variable, value, err, r.file)
+		}
+	}
+	if r.address != "" && value.Len() > 0 {
+		if err := isAddress(value.String()); err != nil {
+			return fmt.Errorf("%s=%v: %w; name [HOST]:PORT, such as %s", variable, value, err, r.address)
 		}
 	}
 	return nil
@@ -139,4 +152,23 @@ func isFile(path string) error {
 		err = errors.New("it is not a file")
 	}
 	return err
+}
+
+func isAddress(text string) error {
+	host, port, err := net.SplitHostPort(text)
+	if known, ok := errors.AsType[*net.AddrError](err); ok {
+		return errors.New(known.Err)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("the port %q is not a number from 0 to 65535", port)
+	}
+	if strings.ContainsFunc(host, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(".-:%_", r)
+	}) {
+		return fmt.Errorf("the host %q is no name", host)
+	}
+	return nil
 }

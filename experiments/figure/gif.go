@@ -79,6 +79,14 @@ func (f *Film) Take(title string, noise, mapped blas32.General) {
 	f.frames.Image, f.frames.Delay = append(f.frames.Image, frame), append(f.frames.Delay, 20)
 }
 
+// Last is the last frame, nil if there is none. It does not change any more.
+func (f *Film) Last() image.Image {
+	if n := len(f.frames.Image); n > 0 {
+		return f.frames.Image[n-1]
+	}
+	return nil
+}
+
 // scatter draws points as squares of two pixels, in the colour first. Where
 // points overlap it uses the following colours, depths in all.
 func (f *Film) scatter(frame *image.Paletted, left int, points blas32.General, first uint8, depths int) {

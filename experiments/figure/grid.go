@@ -58,7 +58,7 @@ func DrawTiles(path string, grids ...Tiles) (err error) {
 	lookup := font.DefaultCache.Lookup(sans(11), 11)
 	face := lookup.FontFace(144)
 	for _, g := range grids {
-		part, err := g.image()
+		part, err := g.Image()
 		if err != nil {
 			return fmt.Errorf("grid %q: %w", g.Title, err)
 		}
@@ -88,7 +88,8 @@ func DrawTiles(path string, grids ...Tiles) (err error) {
 	})
 }
 
-func (g Tiles) image() (image.Image, error) {
+// Image is the grid without its title.
+func (g Tiles) Image() (image.Image, error) {
 	if err := metric.CheckBatch("Pixels", g.Pixels, 1); err != nil {
 		return nil, err
 	}

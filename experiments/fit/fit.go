@@ -123,6 +123,7 @@ type Model struct {
 	sums      sums
 	params    *graph.Params
 	objective *losses.Objective
+	loss      losses.Sum
 	average   *optim.Average
 	chosen    choice
 	epochs    *data.Epochs // minibatches of the samples; nil for an energy
@@ -205,6 +206,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		return nil, err
 	}
 	defer log.Close()
+	r.Page.Curves = append(r.Page.Curves, m.curves(p.Name))
 	start := time.Now()
 	saver := &train.Saver[*Model]{Run: r, Log: log, Path: filepath.Join(folder, "checkpoint.safetensors"), Write: m.store}
 	saver.Due = m.ranks.Decide(ranks.ToSave, saver.IsDue)
@@ -215,7 +217,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 			ranks.Agreeing[*Model](m.ranks, m.objective.Weights(), stop),
 			averaging(p.Decay),
 			counting(),
-			showing(r, core),
+			showing(r, core, p.Name),
 			logging(log),
 			watching(p, log),
 			choosing(ctx, r, p.Validation, core.Seed, log),

@@ -3,6 +3,7 @@ package fit
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"cmf/experiments/config"
@@ -45,7 +46,7 @@ func counting() Hook {
 
 // showing shows the progress of training, and adds a note when training has gone back to
 // the last good weights.
-func showing(r *run.Run, core *config.Core) Hook {
+func showing(r *run.Run, core *config.Core, name string) Hook {
 	var status run.Status
 	return Hook{
 		Start: func(l *Loop) error {
@@ -53,7 +54,7 @@ func showing(r *run.Run, core *config.Core) Hook {
 			if core.Minutes > 0 {
 				options.Deadline = time.Now().Add(minutes(core.Minutes))
 			}
-			r.Progress = run.NewProgress(r.Out, options)
+			r.Track(strings.TrimSpace("training "+name), options)
 			return nil
 		},
 		Step: func(l *Loop) error {

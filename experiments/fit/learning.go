@@ -1,12 +1,12 @@
 package fit
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 	"cmf/experiments/figure"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/losses"
 	"cmf/solvers"
 	"cmf/solvers/conjugate"
 	"cmf/solvers/potential"
@@ -127,21 +128,37 @@ func remedy(c *config.Core, err error) string {
 	return lower + ", or give the data in units in which its standard deviation is near 1"
 }
 
-// drawLearning draws the loss of a fit, or the standard deviation of its Monge–Ampère
-// residual, against the step.
+// curves says how a page shows what the fit logs: the loss, or the standard deviation of its
+// Monge–Ampère residual, before the rest.
+func (m *Model) curves(name string) report.Curves {
+	c := report.Curves{
+		Folder: name, Lead: "loss", Caption: "The loss. Its level changes with the Gibbs factor that is being learned, so it need not fall all the time.",
+		Minor: []string{
+			"learning_rate", "langevin_step", "virial", "restarted", "masked", "runaways", "skipped", "clipped",
+			"conjugate_iterations", "conjugate_unconverged", "residual_sd",
+		},
+	}
+	if m.Noise == nil {
+		c.Caption = "The loss. Its level means nothing: only differences do."
+	}
+	if len(m.loss) == 1 {
+		c.Minor = append(c.Minor, "term_"+m.loss[0].Term.Name()) // but for its factor it is the loss
+	}
+	if m.Energy != nil && slices.ContainsFunc(m.loss, func(t losses.Weighted) bool { return t.Term.Name() == "monge-ampere" }) {
+		c.Lead, c.Caption = "residual_sd", "The standard deviation of the Monge–Ampère residual over each batch."
+	}
+	return c
+}
+
+// drawLearning draws the curve that leads against the step.
 func (m *Model) drawLearning(r *run.Run, name string) error {
 	curves, err := report.ReadMetricsLog(r.Path(name))
 	if err != nil {
 		return err
 	}
-	key, axes := "loss", figure.Axes{Title: "Learning", X: "iteration", Y: "loss"}
-	caption := "The loss. Its level changes with the Gibbs factor that is being learned, so it need not fall all the time."
-	if m.Noise == nil {
-		caption = "The loss. Its level means nothing: only differences do."
-	}
-	if m.Energy != nil && len(curves["residual_sd"].X) > 0 {
-		key, axes = "residual_sd", figure.Axes{Title: "Learning", X: "iteration", Y: "sd of the residual", LogY: true}
-		caption = "The standard deviation of the Monge–Ampère residual over each batch."
+	key, axes := m.curves(name).Lead, figure.Axes{Title: "Learning", X: "iteration", Y: "loss"}
+	if key == "residual_sd" {
+		axes.Y, axes.LogY = "sd of the residual", true
 	}
 	curve := curves[key]
 	if len(curve.X) == 0 {
@@ -149,7 +166,8 @@ func (m *Model) drawLearning(r *run.Run, name string) error {
 	}
 	curve.Name = axes.Y
 	file := filepath.Join(name, "curves.png")
-	return r.Figure(context.Background(), report.Figure{File: file, Caption: caption}, false, func(path string) error {
-		return figure.DrawCurves(path, axes, curve)
-	})
+	if err := figure.DrawCurves(r.Path(file), axes, curve); err != nil {
+		r.Warn("The figure %s could not be drawn: %v.", file, err)
+	}
+	return nil
 }

@@ -60,7 +60,7 @@ func (p Problem) prepare(core *config.Core, g *ranks.Group) (*Model, error) {
 	if core, err = g.Share(core, &p.Particles, &p.Train, &p.Contexts, &p.From); err != nil {
 		return nil, err
 	}
-	m := &Model{params: p.Potential.Params(), average: &optim.Average{Decay: p.Decay}, ranks: g, seed: core.Seed}
+	m := &Model{loss: sum, params: p.Potential.Params(), average: &optim.Average{Decay: p.Decay}, ranks: g, seed: core.Seed}
 	if m.Evaluator, err = layers.NewEvaluator(p.Potential); err != nil {
 		return nil, err
 	}

@@ -177,6 +177,7 @@ func (m *Training) train(ctx context.Context, r *run.Run, held blas32.General) (
 		return false, err
 	}
 	defer log.Close()
+	r.Page.Curves = append(r.Page.Curves, report.Curves{Folder: folder, Lead: "held_out_loss", Caption: "The autoencoder's loss on held-out pictures, in nats for each."})
 	start := time.Now()
 	r.Owns("checkpoint.previous.safetensors")
 	saver := &train.Saver[*Training]{Run: r, Log: log, Path: r.Path("checkpoint.safetensors"), Write: m.store}
@@ -202,7 +203,7 @@ func showing(r *run.Run) train.Hook[*Training] {
 	return train.Hook[*Training]{
 		Start: func(l *train.Loop[*Training]) error {
 			r.Progress.Log.Info("autoencoder", "latents", l.Model.Network.Latents, "weights", l.Model.Network.Params().Count(), "steps", l.Of)
-			r.Progress = run.NewProgress(r.Out, run.ProgressOptions{Total: l.Of, First: l.Step()})
+			r.Track("training the autoencoder", run.ProgressOptions{Total: l.Of, First: l.Step()})
 			return nil
 		},
 		Step: func(l *train.Loop[*Training]) error {
@@ -328,9 +329,5 @@ func (m *Training) draw(r *run.Run) error {
 	}
 	held.Name = "held-out pictures"
 	name := filepath.Join(folder, "curves.png")
-	if err := figure.DrawCurves(r.Path(name), figure.Axes{Title: "The autoencoder", X: "step", Y: "loss, nats", LogY: true}, held); err != nil {
-		return err
-	}
-	r.AddFigure(name, "The autoencoder's loss on held-out pictures, in nats for each.")
-	return nil
+	return figure.DrawCurves(r.Path(name), figure.Axes{Title: "The autoencoder", X: "step", Y: "loss, nats", LogY: true}, held)
 }

@@ -16,6 +16,7 @@ import (
 // DigitWatch follows training by the digits ∇w*(y) of the bank of particles. These cost
 // nothing, because the last iterations have solved for them.
 type DigitWatch struct {
+	Run    *run.Run // whose followers see some of the digits; nil for none
 	Judge  *Judge
 	Pixels func(blas32.General) (blas32.General, error)
 }
@@ -39,6 +40,15 @@ func (d DigitWatch) SeeDigits(x blas32.General) (report.Numbers, error) {
 		return nil, err
 	}
 	n["bank_confidence"], n["bank_class_entropy"] = confidence(p)
+	if d.Run == nil || !d.Run.Watched() {
+		return n, nil
+	}
+	const columns, lines = 24, 4
+	some, err := figure.Tiles{Pixels: batch.First(x, columns*lines), Height: Side, Width: Side, Columns: columns}.Image()
+	if err != nil {
+		return nil, err
+	}
+	d.Run.Glimpse(some, "Digits ∇w*(y) of the bank of particles, with the weights of the last steps.")
 	return n, nil
 }
 

@@ -268,13 +268,27 @@ func TestPage(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	for _, external := range []string{"http:", "https:", "<script", "<link", "ZgotmplZ", "url("} {
+	for _, external := range []string{"http:", "https:", " src=\"./", "ZgotmplZ", "url(", "@import"} {
 		if strings.Contains(string(text), external) {
 			t.Errorf("the page is not self-contained: it has %q", external)
 		}
 	}
-	if n := strings.Count(string(text), "<svg"); n != 5 {
-		t.Errorf("%d curves, want 5: all but the one without a number", n)
+	for what, want := range map[string]int{
+		"<script": 1, "<link": 1, // of this package
+		`class="chart"`: 4, // but for the constant one and the one without a number
+		`class="scale"`: 2, // the others lack a number
+		"<h1":           1, "<main": 1, "<header": 1, "<body>": 1,
+	} {
+		if n := strings.Count(string(text), what); n != want {
+			t.Errorf("%d times %s, want %d", n, what, want)
+		}
+	}
+	picture, results, numbers := strings.Index(string(text), `id="picture"`), strings.Index(string(text), `id="results"`), strings.Index(string(text), `id="numbers"`)
+	if picture < 0 || results < picture || numbers < results {
+		t.Errorf("the main picture is at %d, results at %d, all numbers at %d", picture, results, numbers)
+	}
+	if !strings.Contains(string(text), "Constant: constant 2.") {
+		t.Error("the page does not tell what stayed constant")
 	}
 	p.Figures = []Figure{{"missing.png", ""}}
 	if err := p.Write(dir); err == nil || !strings.Contains(err.Error(), "missing.png") {
@@ -346,4 +360,58 @@ func TestMetricsLogResumes(t *testing.T) {
 	} else {
 		log.Close()
 	}
+}
+
+// Whatever names, settings and logs hold is text on the page, and no script but the page's own
+// may run.
+func TestHostilePage(t *testing.T) {
+	const evil = "<script>alert('x')</script>\x1b[31m\"'><img src=x onerror=alert(1)>"
+	folder := t.TempDir()
+	log, err := OpenMetricsLog(folder, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step := range 3 {
+		if err := log.Append(step, Numbers{"loss": float64(step), evil: float64(step * step)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cloud := figure.Scene{Title: evil, Axes: []figure.Axis{{Name: evil}, {Name: "y"}}, Clouds: []figure.Cloud{{Name: evil, Points: exptest.Circles(100, 1)}}}
+	const name = "a <b>'\"&#?%.png"
+	if err := figure.DrawScenes(filepath.Join(folder, name), figure.Box{}, cloud); err != nil {
+		t.Fatal(err)
+	}
+	p := Page{
+		Report: toyReport(), Settings: []config.Setting{{Name: "CMF_DATA_FILE", Value: evil, Default: evil + "0", Meaning: evil}}, Summary: evil,
+		Headline: []Headline{{Metric: "w2", Label: evil}}, Tables: []Table{{Title: evil, Head: []string{evil}, Rows: [][]string{{evil}}}},
+		Figures: []Figure{{name, evil}, {name, evil}}, Log: []string{evil}, Files: []string{name, "javascript:alert(1)", evil},
+	}
+	r := p.Report
+	r.Experiment, r.Data, r.Notes, r.Warnings, r.Stop.Text, r.Machine.CPU = evil, evil, []string{evil, evil}, []string{evil}, evil, evil
+	r.Metrics[evil], r.Beside = 1, []Column{{evil, evil, Numbers{"w2": 1}}}
+	for _, live := range []*Live{nil, {Doing: evil, Step: 1, Of: 2}} {
+		p.Live = live
+		text, err := p.HTML(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := string(text)
+		if n := strings.Count(page, "<script"); n != 1 || strings.Contains(page, "<img src=x") || strings.Contains(page, `href="javascript`) || strings.Contains(page, "ZgotmplZ") {
+			t.Errorf("live %t: %d scripts, or markup of others, on the page", live != nil, n)
+		}
+		if strings.ContainsRune(page, 0x1b) {
+			t.Error("the page holds a control character")
+		}
+		if !strings.Contains(page, "script-src &#39;sha256-") && !strings.Contains(page, "script-src 'sha256-") {
+			t.Error("the page has no policy")
+		}
+	}
+	p.Live = nil
+	if err := p.Write(folder); err != nil {
+		t.Fatal(err)
+	}
+	exptest.TestPage(t, folder, "hostile")
 }

@@ -117,6 +117,28 @@ func (r *Run) owns(names ...string) {
 	r.broken = err
 }
 
+// Left are the files of a folder, by their paths in it, that runs have left there.
+func Left(folder string) (names []string) {
+	f, err := os.Open(filepath.Join(folder, left))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if l, ok := leavingIn(lines.Bytes()); ok {
+			names = append(names, l.File)
+		}
+	}
+	return names
+}
+
+// leavingIn reads a line of that file. A line that is torn, or that leads out of the folder,
+// is none of ours.
+func leavingIn(line []byte) (l leaving, ok bool) {
+	ok = json.Unmarshal(line, &l) == nil && filepath.IsLocal(l.File)
+	return l, ok
+}
+
 // removeEarlier removes what earlier runs left in the folder.
 func (r *Run) removeEarlier() error {
 	path := filepath.Join(r.Folder, left)
@@ -131,9 +153,8 @@ func (r *Run) removeEarlier() error {
 	var kept []byte
 	folders := map[string]bool{}
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var l leaving
-		// A line that is torn, or that leads out of the folder, is none of ours.
-		if json.Unmarshal(lines.Bytes(), &l) != nil || !filepath.IsLocal(l.File) {
+		l, ok := leavingIn(lines.Bytes())
+		if !ok {
 			continue
 		}
 		if !r.learns() && l.Experiment != r.Report.Experiment {

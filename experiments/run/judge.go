@@ -22,6 +22,7 @@ func (r *Run) Warn(format string, args ...any) {
 	r.Report.Notes = slices.Insert(r.Report.Notes, len(r.Report.Warnings), text)
 	r.Report.Warnings = append(r.Report.Warnings, text)
 	r.Progress.Log.Warn(text)
+	r.show(true)
 }
 
 // Fail records that nothing usable was learned, as a warning and as the run's stop. The run

@@ -44,6 +44,10 @@ type Progress struct {
 	// Log writes messages that do not break the bar.
 	Log *slog.Logger
 
+	steps   *slog.Logger // for lines of progress
+	changed func(now bool)
+	done    int
+	ended   bool
 	options ProgressOptions
 	out     io.Writer
 	bar     *progressbar.ProgressBar // nil if there is no terminal
@@ -77,6 +81,7 @@ func newProgress(out io.Writer, terminal bool, o ProgressOptions, now func() tim
 	default:
 		p.Log = slog.New(slog.NewTextHandler(out, nil))
 	}
+	p.steps, p.changed, p.done = p.Log, func(bool) {}, o.First
 	return p
 }
 
@@ -92,6 +97,8 @@ func (a aroundBar) Write(message []byte) (int, error) {
 
 // Step reports how many steps are done. Most calls show nothing.
 func (p *Progress) Step(done int, s Status) {
+	p.done = done
+	p.changed(false)
 	now := p.now()
 	if now.Sub(p.shown) < p.options.Every {
 		return
@@ -103,6 +110,8 @@ func (p *Progress) Step(done int, s Status) {
 // Finish shows the last state and ends the bar.
 func (p *Progress) Finish(done int, s Status) {
 	p.show(done, s, p.now())
+	p.done, p.ended = done, true
+	p.changed(true)
 	if p.bar != nil {
 		// Exit leaves the bar as it is; it is not full if a run stopped early.
 		_ = p.bar.Exit()
@@ -124,7 +133,7 @@ func (p *Progress) show(done int, s Status, now time.Time) {
 		args = append(args, "left", left)
 	}
 	if p.bar == nil {
-		p.Log.Info("step "+fmt.Sprintf("%d/%d", done, p.options.Total), args...)
+		p.steps.Info("step "+fmt.Sprintf("%d/%d", done, p.options.Total), args...)
 		return
 	}
 	var text []string

@@ -69,6 +69,9 @@ type Run struct {
 	own      map[string]bool // the files of the run
 	unlocked error           // why the folder has no lock
 	training atomic.Bool
+
+	log  lines
+	live live // of the goroutine of the run alone
 }
 
 // Main runs an experiment as a command: it takes the configuration from the environment,
@@ -137,6 +140,7 @@ func execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	if err != nil {
 		return nil, err
 	}
+	settings = config.Recorded(settings)
 	command := any(c).(interface{ Shared() *config.Command }).Shared()
 	r := &Run{Started: time.Now(), env: env, settings: settings}
 	if err := r.join(d.Name, r.learns(), out); err != nil {
@@ -147,6 +151,12 @@ func execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	}
 	r.Report.Experiment = d.Name
 	r.Report.Started = r.Started
+	if r.Root() {
+		if r.live.server, err = Watch(command.Watch); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, r.unwatch(ctx)) }()
+	}
 	unlock, err := r.openFolder(command.Out)
 	if err != nil {
 		return nil, err
@@ -155,12 +165,15 @@ func execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	watch(r)
 	r.Report.Config = report.ConfigOf(settings)
 	r.Report.Metrics, r.Report.Floor, r.Report.Baseline = report.Numbers{}, report.Numbers{}, report.Numbers{}
-	r.Progress = NewProgress(r.Out, ProgressOptions{})
+	r.Track("before training", ProgressOptions{})
 	m := r.Report.Machine
 	r.Progress.Log.Info("start", "experiment", d.Name, "preset", command.Preset, "out", r.Folder,
 		"blas", m.BLAS, "kernels", m.Kernels, "threads", m.Threads, "vm", command.VM)
 	if r.World.Size() > 1 {
 		r.Progress.Log.Info("ranks", "number", r.World.Size(), "by", r.World.Library())
+	}
+	if r.live.server != nil {
+		r.Progress.Log.Info("a browser can follow", "at", r.live.server.URL())
 	}
 	if r.unlocked != nil {
 		r.Note("The folder of results cannot be locked (%v): start no second run with CMF_OUT=%s.", r.unlocked, r.Folder)
@@ -243,13 +256,14 @@ func (r *Run) finish() error {
 	if err := r.Report.Write(r.Folder); err != nil {
 		return err
 	}
-	r.Page.Report, r.Page.Settings = &r.Report, r.settings
-	if err := r.Page.Write(r.Folder); err != nil {
-		return err
-	}
 	if err := r.writeFigures(); err != nil {
 		return err
 	}
+	r.Page.Report, r.Page.Settings, r.Page.Log, r.Page.Files = &r.Report, r.settings, r.log.all(), r.left()
+	if err := r.Page.Write(r.Folder); err != nil {
+		return err
+	}
+	r.showEnd()
 	if text := r.Report.Stop.Text; text != "" && !r.Report.Stop.Warned() {
 		r.Progress.Log.Warn(text)
 	}
@@ -268,6 +282,7 @@ func (r *Run) Note(format string, args ...any) {
 	text := report.Plain(fmt.Sprintf(format, args...))
 	r.Report.Notes = append(r.Report.Notes, text)
 	r.Progress.Log.Warn(text)
+	r.show(true)
 }
 
 // Inferred adds to the log, the report and the page what was inferred about a file.
@@ -277,16 +292,20 @@ func (r *Run) Inferred(path string, notes []string) {
 		r.Report.Notes = append(r.Report.Notes, text)
 		r.Progress.Log.Info(text)
 	}
+	r.show(true)
 }
 
 // AddFigure puts a PNG in the folder on the page.
 func (r *Run) AddFigure(file, caption string) {
 	r.Page.Figures = append(r.Page.Figures, report.Figure{File: file, Caption: caption})
+	r.show(true)
 }
 
-// LeadFigure puts a PNG in the folder on the page before all others.
+// LeadFigure puts a PNG in the folder on the page before all others. The last that leads is
+// the main picture, above all numbers.
 func (r *Run) LeadFigure(file, caption string) {
 	r.Page.Figures = append([]report.Figure{{File: file, Caption: caption}}, r.Page.Figures...)
+	r.show(true)
 }
 
 // SaveSamples writes samples.npy.

@@ -127,12 +127,17 @@ func (a Ablation) Cells(env config.Environment, args []string, out io.Writer) ([
 }
 
 // Execute runs the cells that are not finished yet and writes the tables.
-func (a Ablation) Execute(ctx context.Context, env config.Environment, args []string, out io.Writer) error {
+func (a Ablation) Execute(ctx context.Context, env config.Environment, args []string, out io.Writer) (err error) {
 	started := time.Now()
 	p, err := a.plan(env, args, out)
 	if err != nil {
 		return err
 	}
+	b := &board{plan: p, started: started, settled: make([]cell, len(p.cells)), running: map[*cell]bool{}}
+	if b.server, err = run.Watch(p.watch); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close(ctx)) }()
 	unlock, err := file.Lock(p.folder)
 	switch {
 	case errors.Is(err, file.ErrLocked):
@@ -143,8 +148,12 @@ func (a Ablation) Execute(ctx context.Context, env config.Environment, args []st
 	if err := report.WriteConfig(p.folder, p.settings); err != nil {
 		return err
 	}
-	if err := p.runCells(ctx, out); err != nil {
+	if err := p.runCells(ctx, out, b); err != nil {
 		return err
 	}
-	return p.write(started)
+	if err := p.write(started); err != nil {
+		return err
+	}
+	b.end()
+	return nil
 }

@@ -61,8 +61,8 @@ func runCell(of run.Experiment, env config.Environment, input io.Reader, out io.
 }
 
 // runCells runs the cells that are not finished, some at a time, until all have
-// run or the context ends.
-func (r *plan) runCells(ctx context.Context, out io.Writer) error {
+// run or the context ends, and tells the board.
+func (r *plan) runCells(ctx context.Context, out io.Writer, b *board) error {
 	executable, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("the file of this command, which cells run: %w", err)
@@ -73,8 +73,12 @@ func (r *plan) runCells(ctx context.Context, out io.Writer) error {
 			todo = append(todo, c)
 		}
 	}
+	b.begin()
 	done := len(r.cells) - len(todo)
 	progress := run.NewProgress(out, run.ProgressOptions{Total: len(r.cells), First: done})
+	if b.server != nil {
+		progress.Log.Info("a browser can follow", "at", b.server.URL())
+	}
 	progress.Log.Info("start", "ablation", r.Name, "of", r.Of.Command(), "cells", len(r.cells), "finished before", done, "at once", r.parallel, "out", r.folder)
 	quiet := run.Status{Loss: math.NaN(), Residual: math.NaN(), Acceptance: math.NaN()}
 	next, ran := make(chan *cell), make(chan *cell)
@@ -82,6 +86,7 @@ func (r *plan) runCells(ctx context.Context, out io.Writer) error {
 	for range r.parallel {
 		workers.Go(func() {
 			for c := range next {
+				b.start(c)
 				c.run(ctx, executable)
 				ran <- c
 			}
@@ -100,6 +105,7 @@ func (r *plan) runCells(ctx context.Context, out io.Writer) error {
 		}
 	}()
 	for c := range ran {
+		b.settle(c)
 		c.log(progress.Log, r.Metrics[0].Metric)
 		if c.report != nil || c.failure != "" {
 			done++

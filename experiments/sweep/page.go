@@ -16,6 +16,7 @@ import (
 
 	"cmf/data/file"
 	tables "cmf/data/table"
+	"cmf/experiments/config"
 	"cmf/experiments/figure"
 	"cmf/experiments/report"
 	"cmf/solvers/batch"
@@ -23,7 +24,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-var ablationTemplate = template.Must(template.ParseFS(report.Templates, "ablation.html.tmpl", "style.html.tmpl"))
+var ablationTemplate = report.Template("ablation.html.tmpl")
 
 // leadTable is the first table, with pictures of generated points.
 type leadTable struct {
@@ -33,38 +34,72 @@ type leadTable struct {
 	Pictures [][]template.URL // of each variant on each set
 }
 
+// pageView is what the page of an ablation shows.
+type pageView struct {
+	Ablation
+	Report                          *report.Report
+	Lead                            leadTable
+	Others                          []table
+	OfName, Time, Command, Shared   string
+	Figures                         []report.Picture
+	Settings                        []config.Setting
+	Cells, Finished, Failed, AtOnce int
+	List                            []listedCell
+
+	Live    *report.Live // nil once the ablation has ended
+	Running []runningCell
+}
+
+// listedCell is a line of the list of cells.
+type listedCell struct {
+	Variant, Set, Status, Seconds string
+	Seed                          uint64
+	Page                          string // its page by its path in the folder; empty for none
+}
+
 // writePage writes index.html, one file that needs no others: the leadTable, the other
 // tables and the failures.
 func (p *plan) writePage(r *report.Report, tables []table) error {
-	g, err := p.newLeadTable(tables[0])
+	lead, err := p.newLeadTable(tables[0])
 	if err != nil {
 		return err
 	}
-	view := struct {
-		Ablation
-		Report                          *report.Report
-		Lead                            leadTable
-		Others                          []table
-		OfName, Time, Command, Shared   string
-		Figures                         []report.Picture
-		Cells, Finished, Failed, AtOnce int
-	}{
-		Ablation: p.Ablation, Report: r, Lead: g, Others: tables[1:],
-		OfName: p.Of.Command(), Command: report.Command(p.Name, p.settings), Shared: p.Base.String(),
-		Cells: len(p.cells), Failed: len(r.Notes), AtOnce: p.parallel,
-	}
+	view := p.view(r, lead, tables[1:])
 	if view.Figures, err = p.draw(); err != nil {
 		return err
 	}
+	text, err := report.Render(ablationTemplate, view)
+	if err != nil {
+		return err
+	}
+	return file.Write(filepath.Join(p.folder, "index.html"), func(w io.Writer) error { return file.Text(w, text) })
+}
+
+// readPage reads the page that writePage has left.
+func (p *plan) readPage() ([]byte, error) { return os.ReadFile(filepath.Join(p.folder, "index.html")) }
+
+// view is the page without the figures of the ablation.
+func (p *plan) view(r *report.Report, lead leadTable, others []table) pageView {
+	view := pageView{
+		Ablation: p.Ablation, Report: r, Lead: lead, Others: others, Settings: p.settings,
+		OfName: p.Of.Command(), Command: report.Command(p.Name, p.settings), Shared: p.Base.String(),
+		Cells: len(p.cells), Failed: len(r.Notes), AtOnce: p.parallel,
+	}
 	total := 0.0
 	for _, c := range p.cells {
+		l := listedCell{Variant: c.Variant, Set: c.Set, Seed: c.Seed, Status: c.status()}
 		if c.report != nil {
 			view.Finished++
 			total += c.report.Seconds
+			l.Seconds = fmt.Sprintf("%.1f", c.report.Seconds)
+			if within, err := filepath.Rel(p.folder, c.path("index.html")); err == nil {
+				l.Page = filepath.ToSlash(within)
+			}
 		}
+		view.List = append(view.List, l)
 	}
 	view.Time = time.Duration(total * float64(time.Second)).Round(time.Second).String()
-	return file.Write(filepath.Join(p.folder, "index.html"), func(w io.Writer) error { return ablationTemplate.Execute(w, view) })
+	return view
 }
 
 // draw draws the additional figures of the ablation.

@@ -24,6 +24,7 @@ type plan struct {
 	parallel int
 	cells    []*cell // every variant and set of a seed before the next seed
 	settings []config.Setting
+	watch    string // where browsers may follow; empty for nowhere
 }
 
 // plan reads the variables and the configuration of every cell, so that any error is
@@ -51,8 +52,9 @@ func (a Ablation) plan(env config.Environment, args []string, out io.Writer) (*p
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{Ablation: a, settings: append(own, shared...)}
 	given := report.ConfigOf(shared)
+	p := &plan{Ablation: a, settings: append(own, config.Recorded(shared)...), watch: given["CMF_WATCH"]}
+	delete(user, "CMF_WATCH") // it is the ablation that is followed
 	threads, err := strconv.Atoi(given["CMF_THREADS"])
 	if err != nil {
 		return nil, err
@@ -107,7 +109,7 @@ func (p *plan) addCells(shared config.Environment, first uint64) error {
 				if err != nil {
 					return fmt.Errorf("CMF_VARIANTS: variant %q on %s: %w", v.Name, set, err)
 				}
-				c.config = report.ConfigOf(settings)
+				c.config = report.ConfigOf(config.Recorded(settings))
 				p.cells = append(p.cells, c)
 			}
 		}

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/csv"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -192,7 +194,7 @@ func TestAblationTabulatesMeans(t *testing.T) {
 	if err != nil || len(lines) != 13 {
 		t.Fatalf("ablation.csv has %d lines (%v), want a head and 12 cells", len(lines), err)
 	}
-	exptest.TestPhone(t, folder)
+	exptest.TestPage(t, folder, "tiny-ablation")
 	lines[1][5] = "" // seconds
 	got := [][]string{lines[0], lines[1]}
 	if d := cmp.Diff([][]string{
@@ -387,4 +389,77 @@ func TestAblationHelp(t *testing.T) {
 			t.Errorf("help lacks %q:\n%s", want, &out)
 		}
 	}
+}
+
+// A browser sees which cells have ended and how far the others are; the cells themselves are
+// not followed.
+func TestAblationIsWatched(t *testing.T) {
+	t.Setenv(ablationDiary, filepath.Join(t.TempDir(), "diary"))
+	t.Setenv("ABLATION_WAITS", "1")
+	a := tinyAblation
+	a.Seeds, a.Sets = 1, []string{"a"}
+	a.Variants = []Variant{{"plain", nil}, {"<b>trains", Settings{"ACT": "train"}}}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	folder := t.TempDir()
+	in, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- a.Execute(ctx, config.Variables("CMF_OUT="+folder, "CMF_PARALLEL=1", "CMF_WATCH=127.0.0.1:0"), nil, out)
+		out.Close()
+	}()
+	output := bufio.NewReader(in)
+	url := ""
+	for url == "" {
+		line, err := output.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, at, ok := strings.Cut(line, "at=http"); ok {
+			url = "http" + strings.TrimSpace(at)
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, output) }()
+	page := ""
+	for !strings.Contains(page, "step 8 of 20") {
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+		page = got(t, url, http.StatusOK)
+		time.Sleep(20 * time.Millisecond)
+	}
+	for _, want := range []string{"data-live", "cell 1 of 2", "<td>finished</td>", "<td>running</td>", "&lt;b&gt;trains on a, seed 1", `class="chart"`, `href="./cells/plain/a/1/index.html"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if cell := got(t, url+"cells/plain/a/1/index.html", http.StatusOK); !strings.Contains(cell, "<h1>tiny</h1>") {
+		t.Errorf("the page of a cell is %q", cell)
+	}
+	got(t, url+"cells/-b-trains/a/1/metrics.jsonl", http.StatusNotFound) // it has not ended
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"config.env", "report.json", "cells/plain/a/1/config.env"} {
+		text, err := os.ReadFile(filepath.Join(folder, file))
+		if err != nil || strings.Contains(string(text), "CMF_WATCH") {
+			t.Errorf("%s records that the ablation was watched, or %v", file, err)
+		}
+	}
+}
+
+// got is what a server answers, with a status.
+func got(t *testing.T, url string, status int) string {
+	t.Helper()
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != status {
+		t.Errorf("%s: %s, want %d, error %v", url, answer.Status, status, err)
+	}
+	return string(text)
 }

@@ -32,6 +32,7 @@ var order = []string{
 	"experiments/config experiments/metric",
 	"experiments/figure experiments/metric/tabular",
 	"experiments/report",
+	"experiments/watch",
 	"experiments/run",
 	"experiments/train",
 	"experiments/ranks",

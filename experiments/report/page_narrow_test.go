@@ -41,5 +41,5 @@ func TestPageFitsAPhone(t *testing.T) {
 	if err := p.Write(folder); err != nil {
 		t.Fatal(err)
 	}
-	exptest.TestPhone(t, folder)
+	exptest.TestPage(t, folder, "long-words")
 }
