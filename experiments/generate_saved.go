@@ -93,7 +93,7 @@ func mapPoints(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig)
 	case c.Points == "":
 		return fmt.Errorf("CMF_POINTS=: %s; name a file of rows of the source", can)
 	}
-	source, err := m.SourceMargins()
+	source, err := table.SourceMargins(m)
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,16 @@ type ONNX struct {
 // ONNXUnits are affine units; each slice has one number per column.
 type ONNXUnits struct{ Center, Scale []float64 }
 
+// Dual are the units of gradients by points that have the units u: a gradient by v is divided
+// by Scale.
+func (u ONNXUnits) Dual() ONNXUnits {
+	dual := ONNXUnits{Center: make([]float64, len(u.Scale))}
+	for _, v := range u.Scale {
+		dual.Scale = append(dual.Scale, 1/v)
+	}
+	return dual
+}
+
 // WriteONNX writes the computation of the named outputs, with the present
 // values of the weights, as a model for other runtimes. Numbers are float32, but for
 // inputs and outputs with units: other runtimes support few operations in float64. The inputs must be declared

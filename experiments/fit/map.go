@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"cmf/data/margins"
-	"cmf/data/table"
 	"cmf/data/units"
 	"cmf/experiments/report"
 	"cmf/solvers/batch"
@@ -77,65 +75,6 @@ func (m *Model) Transport(ctx context.Context, z blas32.General, back bool) (ima
 	}
 	image = batch.New(z.Rows, z.Cols)
 	return image, report.Numbers{}, m.Evaluator.Eval(z, nil, image)
-}
-
-// MapRows is Map for the rows of a table, which have the columns of the source's margins;
-// see SourceMargins. The images have the format of t, and its types where that has them.
-func (m *Model) MapRows(ctx context.Context, t *table.Table) (images *table.Table, checks report.Numbers, err error) {
-	from, err := m.SourceMargins()
-	if err != nil {
-		return nil, nil, err
-	}
-	to, err := marginsOf(m.Units(), m.Form())
-	if err != nil {
-		return nil, nil, err
-	}
-	z, err := from.Encode(t, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	image, checks, err := m.Transport(ctx, z, false)
-	if err != nil {
-		return nil, nil, err
-	}
-	if images, err = to.Decode(image, nil); err != nil {
-		return nil, nil, err
-	}
-	if images.Format = t.Format; t.Format.Name != to.Format.Name {
-		for j := range images.Columns {
-			images.Columns[j].Stored = ""
-		}
-	}
-	return images, checks, nil
-}
-
-// SourceMargins are the units of a given source, a table.
-func (m *Model) SourceMargins() (*margins.Margins, error) {
-	p := m.Source()
-	return marginsOf(p.Units, p.Form)
-}
-
-// marginsOf are units as those of a table's columns. In earlier versions tables that were
-// mapped had Affine ones.
-func marginsOf(u units.Units, f units.Form) (*margins.Margins, error) {
-	switch u := u.(type) {
-	case *margins.Margins:
-		return u, nil
-	case units.Affine:
-		m := &margins.Margins{Format: table.Format{Name: "npy"}}
-		if f.Table {
-			m.Format.Name = "csv"
-		}
-		for j := range u.Center {
-			c := table.Column{Kind: table.Real, Decimals: -1}
-			if f.Columns != nil {
-				c.Name = f.Columns[j]
-			}
-			m.Columns = append(m.Columns, margins.Column{Column: c, Affine: &margins.Affine{Center: u.Center[j], Scale: u.Scale[j]}})
-		}
-		return m, nil
-	}
-	return nil, fmt.Errorf("units of type %T are not those of a table", u)
 }
 
 // solvedAtOnce limits the memory of conjugates.

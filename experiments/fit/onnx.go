@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 
 	"cmf/data/file"
-	"cmf/data/margins"
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/run"
@@ -26,60 +26,34 @@ import (
 //	          source; c′ is the centre of the target
 //	inverse   the same, where it is on the target and x one of its points
 //
-// If the network is the conjugate w*, the input y is noise, or a point of the other table, and
-// the outputs are conjugate, gradient and, in the data's units, points, inverse or map.
-//
-// Only columns that are learned take part. Units that are not affine are an error.
+// If the network is the conjugate w*, the input y is noise or a point of the other table, and
+// the outputs are conjugate, gradient and points, inverse or map. Only columns that are learned
+// take part. Units that are not affine are an error.
 func (m *Model) exportIn(u config.ExportUnits) error {
 	if u != config.ExportData {
 		return nil
 	}
-	to, columns, err := affine(m.Units(), m.Form())
-	if err != nil {
-		return err
+	to, columns, err := units.AffineOf(m.Units(), m.Form())
+	var source units.Affine
+	if from := m.Origin.From; from != nil && err == nil {
+		source, _, err = units.AffineOf(from.Units, from.Form)
 	}
-	conjugate := m.Origin.architecture.Family == layers.NetworkQuadratics
-	m.export = layers.ONNX{Input: &to, Image: "noise", Metadata: map[string]string{}}
-	switch from := m.Origin.From; {
-	case from != nil:
-		source, _, err := affine(from.Units, from.Form)
-		if err != nil {
-			return err
-		}
-		m.export.Image, m.export.Output = "inverse", &source
-		if m.Origin.OnSource != conjugate {
-			m.export.Input, m.export.Image, m.export.Output = &source, "map", &to
-		}
-	case conjugate:
-		m.export.Input, m.export.Image, m.export.Output = nil, "points", &to
+	if err != nil {
+		return fmt.Errorf("CMF_ONNX=data: %w; allowed is learning, or CMF_MARGINS=plain if all columns are numbers without missing values", err)
 	}
 	text, err := json.Marshal(columns)
-	m.export.Metadata["cmf.columns"] = string(text)
-	return err
-}
-
-// affine are units as centres and scales, with the names of the columns that are learned.
-func affine(u units.Units, f units.Form) (a graph.ONNXUnits, columns []string, err error) {
-	const allowed = "CMF_ONNX=data: %s; allowed is learning%s"
-	switch u := u.(type) {
-	case units.Affine:
-		for j := range u.Center {
-			columns = append(columns, f.Name(j))
-		}
-		return graph.ONNXUnits(u), columns, nil
-	case *margins.Margins:
-		for j, name := range u.Names() {
-			c := u.Columns[j]
-			switch {
-			case c.Affine != nil:
-				a.Center, a.Scale, columns = append(a.Center, c.Affine.Center), append(a.Scale, c.Affine.Scale), append(columns, name)
-			case c.Learned():
-				return a, nil, fmt.Errorf(allowed, fmt.Sprintf("column %q is learned by its margin, which no network of the model holds", name), ", or CMF_MARGINS=plain if all columns are numbers without missing values")
-			}
-		}
-		return a, columns, nil
+	of := func(u units.Affine) *graph.ONNXUnits { return (*graph.ONNXUnits)(&u) }
+	m.export = layers.ONNX{Input: of(to), Image: "noise", Metadata: map[string]string{"cmf.columns": string(text)}}
+	conjugate := m.Origin.architecture.Family == layers.NetworkQuadratics
+	switch {
+	case m.Origin.From != nil && m.Origin.OnSource != conjugate:
+		m.export.Input, m.export.Image, m.export.Output = of(source), "map", of(to)
+	case m.Origin.From != nil:
+		m.export.Image, m.export.Output = "inverse", of(source)
+	case conjugate:
+		m.export.Input, m.export.Image, m.export.Output = nil, "points", of(to)
 	}
-	return a, nil, fmt.Errorf(allowed, "the data's units are not affine in those of learning", "")
+	return err
 }
 
 // writeONNX writes model.onnx, with the units of learning and the form of the data as in
@@ -96,9 +70,7 @@ func (m *Model) writeONNX() error {
 	}
 	o := m.export
 	o.Metadata = map[string]string{"cmf.experiment": m.Origin.Experiment, "cmf.units": string(text), "cmf.version": run.Version()}
-	if o.Input != nil || o.Output != nil {
-		o.Metadata["cmf.columns"] = m.export.Metadata["cmf.columns"]
-	}
+	maps.Copy(o.Metadata, m.export.Metadata)
 	err = file.Write(filepath.Join(m.folder, "model.onnx"), func(f io.Writer) error { return layers.WriteONNX(f, m.network, o) })
 	if err != nil {
 		return fmt.Errorf("model.onnx: %w", err)

@@ -195,7 +195,7 @@ func SaveMapped(ctx context.Context, r *run.Run, m *fit.Model, f Further) error 
 	if f.Rows == nil {
 		return nil
 	}
-	images, checks, err := m.MapRows(ctx, f.Rows)
+	images, checks, err := table.MapRows(ctx, m, f.Rows)
 	if err != nil {
 		return err
 	}

@@ -36,8 +36,11 @@ func ShownNames(of *table.Table) []string {
 	names := of.Names()
 	for j := range names {
 		origin, unit := Frame(&of.Columns[j])
-		if origin != 0 {
+		switch {
+		case origin > 0:
 			names[j] = fmt.Sprintf("%s − %.10g", names[j], origin)
+		case origin < 0:
+			names[j] = fmt.Sprintf("%s + %.10g", names[j], -origin)
 		}
 		if unit != 1 {
 			names[j] = fmt.Sprintf("%s, in %g", names[j], unit)
