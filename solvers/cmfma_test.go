@@ -242,7 +242,7 @@ func TestCMFMAErrors(t *testing.T) {
 func TestSplitAddsUp(t *testing.T) {
 	shares := []float64{0, 1e-9, .5, 1, 1.5, 3}
 	for n := range 40 {
-		for _, s := range []Shares{{}, {Box: 1e-9}, {Box: 1}} {
+		for _, s := range []Shares{{}, {Box: 1e-18}, {Box: 1}} {
 			for _, s.Model = range shares {
 				for _, s.Energy = range shares {
 					total := s.Model + s.Energy + s.Box
