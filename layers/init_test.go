@@ -249,6 +249,65 @@ func TestStartPlacesMaxima(t *testing.T) {
 	}
 }
 
+// A third of the hinges lie at points of a small mode far away, where hardly any would by chance.
+func TestStartPlacesHingesFarAway(t *testing.T) {
+	const rows, width = 400, 60
+	data := exact.StandardGaussian(2).Sample(rows, stream("points"))
+	for i := range 8 {
+		row(data, i)[0] += 40
+	}
+	g, err := exact.FitGaussian(data, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := single(t, Architecture{Dim: 2, Hidden: []int{width}})
+	if err := (Start{Law: g}).Init(m, data, stream("init")); err != nil {
+		t.Fatal(err)
+	}
+	layer, far := m.Layers[0][0], 0
+	for k := range width {
+		nearest, at := math.Inf(1), 0
+		for i := range rows {
+			a := layer.Bias.At(k)
+			for j, v := range row(data, i) {
+				a += float64(v) * layer.Skip.At(j*width+k)
+			}
+			if math.Abs(a) < nearest {
+				nearest, at = math.Abs(a), i
+			}
+		}
+		if at < 8 {
+			far++
+		}
+	}
+	if far < width/3 || far > width/3+5 {
+		t.Errorf("%d of %d hinges lie far away, want %d and at most a few by chance", far, width, width/3)
+	}
+}
+
+// Knots divide the range of each coordinate evenly, each as wide as its part.
+func TestStartPlacesKnots(t *testing.T) {
+	const rows, knots = 1000, 4
+	m := single(t, Architecture{Dim: 2, Hidden: []int{3}, Knots: knots})
+	data := batch.New(rows, 2)
+	for i := range rows {
+		row(data, i)[0] = 3 + float32(i)/rows // from 3 to 4
+		row(data, i)[1] = -2 + 8*float32(i*7%rows)/rows
+	}
+	m.placeKnots(data, 1, []float64{1, 1}, 1e-6)
+	for j, c := range []struct{ low, width float64 }{{3, 1}, {-2, 8}} {
+		for k := range knots {
+			slope := m.Knots[k].Slope.At(j)
+			if at, want := -m.Knots[k].Bias.At(j)/slope, c.low+c.width*(float64(k)+.5)/knots; math.Abs(at-want) > .01*c.width {
+				t.Errorf("coordinate %d: knot %d lies at %g, want %g", j, k, at, want)
+			}
+			if want := 4 * knots / c.width; math.Abs(slope-want) > .05*want {
+				t.Errorf("coordinate %d: knot %d has slope %g, want %g", j, k, slope, want)
+			}
+		}
+	}
+}
+
 // A direction with almost no variation of the data gets no enormous weights,
 // and the caller may choose the directions.
 func TestStartMinDeviation(t *testing.T) {

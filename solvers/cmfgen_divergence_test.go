@@ -9,6 +9,7 @@ import (
 	"cmf/solvers/batch"
 	"cmf/solvers/optim"
 	"cmf/solvers/potential"
+	"cmf/solvers/random"
 	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -157,6 +158,29 @@ func TestCMFGenParticlesStuck(t *testing.T) {
 		})
 		if !errors.Is(err, ErrDiverged) || !errors.Is(err, potential.ErrParticles) || steps > 5*c.State.maxStuck() {
 			t.Errorf("%s: error %v after %d steps", name, err, steps)
+		}
+	}
+}
+
+// Particles may be stuck for 50 iterations and two rounds of the bank, each of which moves other
+// particles; a single one that moves is enough to go on.
+func TestCMFGenIsPatient(t *testing.T) {
+	const particles, minibatch = 300, 10
+	y := batch.New(particles, 1)
+	s, err := NewCMFGenState(y, y, minibatch, random.New(1, "run", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stuck, moved := &CMFGenInfo{RanAway: true}, &CMFGenInfo{}
+	for _, moves := range []*CMFGenInfo{moved, stuck} {
+		for k := range 50 + 2*particles/minibatch - 1 {
+			if err := s.checkParticles(true, stuck); err != nil && moves == moved {
+				t.Fatalf("after %d iterations: %v", k+1, err)
+			}
+		}
+		moves.Langevin.Acceptance = .5
+		if err := s.checkParticles(true, moves); (err == nil) != (moves == moved) {
+			t.Errorf("a last iteration with %+v: error %v", moves, err)
 		}
 	}
 }

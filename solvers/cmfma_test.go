@@ -237,12 +237,37 @@ func TestCMFMAErrors(t *testing.T) {
 	}
 }
 
+// Walkers find the law of the energy from where it has hardly any mass.
+func TestCMFMAWalkersMove(t *testing.T) {
+	m, _ := newCMFMA(t, 2, 64, Shares{Energy: 1}, normalEnergy{d: 2, v: 2})
+	walkers := m.State.Walkers.Y
+	for i := range walkers.Data {
+		walkers.Data[i] += 12
+	}
+	sum, squares, n := 0.0, 0.0, 0.0
+	for step := range 300 {
+		if _, err := m.Step(); err != nil {
+			t.Fatal(err)
+		}
+		if step < 200 {
+			continue
+		}
+		for _, v := range walkers.Data {
+			sum, squares, n = sum+float64(v), squares+float64(v)*float64(v), n+1
+		}
+	}
+	mean := sum / n
+	if variance := squares/n - mean*mean; math.Abs(mean) > .2 || math.Abs(variance-2) > .3 {
+		t.Errorf("walkers have mean %.3f and variance %.3f, want 0 and 2", mean, variance)
+	}
+}
+
 // However shares are rounded, the parts are counts that add to n, each within a point of its
 // share, and what has no share gets nothing.
 func TestSplitAddsUp(t *testing.T) {
 	shares := []float64{0, 1e-9, .5, 1, 1.5, 3}
 	for n := range 40 {
-		for _, s := range []Shares{{}, {Box: 1e-9}, {Box: 1}} {
+		for _, s := range []Shares{{}, {Box: 1e-18}, {Box: 1}} {
 			for _, s.Model = range shares {
 				for _, s.Energy = range shares {
 					total := s.Model + s.Energy + s.Box

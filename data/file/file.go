@@ -116,6 +116,12 @@ var ErrLocked = errors.New("another run writes there just now")
 // Lock takes a folder for its caller until unlock, or until the process ends, however
 // it ends. Where another has it, the error is ErrLocked. A file system that has no
 // locks gives another error.
+//
+// The lock is advisory, and that of flock(2). It holds between processes of one host. It holds
+// between hosts if all of them reach the folder over a network file system that carries locks to
+// its server, as NFS does unless it is mounted with nolock or local_lock; not between a host that
+// has the folder on its own disk and one that reaches it over a network, since over NFS no
+// folders are locked but the file .lock in them.
 func Lock(folder string) (unlock func() error, err error) {
 	unlock, err = lock(folder, func(l *flock.Flock) (bool, error) { return l.TryLock() })
 	if err != nil && !errors.Is(err, ErrLocked) {

@@ -302,6 +302,14 @@ func TestOpenOut(t *testing.T) {
 	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 0 {
 		t.Errorf("the new folder holds %v, %v", entries, err)
 	}
+	given := map[string]bool{}
+	for range 20 { // several in a millisecond
+		folder, err := OpenOut("", "circles")
+		if err != nil || given[folder] {
+			t.Fatalf("folder %s, given before %v, %v", folder, given[folder], err)
+		}
+		given[folder] = true
+	}
 	if err := os.WriteFile("file", nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

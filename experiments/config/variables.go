@@ -140,9 +140,11 @@ func WriteTable(out io.Writer, settings []Setting) error {
 // empty, and checks that files can be written there.
 func OpenOut(dir, experiment string) (folder string, err error) {
 	if dir == "" {
-		dir = filepath.Join("runs", experiment, time.Now().Format("20060102-150405.000"))
+		dir, err = ownFolder(filepath.Join("runs", experiment))
+	} else {
+		err = os.MkdirAll(dir, 0o777)
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err != nil {
 		return "", fmt.Errorf("CMF_OUT=%s: %w; name a folder that can be created and written", dir, err)
 	}
 	probe, err := os.CreateTemp(dir, ".probe.*")
@@ -150,4 +152,19 @@ func OpenOut(dir, experiment string) (folder string, err error) {
 		return "", fmt.Errorf("CMF_OUT=%s: %w; name a folder that can be written", dir, err)
 	}
 	return dir, errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// ownFolder makes a folder named by the time, which no other run has: neither one that begins
+// just then nor an earlier one, before the clock went back.
+func ownFolder(parent string) (dir string, err error) {
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return parent, err
+	}
+	for {
+		dir = filepath.Join(parent, time.Now().Format("20060102-150405.000"))
+		if err = os.Mkdir(dir, 0o777); !errors.Is(err, os.ErrExist) {
+			return dir, err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }

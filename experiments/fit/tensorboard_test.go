@@ -186,6 +186,24 @@ func eachField(message []byte, visit func(field protowire.Number, number uint64,
 	return nil
 }
 
+// A new file of events comes last by its name though the clock has gone back meanwhile.
+func TestEventsStayInOrder(t *testing.T) {
+	folder := t.TempDir()
+	later := filepath.Join(folder, fmt.Sprintf("%s%d.host", report.EventsBegin, time.Now().Add(time.Hour).Unix()))
+	if err := os.WriteFile(later, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f, err := report.NewEventFile(folder, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	entries, err := os.ReadDir(folder)
+	if err != nil || len(entries) != 2 || entries[0].Name() != filepath.Base(later) {
+		t.Errorf("files of events %v, %v", entries, err)
+	}
+}
+
 // A run that is killed, resumed and started anew in one folder leaves every step once.
 func TestEventsResume(t *testing.T) {
 	folder := t.TempDir()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,8 +49,20 @@ func NewEventFile(folder, ending string) (*EventFile, error) {
 	if err != nil {
 		host = "localhost"
 	}
+	seconds := time.Now().Unix()
+	// The order is that of writing though the clock may have gone back.
+	err = EachEventFile(folder, "", func(path string) error {
+		begun, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), EventsBegin), ".")
+		if at, err := strconv.ParseInt(begun, 10, 64); err == nil {
+			seconds = max(seconds, at+1)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	var file *os.File
-	for seconds := time.Now().Unix(); ; seconds++ {
+	for ; ; seconds++ {
 		name := fmt.Sprintf("%s%d.%s%s", EventsBegin, seconds, host, ending)
 		file, err = os.OpenFile(filepath.Join(folder, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		if err == nil {

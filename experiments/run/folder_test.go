@@ -150,3 +150,20 @@ func TestFolderOfEarlierRuns(t *testing.T) {
 	}
 	check("a new run", append([]string{"e.npy"}, own...)...)
 }
+
+// An error after training, as that of a full disk, says how to repeat what follows training; one
+// before it does not.
+func TestErrorAfterTraining(t *testing.T) {
+	full := errors.New("no space left")
+	for steps, want := range map[int]string{0: "no space left", 7: "no space left; training has ended, and CMF_RESUME=%s repeats what follows"} {
+		out := t.TempDir()
+		checkpoint := filepath.Join(out, "checkpoint.safetensors")
+		err := in(t, learning(func(_ context.Context, r *Run) error {
+			r.Checkpoint, r.Report.Steps = r.Path("checkpoint.safetensors"), steps
+			return errors.Join(os.WriteFile(r.Checkpoint, nil, 0o666), full)
+		}), "CMF_OUT="+out)
+		if want = strings.ReplaceAll(want, "%s", checkpoint); err == nil || err.Error() != want {
+			t.Errorf("after %d steps: error %v; want %q", steps, err, want)
+		}
+	}
+}

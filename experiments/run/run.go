@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -192,15 +193,26 @@ func execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	case err != nil && r.Report.Stop.Reason == report.Diverged:
 		return nil, errors.Join(err, r.finish()) // the page says what happened
 	case err != nil:
-		return nil, err
+		return nil, r.hint(err)
 	}
 	if err := r.finish(); err != nil {
-		return r, err
+		return r, r.hint(err)
 	}
 	if r.Report.Stop.Reason == report.Failed {
 		return r, fmt.Errorf("%w: %s", ErrFailed, r.Report.Stop.Text)
 	}
 	return r, nil
+}
+
+// hint adds to an error after training that nothing of that is lost.
+func (r *Run) hint(err error) error {
+	if r.Checkpoint == "" || r.Report.Steps == 0 || r.training.Load() || strings.Contains(err.Error(), "CMF_RESUME=") {
+		return err
+	}
+	if _, lost := os.Stat(r.Checkpoint); lost != nil {
+		return err
+	}
+	return fmt.Errorf("%w; training has ended, and CMF_RESUME=%s repeats what follows", err, r.Checkpoint)
 }
 
 // interrupted records that the context ended before or after training, not during it.
