@@ -47,7 +47,7 @@ func TestBadInputs(t *testing.T) {
 
 func badInputs(t *testing.T) []inputs.Bad {
 	t.Helper()
-	return slices.Concat(badSettings(), badArrays(), badTables(), badPictures(t), badDigits(), badArchives(t), badCheckpoints(t))
+	return slices.Concat(badSettings(), badArrays(), badTables(), badPictures(t), badDigits(), badArchives(t), badCheckpoints(t), badContexts(t))
 }
 
 func bad(command run.Experiment, what, variables string, files map[string][]byte) inputs.Bad {
@@ -248,6 +248,13 @@ func badTables() []inputs.Bad {
 		with("all columns skipped", "COLUMNS=x:skip,y:skip"),
 		with("an unknown column of weights", "WEIGHT=w"),
 		with("an unknown target", "TARGET=w"),
+		with("an unknown given column", "GIVEN=z"),
+		with("a given column twice", "GIVEN=x,1"),
+		with("all columns given", "GIVEN=x,y"),
+		with("a term that matches rows with each other, and a given column", "GIVEN=x LOSS=dual+pairs"),
+		with("a network without contexts, and a given column", "GIVEN=x POTENTIAL=quadratics"),
+		bad(Samples, "a constant given column", "DATA_FILE=points.csv GIVEN=x", map[string][]byte{"points.csv": []byte("x,y\n" + lines(300, func(i int) string { return fmt.Sprintf("4,%d", i*i%311) }))}),
+		bad(Samples, "a column that follows from the given one", "DATA_FILE=points.csv GIVEN=x", map[string][]byte{"points.csv": []byte("x,y\n" + lines(300, func(i int) string { return fmt.Sprintf("%d.5,%d.5", i*i%311, 7-3*(i*i%311)) }))}),
 		bad(Samples, "negative weights", "DATA_FILE=points.csv WEIGHT=w", map[string][]byte{"points.csv": []byte("x,w\n" + lines(300, func(i int) string { return fmt.Sprintf("%d,%d", i*i%311, i-9) }))}),
 		of("an empty table", ""),
 		of("a table with only a header", "x,y\n"),
@@ -434,5 +441,45 @@ func badCheckpoints(t *testing.T) []inputs.Bad {
 		resumed("a run with another network", "BATCH=16 HIDDEN=4,5", whole),
 		resumed("a run with another batch", "BATCH=32 HIDDEN=4,4", whole),
 		resumed("a cut checkpoint to go on from", "BATCH=16 HIDDEN=4,4", whole[:100]),
+	}
+}
+
+// badContexts asks a model of two columns given two others for draws.
+func badContexts(t *testing.T) []inputs.Bad {
+	t.Helper()
+	text := "size,site,y,z\n"
+	for i := range 200 {
+		text += fmt.Sprintf("%d,%c,%g,%g\n", i*i%97, 'a'+i%3, math.Sin(float64(i*i)), math.Cos(float64(7*i*i)))
+	}
+	if err := os.WriteFile("table.csv", []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	model := func(folder string, variables ...string) []byte {
+		env := config.Variables("CMF_OUT="+folder, "CMF_DATA_FILE=table.csv", "CMF_STEPS=2", "CMF_BATCH=16", "CMF_HIDDEN=4", "CMF_COUNT=10", "CMF_MIXING=10", "CMF_PARTICLES=256").With(variables...)
+		if _, err := Samples.Execute(t.Context(), env, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		whole, err := os.ReadFile(filepath.Join(folder, "checkpoint.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return whole
+	}
+	given, plain := model("given", "CMF_GIVEN=size,site", "CMF_FEATURES=2"), model("plain")
+	of := func(what, contexts string) inputs.Bad {
+		return bad(Generate, what, "CHECKPOINT=model CONTEXTS=contexts.csv", map[string][]byte{"model": given, "contexts.csv": []byte(contexts)})
+	}
+	return []inputs.Bad{
+		bad(Generate, "no contexts for a model that is given columns", "CHECKPOINT=model", map[string][]byte{"model": given}),
+		bad(Generate, "contexts for a model of all columns", "CHECKPOINT=model CONTEXTS=contexts.csv", map[string][]byte{"model": plain, "contexts.csv": []byte("size,site\n1,a\n")}),
+		bad(Generate, "an absent file of contexts", "CHECKPOINT=model CONTEXTS=absent.csv", map[string][]byte{"model": given}),
+		bad(Generate, "more draws of contexts than allowed", "CHECKPOINT=model CONTEXTS=contexts.csv COUNT=6000000", map[string][]byte{"model": given, "contexts.csv": []byte("size,site\n1,a\n2,b\n")}),
+		of("contexts without a column", "size\n1\n"),
+		of("contexts without names and of another width", "1,a,2\n2,b,3\n"),
+		of("contexts without rows", "size,site\n"),
+		of("a context with an unknown label", "size,site\n1,a\n2,d\n"),
+		of("a context with a missing value", "size,site\n1,a\n,b\n"),
+		of("a context with a text for a number", "size,site\nsmall,a\nlarge,b\n"),
+		bad(Generate, "whole rows without a given column", "CHECKPOINT=model COUNT=0 POINTS=points.csv", map[string][]byte{"model": given, "points.csv": []byte("size,y,z\n1,2,3\n")}),
 	}
 }

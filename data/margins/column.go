@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"cmf/data/table"
 	"cmf/solvers/batch"
@@ -53,6 +54,19 @@ func (c *Column) Dim() int {
 		return law.dim()
 	}
 	return 0
+}
+
+// Missing says whether values of the column may be missing.
+func (c *Column) Missing() bool {
+	switch {
+	case c.Constant != nil:
+		return c.Constant.Null
+	case c.Simplex != nil:
+		return c.Simplex.Null
+	case c.Lookup != nil:
+		return c.Lookup.Null >= 0 || slices.Contains(c.Lookup.Labels, -1)
+	}
+	return slices.ContainsFunc(c.atoms(), func(p Piece) bool { return p.Null })
 }
 
 var errUnseen = errors.New("it was not seen in learning")

@@ -254,9 +254,23 @@ func (c *Contexts) Names() []string { return (&Margins{Columns: c.columns()}).Na
 // Hints say how a file of contexts is to be read.
 func (c *Contexts) Hints() table.Hints { return (&Margins{Columns: c.columns()}).Hints() }
 
-// Align is Margins.Align for a file of contexts.
+// Align is Margins.Align for a file of contexts. Numbers keep the places and the types of the
+// file.
 func (c *Contexts) Align(t *table.Table) (aligned *table.Table, ignored []string, err error) {
-	return (&Margins{Columns: c.columns(), Format: c.Format}).Align(t)
+	if aligned, ignored, err = (&Margins{Columns: c.columns(), Format: c.Format}).Align(t); err != nil {
+		return nil, nil, err
+	}
+	for k := range aligned.Columns {
+		to := &aligned.Columns[k]
+		from := slices.Index(t.Names(), to.Name)
+		if from < 0 {
+			from = k
+		}
+		if of := &t.Columns[from]; of.Kind == to.Kind && !discrete(to.Kind) && to.Clock == nil {
+			to.Decimals, to.Stored, to.Null = of.Decimals, of.Stored, of.Null
+		}
+	}
+	return aligned, ignored, nil
 }
 
 // Whole are the margins, fit for reading alone, of whole rows: given columns and those of m.

@@ -374,6 +374,47 @@ func TestConditionalTruths(t *testing.T) {
 	}
 }
 
+// The state is chosen by held-out pairs, with their contexts: of forty pairs that are learned by
+// heart, an early one.
+func TestConditionalValidation(t *testing.T) {
+	l := lineWithNoise()
+	x, c := l.sample(40, random.New(1, "points", 0))
+	vx, vc := l.sample(400, random.New(1, "validation", 0))
+	var r *run.Run
+	var m *fit.Model
+	d := conditional(x, c, fit.Problem{Start: layers.Start{Balanced: true}, Particles: 512, Decay: .9, Validation: fit.Validation{X: vx, Contexts: vc, Patience: 4}}, func(_ context.Context, of *run.Run, w *fit.Model) error {
+		r, m = of, w
+		return nil
+	})
+	env := config.Variables("CMF_OUT="+t.TempDir()).With("CMF_STEPS=600", "CMF_BATCH=20", "CMF_LR=.02", "CMF_LOSS=likelihood", "CMF_THREADS=1")
+	if _, err := run.Execute(t.Context(), d, env, nil, &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	if at := r.Report.Metrics["chosen_step"]; at >= 600 || r.Report.Steps > int(at)+4*30 {
+		t.Errorf("step %g of %d was chosen", at, r.Report.Steps)
+	}
+	q, err := m.LogPDFGiven(t.Context(), vx, vc, 0, random.New(1, "log Z", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	regression, err := exact.Regress(x, c, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	residuals, err := regression.Residuals(vx, vc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, err := regression.Law.LogPDF(residuals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, _ := fit.FiniteMean(q.LogPDF)
+	if want, _, _ := fit.FiniteMean(start); !(got > want-.02) {
+		t.Errorf("log-likelihood %.3f, of the regression %.3f", got, want)
+	}
+}
+
 // A class is a context as a corner of a simplex: laws of three places and widths.
 func TestConditionalClasses(t *testing.T) {
 	const n, classes = 20_000, 3

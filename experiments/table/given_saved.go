@@ -95,7 +95,7 @@ func DrawGiven(ctx context.Context, r *run.Run, m *fit.Model, path string, count
 	if err != nil {
 		return nil, err
 	}
-	r.Note("draws%s: %d draws for each of %d rows of contexts, with the number of that row; conditionals%s: their mean, deviation and quantiles by column, and the shares of labels.", format.Extension(), count, n, format.Extension())
+	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("draws%s: %d draws for each of %d rows of contexts, with the number of that row; conditionals%s: their mean, deviation and quantiles by column, and the shares of labels and of missing values.", format.Extension(), count, n, format.Extension()))
 	return first, writeTable(r, "conditionals", summaries.out)
 }
 
@@ -157,13 +157,15 @@ func newSummaries(m *fit.Model, given *table.Table, count int, format table.Form
 		s.out.Columns = append(s.out.Columns, c)
 	}
 	for j, c := range m.Margins().Like(0).Columns {
-		name := cmp.Or(c.Name, fmt.Sprintf("y%d", j+1))
+		name, missing := cmp.Or(c.Name, fmt.Sprintf("y%d", j+1)), m.Margins().Columns[j].Missing()
 		real := table.Column{Kind: table.Real, Decimals: -1}
 		if c.Labels != nil {
 			for _, label := range c.Labels {
 				add(real, name, label)
 			}
-			add(real, name, "missing")
+			if missing {
+				add(real, name, "missing")
+			}
 			continue
 		}
 		of := real
@@ -175,7 +177,9 @@ func newSummaries(m *fit.Model, given *table.Table, count int, format table.Form
 		for _, level := range levels {
 			add(of, name, fmt.Sprintf("q%02d", level))
 		}
-		add(real, name, "missing")
+		if missing {
+			add(real, name, "missing")
+		}
 	}
 	return s
 }
@@ -214,7 +218,9 @@ func (s *summaries) summarise(row int, draws *table.Table) {
 			for _, v := range shares {
 				put(v)
 			}
-			put(missing)
+			if s.m.Margins().Columns[j].Missing() {
+				put(missing)
+			}
 			continue
 		}
 		period, low := 0., 0.
@@ -224,7 +230,9 @@ func (s *summaries) summarise(row int, draws *table.Table) {
 		for _, v := range summary(values, period, low) {
 			put(v)
 		}
-		put(missing)
+		if s.m.Margins().Columns[j].Missing() {
+			put(missing)
+		}
 	}
 }
 

@@ -69,7 +69,7 @@ func (s *Study) generateGiven(ctx context.Context, r *run.Run) error {
 		left -= part.Rows()
 		return out.Append(part)
 	})
-	r.Note("samples: the given columns are those of held-out rows, in their order and again from the first; the others are drawn given them.")
+	r.Report.Notes = append(r.Report.Notes, "samples.npy and the table beside it: the given columns are those of held-out rows, in their order and again from the first; the others are drawn given them.")
 	return errors.Join(err, out.Close(err == nil))
 }
 

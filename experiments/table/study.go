@@ -108,6 +108,10 @@ func (s *Study) suitScores(r *run.Run) error {
 	return nil
 }
 
+// manyContexts is the number of coordinates of the given columns up to which the plane gets
+// sharp hinges.
+const manyContexts = 8
+
 // problem is the problem for Fit: a network that suits the dimension.
 func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 	c, z := s.Core, s.Set.Points
@@ -127,6 +131,9 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 		start.Share, start.Spread = .8, 6
 	case d > 2:
 		hidden, start.Share, start.Spread = config.Widths{128, 128}, .8, 6
+	}
+	if g := s.Set.Given; g != nil && g.Contexts.Cols > manyContexts && d <= 2 { // hinges would have to follow them all
+		start.Share, start.Spread = .5, 6
 	}
 	if s.Set.Margins.Normal() { // what is left to learn is faint
 		start.Share, start.Spread = .8, 6
@@ -172,6 +179,7 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 	}
 	if g := s.Set.Given; g != nil {
 		p.Contexts, p.ContextUnits, p.Precondition = g.Contexts, g.Units, false
+		p.Hooks = append(p.Hooks, sparse(w.Params(), c.Batch, s.Set.Train.Rows()))
 	}
 	return p, nil
 }
