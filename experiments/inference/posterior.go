@@ -214,6 +214,7 @@ func (s Simulator) observe(ctx context.Context, r *run.Run, c *Config, m *fit.Mo
 			report.Headline{Metric: "c2st_nn", Label: "Accuracy at which the nearest neighbour does so", Goal: report.Nearer, Target: .5},
 			report.Headline{Metric: "energy_distance", Label: "Energy distance to exact draws", Goal: report.Lower})
 	}
+	means := report.Numbers{}
 	for k := range at.Rows {
 		points, d, err := draw(ctx, m, batch.Rows(at, k, k+1), c.Count, c.Mixing, random.New(c.Seed, "posterior", uint64(k)))
 		if err != nil {
@@ -228,10 +229,15 @@ func (s Simulator) observe(ctx context.Context, r *run.Run, c *Config, m *fit.Mo
 		if s.Reference == nil {
 			return nil
 		}
-		if err := s.compare(ctx, r, c, batch.Row(at, k), k, points); err != nil {
+		numbers, err := s.compare(ctx, r, c, batch.Row(at, k), k, points)
+		if err != nil {
 			return err
 		}
+		for name, v := range numbers {
+			means[name] += v / float64(at.Rows)
+		}
 	}
+	maps.Copy(r.Report.Metrics, means)
 	return nil
 }
 
@@ -258,30 +264,27 @@ func (s Simulator) show(ctx context.Context, r *run.Run, c *Config, x []float32,
 	})
 }
 
-// compare adds the distances of points from exact draws given x, the k-th observation, to their
-// means over observations. Exact draws against exact ones are taken of the first.
-func (s Simulator) compare(ctx context.Context, r *run.Run, c *Config, x []float32, k int, points blas32.General) error {
+// compare measures the distances of points from exact draws given x, the k-th observation, and
+// for the first also those of exact draws from exact ones.
+func (s Simulator) compare(ctx context.Context, r *run.Run, c *Config, x []float32, k int, points blas32.General) (report.Numbers, error) {
 	truth, err := s.Exact(x, points.Rows, random.New(c.Seed, "exact posterior", uint64(2*k)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	numbers, err := distances(ctx, truth, points, random.New(c.Seed, "classifier", uint64(k)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.Note("Given observation %d, %.4g: C2ST %.4f.", k+1, x, numbers["c2st"])
-	for name, v := range numbers {
-		r.Report.Metrics[name] += v / float64(c.Observations)
-	}
 	if k > 0 {
-		return nil
+		return numbers, nil
 	}
 	again, err := s.Exact(x, points.Rows, random.New(c.Seed, "exact posterior", 1))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.Report.Floor, err = distances(ctx, truth, again, random.New(c.Seed, "classifier", 0))
-	return err
+	return numbers, err
 }
 
 // distances of points from exact draws: the accuracies of two-sample tests and the energy
