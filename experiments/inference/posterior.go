@@ -27,7 +27,7 @@ type Config struct {
 	config.Core
 	config.Bank
 	config.Generation
-	Simulations  int           `default:"100000" range:"1000..10000000" desc:"pairs of parameters and outputs to learn from; a tenth of them, at most 1024, chooses the state of learning"`
+	Simulations  int           `default:"100000" range:"1000..10000000" desc:"pairs of parameters and outputs to learn from; a tenth of them, at most 512, chooses the state of learning"`
 	Observed     config.Vector `desc:"the output whose posterior is drawn, numbers separated by commas; a simulated one if empty"`
 	Observations int           `default:"3" range:"1..100" desc:"outputs whose posteriors are compared with exact ones, the same for all seeds; the observed one is the first"`
 	Count        int           `default:"10000" range:"250..1000000" desc:"draws from each of these posteriors"`
@@ -100,6 +100,15 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 	if n := len(c.Observed); n != 0 && n != s.Outputs {
 		return fmt.Errorf("CMF_OBSERVED=%v: it has %d numbers, an output of %s %d", c.Observed, n, s.Name, s.Outputs)
 	}
+	if len(c.Observed) > 0 && s.Reference != nil {
+		at, err := s.observations(c)
+		if err != nil {
+			return err
+		}
+		if _, err := s.Exact(batch.Row(at, 0), 1, random.New(c.Seed, "possible", 0)); err != nil {
+			return fmt.Errorf("CMF_OBSERVED=%v: %w", c.Observed, err)
+		}
+	}
 	r.Report.Data = fmt.Sprintf("%d simulations of %s", c.Simulations, s.Name)
 	r.Page.Summary = fmt.Sprintf("The posterior of the %d parameters of %s given %d numbers, learned for all outputs at once.", len(s.Parameters), s.Name, s.Outputs)
 	theta, x, err := s.Pairs(c.Simulations, random.New(c.Seed, "simulations", 0))
@@ -111,6 +120,9 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 		return err
 	}
 	chosen := min(z.Rows/10, mostValidation)
+	if err := fit.LimitSteps(r, &c.Core, z.Rows-chosen, mostPasses, 500); err != nil {
+		return err
+	}
 	choice := fit.Validation{X: batch.First(z, chosen), Contexts: batch.First(x, chosen)}
 	if !r.Given("CMF_STEPS") {
 		choice.Patience = patience
@@ -136,11 +148,13 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 	return s.calibrate(ctx, r, c, model)
 }
 
-// mostValidation limits the pairs by which the best state of learning is chosen, and patience is
-// after how many scores that are no better learning ends.
+// mostValidation limits the pairs by which the best state of learning is chosen, patience is
+// after how many scores that are no better learning ends, and mostPasses limits how often it sees
+// a pair, so that the learning rate is low before few pairs are fitted too closely.
 const (
-	mostValidation = 1024
+	mostValidation = 512
 	patience       = 8
+	mostPasses     = 100
 )
 
 // decay is that of an average over the last tenth of the steps, in which the rate is low.
@@ -200,6 +214,7 @@ func (s Simulator) observe(ctx context.Context, r *run.Run, c *Config, m *fit.Mo
 			report.Headline{Metric: "c2st_nn", Label: "Accuracy at which the nearest neighbour does so", Goal: report.Nearer, Target: .5},
 			report.Headline{Metric: "energy_distance", Label: "Energy distance to exact draws", Goal: report.Lower})
 	}
+	means := report.Numbers{}
 	for k := range at.Rows {
 		points, d, err := draw(ctx, m, batch.Rows(at, k, k+1), c.Count, c.Mixing, random.New(c.Seed, "posterior", uint64(k)))
 		if err != nil {
@@ -214,10 +229,15 @@ func (s Simulator) observe(ctx context.Context, r *run.Run, c *Config, m *fit.Mo
 		if s.Reference == nil {
 			return nil
 		}
-		if err := s.compare(ctx, r, c, batch.Row(at, k), k, points); err != nil {
+		numbers, err := s.compare(ctx, r, c, batch.Row(at, k), k, points)
+		if err != nil {
 			return err
 		}
+		for name, v := range numbers {
+			means[name] += v / float64(at.Rows)
+		}
 	}
+	maps.Copy(r.Report.Metrics, means)
 	return nil
 }
 
@@ -244,30 +264,27 @@ func (s Simulator) show(ctx context.Context, r *run.Run, c *Config, x []float32,
 	})
 }
 
-// compare adds the distances of points from exact draws given x, the k-th observation, to their
-// means over observations. Exact draws against exact ones are taken of the first.
-func (s Simulator) compare(ctx context.Context, r *run.Run, c *Config, x []float32, k int, points blas32.General) error {
+// compare measures the distances of points from exact draws given x, the k-th observation, and
+// for the first also those of exact draws from exact ones.
+func (s Simulator) compare(ctx context.Context, r *run.Run, c *Config, x []float32, k int, points blas32.General) (report.Numbers, error) {
 	truth, err := s.Exact(x, points.Rows, random.New(c.Seed, "exact posterior", uint64(2*k)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	numbers, err := distances(ctx, truth, points, random.New(c.Seed, "classifier", uint64(k)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.Note("Given observation %d, %.4g: C2ST %.4f.", k+1, x, numbers["c2st"])
-	for name, v := range numbers {
-		r.Report.Metrics[name] += v / float64(c.Observations)
-	}
 	if k > 0 {
-		return nil
+		return numbers, nil
 	}
 	again, err := s.Exact(x, points.Rows, random.New(c.Seed, "exact posterior", 1))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.Report.Floor, err = distances(ctx, truth, again, random.New(c.Seed, "classifier", 0))
-	return err
+	return numbers, err
 }
 
 // distances of points from exact draws: the accuracies of two-sample tests and the energy
