@@ -185,7 +185,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 	if err := file.RemoveTemporary(folder); err != nil {
 		return nil, err
 	}
-	if from != "" && r.Root() {
+	if from != "" {
 		if err := report.CarryMetricsLog(from, folder); err != nil {
 			return nil, err
 		}
