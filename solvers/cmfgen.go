@@ -181,7 +181,8 @@ func NewStillState(y, partners blas32.General, size int, stream *random.Stream) 
 	return s, nil
 }
 
-// CMFGenInfo describes one iteration.
+// CMFGenInfo describes one iteration. With Ranks the loss and the acceptance are means over
+// ranks, Masked and the restarted particles sums, and the rest is of this rank.
 type CMFGenInfo struct {
 	Loss      float64
 	Terms     map[string]float64

@@ -14,6 +14,7 @@
 //	posterior  the noise given part of a point
 //	optim      Adam, averages of weights, schedules
 //	order      sorting and selection
+//	mpi        processes on several machines
 //
 // None of them needs expression graphs: a potential is anything that evaluates a batch.
 //
@@ -55,4 +56,5 @@
 //	baseline         the metric of a simpler method at the same budget
 //	machine          what runs expression graphs; a computer has cores and threads
 //	status           how the work on one row ended
+//	rank             one of the processes that train a model together, and its number
 package solvers

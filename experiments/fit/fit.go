@@ -195,7 +195,7 @@ func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model,
 		return nil, err
 	}
 	last := -1 // step of which rows of metrics are kept
-	if from != "" && r.Root() {
+	if from != "" {
 		if err := report.CarryMetricsLog(from, folder); err != nil {
 			return nil, err
 		}
