@@ -133,8 +133,8 @@ func (r *Run) files() map[string]bool {
 	return all
 }
 
-// left are the names of the files, but for the page itself, that are there.
-func (r *Run) left() (names []string) {
+// written are the names of the files, but for the page itself, that are there.
+func (r *Run) written() (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(r.files())) {
 		info, err := os.Lstat(filepath.Join(r.Folder, filepath.FromSlash(name)))
 		if err == nil && info.Mode().IsRegular() && name != "index.html" {
