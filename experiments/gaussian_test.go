@@ -168,5 +168,7 @@ func checkGaussianFolder(t *testing.T, r *run.Run, cov string) {
 	_, err = os.Stat(filepath.Join(r.Folder, "figure1.png"))
 	if plane := want[3] == 2; plane != (err == nil) {
 		t.Errorf("Figure 1 in %v dimensions: %v", want[3], err)
+	} else if plane && r.Page.Figures[0].File != "figure1.png" {
+		t.Errorf("the main picture is not Figure 1 but the first of %v", r.Page.Figures)
 	}
 }

@@ -95,7 +95,7 @@ func TestEnergyWithAWall(t *testing.T) {
 		}
 	}
 	t.Logf("metrics %v, notes %q", r.Report.Metrics, r.Report.Notes)
-	if len(r.Page.Figures) < 3 {
-		t.Errorf("%d figures, notes %q", len(r.Page.Figures), r.Report.Notes)
+	if len(r.Page.Figures) < 2 || r.Page.Figures[0].File != "figure3.png" || len(r.Page.Curves) != 1 || r.Page.Curves[0].Lead != "residual_sd" {
+		t.Errorf("figures %v, curves %v, notes %q", r.Page.Figures, r.Page.Curves, r.Report.Notes)
 	}
 }

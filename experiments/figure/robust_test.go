@@ -1,10 +1,13 @@
 package figure
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/csv"
+	"encoding/xml"
 	"errors"
 	"image"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -246,5 +249,25 @@ func TestTicksFarFromZero(t *testing.T) {
 	}
 	if ticks := (plainTicks{}).Ticks(1, 1); len(ticks) != 0 {
 		t.Errorf("an empty axis has ticks %v", ticks)
+	}
+}
+
+// Names may hold anything; the SVG stays a file that a browser reads.
+func TestVectorOfAnyName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "name.png")
+	const name = "a\x1b[31m\x00<b>&\xff"
+	if err := DrawScenes(path, Box{}, Scene{Title: name, Axes: []Axis{{Name: name}, {Name: "y"}}, Clouds: []Cloud{{name, exptest.Circles(50, 1)}}}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(VectorPath(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for parser := xml.NewDecoder(bytes.NewReader(text)); ; {
+		if _, err := parser.Token(); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"cmf/data/file"
 
@@ -40,5 +41,13 @@ func writeVector(path string, width, height vg.Length, marks int, paint func(c v
 	}
 	// Arial and Helvetica have the widths of Liberation Sans, for readers without it.
 	named := bytes.ReplaceAll(text.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;"))
-	return file.Write(path, func(w io.Writer) error { return file.Text(w, named) })
+	return file.Write(path, func(w io.Writer) error { return file.Text(w, bytes.Map(inXML, named)) })
+}
+
+// inXML replaces what no XML file may hold, such as control characters in the names of columns.
+func inXML(r rune) rune {
+	if r < ' ' && r != '\n' && r != '\t' || r == 0xfffe || r == 0xffff {
+		return unicode.ReplacementChar
+	}
+	return r
 }

@@ -125,7 +125,11 @@ func (p Page) HTML(folder string) ([]byte, error) {
 		view.Rows = append(view.Rows, newRow(p.Report, h))
 	}
 	const cards = 4
-	view.Cards = view.Rows[:min(cards, len(view.Rows))]
+	for _, row := range view.Rows {
+		if len(view.Cards) < cards && !strings.HasPrefix(row.Label, "—") { // a part of the row before
+			view.Cards = append(view.Cards, row)
+		}
+	}
 	view.Titles, view.Beside = beside(p.Report, p.Headline)
 	view.Others = others(p.Report, p.Headline)
 	read := NewPicture

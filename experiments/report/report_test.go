@@ -245,7 +245,7 @@ func TestPage(t *testing.T) {
 	p := Page{
 		Report: toyReport(), Settings: settings, Summary: "One convex potential, learned from points on two circles: its Gibbs factor is the noise and the gradient of its conjugate the map.",
 		Headline: []Headline{{Metric: "w2", Label: "W₂ to held-out data"}, {Metric: "energy", Label: "energy distance"}, {Metric: "nn", Label: "1-nearest-neighbour accuracy", Goal: Nearer, Target: .5},
-			{Metric: "sliced_w2", Label: "sliced W₂"}, {Metric: "ess", Label: "effective sample size", Goal: Higher}},
+			{Metric: "sliced_w2", Label: "— sliced W₂"}, {Metric: "ess", Label: "effective sample size", Goal: Higher}},
 		Figures: []Figure{{"samples.png", "Held-out data, generated points ∇w*(y) & the Gibbs factor 𝔓_w that they come from."}},
 	}
 	p.Report.Stop.Text, p.Report.Notes = "CMF_MINUTES=3", []string{"The baseline had the same number of steps <and> the same network."}
@@ -277,6 +277,7 @@ func TestPage(t *testing.T) {
 		"<script": 1, "<link": 1, // of this package
 		`class="chart"`: 4, // but for the constant one and the one without a number
 		`class="scale"`: 2, // the others lack a number
+		`class="card"`:  4, // but for the one that is part of another
 		"<h1":           1, "<main": 1, "<header": 1, "<body>": 1,
 	} {
 		if n := strings.Count(string(text), what); n != want {
@@ -414,4 +415,32 @@ func TestHostilePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	exptest.TestPage(t, folder, "hostile")
+}
+
+// The page of a run with as many curves and settings as a run on MNIST, which browsers ask for
+// every second.
+func BenchmarkLivePage(b *testing.B) {
+	folder := b.TempDir()
+	log, err := OpenMetricsLog(folder, -1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for step := range 200 {
+		numbers := Numbers{}
+		for k := range 20 {
+			numbers[fmt.Sprintf("metric_%d", k)] = math.Sin(float64(step * k))
+		}
+		if err := log.Append(step, numbers); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		b.Fatal(err)
+	}
+	p := Page{Report: toyReport(), Settings: slices.Repeat([]config.Setting{{Name: "CMF_STEPS", Value: "1", Meaning: "outer iterations"}}, 40), Curves: []Curves{{Lead: "metric_1"}}, Live: &Live{Doing: "training", Step: 200, Of: 1000}}
+	for b.Loop() {
+		if _, err := p.HTML(folder); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

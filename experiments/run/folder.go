@@ -117,8 +117,8 @@ func (r *Run) owns(names ...string) {
 	r.broken = err
 }
 
-// Left are the files of a folder, by their paths in it, that runs have left there.
-func Left(folder string) (names []string) {
+// FilesIn are the files of a folder, by their paths in it, that runs have left there.
+func FilesIn(folder string) (names []string) {
 	f, err := os.Open(filepath.Join(folder, left))
 	if err != nil {
 		return nil

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,8 +133,8 @@ func (r *Run) files() map[string]bool {
 	return all
 }
 
-// left are the names of the files, but for the page itself, that are there.
-func (r *Run) left() (names []string) {
+// written are the names of the files, but for the page itself, that are there.
+func (r *Run) written() (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(r.files())) {
 		info, err := os.Lstat(filepath.Join(r.Folder, filepath.FromSlash(name)))
 		if err == nil && info.Mode().IsRegular() && name != "index.html" {
@@ -177,7 +176,11 @@ func (l *lines) all() []string {
 
 // describe says how far the steps are.
 func (p *Progress) describe(to *report.Live) {
-	if p == nil || p.ended || p.options.Total == 0 {
+	if p == nil || p.options.Total == 0 {
+		return
+	}
+	if p.ended {
+		to.Doing = "after " + to.Doing
 		return
 	}
 	to.Step, to.Of = p.done, p.options.Total
@@ -186,5 +189,4 @@ func (p *Progress) describe(to *report.Live) {
 		to.Rate = float64(made) / max(now.Sub(p.start).Seconds(), 1e-3)
 	}
 	to.Left, _ = p.left(p.done, now)
-	to.Doing = cmp.Or(to.Doing, "training")
 }

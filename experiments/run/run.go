@@ -271,7 +271,7 @@ func (r *Run) finish() error {
 	if err := r.writeFigures(); err != nil {
 		return err
 	}
-	r.Page.Report, r.Page.Settings, r.Page.Log, r.Page.Files = &r.Report, r.settings, r.log.all(), r.left()
+	r.Page.Report, r.Page.Settings, r.Page.Log, r.Page.Files = &r.Report, r.settings, r.log.all(), r.written()
 	if err := r.Page.Write(r.Folder); err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (b *board) files() map[string]bool {
 		if err != nil || c.report == nil && c.failure == "" {
 			continue
 		}
-		for _, name := range append(run.Left(c.folder), "log.txt") {
+		for _, name := range append(run.FilesIn(c.folder), "log.txt") {
 			all[path.Join(filepath.ToSlash(within), filepath.ToSlash(name))] = true
 		}
 	}

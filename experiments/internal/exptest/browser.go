@@ -197,6 +197,9 @@ func TestPage(t *testing.T, folder, name string) {
 				if wide := b.TooWide(); len(wide) > 0 {
 					t.Errorf("wider than %d pixels: %q", width, wide)
 				}
+				if lost := Eval[[]string](b, `[...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt)`); len(lost) > 0 {
+					t.Errorf("pictures that are not shown: %q", lost)
+				}
 				b.Picture(fmt.Sprintf("%s-%d-%s.png", name, width, map[bool]string{false: "light", true: "dark"}[dark]))
 			}
 		}
