@@ -101,7 +101,7 @@ func doToy2D(ctx context.Context, r *run.Run, c *Toy2DConfig) error {
 		}
 		r.Judge(b)
 	}
-	missed, err := fit.MissedParts(p.held[0].truth, p.original(draw.Points))
+	missed, err := metric.MissedParts(p.held[0].truth, p.original(draw.Points))
 	if err != nil {
 		return err
 	}

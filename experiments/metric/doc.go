@@ -1,2 +1,3 @@
-// Package metric holds distances between samples, which judge what was generated.
+// Package metric holds distances between samples, and what one sample lacks of another, which
+// judge what was generated.
 package metric

@@ -196,7 +196,7 @@ func (s *Study) warn(r *run.Run) error {
 		run.Bound{Metric: "conjugate_converged", Label: "share of conjugates that converged", Goal: report.Higher, Poor: .99},
 	)
 	if !s.Set.Margins.Normal() && s.Set.Given == nil {
-		missed, err := fit.MissedParts(s.Set.Points, s.Draw.Points)
+		missed, err := metric.MissedParts(s.Set.Points, s.Draw.Points)
 		if err != nil {
 			return err
 		}
