@@ -237,6 +237,35 @@ func TestCMFMAErrors(t *testing.T) {
 	}
 }
 
+// Particles that have run away begin again where the walkers are, or the images of the bank where
+// there are no walkers, and training goes on to the closed form.
+func TestCMFMAParticlesComeBack(t *testing.T) {
+	for name, shares := range map[string]Shares{"with walkers": {}, "without": {Model: 1}} {
+		m, w := newCMFMA(t, 2, 64, shares, normalEnergy{d: 2, v: 2})
+		for i := range m.State.Bank.Y.Data {
+			m.State.Bank.Y.Data[i] *= 1e5
+		}
+		m.State.Bank.Fresh = false
+		info, err := m.Step()
+		if err != nil || !info.RanAway {
+			t.Fatalf("%s: ran away %v, error %v", name, info.RanAway, err)
+		}
+		for _, v := range m.State.Bank.Y.Data {
+			if math.Abs(float64(v)) > 20 {
+				t.Fatalf("%s: a particle stayed at %g", name, v)
+			}
+		}
+		for range 400 {
+			if info, err := m.Step(); err != nil || info.RanAway {
+				t.Fatalf("%s: going on: ran away %v, error %v", name, info.RanAway, err)
+			}
+		}
+		if want := math.Pow(2, -1./3); math.Abs(float64(w.a[0])-want) > .03 {
+			t.Errorf("%s: a = %g, want %g", name, w.a[0], want)
+		}
+	}
+}
+
 // Walkers find the law of the energy from where it has hardly any mass.
 func TestCMFMAWalkersMove(t *testing.T) {
 	m, _ := newCMFMA(t, 2, 64, Shares{Energy: 1}, normalEnergy{d: 2, v: 2})

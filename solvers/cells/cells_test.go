@@ -76,3 +76,46 @@ func TestKMeansErrors(t *testing.T) {
 		x.Data[1] = 0
 	}
 }
+
+// Within a cell of many points the covariance is theirs; a cell without points has the variances
+// within all cells, as have the directions in which a small one has no scatter.
+func TestCovariancesOfCells(t *testing.T) {
+	const n = 20000
+	rng := random.New(5, "cells", 0)
+	x, centers, cell := batch.New(n, 2), batch.New(2, 2), make([]int, n)
+	copy(centers.Data, []float32{-5, 1, 5, 2})
+	for i := range n {
+		k := i % 2
+		u, v := rng.NormFloat64(), rng.NormFloat64()
+		cell[i] = k
+		batch.Row(x, i)[0] = centers.Data[2*k] + float32(float64(k+1)*u) // deviations 1 and 2
+		batch.Row(x, i)[1] = centers.Data[2*k+1] + float32(.5*u+.3*v)
+	}
+	within := cells.Within(x, centers, cell)
+	for j, want := range []float64{(1 + 4) / 2., .25 + .09} {
+		if math.Abs(within[j]-want) > .05*want {
+			t.Errorf("the variance of coordinate %d within cells is %g, want %g", j, within[j], want)
+		}
+	}
+	many := batch.New(n/2, 2)
+	for i := range many.Rows {
+		copy(batch.Row(many, i), batch.Row(x, 2*i+1))
+	}
+	cov := cells.Covariance(many, batch.Row(centers, 1), within)
+	for _, c := range []struct {
+		i, j int
+		want float64
+	}{{0, 0, 4}, {0, 1, 1}, {1, 0, 1}, {1, 1, .34}} {
+		if got := cov.At(c.i, c.j); math.Abs(got-c.want) > .05*c.want {
+			t.Errorf("covariance (%d, %d) is %g, want %g", c.i, c.j, got, c.want)
+		}
+	}
+	none := cells.Covariance(batch.New(0, 2), batch.Row(centers, 0), within)
+	if none.At(0, 0) != within[0] || none.At(1, 1) != within[1] || none.At(0, 1) != 0 {
+		t.Errorf("a cell without points has covariance %v, want the diagonal %v", none.RawSymmetric().Data, within)
+	}
+	point := cells.Covariance(batch.Rows(centers, 0, 1), batch.Row(centers, 0), within)
+	if got, want := point.At(0, 0), 2./3*within[0]; math.Abs(got-want) > 1e-9 {
+		t.Errorf("a cell of one point has variance %g, want %g", got, want)
+	}
+}
