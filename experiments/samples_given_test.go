@@ -2,10 +2,12 @@ package experiments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +35,7 @@ func ward(t *testing.T) string {
 		if rng.Float64() < .2+.3*float64(name) {
 			ward = "b"
 		}
-		return fmt.Sprintf("%.2f,%.4f,%s,%s", age, 1e-3*(age/10+float64(name)+(.2+.01*age)*rng.NormFloat64()), clinic, ward)
+		return fmt.Sprintf("%.2f,%.8f,%s,%s", age, 1e-3*(age/10+float64(name)+(.2+.01*age)*rng.NormFloat64()), clinic, ward)
 	})
 }
 
@@ -112,16 +114,40 @@ func TestTableGiven(t *testing.T) {
 	}
 }
 
+// twoWays is a file of n rows of the conditional table of that name, without names.
+func twoWays(t *testing.T, n int) (path string, known data.ConditionalTable) {
+	t.Helper()
+	known, err := data.Conditional("two-ways")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := known.Sample(n, random.New(1, "rows", 0))
+	for j := range rows.Columns {
+		rows.Columns[j].Name = ""
+	}
+	rows.Format.Headless = true
+	path = filepath.Join(t.TempDir(), "rows.csv")
+	out, err := table.Create(path, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(out.Append(rows), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path, known
+}
+
 // A run with given columns that was interrupted goes on to the same bits; other given columns
 // are refused.
 func TestTableGivenResumes(t *testing.T) {
-	variables := append(wardVariables, "CMF_DATA_FILE="+ward(t), "CMF_STEPS=20")
+	path, _ := twoWays(t, 300)
+	variables := []string{"CMF_DATA_FILE=" + path, "CMF_GIVEN=1,2", "CMF_STEPS=20", "CMF_COUNT=100", "CMF_MIXING=10", "CMF_PARTICLES=256", "CMF_BATCH=64", "CMF_HIDDEN=8", "CMF_FEATURES=4"}
 	whole := mustRun(t, Samples, variables...)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	part, err := run.Execute(fit.WithHooks(ctx, plane.At(11, cancel)), Samples, config.Variables("CMF_OUT="+t.TempDir()).With(variables...), nil, io.Discard)
 	if err != nil || part.Report.Stop.Reason != report.Interrupted {
-		t.Fatalf("interrupted: %v, %v", part.Report.Stop, err)
+		t.Fatalf("interrupted: %v", err)
 	}
 	resume := "CMF_RESUME=" + part.Path("checkpoint.safetensors")
 	rest := mustRun(t, Samples, append(variables, resume)...)
@@ -132,7 +158,7 @@ func TestTableGivenResumes(t *testing.T) {
 			t.Errorf("%s differs from that of a run without interruption: %v %v", name, errA, errB)
 		}
 	}
-	env := config.Variables("CMF_OUT=" + t.TempDir()).With(append(variables, resume, "CMF_GIVEN=age")...)
+	env := config.Variables("CMF_OUT=" + t.TempDir()).With(append(variables, resume, "CMF_GIVEN=1")...)
 	if _, err := run.Execute(t.Context(), Samples, env, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "CMF_RESUME") {
 		t.Errorf("other given columns: %v", err)
 	}
@@ -144,26 +170,7 @@ func TestTableGivenTwoWays(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
-	known, err := data.Conditional("two-ways")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := known.Sample(1500, random.New(1, "rows", 0))
-	for j := range rows.Columns {
-		rows.Columns[j].Name = ""
-	}
-	rows.Format.Headless = true
-	path := t.TempDir() + "/rows.csv"
-	out, err := table.Create(path, rows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Append(rows); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
+	path, known := twoWays(t, 1500)
 	r := mustRun(t, Samples, "CMF_DATA_FILE="+path, "CMF_GIVEN=1,2", "CMF_STEPS=300", "CMF_COUNT=500", "CMF_MIXING=40", "CMF_PARTICLES=1024", "CMF_HIDDEN=32,32", "CMF_FEATURES=16")
 	held := readTable(t, r.Path("densities.csv"))
 	held.Columns = held.Columns[:3]

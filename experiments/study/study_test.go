@@ -45,6 +45,15 @@ func TestProduct(t *testing.T) {
 	}
 }
 
+// Of two modes that a regression does not have, most is learned in few steps.
+func TestConditional(t *testing.T) {
+	r := execute(t, Conditional, "CMF_TABLE=two-ways", "CMF_ROWS=2000", "CMF_STEPS=200", "CMF_HIDDEN=32,32", "CMF_FEATURES=16", "CMF_PARTICLES=1024")
+	got, regression, truth := r.Report.Metrics["log_likelihood"], r.Report.Baseline["log_likelihood"], r.Report.Floor["log_likelihood"]
+	if !(got > (regression+truth)/2 && got < truth+.1) {
+		t.Errorf("log-likelihood %.3f, of the regression %.3f, of the truth %.3f", got, regression, truth)
+	}
+}
+
 // At the extremes of what is allowed, runs end with a result or with a message that says
 // what to change.
 func TestStability(t *testing.T) {
@@ -143,7 +152,7 @@ func TestStudiesDraw(t *testing.T) {
 
 // Every cell of every study is a run that its configuration allows, at every preset.
 func TestStudiesAreWellFormed(t *testing.T) {
-	for _, a := range []sweep.Ablation{InverseBudgets, ProductBudgets, Bridges, StabilitySweep} {
+	for _, a := range []sweep.Ablation{InverseBudgets, ProductBudgets, Bridges, StabilitySweep, Conditionals} {
 		for _, preset := range a.Of.PresetNames() {
 			if _, err := a.Cells(config.Variables("CMF_PRESET="+preset, "CMF_OUT="+t.TempDir()), nil, io.Discard); err != nil {
 				t.Errorf("%s, %s: %v", a.Name, preset, err)
