@@ -354,7 +354,7 @@ func (s Simulator) calibrate(ctx context.Context, r *run.Run, c *Config, m *fit.
 		level := float64(percent) / 100
 		within := 0.
 		for k := range s.Parameters {
-			if math.Abs(ranks.Coverage(k, level)-level) <= ranks.CoverageBand(level) {
+			if ranks.CoverageError(k, level) <= ranks.CoverageBand(level) {
 				within += 1 / float64(len(s.Parameters))
 			}
 		}
@@ -384,8 +384,8 @@ func (s Simulator) drawCalibration(ctx context.Context, r *run.Run, c *Calibrati
 			level := float64(i) / float64(c.Draws+1)
 			cumulated.X, cumulated.Y = append(cumulated.X, level), append(cumulated.Y, c.Below(k, i)-level)
 		}
-		for i := range n + 1 {
-			level := float64(i) / n
+		for i := c.Draws + 1; i >= 0; i -= 2 { // levels that intervals of ranks attain
+			level := float64(i) / float64(c.Draws+1)
 			covered.X, covered.Y = append(covered.X, level), append(covered.Y, c.Coverage(k, level)-level)
 		}
 		ranks, coverage = append(ranks, cumulated), append(coverage, covered)
