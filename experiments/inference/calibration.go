@@ -69,20 +69,42 @@ func draw(ctx context.Context, m *fit.Model, contexts blas32.General, n, steps i
 // Coverage is the share of the pairs whose parameter k lies in the central interval of the
 // given level.
 func (c *Calibration) Coverage(k int, level float64) float64 {
-	inside := 0
+	covered := 0
 	for _, rank := range c.Ranks[k] {
-		at := (float64(rank) + .5) / float64(c.Draws+1)
-		if math.Abs(at-.5) <= level/2 {
-			inside++
+		if c.inside(rank, level) {
+			covered++
 		}
 	}
-	return float64(inside) / float64(len(c.Ranks[k]))
+	return float64(covered) / float64(len(c.Ranks[k]))
 }
 
-// WorstCoverage is the largest |Coverage − level| over the parameters.
+// inside reports whether a rank lies in the central interval of a level.
+func (c *Calibration) inside(rank int, level float64) bool {
+	at := (float64(rank) + .5) / float64(c.Draws+1)
+	return math.Abs(at-.5) <= level/2
+}
+
+// Attained is the mean of Coverage for exact posteriors: the share of the ranks 0, …, Draws in
+// the central interval of the given level, which is the level but for rounding.
+func (c *Calibration) Attained(level float64) float64 {
+	covered := 0
+	for rank := range c.Draws + 1 {
+		if c.inside(rank, level) {
+			covered++
+		}
+	}
+	return float64(covered) / float64(c.Draws+1)
+}
+
+// CoverageError is |Coverage − Attained| of parameter k.
+func (c *Calibration) CoverageError(k int, level float64) float64 {
+	return math.Abs(c.Coverage(k, level) - c.Attained(level))
+}
+
+// WorstCoverage is the largest CoverageError over the parameters.
 func (c *Calibration) WorstCoverage(level float64) (worst float64) {
 	for k := range c.Ranks {
-		worst = max(worst, math.Abs(c.Coverage(k, level)-level))
+		worst = max(worst, c.CoverageError(k, level))
 	}
 	return worst
 }
@@ -129,7 +151,7 @@ func (c *Calibration) Deviation(k int) (most float64) {
 // ranks are few, by Kolmogorov's law.
 func (c *Calibration) Band() float64 { return 1.358 / math.Sqrt(float64(len(c.Ranks[0]))) }
 
-// CoverageBand is what |Coverage − level| exceeds for exact posteriors with a probability of some
+// CoverageBand is what CoverageError exceeds for exact posteriors with a probability of some
 // 5 %, by the normal law.
 func (c *Calibration) CoverageBand(level float64) float64 {
 	return 1.96 * math.Sqrt(level*(1-level)/float64(len(c.Ranks[0])))

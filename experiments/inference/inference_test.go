@@ -96,7 +96,7 @@ func TestCalibrationTellsBadPosteriors(t *testing.T) {
 		if within := of.Deviation(0) <= of.Band(); within != c.good {
 			t.Errorf("%s: ranks deviate by %.4f, in a band of %.4f", name, of.Deviation(0), of.Band())
 		}
-		if off := math.Abs(of.Coverage(0, .5) - .5); off <= of.CoverageBand(.5) != c.good && name != "off" {
+		if off := of.CoverageError(0, .51); off <= of.CoverageBand(.5) != c.good && name != "off" {
 			t.Errorf("%s: the coverage of 50 %% is off by %.4f, in a band of %.4f", name, off, of.CoverageBand(.5))
 		}
 		if worst := of.WorstCoverage(.9); worst > .03 == c.good && name != "off" {
@@ -115,7 +115,7 @@ func TestPosterior(t *testing.T) {
 		"two-moons":       {[]string{"CMF_STEPS=300", "CMF_OBSERVED=0,0", "CMF_PAIRS=60"}, .01},
 		"slcp":            {[]string{"CMF_STEPS=100", "CMF_HIDDEN=32", "CMF_PAIRS=30"}, .2},
 	} {
-		env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_SIMULATOR="+name, "CMF_RANKS=19", "CMF_COUNT=500", "CMF_SIMULATIONS=4000").With(c.variables...)
+		env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_SIMULATOR="+name, "CMF_RANKS=19", "CMF_COUNT=500", "CMF_SIMULATIONS=2000").With(c.variables...)
 		r, err := run.Execute(t.Context(), Posterior, env, nil, &bytes.Buffer{})
 		if err != nil {
 			t.Fatal(err)

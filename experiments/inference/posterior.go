@@ -27,7 +27,7 @@ type Config struct {
 	config.Core
 	config.Bank
 	config.Generation
-	Simulations  int           `default:"100000" range:"1000..10000000" desc:"pairs of parameters and outputs to learn from; a tenth of them, at most 512, chooses the state of learning"`
+	Simulations  int           `default:"100000" range:"1000..10000000" desc:"pairs of parameters and outputs to learn from; a tenth of them, at most 1024, chooses the state of learning"`
 	Observed     config.Vector `desc:"the output whose posterior is drawn, numbers separated by commas; a simulated one if empty"`
 	Observations int           `default:"3" range:"1..100" desc:"outputs whose posteriors are compared with exact ones, the same for all seeds; the observed one is the first"`
 	Count        int           `default:"10000" range:"250..1000000" desc:"draws from each of these posteriors"`
@@ -152,7 +152,7 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 // after how many scores that are no better learning ends, and mostPasses limits how often it sees
 // a pair, so that the learning rate is low before few pairs are fitted too closely.
 const (
-	mostValidation = 512
+	mostValidation = 1024
 	patience       = 8
 	mostPasses     = 100
 )
@@ -354,7 +354,7 @@ func (s Simulator) calibrate(ctx context.Context, r *run.Run, c *Config, m *fit.
 		level := float64(percent) / 100
 		within := 0.
 		for k := range s.Parameters {
-			if math.Abs(ranks.Coverage(k, level)-level) <= ranks.CoverageBand(level) {
+			if ranks.CoverageError(k, level) <= ranks.CoverageBand(level) {
 				within += 1 / float64(len(s.Parameters))
 			}
 		}
@@ -384,8 +384,8 @@ func (s Simulator) drawCalibration(ctx context.Context, r *run.Run, c *Calibrati
 			level := float64(i) / float64(c.Draws+1)
 			cumulated.X, cumulated.Y = append(cumulated.X, level), append(cumulated.Y, c.Below(k, i)-level)
 		}
-		for i := range n + 1 {
-			level := float64(i) / n
+		for i := c.Draws + 1; i >= 0; i -= 2 { // levels that intervals of ranks attain
+			level := float64(i) / float64(c.Draws+1)
 			covered.X, covered.Y = append(covered.X, level), append(covered.Y, c.Coverage(k, level)-level)
 		}
 		ranks, coverage = append(ranks, cumulated), append(coverage, covered)
