@@ -15,9 +15,9 @@ type Machine struct {
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	CPU     string `json:"cpu"`
-	Threads int    `json:"threads"`       // of each process
-	Ranks   int    `json:"ranks"`         // processes that trained together
-	MPI     string `json:"mpi,omitempty"` // the library by which they did
+	Threads int    `json:"threads"`         // of each process
+	Ranks   int    `json:"ranks,omitempty"` // processes that trained together
+	MPI     string `json:"mpi,omitempty"`   // the library by which they did
 	BLAS    string `json:"blas"`
 	Kernels string `json:"kernels"`
 

@@ -51,7 +51,7 @@ func Interruptible(name string) (ctx context.Context, status func() int) {
 const patience = 1500 * time.Millisecond
 
 // overdue is closed some time after ctx has ended, and not before the run of current has
-// left its training with a checkpoint: reading a file, or a figure, may take longer than
+// left its training with a checkpoint, unless other ranks have gone: reading a file, or a figure, may take longer than
 // anyone waits, and loses nothing.
 func overdue(ctx context.Context, current *atomic.Pointer[Run]) <-chan struct{} {
 	late := make(chan struct{})
@@ -59,7 +59,7 @@ func overdue(ctx context.Context, current *atomic.Pointer[Run]) <-chan struct{} 
 		defer close(late)
 		<-ctx.Done()
 		for since := time.Now(); time.Since(since) < patience; time.Sleep(patience / 30) {
-			if r := current.Load(); r != nil && r.training.Load() {
+			if r := current.Load(); r != nil && r.training.Load() && !r.deserted() {
 				since = time.Now()
 			}
 		}

@@ -71,6 +71,10 @@ func (r *Run) cores() int {
 	return max(1, n/sharing)
 }
 
+// deserted says whether the run waits for a rank that no longer comes. Slurm lets the ranks
+// that one has left wait for half a minute after their signal.
+func (r *Run) deserted() bool { return r.World.Waiting() > 5*time.Second }
+
 // letRootSpeak lets rank 0 say first what may be wrong on all, and write what it has: it then
 // ends the other ranks.
 func letRootSpeak() {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,6 +34,16 @@ var rankStages = map[string]func(ctx context.Context, r *Run, _ *struct{ config.
 			return errors.Join(png.Encode(f, image.NewGray(image.Rect(0, 0, 2, 2))), f.Close())
 		})
 		return errors.Join(err, os.WriteFile(r.Path(fmt.Sprint("rank", r.World.Rank())), nil, 0o666))
+	},
+	"deserted": func(_ context.Context, r *Run, _ *struct{ config.Core }) error {
+		r.Checkpoint = "the checkpoint"
+		r.Training(true)
+		if r.World.Rank() == 1 {
+			time.Sleep(time.Minute) // such as a rank that is gone, for all that others know
+		}
+		time.AfterFunc(time.Second, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGTERM) })
+		r.World.Barrier()
+		return nil
 	},
 	"failing": func(_ context.Context, r *Run, _ *struct{ config.Core }) error {
 		if r.World.Rank() == 1 {
@@ -79,6 +90,14 @@ func TestFailureOfARankEndsAll(t *testing.T) {
 		if err == nil || !strings.Contains(out, "the disk of rank 1 is full") || time.Since(start) > 30*time.Second {
 			t.Errorf("%s: %v after %v: %s", l.Name, err, time.Since(start), out)
 		}
+	}
+}
+
+// After a signal, a rank does not wait for ever for one that is gone.
+func TestDesertedRanksEnd(t *testing.T) {
+	l := mpitest.Launchers(t)[0]
+	if out, err := onRanks(t, l, "deserted", t.TempDir()); err == nil || !strings.Contains(out, "other ranks no longer answer; CMF_RESUME=the checkpoint goes on") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

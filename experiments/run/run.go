@@ -109,7 +109,9 @@ func Main[T any](d Definition[T]) {
 		}
 	case <-overdue(ctx, &current):
 		err = errors.New("interrupted; the same command begins again")
-		if r := current.Load(); r != nil && r.Checkpoint != "" {
+		if r := current.Load(); r != nil && r.deserted() {
+			err = fmt.Errorf("interrupted, and other ranks no longer answer; CMF_RESUME=%s goes on from the last checkpoint", r.Checkpoint)
+		} else if r != nil && r.Checkpoint != "" {
 			err = fmt.Errorf("interrupted after training; CMF_RESUME=%s repeats what follows without training again", r.Checkpoint)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
@@ -20,7 +22,8 @@ type library struct {
 	name  string
 	calls chan call
 
-	root bool // rank 0
+	root  bool         // rank 0
+	since atomic.Int64 // when the call began that is being made, in Unix nanoseconds; 0 for none
 
 	address struct { // of functions
 		initThread, finalize, abort, rank, size   uintptr
@@ -113,9 +116,19 @@ func brief(version string) string {
 func (l *library) serve() {
 	runtime.LockOSThread()
 	for c := range l.calls {
+		l.since.Store(time.Now().UnixNano())
 		c.do()
+		l.since.Store(0)
 		close(c.done)
 	}
+}
+
+func (l *library) waiting() time.Duration {
+	since := l.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
 }
 
 // on makes calls on the thread of MPI and waits for them.

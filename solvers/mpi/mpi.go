@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 	"unsafe"
 )
 
@@ -37,6 +38,7 @@ type transport interface {
 	barrier()
 	finalize()
 	abort(status int)
+	waiting() time.Duration
 }
 
 // Join joins the processes that a launcher has started with this one; it does so once, and
@@ -160,6 +162,15 @@ func (w *World) Each(v float64) []float64 {
 	all[w.Rank()] = v
 	w.Sum64(all)
 	return all
+}
+
+// Waiting is how long this process has been in the call that it is in, 0 outside. A call
+// that does not return waits for a rank that does not come. Any goroutine may ask.
+func (w *World) Waiting() time.Duration {
+	if w.Size() == 1 {
+		return 0
+	}
+	return w.calls.waiting()
 }
 
 // Finalize ends the part of MPI in this process, once all ranks have come so far.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +33,22 @@ var roles = map[string]func(w *mpi.World) error{
 		}
 		w.Barrier() // which rank 1 never reaches
 		return errors.New("the barrier let us pass")
+	},
+	"late": func(w *mpi.World) error {
+		before := w.Waiting()
+		if w.Rank() == 1 {
+			time.Sleep(time.Second)
+		}
+		var during atomic.Int64
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			during.Store(int64(w.Waiting()))
+		}()
+		w.Barrier()
+		if w.Rank() == 0 {
+			fmt.Println("waited", before == 0 && during.Load() > 0 && w.Waiting() == 0)
+		}
+		return nil
 	},
 	"killed": func(w *mpi.World) error {
 		if w.Rank() == 1 {
@@ -138,6 +155,14 @@ func TestCollectives(t *testing.T) {
 func TestPanicsAreThoseOfGo(t *testing.T) {
 	for _, l := range mpitest.Launchers(t) {
 		if out, err := l.Run(t, 2, "ROLE=nil pointer"); err != nil || strings.Count(out, "recovered true") != 2 {
+			t.Errorf("%s: %v: %s", l.Name, err, out)
+		}
+	}
+}
+
+func TestWaiting(t *testing.T) {
+	for _, l := range mpitest.Launchers(t) {
+		if out, err := l.Run(t, 2, "ROLE=late"); err != nil || !strings.Contains(out, "waited true") {
 			t.Errorf("%s: %v: %s", l.Name, err, out)
 		}
 	}
