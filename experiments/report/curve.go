@@ -89,8 +89,19 @@ type Chart struct {
 }
 
 // Top and Bottom are the edges of the plot area; above and below it are texts.
-func (c Chart) Top() float64    { return 14 }
-func (c Chart) Bottom() float64 { return c.Height - 18 }
+func (c Chart) Top() float64    { return c.margin() }
+func (c Chart) Bottom() float64 { return c.Height - c.margin() - 4 }
+
+// margin has room for texts, which a phone shows larger in a wide chart.
+func (c Chart) margin() float64 {
+	if c.Width > 300 {
+		return 20
+	}
+	return 14
+}
+
+// Head is where the text above the plot area stands.
+func (c Chart) Head() float64 { return c.Top() - 4 }
 
 // Foot is where the texts below the plot area stand.
 func (c Chart) Foot() float64 { return c.Height - 5 }
