@@ -24,6 +24,7 @@ type GenerateConfig struct {
 	config.Random
 	config.Generation
 	Checkpoint string `needed:"the checkpoint.safetensors of a run" desc:"checkpoint.safetensors of a run: the model to draw from"`
+	Classes    string `desc:"classes to draw in turn, such as 3 or 3,7, from a model of pictures given their label; all if empty"`
 	Count      int    `default:"10000" range:"0..10000000" desc:"points to generate; 0 for none"`
 	Points     string `desc:"points at which to evaluate density and gradient, in the units of the data, or rows of the source to map by a model of the experiment transport: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) or a folder of PNG pictures; none if empty"`
 }
@@ -56,6 +57,16 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 		r.Note("The checkpoint names no units: points and densities are in those in which the model was learned.")
 	}
 	generate, evaluate := generate, evaluate
+	pictures := m.Evaluator.Contexts() > 0 && m.Form().Height > 0
+	switch {
+	case pictures:
+		if err := c.checkClasses(m.Evaluator.Contexts()); err != nil {
+			return err
+		}
+		generate, evaluate = generateClasses, evaluateClass
+	case c.Classes != "":
+		return fmt.Errorf("CMF_CLASSES=%s: the model of %s was not learned from pictures given their label (CMF_GIVEN=label)", c.Classes, c.Checkpoint)
+	}
 	if m.Margins() != nil {
 		generate, evaluate = generateRows, evaluateRows
 	}

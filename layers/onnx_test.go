@@ -22,10 +22,10 @@ type array struct {
 	Data []float64 `json:"data"`
 }
 
-// request asks for a model's outputs at x.
+// request asks for a model's outputs at inputs.
 type request struct {
-	Model string `json:"model"` // path
-	X     array  `json:"x"`
+	Model  string           `json:"model"` // path
+	Inputs map[string]array `json:"inputs"`
 }
 
 // onnxruntime answers requests with an independent implementation. The test
@@ -87,6 +87,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 			Dim: 60, Picture: [3]int{6, 5, 2}, Convolutions: []Convolution{{4, 4, 2, 1}, {3, 2, 1, 0}, {5, 1, 1, 0}}, Hidden: []int{5}, DiagonalSkips: true, Rank: 1, Full: true,
 		},
 		"float64":    {Dim: 3, Hidden: []int{8, 6}, Float64: true},
+		"contexts":   {Dim: 3, Hidden: []int{8, 6}, Full: true, Unit: Maximum, Context: 2, ContextHidden: 4},
 		"convolved":  {Dim: 18, Picture: [3]int{3, 3, 2}, Convolutions: []Convolution{{4, 2, 1, 0}, {3, 2, 1, 0}}, Hidden: []int{5}},
 		"everything": {Dim: 16, Hidden: []int{32, 24, 16}, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true},
 	} {
@@ -98,6 +99,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 		cases[name] = m
 	}
 	for _, a := range maxima {
+		a.Float64 = false
 		cases[fmt.Sprintf("quadratics %+v", a)] = softMaximum(t, a)
 	}
 	var requests []request
@@ -115,10 +117,16 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 		for _, n := range []int{1, 37} {
 			s := graph.NewScope(w.Params().Dtype())
 			x := points(s, n, w.Dim())
-			p := compile(t, s, map[string]*gorgonia.Node{"w": w.Value(s, x), "gradient": w.Gradient(s, x)})
+			at := OfContexts(s, w, n)
+			p := compile(t, s, map[string]*gorgonia.Node{"w": at.Value(s, x), "gradient": at.Gradient(s, x)})
 			fillNormal(p.In("x"), 9)
+			inputs := map[string]array{"x": arrayOf(p.In("x"))}
+			if c, ok := w.(Conditional); ok && c.Contexts() > 0 {
+				fillNormal(p.In("context"), 10)
+				inputs["context"] = arrayOf(p.In("context"))
+			}
 			run(t, p)
-			requests = append(requests, request{path, arrayOf(p.In("x"))})
+			requests = append(requests, request{path, inputs})
 			programs = append(programs, p)
 			labels = append(labels, fmt.Sprintf("%s, %d points", name, n))
 		}

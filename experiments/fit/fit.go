@@ -138,7 +138,7 @@ func (m *Model) Advance() (err error) {
 // Fit trains by CMFGen, or by CMFMA if there is an energy, until CMF_STEPS, CMF_MINUTES, a
 // hook or the end of the context ends it. It logs, and leaves checkpoint.safetensors and,
 // for other runtimes, model.onnx: w and ∇w in the units of learning, with the averaged
-// weights (not where they have contexts). The model's Stop says how it ended. The report says the same, unless an
+// weights, and where they have contexts with these as an input. The model's Stop says how it ended. The report says the same, unless an
 // earlier fit of the run ended early and this one did not.
 //
 // Before the first step, from time to time, and at the end it writes the checkpoint and a
@@ -252,9 +252,6 @@ func (m *Model) leave(folder string, r *run.Run, p Problem) error {
 		}
 	}
 	m.network, m.folder = p.Potential, folder
-	if p.Contexts.Cols > 0 {
-		return m.drawLearning(r, p.Name) // model.onnx has one input
-	}
 	if err := m.writeONNX(); err != nil {
 		return err
 	}
