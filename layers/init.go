@@ -84,7 +84,7 @@ type Start struct {
 
 // Init initialises the float32 network w on data of shape (n, d), n ≥ 2: a
 // sample of ρ, or of any law over which the hinges, or the quadratics, are to
-// spread. Of a maximum of quadratics it uses Law, Gaussian and Carry.
+// spread. Of a maximum of quadratics it uses the laws, Contexts, Gaussian and Carry.
 func (o Start) Init(w Network, data blas32.General, rng *random.Stream) error {
 	if m, ok := w.(*ICNN); ok && m.context != nil {
 		return o.initConditional(m, data, rng)
