@@ -272,7 +272,7 @@ func TestLogZGiven(t *testing.T) {
 				t.Errorf("d = %d: log q of row %d is %.5f; the closed form has %.5f", d, i, l.LogPDF[i], logPDF[0])
 			}
 		}
-		if d > 1 && spread < .01 {
+		if of.potential == layers.NetworkICNN && d > 1 && spread < .01 { // w is least at 0 for one quadratic
 			t.Errorf("d = %d: log Z(c) is the same for all contexts", d)
 		}
 	}
