@@ -25,6 +25,7 @@ type GenerateConfig struct {
 	config.Random
 	config.Generation
 	Checkpoint string `needed:"the checkpoint.safetensors of a run" desc:"checkpoint.safetensors of a run: the model to draw from"`
+	Classes    string `desc:"classes to draw in turn, such as 3 or 3,7, from a model of pictures given their label; all if empty"`
 	Count      int    `default:"10000" range:"0..10000000" desc:"points to generate; 0 for none"`
 	Contexts   string `file:"a table with a column for each given one of the model" desc:"rows of the given columns of a model of columns given others (CMF_GIVEN of its run), for each of which CMF_COUNT draws of the others are made, by default as many as come to 100000 in all, at least 100 and at most 10000: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather)"`
 	Points     string `desc:"points at which to evaluate density and gradient, in the units of the data, or rows of the source to map by a model of the experiment transport: a table (.csv, .tsv, .txt, .npy, .npz, .parquet, .arrow, .feather) or a folder of PNG pictures; none if empty"`
@@ -58,13 +59,22 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 		r.Note("The checkpoint names no units: points and densities are in those in which the model was learned.")
 	}
 	generate, evaluate := generate, evaluate
+	if c.Classes != "" && (m.Evaluator.Contexts() == 0 || m.Form().Height == 0) {
+		return fmt.Errorf("CMF_CLASSES=%s: the model of %s was not learned from pictures given their label (CMF_GIVEN=label)", c.Classes, c.Checkpoint)
+	}
+	if c.Contexts != "" && m.Origin.ContextUnits == nil {
+		return fmt.Errorf("CMF_CONTEXTS=%s: no columns of a table are given to the model of CMF_CHECKPOINT; learn the table again with CMF_GIVEN=COLUMN, or leave CMF_CONTEXTS out", c.Contexts)
+	}
 	switch {
 	case m.Origin.ContextUnits != nil:
 		generate, evaluate = generateGiven, evaluateGiven
+	case m.Evaluator.Contexts() > 0 && m.Form().Height > 0:
+		if err := c.checkClasses(m.Evaluator.Contexts()); err != nil {
+			return err
+		}
+		generate, evaluate = generateClasses, evaluateClass
 	case m.Evaluator.Contexts() > 0:
 		return fmt.Errorf("CMF_CHECKPOINT=%s: the model of the experiment %s is given contexts that are no columns of a table; draw from it by fit.LoadModel and Model.Given", c.Checkpoint, m.Origin.Experiment)
-	case c.Contexts != "":
-		return fmt.Errorf("CMF_CONTEXTS=%s: the model of CMF_CHECKPOINT is of all columns, and none is given; learn the table again with CMF_GIVEN=COLUMN, or leave CMF_CONTEXTS out", c.Contexts)
 	case m.Margins() != nil:
 		generate, evaluate = generateRows, evaluateRows
 	}

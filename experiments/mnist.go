@@ -19,12 +19,26 @@ type MNISTConfig struct {
 	picture.DigitModel
 	config.Generation
 	latent.Config
-	Samples    int `default:"2000" range:"64..10000" desc:"digits to generate and to judge"`
-	Likelihood int `default:"256" range:"0|2..2000" desc:"held-out digits whose likelihood is computed; 0 for none"`
+	Given      string `desc:"label to learn the law of digits given their class, in a latent space; empty for the law of all digits"`
+	Samples    int    `default:"2000" range:"64..10000" desc:"digits to generate and to judge"`
+	Likelihood int    `default:"256" range:"0|2..2000" desc:"held-out digits whose likelihood is computed; 0 for none"`
 }
 
 // Validate checks that the loss suits the noise.
-func (c *MNISTConfig) Validate() error { return c.CheckNoise(&c.Core) }
+func (c *MNISTConfig) Validate() error {
+	if err := picture.CheckGiven(c.Given); err != nil {
+		return err
+	}
+	if c.Given != "" {
+		if c.Space != latent.Latents {
+			return fmt.Errorf("CMF_GIVEN=%s: digits are learned given their class in a latent space; with it CMF_SPACE must be %s", c.Given, latent.Latents)
+		}
+		if err := fit.CheckGivenContexts(&c.Core); err != nil {
+			return err
+		}
+	}
+	return c.CheckNoise(&c.Core)
+}
 
 // Adapt sets the defaults that suit the space and the network: in pixels quadratics start
 // near the data, need less noise, and take seconds for a step.

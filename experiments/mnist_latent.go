@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"context"
+	"fmt"
 
 	"cmf/experiments/config"
 	"cmf/experiments/latent"
@@ -9,6 +10,7 @@ import (
 	"cmf/experiments/run"
 	"cmf/layers/autoencoder"
 	"cmf/solvers/conjugate"
+	"cmf/solvers/exact"
 )
 
 // mnistOfPixels are variables that do nothing in a latent space.
@@ -44,6 +46,18 @@ func doLatentMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 		Held:  judge.HeldOut(),
 		Watch: watch.SeeDigits,
 	}
+	var asked []uint8
+	if c.Given != "" {
+		asked = picture.AskedDigits(set, c.Samples)
+		s.Given = latent.Classes{
+			Train: latent.OneHot(set.TrainLabels, picture.DigitClasses),
+			Held:  latent.OneHot(judge.HeldOutLabels(set), picture.DigitClasses),
+			Asked: latent.OneHot(asked, picture.DigitClasses),
+		}
+		if _, err := exact.ClassRows(s.Given.Train); err != nil {
+			return fmt.Errorf("CMF_GIVEN=%s: %w", c.Given, err)
+		}
+	}
 	finished, err := s.Learn(ctx, r)
 	if err != nil || !finished {
 		return err
@@ -58,6 +72,9 @@ func doLatentMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 	err = s.Finish(ctx, r, "digits", picture.DigitTiles, func(o latent.Other) error { return judge.Beside(ctx, r, o.Name, o.Title, o.Pictures) })
 	if err != nil {
 		return err
+	}
+	if c.Given != "" {
+		return judge.JudgeGiven(r, set, s.Generated, asked)
 	}
 	return judge.DrawClasses(r, s.Generated, s.Gaussian)
 }

@@ -3,6 +3,7 @@ package experiments
 import (
 	"context"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,6 +98,63 @@ func TestMNISTInLatents(t *testing.T) {
 	}
 	if !slices.ContainsFunc(generated.Report.Notes, func(n string) bool { return strings.Contains(n, "density of latents") }) {
 		t.Errorf("notes %q", generated.Report.Notes)
+	}
+}
+
+// Digits given their class: a share of them is recognised, the figures are there, and
+// generate draws the classes that it is asked for, with the density given one of them.
+func TestMNISTGivenLabel(t *testing.T) {
+	env := smallLatent(t, "CMF_GIVEN=label", "CMF_PIECES=10", "CMF_PASSES=3")
+	r, _, err := execute(t, t.Context(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"classes.png", "grid.png", "walk.png", "model.onnx", "pictures.onnx"} {
+		if info, err := os.Stat(r.Path(file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	m := r.Report.Metrics
+	if m["recognised"] < .5 || m["recognised_least"] > m["recognised"] || r.Report.Floor["recognised"] < .9 {
+		t.Errorf("recognised: %v, the least %v, of held-out digits %v", m["recognised"], m["recognised_least"], r.Report.Floor["recognised"])
+	}
+	points, x := filepath.Join(t.TempDir(), "points.npy"), batch.New(2, 784)
+	if err := data.WriteNPY(points, x); err != nil {
+		t.Fatal(err)
+	}
+	given := func(variables ...string) (*run.Run, error) {
+		return run.Execute(t.Context(), Generate, config.Variables("CMF_OUT="+t.TempDir(), "CMF_CHECKPOINT="+r.Path("checkpoint.safetensors"), "CMF_COUNT=6", "CMF_MIXING=20").With(variables...), nil, nil)
+	}
+	generated, err := given("CMF_CLASSES=3, 7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	classes, err := table.ReadBatch(generated.Path("classes.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []float32{3, 7, 3, 7, 3, 7}; !slices.Equal(classes.Data, want) {
+		t.Errorf("classes %v, want %v", classes.Data, want)
+	}
+	if generated, err = given("CMF_CLASSES=3", "CMF_POINTS="+points); err != nil || math.IsNaN(generated.Report.Metrics["log_likelihood"]) {
+		t.Errorf("the density given a class: error %v", err)
+	}
+	for want, variables := range map[string][]string{
+		`"12" is no class of the model; allowed are 0 to 9`: {"CMF_CLASSES=3,12"},
+		"name one class as CMF_CLASSES":                     {"CMF_POINTS=" + points},
+	} {
+		if _, err := given(variables...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: error %v; want one that says %q", variables, err, want)
+		}
+	}
+	for want, variable := range map[string]string{
+		"allowed is label":           "CMF_GIVEN=colour",
+		"CMF_SPACE must be latent":   "CMF_SPACE=pixels",
+		"with contexts; of the know": "CMF_LOSS=dual+pairs",
+	} {
+		if _, _, err := execute(t, t.Context(), env.With(variable)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v; want one that says %q", variable, err, want)
+		}
 	}
 }
 

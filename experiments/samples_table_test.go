@@ -289,11 +289,11 @@ func TestExportOfTables(t *testing.T) {
 	if err != nil || !strings.Contains(string(model), `["x","y"]`) {
 		t.Errorf("model.onnx does not name its columns: %v", err)
 	}
-	x := onnxtest.Array{Dims: []int{300, 2}}
+	x := onnxtest.Array{Dims: []int{300, 2}, Type: "float64"}
 	for i := range 300 {
 		x.Data = append(x.Data, rows.Columns[0].Values[i], rows.Columns[2].Values[i])
 	}
-	answer := onnxtest.Run(t, []onnxtest.Request{{Model: r.Path("model.onnx"), X: x, Type: "float64"}})[0]
+	answer := onnxtest.Run(t, []onnxtest.Request{{Model: r.Path("model.onnx"), Inputs: map[string]onnxtest.Array{"x": x}}})[0]
 	for i, want := range noise.Data {
 		if got := answer["noise"].Data[i]; !(math.Abs(got-float64(want)) < 1e-4) {
 			t.Fatalf("the noise of row %d is %g, want %g", i/2+1, got, want)

@@ -310,6 +310,22 @@ func checkEvaluatorGiven(t *testing.T, m Network) {
 	if mat.Det(h) <= 0 {
 		t.Errorf("the mean Hessian has the determinant %v", mat.Det(h))
 	}
+	// By products along axes it is the same.
+	axis, product := batch.New(n, d), batch.New(n, d)
+	for j := range d {
+		for i := range n {
+			clear(batch.Row(axis, i))
+			batch.Row(axis, i)[j] = 1
+		}
+		if err := w.HessVec(x, axis, product); err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range batch.Means(product) {
+			if math.Abs(h.At(j, k)-v) > 1e-3*(1+math.Abs(v)) {
+				t.Errorf("entry (%d, %d) of the mean Hessian is %v, by products %v", j, k, h.At(j, k), v)
+			}
+		}
+	}
 	for name, err := range map[string]error{
 		"give them by Given":               e.Eval(x, all, blas32.General{}),
 		"699 points with 700 contexts":     w.Eval(batch.First(x, n-1), nil, batch.First(grad, n-1)),

@@ -2,11 +2,9 @@ package layers
 
 import (
 	"fmt"
-	"math"
 
 	"cmf/graph"
 	"cmf/graph/op"
-	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
@@ -167,40 +165,4 @@ func (p Piece) weighedOf(z blas32.General) blas32.General {
 		return product(z, paramMatrix(p.Weigh))
 	}
 	return general(p.over.weigh.Convolve(dense(z), dense(paramMatrix(p.Weigh))))
-}
-
-// patches fills each filter of κ with the difference of two points of the view
-// within one square, scaled to length 1. It takes the longest of a few differences,
-// because most squares of a picture may show only the background.
-func patches(kappa blas32.General, w op.Window, data blas32.General, rng *random.Stream) {
-	const tries = 8
-	down, across := w.Positions()
-	best, next := make([]float32, kappa.Rows), make([]float32, kappa.Rows)
-	for f := range kappa.Cols {
-		var longest float64
-		rng.Normals(best)
-		for range tries {
-			x, y := data.Data[rng.IntN(data.Rows)*data.Stride:], data.Data[rng.IntN(data.Rows)*data.Stride:]
-			p, q := rng.IntN(down), rng.IntN(across)
-			var squares float64
-			for tap := range next {
-				next[tap] = 0
-				if k, ok := w.Input(tap, p, q); ok {
-					next[tap] = x[k] - y[k]
-				}
-				squares += float64(next[tap]) * float64(next[tap])
-			}
-			if squares > longest {
-				longest = squares
-				best, next = next, best
-			}
-		}
-		var squares float64
-		for _, v := range best {
-			squares += float64(v) * float64(v)
-		}
-		for tap, v := range best {
-			kappa.Data[tap*kappa.Stride+f] = v / float32(math.Sqrt(squares))
-		}
-	}
 }

@@ -90,7 +90,7 @@ func (c *Curvature) MeanHessian(x blas32.General) (*mat.SymDense, error) {
 		}
 		addGram(h, j, p.Out(key("bend", l)).F32)
 		below = j
-		scaleColumns(below, p.Out(key("slope", l)).F32)
+		batch.ScaleColumns(below, p.Out(key("slope", l)).F32)
 		if len(js) > 1 {
 			for i, v := range js[1].Data {
 				below.Data[i] += v

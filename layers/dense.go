@@ -40,7 +40,7 @@ func product(x, m blas32.General) blas32.General {
 func addGram(h, a blas32.General, v []float32) {
 	scaled := batch.New(a.Rows, a.Cols)
 	copy(scaled.Data, a.Data)
-	scaleColumns(scaled, v)
+	batch.ScaleColumns(scaled, v)
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, scaled, a, 1, h)
 }
 
@@ -50,15 +50,6 @@ func addScaled(m, a blas32.General, v []float32) {
 		to := m.Data[i*m.Stride:]
 		for k, x := range a.Data[i*a.Stride:][:a.Cols] {
 			to[k] += float32(x * v[k])
-		}
-	}
-}
-
-func scaleColumns(m blas32.General, by []float32) {
-	for i := range m.Rows {
-		row := m.Data[i*m.Stride:][:m.Cols]
-		for j, v := range by {
-			row[j] *= v
 		}
 	}
 }

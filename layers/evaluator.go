@@ -9,6 +9,7 @@ import (
 	"cmf/solvers/potential"
 
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/mat"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -39,6 +40,7 @@ const (
 	both     work = "value and gradient"
 	hessVec  work = "Hessian-vector product"
 	contexts work = "contexts"
+	hessian  work = "Hessian"
 )
 
 // chunk is the largest number of rows evaluated at once; sizes are multiples of
@@ -203,6 +205,29 @@ func (e *Evaluator) HessVec(x, v, hv blas32.General) error {
 	})
 }
 
+// MeanHessian is the mean of ∇²w(x_i) over the rows of x, where evaluations are solves: one
+// for each row then serves all axes. ok is false where products along axes are to be taken;
+// see potential.MeanHessian.
+func (e *Evaluator) MeanHessian(x blas32.General) (h *mat.SymDense, ok bool, err error) {
+	const most = 64 // dimensions in which the Hessians of a chunk are held at once
+	d := e.Dim()
+	if !e.Solves() || d > most {
+		return nil, false, nil
+	}
+	sum := mat.NewDense(d, d, nil)
+	err = e.each(hessian, x, func(p *graph.Program, lo, hi int) {
+		e.guess(p, blas32.General{}, lo, hi)
+	}, func(p *graph.Program, lo, hi int) {
+		out := p.Out("hessian").General()
+		for i := range hi - lo {
+			for j, v := range batch.Row(out, i) {
+				sum.Set(j/d, j%d, sum.At(j/d, j%d)+float64(v)/float64(x.Rows))
+			}
+		}
+	})
+	return batch.Symmetrised(sum), true, err
+}
+
 // guess fills the guesses of a program that takes any; rows without one are 0.
 func (e *Evaluator) guess(p *graph.Program, guess blas32.General, lo, hi int) {
 	if !e.Solves() {
@@ -289,6 +314,8 @@ func (e *Evaluator) program(what work, n int) (*graph.Program, error) {
 	}
 	out := make(map[string]*gorgonia.Node)
 	switch what {
+	case hessian:
+		out["hessian"] = Hessian(s, w, x)
 	case hessVec:
 		out["product"] = w.HessVec(s, x, s.Input("v", n, e.Dim()), 1)
 	default:

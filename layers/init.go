@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"cmf/layers/internal/hinges"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 	"cmf/solvers/random"
@@ -83,22 +84,21 @@ type Start struct {
 
 // Init initialises the float32 network w on data of shape (n, d), n ≥ 2: a
 // sample of ρ, or of any law over which the hinges, or the quadratics, are to
-// spread. Of a maximum of quadratics it uses Law, Gaussian and Carry.
+// spread. Of a maximum of quadratics it uses the laws, Contexts, Gaussian and Carry.
 func (o Start) Init(w Network, data blas32.General, rng *random.Stream) error {
 	if m, ok := w.(*ICNN); ok && m.context != nil {
 		return o.initConditional(m, data, rng)
 	}
-	if q := quadraticsOf(w); q != nil && q.context != nil {
+	q := quadraticsOf(w)
+	if q != nil && q.context != nil {
 		return o.initQuadraticsGiven(q, data, rng)
 	}
 	o = o.withDefaults()
-	switch m := w.(type) {
-	case *ICNN:
+	if q != nil {
+		return o.initQuadratics(q, data, rng)
+	}
+	if m, ok := w.(*ICNN); ok {
 		return o.initICNN(m, data, rng)
-	case *Conjugate:
-		if q := quadraticsOf(w); q != nil {
-			return o.initQuadratics(q, data, rng)
-		}
 	}
 	return fmt.Errorf("layers: no initialisation for %T", w)
 }
@@ -188,33 +188,9 @@ func (o Start) withDefaults() Start {
 		o.MinDeviation = .3 * math.Sqrt(trace/float64(o.Law.Dim()))
 	}
 	if o.Directions == nil {
-		o.Directions = o.whiteDirections
+		o.Directions = hinges.White(o.Law)
 	}
 	return o
-}
-
-// whiteDirections draws Σ^{-1/2}ξ, ξ ~ N(0, I), scaled to length 1.
-func (o Start) whiteDirections(b blas32.General, _ int, rng *random.Stream) {
-	root := o.Law.Power(-.5)
-	d, h := b.Rows, b.Cols
-	xi := batch.New(d, h)
-	rng.Normals(xi.Data)
-	r := batch.New(d, d)
-	for i := range d {
-		for j := range d {
-			r.Data[i*d+j] = float32(root.At(i, j))
-		}
-	}
-	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, r, xi, 0, b)
-	for k := range h {
-		var s float64
-		for i := range d {
-			s += float64(b.Data[i*b.Stride+k]) * float64(b.Data[i*b.Stride+k])
-		}
-		for i := range d {
-			b.Data[i*b.Stride+k] /= float32(math.Sqrt(s))
-		}
-	}
 }
 
 // closedForm is the quadratic ½(x−c)ᵀS^{-e}(x−c), with S and e apart so that powers of S

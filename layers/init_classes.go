@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"cmf/graph"
+	"cmf/layers/internal/pieces"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 	"cmf/solvers/random"
@@ -43,11 +44,11 @@ func (o Start) initClasses(q *Quadratics, data blas32.General, rng *random.Strea
 	q.context.Gates.Fill(func(int) float64 { return gatedOff })
 	rates := make(map[*graph.Param]float64)
 	at := 0
-	for k, pieces := range divided(q.Pieces, members) {
-		if pieces > len(members[k]) {
-			return fmt.Errorf("layers: %d quadratics for the %d points of class %d; there must be a point for each", pieces, len(members[k]), k)
+	for k, share := range pieces.Divided(q.Pieces, members) {
+		if share > len(members[k]) {
+			return fmt.Errorf("layers: %d quadratics for the %d points of class %d; there must be a point for each", share, len(members[k]), k)
 		}
-		part, err := NewQuadratics(Architecture{Dim: d, Pieces: pieces, Rank: q.Rank, Tau: q.Tau})
+		part, err := NewQuadratics(Architecture{Dim: d, Pieces: share, Rank: q.Rank, Tau: q.Tau})
 		if err != nil {
 			return err
 		}
@@ -57,37 +58,18 @@ func (o Start) initClasses(q *Quadratics, data blas32.General, rng *random.Strea
 		}
 		for _, p := range part.params.Trained() {
 			to := q.params.ByName(p.Name)
-			copy(to.Float32s()[at*p.Len()/pieces:], p.Float32s())
+			copy(to.Float32s()[at*p.Len()/share:], p.Float32s())
 			rates[to] += p.Rate / float64(len(members))
 		}
-		for i := range pieces {
+		for i := range share {
 			q.context.Gates.Set(k*q.Pieces+at+i, 0)
 		}
-		at += pieces
+		at += share
 	}
 	for p, rate := range rates {
 		p.Rate = rate
 	}
 	return nil
-}
-
-// divided divides a number of pieces among the classes with the listed rows: one for each,
-// and the rest one by one to the class with most rows for a piece.
-func divided(pieces int, members [][]int) []int {
-	share := make([]int, len(members))
-	for k := range share {
-		share[k] = 1
-	}
-	for range pieces - len(members) {
-		most := 0
-		for k, rows := range members {
-			if len(rows)*share[most] > len(members[most])*share[k] {
-				most = k
-			}
-		}
-		share[most]++
-	}
-	return share
 }
 
 // particlesOfClasses is ParticlesGiven where contexts are classes.

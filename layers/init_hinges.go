@@ -3,8 +3,8 @@ package layers
 import (
 	"math"
 
+	"cmf/layers/internal/hinges"
 	"cmf/solvers/batch"
-	"cmf/solvers/order"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -14,7 +14,7 @@ import (
 // data by Spread and vanishes at a data point, both pieces of a unit at the same.
 func (o Start) placeHinges(m *ICNN, data blas32.General, rng *random.Stream) {
 	var z blas32.General
-	far := farRows(data)
+	far := hinges.FarRows(data)
 	for l, layer := range m.Layers {
 		as := o.placeSkips(layer, l, layer.viewOf(data), rng)
 		if l > 0 {
@@ -43,12 +43,12 @@ func (o Start) placeSkips(layer Layer, l int, view blas32.General, rng *random.S
 	for _, piece := range layer {
 		skip := paramMatrix(piece.Skip)
 		if piece.over != nil {
-			patches(skip, piece.over.skip, view, rng)
+			hinges.Patches(skip, piece.over.skip, view, rng)
 		} else {
 			o.Directions(skip, l, rng)
 		}
 		a := piece.skippedOf(view, piece.Skip)
-		scaleColumns(skip, o.normalise(a, skip.Cols, o.MinDeviation))
+		batch.ScaleColumns(skip, o.normalise(a, skip.Cols, o.MinDeviation))
 		skips, as = append(skips, skip), append(as, a)
 	}
 	if len(layer) > 1 {
@@ -108,7 +108,7 @@ func (o Start) placeWeights(p Piece, z, a blas32.General, how placement, rng *ra
 		w.Data[i] = how.draw(rng)
 	}
 	below := p.weighedOf(z)
-	scaleColumns(w, o.normalise(below, w.Cols, 1e-6))
+	batch.ScaleColumns(w, o.normalise(below, w.Cols, 1e-6))
 	if how.slow {
 		p.Weigh.Rate = rootMeanSquare(w.Data)
 	}
@@ -127,36 +127,6 @@ func (o Start) placeWeights(p Piece, z, a blas32.General, how placement, rng *ra
 			m.Data[i] /= how.norm
 		}
 	}
-}
-
-// farRows are the rows of data beyond five interquartile ranges from the quartiles of a
-// coordinate, if they are few: a small mode far away, or a tail. It looks for them in few
-// dimensions only, where data may have separate parts.
-func farRows(data blas32.General) (far []int) {
-	const reach, most, dims = 5, .25, 20
-	n := data.Rows
-	if data.Cols > dims || n < 8 {
-		return nil
-	}
-	is := make([]bool, n)
-	for j := range data.Cols {
-		sorted := batch.Column(data, j)
-		low, high := float64(order.Select(sorted, n/4)), float64(order.Select(sorted, n-1-n/4))
-		margin := reach * (high - low)
-		for i := range n {
-			v := float64(batch.Row(data, i)[j])
-			is[i] = is[i] || margin > 0 && (v < low-margin || v > high+margin)
-		}
-	}
-	for i, yes := range is {
-		if yes {
-			far = append(far, i)
-		}
-	}
-	if float64(len(far)) > most*float64(n) {
-		return nil
-	}
-	return far
 }
 
 // placeBiases makes all pieces of a unit vanish at one data point, and adds the biases to the
@@ -219,6 +189,6 @@ func (o Start) normalise(a blas32.General, kinds int, least float64) []float32 {
 	for k := range factors {
 		factors[k] = float32(o.Spread / math.Max(math.Sqrt(variance[k%kinds]), least))
 	}
-	scaleColumns(a, factors)
+	batch.ScaleColumns(a, factors)
 	return factors[:kinds]
 }

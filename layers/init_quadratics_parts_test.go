@@ -51,110 +51,23 @@ func TestNoiseOfQuadratics(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &quadraticsStart{Start: o, q: q}
-		s.setNoise(random.New(3, "noise", 0))
-		if s.noise.Rows < piecePoints*q.Pieces {
-			t.Errorf("%s: %d draws for %d pieces", name, s.noise.Rows, q.Pieces)
-		}
-		drawn, err := exact.FitGaussian(s.noise, 0)
+		form, err := o.closed()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !near(drawn.Mean, s.mean, .03) && math.Hypot(drawn.Mean[0]-s.mean[0], drawn.Mean[1]-s.mean[1]) > .05 {
-			t.Errorf("%s: the draws have mean %v, not %v", name, drawn.Mean, s.mean)
+		noise := o.noise(form, q.arrays().Draws(), random.New(3, "noise", 0))
+		if noise.Draws.Rows < 200*q.Pieces {
+			t.Errorf("%s: %d draws for %d pieces", name, noise.Draws.Rows, q.Pieces)
 		}
-		if got, want := entries(drawn.Power(1)), entries(s.scale); !near(got, want, .05) {
+		drawn, err := exact.FitGaussian(noise.Draws, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !near(drawn.Mean, noise.Mean, .03) && math.Hypot(drawn.Mean[0]-noise.Mean[0], drawn.Mean[1]-noise.Mean[1]) > .05 {
+			t.Errorf("%s: the draws have mean %v, not %v", name, drawn.Mean, noise.Mean)
+		}
+		if got, want := entries(drawn.Power(1)), entries(noise.Scale); !near(got, want, .05) {
 			t.Errorf("%s: the draws have covariance %v, not %v", name, got, want)
-		}
-	}
-}
-
-// However the noise is divided, A_k comes to map what lies on piece k to the covariance of cell
-// k: A_k·Cov(y | piece k)·A_k = Σ_k, and F_kᵀF_k is A_k − s.
-func TestMapsOfPiecesMeetTheirCells(t *testing.T) {
-	const n, d = 20000, 2
-	q, err := NewQuadratics(Architecture{Dim: d, Pieces: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	law, err := exact.NewGaussian([]float64{2, -1}, mat.NewSymDense(2, []float64{2, .8, .8, 1}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	unit := mat.NewSymDense(d, []float64{1, 0, 0, 1})
-	s := &quadraticsStart{
-		q: q, noise: law.Sample(n, random.New(1, "noise", 0)), floor: .01,
-		covs: []*mat.SymDense{mat.NewSymDense(d, []float64{.5, .1, .1, .3}), mat.NewSymDense(d, []float64{4, -1, -1, 2})},
-		maps: []*mat.SymDense{mat.NewSymDense(d, []float64{1, 0, 0, 1}), unit},
-	}
-	p, on := batch.New(n, 2), make([][]float64, 2)
-	for i := range n {
-		k := 0
-		if batch.Row(s.noise, i)[0] > 2.5 {
-			k = 1
-		}
-		batch.Row(p, i)[k] = 1
-		for _, v := range batch.Row(s.noise, i) {
-			on[k] = append(on[k], float64(v))
-		}
-	}
-	for range 20 {
-		if err := s.setMaps(p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for k, a := range s.maps {
-		var cov mat.SymDense
-		stat.CovarianceMatrix(&cov, mat.NewDense(len(on[k])/d, d, on[k]), nil)
-		var half, whole mat.Dense
-		half.Mul(a, &cov)
-		whole.Mul(&half, a)
-		if got, want := entries(batch.Symmetrised(&whole)), entries(s.covs[k]); !near(got, want, .01) {
-			t.Errorf("piece %d is mapped to covariance %v, want %v", k, got, want)
-		}
-		var squares mat.Dense
-		f := mat.NewDense(d, d, nil)
-		for i := range d * d {
-			f.Set(i/d, i%d, q.Factors.At(k*d*d+i))
-		}
-		squares.Mul(f.T(), f)
-		for j := range d {
-			squares.Set(j, j, squares.At(j, j)+s.floor)
-		}
-		if got, want := entries(batch.Symmetrised(&squares)), entries(a); !near(got, want, 1e-4) {
-			t.Errorf("piece %d has FᵀF + s = %v, want %v", k, got, want)
-		}
-	}
-}
-
-// The trace of A_k is the divergence of ∇φ where piece k is above all others.
-func TestTraceOfPieces(t *testing.T) {
-	const d = 3
-	x := law(t, d, false).Sample(300, random.New(1, "data", 0))
-	for _, a := range []Architecture{{Pieces: 2, Tau: .1}, {Pieces: 2, Rank: 2, Tau: .1}} {
-		fitted, err := exact.FitGaussian(x, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		q, e := startedQuadratics(t, Start{Law: fitted, Gaussian: true}, a, x)
-		s := &quadraticsStart{q: q, floor: q.Floor.At(0)}
-		at := batch.New(d+1, d) // the origin and unit vectors
-		for j := range d {
-			batch.Row(at, j+1)[j] = 1
-		}
-		for k := range 2 {
-			q.Offsets.Set(k, 100)
-			q.Offsets.Set(1-k, -100)
-			gradient, divergence := batch.New(d+1, d), 0.0
-			if err := e.EvalConjugate(at, nil, gradient); err != nil {
-				t.Fatal(err)
-			}
-			for j := range d {
-				divergence += float64(batch.Row(gradient, j+1)[j] - batch.Row(gradient, 0)[j])
-			}
-			if got := s.trace(k); math.Abs(got-divergence) > 1e-3*divergence {
-				t.Errorf("%+v: piece %d has trace %.5f, and ∇φ has divergence %.5f", a, k, got, divergence)
-			}
 		}
 	}
 }

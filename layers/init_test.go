@@ -7,6 +7,7 @@ import (
 
 	"cmf/data"
 	"cmf/graph"
+	"cmf/layers/internal/hinges"
 	"cmf/solvers/batch"
 	"cmf/solvers/exact"
 	"cmf/solvers/optim"
@@ -494,7 +495,7 @@ func TestFarRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if far := farRows(set.Sample(random.New(1, "points", 0), 4000)); len(far) > 0 {
+		if far := hinges.FarRows(set.Sample(random.New(1, "points", 0), 4000)); len(far) > 0 {
 			t.Errorf("%s has %d far rows", name, len(far))
 		}
 	}
@@ -502,7 +503,7 @@ func TestFarRows(t *testing.T) {
 	for i := range 40 {
 		x.Data[2*i] += 30
 	}
-	if far := farRows(x); len(far) != 40 || far[39] != 39 {
+	if far := hinges.FarRows(x); len(far) != 40 || far[39] != 39 {
 		t.Errorf("%d far rows of 40", len(far))
 	}
 }

@@ -19,16 +19,17 @@ type ONNX struct {
 
 // WriteONNX writes w with its present weights as an ONNX model (opset 13): the input "x" (N, d),
 // the outputs "w" (N, 1) and "gradient" (N, d), ∇w as an explicit network, for any number N of
-// points. Where the network is the conjugate w*, it is written instead: the input "y", and the
+// points. A Conditional has the further input "context" (N, k), the context of each point. Where the network is the conjugate w*, it is written instead: the input "y", and the
 // outputs "conjugate", w*(y), and "gradient", ∇w*(y). Numbers with units are float64, others float32.
 func WriteONNX(out io.Writer, w Potential, o ONNX) error {
 	s := graph.NewScope(w.Params().Dtype())
-	input, value := "x", "w"
+	of, input, value := w, "x", "w"
 	if c, ok := w.(*Conjugate); ok {
-		w, input, value = c.Conjugate(), "y", "conjugate"
+		of, input, value = c.Conjugate(), "y", "conjugate"
 	}
 	z := s.Input(input, 1, w.Dim())
-	outputs := map[string]*gorgonia.Node{value: w.Value(s, z), "gradient": w.Gradient(s, z)}
+	of = OfContexts(s, of, 1)
+	outputs := map[string]*gorgonia.Node{value: of.Value(s, z), "gradient": of.Gradient(s, z)}
 	units := map[string]graph.ONNXUnits{}
 	if u := o.Input; u != nil {
 		units[input], units["gradient"] = *u, u.Dual()
@@ -43,4 +44,13 @@ func WriteONNX(out io.Writer, w Potential, o ONNX) error {
 		return fmt.Errorf("layers: ONNX model: %w", err)
 	}
 	return nil
+}
+
+// OfContexts is w for a batch of n rows whose contexts are the input "context" of s; without
+// contexts it is w.
+func OfContexts(s *graph.Scope, w Potential, n int) Potential {
+	if c, ok := w.(Conditional); ok && c.Contexts() > 0 {
+		return c.Given(s, s.Input("context", n, c.Contexts()))
+	}
+	return w
 }

@@ -50,6 +50,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 			Dim: 60, Picture: [3]int{6, 5, 2}, Convolutions: []Convolution{{4, 4, 2, 1}, {3, 2, 1, 0}, {5, 1, 1, 0}}, Hidden: []int{5}, DiagonalSkips: true, Rank: 1, Full: true,
 		},
 		"float64":    {Dim: 3, Hidden: []int{8, 6}, Float64: true},
+		"contexts":   {Dim: 3, Hidden: []int{8, 6}, Full: true, Unit: Maximum, Context: 2, ContextHidden: 4},
 		"convolved":  {Dim: 18, Picture: [3]int{3, 3, 2}, Convolutions: []Convolution{{4, 2, 1, 0}, {3, 2, 1, 0}}, Hidden: []int{5}},
 		"everything": {Dim: 16, Hidden: []int{32, 24, 16}, DiagonalSkips: true, Rank: 2, Knots: 2, Rotated: true, Full: true},
 	} {
@@ -61,6 +62,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 		cases[name] = m
 	}
 	for _, a := range maxima {
+		a.Float64 = false
 		cases[fmt.Sprintf("quadratics %+v", a)] = softMaximum(t, a)
 	}
 	var requests []onnxtest.Request
@@ -78,10 +80,16 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 		for _, n := range []int{1, 37} {
 			s := graph.NewScope(w.Params().Dtype())
 			x := points(s, n, w.Dim())
-			p := compile(t, s, map[string]*gorgonia.Node{"w": w.Value(s, x), "gradient": w.Gradient(s, x)})
+			at := OfContexts(s, w, n)
+			p := compile(t, s, map[string]*gorgonia.Node{"w": at.Value(s, x), "gradient": at.Gradient(s, x)})
 			fillNormal(p.In("x"), 9)
+			inputs := map[string]onnxtest.Array{"x": arrayOf(p.In("x"))}
+			if c, ok := w.(Conditional); ok && c.Contexts() > 0 {
+				fillNormal(p.In("context"), 10)
+				inputs["context"] = arrayOf(p.In("context"))
+			}
 			run(t, p)
-			requests = append(requests, onnxtest.Request{Model: path, X: arrayOf(p.In("x")), Type: "float32"})
+			requests = append(requests, onnxtest.Request{Model: path, Inputs: inputs})
 			programs = append(programs, p)
 			labels = append(labels, fmt.Sprintf("%s, %d points", name, n))
 		}
@@ -91,7 +99,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 			t.Errorf("%s: %d outputs, want w and gradient", labels[i], len(answer))
 		}
 		for name, got := range answer {
-			if err := near(got, programs[i].Out(name)); err != nil {
+			if err := agree(got, programs[i].Out(name)); err != nil {
 				t.Errorf("%s: %s %v", labels[i], name, err)
 			}
 		}
@@ -118,8 +126,9 @@ func TestONNXInUnitsOfTheData(t *testing.T) {
 		if err := os.WriteFile(path, model.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		in := "x"
 		if c, ok := w.(*Conjugate); ok {
-			w = c.Conjugate()
+			w, in = c.Conjugate(), "y"
 		}
 		s := graph.NewScope(w.Params().Dtype())
 		z := points(s, n, 3)
@@ -130,7 +139,8 @@ func TestONNXInUnitsOfTheData(t *testing.T) {
 		for i, v := range x.Data {
 			x.Data[i] = input.Center[i%3] + input.Scale[i%3]*v
 		}
-		answer := onnxtest.Run(t, []onnxtest.Request{{Model: path, X: x, Type: "float64"}})[0]
+		x.Type = "float64"
+		answer := onnxtest.Run(t, []onnxtest.Request{{Model: path, Inputs: map[string]onnxtest.Array{in: x}}})[0]
 		gradient := p.Out("gradient")
 		for i := range n {
 			if got, want := answer[name].Data[i], p.Out("value").At(i, 0); !(math.Abs(got-want) <= 1e-5*(1+math.Abs(want))) {
@@ -160,9 +170,9 @@ func arrayOf(m graph.Matrix) onnxtest.Array {
 	return a
 }
 
-// near returns an error if a row differs, as a vector, by more than 1e-5 of its
+// agree returns an error if a row differs, as a vector, by more than 1e-5 of its
 // length; the error says by how much.
-func near(a onnxtest.Array, want graph.Matrix) error {
+func agree(a onnxtest.Array, want graph.Matrix) error {
 	if len(a.Dims) != 2 || a.Dims[0] != want.Rows || a.Dims[1] != want.Cols {
 		return fmt.Errorf("has shape %v, want (%d, %d)", a.Dims, want.Rows, want.Cols)
 	}

@@ -45,11 +45,6 @@ func NewQuadratics(a Architecture) (*Quadratics, error) {
 	if err := a.checkQuadratics(); err != nil {
 		return nil, err
 	}
-	of := a
-	of.Family = NetworkQuadratics
-	if err := of.checkContext(); err != nil {
-		return nil, err
-	}
 	dtype := tensor.Float32
 	if a.Float64 {
 		dtype = tensor.Float64
@@ -87,7 +82,8 @@ func (a Architecture) checkQuadratics() error {
 	case len(a.Hidden) > 0 || len(a.Convolutions) > 0 || a.DiagonalSkips || a.Knots > 0 || a.Rotated || a.Full || a.Unit != "":
 		return fmt.Errorf("layers: a maximum of quadratics has no parts but Pieces, Rank and Tau; %+v names others", a)
 	}
-	return nil
+	a.Family = NetworkQuadratics
+	return a.checkContext()
 }
 
 // Dim is d.

@@ -13,6 +13,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+	"pgregory.net/rapid"
 )
 
 // softMaximum is a float64 soft maximum of quadratics in general position.
@@ -200,4 +201,56 @@ func TestQuadraticsErrors(t *testing.T) {
 			t.Errorf("%+v: error %v, want one that says %q", a, err, want)
 		}
 	}
+}
+
+// Whatever the weights and the contexts, φ and w = φ* are convex along every segment.
+func TestQuadraticsGivenConvexity(t *testing.T) {
+	const n = 8
+	rapid.Check(t, func(rt *rapid.T) {
+		a := Architecture{
+			Dim: rapid.IntRange(1, 3).Draw(rt, "d"), Pieces: rapid.IntRange(3, 6).Draw(rt, "pieces"), Tau: rapid.Float64Range(.05, 2).Draw(rt, "τ"),
+			Context: rapid.IntRange(1, 3).Draw(rt, "k"), Classes: rapid.Bool().Draw(rt, "classes"), Float64: true,
+		}
+		if !a.Classes {
+			a.ContextHidden = rapid.IntRange(0, 3).Draw(rt, "features")
+		}
+		q, err := NewQuadratics(a)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		r := random.Seeded(rapid.Uint64().Draw(rt, "seed"), 1)
+		scale := rapid.Float64Range(.1, .6).Draw(rt, "scale")
+		for _, p := range q.Params().All() {
+			p.Fill(func(int) float64 { return scale * r.NormFloat64() })
+		}
+		q.Floor.Set(0, .1+math.Abs(r.NormFloat64()))
+		if !a.Classes {
+			q.context.Scale.Fill(func(int) float64 { return .5 })
+		}
+		d, k := a.Dim, a.Context
+		s := graph.NewScope(tensor.Float64)
+		x, c := points(s, 3*n, d), s.Input("c", 3*n, k)
+		p := compile(t, s, map[string]*gorgonia.Node{"φ": q.Given(s, c).Value(s, x), "w": NewConjugate(q).Given(s, c).Value(s, x)})
+		in, contexts, ts := p.In("x").F64, p.In("c").F64, make([]float64, n)
+		for i := range n {
+			ts[i] = r.Float64()
+			for j := range d {
+				a, b := 2*r.NormFloat64(), 2*r.NormFloat64()
+				in[i*d+j], in[(n+i)*d+j], in[(2*n+i)*d+j] = a, b, ts[i]*a+(1-ts[i])*b
+			}
+			for j := range k {
+				v := 2 * r.NormFloat64()
+				contexts[i*k+j], contexts[(n+i)*k+j], contexts[(2*n+i)*k+j] = v, v, v
+			}
+		}
+		run(t, p)
+		for name, value := range map[string]graph.Matrix{"φ": p.Out("φ"), "w": p.Out("w")} {
+			for i := range n {
+				a, b := value.At(i, 0), value.At(n+i, 0)
+				if above := value.At(2*n+i, 0) - ts[i]*a - (1-ts[i])*b; !(above <= 1e-7*(1+math.Abs(a)+math.Abs(b))) {
+					rt.Fatalf("%s lies %v above its chord", name, above)
+				}
+			}
+		}
+	})
 }

@@ -101,10 +101,7 @@ func compile(w layers.Potential, sum Sum, n int) (*graph.Program, []*graph.Param
 	for _, k := range sum.Inputs() {
 		inputs[k] = s.Input(k.Name, n, cmp.Or(k.Columns, w.Dim()))
 	}
-	at := w
-	if c, ok := w.(layers.Conditional); ok && c.Contexts() > 0 {
-		at = c.Given(s, s.Input("context", n, c.Contexts()))
-	}
+	at := layers.OfContexts(s, w, n)
 	outputs := make(map[string]*gorgonia.Node)
 	var loss *gorgonia.Node
 	for _, t := range sum {

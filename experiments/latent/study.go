@@ -33,6 +33,10 @@ type Study struct {
 	Set  Set
 	Held blas32.General // pictures that nothing learns from
 
+	// Given, if it has rows, are the classes of pictures: the laws of pictures are then learned
+	// given their class.
+	Given Classes
+
 	// Watch measures the model from time to time, from the pictures ∇w*(y) of its bank.
 	Watch func(pictures blas32.General) (report.Numbers, error)
 
@@ -87,7 +91,7 @@ func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error
 		return false, err
 	}
 	r.Progress.Log.Info("generating", "pictures", s.Count)
-	if s.Draw, err = s.Model.Draw(ctx, s.Count, s.Mixing, random.New(s.Core.Seed, "generation", 0)); err != nil {
+	if s.Draw, err = s.draw(ctx, s.Model, "generation"); err != nil {
 		return false, err
 	}
 	maps.Copy(r.Report.Metrics, s.Draw.Checks)
@@ -122,7 +126,9 @@ func (s *Study) fit(ctx context.Context, r *run.Run, name string) (*fit.Model, e
 		core.Source = config.SourceGaussian
 	}
 	d := s.Codes.Cols
-	w, err := core.Network(layers.Architecture{Dim: d, Hidden: core.Hidden, Unit: core.Unit, Full: true}, layers.Architecture{})
+	classes := s.Given.Train.Cols
+	icnn := layers.Architecture{Dim: d, Hidden: core.Hidden, Unit: core.Unit, Full: true, Context: classes}
+	w, err := core.Network(icnn, layers.Architecture{Classes: classes > 0})
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +137,7 @@ func (s *Study) fit(ctx context.Context, r *run.Run, name string) (*fit.Model, e
 		Potential:    w,
 		Start:        layers.Start{Law: s.Law, Share: .8, Fixed: .05, Spread: 6, Balanced: true},
 		Train:        s.Codes,
+		Contexts:     s.Given.Train,
 		Units:        s.Latent,
 		Form:         units.Form{Height: s.Set.Height, Width: s.Set.Width},
 		Particles:    s.Bank.Particles,
@@ -171,7 +178,7 @@ func (s *Study) besides(ctx context.Context, r *run.Run) (finished bool, err err
 		if err != nil || m == nil {
 			return false, err
 		}
-		draw, err := m.Draw(ctx, s.Count, s.Mixing, random.New(s.Core.Seed, "generation from N(0, I)", 0))
+		draw, err := s.draw(ctx, m, "generation from N(0, I)")
 		if err != nil {
 			return false, err
 		}

@@ -28,12 +28,20 @@ func (s *Study) drawWalks(ctx context.Context, r *run.Run, tiles func(title stri
 	if s.Held.Rows < 2*walks {
 		return nil
 	}
-	noise, _, err := s.Model.Back(ctx, batch.Rows(s.Held, 0, 2*walks))
+	rows := s.pairs()
+	pairs := len(rows) / 2
+	m, err := s.at(ctx, rows, 1)
 	if err != nil {
 		return err
 	}
-	way := batch.New(walks*stops, noise.Cols)
-	for p := range walks {
+	noise, _, err := m.Back(ctx, batch.Gathered(s.Held, rows))
+	if err != nil {
+		return err
+	}
+	way := batch.New(pairs*stops, noise.Cols)
+	var firsts []int
+	for p := range pairs {
+		firsts = append(firsts, rows[2*p])
 		for k := range stops {
 			t := float32(k) / (stops - 1)
 			to := batch.Row(way, p*stops+k)
@@ -42,9 +50,17 @@ func (s *Study) drawWalks(ctx context.Context, r *run.Run, tiles func(title stri
 			}
 		}
 	}
-	between, _, err := s.Model.Map(ctx, way)
+	if m, err = s.at(ctx, firsts, stops); err != nil {
+		return err
+	}
+	between, _, err := m.Map(ctx, way)
 	if err != nil {
 		return err
+	}
+	a := tiles("from a held-out picture to another", between)
+	a.Pixels, a.Columns = between, stops // not the first 64 alone
+	if s.Given.Train.Cols > 0 {
+		return s.drawWalksGiven(ctx, r, a, tiles)
 	}
 	law, err := exact.FitGaussian(s.Draw.Gibbs, 0)
 	if err != nil {
@@ -65,9 +81,8 @@ func (s *Study) drawWalks(ctx context.Context, r *run.Run, tiles func(title stri
 	if err != nil {
 		return err
 	}
-	a, b := tiles("from a held-out picture to another", between), tiles("along the noise's principal directions", directions)
-	a.Pixels, b.Pixels = between, directions // not the first 64 alone
-	a.Columns, b.Columns = stops, stops
+	b := tiles("along the noise's principal directions", directions)
+	b.Pixels, b.Columns = directions, stops
 	if err := figure.DrawTiles(r.Path("walk.png"), a, b); err != nil {
 		return err
 	}
@@ -76,5 +91,21 @@ func (s *Study) drawWalks(ctx context.Context, r *run.Run, tiles func(title stri
 		source = "N(0, I)"
 	}
 	r.AddFigure("walk.png", "Left: pictures ∇w*((1−t)y₀ + ty₁) between the noises y = ∇w(x) of two held-out pictures, which are first and last, as the autoencoder has them. Right: ∇w*(y) along the principal directions of "+source+", from −2 to 2 standard deviations.")
+	return nil
+}
+
+// drawWalksGiven draws the ways between pictures of a class, beside the pictures of every
+// class that come from the same noise.
+func (s *Study) drawWalksGiven(ctx context.Context, r *run.Run, a figure.Tiles, tiles func(title string, pixels blas32.General) figure.Tiles) error {
+	same, err := s.sameNoise(ctx)
+	if err != nil {
+		return err
+	}
+	b := tiles("the same noise, given each class", same)
+	b.Pixels, b.Columns = same, s.Given.Train.Cols
+	if err := figure.DrawTiles(r.Path("walk.png"), a, b); err != nil {
+		return err
+	}
+	r.AddFigure("walk.png", "Left: pictures ∇w*((1−t)y₀ + ty₁; c) between the noises y = ∇w(x; c) of two held-out pictures of the class c, which are first and last, as the autoencoder has them. Right: ∇w*(y; c) for each class c, from the same noise y in each row.")
 	return nil
 }

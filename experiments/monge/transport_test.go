@@ -430,11 +430,15 @@ func TestExportInUnitsOfTheData(t *testing.T) {
 		if slices.Contains(variables, "CMF_SIDE=target") != slices.Contains(variables, "CMF_PIECES=5") {
 			name, in, out = "inverse", after, before
 		}
-		x := onnxtest.Array{Dims: []int{n, 2}}
+		input := "x"
+		if slices.Contains(variables, "CMF_PIECES=5") { // the network is the conjugate
+			input = "y"
+		}
+		x := onnxtest.Array{Dims: []int{n, 2}, Type: "float64"}
 		for i := range n {
 			x.Data = append(x.Data, in.Columns[0].Values[i], in.Columns[1].Values[i])
 		}
-		answer := onnxtest.Run(t, []onnxtest.Request{{Model: r.Path("model.onnx"), X: x, Type: "float64"}})[0]
+		answer := onnxtest.Run(t, []onnxtest.Request{{Model: r.Path("model.onnx"), Inputs: map[string]onnxtest.Array{input: x}}})[0]
 		if len(answer[name].Data) != 2*n {
 			t.Fatalf("%q: outputs %v", variables, slices.Collect(maps.Keys(answer)))
 		}

@@ -84,21 +84,11 @@ func (j *Judge) DrawClasses(r *run.Run, generated, gaussian blas32.General) erro
 		if err != nil {
 			return err
 		}
-		grid := batch.New(p.Cols*columns, set.x.Cols)
-		found := make([]int, p.Cols)
-		for i := range p.Rows {
-			class := 0
-			for k, v := range batch.Row(p, i) {
-				if v > batch.Row(p, i)[class] {
-					class = k
-				}
-			}
-			if found[class] < columns {
-				copy(batch.Row(grid, class*columns+found[class]), batch.Row(set.x, i))
-				found[class]++
-			}
+		labels := make([]uint8, p.Rows)
+		for i := range labels {
+			labels[i] = uint8(classOf(batch.Row(p, i)))
 		}
-		panels = append(panels, figure.Tiles{Title: set.title, Pixels: grid, Height: Side, Width: Side, Columns: columns, Scale: 2})
+		panels = append(panels, ofClasses(set.title, set.x, labels, columns))
 	}
 	if err := figure.DrawTiles(r.Path("classes.png"), panels...); err != nil {
 		return fmt.Errorf("the digits by class: %w", err)

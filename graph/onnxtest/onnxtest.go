@@ -14,13 +14,13 @@ import (
 type Array struct {
 	Dims []int     `json:"dims"`
 	Data []float64 `json:"data"`
+	Type string    `json:"type,omitempty"` // float64, or float32 if it is empty
 }
 
-// Request asks for the outputs of a model of one input.
+// Request asks for the outputs of a model.
 type Request struct {
-	Model string `json:"model"` // path
-	X     Array  `json:"x"`
-	Type  string `json:"type"` // of X: float32 or float64
+	Model  string           `json:"model"`  // path
+	Inputs map[string]Array `json:"inputs"` // by name
 }
 
 //go:embed onnxruntime.js

@@ -37,3 +37,13 @@ func Symmetrised(a *mat.Dense) *mat.SymDense {
 	}
 	return s
 }
+
+// ScaleColumns multiplies each column of m by its factor.
+func ScaleColumns(m blas32.General, by []float32) {
+	for i := range m.Rows {
+		row := Row(m, i)
+		for j, v := range by {
+			row[j] *= v
+		}
+	}
+}

@@ -44,12 +44,25 @@ func Of[W Potential](w W, rows []int) W {
 	return w
 }
 
-// MeanHessian is the mean of ∇²w(x_i) over the rows of x, (n, d), n ≥ 1, by d products
-// a row.
+// Averaged is a Curved potential that may have a faster way to a mean Hessian than products.
+type Averaged interface {
+	Curved
+
+	// MeanHessian is the mean of ∇²w(x_i); ok says whether there is such a way.
+	MeanHessian(x blas32.General) (h *mat.SymDense, ok bool, err error)
+}
+
+// MeanHessian is the mean of ∇²w(x_i) over the rows of x, (n, d), n ≥ 1: by d products
+// a row, unless w is Averaged.
 func MeanHessian(w Curved, x blas32.General) (*mat.SymDense, error) {
 	n, d := x.Rows, x.Cols
 	if n < 1 || d != w.Dim() {
 		return nil, fmt.Errorf("potential: mean Hessian over points of shape (%d, %d); it needs at least one point of ℝ^%d", n, d, w.Dim())
+	}
+	if a, ok := w.(Averaged); ok {
+		if h, ok, err := a.MeanHessian(x); ok || err != nil {
+			return h, err
+		}
 	}
 	axis, product, sum := batch.New(n, d), batch.New(n, d), mat.NewDense(d, d, nil)
 	for k := range d {

@@ -27,6 +27,7 @@ var order = []string{
 	"data/units data/images",
 	"data",
 	"layers/internal/spectrum",
+	"layers/internal/pieces layers/internal/hinges",
 	"layers",
 	"layers/autoencoder losses",
 	"experiments/config experiments/metric",

@@ -1,4 +1,4 @@
-package layers
+package pieces
 
 import (
 	"math"
@@ -13,15 +13,15 @@ import (
 )
 
 // balance finds c and b, and A where it is full, by turns.
-func (s *quadraticsStart) balance() error {
-	q, k, d := s.q, s.q.Pieces, s.q.Dim()
+func (s *start) balance() error {
+	q, k, d := s.q, s.q.Pieces, s.q.Dim
 	s.shift = batch.New(k, d)
 	offsets := make([]float64, k)
 	for i := range k {
 		offsets[i] = -.5 * s.trace(i)
 	}
 	if k == 1 { // exact: c = m − A·E[y]
-		for j, v := range s.mean {
+		for j, v := range s.Mean {
 			s.shift.Data[j] = float32(v)
 		}
 		s.setCenters()
@@ -54,11 +54,11 @@ func (s *quadraticsStart) balance() error {
 // setMaps moves A_k half of the way to the map from the covariance of the noise on piece
 // k, under the softmax p, to that of cell k. The covariances on all pieces count as much
 // as d points, as in cells.Covariance.
-func (s *quadraticsStart) setMaps(p blas32.General) error {
+func (s *start) setMaps(p blas32.General) error {
 	if s.maps == nil {
 		return nil
 	}
-	n, d := s.noise.Rows, s.q.Dim()
+	n, d := s.Draws.Rows, s.q.Dim
 	scatters, mass := make([]blas32.General, len(s.maps)), make([]float64, len(s.maps))
 	mean := batch.New(d, d)
 	weighted := batch.New(n, d)
@@ -67,14 +67,14 @@ func (s *quadraticsStart) setMaps(p blas32.General) error {
 		for i := range n {
 			w := float64(batch.Row(p, i)[k])
 			mass[k] += w
-			for j, v := range batch.Row(s.noise, i) {
+			for j, v := range batch.Row(s.Draws, i) {
 				center[j] += w * float64(v)
 			}
 		}
 		floats.Scale(1/max(mass[k], 1e-3), center)
 		for i := range n {
 			root := math.Sqrt(float64(batch.Row(p, i)[k]))
-			for j, v := range batch.Row(s.noise, i) {
+			for j, v := range batch.Row(s.Draws, i) {
 				batch.Row(weighted, i)[j] = float32(root * (float64(v) - center[j]))
 			}
 		}
@@ -103,34 +103,34 @@ func (s *quadraticsStart) setMaps(p blas32.General) error {
 }
 
 // trace is tr A_k.
-func (s *quadraticsStart) trace(k int) (sum float64) {
-	q, d := s.q, s.q.Dim()
-	for i := range q.maximum.Rank * d {
-		sum += math.Pow(q.Factors.At(k*q.maximum.Rank*d+i), 2)
+func (s *start) trace(k int) (sum float64) {
+	q, d := s.q, s.q.Dim
+	for i := range q.Rank * d {
+		sum += math.Pow(float64(q.Factors[k*q.Rank*d+i]), 2)
 	}
 	for j := range d {
 		sum += s.floor
 		if q.Root != nil {
-			sum += math.Pow(q.Root.At(k*d+j), 2)
+			sum += math.Pow(float64(q.Root[k*d+j]), 2)
 		}
 	}
 	return sum
 }
 
 // setCenters sets c_k = m_k − A_k·E[y | piece k].
-func (s *quadraticsStart) setCenters() {
-	q, d, r := s.q, s.q.Dim(), s.q.maximum.Rank
+func (s *start) setCenters() {
+	q, d, r := s.q, s.q.Dim, s.q.Rank
 	for k := range q.Pieces {
 		y := batch.Row(s.shift, k)
 		ay := make([]float64, d)
 		for j, v := range y {
 			ay[j] = s.floor * float64(v)
 			if q.Root != nil {
-				ay[j] += math.Pow(q.Root.At(k*d+j), 2) * float64(v)
+				ay[j] += math.Pow(float64(q.Root[k*d+j]), 2) * float64(v)
 			}
 		}
 		for i := range r {
-			row := q.Factors.Float32s()[(k*r+i)*d : (k*r+i+1)*d]
+			row := q.Factors[(k*r+i)*d : (k*r+i+1)*d]
 			inner := batch.Inner(row, y)
 			for j, v := range row {
 				ay[j] += inner * float64(v)
@@ -143,24 +143,24 @@ func (s *quadraticsStart) setCenters() {
 }
 
 // pieces are φ_k(y_i) − b_k for the draws of the noise, (n, K).
-func (s *quadraticsStart) pieces() blas32.General {
-	q, d, r, n := s.q, s.q.Dim(), s.q.maximum.Rank, s.noise.Rows
+func (s *start) pieces() blas32.General {
+	q, d, r, n := s.q, s.q.Dim, s.q.Rank, s.Draws.Rows
 	values := batch.New(n, q.Pieces)
-	blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, paramMatrix(q.Centers), 0, values)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.Draws, q.matrix(q.Centers), 0, values)
 	halves, diagonal := batch.New(n, d), batch.New(q.Pieces, d)
-	for i, v := range s.noise.Data {
+	for i, v := range s.Draws.Data {
 		halves.Data[i] = v * v / 2
 	}
 	for i := range diagonal.Data {
 		diagonal.Data[i] = float32(s.floor)
 		if q.Root != nil {
-			diagonal.Data[i] += q.Root.Float32s()[i] * q.Root.Float32s()[i]
+			diagonal.Data[i] += q.Root[i] * q.Root[i]
 		}
 	}
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, halves, diagonal, 1, values)
 	factored := batch.New(n, r)
 	for k := range q.Pieces {
-		blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, batch.Rows(paramMatrix(q.Factors), k*r, (k+1)*r), 0, factored)
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.Draws, batch.Rows(q.matrix(q.Factors), k*r, (k+1)*r), 0, factored)
 		for i := range n {
 			f := batch.Row(factored, i)
 			batch.Row(values, i)[k] += float32(batch.Inner(f, f) / 2)
@@ -171,7 +171,7 @@ func (s *quadraticsStart) pieces() blas32.General {
 
 // balanceMasses moves the offsets b until the mean softmax of each piece is the share
 // of its cell, and returns the softmax.
-func (s *quadraticsStart) balanceMasses(values blas32.General, offsets []float64) blas32.General {
+func (s *start) balanceMasses(values blas32.General, offsets []float64) blas32.General {
 	n, k := values.Rows, values.Cols
 	mean, square := 0.0, 0.0
 	for _, v := range values.Data {
@@ -179,11 +179,11 @@ func (s *quadraticsStart) balanceMasses(values blas32.General, offsets []float64
 		square += float64(v) * float64(v) / float64(n*k)
 	}
 	s.spread = math.Sqrt(max(square-mean*mean, 0))
-	tau := max(s.q.maximum.Tau, .03*s.spread)
+	tau := max(s.q.Tau, .03*s.spread)
 	p := batch.New(n, k)
 	for step := range massSteps + 1 {
 		if step == massSteps {
-			tau = s.q.maximum.Tau
+			tau = s.q.Tau
 		}
 		mass := softmaxes(p, values, offsets, tau)
 		if step == massSteps {
@@ -221,10 +221,10 @@ func softmaxes(p, values blas32.General, offsets []float64, tau float64) []float
 }
 
 // pieceMeans are E[y | piece k] under the softmax p, (K, d).
-func (s *quadraticsStart) pieceMeans(p blas32.General) blas32.General {
-	k, d := p.Cols, s.noise.Cols
+func (s *start) pieceMeans(p blas32.General) blas32.General {
+	k, d := p.Cols, s.Draws.Cols
 	sums := batch.New(k, d)
-	blas32.Gemm(blas.Trans, blas.NoTrans, 1, p, s.noise, 0, sums)
+	blas32.Gemm(blas.Trans, blas.NoTrans, 1, p, s.Draws, 0, sums)
 	for i := range k {
 		mass := 1e-3
 		for j := range p.Rows {
@@ -238,7 +238,7 @@ func (s *quadraticsStart) pieceMeans(p blas32.General) blas32.General {
 		return sums
 	}
 	for i := range k {
-		for j, c := range s.mean {
+		for j, c := range s.Mean {
 			batch.Row(sums, i)[j] -= float32(c)
 		}
 	}
@@ -246,7 +246,7 @@ func (s *quadraticsStart) pieceMeans(p blas32.General) blas32.General {
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, sums, s.space, 0, inside)
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, inside, s.space, 0, back)
 	for i := range k {
-		for j, c := range s.mean {
+		for j, c := range s.Mean {
 			batch.Row(back, i)[j] += float32(c)
 		}
 	}

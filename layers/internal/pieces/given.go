@@ -1,8 +1,7 @@
-package layers
+package pieces
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
@@ -17,7 +16,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// givenStart is quadraticsStart for contexts. Its cells are those of (x, c) jointly, and
+// givenStart is start for contexts. Its cells are those of (x, c) jointly, and
 // the model of the data is that of a mixture of linear regressions: in cell k
 //
 //	x | c ~ N(m_k + G_k·δ_k, Σ_k),  δ_k = ĉ − μ_k,  and the cell has the share
@@ -33,12 +32,20 @@ import (
 //
 // With one piece it is the closed form of the regression.
 type givenStart struct {
-	quadraticsStart
-	contexts blas32.General // ĉ of the draws of the noise, (n, k)
-	share    blas32.General // π_k(c) of the draws of the noise, (n, K)
-	basis    blas32.General // 1, ĉ_i and ĉ_i·ĉ_j of the draws of the noise, (n, 1+k+k(k+1)/2)
-	cells    []linearCell
-	offsets  []float64 // u, (K, 1+k+k(k+1)/2)
+	start
+	Given
+	share   blas32.General // π_k(c) of the draws of the noise, (n, K)
+	basis   blas32.General // 1, ĉ_i and ĉ_i·ĉ_j of the draws of the noise, (n, 1+k+k(k+1)/2)
+	cells   []linearCell
+	offsets []float64 // u, (K, 1+k+k(k+1)/2)
+}
+
+// Given is what a start with contexts needs besides. Contexts are standardised.
+type Given struct {
+	Contexts blas32.General // ĉ of the data, (n, k)
+	AtDraws  blas32.General // ĉ of the draws of the noise
+	Gain     *mat.Dense     // of the regression of the data on ĉ, (d, k)
+	Slope    *mat.Dense     // of the mean of the noise on ĉ, (d, k)
 }
 
 // linearCell is a linear law of points given contexts, and that of the noise on its piece.
@@ -55,92 +62,28 @@ type linearCell struct {
 
 const dualIterations = 60 // of L-BFGS
 
-// initQuadraticsGiven initialises φ(·; c).
-func (o Start) initQuadraticsGiven(q *Quadratics, data blas32.General, rng *random.Stream) error {
-	d := q.Dim()
-	switch {
-	case q.Float64:
-		return errors.New("layers: initialisation needs a float32 network")
-	case o.Source != nil || o.Carry != 0:
-		return errors.New("layers: initialisation with contexts, and with a given source or noise that is carried; only one is possible")
-	case data.Cols != d || data.Rows < 2 || o.Contexts.Rows != data.Rows || o.Contexts.Cols != q.Context:
-		return fmt.Errorf("layers: initialisation on ℝ^%d with contexts of %d columns, with data of shape (%d, %d) and contexts of shape (%d, %d)", d, q.Context, data.Rows, data.Cols, o.Contexts.Rows, o.Contexts.Cols)
-	case q.Pieces > data.Rows:
-		return fmt.Errorf("layers: %d quadratics for %d points; there must be a point for each", q.Pieces, data.Rows)
-	}
-	for _, p := range q.Params().All() {
-		p.Fill(func(int) float64 { return 0 })
-	}
-	if q.Classes {
-		return o.initClasses(q, data, rng)
-	}
-	if o.Given == nil || o.Given.Dim() != d || len(o.Given.Context) != q.Context {
-		return fmt.Errorf("layers: initialisation on ℝ^%d with contexts of %d columns needs a regression of the data on them", d, q.Context)
-	}
-	o.Law = o.Given.Law
-	form := o.conjugateMoment()
-	s := &givenStart{quadraticsStart: quadraticsStart{Start: o, q: q, exponent: form.exponent, floor: form.floor()}}
-	q.Floor.Set(0, s.floor)
-	deviations := o.setStandard(q.context.ContextFeatures)
-	o.placeFeatures(q.context.ContextFeatures, rng)
-	x, c := data, s.standard(o.Contexts)
+// StartGiven is Start with contexts: it sets φ(·; c), up to the scales g(c).
+func (q *Maximum) StartGiven(noise Noise, floor float64, data blas32.General, given Given, rng *random.Stream) (spread float64, err error) {
+	s := &givenStart{start: start{Noise: noise, q: q, floor: floor}, Given: given}
+	x, c := data, given.Contexts
 	if x.Rows > mostCellPoints {
 		some := rng.Perm(data.Rows)[:mostCellPoints]
 		x, c = batch.Gathered(x, some), batch.Gathered(c, some)
 	}
-	if err := s.setNoiseGiven(rng); err != nil {
-		return err
+	s.setBasis()
+	if err := s.fillLinearCells(x, c, rng); err != nil {
+		return 0, err
 	}
-	gain := mat.DenseCopyOf(o.Given.Gain) // in standardised contexts
-	gain.Apply(func(_, j int, v float64) float64 { return v * deviations[j] }, gain)
-	if err := s.fillLinearCells(x, c, gain, rng); err != nil {
-		return err
-	}
-	if err := s.balanceGiven(); err != nil {
-		return err
-	}
-	s.setRates()
-	q.context.Centers.Linear.Rate = q.Centers.Rate
-	q.context.Offsets.Linear.Rate = q.Offsets.Rate
-	q.context.Products.Rate = q.Offsets.Rate / 2
-	if q.context.Features != nil {
-		q.context.Centers.Hidden.Rate, q.context.Offsets.Hidden.Rate = q.Centers.Rate, q.Offsets.Rate
-	}
-	return nil
+	err = s.balanceGiven()
+	return s.spread, err
 }
 
-// standard are the standardised contexts.
-func (s *givenStart) standard(c blas32.General) blas32.General {
-	f := s.q.context.ContextFeatures
-	out := batch.New(c.Rows, c.Cols)
-	for i := range c.Rows {
-		for j, v := range batch.Row(c, i) {
-			batch.Row(out, i)[j] = float32((float64(v) - f.Mean.At(j)) * f.Scale.At(j))
-		}
-	}
-	return out
-}
-
-// setNoiseGiven draws the noise of the closed form at contexts of the data.
-func (s *givenStart) setNoiseGiven(rng *random.Stream) (err error) {
-	points := max(noisePoints, piecePoints*s.q.Pieces)
-	rows := make([]int, points)
-	for i := range rows {
-		rows[i] = rng.IntN(s.Contexts.Rows)
-	}
-	contexts := batch.Gathered(s.Contexts, rows)
-	if s.noise, _, err = s.ParticlesGiven(contexts, rng); err != nil {
-		return err
-	}
-	s.scale = s.Law.Power(1. / 3)
-	if s.Gaussian {
-		s.scale = s.Law.Power(0)
-	}
-	s.contexts = s.standard(contexts)
-	k := s.contexts.Cols
-	s.basis = batch.New(points, 1+k+k*(k+1)/2)
-	for i := range points {
-		c, to := batch.Row(s.contexts, i), batch.Row(s.basis, i)
+// setBasis fills the products of the contexts of the noise.
+func (s *givenStart) setBasis() {
+	n, k := s.AtDraws.Rows, s.AtDraws.Cols
+	s.basis = batch.New(n, 1+k+k*(k+1)/2)
+	for i := range n {
+		c, to := batch.Row(s.AtDraws, i), batch.Row(s.basis, i)
 		to[0] = 1
 		at := 1 + copy(to[1:], c)
 		for a := range k {
@@ -150,11 +93,10 @@ func (s *givenStart) setNoiseGiven(rng *random.Stream) (err error) {
 			}
 		}
 	}
-	return nil
 }
 
-// fillLinearCells finds the cells and sets the factors. gain is that of the regression.
-func (s *givenStart) fillLinearCells(x, c blas32.General, gain *mat.Dense, rng *random.Stream) error {
+// fillLinearCells finds the cells and sets the factors.
+func (s *givenStart) fillLinearCells(x, c blas32.General, rng *random.Stream) error {
 	q, d, k := s.q, x.Cols, c.Cols
 	cell, err := s.cellsOf(x, c, rng)
 	if err != nil {
@@ -164,26 +106,20 @@ func (s *givenStart) fillLinearCells(x, c blas32.General, gain *mat.Dense, rng *
 	for i, at := range cell {
 		members[at] = append(members[at], i)
 	}
-	// Of the noise the mean at c is a + B·ĉ.
-	noiseMean, noiseGain := make([]float64, d), mat.NewDense(d, k, nil)
-	if !s.Gaussian {
-		noiseMean = s.Law.Center()
-		noiseGain.Mul(s.Given.CenterMatrix(), gain)
-	}
 	residuals, contextsAt := batch.New(x.Rows, d), batch.New(q.Pieces, k)
 	for p, rows := range members {
 		xs, cs := batch.Gathered(x, rows), batch.Gathered(c, rows)
-		l := linearCell{share: (float64(len(rows)) + .5) / (float64(x.Rows) + .5*float64(q.Pieces)), mean: make([]float64, d), at: make([]float64, k), gain: gain}
+		l := linearCell{share: (float64(len(rows)) + .5) / (float64(x.Rows) + .5*float64(q.Pieces)), mean: make([]float64, d), at: make([]float64, k), gain: s.Gain}
 		if len(rows) > 0 {
 			l.mean, l.at = batch.Means(xs), batch.Means(cs)
 		}
 		if q.Pieces == 1 { // the closed form takes the regression, not the points
 			l.at, l.mean = make([]float64, k), s.Law.Mean
 		} else {
-			l.gain = ridge(xs, cs, func(int) float64 { return 1 }, l.mean, l.at, gain, float64(k+d))
+			l.gain = ridge(xs, cs, func(int) float64 { return 1 }, l.mean, l.at, s.Gain, float64(k+d))
 		}
 		batch.Narrow(batch.Row(contextsAt, p), l.at)
-		l.shift, l.tilt = affineAt(noiseMean, noiseGain, l.at), noiseGain
+		l.shift, l.tilt = affineAt(s.Mean, s.Slope, l.at), s.Slope
 		for i, row := range rows {
 			delta := make([]float64, k)
 			for j, v := range batch.Row(cs, i) {
@@ -210,7 +146,7 @@ func (s *givenStart) fillLinearCells(x, c blas32.General, gain *mat.Dense, rng *
 			}
 			continue
 		}
-		s.maps = append(s.maps, spectrum.MongeMap(s.scale, l.cov))
+		s.maps = append(s.maps, spectrum.MongeMap(s.Scale, l.cov))
 		if err := s.setFactors(p, s.maps[p]); err != nil {
 			return err
 		}
@@ -292,7 +228,7 @@ func ridge(x, c blas32.General, weight func(int) float64, mean, at []float64, pr
 
 // setShares sets π_k(c) of the draws of the noise.
 func (s *givenStart) setShares() error {
-	n, k := s.noise.Rows, s.contexts.Cols
+	n, k := s.Draws.Rows, s.AtDraws.Cols
 	logs := batch.New(n, s.q.Pieces)
 	for p, l := range s.cells {
 		var chol mat.Cholesky
@@ -301,7 +237,7 @@ func (s *givenStart) setShares() error {
 		}
 		delta, solved := mat.NewVecDense(k, nil), mat.NewVecDense(k, nil)
 		for i := range n {
-			for j, v := range batch.Row(s.contexts, i) {
+			for j, v := range batch.Row(s.AtDraws, i) {
 				delta.SetVec(j, float64(v)-l.at[j])
 			}
 			if err := chol.SolveVecTo(solved, delta); err != nil {
@@ -341,7 +277,7 @@ func (s *givenStart) balanceGiven() error {
 
 // setLinearCenters sets c_k(c) = m_k + G_k·δ_k − A_k·(s_k + T_k·δ_k).
 func (s *givenStart) setLinearCenters() {
-	q, d, k := s.q, s.q.Dim(), s.contexts.Cols
+	q, d, k := s.q, s.q.Dim, s.AtDraws.Cols
 	for p, l := range s.cells {
 		slope := mat.NewDense(d, k, nil)
 		column := make([]float64, d)
@@ -358,7 +294,7 @@ func (s *givenStart) setLinearCenters() {
 		for i, v := range affineAt(l.mean, slope, back) {
 			q.Centers.Set(p*d+i, v-shift[i])
 			for j := range k {
-				q.context.Centers.Linear.Set(j*q.Pieces*d+p*d+i, slope.At(i, j))
+				q.Slopes.Set(j*q.Pieces*d+p*d+i, slope.At(i, j))
 			}
 		}
 	}
@@ -366,16 +302,16 @@ func (s *givenStart) setLinearCenters() {
 
 // applyPiece is A_k·y.
 func (s *givenStart) applyPiece(k int, y []float64) []float64 {
-	q, d, r := s.q, s.q.Dim(), s.q.maximum.Rank
+	q, d, r := s.q, s.q.Dim, s.q.Rank
 	out := make([]float64, d)
 	for j, v := range y {
 		out[j] = s.floor * v
 		if q.Root != nil {
-			out[j] += math.Pow(q.Root.At(k*d+j), 2) * v
+			out[j] += math.Pow(float64(q.Root[k*d+j]), 2) * v
 		}
 	}
 	for i := range r {
-		row := q.Factors.Float32s()[(k*r+i)*d : (k*r+i+1)*d]
+		row := q.Factors[(k*r+i)*d : (k*r+i+1)*d]
 		var inner float64
 		for j, v := range row {
 			inner += float64(v) * y[j]
@@ -389,14 +325,14 @@ func (s *givenStart) applyPiece(k int, y []float64) []float64 {
 
 // linearPieces are φ_k(y_i; c_i) − b_k(c_i) for the draws of the noise, (n, K).
 func (s *givenStart) linearPieces() blas32.General {
-	q, d, k, n := s.q, s.q.Dim(), s.contexts.Cols, s.noise.Rows
+	q, d, k, n := s.q, s.q.Dim, s.AtDraws.Cols, s.Draws.Rows
 	values := s.pieces()
 	along := batch.New(n, q.Pieces)
 	for j := range k {
-		linear := blas32.General{Rows: q.Pieces, Cols: d, Stride: d, Data: q.context.Centers.Linear.Float32s()[j*q.Pieces*d : (j+1)*q.Pieces*d]}
-		blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.noise, linear, 0, along)
+		linear := blas32.General{Rows: q.Pieces, Cols: d, Stride: d, Data: q.Slopes[j*q.Pieces*d : (j+1)*q.Pieces*d]}
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, s.Draws, linear, 0, along)
 		for i := range n {
-			batch.AddScaled(batch.Row(values, i), float64(batch.Row(s.contexts, i)[j]), batch.Row(along, i))
+			batch.AddScaled(batch.Row(values, i), float64(batch.Row(s.AtDraws, i)[j]), batch.Row(along, i))
 		}
 	}
 	return values
@@ -472,12 +408,12 @@ func (s *givenStart) solveOffsets(values blas32.General) (blas32.General, error)
 			square += math.Pow(float64(v)-mean, 2) / float64(n*pieces)
 		}
 	}
-	s.spread = max(math.Sqrt(square), s.q.maximum.Tau)
+	s.spread = max(math.Sqrt(square), s.q.Tau)
 	at := batch.New(1, len(s.offsets))
 	for i, v := range s.offsets {
 		at.Data[i] = float32(v / s.spread)
 	}
-	dual := semiDual{s, values, append([]float32(nil), at.Data...), max(s.q.maximum.Tau, .03*s.spread)}
+	dual := semiDual{s, values, append([]float32(nil), at.Data...), max(s.q.Tau, .03*s.spread)}
 	// A search that stops short is near enough for a start.
 	solver := &conjugate.LBFGS{Tolerance: .5, MaxIterations: dualIterations}
 	if _, err := solver.Solve(context.Background(), dual, batch.New(1, at.Cols), at, nil); err != nil {
@@ -490,21 +426,21 @@ func (s *givenStart) solveOffsets(values blas32.General) (blas32.General, error)
 	batch.Copy(with, values)
 	u := blas32.General{Rows: pieces, Cols: s.basis.Cols, Stride: s.basis.Cols, Data: at.Data}
 	blas32.Gemm(blas.NoTrans, blas.Trans, float32(s.spread), s.basis, u, 1, with)
-	softmaxes(p, with, make([]float64, pieces), s.q.maximum.Tau)
+	softmaxes(p, with, make([]float64, pieces), s.q.Tau)
 	return p, nil
 }
 
 // storeOffsets sets the weights of b_k(c).
 func (s *givenStart) storeOffsets() {
-	c, k, pieces := s.q.context, s.contexts.Cols, s.q.Pieces
+	k, pieces := s.AtDraws.Cols, s.q.Pieces
 	for p := range pieces {
 		u := s.offsets[p*s.basis.Cols : (p+1)*s.basis.Cols]
 		s.q.Offsets.Set(p, u[0])
 		for j := range k {
-			c.Offsets.Linear.Set(j*pieces+p, u[1+j])
+			s.q.Linear.Set(j*pieces+p, u[1+j])
 		}
 		for j, v := range u[1+k:] {
-			c.Products.Set(j*pieces+p, v)
+			s.q.Products.Set(j*pieces+p, v)
 		}
 	}
 }
@@ -512,7 +448,7 @@ func (s *givenStart) storeOffsets() {
 // setNoiseOfPieces moves s_k, T_k and, where it is full, A_k half of the way to those of the
 // noise on piece k, under the softmax p. A prior counts as d + k points.
 func (s *givenStart) setNoiseOfPieces(p blas32.General) error {
-	n, d, k := s.noise.Rows, s.q.Dim(), s.contexts.Cols
+	n, d, k := s.Draws.Rows, s.q.Dim, s.AtDraws.Cols
 	prior := float64(d + k)
 	for piece := range s.cells {
 		l := &s.cells[piece]
@@ -521,10 +457,10 @@ func (s *givenStart) setNoiseOfPieces(p blas32.General) error {
 		for i := range n {
 			w := weight(i)
 			mass += w
-			for j, v := range batch.Row(s.noise, i) {
+			for j, v := range batch.Row(s.Draws, i) {
 				mean[j] += w * float64(v)
 			}
-			for j, v := range batch.Row(s.contexts, i) {
+			for j, v := range batch.Row(s.AtDraws, i) {
 				at[j] += w * float64(v)
 			}
 		}
@@ -537,7 +473,7 @@ func (s *givenStart) setNoiseOfPieces(p blas32.General) error {
 		for j := range at {
 			at[j] /= mass
 		}
-		tilt := ridge(s.noise, s.contexts, weight, mean, at, l.tilt, prior)
+		tilt := ridge(s.Draws, s.AtDraws, weight, mean, at, l.tilt, prior)
 		scatter := mat.NewSymDense(d, nil)
 		for i := range n {
 			w := weight(i)
@@ -545,11 +481,11 @@ func (s *givenStart) setNoiseOfPieces(p blas32.General) error {
 				continue
 			}
 			delta := make([]float64, k)
-			for j, v := range batch.Row(s.contexts, i) {
+			for j, v := range batch.Row(s.AtDraws, i) {
 				delta[j] = float64(v) - at[j]
 			}
 			rest := affineAt(mean, tilt, delta)
-			for j, v := range batch.Row(s.noise, i) {
+			for j, v := range batch.Row(s.Draws, i) {
 				rest[j] = float64(v) - rest[j]
 			}
 			scatter.SymRankOne(scatter, w, mat.NewVecDense(d, rest))
@@ -568,7 +504,7 @@ func (s *givenStart) setNoiseOfPieces(p blas32.General) error {
 			continue
 		}
 		var cov mat.SymDense
-		cov.ScaleSym(prior, s.scale)
+		cov.ScaleSym(prior, s.Scale)
 		cov.AddSym(&cov, scatter)
 		cov.ScaleSym(1/(mass+prior), &cov)
 		to := spectrum.MongeMap(&cov, l.cov)
