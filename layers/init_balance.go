@@ -125,12 +125,7 @@ func (o Start) matchMean(m *ICNN, data blas32.General) error {
 	case !o.Gaussian:
 		noise = o.Law.CarriedMean(o.Carry)
 	}
-	m.Linear.Fill(func(j int) float64 {
-		var s float64
-		for i := range g.Rows {
-			s += float64(g.Data[i*g.Stride+j])
-		}
-		return noise[j] - s/float64(g.Rows)
-	})
+	image := batch.Means(g)
+	m.Linear.Fill(func(j int) float64 { return noise[j] - image[j] })
 	return nil
 }

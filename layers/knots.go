@@ -2,10 +2,11 @@ package layers
 
 import (
 	"fmt"
-	"math"
 
 	"cmf/graph"
 	"cmf/graph/kernel"
+	"cmf/layers/internal/hinges"
+	"cmf/solvers/batch"
 	"cmf/solvers/order"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -56,11 +57,9 @@ func (k Knot) curvature(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 // the data is share·precision_j.
 func (m *ICNN) placeKnots(data blas32.General, share float64, precision []float64, least float64) {
 	kernel.Parallel(m.Dim(), 1, func(from, to int) {
-		column, work := make([]float32, data.Rows), make([]float32, data.Rows)
+		work := make([]float32, data.Rows)
 		for j := from; j < to; j++ {
-			for i := range column {
-				column[i] = data.Data[i*data.Stride+j]
-			}
+			column := batch.Column(data, j)
 			order.Sort(column, work)
 			m.placeKnotsOf(j, column, share*precision[j], least)
 		}
@@ -70,20 +69,10 @@ func (m *ICNN) placeKnots(data blas32.General, share float64, precision []float6
 // placeKnotsOf places the knots of coordinate j for the given mean curvature.
 // column holds the values of the coordinate in rising order.
 func (m *ICNN) placeKnotsOf(j int, column []float32, mean, least float64) {
-	lo, hi := float64(column[len(column)/200]), float64(column[len(column)-1-len(column)/200])
-	width := max(hi-lo, least)
-	slope := 4 * float64(len(m.Knots)) / width
-	var curvature float64
-	for k := range m.Knots {
-		at := (lo+hi)/2 + width*((float64(k)+.5)/float64(len(m.Knots))-.5)
+	slope, biases, curvature := hinges.Knots(column, len(m.Knots), least)
+	for k, bias := range biases {
 		m.Knots[k].Slope.Set(j, slope)
-		m.Knots[k].Bias.Set(j, -slope*at)
-		for _, x := range column {
-			e := math.Exp(-math.Abs(slope * (float64(x) - at)))
-			curvature += slope * slope * e / ((1 + e) * (1 + e)) / float64(len(column))
-		}
-	}
-	for k := range m.Knots {
+		m.Knots[k].Bias.Set(j, bias)
 		m.Knots[k].Weight.Set(j, mean/max(curvature, 1e-6))
 	}
 }

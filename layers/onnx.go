@@ -19,8 +19,9 @@ type ONNX struct {
 
 // WriteONNX writes w with its present weights as an ONNX model (opset 13): the input "x" (N, d),
 // the outputs "w" (N, 1) and "gradient" (N, d), ∇w as an explicit network, for any number N of
-// points. A Conditional has the further input "context" (N, k), the context of each point. Where the network is the conjugate w*, it is written instead: the input "y", and the
-// outputs "conjugate", w*(y), and "gradient", ∇w*(y). Numbers with units are float64, others float32.
+// points. A Conditional has the further input "context" (N, k), the context of each point. Where
+// the network is the conjugate w*, it is written instead: the input "y", and the outputs
+// "conjugate", w*(y), and "gradient", ∇w*(y). Numbers with units are float64, others float32.
 func WriteONNX(out io.Writer, w Potential, o ONNX) error {
 	s := graph.NewScope(w.Params().Dtype())
 	of, input, value := w, "x", "w"

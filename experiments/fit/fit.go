@@ -147,8 +147,9 @@ func (m *Model) Advance() (err error) {
 // Fit trains by CMFGen, or by CMFMA if there is an energy, until CMF_STEPS, CMF_MINUTES, a
 // hook or the end of the context ends it. It logs, and leaves checkpoint.safetensors and,
 // for other runtimes, model.onnx: w and ∇w in the units of learning or, by Export, of the data,
-// with the averaged weights, and where they have contexts with these as an input. The model's Stop says how it ended. The report says the same, unless an
-// earlier fit of the run ended early and this one did not.
+// with the averaged weights, and where they have contexts with these as an input. The model's
+// Stop says how it ended. The report says the same, unless an earlier fit of the run ended
+// early and this one did not.
 //
 // Before the first step, from time to time, and at the end it writes the checkpoint and a
 // report that says how to go on. Whenever the process is killed, CMF_RESUME goes on from
