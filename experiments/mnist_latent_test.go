@@ -104,7 +104,7 @@ func TestMNISTInLatents(t *testing.T) {
 // Digits given their class: a share of them is recognised, the figures are there, and
 // generate draws the classes that it is asked for, with the density given one of them.
 func TestMNISTGivenLabel(t *testing.T) {
-	env := smallLatent(t, "CMF_GIVEN=label", "CMF_PIECES=10", "CMF_PASSES=3")
+	env := smallLatent(t, "CMF_GIVEN=label", "CMF_PIECES=10")
 	r, _, err := execute(t, t.Context(), env)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func TestMNISTGivenLabel(t *testing.T) {
 		}
 	}
 	m := r.Report.Metrics
-	if m["recognised"] < .5 || m["recognised_least"] > m["recognised"] || r.Report.Floor["recognised"] < .9 {
+	if m["recognised"] < .5 || m["recognised_least"] > m["recognised"] || r.Report.Floor["recognised"] < .8 {
 		t.Errorf("recognised: %v, the least %v, of held-out digits %v", m["recognised"], m["recognised_least"], r.Report.Floor["recognised"])
 	}
 	points, x := filepath.Join(t.TempDir(), "points.npy"), batch.New(2, 784)
