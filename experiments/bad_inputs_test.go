@@ -455,7 +455,7 @@ func badContexts(t *testing.T) []inputs.Bad {
 		t.Fatal(err)
 	}
 	model := func(folder string, variables ...string) []byte {
-		env := config.Variables("CMF_OUT="+folder, "CMF_DATA_FILE=table.csv", "CMF_STEPS=2", "CMF_BATCH=16", "CMF_HIDDEN=4", "CMF_COUNT=10", "CMF_MIXING=10", "CMF_PARTICLES=256").With(variables...)
+		env := config.Variables("CMF_OUT="+folder, "CMF_DATA_FILE=table.csv", "CMF_STEPS=2", "CMF_BATCH=16", "CMF_HIDDEN=4", "CMF_COUNT=10", "CMF_MIXING=20", "CMF_PARTICLES=256").With(variables...)
 		if _, err := Samples.Execute(t.Context(), env, io.Discard); err != nil {
 			t.Fatal(err)
 		}

@@ -177,7 +177,7 @@ func generateGiven(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateCon
 		if c.Points != "" && !r.Given("CMF_COUNT") {
 			return nil
 		}
-		return fmt.Errorf("CMF_CONTEXTS=: the model is given the columns %s; name a table of their values, for each row of which the others are drawn", strings.Join(m.Origin.ContextUnits.Names(), ", "))
+		return fmt.Errorf("CMF_CHECKPOINT=%s: the model is given the columns %s; name in CMF_CONTEXTS a table of their values, for each row of which the others are drawn", c.Checkpoint, strings.Join(m.Origin.ContextUnits.Names(), ", "))
 	}
 	count := c.Count
 	if !r.Given("CMF_COUNT") {

@@ -141,7 +141,7 @@ func twoWays(t *testing.T, n int) (path string, known data.ConditionalTable) {
 // are refused.
 func TestTableGivenResumes(t *testing.T) {
 	path, _ := twoWays(t, 300)
-	variables := []string{"CMF_DATA_FILE=" + path, "CMF_GIVEN=1,2", "CMF_STEPS=20", "CMF_COUNT=100", "CMF_MIXING=10", "CMF_PARTICLES=256", "CMF_BATCH=64", "CMF_HIDDEN=8", "CMF_FEATURES=4"}
+	variables := []string{"CMF_DATA_FILE=" + path, "CMF_GIVEN=1,2", "CMF_STEPS=20", "CMF_COUNT=100", "CMF_MIXING=20", "CMF_PARTICLES=256", "CMF_BATCH=64", "CMF_HIDDEN=8", "CMF_FEATURES=4"}
 	whole := mustRun(t, Samples, variables...)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
