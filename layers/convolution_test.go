@@ -184,7 +184,7 @@ func TestFirstFilters(t *testing.T) {
 							t.Errorf("%s: filter %d takes %.4f of the layer below, want .03", a.Unit, f, v)
 						}
 					}
-					if ratio := piece.Weigh.Rate / rootMeanSquare(piece.Weigh.Float32s()); math.Abs(ratio-100) > .01 {
+					if ratio := piece.Weigh.Rate / batch.RootMeanSquare(piece.Weigh.Float32s()); math.Abs(ratio-100) > .01 {
 						t.Errorf("%s: the rate of layer %d is %g times its size; want 100", a.Unit, l, ratio)
 					}
 					kernel.Add(as[p].Data, as[p].Data, below.Data)

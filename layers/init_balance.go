@@ -98,11 +98,9 @@ func balanceRates(m *ICNN) {
 		}
 	}
 	for _, p := range weights {
-		p.Rate = rootMeanSquare(p.Float32s())
+		p.Rate = batch.RootMeanSquare(p.Float32s())
 	}
 }
-
-func rootMeanSquare(v []float32) float64 { return math.Sqrt(batch.SumSquares(v) / float64(len(v))) }
 
 // matchMean sets the linear part so that the image of the data under ∇w has the
 // mean of the noise.

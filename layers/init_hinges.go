@@ -110,7 +110,7 @@ func (o Start) placeWeights(p Piece, z, a blas32.General, how placement, rng *ra
 	below := p.weighedOf(z)
 	batch.ScaleColumns(w, o.normalise(below, w.Cols, 1e-6))
 	if how.slow {
-		p.Weigh.Rate = rootMeanSquare(w.Data)
+		p.Weigh.Rate = batch.RootMeanSquare(w.Data)
 	}
 	if how.share != 1 {
 		for _, m := range []blas32.General{below, w} {

@@ -109,11 +109,11 @@ func (o Start) setRates(q *Quadratics, spread float64) {
 	for _, v := range o.Law.Values {
 		trace += v
 	}
-	q.Factors.Rate = rootMeanSquare(q.Factors.Float32s())
+	q.Factors.Rate = batch.RootMeanSquare(q.Factors.Float32s())
 	q.Centers.Rate = math.Sqrt(trace / float64(q.Dim()))
 	q.Offsets.Rate = max(q.maximum.Tau, offsetRate*spread)
 	if q.Root != nil {
-		q.Root.Rate = rootMeanSquare(q.Root.Float32s())
+		q.Root.Rate = batch.RootMeanSquare(q.Root.Float32s())
 	}
 }
 

@@ -33,6 +33,9 @@ func SumSquares(a []float32) float64 {
 	return s
 }
 
+// RootMeanSquare is √(‖a‖²/n).
+func RootMeanSquare(a []float32) float64 { return math.Sqrt(SumSquares(a) / float64(len(a))) }
+
 // AddScaled adds c·a to dst.
 func AddScaled(dst []float32, c float64, a []float32) {
 	if len(a) > shortRow {
