@@ -158,6 +158,9 @@ func TestBoxRefuses(t *testing.T) {
 			t.Errorf("error %v; want one that says %q", err, want)
 		}
 	}
+	if _, err := SLCP().Exact([]float32{0, 0, 1e5, 1e5, 0, 1e5, 1e5, 0}, 1, random.New(1, "exact", 0)); err == nil || !strings.Contains(err.Error(), "no parameters of slcp") {
+		t.Errorf("error %v", err)
+	}
 	if _, err := TwoMoons().Exact([]float32{50, 50}, 1, random.New(1, "exact", 0)); err == nil || !strings.Contains(err.Error(), "could have the output [50 50]") {
 		t.Errorf("error %v", err)
 	}
