@@ -113,9 +113,8 @@ func TestPosterior(t *testing.T) {
 	}{
 		"gaussian-linear": {[]string{"CMF_STEPS=100", "CMF_HIDDEN=32", "CMF_PAIRS=30"}, .02}, // of draws from the prior: .5
 		"two-moons":       {[]string{"CMF_STEPS=300", "CMF_OBSERVED=0,0", "CMF_PAIRS=60"}, .01},
-		"slcp":            {[]string{"CMF_STEPS=100", "CMF_HIDDEN=32", "CMF_PAIRS=30"}, .2},
 	} {
-		env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_SIMULATOR="+name, "CMF_RANKS=19", "CMF_COUNT=500", "CMF_SIMULATIONS=2000").With(c.variables...)
+		env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_SIMULATOR="+name, "CMF_RANKS=19", "CMF_COUNT=500", "CMF_SIMULATIONS=4000").With(c.variables...)
 		r, err := run.Execute(t.Context(), Posterior, env, nil, &bytes.Buffer{})
 		if err != nil {
 			t.Fatal(err)
@@ -157,6 +156,9 @@ func TestBoxRefuses(t *testing.T) {
 		if _, _, err := s.Pairs(1, random.New(1, "pairs", 0)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v; want one that says %q", err, want)
 		}
+	}
+	if _, err := SLCP().Exact([]float32{0, 0, 1e5, 1e5, 0, 1e5, 1e5, 0}, 1, random.New(1, "exact", 0)); err == nil || !strings.Contains(err.Error(), "no parameters of slcp") {
+		t.Errorf("error %v", err)
 	}
 	if _, err := TwoMoons().Exact([]float32{50, 50}, 1, random.New(1, "exact", 0)); err == nil || !strings.Contains(err.Error(), "could have the output [50 50]") {
 		t.Errorf("error %v", err)

@@ -16,14 +16,14 @@ import (
 //
 // Its posterior has four modes, alike but for the signs of θ₃ and θ₄.
 func SLCP() Simulator {
-	const bound, draws = 3, 4
+	const draws = 4
 	all := func(v float64) []float64 { return []float64{v, v, v, v, v} }
 	return Simulator{
 		Name:       "slcp",
 		Parameters: numbered("θ", 5),
 		Outputs:    2 * draws,
-		Lower:      all(-bound),
-		Upper:      all(bound),
+		Lower:      all(-slcpBound),
+		Upper:      all(slcpBound),
 		Simulate: func(theta []float64, rng *random.Stream) []float64 {
 			s1, s2, rho := theta[2]*theta[2], theta[3]*theta[3], math.Tanh(theta[4])
 			x := make([]float64, 0, 2*draws)
@@ -34,8 +34,7 @@ func SLCP() Simulator {
 			return x
 		},
 		Reference: func(x []float64) func(*random.Stream) []float64 {
-			p := newSLCPPosterior(x, bound)
-			return p.draw
+			return newSLCPPosterior(x).draw
 		},
 	}
 }
@@ -53,17 +52,19 @@ type slcpPosterior struct {
 	a11     float64
 	a12     float64
 	a22     float64
-	bound   float64
 	nodes   []float64 // of θ₅
 	density []float64 // of θ₅ at the nodes, of the law above
 	mass    []float64 // from the first node to each
 }
 
+// slcpBound bounds the parameters on both sides of 0.
+const slcpBound = 3
+
 // slcpShape is that of u²: du·u³·|dθ₃/du|, which is u^{3/2}·du, with s = u² is s^{1/4}·ds.
 const slcpShape = 5. / 4
 
-func newSLCPPosterior(x []float64, bound float64) *slcpPosterior {
-	p := &slcpPosterior{bound: bound}
+func newSLCPPosterior(x []float64) *slcpPosterior {
+	p := new(slcpPosterior)
 	n := float64(len(x) / 2)
 	for i, v := range x {
 		p.mean[i%2] += v / n
@@ -79,17 +80,17 @@ func newSLCPPosterior(x []float64, bound float64) *slcpPosterior {
 	}
 	const cells = 600
 	for k := range cells + 1 {
-		theta := bound * (2*float64(k)/cells - 1)
+		theta := slcpBound * (2*float64(k)/cells - 1)
 		rho := math.Tanh(theta)
 		density := math.Pow(1-rho*rho, -1.5)
 		for _, a := range []float64{p.a11, p.a22} {
 			rate := p.rate(a, rho)
-			density *= math.Pow(rate, -slcpShape) * mathext.GammaIncRegComp(slcpShape, rate*p.least())
+			density *= math.Pow(rate, -slcpShape) * mathext.GammaIncRegComp(slcpShape, rate*slcpLeast)
 		}
 		p.nodes, p.density = append(p.nodes, theta), append(p.density, density)
 		mass := 0.
 		if k > 0 {
-			mass = p.mass[k-1] + (p.density[k-1]+density)/2*2*bound/cells
+			mass = p.mass[k-1] + (p.density[k-1]+density)/2*2*slcpBound/cells
 		}
 		p.mass = append(p.mass, mass)
 	}
@@ -106,16 +107,19 @@ func (p *slcpPosterior) kappa(rho float64) float64 {
 	return max(0, rho*p.a12/math.Sqrt(p.a11*p.a22))
 }
 
-// least is the least u², where |θ₃| is the bound.
-func (p *slcpPosterior) least() float64 { return math.Pow(p.bound, -4) }
+// slcpLeast is the least u², where |θ₃| is the bound.
+var slcpLeast = math.Pow(slcpBound, -4)
 
 // draw draws θ, or returns nil if it was rejected.
 func (p *slcpPosterior) draw(rng *random.Stream) []float64 {
+	if mass := p.mass[len(p.mass)-1]; !(mass > 0) {
+		return nil // outputs so far apart that no θ is likely
+	}
 	theta := p.drawCorrelation(rng)
 	rho := math.Tanh(theta)
 	var inverse [2]float64 // u and v
 	for k, a := range []float64{p.a11, p.a22} {
-		inverse[k] = math.Sqrt(gammaAbove(slcpShape, p.rate(a, rho), p.least(), rng))
+		inverse[k] = math.Sqrt(gammaAbove(p.rate(a, rho), rng))
 	}
 	u, v := inverse[0], inverse[1]
 	excess := p.kappa(rho)*(p.a11*u*u+p.a22*v*v) - 2*rho*p.a12*u*v
@@ -151,32 +155,31 @@ func sign(rng *random.Stream) float64 {
 	return 1
 }
 
-// gammaAbove draws from the law with the density s^{shape−1}·e^{−rate·s} on s ≥ least, for a
-// shape of 1 or more.
-func gammaAbove(shape, rate, least float64, rng *random.Stream) float64 {
-	if rate*least < shape {
+// gammaAbove draws from the law with the density s^{1/4}·e^{−rate·s} on s ≥ slcpLeast.
+func gammaAbove(rate float64, rng *random.Stream) float64 {
+	if rate*slcpLeast < slcpShape {
 		for {
-			if s := gamma(shape, rng) / rate; s >= least {
+			if s := gamma(rng) / rate; s >= slcpLeast {
 				return s
 			}
 		}
 	}
 	// log s lies below its tangent at least, so that an exponential law is above this one.
-	slope := (shape - 1) / least
+	slope := (slcpShape - 1) / slcpLeast
 	for {
 		over := rng.ExpFloat64() / (rate - slope)
-		if rng.Float64() < math.Exp((shape-1)*math.Log1p(over/least)-slope*over) {
-			return least + over
+		if rng.Float64() < math.Exp((slcpShape-1)*math.Log1p(over/slcpLeast)-slope*over) {
+			return slcpLeast + over
 		}
 	}
 }
 
-// gamma draws from the gamma law of rate 1 and a shape of 1 or more.
+// gamma draws from the gamma law of slcpShape and rate 1.
 //
 // G. Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", ACM TOMS 26
 // (2000).
-func gamma(shape float64, rng *random.Stream) float64 {
-	d := shape - 1./3
+func gamma(rng *random.Stream) float64 {
+	const d = slcpShape - 1./3
 	for {
 		x := rng.NormFloat64()
 		v := 1 + x/math.Sqrt(9*d)
