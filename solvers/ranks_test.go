@@ -131,6 +131,13 @@ func TestRanksDescendTogether(t *testing.T) {
 	if losses[0] != losses[1] || losses[0] != losses[2] || losses[0] == 0 {
 		t.Errorf("the losses are %g", losses)
 	}
+	trained(t, 3, 1, func(_ int, _ *CMFGen, f *faulty) {
+		f.huge, f.fault = true, func(*faulty, int) (float64, error) { return 0, nil }
+	}, func(rank int, _ *CMFGen, info CMFGenInfo) {
+		if math.Abs(info.Loss-1e12) > 1e6 {
+			t.Errorf("rank %d: the loss is %g, want 1e12, that of all ranks", rank, info.Loss)
+		}
+	})
 	bowls = trained(t, 3, 200, nil, nil)
 	for rank, b := range bowls {
 		if diff := cmp.Diff([][]float32{bowls[0].s, bowls[0].c}, [][]float32{b.s, b.c}); diff != "" {

@@ -219,6 +219,7 @@ func (l *library) finalize() { l.on(func() { l.call(l.address.finalize, "MPI_Fin
 // abort does not wait for its turn: the thread of MPI may be in a call that never returns. The
 // process is about to end, so that two threads in MPI do no harm any more.
 func (l *library) abort(status int) {
+	time.AfterFunc(2*time.Second, func() { os.Exit(status) }) // some launchers let MPI_Abort wait
 	purego.SyscallN(l.address.abort, l.world, uintptr(status))
 	os.Exit(status)
 }
