@@ -158,27 +158,27 @@ func newSummaries(m *fit.Model, given *table.Table, count int, format table.Form
 	}
 	for j, c := range m.Margins().Like(0).Columns {
 		name, missing := cmp.Or(c.Name, fmt.Sprintf("y%d", j+1)), m.Margins().Columns[j].Missing()
-		real := table.Column{Kind: table.Real, Decimals: -1}
+		number := table.Column{Kind: table.Real, Decimals: -1}
 		if c.Labels != nil {
 			for _, label := range c.Labels {
-				add(real, name, label)
+				add(number, name, label)
 			}
 			if missing {
-				add(real, name, "missing")
+				add(number, name, "missing")
 			}
 			continue
 		}
-		of := real
+		of := number
 		if c.Clock != nil {
 			of = c
 		}
 		add(of, name, "mean")
-		add(real, name, "deviation")
+		add(number, name, "deviation")
 		for _, level := range levels {
 			add(of, name, fmt.Sprintf("q%02d", level))
 		}
 		if missing {
-			add(real, name, "missing")
+			add(number, name, "missing")
 		}
 	}
 	return s
