@@ -441,10 +441,10 @@ func TestAblationIsWatched(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"config.env", "report.json", "cells/plain/a/1/config.env"} {
+	for _, file := range []string{"config.env", "report.json", "cells/plain/a/1/config.env", "cells/plain/a/1/log.txt"} {
 		text, err := os.ReadFile(filepath.Join(folder, file))
-		if err != nil || strings.Contains(string(text), "CMF_WATCH") {
-			t.Errorf("%s records that the ablation was watched, or %v", file, err)
+		if err != nil || strings.Contains(string(text), "CMF_WATCH") || strings.Contains(string(text), "can follow") {
+			t.Errorf("%s says that the ablation, or the cell itself, was watched, or %v", file, err)
 		}
 	}
 }
