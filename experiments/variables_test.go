@@ -58,7 +58,7 @@ func TestVariables(t *testing.T) {
 // The command that draws from a model has none of the variables of learning.
 func TestGenerateVariables(t *testing.T) {
 	inputs.TestNames(t, inputs.Command{Experiment: Generate, Needed: config.Variables("CMF_CHECKPOINT=checkpoint.safetensors")},
-		"PRESET OUT VM BLAS THREADS WATCH SEED MIXING CHECKPOINT COUNT CONTEXTS POINTS")
+		"PRESET OUT VM BLAS THREADS WATCH SEED MIXING CHECKPOINT CLASSES COUNT CONTEXTS POINTS")
 }
 
 // FuzzLoss reads a loss. What it writes reads back as the same loss, and as CMF_LOSS it is

@@ -15,7 +15,7 @@ func TestVariables(t *testing.T) { inputs.TestVariables(t, inputs.Command{Experi
 // The benchmark has none of the variables of learning.
 func TestBenchVariables(t *testing.T) {
 	inputs.TestNames(t, inputs.Command{Experiment: Bench},
-		"PRESET OUT VM BLAS THREADS DATA_DIR CASES RUNS TRAIN WEIGHTS KERNELS SWEEP PEER ROUNDS")
+		"PRESET OUT VM BLAS THREADS WATCH DATA_DIR CASES RUNS TRAIN WEIGHTS KERNELS SWEEP PEER ROUNDS")
 }
 
 func TestBadInputs(t *testing.T) {

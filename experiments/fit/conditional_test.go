@@ -363,7 +363,7 @@ func TestConditionalTruths(t *testing.T) {
 		{lineWithNoise(), "likelihood", layers.NetworkICNN, "1200", .02},
 		{threeModes(), "dual", layers.NetworkICNN, "1200", .08},
 		{threeModes(), "likelihood", layers.NetworkICNN, "1200", .04},
-		{threeModes(), "dual", layers.NetworkQuadratics, "200", .08},
+		{threeModes(), "dual", layers.NetworkQuadratics, "500", .08},
 	} {
 		x, contexts := c.truth.sample(20_000, random.New(1, "points", 0))
 		m := fitted(t, x, contexts, fit.Problem{Start: layers.Start{Balanced: true}, Particles: 2048, Decay: .995}, "CMF_STEPS="+c.steps, "CMF_LR=.01", "CMF_LOSS="+c.loss, "CMF_POTENTIAL="+string(c.of), "CMF_TAU=0.1")
