@@ -167,7 +167,7 @@ func checkDrawn(t *testing.T, r *run.Run, name string) {
 
 // Figures are drawn of any table.
 func TestFiguresOfAnyTable(t *testing.T) {
-	rng := random.New(1, "figures", 0)
+	var rng *random.Stream // of each case
 	for name, c := range map[string]struct {
 		header    string
 		line      func(i int) string
@@ -185,6 +185,7 @@ func TestFiguresOfAnyTable(t *testing.T) {
 		"a line of 1e-300":        {"x\n", func(int) string { return fmt.Sprintf("%ge-300", rng.NormFloat64()) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
+			rng = random.New(1, name, 0)
 			r := mustRun(t, Samples, append(c.variables, "CMF_DATA_FILE="+csvFile(t, c.header, 200, c.line), "CMF_STEPS=2", "CMF_COUNT=200", "CMF_MIXING=20", "CMF_PARTICLES=256", "CMF_HIDDEN=16")...)
 			checkDrawn(t, r, name)
 		})
