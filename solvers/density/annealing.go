@@ -69,12 +69,11 @@ type AnnealingInfo struct {
 // long tail that few particles show. The end of ctx, checked before each step of the
 // particles, is an error.
 func (a Annealing) LogZ(ctx context.Context, w potential.Potential, reference *exact.Gaussian, rng *random.Stream) (AnnealingInfo, error) {
-	n, moves := int(cmp.Or(float64(a.Particles), 512)), int(cmp.Or(float64(a.Moves), 2))
-	variance, limit := cmp.Or(a.Variance, .25), int(cmp.Or(float64(a.MaxBridges), 2000))
+	a, err := a.withDefaults()
+	n, moves := a.Particles, a.Moves
 	switch {
-	case n < 2 || moves < 1 || limit < 1 || !(variance > 0):
-		return AnnealingInfo{}, fmt.Errorf("density: annealing with %d particles, %d moves, at most %d bridges and a variance of %g; allowed are 2 or more, 1 or more, 1 or more and a positive number",
-			n, moves, limit, variance)
+	case err != nil:
+		return AnnealingInfo{}, err
 	case reference.Dim() != w.Dim():
 		return AnnealingInfo{}, fmt.Errorf("density: annealing from a Gaussian of dimension %d to a potential of dimension %d; they must agree", reference.Dim(), w.Dim())
 	}
@@ -88,19 +87,49 @@ func (a Annealing) LogZ(ctx context.Context, w potential.Potential, reference *e
 			return AnnealingInfo{}, err
 		}
 	}
-	path = respace(path, bridges(path, moves, variance, limit))
+	path = respace(path, bridges(path, moves, a.Variance, a.MaxBridges))
 	b := newBridge(w, reference)
 	c, err := b.start(n, rng)
 	if err != nil {
 		return AnnealingInfo{}, err
 	}
-	info := AnnealingInfo{Bridges: len(path) - 1, Length: path[len(path)-1].length}
-	logWeight := make([]float64, n)
+	logWeight, acceptance, err := anneal(ctx, b, c, path, moves, rng)
+	if err != nil {
+		return AnnealingInfo{}, err
+	}
+	logMean, size := logMeanExp(logWeight)
+	return AnnealingInfo{
+		LogZ: b.logZ + logMean, Size: size, Error: weightError(size, n, b.magnitude()),
+		Bridges: len(path) - 1, Length: path[len(path)-1].length, Acceptance: acceptance,
+	}, nil
+}
+
+// withDefaults is a with its defaults in place of zeros, or an error for what is not allowed.
+func (a Annealing) withDefaults() (Annealing, error) {
+	a.Particles, a.Moves = cmp.Or(a.Particles, 512), cmp.Or(a.Moves, 2)
+	a.Variance, a.MaxBridges = cmp.Or(a.Variance, .25), cmp.Or(a.MaxBridges, 2000)
+	if a.Particles < 2 || a.Moves < 1 || a.MaxBridges < 1 || !(a.Variance > 0) {
+		return a, fmt.Errorf("density: annealing with %d particles, %d moves, at most %d bridges and a variance of %g; allowed are 2 or more, 1 or more, 1 or more and a positive number",
+			a.Particles, a.Moves, a.MaxBridges, a.Variance)
+	}
+	return a, nil
+}
+
+// bridged is a potential with a parameter β. raise sets it, and returns what the log weight of
+// each particle gains for each unit of β.
+type bridged interface {
+	potential.Potential
+	raise(c *sampling.Chains, beta float64) ([]float64, error)
+}
+
+// anneal moves particles along the path. It returns their log weights and the mean acceptance.
+func anneal(ctx context.Context, b bridged, c *sampling.Chains, path []station, moves int, rng *random.Stream) (logWeight []float64, acceptance float64, err error) {
+	logWeight = make([]float64, c.Y.Rows)
 	sampler := sampling.Langevin{Adjusted: true, Freeze: true, Runaway: math.MaxFloat64}
 	for k, at := range path[1:] {
 		gaps, err := b.raise(c, at.beta)
 		if err != nil {
-			return AnnealingInfo{}, err
+			return nil, 0, err
 		}
 		for i, gap := range gaps {
 			logWeight[i] += (at.beta - path[k].beta) * gap
@@ -111,15 +140,18 @@ func (a Annealing) LogZ(ctx context.Context, w potential.Potential, reference *e
 		c.Step = at.step
 		move, err := sampler.Run(ctx, b, c, moves, rng)
 		if err != nil {
-			return AnnealingInfo{}, err
+			return nil, 0, err
 		}
-		info.Acceptance += move.Acceptance / float64(len(path)-2)
+		acceptance += move.Acceptance / float64(len(path)-2)
 	}
-	logMean, size := logMeanExp(logWeight)
+	return logWeight, acceptance, nil
+}
+
+// weightError is the standard error of the log of a mean of n weights with the given effective
+// size, whose potentials, of a mean magnitude, are rounded to float32.
+func weightError(size float64, n int, magnitude float64) float64 {
 	const rounding = 0x1p-24
-	info.LogZ, info.Size = b.logZ+logMean, size
-	info.Error = math.Hypot(math.Sqrt((1/size-1)/float64(n-1)), rounding*b.magnitude())
-	return info, nil
+	return math.Hypot(math.Sqrt((1/size-1)/float64(n-1)), rounding*magnitude)
 }
 
 // station is a point of the path from r to 𝔓_w.

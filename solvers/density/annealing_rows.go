@@ -1,7 +1,6 @@
 package density
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,12 +24,11 @@ import (
 // Gibbs factors gives every row a Gaussian nearer to its own, from which the estimate starts.
 // The end of ctx, checked before each step of the particles, is an error.
 func (a Annealing) LogZs(ctx context.Context, w potential.Rowwise, modes blas32.General, shape *exact.Gaussian, rng *random.Stream) ([]AnnealingInfo, error) {
-	each, moves := cmp.Or(a.Particles, 512), cmp.Or(a.Moves, 2)
-	variance, limit := cmp.Or(a.Variance, .25), cmp.Or(a.MaxBridges, 2000)
+	a, err := a.withDefaults()
+	each, moves := a.Particles, a.Moves
 	switch {
-	case each < 2 || moves < 1 || limit < 1 || !(variance > 0):
-		return nil, fmt.Errorf("density: annealing with %d particles, %d moves, at most %d bridges and a variance of %g; allowed are 2 or more, 1 or more, 1 or more and a positive number",
-			each, moves, limit, variance)
+	case err != nil:
+		return nil, err
 	case shape.Dim() != w.Dim() || modes.Cols != w.Dim():
 		return nil, fmt.Errorf("density: annealing from Gaussians of dimension %d about points of %d coordinates to potentials of dimension %d; they must agree", shape.Dim(), modes.Cols, w.Dim())
 	case modes.Rows == 0:
@@ -46,7 +44,7 @@ func (a Annealing) LogZs(ctx context.Context, w potential.Rowwise, modes blas32.
 	if err != nil {
 		return nil, err
 	}
-	return b.estimate(ctx, respace(path, bridges(path, moves, variance, limit)), each, moves, rng)
+	return b.estimate(ctx, respace(path, bridges(path, moves, a.Variance, a.MaxBridges)), each, moves, rng)
 }
 
 // rowBridges are the bridges of many rows i, each with the potential
@@ -243,28 +241,10 @@ func (b *rowBridges) estimate(ctx context.Context, path []station, each, moves i
 	if err != nil {
 		return nil, err
 	}
-	var acceptance float64
-	logWeight := make([]float64, c.Y.Rows)
-	sampler := sampling.Langevin{Adjusted: true, Freeze: true, Runaway: math.MaxFloat64}
-	for k, at := range path[1:] {
-		gaps, err := b.raise(c, at.beta)
-		if err != nil {
-			return nil, err
-		}
-		for i, gap := range gaps {
-			logWeight[i] += (at.beta - path[k].beta) * gap
-		}
-		if at.beta == 1 {
-			break
-		}
-		c.Step = at.step
-		move, err := sampler.Run(ctx, b, c, moves, rng)
-		if err != nil {
-			return nil, err
-		}
-		acceptance += move.Acceptance / float64(len(path)-2)
+	logWeight, acceptance, err := anneal(ctx, b, c, path, moves, rng)
+	if err != nil {
+		return nil, err
 	}
-	const rounding = 0x1p-24
 	infos := make([]AnnealingInfo, b.mean.Rows)
 	for i := range infos {
 		logMean, size := logMeanExp(logWeight[i*each : (i+1)*each])
@@ -277,7 +257,7 @@ func (b *rowBridges) estimate(ctx context.Context, path []station, each, moves i
 			magnitude += math.Abs(float64(v)) / float64(each)
 		}
 		infos[i] = AnnealingInfo{
-			LogZ: logZ + logMean, Size: size, Error: math.Hypot(math.Sqrt((1/size-1)/float64(each-1)), rounding*magnitude),
+			LogZ: logZ + logMean, Size: size, Error: weightError(size, each, magnitude),
 			Bridges: len(path) - 1, Length: path[len(path)-1].length, Acceptance: acceptance,
 		}
 	}
