@@ -188,16 +188,7 @@ func tamed(u float64) float64 {
 
 // Known are the rows of t, counted from 0, that Encode can encode.
 func (c *Contexts) Known(t *table.Table) (rows []int) {
-	for i := range t.Rows() {
-		known := true
-		for j := range c.Columns {
-			known = known && c.Columns[j].known(t.Columns[j].Values[i])
-		}
-		if known {
-			rows = append(rows, i)
-		}
-	}
-	return rows
+	return knownRows(t, len(c.Columns), func(j int, v float64) bool { return c.Columns[j].known(v) })
 }
 
 // Outside says for each column in which rows of t its value is beyond those seen.

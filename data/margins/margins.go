@@ -405,12 +405,17 @@ func (m *Margins) CommonScale() {
 // Known are the rows of t, counted from 0, that Encode can encode: they have no
 // label and no missing value that the rows of Fit did not have.
 func (m *Margins) Known(t *table.Table) (rows []int) {
+	return knownRows(t, len(m.Columns), func(j int, v float64) bool { return m.Columns[j].known(v) })
+}
+
+// knownRows are the rows of t whose value in each of the first columns, j, is known.
+func knownRows(t *table.Table, columns int, known func(j int, v float64) bool) (rows []int) {
 	for i := range t.Rows() {
-		known := true
-		for j := range m.Columns {
-			known = known && m.Columns[j].known(t.Columns[j].Values[i])
+		all := true
+		for j := range columns {
+			all = all && known(j, t.Columns[j].Values[i])
 		}
-		if known {
+		if all {
 			rows = append(rows, i)
 		}
 	}
