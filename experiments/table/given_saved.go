@@ -11,10 +11,8 @@ import (
 	"strconv"
 
 	"cmf/data/table"
-	"cmf/data/units"
 	"cmf/experiments/fit"
 	"cmf/experiments/run"
-	"cmf/solvers/batch"
 	"cmf/solvers/random"
 )
 
@@ -290,18 +288,9 @@ func summary(values []float64, period, low float64) []float64 {
 // point.
 func EvaluateGiven(ctx context.Context, r *run.Run, m *fit.Model, path string, seed uint64) error {
 	u := m.Origin.ContextUnits
-	whole := u.Whole(m.Margins())
-	file, notes, err := table.Read(path, table.Options{Hints: whole.Hints(), Extra: true})
+	t, format, err := readPoints(r, path, u.Whole(m.Margins()))
 	if err != nil {
 		return err
-	}
-	t, ignored, err := whole.Align(file)
-	if err != nil {
-		return err
-	}
-	r.Inferred(path, notes)
-	if ignored != nil {
-		r.Note("Columns that the model does not have are ignored: %q.", ignored)
 	}
 	given, drawn := u.Split(t)
 	for _, note := range u.Outside(given) {
@@ -330,26 +319,8 @@ func EvaluateGiven(ctx context.Context, r *run.Run, m *fit.Model, path string, s
 	if err != nil {
 		return err
 	}
-	gradient := batch.New(z.Rows, z.Cols)
-	if err := w.Eval(z, nil, gradient); err != nil {
-		return err
-	}
-	densities := &table.Table{Format: file.Format, Columns: []table.Column{
+	return saveDensities(r, format, w, z, []table.Column{
 		{Name: "log_density", Kind: table.Real, Decimals: -1, Values: l.LogPDF},
 		{Name: "log_z_error", Kind: table.Real, Decimals: -1, Values: deviations},
-	}}
-	if err := writeRows(r, "densities", densities); err != nil {
-		return err
-	}
-	return r.SaveRows("gradients", units.Form{}, nil, gradient)
-}
-
-// writeRows writes a whole table as Rows.
-func writeRows(r *run.Run, name string, t *table.Table) error {
-	out, err := NewRows(r, name, t.First(0))
-	if err != nil {
-		return err
-	}
-	err = out.Append(t)
-	return errors.Join(err, out.Close(err == nil))
+	})
 }

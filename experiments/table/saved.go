@@ -5,11 +5,13 @@ import (
 	"errors"
 	"maps"
 
+	"cmf/data/margins"
 	"cmf/data/table"
 	"cmf/data/units"
 	"cmf/experiments/fit"
 	"cmf/experiments/run"
 	"cmf/solvers/batch"
+	"cmf/solvers/potential"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -83,32 +85,46 @@ func arrayOf(x blas32.General) *table.Table {
 // Evaluate writes the log density of each row of a file under a saved model, and ∇w at its
 // point.
 func Evaluate(ctx context.Context, r *run.Run, m *fit.Model, path string, seed uint64) error {
-	u := m.Margins()
-	given, notes, err := table.Read(path, table.Options{Hints: u.Hints(), Extra: true})
+	t, format, err := readPoints(r, path, m.Margins())
 	if err != nil {
 		return err
-	}
-	t, ignored, err := u.Align(given)
-	if err != nil {
-		return err
-	}
-	r.Inferred(path, notes)
-	if ignored != nil {
-		r.Note("Columns that the model does not have are ignored: %q.", ignored)
 	}
 	l, err := RowDensity(ctx, m, t, random.New(seed, "annealing", 0))
 	if err != nil {
 		return err
 	}
 	l.Report(r.Report.Metrics)
-	z, err := u.Encode(t, nil)
+	z, err := m.Margins().Encode(t, nil)
 	if err != nil {
 		return err
 	}
+	return saveDensities(r, format, m.Evaluator, z, []table.Column{{Name: "log_density", Kind: table.Real, Decimals: -1, Values: l.LogPDF}})
+}
+
+// readPoints reads the rows of a file as those of a table that was learned, and says what was
+// inferred and which columns are ignored. format is that of the file.
+func readPoints(r *run.Run, path string, u *margins.Margins) (t *table.Table, format table.Format, err error) {
+	file, notes, err := table.Read(path, table.Options{Hints: u.Hints(), Extra: true})
+	if err != nil {
+		return nil, format, err
+	}
+	t, ignored, err := u.Align(file)
+	if err != nil {
+		return nil, format, err
+	}
+	r.Inferred(path, notes)
+	if ignored != nil {
+		r.Note("Columns that the model does not have are ignored: %q.", ignored)
+	}
+	return t, file.Format, nil
+}
+
+// saveDensities writes columns that belong to the points z as densities, and ∇w there as
+// gradients.
+func saveDensities(r *run.Run, format table.Format, w potential.Potential, z blas32.General, columns []table.Column) error {
 	gradient := batch.New(z.Rows, z.Cols)
-	if err := m.Evaluator.Eval(z, nil, gradient); err != nil {
+	if err := w.Eval(z, nil, gradient); err != nil {
 		return err
 	}
-	densities := &table.Table{Format: given.Format, Columns: []table.Column{{Name: "log_density", Kind: table.Real, Decimals: -1, Values: l.LogPDF}}}
-	return errors.Join(SaveRows(r, "densities", densities), r.SaveRows("gradients", units.Form{}, nil, gradient))
+	return errors.Join(SaveRows(r, "densities", &table.Table{Format: format, Columns: columns}), r.SaveRows("gradients", units.Form{}, nil, gradient))
 }
