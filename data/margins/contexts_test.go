@@ -79,6 +79,10 @@ func TestContextsOutside(t *testing.T) {
 		!strings.Contains(notes[1], `"visit" of the contexts is 2022-01-17 00:00:00 in row 3`) {
 		t.Errorf("notes %q", notes)
 	}
+	at.Columns[0].Values[1], at.Columns[4].Values[2] = -5, given.Columns[4].Values[2]
+	if notes := c.Outside(at); len(notes) != 1 || !strings.Contains(notes[0], `"age" of the contexts is -5 in row 2`) {
+		t.Errorf("notes %q of a value below all", notes)
+	}
 	if notes := c.Outside(given); notes != nil {
 		t.Errorf("of the rows to learn from: notes %q", notes)
 	}
