@@ -188,6 +188,7 @@ func (w *World) Abort(status int) {
 		return
 	}
 	fmt.Fprintf(os.Stderr, "mpi: rank %d of %d ends all ranks\n", w.rank, w.size)
+	time.Sleep(300 * time.Millisecond) // launchers forward what ranks write, until they hear of the end
 	w.calls.abort(status)
 }
 
