@@ -36,9 +36,10 @@ type BenchConfig struct {
 // and an iteration of CMFGen, each in a large, a small and a tiny case, with random and with
 // trained weights. It also times the products and elementwise kernels that steps consist of.
 // It writes a JSON line for each step to standard output. With CMF_PEER it runs the cases in
-// turns with those of another program.
+// turns with those of another program. On several ranks it times what they share instead.
 var Bench = run.Definition[BenchConfig]{
-	Name: "bench",
+	Name:  "bench",
+	Ranks: true,
 	Presets: map[string]func(*BenchConfig){
 		"quick": func(c *BenchConfig) { c.Runs, c.Rounds, c.Train, c.Sweep = 5, 2, 100, false },
 	},
@@ -57,6 +58,9 @@ type timing struct {
 }
 
 func doBench(ctx context.Context, r *run.Run, c *BenchConfig, out io.Writer) error {
+	if r.World.Size() > 1 {
+		return timeRanks(ctx, r, c)
+	}
 	table, rates, threads := new(benchTable), measureRates(r), r.Report.Machine.Threads
 	r.Page.Summary = describe(r.Report.Machine, rates)
 	table.line("%s", r.Page.Summary)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/picture"
+	"cmf/experiments/ranks"
 	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/conjugate"
@@ -38,19 +40,7 @@ type benchData struct {
 // that it learned, and a batch of particles, which are samples of its Gibbs factor. Its
 // quadratic is that of all cases, ¼|x|².
 func (s benchSize) trained(ctx context.Context, set benchData, steps int) (*bench, error) {
-	w, err := s.network()
-	if err != nil {
-		return nil, err
-	}
-	p, core := set.Problem, set.core
-	core.Steps, core.Seed, core.Loss, core.Source, core.Sampler = trainedSteps, 1, "dual", config.SourceGibbs, sampling.ByMALA
-	p.Potential, p.Train, p.Precondition = w, set.train, true
-	p.Particles = max(p.Particles, s.n)
-	if p.Start.Law, p.Start.Share, err = lawOfQuadratic(set.train); err != nil {
-		return nil, err
-	}
-	p.Start.Fixed, p.Start.Balanced = 1, true
-	m, err := p.Prepare(&core)
+	m, w, err := s.training(set, nil, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +61,26 @@ func (s benchSize) trained(ctx context.Context, set benchData, steps int) (*benc
 		copy(batch.Row(y, i), batch.Row(m.State.Bank.Y, k))
 	}
 	return newBenchAt(w, x, y)
+}
+
+// training is CMFGen on set before its first step, by the ranks g or by this process alone. Its
+// minibatches have the given number of rows in all, or, for 0, those of the experiment.
+func (s benchSize) training(set benchData, g *ranks.Group, rows int) (*fit.Model, *layers.ICNN, error) {
+	w, err := s.network()
+	if err != nil {
+		return nil, nil, err
+	}
+	p, core := set.Problem, set.core
+	core.Steps, core.Seed, core.Loss, core.Source, core.Sampler = trainedSteps, 1, "dual", config.SourceGibbs, sampling.ByMALA
+	core.Batch = cmp.Or(rows, core.Batch)
+	p.Potential, p.Train, p.Precondition = w, set.train, true
+	p.Particles = max(p.Particles, s.n, rows)
+	if p.Start.Law, p.Start.Share, err = lawOfQuadratic(set.train); err != nil {
+		return nil, nil, err
+	}
+	p.Start.Fixed, p.Start.Balanced = 1, true
+	m, err := p.Prepare(&core, g)
+	return m, w, err
 }
 
 // lawOfQuadratic is the Gaussian N(0, vI), where v is the mean variance of the points, and the

@@ -156,7 +156,7 @@ func (m *Model) Advance() (err error) {
 // there to the same bits, and metrics.jsonl to the same lines. If a step or a hook
 // returns an error, Fit returns it with the name of the checkpoint.
 func Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model, error) {
-	m, err := p.prepare(core, ranks.New(r.World))
+	m, err := p.Prepare(core, ranks.New(r.World))
 	if err != nil {
 		return nil, err
 	}

@@ -21,11 +21,9 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Prepare initialises the potential and everything that changes during training, by this
-// process alone.
-func (p Problem) Prepare(core *config.Core) (*Model, error) { return p.prepare(core, nil) }
-
-func (p Problem) prepare(core *config.Core, g *ranks.Group) (*Model, error) {
+// Prepare initialises the potential and everything that changes during training by the ranks
+// g, nil for this process alone.
+func (p Problem) Prepare(core *config.Core, g *ranks.Group) (*Model, error) {
 	spec := cmp.Or(p.Loss, core.Loss)
 	sum, err := ParseLoss(spec, p.Energy != nil, p.Terms...)
 	if err != nil {

@@ -35,6 +35,9 @@ type Definition[T any] struct {
 	// Name is the folder of the command and of the results.
 	Name string
 
+	// Ranks says that several processes may carry it out together though it does not learn.
+	Ranks bool
+
 	// Presets change T's defaults, by name: quick, default, paper.
 	Presets map[string]func(*T)
 
@@ -146,7 +149,7 @@ func execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	settings = config.Recorded(settings)
 	command := any(c).(interface{ Shared() *config.Command }).Shared()
 	r := &Run{Started: time.Now(), env: env, settings: settings}
-	if err := r.join(d.Name, r.learns(), out); err != nil {
+	if err := r.join(d.Name, d.Ranks || r.learns(), out); err != nil {
 		return nil, err
 	}
 	if err := r.useMachine(command); err != nil {
