@@ -111,7 +111,7 @@ func (r *Run) owns(names ...string) {
 	}
 	f, err := os.OpenFile(filepath.Join(r.Folder, left), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err == nil {
-		_, err = f.Write(lines)
+		_, err = f.Write(append([]byte{'\n'}, lines...)) // after a line that may be torn
 		err = errors.Join(err, f.Close())
 	}
 	r.broken = err

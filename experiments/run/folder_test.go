@@ -137,6 +137,7 @@ func TestFolderOfEarlierRuns(t *testing.T) {
 		t.Errorf("an interrupt before it begins: %v", err)
 	}
 	check("an interrupt before it begins", append([]string{"samples.npy"}, first...)...)
+	tear(t, filepath.Join(out, left)) // what follows is not lost
 	if err := in(t, learning(writes("3", "c.npy")), to, "CMF_RESUME="+filepath.Join(out, "checkpoint.safetensors")); err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +150,21 @@ func TestFolderOfEarlierRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("a new run", append([]string{"e.npy"}, own...)...)
+}
+
+// tear leaves half a line at the end of a file.
+func tear(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"experiment":"`); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // An error after training, as that of a full disk, says how to repeat what follows training; one
