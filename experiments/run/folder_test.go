@@ -137,8 +137,11 @@ func TestFolderOfEarlierRuns(t *testing.T) {
 		t.Errorf("an interrupt before it begins: %v", err)
 	}
 	check("an interrupt before it begins", append([]string{"samples.npy"}, first...)...)
-	tear(t, filepath.Join(out, left)) // what follows is not lost
-	if err := in(t, learning(writes("3", "c.npy")), to, "CMF_RESUME="+filepath.Join(out, "checkpoint.safetensors")); err != nil {
+	torn := func(ctx context.Context, r *Run) error {
+		tear(t, filepath.Join(r.Folder, left)) // what follows is not lost
+		return writes("3", "c.npy")(ctx, r)
+	}
+	if err := in(t, learning(torn), to, "CMF_RESUME="+filepath.Join(out, "checkpoint.safetensors")); err != nil {
 		t.Fatal(err)
 	}
 	check("a run that goes on", append([]string{"c.npy", "samples.npy"}, first...)...)
