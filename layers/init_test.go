@@ -2,6 +2,7 @@ package layers
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -329,6 +330,25 @@ func TestStartMinDeviation(t *testing.T) {
 	}
 	if len(layers) != 2 || layers[0] != 0 || layers[1] != 1 {
 		t.Errorf("directions were asked for layers %v", layers)
+	}
+}
+
+// The zero values of the options are those that they say, and two rows are enough.
+func TestStartDefaults(t *testing.T) {
+	g, a := law(t, 2, false), Architecture{Hidden: []int{6, 6}}
+	short, x := started(t, a, Start{Law: g}, 2)
+	var trace float64
+	for _, v := range g.Values {
+		trace += v
+	}
+	said, _ := started(t, a, Start{Law: g, Share: .2, Fixed: .25, Spread: 4, MinDeviation: .3 * math.Sqrt(trace/2), RootRate: 1}, 2)
+	if x.Rows != 2 {
+		t.Fatalf("%d rows", x.Rows)
+	}
+	for k, p := range short.Params().All() {
+		if want := said.Params().All()[k]; !slices.Equal(p.Float32s(), want.Float32s()) {
+			t.Errorf("%s is %g, and %g with the options that 0 means", p.Name, p.Float32s(), want.Float32s())
+		}
 	}
 }
 
