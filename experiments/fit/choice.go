@@ -40,6 +40,7 @@ type choice struct {
 	step    int
 	score   float64
 	weights map[string][]float32 // averaged weights by name; nil before the first score
+	scored  int                  // step of the last score
 }
 
 // choosing scores the averaged weights before the first step and scoredTimes during
@@ -60,13 +61,15 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 			return fmt.Errorf("the score of held-out points: %w", err)
 		}
 		if m.chosen.weights == nil || score < m.chosen.score {
-			m.chosen = choice{m.State.Step, score, m.averaged()}
+			m.chosen = choice{step: m.State.Step, score: score, weights: m.averaged()}
 		}
+		m.chosen.scored = l.Step()
 		if m.Noise == nil {
 			return log.Append(l.Step(), report.Numbers{"validation_dual": score})
 		}
 		return log.Append(l.Step(), report.Numbers{"validation_log_likelihood": -score})
 	}
+	due := func(l *Loop) bool { return l.Step()%max(1, l.Of/scoredTimes) == 0 || l.Step() == l.Of }
 	settle := func(l *Loop) {
 		best := l.Model.chosen.step
 		if v.Patience > 0 && l.Step()-best >= v.Patience*max(1, l.Of/scoredTimes) {
@@ -75,14 +78,16 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 	}
 	return Hook{
 		Start: func(l *Loop) error {
-			if l.Step() > 0 || l.Model.chosen.weights != nil { // resumed
+			resumed, c := l.Step() > 0 || l.Model.chosen.weights != nil, l.Model.chosen
+			if resumed && !(due(l) && c.scored < l.Step()) {
 				settle(l)
 				return nil
 			}
-			return see(l)
+			defer settle(l)
+			return see(l) // where resumed, the score that a signal ended
 		},
 		Step: func(l *Loop) error {
-			if l.Step()%max(1, l.Of/scoredTimes) != 0 && l.Step() != l.Of {
+			if !due(l) {
 				return nil
 			}
 			defer settle(l)
@@ -218,6 +223,7 @@ func (c *choice) put(to *graph.Checkpoint) {
 	}
 	putMap(to, "chosen.", c.weights)
 	to.Texts["chosen.step"] = strconv.Itoa(c.step)
+	to.Texts["chosen.scored"] = strconv.Itoa(c.scored)
 	to.Texts["chosen.score"] = strconv.FormatFloat(c.score, 'x', -1, 64)
 }
 
@@ -234,8 +240,11 @@ func (c *choice) get(from *graph.Checkpoint, step int) (err error) {
 	if c.score, err = strconv.ParseFloat(text, 64); err != nil || math.IsNaN(c.score) {
 		return fmt.Errorf("its %q is %q; it must be a number", "chosen.score", text)
 	}
-	c.weights = weights
-	return nil
+	c.weights, c.scored = weights, step
+	if from.Texts["chosen.scored"] != "" { // earlier versions do not say it
+		c.scored, err = count(from, "chosen.scored", step)
+	}
+	return err
 }
 
 // result is the average whose weights the model has in the end.

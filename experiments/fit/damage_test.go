@@ -21,6 +21,7 @@ import (
 	"cmf/experiments/fit"
 	"cmf/experiments/internal/exptest"
 	"cmf/experiments/internal/plane"
+	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/graph"
 	"cmf/layers"
@@ -54,6 +55,15 @@ var small = run.Definition[smallConfig]{
 		if c.Held > 0 {
 			p.Validation = fit.Validation{X: batch.Rows(points, 0, c.Held)}
 		}
+		if c.Signal > 0 { // Watch is called before the score
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithCancel(ctx)
+			defer cancel()
+			p.WatchEvery, p.Watch = c.Signal, func(*fit.Model) (report.Numbers, error) {
+				cancel()
+				return report.Numbers{}, nil
+			}
+		}
 		if c.Energy {
 			p.Energy, p.Loss = potential.Normal{D: 2}, "monge-ampere"
 		}
@@ -66,6 +76,7 @@ type smallConfig struct {
 	config.Core
 	Points int  `default:"300" desc:"points"`
 	Held   int  `default:"0" desc:"points that choose the state of training"`
+	Signal int  `default:"0" desc:"step at whose score a signal comes"`
 	Energy bool `default:"false" desc:"whether to learn an energy"`
 }
 
