@@ -78,13 +78,11 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 	}
 	return Hook{
 		Start: func(l *Loop) error {
-			resumed, c := l.Step() > 0 || l.Model.chosen.weights != nil, l.Model.chosen
-			if resumed && !(due(l) && c.scored < l.Step()) {
-				settle(l)
-				return nil
-			}
 			defer settle(l)
-			return see(l) // where resumed, the score that a signal ended
+			if c := l.Model.chosen; l.Step() == 0 && c.weights == nil || due(l) && c.scored < l.Step() { // the first, or one that a signal ended
+				return see(l)
+			}
+			return nil
 		},
 		Step: func(l *Loop) error {
 			if !due(l) {
