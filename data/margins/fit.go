@@ -28,8 +28,14 @@ type Hint struct {
 	Circular  bool     // from Low to High
 }
 
-// atomShare is the share of rows from which on a value holds mass.
-const atomShare = .03
+// A value holds mass if a share of atomShare of the rows has it, or one of aloneShare where the
+// values next to it, two on each side, are atomAlone times as rare: such as −999 for a value that
+// was not measured, or a limit of an instrument.
+const (
+	atomShare, atomRows   = .03, 3
+	aloneShare, aloneRows = .003, 12
+	atomAlone             = 10
+)
 
 // Fit finds the laws of the columns of a table by its rows. rng spreads rounded
 // values. The notes say what was found.
@@ -162,6 +168,32 @@ func few(values []float64) bool {
 // share is the share of a weight among all rows.
 func (f *facts) share(w float64) float64 { return w / f.total }
 
+// isAtom says whether the k-th different value holds mass.
+func (f *facts) isAtom(k int) bool {
+	w := f.distinct[k].w
+	if share := f.share(w); share > atomShare {
+		return w > atomRows
+	} else if share < aloneShare || w <= aloneRows {
+		return false
+	}
+	for i := max(0, k-2); i < min(k+3, len(f.distinct)); i++ {
+		if i != k && w < atomAlone*f.distinct[i].w {
+			return false
+		}
+	}
+	return true
+}
+
+// atoms says whether any value holds mass.
+func (f *facts) atoms() bool {
+	for k := range f.distinct {
+		if f.isAtom(k) {
+			return true
+		}
+	}
+	return false
+}
+
 // quantile is the value below which a share of the rows with a value lies.
 func (f *facts) quantile(share float64) float64 {
 	n := len(f.values)
@@ -197,7 +229,7 @@ func (f *fitting) smooth() bool {
 		if discrete(c.Kind) || facts.null > 0 || c.Kind == table.Integer || c.Kind == table.Time && len(facts.distinct) < len(facts.values)/2 {
 			return false
 		}
-		if facts.repeats(c.Kind) || slices.ContainsFunc(facts.distinct, func(d weighted) bool { return facts.share(d.w) > atomShare && d.w > 3 }) {
+		if facts.repeats(c.Kind) || facts.atoms() {
 			return false
 		}
 		if _, far := facts.tails(); far > 0 {

@@ -91,8 +91,8 @@ func (b *builder) numbers() error {
 		defer func() { between = nil }()
 		return b.stretch(between, next)
 	}
-	for _, d := range b.facts.distinct {
-		if !b.isAtom(d) {
+	for k, d := range b.facts.distinct {
+		if !b.facts.isAtom(k) {
 			between = append(between, d)
 			continue
 		}
@@ -103,11 +103,6 @@ func (b *builder) numbers() error {
 		b.atom(d)
 	}
 	return flush(math.Inf(1))
-}
-
-// isAtom says whether a value holds mass.
-func (b *builder) isAtom(d weighted) bool {
-	return b.facts.share(d.w) > atomShare && d.w > 3
 }
 
 // stretch adds values without atoms; next is the atom after them, or +∞.

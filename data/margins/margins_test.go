@@ -326,6 +326,56 @@ func TestScoresAreNormal(t *testing.T) {
 	}
 }
 
+// A value that holds mass is found by its share or, down to few rows, because its neighbours are
+// rare: −999 for what was not measured, the limit of a scale. Rounding makes no such values.
+func TestValuesThatHoldMass(t *testing.T) {
+	rng := random.New(1, "mass", 0)
+	const rows = 5000
+	measured, rounded, smooth := make([]float64, rows), make([]float64, rows), make([]float64, rows)
+	for i := range rows {
+		measured[i], rounded[i], smooth[i] = min(rng.NormFloat64(), 2), math.Round(50*rng.NormFloat64())/50, rng.NormFloat64()
+		if i%250 == 0 { // 20 rows
+			measured[i] = -999
+		}
+	}
+	data := &table.Table{Columns: []table.Column{
+		{Name: "measured", Kind: table.Real, Decimals: -1, Values: measured},
+		{Name: "rounded", Kind: table.Real, Decimals: 2, Values: rounded},
+		{Name: "smooth", Kind: table.Real, Decimals: -1, Values: smooth},
+	}}
+	m, _ := fitted(t, data, Options{})
+	draws := batch.New(20000, 3)
+	random.New(2, "draws", 0).Normals(draws.Data)
+	back, err := m.Decode(draws, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var missing, limit int
+	for _, v := range back.Columns[0].Values {
+		switch {
+		case v == -999:
+			missing++
+		case v == 2:
+			limit++
+		case v < -8 || v > 2:
+			t.Fatalf("%g lies where there is nothing", v)
+		}
+	}
+	if math.Abs(float64(missing)-.004*20000) > 4*9 || math.Abs(float64(limit)-.0228*20000) > 4*25 {
+		t.Errorf("of 20000 values %d are -999 and %d the limit", missing, limit)
+	}
+	for _, c := range m.Columns[1:] {
+		if c.Scores == nil {
+			t.Fatalf("column %s has no scores", c.Name)
+		}
+		for _, p := range c.Scores.Pieces {
+			if p.Atom != nil {
+				t.Errorf("column %s: %g holds mass", c.Name, *p.Atom)
+			}
+		}
+	}
+}
+
 // kolmogorov is the largest difference of two distribution functions, that of
 // missing values before all others.
 func kolmogorov(a, b []float64) (d float64) {
