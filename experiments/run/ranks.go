@@ -25,9 +25,9 @@ func Alone(name string) error {
 	return nil
 }
 
-// join joins the ranks of the run, if it learns. Ranks after the first say nothing.
-func (r *Run) join(name string, learns bool, out io.Writer) (err error) {
-	if !learns {
+// join joins the ranks of the run, if there may be several. Ranks after the first say nothing.
+func (r *Run) join(name string, shared bool, out io.Writer) (err error) {
+	if !shared {
 		r.Out = out
 		return Alone(name)
 	}
