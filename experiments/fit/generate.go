@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"cmf/experiments/metric"
 	"cmf/experiments/report"
 	"cmf/solvers/batch"
 	"cmf/solvers/order"
@@ -230,55 +231,13 @@ func relative(residual, scale []float32, y blas32.General) []float32 {
 	return out
 }
 
-// selfChecks adds checks of convexity, along random segments and of the Hessian, and the
-// Fenchel–Young gap w(x) + ⟨x′,y⟩ − w(x′) − ⟨x,y⟩ ≥ 0 for x′ = ∇w*(y).
+// selfChecks adds checks of convexity at the first points.
 func (m *Model) selfChecks(draw *Draw, rng *random.Stream) error {
-	n, d := min(draw.Points.Rows, 512), draw.Points.Cols
-	x, y := batch.Rows(draw.Points, 0, n), batch.Rows(draw.Gibbs, 0, n)
-	other, middle := batch.New(n, d), batch.New(n, d)
-	mix := make([]float64, n)
-	for i := range n {
-		mix[i] = rng.Float64()
-		j := rng.IntN(n)
-		for k := range d {
-			a, b := x.Data[i*d+k], x.Data[j*d+k]
-			other.Data[i*d+k] = b
-			middle.Data[i*d+k] = float32((1-mix[i])*float64(a) + mix[i]*float64(b))
-		}
-	}
+	n := min(draw.Points.Rows, 512)
 	w := potential.Of(m.Evaluator, rowsTo(n))
-	wx, wo, wm := make([]float32, n), make([]float32, n), make([]float32, n)
-	for _, e := range []struct {
-		at    blas32.General
-		value []float32
-	}{{x, wx}, {other, wo}, {middle, wm}} {
-		if err := w.Eval(e.at, e.value, blas32.General{}); err != nil {
-			return err
-		}
-	}
-	v, hv := batch.New(n, d), batch.New(n, d)
-	rng.Normals(v.Data)
-	if err := w.HessVec(x, v, hv); err != nil {
-		return err
-	}
-	worst, curvature, gap := math.Inf(-1), math.Inf(1), math.Inf(1)
-	for i := range n {
-		scale := math.Abs(float64(wx[i])) + math.Abs(float64(wo[i])) + 1
-		worst = max(worst, (float64(wm[i])-(1-mix[i])*float64(wx[i])-mix[i]*float64(wo[i]))/scale)
-		var vhv, vv, inner, innerOther float64
-		for k := range d {
-			vhv += float64(v.Data[i*d+k]) * float64(hv.Data[i*d+k])
-			vv += float64(v.Data[i*d+k]) * float64(v.Data[i*d+k])
-			inner += float64(x.Data[i*d+k]) * float64(y.Data[i*d+k])
-			innerOther += float64(other.Data[i*d+k]) * float64(y.Data[i*d+k])
-		}
-		curvature = min(curvature, vhv/vv)
-		gap = min(gap, (float64(wo[i])+inner-float64(wx[i])-innerOther)/scale)
-	}
-	draw.Checks["convexity_violation"] = max(0, worst)
-	draw.Checks["least_curvature"] = curvature
-	draw.Checks["fenchel_young_violation"] = max(0, -gap)
-	return nil
+	c, err := metric.ConvexityOf(w, batch.Rows(draw.Points, 0, n), batch.Rows(draw.Gibbs, 0, n), rng)
+	draw.Checks["convexity_violation"], draw.Checks["least_curvature"], draw.Checks["fenchel_young_violation"] = c.Violation, c.Curvature, c.Gap
+	return err
 }
 
 func quantile(values []float32, q float64) float64 {
