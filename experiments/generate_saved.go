@@ -40,8 +40,9 @@ func (*GenerateConfig) Siblings() []string {
 // model of a map between two tables it maps given points.
 // The same seed, count, mixing and threads give the same bits.
 var Generate = run.Definition[GenerateConfig]{
-	Name: "generate",
-	Do:   doGenerate,
+	Name:   "generate",
+	Shared: true,
+	Do:     doGenerate,
 }
 
 func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
@@ -125,8 +126,8 @@ func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) 
 		return err
 	}
 	maps.Copy(r.Report.Metrics, draw.Checks)
-	u, form := m.Units(), m.Form()
-	x, err := u.Data(draw.Points, random.New(c.Seed, "remainder", 0))
+	form := m.Form()
+	x, err := m.InData(draw.Points, random.New(c.Seed, "remainder", 0))
 	if err != nil {
 		return err
 	}

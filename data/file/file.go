@@ -130,6 +130,15 @@ func Lock(folder string) (unlock func() error, err error) {
 	return unlock, err
 }
 
+// LockShared is Lock, but leaves the folder to any number of others that take it by LockShared.
+func LockShared(folder string) (unlock func() error, err error) {
+	unlock, err = lock(folder, func(l *flock.Flock) (bool, error) { return l.TryRLock() })
+	if err != nil && !errors.Is(err, ErrLocked) {
+		err = fmt.Errorf("the lock of %q: %w", folder, err)
+	}
+	return unlock, err
+}
+
 // LockContext is Lock, but waits until the folder is free or ctx ends.
 func LockContext(ctx context.Context, folder string) (unlock func() error, err error) {
 	unlock, err = lock(folder, func(l *flock.Flock) (bool, error) { return l.TryLockContext(ctx, 50*time.Millisecond) })

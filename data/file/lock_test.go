@@ -39,6 +39,36 @@ func TestLock(t *testing.T) {
 	}
 }
 
+func TestLockShared(t *testing.T) {
+	dir := t.TempDir()
+	var unlocks []func() error
+	for range 2 {
+		unlock, err := LockShared(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlocks = append(unlocks, unlock)
+	}
+	if _, err := Lock(dir); !errors.Is(err, ErrLocked) {
+		t.Errorf("alone in a folder that is shared: %v", err)
+	}
+	for _, unlock := range unlocks {
+		if err := unlock(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unlock, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LockShared(dir); !errors.Is(err, ErrLocked) {
+		t.Errorf("a share of a folder that is locked: %v", err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestKeep(t *testing.T) {
 	dir := t.TempDir()
 	path, kept := filepath.Join(dir, "a"), filepath.Join(dir, "a.previous")

@@ -38,8 +38,8 @@ type BenchConfig struct {
 // It writes a JSON line for each step to standard output. With CMF_PEER it runs the cases in
 // turns with those of another program. On several ranks it times what they share instead.
 var Bench = run.Definition[BenchConfig]{
-	Name:  "bench",
-	Ranks: true,
+	Name:   "bench",
+	Shared: true,
 	Presets: map[string]func(*BenchConfig){
 		"quick": func(c *BenchConfig) { c.Runs, c.Rounds, c.Train, c.Sweep = 5, 2, 100, false },
 	},

@@ -65,9 +65,9 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 		}
 		m.chosen.scored = l.Step()
 		if m.Noise == nil {
-			return log.Append(l.Step(), report.Numbers{"validation_dual": score})
+			return log.AppendNew(l.Step(), report.Numbers{"validation_dual": score})
 		}
-		return log.Append(l.Step(), report.Numbers{"validation_log_likelihood": -score})
+		return log.AppendNew(l.Step(), report.Numbers{"validation_log_likelihood": -score})
 	}
 	due := func(l *Loop) bool { return l.Step()%max(1, l.Of/scoredTimes) == 0 || l.Step() == l.Of }
 	settle := func(l *Loop) {

@@ -3,6 +3,9 @@
 package fit_test
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +43,15 @@ func TestInterruptedScore(t *testing.T) {
 		}
 		if signal != "40" && stopped.Report.Stop.Reason != "interrupted" {
 			t.Fatalf("a signal at step %s: %v", signal, stopped.Report.Stop)
+		}
+		if signal == "24" { // it went on, and was killed before the next checkpoint
+			f, err := os.OpenFile(stopped.Path("metrics.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
+			if err == nil {
+				_, err = fmt.Fprintln(f, rows[12])
+			}
+			if err := errors.Join(err, f.Close()); err != nil {
+				t.Fatal(err)
+			}
 		}
 		on, err := runSmall(t, append(variables, out, "CMF_RESUME="+stopped.Path("checkpoint.safetensors"))...)
 		if err != nil {

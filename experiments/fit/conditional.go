@@ -149,6 +149,7 @@ func (m *Model) Given(ctx context.Context, contexts blas32.General, rng *random.
 	}
 	given := *m
 	given.Evaluator, given.Curvature, given.average, given.objective, given.step = w.(*layers.Evaluator), nil, nil, nil, nil
+	given.ranks = nil // a row belongs to its context: every rank draws all
 	rows, d := contexts.Rows, w.Dim()
 	if rows == 1 {
 		rows = givenParticles

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"cmf/experiments/metric"
 	"cmf/experiments/report"
 	"cmf/solvers/batch"
 	"cmf/solvers/order"
@@ -33,6 +34,10 @@ const DrawTolerance = 5e-4
 // first fifth adapts the step, the rest is exact); then ∇w* maps them to high precision.
 // The end of ctx is an error, returned within a step. A model of a given source has no
 // noise to draw: see Map.
+//
+// Ranks that trained the model, or opened it, share the points: all of them must draw, and all
+// have all points then. Each has a stream of its own, so that the numbers depend on how many
+// they are, and their law does not.
 func (m *Model) Draw(ctx context.Context, n, steps int, rng *random.Stream) (*Draw, error) {
 	d, err := m.newDrawing(n, rng)
 	if err != nil {
@@ -75,10 +80,12 @@ func (m *Model) DrawBlocks(ctx context.Context, n, steps int, rng *random.Stream
 // drawing is chains of the noise with their conjugates.
 type drawing struct {
 	m       *Model
+	n       int // on all ranks
 	chains  *sampling.Chains
 	x       blas32.General
 	sampler sampling.Langevin
-	rng     *random.Stream
+	rng     *random.Stream // of this rank
+	common  *random.Stream // of all
 }
 
 // newDrawing starts n chains at the bank.
@@ -88,9 +95,10 @@ func (m *Model) newDrawing(n int, rng *random.Stream) (*drawing, error) {
 	}
 	bank := m.State.Bank
 	d := bank.Y.Cols
-	y, x := batch.New(n, d), batch.New(n, d)
-	for i := range n {
-		j := i % bank.Y.Rows
+	from, to := m.ranks.Span(n)
+	y, x := batch.New(to-from, d), batch.New(to-from, d)
+	for i := range to - from {
+		j := (from + i) % bank.Y.Rows
 		copy(y.Data[i*d:(i+1)*d], bank.Y.Data[j*d:(j+1)*d])
 		copy(x.Data[i*d:(i+1)*d], m.State.Partners.Data[j*d:(j+1)*d])
 	}
@@ -99,7 +107,7 @@ func (m *Model) newDrawing(n int, rng *random.Stream) (*drawing, error) {
 		return nil, err
 	}
 	sampler := sampling.Langevin{Adjusted: true, Step: bank.Step, Preconditioner: m.noisePreconditioner()}
-	return &drawing{m: m, chains: chains, x: x, sampler: sampler, rng: rng}, nil
+	return &drawing{m: m, n: n, chains: chains, x: x, sampler: sampler, rng: m.ranks.Stream(n, rng), common: rng}, nil
 }
 
 // first moves the chains for long enough to forget the bank, and checks them.
@@ -128,22 +136,23 @@ func (d *drawing) first(ctx context.Context, steps int) (*Draw, error) {
 		return nil, err
 	}
 	draw.Checks = report.Numbers{
-		"sample_acceptance":            acceptance,
-		"sample_restarted":             float64(restarted),
+		"sample_acceptance":            d.m.ranks.Mean(d.n, acceptance),
+		"sample_restarted":             math.Round(d.m.ranks.Mean(d.n, float64(restarted)/float64(d.x.Rows)) * float64(d.n)),
 		"conjugate_converged":          draw.Converged,
 		"conjugate_residual_max":       float64(slices.Max(draw.Residual)),
 		"conjugate_residual_quantile":  quantile(draw.Residual, .999),
 		"conjugate_residual_tolerance": DrawTolerance,
 		"conjugate_iterations":         iterations,
 	}
-	if draw.Checks["r_hat"], err = sampling.SplitRHat(traces); err != nil {
+	// Those of rank 0 stand for all.
+	if draw.Checks["r_hat"], err = d.m.ranks.OfRoot(func() (float64, error) { return sampling.SplitRHat(traces) }); err != nil {
 		return nil, err
 	}
-	if draw.Checks["ess"], err = sampling.EffectiveSampleSize(traces); err != nil {
+	if draw.Checks["ess"], err = d.m.ranks.OfRoot(func() (float64, error) { return sampling.EffectiveSampleSize(traces) }); err != nil {
 		return nil, err
 	}
 	draw.Checks["ess_per_chain"] = draw.Checks["ess"] / float64(len(traces))
-	return draw, d.m.selfChecks(draw, d.rng)
+	return draw, d.m.selfChecks(draw, d.common)
 }
 
 // next moves the chains further.
@@ -155,13 +164,30 @@ func (d *drawing) next(ctx context.Context, steps int) (*Draw, error) {
 	return draw, err
 }
 
-// solved maps the chains to points.
+// solved maps the chains to points, and joins those of all ranks.
 func (d *drawing) solved(ctx context.Context) (*Draw, float64, error) {
 	info, err := d.m.solve(ctx, d.chains.Y, d.x)
 	if err != nil {
 		return nil, 0, fmt.Errorf("conjugates: %w", err)
 	}
-	return &Draw{Gibbs: d.chains.Y, Points: d.x, Residual: info.residual, Converged: info.converged}, info.iterations, nil
+	all := d.m.ranks
+	residual := blas32.General{Rows: len(info.residual), Cols: 1, Stride: 1, Data: info.residual}
+	draw := &Draw{
+		Gibbs: all.Joined(d.n, d.chains.Y), Points: all.Joined(d.n, d.x),
+		Residual: all.Joined(d.n, residual).Data, Converged: all.Mean(d.n, info.converged),
+	}
+	return draw, all.Mean(d.n, info.iterations), nil
+}
+
+// InData are the rows of z, which all ranks have, in the units of the data. Ranks share the
+// work: rank 0 has all rows then, and the others have theirs.
+func (m *Model) InData(z blas32.General, rng *random.Stream) (blas32.General, error) {
+	from, to := m.ranks.Span(z.Rows)
+	x, err := m.Units().Data(batch.Rows(z, from, to), m.ranks.Stream(z.Rows, rng))
+	if err != nil {
+		return x, err
+	}
+	return m.ranks.JoinedOnRoot(z.Rows, x), nil
 }
 
 // noisePreconditioner is the preconditioner for steps on the noise.
@@ -205,55 +231,13 @@ func relative(residual, scale []float32, y blas32.General) []float32 {
 	return out
 }
 
-// selfChecks adds checks of convexity, along random segments and of the Hessian, and the
-// Fenchel–Young gap w(x) + ⟨x′,y⟩ − w(x′) − ⟨x,y⟩ ≥ 0 for x′ = ∇w*(y).
+// selfChecks adds checks of convexity at the first points.
 func (m *Model) selfChecks(draw *Draw, rng *random.Stream) error {
-	n, d := min(draw.Points.Rows, 512), draw.Points.Cols
-	x, y := batch.Rows(draw.Points, 0, n), batch.Rows(draw.Gibbs, 0, n)
-	other, middle := batch.New(n, d), batch.New(n, d)
-	mix := make([]float64, n)
-	for i := range n {
-		mix[i] = rng.Float64()
-		j := rng.IntN(n)
-		for k := range d {
-			a, b := x.Data[i*d+k], x.Data[j*d+k]
-			other.Data[i*d+k] = b
-			middle.Data[i*d+k] = float32((1-mix[i])*float64(a) + mix[i]*float64(b))
-		}
-	}
+	n := min(draw.Points.Rows, 512)
 	w := potential.Of(m.Evaluator, rowsTo(n))
-	wx, wo, wm := make([]float32, n), make([]float32, n), make([]float32, n)
-	for _, e := range []struct {
-		at    blas32.General
-		value []float32
-	}{{x, wx}, {other, wo}, {middle, wm}} {
-		if err := w.Eval(e.at, e.value, blas32.General{}); err != nil {
-			return err
-		}
-	}
-	v, hv := batch.New(n, d), batch.New(n, d)
-	rng.Normals(v.Data)
-	if err := w.HessVec(x, v, hv); err != nil {
-		return err
-	}
-	worst, curvature, gap := math.Inf(-1), math.Inf(1), math.Inf(1)
-	for i := range n {
-		scale := math.Abs(float64(wx[i])) + math.Abs(float64(wo[i])) + 1
-		worst = max(worst, (float64(wm[i])-(1-mix[i])*float64(wx[i])-mix[i]*float64(wo[i]))/scale)
-		var vhv, vv, inner, innerOther float64
-		for k := range d {
-			vhv += float64(v.Data[i*d+k]) * float64(hv.Data[i*d+k])
-			vv += float64(v.Data[i*d+k]) * float64(v.Data[i*d+k])
-			inner += float64(x.Data[i*d+k]) * float64(y.Data[i*d+k])
-			innerOther += float64(other.Data[i*d+k]) * float64(y.Data[i*d+k])
-		}
-		curvature = min(curvature, vhv/vv)
-		gap = min(gap, (float64(wo[i])+inner-float64(wx[i])-innerOther)/scale)
-	}
-	draw.Checks["convexity_violation"] = max(0, worst)
-	draw.Checks["least_curvature"] = curvature
-	draw.Checks["fenchel_young_violation"] = max(0, -gap)
-	return nil
+	c, err := metric.ConvexityOf(w, batch.Rows(draw.Points, 0, n), batch.Rows(draw.Gibbs, 0, n), rng)
+	draw.Checks["convexity_violation"], draw.Checks["least_curvature"], draw.Checks["fenchel_young_violation"] = c.Violation, c.Curvature, c.Gap
+	return err
 }
 
 func quantile(values []float32, q float64) float64 {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,9 @@ import (
 	"cmf/solvers/batch"
 	"cmf/solvers/mpi"
 	"cmf/solvers/mpi/mpitest"
+	"cmf/solvers/random"
+
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // deed is the variable with which a test says what the last rank does after a step, such as
@@ -46,6 +50,11 @@ func TestRank(t *testing.T) {
 	var at int
 	if _, err := fmt.Sscan(text, &do, &at); err != nil {
 		t.Fatal(err)
+	}
+	if do == "draw" {
+		drawOnRank(t, world, at)
+		world.Finalize()
+		return
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -202,5 +211,106 @@ func TestRanksRefuseUnequalShares(t *testing.T) {
 	out, err := onRanks(t, l, 3, "nothing 0", t.TempDir(), "CMF_STEPS=10")
 	if err == nil || !strings.Contains(out, "CMF_BATCH=128 on 3 ranks") || !strings.Contains(out, "such as 126") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// modelVariable names the checkpoint from which ranks draw.
+const modelVariable = "RANK_MODEL"
+
+// moments are those of draws.
+type moments struct {
+	Rows          int
+	Mean, Squares []float64
+	Same          bool // on all ranks
+	Distinct      bool // the points of different ranks
+}
+
+func momentsOf(x blas32.General) (m moments) {
+	m = moments{Rows: x.Rows, Mean: make([]float64, x.Cols), Squares: make([]float64, x.Cols)}
+	for i := range x.Rows {
+		for k, v := range batch.Row(x, i) {
+			m.Mean[k] += float64(v) / float64(x.Rows)
+			m.Squares[k] += float64(v) * float64(v) / float64(x.Rows)
+		}
+	}
+	return m
+}
+
+// drawOnRank draws n points and says what they are like.
+func drawOnRank(t *testing.T, world *mpi.World, n int) {
+	m, err := fit.OpenModel(&run.Run{World: world}, os.Getenv(modelVariable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := m.Draw(t.Context(), n, 50, random.New(1, "generation", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := momentsOf(d.Points)
+	text, err := json.Marshal([]any{d.Points.Data, d.Gibbs.Data, d.Residual, d.Checks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine.Same = world.Differing(text) == nil
+	mine.Distinct = !slices.Equal(batch.Row(d.Points, 0), batch.Row(d.Points, n/2))
+	data, err := m.InData(d.Points, random.New(1, "remainder", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []int{n, n / 2}[world.Rank()]; data.Rows != want {
+		t.Errorf("rank %d has %d rows in units of the data, want %d", world.Rank(), data.Rows, want)
+	}
+	if text, err = json.Marshal(mine); err != nil {
+		t.Fatal(err)
+	}
+	if world.Rank() == 0 {
+		fmt.Printf("moments %s %x\n", text, world.Fingerprints(text))
+	} else {
+		world.Fingerprints(text)
+	}
+}
+
+// Ranks share draws: all have the same points then, of the law from which one process draws.
+func TestRanksShareDraws(t *testing.T) {
+	folder := t.TempDir()
+	if _, err := run.Execute(t.Context(), plane.Moons, config.Variables("CMF_STEPS=30", "CMF_OUT="+folder), nil, &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "checkpoint.safetensors")
+	m, err := fit.LoadModel(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 4000
+	d, err := m.Draw(t.Context(), n, 50, random.New(1, "generation", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, l := momentsOf(d.Points), mpitest.Launchers(t)[0]
+	var first string
+	for range 2 {
+		out, err := onRanks(t, l, 2, fmt.Sprint("draw ", n), t.TempDir(), modelVariable+"="+path)
+		at := strings.Index(out, "moments ")
+		if err != nil || at < 0 {
+			t.Fatalf("%v: %s", err, out)
+		}
+		line, _, _ := strings.Cut(out[at:], "\n")
+		if first == "" {
+			first = line
+		} else if line != first {
+			t.Errorf("again the draws have the %s, and before the %s", line, first)
+		}
+	}
+	var both moments
+	if err := json.NewDecoder(strings.NewReader(strings.TrimPrefix(first, "moments "))).Decode(&both); err != nil {
+		t.Fatal(err)
+	}
+	if both.Rows != n || !both.Same || !both.Distinct {
+		t.Errorf("%d rows, the same on all ranks %t, of distinct chains %t", both.Rows, both.Same, both.Distinct)
+	}
+	for k := range alone.Mean { // the deviations are near 1: chains of 4000 and 50 steps
+		if math.Abs(alone.Mean[k]-both.Mean[k]) > .1 || math.Abs(alone.Squares[k]-both.Squares[k]) > .15 {
+			t.Errorf("coordinate %d has moments %.3f, %.3f on two ranks, and %.3f, %.3f on one", k, both.Mean[k], both.Squares[k], alone.Mean[k], alone.Squares[k])
+		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"cmf/data/margins"
 	"cmf/data/units"
 	"cmf/experiments/config"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/graph"
@@ -188,8 +189,8 @@ func LoadModel(path string) (*Model, error) {
 	return m, nil
 }
 
-// OpenModel is LoadModel for the variable CMF_CHECKPOINT of a run: its error names that, and
-// a file without a sum is noted.
+// OpenModel is LoadModel for the variable CMF_CHECKPOINT of a run: its error names that, a file
+// without a sum is noted, and ranks of the run share draws.
 func OpenModel(r *run.Run, path string) (*Model, error) {
 	m, err := LoadModel(path)
 	if err != nil {
@@ -198,6 +199,7 @@ func OpenModel(r *run.Run, path string) (*Model, error) {
 	if m.Unchecked {
 		r.Note("CMF_CHECKPOINT=%s is of an earlier version, without a sum of its content: damage of the file would go unnoticed.", path)
 	}
+	m.ranks = ranks.New(r.World)
 	return m, nil
 }
 

@@ -266,27 +266,15 @@ func (g *Group) Unite(s *solvers.CMFGenState) (err error) {
 	if g == nil {
 		return nil
 	}
-	everywhere := func(x blas32.General) blas32.General {
-		all := g.stacked(x)
-		rows := 0.
-		for _, n := range g.world.Each(float64(x.Rows)) {
-			rows += n
-		}
-		if g.world.Rank() > 0 {
-			all = batch.New(int(rows), x.Cols)
-		}
-		g.world.Broadcast32(all.Data)
-		return all
-	}
-	bank, err := sampling.NewChains(everywhere(s.Bank.Y))
+	bank, err := sampling.NewChains(g.Everywhere(s.Bank.Y))
 	if err != nil {
 		return err
 	}
 	bank.Step, _ = g.OfRoot(func() (float64, error) { return s.Bank.Step, nil })
 	bank.Curvature, _ = g.OfRoot(func() (float64, error) { return s.Bank.Curvature, nil })
-	s.Bank, s.Partners = bank, everywhere(s.Partners)
+	s.Bank, s.Partners = bank, g.Everywhere(s.Partners)
 	if c := s.Given; c != nil {
-		c.Points, c.Contexts = everywhere(c.Points), everywhere(c.Contexts)
+		c.Points, c.Contexts = g.Everywhere(c.Points), g.Everywhere(c.Contexts)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"cmf/data/file"
 	"cmf/experiments/figure"
@@ -80,6 +81,19 @@ func (l *MetricsLog) Append(step int, metrics Numbers) error {
 	}
 	l.size += int64(len(line))
 	return l.events.Scalars(step, metrics)
+}
+
+// AppendNew is Append, but for a line that is there: a run that is killed may have written it
+// after the checkpoint from which it goes on, and before the next.
+func (l *MetricsLog) AppendNew(step int, metrics Numbers) error {
+	there := false
+	err := eachLine(l.file.Name(), func(at int, _ []byte, m Numbers) {
+		there = there || at == step && slices.Equal(slices.Sorted(maps.Keys(m)), slices.Sorted(maps.Keys(metrics)))
+	})
+	if err != nil || there {
+		return err
+	}
+	return l.Append(step, metrics)
 }
 
 // Sync makes sure that everything appended so far survives a crash of the computer.

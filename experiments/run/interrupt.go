@@ -39,7 +39,7 @@ func Interruptible(name string) (ctx context.Context, status func() int) {
 				got.Store(int32(e.status))
 			}
 		}
-		if w, err := mpi.Join(); err != nil || w.Rank() == 0 {
+		if rank, _ := mpi.Place(); rank == 0 {
 			fmt.Fprintf(os.Stderr, "\n%s: interrupted; a second interrupt ends the program at once\n", name)
 		}
 		cancel()

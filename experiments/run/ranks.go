@@ -25,9 +25,9 @@ func Alone(name string) error {
 	return nil
 }
 
-// join joins the ranks of the run, if several may carry it out. Ranks after the first say nothing.
-func (r *Run) join(name string, several bool, out io.Writer) (err error) {
-	if !several {
+// join joins the ranks of the run, if there may be several. Ranks after the first say nothing.
+func (r *Run) join(name string, shared bool, out io.Writer) (err error) {
+	if !shared {
 		r.Out = out
 		return Alone(name)
 	}

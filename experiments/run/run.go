@@ -35,11 +35,11 @@ type Definition[T any] struct {
 	// Name is the folder of the command and of the results.
 	Name string
 
-	// Ranks says that several processes may carry it out together though it does not learn.
-	Ranks bool
-
 	// Presets change T's defaults, by name: quick, default, paper.
 	Presets map[string]func(*T)
+
+	// Shared says that several ranks may carry it out together although it does not train.
+	Shared bool
 
 	// Do carries out the experiment: it fills the run's report, figures and page. It
 	// ends soon after the context does. It then returns the context's error, or nil if
@@ -149,7 +149,7 @@ func execute[T any](ctx context.Context, d Definition[T], env config.Environment
 	settings = config.Recorded(settings)
 	command := any(c).(interface{ Shared() *config.Command }).Shared()
 	r := &Run{Started: time.Now(), env: env, settings: settings}
-	if err := r.join(d.Name, d.Ranks || r.learns(), out); err != nil {
+	if err := r.join(d.Name, r.learns() || d.Shared, out); err != nil {
 		return nil, err
 	}
 	if err := r.useMachine(command); err != nil {
@@ -325,8 +325,11 @@ func (r *Run) LeadFigure(file, caption string) {
 	r.show(true)
 }
 
-// SaveSamples writes samples.npy.
+// SaveSamples writes samples.npy, on rank 0.
 func (r *Run) SaveSamples(x blas32.General) error {
+	if !r.Root() {
+		return nil
+	}
 	if err := data.WriteNPY(r.Path("samples.npy"), x); err != nil {
 		return fmt.Errorf("samples.npy: %w", err)
 	}
@@ -361,8 +364,11 @@ func (r *Run) SavePoints(name string, u units.Units, f units.Form, z blas32.Gene
 }
 
 // SaveRows writes rows as NAME.npy, and also, with a header, as NAME.csv if the data came
-// from a table.
+// from a table; on rank 0.
 func (r *Run) SaveRows(name string, f units.Form, header []string, x blas32.General) error {
+	if !r.Root() {
+		return nil
+	}
 	if err := data.WriteNPY(r.Path(name+".npy"), x); err != nil {
 		return fmt.Errorf("%s.npy: %w", name, err)
 	}

@@ -77,7 +77,12 @@ type Settings map[string]string
 // If CMF_OUT has cells with the same settings, a finished one is not run again, even if
 // the program has changed since, and an interrupted one goes on from its checkpoint. A
 // cell with other settings is replaced. A cell that fails is reported and does not affect
-// the others. An interrupt, SIGTERM or SIGHUP ends all cells, which leave checkpoints; a
+// the others.
+//
+// Several processes that share CMF_OUT share the cells: ranks that mpirun or srun started, tasks
+// of a job array of Slurm or of an Indexed Job of Kubernetes, or such as CMF_PART names. Each cell
+// runs whole in one of them; a cell of a process that is gone goes to another, and who comes
+// last writes the tables. An interrupt, SIGTERM or SIGHUP ends all cells, which leave checkpoints; a
 // second one ends the command without waiting for them. See run.Main for the exit status.
 func MainAblation(a Ablation) {
 	env := config.OS()
@@ -86,10 +91,7 @@ func MainAblation(a Ablation) {
 	}
 	name := cmp.Or(a.Name, "ablation")
 	ctx, status := run.Interruptible(name)
-	err := run.Alone(name)
-	if err == nil {
-		err = a.Execute(ctx, env, os.Args[1:], os.Stderr)
-	}
+	err := a.Execute(ctx, env, os.Args[1:], os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", name, report.Plain(err.Error()))
 		os.Exit(cmp.Or(status(), 1))
@@ -134,26 +136,41 @@ func (a Ablation) Execute(ctx context.Context, env config.Environment, args []st
 		return err
 	}
 	b := &board{plan: p, started: started, settled: make([]cell, len(p.cells)), running: map[*cell]bool{}}
-	if b.server, err = run.Watch(p.watch); err != nil {
-		return err
+	if p.part.is <= 1 {
+		if b.server, err = run.Watch(p.watch); err != nil {
+			return err
+		}
 	}
 	defer func() { err = errors.Join(err, b.close(ctx)) }()
-	unlock, err := file.Lock(p.folder)
-	switch {
-	case errors.Is(err, file.ErrLocked):
-		return fmt.Errorf("CMF_OUT=%s: %w: wait for its end, or name another folder", p.folder, err)
-	case err == nil: // else the file system has no locks
-		defer func() { _ = unlock() }()
+	unlock, err := p.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	w, err := p.newWork(b, out)
+	if err != nil {
+		return err
 	}
 	if err := report.WriteConfig(p.folder, p.settings); err != nil {
 		return err
 	}
-	if err := p.runCells(ctx, out, b); err != nil {
-		return err
+	return w.do(ctx)
+}
+
+// lock takes the folder for this process, or for the processes that share the sweep. Where the
+// file system has no locks, claims keep them apart.
+func (p *plan) lock() (unlock func() error, err error) {
+	take := file.Lock
+	if !p.part.alone() {
+		take = file.LockShared
 	}
-	if err := p.write(started); err != nil {
-		return err
+	unlock, err = take(p.folder)
+	switch {
+	case errors.Is(err, file.ErrLocked):
+		return nil, fmt.Errorf("CMF_OUT=%s: %w: wait for its end, or name another folder", p.folder, err)
+	case err != nil:
+		return func() error { return nil }, nil
 	}
-	b.end()
-	return nil
+	p.locked = true
+	return unlock, nil
 }

@@ -2,7 +2,6 @@ package sweep
 
 import (
 	"context"
-	"fmt"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -82,7 +81,7 @@ func (b *board) files() map[string]bool {
 	defer b.lock.Unlock()
 	for _, c := range b.settled {
 		within, err := filepath.Rel(b.plan.folder, c.folder)
-		if err != nil || c.report == nil && c.failure == "" {
+		if err != nil || !c.settled() {
 			continue
 		}
 		for _, name := range append(run.FilesIn(c.folder), "log.txt") {
@@ -136,7 +135,7 @@ func (b *board) now() (p *plan, ended int, going []bool) {
 	for k, c := range b.settled {
 		copied.cells = append(copied.cells, &c)
 		going[k] = b.running[b.plan.cells[k]]
-		if c.report != nil || c.failure != "" {
+		if c.settled() {
 			ended++
 		}
 	}
@@ -145,7 +144,7 @@ func (b *board) now() (p *plan, ended int, going []bool) {
 
 // soFar is how far a running cell is, by its log.
 func (c *cell) soFar() runningCell {
-	r := runningCell{Name: fmt.Sprintf("%s on %s, seed %d", c.Variant, c.Set, c.Seed)}
+	r := runningCell{Name: c.String()}
 	log, err := report.ReadMetricsLog(c.folder)
 	if err != nil {
 		return r // it has not begun

@@ -9,32 +9,40 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"math"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 
+	"cmf/data/file"
 	"cmf/experiments/config"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/graph"
+	"cmf/solvers/mpi"
 )
 
 // cell is a run of one variant on one set with one seed.
 type cell struct {
 	Variant, Set string
 	Seed         uint64
+	claim        string // the name of claims on it
 	folder       string
 	variables    config.Environment // environment of its process
 	config       map[string]string  // all variables, as its report must have them
 
 	report  *report.Report // nil until it is finished
 	failure string
+}
+
+// settled says whether the cell has come to an end.
+func (c *cell) settled() bool { return c.report != nil || c.failure != "" }
+
+func (c *cell) String() string {
+	return fmt.Sprintf("%s on %s, seed %d", c.Variant, c.Set, c.Seed)
 }
 
 // cellVariable tells the command that its process runs a cell.
@@ -45,10 +53,9 @@ const cellVariable = "CMF_ABLATION_CELL"
 func runCell(of run.Experiment, env config.Environment, input io.Reader, out io.Writer) (exit int) {
 	env = env.With()
 	delete(env, cellVariable)
-	// A terminal sends an interrupt, or its end, to both processes; the parent decides what
-	// it means.
-	signal.Ignore(os.Interrupt, syscall.SIGHUP)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	// Terminals and clusters send a signal to both processes; the parent decides what it means.
+	signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		_, _ = io.Copy(io.Discard, input)
 		stop()
@@ -58,62 +65,6 @@ func runCell(of run.Experiment, env config.Environment, input io.Reader, out io.
 		return 1
 	}
 	return 0
-}
-
-// runCells runs the cells that are not finished, some at a time, until all have
-// run or the context ends, and tells the board.
-func (r *plan) runCells(ctx context.Context, out io.Writer, b *board) error {
-	executable, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("the file of this command, which cells run: %w", err)
-	}
-	var todo []*cell
-	for _, c := range r.cells {
-		if !c.finished() {
-			todo = append(todo, c)
-		}
-	}
-	b.begin()
-	done := len(r.cells) - len(todo)
-	progress := run.NewProgress(out, run.ProgressOptions{Total: len(r.cells), First: done})
-	if b.server != nil {
-		progress.Log.Info("a browser can follow", "at", b.server.URL())
-	}
-	progress.Log.Info("start", "ablation", r.Name, "of", r.Of.Command(), "cells", len(r.cells), "finished before", done, "at once", r.parallel, "out", r.folder)
-	quiet := run.Status{Loss: math.NaN(), Residual: math.NaN(), Acceptance: math.NaN()}
-	next, ran := make(chan *cell), make(chan *cell)
-	var workers sync.WaitGroup
-	for range r.parallel {
-		workers.Go(func() {
-			for c := range next {
-				b.start(c)
-				c.run(ctx, executable)
-				ran <- c
-			}
-		})
-	}
-	go func() {
-		defer close(ran)
-		defer workers.Wait()
-		defer close(next)
-		for _, c := range todo {
-			select {
-			case next <- c:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	for c := range ran {
-		b.settle(c)
-		c.log(progress.Log, r.Metrics[0].Metric)
-		if c.report != nil || c.failure != "" {
-			done++
-		}
-		progress.Step(done, quiet)
-	}
-	progress.Finish(done, quiet)
-	return nil
 }
 
 // log reports how a cell ended.
@@ -132,6 +83,7 @@ func (c *cell) log(log *slog.Logger, metric string) {
 // run runs the cell in a process. It starts from the cell's checkpoint if there is one
 // with its settings.
 func (c *cell) run(ctx context.Context, executable string) {
+	c.awaitEarlier(ctx)
 	if ctx.Err() != nil {
 		return
 	}
@@ -149,6 +101,14 @@ func (c *cell) run(ctx context.Context, executable string) {
 	c.failure = c.explain(err)
 }
 
+// awaitEarlier waits for a process that runs the cell for a parent that was killed, and that is
+// about to leave its checkpoint.
+func (c *cell) awaitEarlier(ctx context.Context) {
+	if unlock, err := file.LockContext(ctx, c.folder); err == nil { // else there is no folder, or no locks
+		_ = unlock()
+	}
+}
+
 // process runs the executable until it ends by itself, or until the context ends: then it
 // is asked to end, and leaves a checkpoint. Its output goes to log.txt.
 func (c *cell) process(ctx context.Context, executable string, variables config.Environment) error {
@@ -162,7 +122,7 @@ func (c *cell) process(ctx context.Context, executable string, variables config.
 	defer log.Close()
 	command := exec.Command(executable)
 	command.Stdout, command.Stderr = log, log
-	command.Env = variables.Process()
+	command.Env = mpi.Unlaunched(variables.Process())
 	input, err := command.StdinPipe()
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 
 	"cmf/experiments/config"
 	"cmf/experiments/report"
+	"cmf/solvers/mpi"
 )
 
 // plan is an ablation made ready to run.
@@ -22,6 +24,9 @@ type plan struct {
 	Ablation
 	folder   string
 	parallel int
+	part     part
+	locked   bool // the folder, for this process or those that share the sweep
+	timing   timing
 	cells    []*cell // every variant and set of a seed before the next seed
 	settings []config.Setting
 	watch    string // where browsers may follow; empty for nowhere
@@ -40,7 +45,7 @@ func (a Ablation) plan(env config.Environment, args []string, out io.Writer) (*p
 	}
 	a.Name, a.Over, a.Baseline = cmp.Or(a.Name, "ablation"), cmp.Or(a.Over, "DATASET"), cmp.Or(a.Baseline, "baseline")
 	a.Seeds = cmp.Or(a.Seeds, 3)
-	own, parallel, err := a.readVariables(user, known)
+	own, c, err := a.readVariables(user, known)
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +58,19 @@ func (a Ablation) plan(env config.Environment, args []string, out io.Writer) (*p
 		return nil, err
 	}
 	given := report.ConfigOf(shared)
-	p := &plan{Ablation: a, settings: append(own, config.Recorded(shared)...), watch: given["CMF_WATCH"]}
+	p := &plan{Ablation: a, part: c.Part, timing: usual, settings: config.Recorded(append(own, shared...)), watch: given["CMF_WATCH"]}
 	delete(user, "CMF_WATCH") // it is the ablation that is followed
 	threads, err := strconv.Atoi(given["CMF_THREADS"])
 	if err != nil {
 		return nil, err
 	}
-	p.parallel = cmp.Or(parallel, max(1, runtime.NumCPU()/cmp.Or(threads, runtime.NumCPU())))
+	p.parallel = cmp.Or(c.Parallel, max(1, runtime.NumCPU()/cmp.Or(threads, runtime.NumCPU())))
+	if _, ranks := mpi.Place(); c.Parallel == 0 && ranks != 1 {
+		p.parallel = 1
+	}
+	if given["CMF_OUT"] == "" && !p.part.alone() {
+		return nil, fmt.Errorf("CMF_OUT: several processes run this sweep (this one is part %v), so name the folder that they share", p.part)
+	}
 	if p.folder, err = config.OpenOut(given["CMF_OUT"], a.Name); err != nil {
 		return nil, err
 	}
@@ -89,7 +100,7 @@ func (p *plan) addCells(shared config.Environment, first uint64) error {
 	for seed := first; seed < first+uint64(p.Seeds); seed++ {
 		for _, v := range p.Variants {
 			for _, set := range p.columns() {
-				c := &cell{Variant: v.Name, Set: set, Seed: seed}
+				c := &cell{Variant: v.Name, Set: set, Seed: seed, claim: fmt.Sprintf("cell-%d", len(p.cells)+1)}
 				c.folder = filepath.Join(p.folder, "cells", fileName(v.Name), fileName(set), strconv.FormatUint(seed, 10))
 				if taken[c.folder] {
 					return fmt.Errorf("CMF_VARIANTS, CMF_DATASETS: the variant %q on the set %q occurs twice, or another variant has the same folder name; give each a different name", v.Name, set)
@@ -115,6 +126,17 @@ func (p *plan) addCells(shared config.Environment, first uint64) error {
 		}
 	}
 	return nil
+}
+
+// identity is what processes must agree on to share a sweep: its settings without those that
+// belong to a process.
+func identity(config map[string]string) (string, error) {
+	of := maps.Clone(config)
+	for _, name := range []string{"CMF_OUT", "CMF_DATA_DIR", "CMF_PARALLEL"} {
+		delete(of, name)
+	}
+	text, err := json.Marshal(of)
+	return string(text), err
 }
 
 // columns are the sets, or the experiment's name if there are none.

@@ -67,7 +67,7 @@ func (p *plan) report(started time.Time, tables []table) *report.Report {
 	for _, c := range p.cells {
 		switch {
 		case c.failure != "":
-			r.Notes = append(r.Notes, fmt.Sprintf("failed: %s on %s, seed %d: %s", c.Variant, c.Set, c.Seed, c.failure))
+			r.Notes = append(r.Notes, fmt.Sprintf("failed: %v: %s", c, c.failure))
 		case c.report == nil:
 			left++
 		default:

@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	if env := config.OS(); env[cellVariable] != "" {
 		os.Exit(runCell(tiny, env, os.Stdin, os.Stderr))
 	}
+	if os.Getenv(partVariable) != "" {
+		MainAblation(parted)
+	}
 	os.Exit(m.Run())
 }
 
@@ -328,6 +331,9 @@ func TestAblationRefusesBeforeAnyCell(t *testing.T) {
 		"metric":                {tinyAblation, config.Environment{"CMF_METRIC": "w3"}, []string{"CMF_METRIC=w3: allowed are w2, nn"}},
 		"preset":                {tinyAblation, config.Environment{"CMF_PRESET": "fast"}, []string{"CMF_PRESET=fast: allowed are quick, default"}},
 		"one data set":          {tinyAblation, config.Environment{"CMF_DATASET": "a"}, []string{"CMF_DATASET: ", "CMF_DATASETS"}},
+		"part beyond all":       {tinyAblation, config.Environment{"CMF_PART": "3/2"}, []string{"CMF_PART=3/2: give the number of this process and of all, such as 2/4", "1/n to n/n"}},
+		"no part":               {tinyAblation, config.Environment{"CMF_PART": "0/0"}, []string{"CMF_PART=0/0"}},
+		"part in letters":       {tinyAblation, config.Environment{"CMF_PART": "a/b"}, []string{"CMF_PART=a/b"}},
 		"resume":                {tinyAblation, config.Environment{"CMF_RESUME": "x"}, []string{"CMF_RESUME", "CMF_OUT"}},
 	} {
 		t.Run(name, func(t *testing.T) {

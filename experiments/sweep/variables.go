@@ -20,7 +20,8 @@ type ablationConfig struct {
 	Datasets string `desc:"data sets separated by semicolons"`
 	Seeds    int    `range:"1..100" desc:"seeds of each variant on each set, counted from CMF_SEED"`
 	Metric   string `desc:"metric of the first table"`
-	Parallel int    `range:"0..1024" desc:"cells that run at once; 0 for as many as the cores allow"`
+	Parallel int    `range:"0..1024" desc:"cells that each process runs at once; 0 for as many as the cores allow, one on each of several ranks"`
+	Part     part   `aside:"true" desc:"which of several processes this one is that share the cells, such as 2/4; they need nothing but the same CMF_OUT. By default from SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX or the launcher of ranks"`
 }
 
 // sharedSettings are the settings of the experiment that all cells share. Their defaults
@@ -50,7 +51,7 @@ func (a *Ablation) sharedSettings(args []string, base, user config.Environment) 
 
 // readVariables removes the ablation's own variables from the user's and returns them as
 // settings. The user may name any known variant, even one that the preset leaves out.
-func (a *Ablation) readVariables(user config.Environment, known []Variant) (settings []config.Setting, parallel int, err error) {
+func (a *Ablation) readVariables(user config.Environment, known []Variant) (settings []config.Setting, c ablationConfig, err error) {
 	var metrics, variants []string
 	for _, m := range a.Metrics {
 		metrics = append(metrics, m.Metric)
@@ -59,14 +60,14 @@ func (a *Ablation) readVariables(user config.Environment, known []Variant) (sett
 		variants = append(variants, v.Name)
 	}
 	if len(metrics) == 0 || len(variants) == 0 {
-		return nil, 0, fmt.Errorf("the ablation %s has %d variants and %d metrics; it needs one of each", a.Name, len(variants), len(metrics))
+		return nil, c, fmt.Errorf("the ablation %s has %d variants and %d metrics; it needs one of each", a.Name, len(variants), len(metrics))
 	}
-	c := ablationConfig{strings.Join(variants, "; "), strings.Join(a.Sets, "; "), a.Seeds, metrics[0], 0}
+	c = ablationConfig{strings.Join(variants, "; "), strings.Join(a.Sets, "; "), a.Seeds, metrics[0], 0, partHere()}
 	if settings, err = config.Take(&c, user); err != nil {
-		return nil, 0, err
+		return nil, c, err
 	}
 	if err := config.Check(&c); err != nil {
-		return nil, 0, err
+		return nil, c, err
 	}
 	for i, s := range settings {
 		delete(user, s.Name)
@@ -76,17 +77,17 @@ func (a *Ablation) readVariables(user config.Environment, known []Variant) (sett
 	}
 	lead := slices.Index(metrics, c.Metric)
 	if lead < 0 {
-		return nil, 0, config.OneOf("CMF_METRIC", c.Metric, metrics...)
+		return nil, c, config.OneOf("CMF_METRIC", c.Metric, metrics...)
 	}
 	a.Seeds, a.Sets = c.Seeds, listed(c.Datasets)
 	if _, ok := user[config.Prefix+"_"+a.Over]; ok && len(a.Sets) > 0 {
-		return nil, 0, fmt.Errorf("CMF_%s: an ablation takes its data sets from CMF_DATASETS, which is %s; set that instead", a.Over, c.Datasets)
+		return nil, c, fmt.Errorf("CMF_%s: an ablation takes its data sets from CMF_DATASETS, which is %s; set that instead", a.Over, c.Datasets)
 	}
 	a.Metrics = slices.Concat(a.Metrics[lead:lead+1], a.Metrics[:lead], a.Metrics[lead+1:])
 	if a.Variants, err = chosen(c.Variants, known); err != nil {
-		return nil, 0, fmt.Errorf("CMF_VARIANTS=%s: %w", c.Variants, err)
+		return nil, c, fmt.Errorf("CMF_VARIANTS=%s: %w", c.Variants, err)
 	}
-	return settings, c.Parallel, nil
+	return settings, c, nil
 }
 
 // listed splits a list at semicolons.

@@ -32,9 +32,36 @@ func TestLaunched(t *testing.T) {
 		{"SLURM_NTASKS=8 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1", 1, "SLURM_STEP_NUM_TASKS"},
 		{"PMIX_RANK=0", 0, "PMIX_RANK"},
 	} {
-		if n, by := launched(lookup(c.variables)); n != c.n || by != c.by {
-			t.Errorf("%s: %d processes by %q, want %d by %q", c.variables, n, by, c.n, c.by)
+		if n, by := launched(lookup(c.variables)); n != c.n || by.size != c.by {
+			t.Errorf("%s: %d processes by %q, want %d by %q", c.variables, n, by.size, c.n, c.by)
 		}
+	}
+}
+
+// A process that a rank starts is alone.
+func TestPlace(t *testing.T) {
+	for _, variables := range []string{
+		"OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=2 PMIX_RANK=2",
+		"PMI_SIZE=4 PMI_RANK=2",
+		"MV2_COMM_WORLD_SIZE=4 MV2_COMM_WORLD_RANK=2",
+		"FLUX_JOB_SIZE=4 FLUX_TASK_RANK=2",
+		"SLURM_STEP_ID=0 SLURM_NTASKS=4 SLURM_PROCID=2",
+	} {
+		t.Run(variables, func(t *testing.T) {
+			for _, v := range strings.Fields(variables) {
+				name, value, _ := strings.Cut(v, "=")
+				t.Setenv(name, value)
+			}
+			if rank, n := Place(); rank != 2 || n != 4 {
+				t.Errorf("rank %d of %d, want 2 of 4", rank, n)
+			}
+			if n, by := launched(lookup(strings.Join(Unlaunched(strings.Fields(variables)), " "))); n != 1 {
+				t.Errorf("a process of its own is one of %d by %v", n, by)
+			}
+		})
+	}
+	if rank, n := Place(); rank != 0 || n != 1 {
+		t.Errorf("alone it is rank %d of %d", rank, n)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"cmf/experiments/figure"
 	"cmf/experiments/latent"
 	"cmf/experiments/picture"
+	"cmf/experiments/ranks"
 	"cmf/experiments/run"
 	"cmf/solvers/conjugate"
 	"cmf/solvers/random"
@@ -130,7 +131,9 @@ func doInpaint(ctx context.Context, r *run.Run, c *Config) error {
 			{"posterior", "posterior (A)", ByPosterior},
 			{"clamped", "clamped (B)", ByClamping},
 		} {
-			f, err := m.fill(ctx, p, h, observed, options, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(HoleNames, name))))
+			f, err := shared(ranks.New(r.World), observed, random.New(c.Seed, "inpainting by "+m.name, uint64(slices.Index(HoleNames, name))), func(own blas32.General, rng *random.Stream) (Fills, error) {
+				return m.fill(ctx, p, h, own, options, rng)
+			})
 			if err != nil {
 				return fmt.Errorf("filling the hole %s by the method %s: %w", name, m.name, err)
 			}

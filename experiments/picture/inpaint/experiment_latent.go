@@ -10,6 +10,7 @@ import (
 	"cmf/experiments/fit"
 	"cmf/experiments/latent"
 	"cmf/experiments/picture"
+	"cmf/experiments/ranks"
 	"cmf/experiments/run"
 	"cmf/layers/autoencoder"
 	"cmf/solvers/conjugate"
@@ -77,7 +78,9 @@ func doLatentInpaint(ctx context.Context, r *run.Run, c *Config) error {
 		if err != nil {
 			return err
 		}
-		f, err := ByLatentPosterior(ctx, p, h, judge.Truth, options, random.New(c.Seed, "inpainting in latents", uint64(slices.Index(HoleNames, name))))
+		f, err := shared(ranks.New(r.World), judge.Truth, random.New(c.Seed, "inpainting in latents", uint64(slices.Index(HoleNames, name))), func(own blas32.General, rng *random.Stream) (Fills, error) {
+			return ByLatentPosterior(ctx, p, h, own, options, rng)
+		})
 		if err != nil {
 			return fmt.Errorf("filling the hole %s: %w", name, err)
 		}

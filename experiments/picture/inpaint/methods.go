@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"cmf/experiments/picture"
+	"cmf/experiments/ranks"
 	"cmf/solvers/batch"
 	"cmf/solvers/conjugate"
 	"cmf/solvers/exact"
@@ -161,6 +162,30 @@ func (f *Fills) add(pictures blas32.General) {
 		}
 		f.traces[i] = append(f.traces[i], mean)
 	}
+}
+
+// shared fills pictures, (n, 784), in shares of ranks; all of them have all completions then.
+func shared(g *ranks.Group, pictures blas32.General, rng *random.Stream, fill func(own blas32.General, rng *random.Stream) (Fills, error)) (Fills, error) {
+	n := pictures.Rows
+	from, to := g.Span(n)
+	f, err := fill(batch.Rows(pictures, from, to), g.Stream(n, rng))
+	if err != nil {
+		return f, err
+	}
+	traces := batch.New(len(f.traces), f.count)
+	for i, trace := range f.traces {
+		batch.Narrow(batch.Row(traces, i), trace)
+	}
+	if traces = g.Joined(n, traces); traces.Rows > len(f.traces) {
+		f.traces = make([][]float64, traces.Rows)
+		for i := range f.traces {
+			f.traces[i] = make([]float64, traces.Cols)
+			batch.Widen(f.traces[i], batch.Row(traces, i))
+		}
+	}
+	f.Draws, f.sum = g.Joined(n, f.Draws), g.Joined(n, f.sum)
+	f.acceptance, f.missed = g.Mean(n, f.acceptance), g.Mean(n, f.missed)
+	return f, nil
 }
 
 // Mean is the mean completion of each of n pictures, over the states of all chains of that
