@@ -127,6 +127,38 @@ func TestPosterior(t *testing.T) {
 	}
 }
 
+// Quadratics learn a posterior of two separate parts.
+func TestQuadraticsPosterior(t *testing.T) {
+	const sd = .1
+	square := Simulator{Name: "square", Parameters: []string{"a"}, Outputs: 1,
+		Prior:    func(rng *random.Stream) []float64 { return []float64{rng.NormFloat64()} },
+		Simulate: func(a []float64, rng *random.Stream) []float64 { return []float64{a[0]*a[0] + sd*rng.NormFloat64()} },
+		// v = a² has the density N(v; x, sd²)·e^{−v/2}/√v, up to a constant.
+		Reference: func(x []float64) func(*random.Stream) []float64 {
+			return func(rng *random.Stream) []float64 {
+				v := x[0] + sd*rng.NormFloat64()
+				if v < .25 || rng.Float64() > math.Exp(-(v-.25)/2)*.5/math.Sqrt(v) {
+					return nil
+				}
+				if rng.Float64() < .5 {
+					return []float64{-math.Sqrt(v)}
+				}
+				return []float64{math.Sqrt(v)}
+			}
+		}}
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_POTENTIAL=quadratics", "CMF_PIECES=4", "CMF_STEPS=80", "CMF_FEATURES=8", "CMF_OBSERVED=1",
+		"CMF_PAIRS=20", "CMF_RANKS=9", "CMF_COUNT=400", "CMF_SIMULATIONS=2000")
+	r, err := run.Execute(t.Context(), square.Definition(), env, nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.Report.Metrics
+	t.Logf("C2ST %.3f, energy distance %.4f, log posterior %.3f", m["c2st"], m["energy_distance"], m["log_posterior"])
+	if !(m["c2st"] < .65) || !(m["energy_distance"] < .03) || m["log_posterior_failed"] > 0 {
+		t.Errorf("metrics %v", m)
+	}
+}
+
 // Draws of a posterior on a box lie in it, with the mass of the sides: of a prior that the outputs
 // say nothing of, the posterior is the prior.
 func TestBox(t *testing.T) {
