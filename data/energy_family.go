@@ -17,6 +17,7 @@ import (
 // It satisfies solvers.ConditionalEnergy.
 type EnergyFamily struct {
 	Name  string
+	D     int         // d
 	Range solvers.Box // of the contexts
 
 	// At is E(·; c). All have the same dimension.
@@ -24,8 +25,6 @@ type EnergyFamily struct {
 
 	// Law is the law of x given c if it is a Gaussian; nil if it is not.
 	Law func(c []float64) (*exact.Gaussian, error)
-
-	dim int
 }
 
 var _ solvers.ConditionalEnergy = (*EnergyFamily)(nil)
@@ -62,7 +61,7 @@ func families() []*EnergyFamily {
 	}
 	return []*EnergyFamily{
 		{
-			Name: "turning-gaussian", Range: cube(2), dim: 2, Law: turning,
+			Name: "turning-gaussian", Range: cube(2), D: 2, Law: turning,
 			At: func(c []float64) (*Energy, error) {
 				law, err := turning(c)
 				if err != nil {
@@ -71,13 +70,13 @@ func families() []*EnergyFamily {
 				return GaussianEnergy(law), nil
 			},
 		}, {
-			Name: "parting-gaussians", Range: cube(1), dim: 2,
+			Name: "parting-gaussians", Range: cube(1), D: 2,
 			At: func(c []float64) (*Energy, error) {
 				odds, apart := math.Exp(1.5*c[0]), 1.2+.6*c[0]
 				return MixtureEnergy(Normal{Weight: odds, Mean: []float64{apart, 0}, SD: .6}, Normal{Weight: 1, Mean: []float64{-apart, 0}, SD: .6})
 			},
 		}, {
-			Name: "bending-banana", Range: cube(1), dim: 2,
+			Name: "bending-banana", Range: cube(1), D: 2,
 			At: func(c []float64) (*Energy, error) {
 				return bent(1.4, .6, func(x float64) (y, slope float64) { return c[0] * (.5*x*x - 1), c[0] * x }), nil
 			},
@@ -89,7 +88,7 @@ func families() []*EnergyFamily {
 func cube(k int) solvers.Box { return solvers.Box{Lower: constant(k, -1), Upper: constant(k, 1)} }
 
 // Dim is d.
-func (f *EnergyFamily) Dim() int { return f.dim }
+func (f *EnergyFamily) Dim() int { return f.D }
 
 // Contexts is k.
 func (f *EnergyFamily) Contexts() int { return len(f.Range.Lower) }
@@ -100,7 +99,7 @@ func (f *EnergyFamily) Given(c blas32.General) (solvers.Energy, error) {
 	if c.Cols != f.Contexts() || c.Rows < 1 {
 		return nil, fmt.Errorf("contexts of shape (%d, %d) for the energies %s of contexts of %d columns", c.Rows, c.Cols, f.Name, f.Contexts())
 	}
-	g := &givenEnergy{dim: f.dim}
+	g := &givenEnergy{dim: f.D}
 	for i := range c.Rows {
 		row := batch.Row(c, i)
 		if i > 0 && slices.Equal(row, batch.Row(c, i-1)) {
