@@ -59,7 +59,7 @@ const ContextRows = 16
 //
 // With Conditional it learns the laws ρ(x | c) of a ConditionalEnergy. Every particle and
 // every walker has a context for good, and a batch consists of groups of ContextRows points
-// that share one.
+// that share one. Particles start anew at the walkers' images ∇w(x; c) at every other visit.
 //
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
@@ -122,6 +122,9 @@ func (c *CMFMA) Step() (info CMFMAInfo, err error) {
 func (c *CMFMA) makeBatches(info *CMFMAInfo) error {
 	index := c.State.minibatch()
 	if err := c.meetContexts(index); err != nil {
+		return err
+	}
+	if err := c.takeWalkers(index); err != nil {
 		return err
 	}
 	// 1. x̂ = ∇w*(y), y ~ 𝔓_w

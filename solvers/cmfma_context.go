@@ -55,6 +55,35 @@ func (c *CMFMA) meetContexts(index []int) (err error) {
 	return err
 }
 
+// takeWalkers gives half of the particles of the minibatch, by turns, the walkers of their
+// context: y = ∇w(x; c), x̂ = x. A particle is met too seldom to follow a potential that changes;
+// once w is learned, y has the law 𝔓_{w(·; c)}.
+func (c *CMFMA) takeWalkers(index []int) error {
+	const visits = 2
+	s, b := c.State, len(index)
+	if s.Given == nil || s.Walkers == nil {
+		return nil
+	}
+	size, visit := b/s.groups, s.Step*b/s.Bank.Y.Rows%visits
+	index = index[visit*b/visits : (visit+1)*b/visits]
+	walkers := make([]int, len(index))
+	for k, i := range index {
+		walkers[k] = i/size*s.walk + i%size%s.walk
+	}
+	w, err := c.Conditional.Given(batch.Gathered(s.Given.Contexts, index))
+	if err != nil {
+		return err
+	}
+	x := batch.Gathered(s.Walkers.Y, walkers)
+	y := batch.New(x.Rows, x.Cols)
+	if err := w.Eval(x, nil, y); err != nil {
+		return fmt.Errorf("solvers: images of walkers: %w", err)
+	}
+	batch.Scatter(s.Bank.Y, y, index)
+	batch.Scatter(s.Partners, x, index)
+	return nil
+}
+
 // meetWalkers gathers the walkers of the contexts of the minibatch, and lists them, with their
 // energy. Without contexts these are all, and there is no list.
 func (c *CMFMA) meetWalkers(index []int) (walking []int, e Energy, err error) {

@@ -107,6 +107,9 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 			return fmt.Errorf("CMF_OBSERVED=%v: %w", c.Observed, err)
 		}
 	}
+	if err := s.suit(r, c); err != nil {
+		return err
+	}
 	r.Report.Data = fmt.Sprintf("%d simulations of %s", c.Simulations, s.Name)
 	r.Page.Summary = fmt.Sprintf("The posterior of the %d parameters of %s given %d numbers, learned for all outputs at once.", len(s.Parameters), s.Name, s.Outputs)
 	theta, x, err := s.Pairs(c.Simulations, random.New(c.Seed, "simulations", 0))
