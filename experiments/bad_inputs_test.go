@@ -101,6 +101,8 @@ func badSettings() []inputs.Bad {
 		bad(Energy, "a loss of samples for an energy", "LOSS=dual", nil),
 		bad(Energy, "components of two dimensions", "MIXTURE=1,0,0,1;1,0,1", nil),
 		bad(Energy, "a mean at infinity", "MIXTURE=1,Inf,0,1", nil),
+		bad(Energy, "a batch that groups of one context do not fill", "ENERGY=turning-gaussian BATCH=100", nil),
+		bad(Energy, "one constant for all contexts", "ENERGY=turning-gaussian LOSS=monge-ampere-constant", nil),
 		bad(Energy, "shares of nothing", "OWN=0 WALK=0 SPREAD=0", nil),
 		bad(Energy, "a negative share", "OWN=-1", nil),
 		bad(MNIST, "a bound of pixels beyond a half", "SPACE=pixels ALPHA=0.6", nil),

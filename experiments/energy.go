@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"cmf/data"
 	"cmf/experiments/config"
@@ -17,14 +18,42 @@ import (
 // EnergyConfig configures the experiment energy.
 type EnergyConfig struct {
 	EnergyOfConfig
-	Energy  string `default:"two-moons" desc:"energy to learn: gaussian, two-gaussians, 8gaussians, banana, wave, two-moons, himmelblau or muller-brown"`
-	Mixture string `desc:"mixture of normals to learn instead, in any dimension: weight,coordinates of the mean,standard deviation of each component, separated by semicolons"`
+	Energy   string `default:"two-moons" desc:"energy to learn: gaussian, two-gaussians, 8gaussians, banana, wave, two-moons, himmelblau or muller-brown; or a family of energies given contexts: turning-gaussian, parting-gaussians or bending-banana"`
+	Features int    `default:"64" range:"0..4096" desc:"hidden features of a context, for a family"`
+	Judged   int    `default:"5" range:"1..1000" desc:"contexts for which a family is judged, the same for all seeds"`
+	Mixture  string `desc:"mixture of normals to learn instead, in any dimension: weight,coordinates of the mean,standard deviation of each component, separated by semicolons"`
 }
 
 // Validate checks the energy.
 func (c *EnergyConfig) Validate() error {
+	if c.family() != nil {
+		return c.validateFamily()
+	}
 	_, err := c.energy()
 	return err
+}
+
+// family is the family of energies named by CMF_ENERGY, or nil.
+func (c *EnergyConfig) family() *data.EnergyFamily {
+	if c.Mixture != "" {
+		return nil
+	}
+	return data.NewEnergyFamily(c.Energy)
+}
+
+// validateFamily checks what a family of energies needs besides.
+func (c *EnergyConfig) validateFamily() error {
+	if c.Batch%solvers.ContextRows != 0 {
+		return fmt.Errorf("CMF_BATCH=%d: for a family of energies it must be a multiple of %d, which share a context each", c.Batch, solvers.ContextRows)
+	}
+	sum, err := fit.ParseLoss(c.Loss, true)
+	if err != nil {
+		return err
+	}
+	if err := sum.CheckContexts(); err != nil {
+		return fmt.Errorf("CMF_LOSS=%s: %w", c.Loss, err)
+	}
+	return nil
 }
 
 // EnergyOfConfig configures how any energy is learned and judged.
@@ -60,7 +89,7 @@ func (c *EnergyConfig) energy() (*data.Energy, error) {
 	if c.Mixture == "" {
 		e, err := data.NewEnergy(c.Energy)
 		if err != nil {
-			return nil, fmt.Errorf("CMF_ENERGY=%s: %w", c.Energy, err)
+			return nil, fmt.Errorf("CMF_ENERGY=%s: %w; known families are %s", c.Energy, err, strings.Join(data.EnergyFamilyNames(), ", "))
 		}
 		return e, nil
 	}
@@ -85,6 +114,9 @@ var Energy = run.Definition[EnergyConfig]{
 		"paper":   func(c *EnergyConfig) { energyPresets["paper"](&c.EnergyOfConfig) },
 	},
 	Do: func(ctx context.Context, r *run.Run, c *EnergyConfig) error {
+		if f := c.family(); f != nil {
+			return learnFamily(ctx, r, c, f)
+		}
 		e, err := c.energy()
 		if err != nil {
 			return err
@@ -109,6 +141,33 @@ func EnergyOf(name string, e solvers.Energy) run.Definition[EnergyOfConfig] {
 		Name: name, Presets: energyPresets,
 		Do: func(ctx context.Context, r *run.Run, c *EnergyOfConfig) error { return learnEnergy(ctx, r, c, e) },
 	}
+}
+
+// learnFamily learns E(·; c) for all contexts at once.
+func learnFamily(ctx context.Context, r *run.Run, c *EnergyConfig, f *data.EnergyFamily) error {
+	if !r.Given("CMF_LR") { // at a higher one stretches of some contexts may run away
+		c.LR = .01
+		if err := r.Resolve("CMF_LR", "0.01"); err != nil {
+			return err
+		}
+	}
+	potential, err := layers.NewICNN(layers.Architecture{Dim: f.Dim(), Hidden: c.Hidden, Unit: c.Unit, Full: true, Context: f.Contexts(), ContextHidden: c.Features})
+	if err != nil {
+		return err
+	}
+	t := target.NewFamily(r, f)
+	model, err := t.Fit(ctx, r, &c.Core, fit.Problem{
+		Potential: potential,
+		Start:     layers.Start{Share: .2, Fixed: .02, Balanced: true},
+		Shares:    c.shares(),
+		Particles: c.Particles,
+		Langevin:  c.Langevin,
+		Decay:     .99,
+	})
+	if err != nil || !model.Finished {
+		return err
+	}
+	return t.Judge(ctx, r, target.Judging{Seed: c.Seed, Chain: c.Chain, Samples: c.Samples}, c.Judged, model)
 }
 
 func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.Energy) error {

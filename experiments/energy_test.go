@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"math"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"cmf/data"
 	"cmf/experiments/config"
+	"cmf/experiments/fit"
 	"cmf/experiments/run"
 
 	"gonum.org/v1/gonum/mat"
@@ -167,5 +169,55 @@ func TestEnergyHelpNamesAll(t *testing.T) {
 				t.Errorf("the help on CMF_ENERGY does not name %s", name)
 			}
 		}
+	}
+}
+
+// Of a family of energies the maps, constants and weights given a context are right, for contexts
+// that were not learned, and a run that was interrupted goes on to the same points.
+func TestEnergyFamily(t *testing.T) {
+	variables := []string{"CMF_ENERGY=turning-gaussian", "CMF_STEPS=800", "CMF_FEATURES=32", "CMF_JUDGED=3", "CMF_PARTICLES=2000"}
+	r, _, err := runEnergy(t, Energy, variables...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.Report.Metrics
+	if !(m["ess_worst"] > .9) || !(m["log_z_error_worst"] < .03) || !(m["uvp_percent_worst"] < 2) || !(m["uvp_percent"] <= m["uvp_percent_worst"]) {
+		t.Errorf("ess at least %.3f, error of log Z at most %.3f, UVP at most %.3f %%", m["ess_worst"], m["log_z_error_worst"], m["uvp_percent_worst"])
+	}
+	if _, err := os.Stat(r.Path("given.png")); err != nil {
+		t.Error(err)
+	}
+	t.Logf("ess at least %.3f, error of log Z at most %.4f, UVP at most %.3f %%", m["ess_worst"], m["log_z_error_worst"], m["uvp_percent_worst"])
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	short := append(variables, "CMF_STEPS=60", "CMF_JUDGED=1")
+	env := func(more ...string) config.Environment {
+		return config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_BATCH=64", "CMF_CHAIN=20", "CMF_SAMPLES=1024", "CMF_HIDDEN=8").With(short...).With(more...)
+	}
+	whole, err := run.Execute(t.Context(), Energy, env(), nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := fit.Hook{Step: func(l *fit.Loop) error {
+		if l.Step() == 25 {
+			cancel()
+		}
+		return nil
+	}}
+	half, err := run.Execute(fit.WithHooks(ctx, stop), Energy, env(), nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, err := run.Execute(t.Context(), Energy, env("CMF_RESUME="+half.Path("checkpoint.safetensors")), nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(whole.Path("samples.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(rest.Path("samples.npy")); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the resumed run gives other points (%v)", err)
 	}
 }

@@ -223,7 +223,7 @@ func (c *GaussianConfig) learnEnergy(ctx context.Context, r *run.Run, shape laye
 	if err != nil {
 		return nil, err
 	}
-	return fit.Target{Energy: e, Box: data.BoxInUnits(given.Box, u)}.Fit(ctx, r, &c.Core, fit.Problem{
+	return target.Boxed{Energy: e, Box: data.BoxInUnits(given.Box, u)}.Fit(ctx, r, &c.Core, fit.Problem{
 		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Units: target.ForProblem(u), Particles: c.Particles, Langevin: 2, Decay: .995,
 	})
 }

@@ -206,7 +206,7 @@ func (c *Mixture1DConfig) learnEnergy(ctx context.Context, r *run.Run, shape lay
 	if err != nil {
 		return nil, err
 	}
-	return fit.Target{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
+	return target.Boxed{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
 		Name: "cmfma", Loss: "monge-ampere", Potential: potential, Start: start, Units: target.ForProblem(truth.units),
 		Particles: c.Particles, Langevin: c.Langevin, Decay: .995,
 	})

@@ -1,6 +1,8 @@
 package losses
 
 import (
+	"fmt"
+
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/solvers"
@@ -18,7 +20,12 @@ import (
 //
 //	L = Σ_i m_i·(r_i − r̄)²,  r̄ = Σ_i m_i·r_i
 //
-// whichever law the points follow. If they follow the model's law, it is the
+// whichever law the points follow. With contexts the constant is one for each of them,
+// log Z_w(c) − log ∫e^{−E(x; c)}dx, and the variance is that among the rows of one context,
+//
+//	L = Σ_i m_i·(r_i − r̄_c(i))²,  r̄_c = Σ_{c(i)=c} m_i·r_i / Σ_{c(i)=c} m_i
+//
+// of which there are solvers.ContextRows in a row, each group with the same sum of weights. If the points follow the model's law, it is the
 // log-variance divergence: Richter, Boustati, Nüsken, Ruiz, Akyildiz, "VarGrad:
 // A Low-Variance Gradient Estimator for Variational Inference", NeurIPS 2020.
 type MongeAmpere struct{}
@@ -34,8 +41,29 @@ func (MongeAmpere) Inputs() []*solvers.Kind {
 // Declare declares L.
 func (MongeAmpere) Declare(s *graph.Scope, w layers.Potential, batch func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
 	r := s.Sub(batch(solvers.BatchEnergy), minusLogDensity(s, w, batch(solvers.BatchPoints)))
-	mean := s.MatMul(batch(solvers.BatchMask), true, r, false)
-	return s.MatMul(batch(solvers.BatchMask), true, s.Square(s.Sub(r, mean)), false)
+	return s.MatMul(batch(solvers.BatchMask), true, s.Square(s.Sub(r, means(s, w, r, batch(solvers.BatchMask)))), false)
+}
+
+// means are the means r̄ of r under the weights m, (1, 1), or with contexts those of each row's,
+// (n, 1).
+func means(s *graph.Scope, w layers.Potential, r, m *gorgonia.Node) *gorgonia.Node {
+	if c, ok := w.(layers.Conditional); s.Err != nil || !ok || c.Contexts() == 0 {
+		return s.MatMul(m, true, r, false)
+	}
+	n := r.Shape()[0]
+	groups := n / solvers.ContextRows
+	if n%solvers.ContextRows != 0 {
+		s.Err = fmt.Errorf("losses: batches of %d points with contexts; there must be a multiple of %d, which share a context each", n, solvers.ContextRows)
+		return nil
+	}
+	members := s.Constant("rows of a context", groups, n, func(g, i int) float64 {
+		if i/solvers.ContextRows == g {
+			return 1
+		}
+		return 0
+	})
+	sums := s.MatMul(members, false, s.Mul(m, r), false) // of weights 1/groups
+	return s.Scale(float64(groups), s.MatMul(members, true, sums, false))
 }
 
 // MongeAmpereConstant is MongeAmpere with a learned constant κ in place of the

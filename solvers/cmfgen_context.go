@@ -47,14 +47,23 @@ func NewConditionalState(points, contexts, y, partners blas32.General, size int,
 // ContextsOf is the kind of batch that has the context of each row, of k columns. The rows
 // of all other batches share them.
 func ContextsOf(k int) *Kind {
-	return &Kind{Name: "context", Columns: k, CMFGen: func(c *CMFGen, dst blas32.General) error {
-		g := c.State.Given
-		if g == nil || g.contexts.Cols != dst.Cols {
-			return fmt.Errorf("the data has no contexts of %d columns", dst.Cols)
+	copied := func(dst, contexts blas32.General) error {
+		if contexts.Cols != dst.Cols {
+			return fmt.Errorf("the state has no contexts of %d columns", dst.Cols)
 		}
-		batch.Copy(dst, g.contexts)
+		batch.Copy(dst, contexts)
 		return nil
-	}}
+	}
+	return &Kind{
+		Name: "context", Columns: k,
+		CMFGen: func(c *CMFGen, dst blas32.General) error {
+			if c.State.Given == nil {
+				return copied(dst, blas32.General{})
+			}
+			return copied(dst, c.State.Given.contexts)
+		},
+		CMFMA: func(c *CMFMA, dst blas32.General) error { return copied(dst, c.State.contexts) },
+	}
 }
 
 // meetContexts makes Potential that of the contexts of the minibatch, after some of its

@@ -21,6 +21,24 @@ type Energy interface {
 	Eval(x blas32.General, value []float32, grad blas32.General) error
 }
 
+// ConditionalEnergy is a family of energies E(·; c) on ℝᵈ, one for each context c ∈ ℝᵏ:
+// ρ(x | c) ∝ e^{−E(x; c)}. Each is known up to a constant of its own.
+type ConditionalEnergy interface {
+	// Dim is d.
+	Dim() int
+
+	// Contexts is k.
+	Contexts() int
+
+	// Given is E(·; c_i) for row i of batches of as many rows as c, (n, k). c must not
+	// change while it is in use.
+	Given(c blas32.General) (Energy, error)
+}
+
+// ContextRows is how many rows of a batch of CMFMA share a context, because the residual is
+// constant for each context alone.
+const ContextRows = 16
+
 // CMFMA learns the potential w of the conjugate moment measure ρ = ∇w*♯𝔓_w from
 // the energy E of ρ ∝ e^{−E}, by regression on the Monge–Ampère equation: the
 // residual
@@ -38,6 +56,10 @@ type Energy interface {
 // where it is solved most accurately. So x̂ may be rough, and walkers that do not
 // cross between modes still show where the modes are. Particles that run away and
 // batches that go wrong are treated as in CMFGen.
+//
+// With Conditional it learns the laws ρ(x | c) of a ConditionalEnergy. Every particle and
+// every walker has a context for good, and a batch consists of groups of ContextRows points
+// that share one. Particles start anew at the walkers' images ∇w(x; c) at every other visit.
 //
 // Reference: Vesseron, Béthune, Cuturi, "Sample and Map from a Single Convex
 // Potential: Generation using Conjugate Moment Measures", NeurIPS 2025.
@@ -58,6 +80,12 @@ type CMFMA struct {
 	// logarithm: so a far-off point does not outweigh the batch, and no two energies
 	// become equal, which would hide them from the loss. 0 means 20·√d.
 	Cut float64
+
+	// Conditional and EnergyGiven are w(x; c) and E(x; c), for a State whose particles have
+	// contexts. Potential and Energy are then set in every step, to those of the contexts of
+	// the minibatch, and the preconditioner is always the mean Hessian over its points.
+	Conditional potential.Conditional
+	EnergyGiven ConditionalEnergy
 
 	// MeanHessian and Renew are as in CMFGen.
 	MeanHessian func(x blas32.General) (*mat.SymDense, error)
@@ -92,12 +120,19 @@ func (c *CMFMA) Step() (info CMFMAInfo, err error) {
 }
 
 func (c *CMFMA) makeBatches(info *CMFMAInfo) error {
+	index := c.State.minibatch()
+	if err := c.meetContexts(index); err != nil {
+		return err
+	}
+	if err := c.takeWalkers(index); err != nil {
+		return err
+	}
 	// 1. x̂ = ∇w*(y), y ~ 𝔓_w
-	if err := c.moveParticles(info); err != nil {
+	if err := c.moveParticles(index, info); err != nil {
 		return err
 	}
 	// 2. walkers on E
-	if err := c.moveWalkers(info); err != nil {
+	if err := c.moveWalkers(index, info); err != nil {
 		return err
 	}
 	// 3. E(x), and whatever else the loss asks for

@@ -22,10 +22,13 @@ type CMFMAState struct {
 	Walkers      *sampling.Chains // points that MALA moves on E
 	Evaluations  int              // points at which E was evaluated so far
 
-	own, walk                   int            // points from the model and from the walkers
-	xhat                        blas32.General // the conjugates of the minibatch of the bank
-	points, energy, slope, mask blas32.General // the batch
-	sloped                      bool           // slope was evaluated at these points
+	groups                      int              // of points with one context; 1 without contexts
+	own, walk                   int              // points of a group from the model and from the walkers
+	xhat                        blas32.General   // the conjugates of the minibatch of the bank
+	points, energy, slope, mask blas32.General   // the batch
+	sloped                      bool             // slope was evaluated at these points
+	contexts                    blas32.General   // of the points, (n, k), if they have any
+	moving                      *sampling.Chains // the walkers of these contexts, or all
 
 	usable   []int     // rows of the batch
 	energies []float32 // some of the energies, for the median in level
@@ -63,36 +66,53 @@ type Box struct{ Lower, Upper []float64 }
 // NewCMFMAState starts from the particles of model and from walkers, (m, d), with
 // batches of n ≥ 2 points. The minibatch of model and the m walkers must each have at
 // least as many rows as their share of n.
+//
+// Particles with contexts, of NewConditionalState, stand in groups of equal contexts, as many
+// to a group as its share of ContextRows or more, and the walkers beside them in groups of
+// that share. n is a multiple of ContextRows.
 func NewCMFMAState(n int, shares Shares, model *CMFGenState, walkers blas32.General) (*CMFMAState, error) {
-	own, walk, _, err := shares.Split(n)
+	d, groups := model.x.Cols, 1
+	if model.Given != nil {
+		if groups = n / ContextRows; groups < 1 || n%ContextRows != 0 {
+			return nil, fmt.Errorf("solvers: batches of %d points with contexts; there must be a multiple of %d, which share a context each", n, ContextRows)
+		}
+	}
+	own, walk, _, err := shares.Split(n / groups)
 	if err != nil {
 		return nil, err
 	}
-	d := model.x.Cols
+	if model.Given != nil {
+		if err := checkGroups(model, groups, own, walk, walkers); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case n < 2:
 		return nil, fmt.Errorf("solvers: batches of %d points; there must be 2 or more", n)
-	case own > model.x.Rows || walk > walkers.Rows:
+	case model.Given == nil && (own > model.x.Rows || walk > walkers.Rows):
 		return nil, fmt.Errorf("solvers: %d points from %d particles and %d from %d walkers; there must be a particle or walker for each", own, model.x.Rows, walk, walkers.Rows)
 	case walkers.Rows > 0 && walkers.Cols != d:
 		return nil, fmt.Errorf("solvers: walkers of %d coordinates with particles of %d; they must be equal", walkers.Cols, d)
 	}
 	s := &CMFMAState{
-		CMFGenState: model, own: own, walk: walk, xhat: batch.New(model.x.Rows, d),
+		CMFGenState: model, groups: groups, own: own, walk: walk, xhat: batch.New(model.x.Rows, d),
 		points: batch.New(n, d), energy: batch.New(n, 1), slope: batch.New(n, d), mask: batch.New(n, 1),
 	}
 	if walk > 0 {
 		s.Walkers, err = sampling.NewChains(walkers)
+		s.moving = s.Walkers
+	}
+	if model.Given != nil {
+		s.contexts, s.moving = batch.New(n, model.Given.Contexts.Cols), &sampling.Chains{}
 	}
 	return s, err
 }
 
-func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
+func (c *CMFMA) moveParticles(index []int, info *CMFMAInfo) (err error) {
 	s := c.State
-	index := s.minibatch()
-	if c.MeanHessian != nil && (s.preconditioner == nil || s.Step%cmp.Or(c.Renew, 20) == 0) {
+	if (c.MeanHessian != nil || c.Conditional != nil) && (s.preconditioner == nil || s.Step%cmp.Or(c.Renew, 20) == 0) {
 		batch.Gather(s.x, s.Partners, index)
-		h, err := c.Ranks.meanHessian(c.MeanHessian(s.x))
+		h, err := c.Ranks.meanHessian(c.meanHessian(s.x))
 		if err != nil {
 			return fmt.Errorf("solvers: renewing the preconditioner: %w", err)
 		}
@@ -108,13 +128,7 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	sampler.Preconditioner = s.preconditioner
 	info.Langevin, err = sampler.Run(context.Background(), c.Potential, &s.moved, cmp.Or(c.Langevin, 2), s.Stream)
 	if info.RanAway = s.ranAway(info.Langevin, err, 10); info.RanAway {
-		from := s.Partners // any points will do; walkers are finite
-		if s.Walkers != nil {
-			from = s.Walkers.Y
-		}
-		for i := range s.x.Rows {
-			copy(batch.Row(s.x, i), batch.Row(from, i%from.Rows))
-		}
+		s.pointsToRestart(index)
 		err = s.restart(c.Potential, index, &info.Langevin)
 	}
 	if err != nil {
@@ -131,43 +145,67 @@ func (c *CMFMA) moveParticles(info *CMFMAInfo) (err error) {
 	return nil
 }
 
-func (c *CMFMA) moveWalkers(info *CMFMAInfo) (err error) {
+// pointsToRestart fills s.x; any points will do, and walkers are finite.
+func (s *CMFMAState) pointsToRestart(index []int) {
+	from := s.Partners
+	switch {
+	case s.Given != nil:
+		batch.Gather(s.x, s.Given.Points, index)
+		return
+	case s.Walkers != nil:
+		from = s.Walkers.Y
+	}
+	for i := range s.x.Rows {
+		copy(batch.Row(s.x, i), batch.Row(from, i%from.Rows))
+	}
+}
+
+func (c *CMFMA) moveWalkers(index []int, info *CMFMAInfo) (err error) {
 	s := c.State
 	if s.Walkers == nil {
 		return nil
 	}
+	walking, energy, err := c.meetWalkers(index)
+	if err != nil {
+		return err
+	}
 	steps := cmp.Or(c.Langevin, 2)
-	s.Evaluations += steps * s.Walkers.Y.Rows
+	s.Evaluations += steps * s.moving.Y.Rows
 	// The step goes on adapting from that of the chains.
-	info.Walkers, err = sampling.Langevin{Adjusted: true, Step: s.Walkers.Step}.Run(context.Background(), c.Energy, s.Walkers, steps, s.Stream)
-	if errors.Is(err, potential.ErrParticles) {
+	info.Walkers, err = sampling.Langevin{Adjusted: true, Step: s.moving.Step}.Run(context.Background(), energy, s.moving, steps, s.Stream)
+	switch {
+	case errors.Is(err, potential.ErrParticles):
 		return fmt.Errorf("solvers: %w, and at no walker either", potential.ErrEnergy)
+	case err == nil && walking != nil:
+		err = s.Walkers.Scatter(s.moving, walking)
 	}
 	return err
 }
 
-// place gathers the points: x̂, walkers, box.
+// place gathers the points of each group: x̂, walkers, box.
 func (c *CMFMA) place() error {
 	s := c.State
-	batch.Copy(s.points, batch.Rows(s.xhat, 0, s.own))
-	n := s.own + s.walk
-	if s.walk > 0 {
-		batch.Copy(batch.Rows(s.points, s.own, n), batch.Rows(s.Walkers.Y, 0, s.walk))
-	}
-	d := s.points.Cols
-	if n < s.points.Rows && (len(c.Box.Lower) != d || len(c.Box.Upper) != d) {
+	d, rows, particles := s.points.Cols, s.points.Rows/s.groups, s.xhat.Rows/s.groups
+	if s.own+s.walk < rows && (len(c.Box.Lower) != d || len(c.Box.Upper) != d) {
 		return fmt.Errorf("solvers: a box of %d and %d bounds for points of %d coordinates", len(c.Box.Lower), len(c.Box.Upper), d)
 	}
-	for i := n; i < s.points.Rows; i++ {
-		x := batch.Row(s.points, i)
-		for k := range x {
-			x[k] = float32(c.Box.Lower[k] + (c.Box.Upper[k]-c.Box.Lower[k])*s.Stream.Float64())
+	for g := range s.groups {
+		points := batch.Rows(s.points, g*rows, (g+1)*rows)
+		batch.Copy(batch.Rows(points, 0, s.own), batch.Rows(s.xhat, g*particles, g*particles+s.own))
+		if s.walk > 0 {
+			batch.Copy(batch.Rows(points, s.own, s.own+s.walk), batch.Rows(s.moving.Y, g*s.walk, (g+1)*s.walk))
+		}
+		for i := s.own + s.walk; i < rows; i++ {
+			x := batch.Row(points, i)
+			for k := range x {
+				x[k] = float32(c.Box.Lower[k] + (c.Box.Upper[k]-c.Box.Lower[k])*s.Stream.Float64())
+			}
 		}
 	}
 	return nil
 }
 
-// evaluate evaluates E at the points, clips it, and weighs the usable rows
+// evaluate evaluates E at the points, clips it, and weighs the usable rows of each group
 // equally.
 func (c *CMFMA) evaluate(info *CMFMAInfo) error {
 	s := c.State
@@ -190,37 +228,62 @@ func (c *CMFMA) evaluate(info *CMFMAInfo) error {
 		return fmt.Errorf("solvers: %w", potential.ErrEnergy)
 	}
 	info.Masked = s.points.Rows - len(usable)
-	level, cut := s.level(usable), cmp.Or(c.Cut, 20*math.Sqrt(float64(c.Energy.Dim())))
-	s.weigh(usable, level, cut/4)
-	info.Clipped = s.clip(level+cut, usable)
+	clear(s.mask.Data)
+	cut, rows, rest := cmp.Or(c.Cut, 20*math.Sqrt(float64(c.Energy.Dim()))), s.points.Rows/s.groups, usable
+	for g := range s.groups {
+		end, _ := slices.BinarySearch(rest, (g+1)*rows)
+		some := rest[:end]
+		rest = rest[end:]
+		if len(some) > 0 {
+			level := s.level(some)
+			s.weigh(some, level, cut/4)
+			info.Clipped += s.clip(level+cut, some)
+		}
+	}
+	s.fill()
 	return nil
 }
 
-// weigh gives the usable rows weights of sum 1. They are equal except in the box, where
-// they fall by a factor e for each width of energy above level, since most of a box is
-// of no interest. Each other row gets weight 0 and the point of a usable row, at which
-// everything is finite.
+// fromBox says whether row i of the batch is a point of the box.
+func (s *CMFMAState) fromBox(i int) bool { return i%(s.points.Rows/s.groups) >= s.own+s.walk }
+
+// weigh gives the usable rows of a group weights whose sum is its share of the batch. They are
+// equal except in the box, where they fall by a factor e for each width of energy above level,
+// since most of a box is of no interest.
 func (s *CMFMAState) weigh(usable []int, level, width float64) {
-	clear(s.mask.Data)
 	var sum float64
 	for _, i := range usable {
 		m := 1.
-		if i >= s.own+s.walk {
+		if s.fromBox(i) {
 			m = math.Exp(-max(0, float64(s.energy.Data[i])-level) / width)
 		}
 		s.mask.Data[i] = float32(m)
 		sum += m
 	}
-	next := 0 // index into usable, which is in ascending order
+	for _, i := range usable {
+		s.mask.Data[i] /= float32(sum * float64(s.groups))
+	}
+}
+
+// fill gives each row that is not usable the point of a usable one, of its group if there is
+// one, at which everything is finite. Its weight is 0.
+func (s *CMFMAState) fill() {
+	usable, rows, next := s.usable, s.points.Rows/s.groups, 0 // next indexes usable, which is in ascending order
+	from := usable[0]
 	for i := range s.points.Rows {
+		if i%rows == 0 && next < len(usable) && usable[next] < i+rows {
+			from = usable[next]
+		}
 		if next < len(usable) && usable[next] == i {
-			s.mask.Data[i] /= float32(sum)
 			next++
 			continue
 		}
-		copy(batch.Row(s.points, i), batch.Row(s.points, usable[0]))
-		copy(batch.Row(s.energy, i), batch.Row(s.energy, usable[0]))
-		copy(batch.Row(s.slope, i), batch.Row(s.slope, usable[0]))
+		copy(batch.Row(s.points, i), batch.Row(s.points, from))
+		copy(batch.Row(s.energy, i), batch.Row(s.energy, from))
+		copy(batch.Row(s.slope, i), batch.Row(s.slope, from))
+		if s.Given != nil {
+			copy(batch.Row(s.contexts, i), batch.Row(s.contexts, from))
+		}
 	}
 }
 
@@ -228,7 +291,7 @@ func (s *CMFMAState) weigh(usable []int, level, width float64) {
 func (s *CMFMAState) level(usable []int) float64 {
 	s.energies = s.energies[:0]
 	for _, i := range usable {
-		if i >= s.own && i < s.own+s.walk {
+		if k := i % (s.points.Rows / s.groups); k >= s.own && k < s.own+s.walk {
 			s.energies = append(s.energies, s.energy.Data[i])
 		}
 	}

@@ -36,8 +36,10 @@ func (p Problem) checkContexts() error {
 	switch {
 	case k != n.Cols || k > 0 && n.Rows != p.Train.Rows:
 		return fmt.Errorf("contexts of shape (%d, %d) for %d points and a potential with contexts of %d columns; there must be one for each point", n.Rows, n.Cols, p.Train.Rows, k)
+	case p.EnergyGiven != nil && (p.EnergyGiven.Contexts() != k || p.EnergyGiven.Dim() != p.Potential.Dim()):
+		return fmt.Errorf("an energy on ℝ^%d with contexts of %d columns for a potential on ℝ^%d with contexts of %d; they must agree", p.EnergyGiven.Dim(), p.EnergyGiven.Contexts(), p.Potential.Dim(), k)
 	case k > 0 && (p.Energy != nil || p.From.Rows > 0 || p.Carry != nil):
-		return errors.New("contexts beside an energy, a given source or noise that is carried; only one is possible")
+		return errors.New("contexts beside an energy without contexts, a given source or noise that is carried; only one is possible")
 	}
 	if v := p.Validation; v.X.Rows > 0 && (v.Contexts.Cols != k || k > 0 && v.Contexts.Rows != v.X.Rows) {
 		return fmt.Errorf("contexts of shape (%d, %d) for %d points to choose by; there must be one of %d columns for each", v.Contexts.Rows, v.Contexts.Cols, v.X.Rows, k)

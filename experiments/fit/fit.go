@@ -69,10 +69,13 @@ type Problem struct {
 	OnSource  bool
 
 	// With Energy, the fit is to E by CMFMA instead of to Train by CMFGen.
-	Energy solvers.Energy
-	Shares solvers.Shares // where the points of CMFMA come from
-	Box    solvers.Box
-	Loss   string // replaces CMF_LOSS
+	// EnergyGiven is E(x; c) for a potential with contexts: each context among Contexts has its
+	// own particles and walkers, which start at its rows of Train.
+	Energy      solvers.Energy
+	EnergyGiven solvers.ConditionalEnergy
+	Shares      solvers.Shares // where the points of CMFMA come from
+	Box         solvers.Box
+	Loss        string // replaces CMF_LOSS
 
 	Particles int     // in the bank; rounded up to a multiple of the batch
 	Langevin  int     // steps of the minibatch of particles in each iteration

@@ -10,7 +10,6 @@ import (
 	"cmf/layers"
 	"cmf/losses"
 	"cmf/solvers"
-	"cmf/solvers/batch"
 	"cmf/solvers/conjugate"
 	"cmf/solvers/exact"
 	"cmf/solvers/optim"
@@ -25,7 +24,7 @@ import (
 // g, nil for this process alone.
 func (p Problem) Prepare(core *config.Core, g *ranks.Group) (*Model, error) {
 	spec := cmp.Or(p.Loss, core.Loss)
-	sum, err := ParseLoss(spec, p.Energy != nil, p.Terms...)
+	sum, err := ParseLoss(spec, p.ofEnergy(), p.Terms...)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +70,7 @@ func (p Problem) Prepare(core *config.Core, g *ranks.Group) (*Model, error) {
 	if m.objective, err = losses.NewObjective(p.Potential, sum, core.Batch); err != nil {
 		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
 	}
-	if p.Energy != nil {
+	if p.ofEnergy() {
 		return m, p.learnEnergy(core, m)
 	}
 	return m, p.learnSamples(core, m)
@@ -200,48 +199,6 @@ func (p Problem) learnSamples(core *config.Core, m *Model) (err error) {
 		info, err := loop.Step()
 		return stepInfo{CMFGenInfo: info}, err
 	}
-	return nil
-}
-
-// learnEnergy sets up CMFMA.
-func (p Problem) learnEnergy(core *config.Core, m *Model) (err error) {
-	if core.Source == config.SourceGaussian {
-		return fmt.Errorf("CMF_SOURCE=gaussian: for a fit to an energy, allowed is gibbs")
-	}
-	loop := &solvers.CMFMA{
-		Potential: m.Evaluator,
-		Objective: m.objective,
-		Energy:    p.Energy,
-		Box:       p.Box,
-		Langevin:  p.Langevin,
-		Ranks:     m.ranks.Solvers(),
-	}
-	if loop.Sampler, loop.Conjugate, loop.Adam, err = p.methods(core); err != nil {
-		return err
-	}
-	own, walk, _, err := p.Shares.Split(core.Batch)
-	if err != nil {
-		return err
-	}
-	if m.State, err = p.particles(core, max(own, 1), m.ranks.Rank()); err != nil {
-		return err
-	}
-	walkers := batch.New(walk, p.Train.Cols)
-	rng := random.New(core.Seed, "walkers", m.ranks.Rank())
-	for i := range walk {
-		copy(batch.Row(walkers, i), batch.Row(p.Train, rng.IntN(p.Train.Rows)))
-	}
-	if m.Energy, err = solvers.NewCMFMAState(core.Batch, p.Shares, m.State, walkers); err != nil {
-		return err
-	}
-	if w := m.Energy.Walkers; w != nil {
-		w.Step = .1 * batch.MeanVariance(p.Train) // a guess, which MALA adapts within a few steps
-	}
-	loop.State = m.Energy
-	if p.Precondition {
-		loop.MeanHessian = m.Curvature.MeanHessian
-	}
-	m.step = loop.Step
 	return nil
 }
 

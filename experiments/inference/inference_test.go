@@ -112,7 +112,7 @@ func TestPosterior(t *testing.T) {
 		energy    float64
 	}{
 		"gaussian-linear": {[]string{"CMF_STEPS=100", "CMF_HIDDEN=32", "CMF_PAIRS=30"}, .02}, // of draws from the prior: .5
-		"two-moons":       {[]string{"CMF_STEPS=300", "CMF_OBSERVED=0,0", "CMF_PAIRS=60"}, .01},
+		"two-moons":       {[]string{"CMF_STEPS=300", "CMF_HIDDEN=32,32", "CMF_OBSERVED=0,0", "CMF_PAIRS=60"}, .01},
 	} {
 		env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_SIMULATOR="+name, "CMF_RANKS=19", "CMF_COUNT=500", "CMF_SIMULATIONS=4000").With(c.variables...)
 		r, err := run.Execute(t.Context(), Posterior, env, nil, &bytes.Buffer{})
@@ -121,9 +121,44 @@ func TestPosterior(t *testing.T) {
 		}
 		m := r.Report.Metrics
 		t.Logf("%s: energy distance %.4f, C2ST %.3f, 1-NN accuracy %.3f, log posterior %.3f ± %.3f, coverage off by %.3f", name, m["energy_distance"], m["c2st"], m["c2st_nn"], m["log_posterior"], m["log_posterior_se"], m["coverage_error_90"])
+		if suited := r.Report.Config["CMF_UNIT"] == "maximum"; suited != (name == "two-moons") || r.Report.Config["CMF_LR"] != map[bool]string{true: "0.02", false: "0.01"}[suited] {
+			t.Errorf("%s: learned with %v", name, r.Report.Config)
+		}
 		if !(m["energy_distance"] < c.energy) || m["conjugate_converged"] < .99 || m["log_posterior_failed"] > 0 || !(m["coverage_error_90"] < .25) {
 			t.Errorf("%s: metrics %v", name, m)
 		}
+	}
+}
+
+// Quadratics learn a posterior of two separate parts.
+func TestQuadraticsPosterior(t *testing.T) {
+	const sd = .1
+	square := Simulator{Name: "square", Parameters: []string{"a"}, Outputs: 1,
+		Prior:    func(rng *random.Stream) []float64 { return []float64{rng.NormFloat64()} },
+		Simulate: func(a []float64, rng *random.Stream) []float64 { return []float64{a[0]*a[0] + sd*rng.NormFloat64()} },
+		// v = a² has the density N(v; x, sd²)·e^{−v/2}/√v, up to a constant.
+		Reference: func(x []float64) func(*random.Stream) []float64 {
+			return func(rng *random.Stream) []float64 {
+				v := x[0] + sd*rng.NormFloat64()
+				if v < .25 || rng.Float64() > math.Exp(-(v-.25)/2)*.5/math.Sqrt(v) {
+					return nil
+				}
+				if rng.Float64() < .5 {
+					return []float64{-math.Sqrt(v)}
+				}
+				return []float64{math.Sqrt(v)}
+			}
+		}}
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_POTENTIAL=quadratics", "CMF_PIECES=4", "CMF_STEPS=80", "CMF_FEATURES=8", "CMF_OBSERVED=1",
+		"CMF_PAIRS=20", "CMF_RANKS=9", "CMF_COUNT=400", "CMF_SIMULATIONS=2000")
+	r, err := run.Execute(t.Context(), square.Definition(), env, nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.Report.Metrics
+	t.Logf("C2ST %.3f, energy distance %.4f, log posterior %.3f", m["c2st"], m["energy_distance"], m["log_posterior"])
+	if !(m["c2st"] < .65) || !(m["energy_distance"] < .03) || m["log_posterior_failed"] > 0 {
+		t.Errorf("metrics %v", m)
 	}
 }
 

@@ -36,10 +36,8 @@ type Config struct {
 	Ranks        int           `default:"63" range:"9..1000" desc:"draws among which the parameters of each of them are ranked"`
 }
 
-// Fixed names the variables of networks without contexts, and of other sources.
-func (c *Config) Fixed() []string {
-	return []string{"CMF_SOURCE", "CMF_POTENTIAL", "CMF_PIECES", "CMF_RANK", "CMF_TAU"}
-}
+// Fixed names the source.
+func (c *Config) Fixed() []string { return []string{"CMF_SOURCE"} }
 
 // Validate checks the loss.
 func (c *Config) Validate() error { return fit.CheckGivenContexts(&c.Core) }
@@ -109,6 +107,9 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 			return fmt.Errorf("CMF_OBSERVED=%v: %w", c.Observed, err)
 		}
 	}
+	if err := s.suit(r, c); err != nil {
+		return err
+	}
 	r.Report.Data = fmt.Sprintf("%d simulations of %s", c.Simulations, s.Name)
 	r.Page.Summary = fmt.Sprintf("The posterior of the %d parameters of %s given %d numbers, learned for all outputs at once.", len(s.Parameters), s.Name, s.Outputs)
 	theta, x, err := s.Pairs(c.Simulations, random.New(c.Seed, "simulations", 0))
@@ -120,6 +121,9 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 		return err
 	}
 	chosen := min(z.Rows/10, mostValidation)
+	if c.Potential == layers.NetworkQuadratics {
+		chosen = min(chosen, mostSolved)
+	}
 	if err := fit.LimitSteps(r, &c.Core, z.Rows-chosen, mostPasses, 500); err != nil {
 		return err
 	}
@@ -127,7 +131,7 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 	if !r.Given("CMF_STEPS") {
 		choice.Patience = patience
 	}
-	w, err := layers.New(layers.Architecture{Dim: z.Cols, Hidden: c.Hidden, Unit: c.Unit, Full: true, Context: s.Outputs, ContextHidden: c.Features})
+	w, err := c.Network(layers.Architecture{Dim: z.Cols, Hidden: c.Hidden, Unit: c.Unit, Full: true, Context: s.Outputs, ContextHidden: c.Features}, layers.Architecture{})
 	if err != nil {
 		return err
 	}
@@ -148,11 +152,13 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 	return s.calibrate(ctx, r, c, model)
 }
 
-// mostValidation limits the pairs by which the best state of learning is chosen, patience is
+// mostValidation limits the pairs by which the best state of learning is chosen, mostSolved those
+// of a network whose values are solves, of which log Z takes hundreds for each pair, patience is
 // after how many scores that are no better learning ends, and mostPasses limits how often it sees
 // a pair, so that the learning rate is low before few pairs are fitted too closely.
 const (
 	mostValidation = 1024
+	mostSolved     = 128
 	patience       = 8
 	mostPasses     = 100
 )

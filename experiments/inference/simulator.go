@@ -6,8 +6,12 @@ package inference
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"cmf/experiments/config"
+	"cmf/experiments/run"
+	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
@@ -30,9 +34,47 @@ type Simulator struct {
 	Prior    func(rng *random.Stream) []float64
 	Simulate func(theta []float64, rng *random.Stream) []float64
 
+	// Suits is the network that suits the posterior, where variables do not set another; nil for
+	// the usual one.
+	Suits *Network
+
 	// Reference prepares the exact posterior given x, and what it returns draws θ, or nil if it
 	// was not lucky and is to be called again. It is nil if the posterior is not known.
 	Reference func(x []float64) func(rng *random.Stream) []float64
+}
+
+// Network is how the potential of a posterior is made and learned.
+type Network struct {
+	Unit     layers.Unit
+	Hidden   config.Widths
+	Features int     // of an output
+	LR       float64 // of Adam
+}
+
+// suit takes what suits the simulator for the variables that are not set.
+func (s Simulator) suit(r *run.Run, c *Config) error {
+	n := s.Suits
+	if n == nil || c.Potential == layers.NetworkQuadratics {
+		return nil
+	}
+	for _, v := range []struct {
+		name, value string
+		set         func()
+	}{
+		{"CMF_UNIT", string(n.Unit), func() { c.Unit = n.Unit }},
+		{"CMF_HIDDEN", n.Hidden.String(), func() { c.Hidden = n.Hidden }},
+		{"CMF_FEATURES", strconv.Itoa(n.Features), func() { c.Features = n.Features }},
+		{"CMF_LR", strconv.FormatFloat(n.LR, 'g', -1, 64), func() { c.LR = n.LR }},
+	} {
+		if r.Given(v.name) {
+			continue
+		}
+		v.set()
+		if err := r.Resolve(v.name, v.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Simulators are those with a known posterior, from the suite of Lueckmann, Boelts,

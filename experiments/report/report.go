@@ -53,7 +53,8 @@ type Report struct {
 	Started    time.Time         `json:"started"`
 	Seconds    float64           `json:"seconds"`
 	Steps      int               `json:"steps"`
-	Config     map[string]string `json:"config"` // variable → value
+	Config     map[string]string `json:"config"`             // variable → value
+	Resolved   []string          `json:"resolved,omitempty"` // variables whose values depend on the data or on other variables
 	Data       string            `json:"data"`
 	Machine    Machine           `json:"machine"`
 

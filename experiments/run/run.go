@@ -345,6 +345,9 @@ func (r *Run) Resolve(name, value string) error {
 		}
 	}
 	r.Report.Config[name] = value
+	if !slices.Contains(r.Report.Resolved, name) {
+		r.Report.Resolved = append(r.Report.Resolved, name)
+	}
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	if !r.begun {

@@ -13,6 +13,7 @@ import (
 	"cmf/experiments/fit"
 	"cmf/experiments/metric"
 	"cmf/experiments/run"
+	"cmf/experiments/target"
 	"cmf/layers"
 	"cmf/solvers/exact"
 	"cmf/solvers/line"
@@ -107,7 +108,7 @@ var Product = run.Definition[KnownConfig]{
 			return err
 		}
 		return recoverMap(r, c, truth, law, held, func(w layers.Network) (*fit.Model, error) {
-			return fit.Target{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
+			return target.Boxed{Energy: e, Box: e.Box}.Fit(ctx, r, &c.Core, fit.Problem{
 				Loss: "monge-ampere", Potential: w, Start: layers.Start{Share: .2, Fixed: .02}, Particles: 4096, Langevin: 2, Decay: .99,
 			})
 		})

@@ -165,7 +165,7 @@ func (c *cell) finished() bool {
 		return false
 	}
 	var r report.Report
-	if json.Unmarshal(text, &r) != nil || !r.Stop.Complete() || !c.same(r.Config) {
+	if json.Unmarshal(text, &r) != nil || !r.Stop.Complete() || !c.same(r.Config, r.Resolved) {
 		return false
 	}
 	c.report = &r
@@ -185,14 +185,14 @@ func (c *cell) resumable() bool {
 		return false
 	}
 	var config map[string]string
-	return json.Unmarshal([]byte(checkpoint.Texts["config"]), &config) == nil && c.same(config)
+	return json.Unmarshal([]byte(checkpoint.Texts["config"]), &config) == nil && c.same(config, r.Resolved)
 }
 
 // same says whether a run had the cell's settings. The places of its files and results
-// do not count.
-func (c *cell) same(config map[string]string) bool {
+// do not count, nor do variables for which the run found values itself.
+func (c *cell) same(config map[string]string, resolved []string) bool {
 	places := []string{"CMF_OUT", "CMF_RESUME", "CMF_DATA_DIR"}
-	without := func(name, _ string) bool { return slices.Contains(places, name) }
+	without := func(name, _ string) bool { return slices.Contains(places, name) || slices.Contains(resolved, name) }
 	have, want := maps.Clone(config), maps.Clone(c.config)
 	maps.DeleteFunc(have, without)
 	maps.DeleteFunc(want, without)

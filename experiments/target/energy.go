@@ -9,7 +9,6 @@ import (
 
 	"cmf/data"
 	"cmf/data/units"
-	"cmf/experiments/fit"
 	"cmf/experiments/run"
 	"cmf/solvers"
 	"cmf/solvers/random"
@@ -19,7 +18,7 @@ import (
 
 // Energy is an energy with everything known about its law ρ, in the units of learning.
 type Energy struct {
-	fit.Target
+	Boxed
 	name   string
 	Units  units.Affine                                   // zero for those of the energy
 	logZ   float64                                        // log ∫e^{−E} in the units of the energy; NaN if unknown
@@ -31,7 +30,7 @@ type Energy struct {
 // NewEnergy refuses an energy that is not integrable, or of too much detail. It finds
 // the units in which it is learned, and integrates it if that is possible.
 func NewEnergy(ctx context.Context, r *run.Run, e solvers.Energy) (*Energy, error) {
-	t := &Energy{Target: fit.Target{Energy: e}, name: r.Report.Experiment, logZ: math.NaN()}
+	t := &Energy{Boxed: Boxed{Energy: e}, name: r.Report.Experiment, logZ: math.NaN()}
 	known, ok := e.(*data.Energy)
 	if ok {
 		t.name, t.Box, t.logZ = cmp.Or(known.Name, t.name), known.Box, known.LogZ
@@ -90,7 +89,7 @@ func (t *Energy) settle(ctx context.Context) error {
 		}
 		x = q.Sample(points, streamOfPlace())
 	default:
-		found, err := fit.Target{Energy: e, Box: box}.Explore(ctx, points, evaluations, streamOfPlace())
+		found, err := Boxed{Energy: e, Box: box}.Explore(ctx, points, evaluations, streamOfPlace())
 		if err != nil {
 			return err
 		}

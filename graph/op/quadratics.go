@@ -129,14 +129,14 @@ func (q Quadratics) check(points Shape, in []Shape) error {
 
 func bindArgmax[T kernel.Float](q Quadratics) binder[T] {
 	return func(out Matrix[T], in []Matrix[T]) func() {
-		s := newArgmax(newSoftMaximum(q, in[1:]), in[0].Rows)
+		s := newGated(q, in[1:], in[0].Rows)
 		return func() { s.run(out, in[0], Matrix[T]{}) }
 	}
 }
 
 func bindArgmaxFrom[T kernel.Float](q Quadratics) binder[T] {
 	return func(out Matrix[T], in []Matrix[T]) func() {
-		s := newArgmax(newSoftMaximum(q, in[2:]), in[0].Rows)
+		s := newGated(q, in[2:], in[0].Rows)
 		return func() { s.run(out, in[0], in[1]) }
 	}
 }

@@ -323,9 +323,10 @@ func (s *nearest[T]) evaluate(x Matrix[T]) {
 			value[k] = c - squared(row[k*s.Rank:(k+1)*s.Rank])/2
 		}
 	}
-	kernel.Mul(s.squares, x.Data, x.Data)
-	kernel.Affine(s.squares, .5, s.squares, 0)
-	gemm(false, true, n, s.Pieces, d, 1, s.squares, s.inverse, 1, s.value)
+	squares := s.squares[:n*d]
+	kernel.Mul(squares, x.Data, x.Data)
+	kernel.Affine(squares, .5, squares, 0)
+	gemm(false, true, n, s.Pieces, d, 1, squares, s.inverse, 1, s.value)
 	gemm(false, true, n, s.Pieces, d, -1, x.Data, s.scaled, 1, s.value)
 	if s.ownOffsets {
 		value := s.value[:n*s.Pieces]

@@ -146,22 +146,38 @@ func bindInverse[T kernel.Float](d int) binder[T] {
 }
 
 // cholesky writes the lower factor of the symmetric part of h into l and
-// reports whether h is positive definite.
+// reports whether h is positive definite. It goes by columns, four rows at a time,
+// because sums of separate rows need not wait for each other.
 func cholesky[T kernel.Float](l []float64, h []T, d int) bool {
-	for i := range d {
-		for j := range i + 1 {
-			s := .5 * (float64(h[i*d+j]) + float64(h[j*d+i]))
-			for k := range j {
-				s -= l[i*d+k] * l[j*d+k]
+	at := func(i, j int) float64 { return .5 * (float64(h[i*d+j]) + float64(h[j*d+i])) }
+	for j := range d {
+		row, s := l[j*d:j*d+j], at(j, j)
+		for _, v := range row {
+			s -= v * v
+		}
+		if !(s > 0) || math.IsInf(s, 1) {
+			return false
+		}
+		pivot := math.Sqrt(s)
+		l[j*d+j] = pivot
+		i := j + 1
+		for ; i+4 <= d; i += 4 {
+			r0, r1, r2, r3 := l[i*d:][:len(row)], l[(i+1)*d:][:len(row)], l[(i+2)*d:][:len(row)], l[(i+3)*d:][:len(row)]
+			s0, s1, s2, s3 := at(i, j), at(i+1, j), at(i+2, j), at(i+3, j)
+			for k, v := range row {
+				s0 -= r0[k] * v
+				s1 -= r1[k] * v
+				s2 -= r2[k] * v
+				s3 -= r3[k] * v
 			}
-			if i != j {
-				l[i*d+j] = s / l[j*d+j]
-				continue
+			l[i*d+j], l[(i+1)*d+j], l[(i+2)*d+j], l[(i+3)*d+j] = s0/pivot, s1/pivot, s2/pivot, s3/pivot
+		}
+		for ; i < d; i++ {
+			s := at(i, j)
+			for k, v := range row {
+				s -= l[i*d+k] * v
 			}
-			if !(s > 0) || math.IsInf(s, 1) {
-				return false
-			}
-			l[i*d+i] = math.Sqrt(s)
+			l[i*d+j] = s / pivot
 		}
 	}
 	return true

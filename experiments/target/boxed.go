@@ -1,10 +1,11 @@
-package fit
+package target
 
 import (
 	"context"
 	"fmt"
 
 	"cmf/experiments/config"
+	"cmf/experiments/fit"
 	"cmf/experiments/run"
 	"cmf/solvers"
 	"cmf/solvers/batch"
@@ -17,16 +18,16 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Target is an energy E to learn from, with a box that holds nearly all of the mass of
+// Boxed is an energy E to learn from, with a box that holds nearly all of the mass of
 // e^{−E}.
-type Target struct {
+type Boxed struct {
 	Energy solvers.Energy
 	Box    solvers.Box
 }
 
 // Fit is Fit of p by CMFMA. The law, hinges and walkers of p start from a first
 // exploration of E, which uses only its box.
-func (t Target) Fit(ctx context.Context, r *run.Run, core *config.Core, p Problem) (*Model, error) {
+func (t Boxed) Fit(ctx context.Context, r *run.Run, core *config.Core, p fit.Problem) (*fit.Model, error) {
 	const points, evaluations = 2048, 100 * 2048
 	first, err := t.Explore(ctx, points, evaluations, random.New(core.Seed, "exploration", 0))
 	if err != nil {
@@ -39,7 +40,7 @@ func (t Target) Fit(ctx context.Context, r *run.Run, core *config.Core, p Proble
 	p.Start.Law = law
 	p.Train, p.Energy, p.Box = first.Points, t.Energy, t.Box
 	p.Tolerance, p.Precondition = 1e-3, true
-	model, err := Fit(ctx, r, core, p)
+	model, err := fit.Fit(ctx, r, core, p)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ type Explored struct {
 }
 
 // Explore runs n chains and evaluates E at about evaluations points.
-func (t Target) Explore(ctx context.Context, n, evaluations int, rng *random.Stream) (Explored, error) {
+func (t Boxed) Explore(ctx context.Context, n, evaluations int, rng *random.Stream) (Explored, error) {
 	start, err := t.start(n, rng)
 	if err != nil {
 		return Explored{}, err
@@ -79,7 +80,7 @@ const startTries = 32
 // start is n points of the box resampled by e^{−βE}. β is the largest of 1, ½, ¼, … at
 // which the effective sample size is at least n/8: so modes get their share where the
 // dimension allows it.
-func (t Target) start(n int, rng *random.Stream) (blas32.General, error) {
+func (t Boxed) start(n int, rng *random.Stream) (blas32.General, error) {
 	x, energy := batch.New(startTries*n, t.Energy.Dim()), make([]float32, startTries*n)
 	for i := range x.Rows {
 		for k, lower := range t.Box.Lower {

@@ -1,4 +1,4 @@
-package fit
+package target
 
 import (
 	"math"
@@ -18,7 +18,7 @@ import (
 // that it has many distinct points with low energy.
 func TestEnergyStart(t *testing.T) {
 	e := data.GaussianEnergy(exact.StandardGaussian(10))
-	target := Target{Energy: e, Box: e.Box}
+	target := Boxed{Energy: e, Box: e.Box}
 	const n = 512
 	x, err := target.start(n, random.New(1, "start", 0))
 	if err != nil {
@@ -40,7 +40,7 @@ func TestEnergyStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Target{Energy: nowhere, Box: solvers.Box{Lower: []float64{0, 0}, Upper: []float64{1, 1}}}.start(n, random.New(1, "start", 0))
+	_, err = Boxed{Energy: nowhere, Box: solvers.Box{Lower: []float64{0, 0}, Upper: []float64{1, 1}}}.start(n, random.New(1, "start", 0))
 	if err == nil || !strings.Contains(err.Error(), "the energy in its box") {
 		t.Errorf("an energy that is nowhere a number: %v", err)
 	}
