@@ -96,10 +96,10 @@ func compile(ctx context.Context, compiler string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := z.Write(wasm); err != nil {
-		return nil, err
+	if _, err = z.Write(wasm); err == nil {
+		err = z.Close()
 	}
-	return packed.Bytes(), z.Close()
+	return packed.Bytes(), err
 }
 
 // output is what the compiler prints, for programs of the browser.

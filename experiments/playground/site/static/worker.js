@@ -99,23 +99,34 @@ onmessage = e => orders[e.data.order](e.data);
 // ready is called by Go when it can be.
 function ready() { say("ready", {}); }
 
-// module is the response as WebAssembly, unpacked unless the server or the browser has done so.
-async function module(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url}: status ${response.status}`);
-  const parts = [], reader = response.body.getReader();
+// all is what a stream holds.
+async function all(stream, seen = () => {}) {
+  const parts = [], reader = stream.getReader();
   let size = 0;
   for (let part; !(part = await reader.read()).done;) {
     parts.push(part.value);
     size += part.value.length;
-    say("loading", { size });
+    seen(size);
   }
-  let bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
-    const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    bytes = new Uint8Array(await new Response(unpacked).arrayBuffer());
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const p of parts) {
+    bytes.set(p, at);
+    at += p.length;
   }
   return bytes;
+}
+
+// module is WebAssembly, unpacked here unless the server or the browser has done so.
+async function module(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: status ${response.status}`);
+  const bytes = await all(response.body, size => say("loading", { size }));
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
+  const unpacking = new DecompressionStream("gzip"), writer = unpacking.writable.getWriter();
+  writer.write(bytes);
+  writer.close();
+  return all(unpacking.readable);
 }
 
 (async () => {
