@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"cmf/data/file"
+	"cmf/graph/kernel/simd128"
 )
 
 // Site is the page's files by their names.
@@ -49,6 +50,7 @@ func Build(ctx context.Context) (Site, error) {
 	if s["wasm_exec.js"], err = support(ctx, compiler); err != nil {
 		return nil, err
 	}
+	s["kernels.wasm"] = simd128.Module()
 	s[program], err = compile(ctx, compiler)
 	return s, err
 }
@@ -79,7 +81,7 @@ func compile(ctx context.Context, compiler string) ([]byte, error) {
 	}
 	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "page.wasm")
-	arguments := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", path}
+	arguments := []string{"build", "-trimpath", "-buildvcs=false", "-tags=simd128", "-ldflags=-s -w", "-o", path}
 	// Packages of others, in which little time goes, are smaller without inlining.
 	for _, others := range []string{"gonum.org", "gorgonia.org", "google.golang.org", "github.com"} {
 		arguments = append(arguments, "-gcflags="+others+"/...=-l")

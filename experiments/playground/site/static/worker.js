@@ -121,7 +121,7 @@ async function all(stream, seen = () => {}) {
 async function module(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: status ${response.status}`);
-  const bytes = await all(response.body, size => say("loading", { size }));
+  const bytes = await all(response.body, size => { if (url.endsWith(".gz")) say("loading", { size }); });
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   const unpacking = new DecompressionStream("gzip"), writer = unpacking.writable.getWriter();
   writer.write(bytes);
@@ -131,8 +131,15 @@ async function module(url) {
 
 (async () => {
   try {
+    const kernels = await WebAssembly.compile(await module("kernels.wasm"));
+    const program = await WebAssembly.compile(await module("page.wasm.gz"));
     const go = new Go();
-    const { instance } = await WebAssembly.instantiate(await module("page.wasm.gz"), go.importObject);
+    // The program imports the kernels, and these its memory: calls go by way of linked.
+    let linked;
+    go.importObject.kernels = Object.fromEntries(WebAssembly.Module.exports(kernels).map(
+      ({ name }) => [name, (a, b, c, d, e, f, g, h, i, j) => linked[name](a, b, c, d, e, f, g, h, i, j)]));
+    const instance = await WebAssembly.instantiate(program, go.importObject);
+    linked = (await WebAssembly.instantiate(kernels, { env: { memory: instance.exports.mem } })).exports;
     await go.run(instance);
     say("error", { text: "The program has ended. Reload the page.", fatal: true });
   } catch (e) {
