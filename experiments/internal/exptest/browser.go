@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -153,6 +155,30 @@ func (b *Browser) Await(expression string) {
 func (b *Browser) Press(key string) {
 	b.t.Helper()
 	do(b, chromedp.KeyEvent(key))
+}
+
+// Drag draws with the mouse from one place of the window to the next.
+func (b *Browser) Drag(places ...[2]float64) {
+	b.t.Helper()
+	for k, at := range places {
+		mouse := input.DispatchMouseEventParams{Type: input.DispatchMouseEventTypeMouseMoved, X: at[0], Y: at[1], Button: input.MouseButtonLeft, Buttons: 1}
+		if k == 0 {
+			mouse.Type, mouse.ClickCount = input.DispatchMouseEventTypeMousePressed, 1
+		}
+		call(b, input.DispatchMouseEvent, mouse)
+		if k == len(places)-1 {
+			mouse.Type, mouse.Buttons, mouse.ClickCount = input.DispatchMouseEventTypeMouseReleased, 0, 1
+			call(b, input.DispatchMouseEvent, mouse)
+		}
+	}
+}
+
+// Downloads has the browser save files that a page offers in a folder of the test.
+func (b *Browser) Downloads() (folder string) {
+	b.t.Helper()
+	folder = b.t.TempDir()
+	call(b, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: folder})
+	return folder
 }
 
 // Picture leaves a picture of the whole page in the folder of Gallery.

@@ -81,6 +81,15 @@ func (o Options) architecture() layers.Architecture {
 	return layers.Architecture{Dim: 2, Hidden: slices.Repeat([]int{o.Width}, o.Layers), Unit: layers.Softplus}
 }
 
+// rows are the points of a named set. More would take a browser long to begin, above all with
+// quadratics, which start in their cells.
+func (o Options) rows() int {
+	if o.Potential == layers.NetworkQuadratics {
+		return 4000
+	}
+	return 20000
+}
+
 // rate of learning, and decay of the moving average of weights.
 func (o Options) rate() (lr, decay float64) {
 	if o.Potential == layers.NetworkQuadratics {
@@ -90,8 +99,7 @@ func (o Options) rate() (lr, decay float64) {
 }
 
 const (
-	rows      = 20000 // of a named set
-	batches   = 16    // of particles in the bank
+	batches   = 16 // of particles in the bank
 	langevin  = 5
 	tolerance = 1e-3
 	spread    = 30
@@ -124,7 +132,7 @@ func New(o Options, points blas32.General) (*Learner, error) {
 		if err != nil {
 			return nil, err
 		}
-		l.Points = set.Sample(random.New(o.Seed, "points", 0), rows)
+		l.Points = set.Sample(random.New(o.Seed, "points", 0), o.rows())
 		l.Scale = 1
 	} else if err := l.take(points); err != nil {
 		return nil, err

@@ -43,6 +43,7 @@ func (s Square) nodes(n int) blas32.General {
 
 // View is what is drawn besides points, in the units of learning.
 type View struct {
+	Cells int
 	Noise Square    // about the particles
 	W     []float32 // of the source at Cells² centres of cells of Noise: w, or ½|y|²
 
@@ -52,11 +53,8 @@ type View struct {
 	Warped blas32.General // ∇w* at Lines² nodes of a grid over Noise
 }
 
-// Cells and Lines are the sizes of the grids of a View.
-const (
-	Cells = 56
-	Lines = 25
-)
+// Lines is the size of the grid that is warped.
+const Lines = 25
 
 // Viewer makes views; solves begin where those of the last view ended.
 type Viewer struct {
@@ -75,12 +73,16 @@ func (l *Learner) See(v *Viewer) (*View, error) {
 	v.noise.Y += follow * (now.Y - v.noise.Y)
 	v.noise.Half += follow * (now.Half - v.noise.Half)
 
-	out := &View{Noise: v.noise, Data: v.data, W: make([]float32, Cells*Cells), Density: make([]float32, Cells*Cells)}
-	if err := l.Noise.Eval(v.noise.nodes(Cells), out.W, blas32.General{}); err != nil {
+	cells := 56
+	if l.Evaluator.Solves() {
+		cells = 28
+	}
+	out := &View{Cells: cells, Noise: v.noise, Data: v.data, W: make([]float32, cells*cells), Density: make([]float32, cells*cells)}
+	if err := l.Noise.Eval(v.noise.nodes(cells), out.W, blas32.General{}); err != nil {
 		return nil, err
 	}
 	q := density.Pushforward{Potential: l.Evaluator, Noise: l.Noise, LogZ: logZ(out.W, v.noise)}
-	logq, _, err := q.LogPDF(context.Background(), v.data.nodes(Cells))
+	logq, _, err := q.LogPDF(context.Background(), v.data.nodes(cells))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +102,7 @@ func logZ(w []float32, s Square) float64 {
 	for _, v := range w {
 		sum += math.Exp(least - float64(v))
 	}
-	side := 2 * s.Half / Cells
+	side := 2 * s.Half / math.Sqrt(float64(len(w)))
 	return math.Log(sum*side*side) - least
 }
 

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"cmf/experiments/playground/learner"
+	"cmf/graph/blas"
 	"cmf/solvers/batch"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -21,6 +22,9 @@ type page struct {
 }
 
 func main() {
+	if _, err := blas.Use("native", 1); err != nil {
+		panic(err)
+	}
 	p := new(page)
 	calls := js.Global().Get("Object").New()
 	for name, call := range map[string]func(args []js.Value) (map[string]any, error){
@@ -135,7 +139,7 @@ func (p *page) see([]js.Value) (map[string]any, error) {
 	square := func(s learner.Square) []any { return []any{s.X, s.Y, s.Half} }
 	return map[string]any{
 		"noise": square(v.Noise), "w": floats(v.W), "data": square(v.Data), "density": floats(v.Density), "warped": floats(v.Warped.Data),
-		"cells": learner.Cells, "lines": learner.Lines,
+		"cells": v.Cells, "lines": learner.Lines,
 	}, nil
 }
 
