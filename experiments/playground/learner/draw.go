@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"cmf/graph"
@@ -36,8 +37,8 @@ func (l *Learner) Draw(n, mixing int) (*Drawing, error) {
 		return nil, fmt.Errorf("%d points after %d steps; there must be at least 1 after 5", n, mixing)
 	}
 	s := l.State()
-	d := &Drawing{l: l, x: batch.New(n, 2), rng: random.New(l.Options.Seed, "generation", 0), mixing: mixing}
-	y := batch.New(n, 2)
+	d := &Drawing{l: l, x: batch.New(n, l.Potential.Dim()), rng: random.New(l.Options.Seed, "generation", 0), mixing: mixing}
+	y := batch.New(n, l.Potential.Dim())
 	for i := range n {
 		copy(batch.Row(y, i), batch.Row(s.Bank.Y, i%s.Bank.Y.Rows))
 		copy(batch.Row(d.x, i), batch.Row(s.Partners, i%s.Bank.Y.Rows))
@@ -79,10 +80,10 @@ func (d *Drawing) Points() blas32.General { return d.l.original(d.x) }
 
 // original converts a copy of points to the units of the data.
 func (l *Learner) original(x blas32.General) blas32.General {
-	out := batch.New(x.Rows, 2)
+	out := batch.New(x.Rows, x.Cols)
 	for i := range x.Rows {
 		for j, v := range batch.Row(x, i) {
-			out.Data[2*i+j] = float32(l.Center[j] + l.Scale*float64(v))
+			out.Data[x.Cols*i+j] = float32(l.Center[j] + l.Scale*float64(v))
 		}
 	}
 	return out
@@ -127,7 +128,7 @@ func (l *Learner) checkpoint() ([]byte, error) {
 	for name, v := range map[string]any{
 		"architecture": l.Potential.Describe(),
 		"config":       l.variables(),
-		"units":        map[string]any{"Center": l.Center, "Scale": []float64{l.Scale, l.Scale}},
+		"units":        map[string]any{"Center": l.Center, "Scale": slices.Repeat([]float64{l.Scale}, len(l.Center))},
 	} {
 		text, err := json.Marshal(v)
 		if err != nil {
@@ -144,9 +145,8 @@ func (l *Learner) checkpoint() ([]byte, error) {
 // variables are the options as those of the command toy2d.
 func (l *Learner) variables() map[string]string {
 	o := l.Options
-	lr, _ := o.rate()
 	hidden := ""
-	for k, h := range o.architecture().Hidden {
+	for k, h := range l.recipe.network.Hidden {
 		if k > 0 {
 			hidden += ","
 		}
@@ -155,6 +155,6 @@ func (l *Learner) variables() map[string]string {
 	return map[string]string{
 		"CMF_DATASET": o.Set, "CMF_LOSS": o.Loss, "CMF_POTENTIAL": string(o.Potential), "CMF_SOURCE": o.Source, "CMF_SAMPLER": string(o.Sampler),
 		"CMF_HIDDEN": hidden, "CMF_BATCH": strconv.Itoa(o.Batch), "CMF_STEPS": strconv.Itoa(o.Steps), "CMF_SEED": strconv.FormatUint(o.Seed, 10),
-		"CMF_LR": strconv.FormatFloat(lr, 'g', -1, 64), "CMF_PARTICLES": strconv.Itoa(batches * o.Batch), "CMF_LANGEVIN": strconv.Itoa(langevin),
+		"CMF_LR": strconv.FormatFloat(l.recipe.lr, 'g', -1, 64), "CMF_PARTICLES": strconv.Itoa(batches * o.Batch), "CMF_LANGEVIN": strconv.Itoa(l.recipe.langevin),
 	}
 }

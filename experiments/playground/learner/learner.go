@@ -73,12 +73,35 @@ func (o Options) check() error {
 	return nil
 }
 
-// architecture is that of toy2d.
-func (o Options) architecture() layers.Architecture {
-	if o.Potential == layers.NetworkQuadratics {
-		return layers.Architecture{Family: layers.NetworkQuadratics, Dim: 2, Pieces: 64, Tau: .004}
+// recipe is how a law is learned: what the commands toy2d, energy and mixture1d do.
+type recipe struct {
+	network   layers.Architecture
+	start     layers.Start
+	identity  bool // the first potential is that of N(0, I), where otherwise it is that of the data
+	lr, decay float64
+	langevin  int
+	energy    bool
+}
+
+const (
+	batches   = 16 // of particles in the bank
+	tolerance = 1e-3
+)
+
+// recipe is that of toy2d.
+func (o Options) recipe() recipe {
+	r := recipe{
+		network:  layers.Architecture{Dim: 2, Hidden: slices.Repeat([]int{o.Width}, o.Layers), Unit: layers.Softplus},
+		start:    layers.Start{Share: .1, Fixed: .05, Spread: 30, Balanced: true, Gaussian: o.Source == Gaussian},
+		lr:       .1,
+		decay:    1 - 15/float64(max(o.Steps, 150)),
+		langevin: 5,
 	}
-	return layers.Architecture{Dim: 2, Hidden: slices.Repeat([]int{o.Width}, o.Layers), Unit: layers.Softplus}
+	if o.Potential == layers.NetworkQuadratics {
+		r.network = layers.Architecture{Family: layers.NetworkQuadratics, Dim: 2, Pieces: 64, Tau: .004}
+		r.lr, r.decay = .01, 1-4/float64(max(o.Steps, 40))
+	}
+	return r
 }
 
 // rows are the points of a named set. More would take a browser long to begin, above all with
@@ -90,32 +113,20 @@ func (o Options) rows() int {
 	return 20000
 }
 
-// rate of learning, and decay of the moving average of weights.
-func (o Options) rate() (lr, decay float64) {
-	if o.Potential == layers.NetworkQuadratics {
-		return .01, 1 - 4/float64(max(o.Steps, 40))
-	}
-	return .1, 1 - 15/float64(max(o.Steps, 150))
-}
-
-const (
-	batches   = 16 // of particles in the bank
-	langevin  = 5
-	tolerance = 1e-3
-	spread    = 30
-)
-
-// Learner learns the law of points in the plane.
+// Learner learns a law of the plane, or of the line.
 type Learner struct {
 	Options   Options
-	Center    [2]float64 // with Scale the units: a point z of Points is Center + Scale·z in the data's
+	Center    []float64 // with Scale the units: a point z of Points is Center + Scale·z in the data's
 	Scale     float64
-	Points    blas32.General // (n, 2), in the units of learning
+	Points    blas32.General // (n, d), in the units of learning; of an energy they are only to compare with
 	Potential layers.Network
 	Evaluator *layers.Evaluator
 	Noise     potential.Potential
 
-	loop      *solvers.CMFGen
+	recipe    recipe
+	state     *solvers.CMFGenState
+	step      func() (solvers.CMFGenInfo, error)
+	use       func(*losses.Objective)
 	curvature *layers.Curvature
 	objective *losses.Objective
 	average   *optim.Average
@@ -126,18 +137,17 @@ func New(o Options, points blas32.General) (*Learner, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	l := &Learner{Options: o}
+	l := &Learner{Options: o, recipe: o.recipe(), Center: []float64{0, 0}, Scale: 1}
 	if points.Rows == 0 {
 		set, err := data.Toy(o.Set)
 		if err != nil {
 			return nil, err
 		}
 		l.Points = set.Sample(random.New(o.Seed, "points", 0), o.rows())
-		l.Scale = 1
 	} else if err := l.take(points); err != nil {
 		return nil, err
 	}
-	return l, l.begin()
+	return l, l.learnPoints()
 }
 
 // fewest points have a covariance that is worth learning from.
@@ -161,65 +171,84 @@ func (l *Learner) take(points blas32.General) error {
 	if !(scale >= 1e-30 && scale <= 1e30) {
 		return fmt.Errorf("the points have the standard deviation %g; it must be from 1e-30 to 1e30", scale)
 	}
-	l.Center, l.Scale = [2]float64{mean[0], mean[1]}, scale
+	l.Center, l.Scale = mean, scale
 	l.Points = batch.New(points.Rows, 2)
 	for i := range points.Rows {
 		for j, v := range batch.Row(points, i) {
-			l.Points.Data[2*i+j] = float32((float64(v) - l.Center[j]) / scale)
+			l.Points.Data[2*i+j] = float32((float64(v) - mean[j]) / scale)
 		}
 	}
 	return nil
 }
 
-// begin sets up the first weights and particles.
-func (l *Learner) begin() (err error) {
+// learnPoints sets up CMFGen.
+func (l *Learner) learnPoints() error {
+	if err := l.begin(l.Points); err != nil {
+		return err
+	}
 	o := l.Options
-	law, err := exact.FitGaussian(l.Points, 0)
+	sampler, solver, adam, err := l.methods()
+	if err != nil {
+		return err
+	}
+	loop := &solvers.CMFGen{Potential: l.Evaluator, Sampler: sampler, Conjugate: solver, Adam: adam, Langevin: l.recipe.langevin, MeanHessian: l.curvature.MeanHessian}
+	if o.Source == Gaussian {
+		l.Noise = potential.Normal{D: l.Potential.Dim()}
+		loop.Noise = l.Noise
+	}
+	seeds := random.New(o.Seed, "minibatches", 0)
+	if loop.Data, err = data.NewEpochs(l.Points, random.Seeded(seeds.Uint64(), seeds.Uint64())); err != nil {
+		return err
+	}
+	if l.state, err = l.particles(o.Batch); err != nil {
+		return err
+	}
+	loop.State, l.step = l.state, loop.Step
+	l.use = func(objective *losses.Objective) { loop.Objective, loop.Guess = objective, objective.Guess() }
+	return l.SetLoss(o.Loss)
+}
+
+// begin sets up the first weights, near the closed form of the law of points.
+func (l *Learner) begin(points blas32.General) (err error) {
+	law, err := exact.FitGaussian(points, 0)
 	if err != nil {
 		return fmt.Errorf("the points must not lie on a line: %w", err)
 	}
-	if l.Potential, err = layers.New(o.architecture()); err != nil {
+	if l.recipe.identity {
+		law = exact.StandardGaussian(points.Cols)
+	}
+	l.recipe.start.Law = law
+	if l.Potential, err = layers.New(l.recipe.network); err != nil {
 		return err
 	}
-	start := layers.Start{Law: law, Share: .1, Fixed: .05, Spread: spread, Balanced: true, Gaussian: o.Source == Gaussian}
-	if err := start.Init(l.Potential, l.Points, random.New(o.Seed, "initial weights", 0)); err != nil {
+	if err := l.recipe.start.Init(l.Potential, points, random.New(l.Options.Seed, "initial weights", 0)); err != nil {
 		return err
 	}
 	if l.Evaluator, err = layers.NewEvaluator(l.Potential); err != nil {
 		return err
 	}
-	if l.curvature, err = layers.NewCurvature(l.Potential); err != nil {
-		return err
-	}
-	l.loop = &solvers.CMFGen{Potential: l.Evaluator, Langevin: langevin, MeanHessian: l.curvature.MeanHessian}
-	l.Noise = l.Evaluator
-	if o.Source == Gaussian {
-		l.Noise = potential.Normal{D: 2}
-		l.loop.Noise = l.Noise
-	}
-	if err := l.SetLoss(o.Loss); err != nil {
-		return err
-	}
-	seeds := random.New(o.Seed, "minibatches", 0)
-	if l.loop.Data, err = data.NewEpochs(l.Points, random.Seeded(seeds.Uint64(), seeds.Uint64())); err != nil {
-		return err
-	}
-	if l.loop.Sampler, err = sampling.NewLangevin(o.Sampler); err != nil {
-		return err
-	}
-	if l.loop.Conjugate, err = conjugate.New(conjugate.ByBarzilaiBorwein, tolerance, 60); err != nil {
-		return err
-	}
-	schedule, err := optim.NewSchedule("cosine", .05, max(o.Steps, 21), 20)
-	if err != nil {
-		return err
-	}
-	lr, decay := o.rate()
-	l.loop.Adam = optim.Adam{LR: lr, Schedule: schedule}
-	l.average = &optim.Average{Decay: decay}
-	y, partners := start.Particles(batches*o.Batch, random.New(o.Seed, "particles", 0))
-	l.loop.State, err = solvers.NewCMFGenState(y, partners, o.Batch, random.New(o.Seed, "Langevin", 0))
+	l.Noise, l.average = l.Evaluator, &optim.Average{Decay: l.recipe.decay}
+	l.curvature, err = layers.NewCurvature(l.Potential)
 	return err
+}
+
+// methods are the sampler, the conjugate solver and the optimiser.
+func (l *Learner) methods() (sampler sampling.Langevin, solver conjugate.Solver, adam optim.Adam, err error) {
+	if sampler, err = sampling.NewLangevin(l.Options.Sampler); err != nil {
+		return sampler, nil, adam, err
+	}
+	if solver, err = conjugate.New(conjugate.ByBarzilaiBorwein, tolerance, 60); err != nil {
+		return sampler, nil, adam, err
+	}
+	schedule, err := optim.NewSchedule("cosine", .05, max(l.Options.Steps, 21), 20)
+	return sampler, solver, optim.Adam{LR: l.recipe.lr, Schedule: schedule}, err
+}
+
+// particles are a bank for minibatches of n.
+func (l *Learner) particles(n int) (*solvers.CMFGenState, error) {
+	count := (batches*l.Options.Batch + n - 1) / n * n
+	y, partners := l.recipe.start.Particles(count, random.New(l.Options.Seed, "particles", 0))
+	return solvers.NewCMFGenState(y, partners, n, random.New(l.Options.Seed, "Langevin", 0))
 }
 
 // SetLoss replaces the loss, a sum of terms such as dual+0.1*pairs, and leaves the rest as it
@@ -229,9 +258,13 @@ func (l *Learner) SetLoss(spec string) error {
 	if err != nil {
 		return err
 	}
+	known := solvers.CheckCMFGen
+	if l.recipe.energy {
+		known = solvers.CheckCMFMA
+	}
 	for _, t := range sum {
 		for _, kind := range t.Term.Inputs() {
-			if err := solvers.CheckCMFGen(kind); err != nil {
+			if err := known(kind); err != nil {
 				return fmt.Errorf("the term %s: %w", t.Term.Name(), err)
 			}
 		}
@@ -241,15 +274,15 @@ func (l *Learner) SetLoss(spec string) error {
 		return err
 	}
 	l.objective, l.Options.Loss = objective, spec
-	l.loop.Objective, l.loop.Guess = objective, objective.Guess()
+	l.use(objective)
 	return nil
 }
 
 // State is that of the algorithm.
-func (l *Learner) State() *solvers.CMFGenState { return l.loop.State }
+func (l *Learner) State() *solvers.CMFGenState { return l.state }
 
 // Finished says whether all steps are made.
-func (l *Learner) Finished() bool { return l.loop.State.Step >= l.Options.Steps }
+func (l *Learner) Finished() bool { return l.state.Step >= l.Options.Steps }
 
 // own are the weights of the potential, which have averages.
 func (l *Learner) own() []optim.Weight {
@@ -259,13 +292,13 @@ func (l *Learner) own() []optim.Weight {
 // errFinished is returned by a step after the last.
 var errFinished = errors.New("all steps are made")
 
-// Step makes a step of CMFGen, unless all are made. After the last the weights are their
+// Step makes a step, unless all are made. After the last the weights are their
 // moving averages.
 func (l *Learner) Step() (info solvers.CMFGenInfo, err error) {
 	if l.Finished() {
 		return info, errFinished
 	}
-	if info, err = l.loop.Step(); err != nil {
+	if info, err = l.step(); err != nil {
 		return info, err
 	}
 	weights := l.own()

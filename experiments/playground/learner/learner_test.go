@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"cmf/experiments/run"
 	"cmf/experiments/train"
 	"cmf/layers"
+	"cmf/solvers/line"
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
@@ -191,5 +193,76 @@ func TestRefusals(t *testing.T) {
 		if _, err := learner.New(o, blas32.General{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
+	}
+}
+
+// An energy is learned from its values: the residual falls, and the images of the particles
+// come to follow its law.
+func TestLearnsAnEnergy(t *testing.T) {
+	o := few(kinds["icnn"])
+	o.Loss, o.Steps, o.Batch, o.Width = "monge-ampere", 150, 128, 24
+	l, err := learner.NewEnergy(o, []learner.Bump{{X: -1, Y: 0, SD: .5}, {X: 1.2, Y: .4, SD: .4}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, last := 0., 0.
+	for !l.Finished() {
+		info, err := l.Step()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.State().Step <= 10 {
+			first += info.Loss / 10
+		}
+		if l.State().Step > 140 {
+			last += info.Loss / 10
+		}
+	}
+	distance, err := l.Distance()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !(last < first/5) || !(distance < .1) {
+		t.Errorf("the variance of the residual went from %.3f to %.3f, the distance to %.3f", first, last, distance)
+	}
+	m := loaded(t, l)
+	if got := m.Units().Dim(2); got != 2 {
+		t.Errorf("units of %d coordinates", got)
+	}
+	if _, err := learner.NewEnergy(o, nil); err == nil {
+		t.Error("no bumps are accepted")
+	}
+}
+
+// On the line the learned potential comes to the fixed point.
+func TestLearnsOnTheLine(t *testing.T) {
+	o := few(kinds["icnn"])
+	o.Steps, o.Batch, o.Width, o.Layers = 300, 128, 32, 2
+	l, err := learner.NewLine(o, []line.Component{{Weight: .5, Mean: -1.5, SD: .5}, {Weight: .5, Mean: 1.5, SD: .5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := l.See()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for !l.Finished() {
+		if _, err := l.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := l.See()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !l.Exact.Converged || !(after.UVP < before.UVP/5) || !(after.UVP < 2) {
+		t.Errorf("fixed point to %.2g; UVP from %.2f %% to %.2f %%", after.Residual, before.UVP, after.UVP)
+	}
+	var mass float64
+	for i := 1; i < len(after.X); i++ {
+		mass += float64((after.X[i] - after.X[i-1]) * after.Learned[i])
+	}
+	if math.Abs(mass-1) > .02 {
+		t.Errorf("the learned Gibbs factor has the mass %.3f", mass)
 	}
 }

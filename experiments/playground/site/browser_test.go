@@ -92,7 +92,9 @@ func (p *playing) download(name string) string {
 func (p *playing) coloured(id string) float64 {
 	p.t.Helper()
 	return exptest.Eval[float64](p.Browser, `(c => {
-		const p = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+		const copy = new OffscreenCanvas(c.width, c.height).getContext("2d", { willReadFrequently: true });
+		copy.drawImage(c, 0, 0);
+		const p = copy.getImageData(0, 0, c.width, c.height).data;
 		let n = 0;
 		for (let i = 0; i < p.length; i += 4) if (p[i + 3] > 100 && Math.max(p[i], p[i + 1], p[i + 2]) - Math.min(p[i], p[i + 1], p[i + 2]) > 60) n++;
 		return 4 * n / p.length;

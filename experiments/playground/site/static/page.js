@@ -182,9 +182,9 @@ function rgbOf(hex) { return [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16
 function arrive({ noise, image }) {
   const n = Math.min(noise.length, 2 * 2048), centre = view?.noise ?? [0, 0, 1];
   const was = now && now.image.length === image.length ? images(shownAt()) : image.slice(0, n);
-  const bin = new Uint8Array(n / 2);
-  for (let i = 0; i < n / 2; i++) bin[i] = hueOf(noise[2 * i] - centre[0], noise[2 * i + 1] - centre[1]);
-  now = { noise: noise.subarray(0, n), image: image.subarray(0, n), was, bin, since: performance.now() };
+  const bins = Array.from({ length: hues }, () => []); // the particles of each colour
+  for (let i = 0; i < n / 2; i++) bins[hueOf(noise[2 * i] - centre[0], noise[2 * i + 1] - centre[1])].push(i);
+  now = { noise: noise.subarray(0, n), image: image.subarray(0, n), was, bins, since: performance.now() };
   document.body.dataset.particles = n / 2;
   touch();
 }
@@ -255,14 +255,16 @@ const placing = ([x, y, half], size) => {
   return [s, (half - x) * s, (half + y) * s];
 };
 
-function dots(ctx, points, square, radius, colour, bin) {
-  const [s, ox, oy] = placing(square, ctx.canvas.width), r = radius * ctx.canvas.width / ctx.canvas.clientWidth;
-  const paths = Array.from({ length: bin ? hues : 1 }, () => new Path2D());
-  for (let i = 0; i < points.length / 2; i++) {
-    const x = ox + s * points[2 * i], y = oy - s * points[2 * i + 1];
-    paths[bin ? bin[i] : 0].rect(x - r, y - r, 2 * r, 2 * r);
+// dots draws points as small squares of whole pixels, all in one colour or each in that of its bin.
+function dots(ctx, points, square, radius, colour, bins) {
+  const [s, ox, oy] = placing(square, ctx.canvas.width), side = Math.max(1, Math.round(2 * radius * ctx.canvas.width / ctx.canvas.clientWidth));
+  const dot = i => ctx.fillRect(Math.round(ox + s * points[2 * i] - side / 2), Math.round(oy - s * points[2 * i + 1] - side / 2), side, side);
+  if (bins) {
+    bins.forEach((bin, k) => { ctx.fillStyle = palette[k]; bin.forEach(dot); });
+    return;
   }
-  paths.forEach((p, k) => { ctx.fillStyle = bin ? palette[k] : colour; ctx.fill(p); });
+  ctx.fillStyle = colour;
+  for (let i = 0; i < points.length / 2; i++) dot(i);
 }
 
 // dataSquare is what the picture of the data shows, in units of learning.
@@ -279,7 +281,7 @@ function drawData() {
     ctx.globalAlpha = phase === "idle" ? .9 : .45;
     dots(ctx, lesson.data, square, phase === "idle" ? 1.1 : 1.2, ink.data);
     ctx.globalAlpha = .85;
-    if (now && phase !== "idle") dots(ctx, images(shownAt()), square, 1.35, "", now.bin);
+    if (now && phase !== "idle") dots(ctx, images(shownAt()), square, 1.35, "", now.bins);
     ctx.globalAlpha = 1;
   }
   if (cursor && document.activeElement === $("data") && $("data-figure").classList.contains("drawing")) {
@@ -304,7 +306,7 @@ function drawNoise() {
   ctx.stroke(view.levels);
   ctx.restore();
   ctx.globalAlpha = .85;
-  if (now) dots(ctx, now.noise, view.noise, 1.35, "", now.bin);
+  if (now) dots(ctx, now.noise, view.noise, 1.35, "", now.bins);
   ctx.globalAlpha = 1;
 }
 
@@ -339,7 +341,7 @@ function drawMap(t) {
   const image = images(shownAt()), points = new Float32Array(image.length);
   for (let i = 0; i < points.length; i++) points[i] = (1 - t) * now.noise[i] + t * image[i];
   ctx.globalAlpha = .5;
-  dots(ctx, points, square, .9, "", now.bin);
+  dots(ctx, points, square, .9, "", now.bins);
   ctx.globalAlpha = 1;
 }
 
