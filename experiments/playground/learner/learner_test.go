@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 // come to follow its law.
 func TestLearnsAnEnergy(t *testing.T) {
 	o := few(kinds["icnn"])
-	o.Loss, o.Steps, o.Batch, o.Width = "monge-ampere", 150, 128, 24
+	o.Loss, o.Steps, o.Batch, o.Width = "monge-ampere", 400, 128, 24
 	l, err := learner.NewEnergy(o, []learner.Bump{{X: -1, Y: 0, SD: .5}, {X: 1.2, Y: .4, SD: .4}})
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestLearnsAnEnergy(t *testing.T) {
 		if l.State().Step <= 10 {
 			first += info.Loss / 10
 		}
-		if l.State().Step > 140 {
+		if l.State().Step > 390 {
 			last += info.Loss / 10
 		}
 	}

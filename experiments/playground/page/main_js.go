@@ -10,13 +10,15 @@ import (
 	"cmf/experiments/playground/learner"
 	"cmf/graph/blas"
 	"cmf/solvers/batch"
+	"cmf/solvers/line"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // page is what the script calls.
 type page struct {
-	plane   *learner.Learner
+	learned *learner.Learner
+	line    *learner.Line // nil for what is in the plane
 	viewer  *learner.Viewer
 	drawing *learner.Drawing
 }
@@ -80,27 +82,53 @@ func rows(v js.Value) blas32.General {
 	return x
 }
 
-// learn begins to learn: options as JSON, points.
+// task is what the script wants to be learned.
+type task struct {
+	learner.Options
+	Tab     string           `json:"tab"` // points, energy or line
+	Bumps   [][3]float64     `json:"bumps"`
+	Mixture []line.Component `json:"mixture"`
+}
+
+// learn begins to learn: a task as JSON, points.
 func (p *page) learn(args []js.Value) (map[string]any, error) {
-	var o learner.Options
-	if err := json.Unmarshal([]byte(args[0].String()), &o); err != nil {
+	var t task
+	if err := json.Unmarshal([]byte(args[0].String()), &t); err != nil {
 		return nil, fmt.Errorf("the options: %w", err)
 	}
-	l, err := learner.New(o, rows(args[1]))
+	var l *learner.Learner
+	var onLine *learner.Line
+	var err error
+	switch t.Tab {
+	case "energy":
+		var bumps []learner.Bump
+		for _, b := range t.Bumps {
+			bumps = append(bumps, learner.Bump{X: b[0], Y: b[1], SD: b[2]})
+		}
+		l, err = learner.NewEnergy(t.Options, bumps)
+	case "line":
+		if onLine, err = learner.NewLine(t.Options, t.Mixture); err == nil {
+			l = onLine.Learner
+		}
+	default:
+		l, err = learner.New(t.Options, rows(args[1]))
+	}
 	if err != nil {
 		return nil, err
 	}
-	p.plane, p.viewer, p.drawing = l, new(learner.Viewer), nil
-	n := min(l.Points.Rows, 3000)
+	p.learned, p.line, p.viewer, p.drawing = l, onLine, new(learner.Viewer), nil
+	var center []any
+	for _, c := range l.Center {
+		center = append(center, c)
+	}
 	return map[string]any{
-		"data": floats(batch.Rows(l.Points, 0, n).Data), "center": []any{l.Center[0], l.Center[1]}, "scale": l.Scale,
-		"weights": l.Potential.Params().Count(),
+		"data": floats(batch.Rows(l.Points, 0, min(l.Points.Rows, 3000)).Data), "center": center, "scale": l.Scale,
 	}, nil
 }
 
 // loss replaces the loss.
 func (p *page) loss(args []js.Value) (map[string]any, error) {
-	return map[string]any{}, p.plane.SetLoss(args[0].String())
+	return map[string]any{}, p.learned.SetLoss(args[0].String())
 }
 
 // step makes steps for some milliseconds, at least one.
@@ -109,8 +137,8 @@ func (p *page) step(args []js.Value) (map[string]any, error) {
 	var loss, residual []float32
 	acceptance, iterations := 0., 0.
 	most := args[1].Int()
-	for !p.plane.Finished() && len(loss) < most && (len(loss) == 0 || time.Since(start) < patience) {
-		info, err := p.plane.Step()
+	for !p.learned.Finished() && len(loss) < most && (len(loss) == 0 || time.Since(start) < patience) {
+		info, err := p.learned.Step()
 		if err != nil {
 			return nil, err
 		}
@@ -118,21 +146,24 @@ func (p *page) step(args []js.Value) (map[string]any, error) {
 		acceptance, iterations = info.Langevin.Acceptance, info.Conjugate.MeanIterations()
 	}
 	return map[string]any{
-		"step": p.plane.State().Step, "of": p.plane.Options.Steps, "finished": p.plane.Finished(),
+		"step": p.learned.State().Step, "of": p.learned.Options.Steps, "finished": p.learned.Finished(),
 		"loss": floats(loss), "residual": floats(residual), "acceptance": acceptance, "iterations": iterations,
 	}, nil
 }
 
 // points are particles and their images.
 func (p *page) points([]js.Value) (map[string]any, error) {
-	s := p.plane.State()
-	distance, err := p.plane.Distance()
+	s := p.learned.State()
+	distance, err := p.learned.Distance()
 	return map[string]any{"noise": floats(s.Bank.Y.Data), "image": floats(s.Partners.Data), "distance": distance}, err
 }
 
 // see is a view of the model.
 func (p *page) see([]js.Value) (map[string]any, error) {
-	v, err := p.plane.See(p.viewer)
+	if p.line != nil {
+		return p.seeLine()
+	}
+	v, err := p.learned.See(p.viewer)
 	if err != nil {
 		return nil, err
 	}
@@ -143,10 +174,21 @@ func (p *page) see([]js.Value) (map[string]any, error) {
 	}, nil
 }
 
+func (p *page) seeLine() (map[string]any, error) {
+	v, err := p.line.See()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"x": floats(v.X), "density": floats(v.Density), "moment": floats(v.Moment), "exact": floats(v.Exact), "learned": floats(v.Learned),
+		"momentSlope": floats(v.MomentSlope), "exactSlope": floats(v.ExactSlope), "learnedSlope": floats(v.LearnedSlope), "uvp": v.UVP,
+	}, nil
+}
+
 // draw begins to generate points: how many, after how many steps.
 func (p *page) draw(args []js.Value) (map[string]any, error) {
 	var err error
-	p.drawing, err = p.plane.Draw(args[0].Int(), args[1].Int())
+	p.drawing, err = p.learned.Draw(args[0].Int(), args[1].Int())
 	return map[string]any{}, err
 }
 
@@ -161,7 +203,7 @@ func (p *page) drawn([]js.Value) (map[string]any, error) {
 
 // checkpoint is the model as a file.
 func (p *page) checkpoint([]js.Value) (map[string]any, error) {
-	text, err := p.plane.Checkpoint()
+	text, err := p.learned.Checkpoint()
 	if err != nil {
 		return nil, err
 	}

@@ -7,10 +7,13 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 // ---- what is learned and how: the choices, in the address
 
 const numbers = ["width", "layers", "batch", "steps", "seed"];
-const options = { set: "moons", loss: "dual", potential: "icnn", source: "gibbs", sampler: "mala", width: 64, layers: 2, batch: 128, steps: 600, seed: 1 };
-const names = Object.keys(options).filter(n => n !== "seed");
+const options = { tab: "points", set: "moons", loss: "dual", potential: "icnn", source: "gibbs", sampler: "mala", width: 64, layers: 2, batch: 128, steps: 600, seed: 1 };
+const names = Object.keys(options).filter(n => n !== "seed" && n !== "tab");
+const tabs = ["points", "energy", "line"];
 const reach = 2.5; // of the square to draw on
 let drawn = [];    // points drawn here: x, y, x, y, …
+let bumps = [[-1.1, -.6, .35], [1.1, -.5, .45], [.1, 1.1, .4]]; // of an energy: x, y, standard deviation
+const mixture = { gap: 1.5, sd: .5, left: .5 };                // of the line
 let file = null;   // { name, columns, points } of a file
 
 // A drawn point has 12 bits a coordinate, so that a link holds it exactly.
@@ -38,7 +41,9 @@ function unpacked(text) {
 
 function writeLink() {
   const link = new URLSearchParams(options);
-  if (options.set === "drawing") link.set("points", packed(drawn));
+  if (options.tab === "points" && options.set === "drawing") link.set("points", packed(drawn));
+  if (options.tab === "energy") link.set("bumps", bumps.flat().join(","));
+  if (options.tab === "line") for (const [name, v] of Object.entries(mixture)) link.set(name, v);
   history.replaceState(null, "", "#" + link);
 }
 
@@ -48,13 +53,44 @@ function readLink() {
     const value = link.get(name), known = [...$(name).options].some(o => o.value === value && !o.hidden);
     if (known) options[name] = numbers.includes(name) ? Number(value) : value;
   }
+  if (tabs.includes(link.get("tab"))) options.tab = link.get("tab");
+  for (const name of Object.keys(mixture)) if (link.has(name)) { $(name).value = link.get(name); mixture[name] = Number($(name).value); }
+  const v = (link.get("bumps") ?? "").split(",").map(Number);
+  if (v.length > 1 && v.length % 3 === 0 && v.every(Number.isFinite)) bumps = Array.from({ length: Math.min(mostBumps, v.length / 3) }, (_, k) => bump(...v.slice(3 * k, 3 * k + 3)));
   if (/^\d{1,15}$/.test(link.get("seed") ?? "")) options.seed = Number(link.get("seed"));
   try {
     if (link.has("points")) drawn = unpacked(link.get("points"));
   } catch { complain("The points of the link cannot be read."); }
 }
 
-const showChoices = () => { for (const name of names) $(name).value = options[name]; };
+const mostBumps = 24;
+const within = (v, low, high) => Math.max(low, Math.min(high, v));
+const bump = (x, y, sd) => [within(x, -reach, reach), within(y, -reach, reach), within(sd, .12, 1.2)].map(v => Math.round(1e3 * v) / 1e3);
+
+const about = {
+  points: "A potential is learned from points, by CMFGen.",
+  energy: "A potential is learned from an energy alone, by CMFMA: its gradient solves a Monge–Ampère equation. The law is that of the bumps.",
+  line: "On the line the exact potential is known, as a fixed point. The Gibbs factor of a conjugate moment measure follows the data; that of a moment measure is narrow where the data is wide.",
+};
+function showChoices() {
+  const { tab } = options;
+  const energy = options.loss.startsWith("monge");
+  if (energy !== (tab === "energy")) options.loss = tab === "energy" ? "monge-ampere" : "dual";
+  for (const name of names) $(name).value = options[name];
+  for (const [name, v] of Object.entries(mixture)) $(name).value = v;
+  for (const t of tabs) {
+    $("tab-" + t).setAttribute("aria-selected", t === tab);
+    $("tab-" + t).tabIndex = t === tab ? 0 : -1;
+  }
+  $("about").textContent = about[tab];
+  for (const e of document.querySelectorAll(".of-points")) e.hidden = tab !== "points";
+  for (const e of document.querySelectorAll(".of-line")) e.hidden = tab !== "line";
+  for (const e of document.querySelectorAll(".of-plane")) e.hidden = tab === "line";
+  for (const t of ["points", "energy"]) $("loss-" + t).hidden = $("loss-" + t).disabled = (t === "energy") !== (tab === "energy");
+  $("data-title").textContent = tab === "energy" ? "The law of the energy, and generated points." : "Data and generated points.";
+  $("data-grey").textContent = tab === "energy" ? "e^−E" : "data";
+  document.body.dataset.tab = tab;
+}
 
 // ---- the worker
 
@@ -65,30 +101,39 @@ let lesson = null;     // data, center and scale of what is learned
 const tell = (order, values = {}) => worker.postMessage({ order, ...values });
 worker.onerror = e => complain(`The worker does not run: ${e.message ?? "its script cannot be loaded"}. Serve the folder by a web server; opened as a file it cannot work.`);
 
-const own = () => options.set === "drawing" ? drawn : options.set === "file" ? file.points : null;
+const drawing = () => options.tab === "points" && options.set === "drawing";
+const own = () => drawing() ? drawn : options.tab === "points" && options.set === "file" ? file.points : null;
+
+// task is what the worker learns.
+function task() {
+  const t = { ...options, bumps, mixture: [] };
+  if (options.tab !== "points") Object.assign(t, { potential: "icnn", source: "gibbs" });
+  if (options.tab === "line") t.mixture = [[mixture.left, -1], [1 - mixture.left, 1]].map(([Weight, side]) => ({ Weight, Mean: side * mixture.gap, SD: mixture.sd }));
+  return t;
+}
 
 // begin learns anew.
 function begin(run) {
   writeLink();
   complain("");
   const points = own();
-  const few = points && points.length < 2 * 20;
+  const few = points && points.length < 2 * 20 || options.tab === "energy" && !bumps.length;
   curves.clear();
   view = null; now = null; lesson = null; wanted = null;
   drawable();
   enter(few ? "empty" : "idle");
   if (phase === "empty") { tell("stop"); return; }
-  tell("learn", { options, points: points && Float32Array.from(points), run: false });
+  tell("learn", { task: task(), points: points && Float32Array.from(points) });
   if (run) start();
 }
 
 function start() { tell("run"); enter("running"); news("Learning."); }
 function pause() { tell("pause"); enter("paused"); news("Paused."); }
 
-const doing = { loading: "loading", empty: "draw at least 20 points", idle: "ready", running: "learning", paused: "paused", finished: "learned", sampling: "drawing samples" };
+const doing = { loading: "loading", empty: "", idle: "ready", running: "learning", paused: "paused", finished: "learned", sampling: "drawing samples" };
 function enter(next) {
   phase = next;
-  $("doing").textContent = doing[phase];
+  $("doing").textContent = phase === "empty" ? options.tab === "energy" ? "put a bump down" : "draw at least 20 points" : doing[phase];
   const ready = !["loading", "empty", "sampling"].includes(phase);
   for (const id of ["learn", "step", "reset", "samples", "model"]) $(id).disabled = !ready;
   $("step").disabled ||= phase === "running" || phase === "finished";
@@ -126,17 +171,23 @@ const hear = {
     curves.add("residual", m.step, m.residual);
     document.body.dataset.step = m.step;
   },
-  points(m) { arrive(m); curves.add("distance", Number(document.body.dataset.step ?? 0), [m.distance]); },
-  view(m) { view = m; prepare(); touch(); },
+  points(m) { if (options.tab !== "line") arrive(m); curves.add("distance", Number(document.body.dataset.step ?? 0), [m.distance]); },
+  view(m) {
+    view = m;
+    if (m.x) curves.add("uvp", Number(document.body.dataset.step ?? 0), [m.uvp]);
+    else prepare();
+    touch();
+  },
   finished() { enter("finished"); news("Learned: all steps are made."); },
   swapped({ loss }) { news(`The loss is now ${loss}.`); document.body.dataset.loss = loss; },
   drawing({ done }) { $("doing").textContent = `drawing samples, ${Math.round(100 * done)} %`; },
   drawn({ points }) {
     enter(wanted);
     wanted = null;
-    const columns = file && options.set === "file" && file.columns || ["x", "y"];
-    const lines = [columns.map(quoted).join(",")];
-    for (let i = 0; i < points.length; i += 2) lines.push(`${points[i]},${points[i + 1]}`);
+    const line = options.tab === "line", columns = own() && options.set === "file" && file.columns || ["x", "y"];
+    const lines = [line ? "x" : columns.map(quoted).join(",")];
+    if (line) lines.push(...points);
+    else for (let i = 0; i < points.length; i += 2) lines.push(`${points[i]},${points[i + 1]}`);
     save("samples.csv", "text/csv", lines.join("\n") + "\n");
   },
   checkpoint({ file }) { save("checkpoint.safetensors", "application/octet-stream", file); },
@@ -172,8 +223,9 @@ let palette = [], ink = {};
 function readColours() {
   const style = getComputedStyle(document.documentElement), get = n => style.getPropertyValue(n).trim();
   palette = Array.from({ length: hues }, (_, k) => `oklch(${get("--lightness")} .15 ${(k + .5) * 360 / hues})`);
-  ink = { data: get("--data"), level: get("--level"), line: get("--line"), soft: get("--soft"), accent: rgbOf(get("--accent")) };
-  if (view) prepare();
+  ink = { data: get("--data"), level: get("--level"), line: get("--line"), ink: get("--ink"), exact: get("--accent"), learned: get("--learned"), moment: get("--moment"), soft: get("--soft"), accent: rgbOf(get("--accent")) };
+  grey = heatOfBumps();
+  if (view?.w) prepare();
   touch();
 }
 
@@ -214,9 +266,9 @@ function prepare() {
   view.height = (i, j) => w[Math.min(cells - 1, Math.floor((i + .5) * cells / lines)) * cells + Math.min(cells - 1, Math.floor((j + .5) * cells / lines))] - least;
 }
 
-function heat(n, alpha) {
+function heat(n, alpha, colour = ink.accent) {
   const canvas = new OffscreenCanvas(n, n), ctx = canvas.getContext("2d"), image = ctx.createImageData(n, n);
-  for (let i = 0; i < n * n; i++) image.data.set([...ink.accent, 255 * alpha(i)], 4 * i);
+  for (let i = 0; i < n * n; i++) image.data.set([...colour, 255 * alpha(i)], 4 * i);
   ctx.putImageData(image, 0, 0);
   return canvas;
 }
@@ -240,12 +292,12 @@ function levelSet(path, grid, n, c) {
   }
 }
 
-const panels = Object.fromEntries(["data", "noise", "map", "density"].map(id => [id, $(id).getContext("2d")]));
+const panels = Object.fromEntries(["data", "noise", "map", "density", "laws", "slopes"].map(id => [id, $(id).getContext("2d")]));
 
 function sized(ctx) {
-  const canvas = ctx.canvas, size = Math.round(canvas.clientWidth * Math.min(2, devicePixelRatio));
-  if (canvas.width !== size || canvas.height !== size) canvas.width = canvas.height = size;
-  ctx.clearRect(0, 0, size, size);
+  const canvas = ctx.canvas, scale = Math.min(2, devicePixelRatio), size = Math.round(canvas.clientWidth * scale), height = Math.round(canvas.clientHeight * scale);
+  if (canvas.width !== size || canvas.height !== height) [canvas.width, canvas.height] = [size, height];
+  ctx.clearRect(0, 0, size, height);
   return size;
 }
 
@@ -269,13 +321,19 @@ function dots(ctx, points, square, radius, colour, bins) {
 
 // dataSquare is what the picture of the data shows, in units of learning.
 function dataSquare() {
-  if (options.set === "drawing" && lesson) return [-lesson.center[0] / lesson.scale, -lesson.center[1] / lesson.scale, reach / lesson.scale];
+  if ((drawing() || options.tab === "energy") && lesson) return [-lesson.center[0] / lesson.scale, -lesson.center[1] / lesson.scale, reach / lesson.scale];
   return view?.data ?? [0, 0, reach];
 }
 
 function drawData() {
   const ctx = panels.data, size = sized(ctx), square = dataSquare();
-  if (options.set === "drawing" && phase === "empty") {
+  if (options.tab === "energy") {
+    ctx.drawImage(grey, 0, 0, size, size);
+    drawBumps(ctx, size);
+    ctx.globalAlpha = .85;
+    if (lesson && now && phase !== "idle") dots(ctx, images(shownAt()), square, 1.35, "", now.bins);
+    ctx.globalAlpha = 1;
+  } else if (drawing() && phase === "empty") {
     dots(ctx, drawn, [0, 0, reach], 1.6, ink.data);
   } else if (lesson) {
     ctx.globalAlpha = phase === "idle" ? .9 : .45;
@@ -294,9 +352,68 @@ function drawData() {
   }
 }
 
+// The law of the bumps, and a circle for each.
+let grey = null, growing = null;
+function heatOfBumps() {
+  const n = 64, value = [];
+  for (let i = 0; i < n * n; i++) {
+    const x = ((i % n + .5) / n * 2 - 1) * reach, y = (1 - (Math.floor(i / n) + .5) / n * 2) * reach;
+    value.push(bumps.reduce((sum, [a, b, s]) => sum + Math.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * s * s)) / (s * s), 0));
+  }
+  const most = Math.max(...value) || 1;
+  return heat(n, i => .75 * Math.sqrt(value[i] / most), rgbOf(ink.data));
+}
+
+function drawBumps(ctx, size) {
+  const [s, ox, oy] = placing([0, 0, reach], size);
+  ctx.strokeStyle = ink.soft;
+  ctx.lineWidth = size / ctx.canvas.clientWidth;
+  for (const [x, y, sd] of growing ? [...bumps, growing] : bumps) {
+    ctx.beginPath();
+    ctx.arc(ox + s * x, oy - s * y, s * sd, 0, 2 * Math.PI);
+    ctx.stroke();
+  }
+}
+
+// ---- the line
+
+// drawLines draws curves over a common axis.
+function drawLines(ctx, x, lines, [low, high], axis) {
+  const size = sized(ctx), height = ctx.canvas.height, unit = size / ctx.canvas.clientWidth, edge = 26 * unit;
+  const px = v => (v - x[0]) / (x.at(-1) - x[0]) * size, py = v => height - edge - (v - low) / (high - low || 1) * (height - 2 * edge);
+  ctx.lineWidth = unit;
+  ctx.strokeStyle = ink.line;
+  ctx.fillStyle = ink.soft;
+  ctx.font = `${12 * unit}px ${getComputedStyle(document.body).fontFamily}`;
+  ctx.textAlign = "center";
+  for (let v = Math.ceil(x[0]); v < x.at(-1); v++) {
+    ctx.beginPath(); ctx.moveTo(px(v), 0); ctx.lineTo(px(v), height - edge); ctx.stroke();
+    if (px(v) > edge / 2 && px(v) < size - edge / 2) ctx.fillText(String(v).replace("-", "−"), px(v), height - 8 * unit);
+  }
+  if (axis) { ctx.beginPath(); ctx.moveTo(0, py(0)); ctx.lineTo(size, py(0)); ctx.stroke(); }
+  for (const [values, colour, width, dash] of lines) {
+    ctx.beginPath();
+    values.forEach((v, i) => i ? ctx.lineTo(px(x[i]), py(v)) : ctx.moveTo(px(x[i]), py(v)));
+    ctx.strokeStyle = colour;
+    ctx.lineWidth = width * unit;
+    ctx.setLineDash(dash ? [6 * unit, 5 * unit] : []);
+    ctx.lineJoin = "round";
+    ctx.stroke();
+  }
+  ctx.setLineDash([]);
+}
+
+function drawLine() {
+  const v = view;
+  if (!v?.x) return;
+  const most = Math.max(...v.density, ...v.exact, ...v.moment), steep = Math.max(...v.exactSlope.map(Math.abs));
+  drawLines(panels.laws, v.x, [[v.density, ink.data, 2.5], [v.moment, ink.moment, 2], [v.exact, ink.exact, 2.5], [v.learned, ink.learned, 2, true]], [0, 1.05 * most], true);
+  drawLines(panels.slopes, v.x, [[v.momentSlope, ink.moment, 2], [v.exactSlope, ink.exact, 2.5], [v.learnedSlope, ink.learned, 2, true]], [-1.3 * steep, 1.3 * steep], true);
+}
+
 function drawNoise() {
   const ctx = panels.noise, size = sized(ctx);
-  if (!view) return;
+  if (!view?.w) return;
   ctx.imageSmoothingEnabled = true;
   ctx.drawImage(view.noiseHeat, 0, 0, size, size);
   ctx.save();
@@ -312,7 +429,7 @@ function drawNoise() {
 
 function drawMap(t) {
   const ctx = panels.map, size = sized(ctx);
-  if (!view || !now) return;
+  if (!view?.w || !now) return;
   const n = view.lines, [nx, ny, nh] = view.noise, to = dataSquare();
   const square = view.noise.map((v, k) => v + t * (to[k] - v));
   const [s, ox, oy] = placing(square, size);
@@ -347,7 +464,7 @@ function drawMap(t) {
 
 function drawDensity() {
   const ctx = panels.density, size = sized(ctx);
-  if (view) ctx.drawImage(view.dataHeat, 0, 0, size, size);
+  if (view?.w) ctx.drawImage(view.dataHeat, 0, 0, size, size);
 }
 
 // The way from noise to data: by the slider, or back and forth.
@@ -368,7 +485,10 @@ function frame() {
   if (phase === "running") document.body.dataset.frames = ++frames;
   const gliding = now && shownAt() < 1;
   if (moving) slider.value = (1 - Math.cos((performance.now() - movedFrom) / sweep * Math.PI)) / 2;
-  if (dirty || gliding || moving) {
+  if (options.tab === "line") {
+    if (dirty) drawLine();
+    dirty = false;
+  } else if (dirty || gliding || moving) {
     const all = dirty;
     dirty = gliding;
     if (all || gliding) drawData();
@@ -379,14 +499,16 @@ function frame() {
   curves.draw();
 }
 
-new ResizeObserver(touch).observe($("pictures"));
+const resized = new ResizeObserver(touch);
+for (const id of ["pictures", "line"]) resized.observe($(id));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readColours);
 
 // ---- curves
 
 const curves = (() => {
   const kinds = {
-    distance: { title: "Distance from the data", note: "sliced W2 of the particles’ images" },
+    uvp: { title: "Unexplained variance of w′, %", log: true },
+    distance: { title: "Distance from the data" },
     loss: { title: "Loss" },
     residual: { title: "Conjugates’ largest residual", log: true },
   };
@@ -412,7 +534,8 @@ const curves = (() => {
       if (!changed || performance.now() - at < 150) return;
       changed = false;
       at = performance.now();
-      for (const k of Object.values(kinds)) {
+      for (const [name, k] of Object.entries(kinds)) {
+        k.card.hidden = (name === "uvp") !== (options.tab === "line") && (name === "uvp" || name === "distance");
         const n = k.y.length, bucket = Math.max(1, Math.ceil(n / 150)), line = [];
         for (let i = 0; i < n; i += bucket) {
           const part = k.y.slice(i, i + bucket).filter(v => Number.isFinite(v) && (!k.log || v > 0));
@@ -426,6 +549,7 @@ const curves = (() => {
         k.card.querySelector("svg").setAttribute("aria-label", line.length ? `${k.title}, last ${shown}` : k.title);
       }
       document.body.dataset.distance = kinds.distance.y.at(-1) ?? "";
+      document.body.dataset.uvp = kinds.uvp.y.at(-1) ?? "";
     },
   };
 })();
@@ -434,10 +558,12 @@ const curves = (() => {
 
 let cursor = null;
 function drawable() {
-  const on = options.set === "drawing";
+  const energy = options.tab === "energy", on = drawing() || energy;
   $("data-figure").classList.toggle("drawing", on);
-  $("hint").hidden = !on || drawn.length >= 2 * 20;
-  $("clear").hidden = !on || !drawn.length;
+  $("hint").hidden = !on || !energy && drawn.length >= 2 * 20;
+  $("hint").textContent = energy ? "Press and drag to put a bump down; with the keyboard arrows and space." : "Draw with the mouse or a finger. With the keyboard: arrows move, space puts points down.";
+  $("clear").hidden = !on || !(energy ? bumps : drawn).length;
+  if (energy) grey = heatOfBumps();
 }
 
 // put adds points about a place.
@@ -461,27 +587,53 @@ const placeOf = e => {
   return [(2 * (e.clientX - box.left) / box.width - 1) * reach, (1 - 2 * (e.clientY - box.top) / box.height) * reach];
 };
 let painting = false;
-const canDraw = () => options.set === "drawing" && phase !== "loading" && phase !== "sampling";
+const canDraw = () => (drawing() || options.tab === "energy") && phase !== "loading" && phase !== "sampling";
 $("data").addEventListener("pointerdown", e => {
   if (!canDraw() || e.button) return;
   painting = true;
   $("data").setPointerCapture(e.pointerId);
-  paint(...placeOf(e));
+  if (drawing()) paint(...placeOf(e));
+  else growing = bumps.length < mostBumps ? bump(...placeOf(e), .3) : null;
+  touch();
   e.preventDefault();
 });
-$("data").addEventListener("pointermove", e => { if (painting) for (const p of e.getCoalescedEvents?.() ?? [e]) paint(...placeOf(p)); });
-for (const end of ["pointerup", "pointercancel"]) $("data").addEventListener(end, () => { if (painting) { painting = false; begin(false); } });
+$("data").addEventListener("pointermove", e => {
+  if (!painting) return;
+  if (drawing()) for (const p of e.getCoalescedEvents?.() ?? [e]) paint(...placeOf(p));
+  else if (growing) {
+    const [x, y] = placeOf(e), sd = Math.hypot(x - growing[0], y - growing[1]);
+    if (sd > .05) growing = bump(growing[0], growing[1], sd);
+    touch();
+  }
+});
+for (const end of ["pointerup", "pointercancel"]) {
+  $("data").addEventListener(end, () => {
+    if (!painting) return;
+    painting = false;
+    if (growing) bumps.push(growing);
+    growing = null;
+    begin(false);
+  });
+}
 $("data").addEventListener("keydown", e => {
   if (!canDraw()) return;
   const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[e.key];
   cursor ??= [0, 0];
   if (move) cursor = cursor.map((v, k) => Math.max(-reach, Math.min(reach, v + .1 * move[k])));
-  else if (e.key === " ") { paint(...cursor, 12); begin(false); } else return;
+  else if (e.key === " ") {
+    if (drawing()) paint(...cursor, 12);
+    else if (bumps.length < mostBumps) bumps.push(bump(...cursor, .35));
+    begin(false);
+  } else return;
   touch();
   e.preventDefault();
 });
 for (const event of ["focus", "blur"]) $("data").addEventListener(event, () => { cursor ??= [0, 0]; touch(); });
-$("clear").addEventListener("click", () => { drawn = []; begin(false); });
+$("clear").addEventListener("click", () => {
+  if (drawing()) drawn = [];
+  else bumps = [];
+  begin(false);
+});
 
 // readCSV is the first two columns of numbers; an error names the line.
 function readCSV(text) {
@@ -513,7 +665,7 @@ async function open(f) {
   }
   $("ownfile").hidden = false;
   $("ownfile").textContent = file.name;
-  options.set = "file";
+  Object.assign(options, { tab: "points", set: "file" });
   showChoices();
   begin(false);
 }
@@ -535,6 +687,26 @@ for (const name of names) {
     if (phase === "loading") writeLink();
     else if (name === "loss" && lesson) { writeLink(); complain(""); tell("loss", { loss: options.loss }); }
     else begin(running && name !== "set");
+  });
+}
+for (const name of Object.keys(mixture)) {
+  $(name).addEventListener("change", () => {
+    mixture[name] = Number($(name).value);
+    if (phase === "loading") writeLink();
+    else begin(phase === "running");
+  });
+}
+function selectTab(tab) {
+  options.tab = tab;
+  showChoices();
+  $("tab-" + tab).focus();
+  if (phase === "loading") { writeLink(); drawable(); } else begin(false);
+}
+for (const [k, tab] of tabs.entries()) {
+  $("tab-" + tab).addEventListener("click", () => selectTab(tab));
+  $("tab-" + tab).addEventListener("keydown", e => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
+    if (by) selectTab(tabs[(k + by + tabs.length) % tabs.length]);
   });
 }
 $("learn").addEventListener("click", () => {
@@ -563,8 +735,8 @@ $("link").addEventListener("click", async () => {
 addEventListener("hashchange", () => { readLink(); showChoices(); if (phase !== "loading") begin(false); });
 
 $("choices").open = matchMedia("(min-width: 46rem)").matches;
-readColours();
 readLink();
+readColours();
 showChoices();
 drawable();
 frame();

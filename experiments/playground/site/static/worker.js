@@ -3,7 +3,7 @@
 
 importScripts("wasm_exec.js");
 
-let running = false, drawing = false, square = null;
+let running = false, drawing = false;
 let pointsAt = 0, viewAt = 0, viewCost = 0; // times in milliseconds
 
 const channel = new MessageChannel(); // a turn of the event loop without the delay of timers
@@ -33,8 +33,8 @@ function showPoints() {
 
 function showView() {
   const start = performance.now();
-  const v = call("see", square);
-  if (v) say("view", v, [v.w.buffer, v.density.buffer, v.warped.buffer]);
+  const v = call("see");
+  if (v) say("view", v);
   viewAt = performance.now();
   viewCost = viewAt - start;
 }
@@ -68,17 +68,14 @@ function turn() {
 }
 
 const orders = {
-  learn({ options, points, run }) {
+  learn({ task, points }) {
     running = drawing = false;
-    square = null;
-    const l = call("learn", JSON.stringify(options), points);
+    const l = call("learn", JSON.stringify(task), points);
     if (!l) return;
     say("learning", l, [l.data.buffer]);
     showPoints();
     showView();
-    if (run) orders.run();
   },
-  square(m) { square = m.square; showView(); },
   run() { if (!running) { running = true; soon(); } },
   stop() { running = drawing = false; },
   pause() { running = false; showPoints(); showView(); },
