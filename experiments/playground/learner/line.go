@@ -53,7 +53,7 @@ func NewLine(o Options, components []line.Component) (*Line, error) {
 		start:    layers.Start{Share: .1, Fixed: .01, Spread: 12},
 		identity: true,
 		lr:       1e-2,
-		decay:    .995,
+		decay:    o.recipe().decay,
 		langevin: 3,
 	}
 	l.Points = rho.Sample(o.rows(), random.New(o.Seed, "mixture", 0))

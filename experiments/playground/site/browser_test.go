@@ -1,6 +1,7 @@
 package site_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,12 +36,15 @@ type playing struct {
 	downloads string
 }
 
+// built is the page, compiled once for all tests.
+var built = sync.OnceValues(func() (site.Site, error) { return site.Build(context.Background()) })
+
 func play(t *testing.T) *playing {
 	if testing.Short() {
 		t.Skip("-short")
 	}
 	b := exptest.NewBrowser(t)
-	s, err := site.Build(t.Context())
+	s, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +187,47 @@ func TestLearnsInABrowser(t *testing.T) {
 	}
 	if ratio := moons(t, read(t, filepath.Join(folder, "samples.npy"))); !(ratio <= 1.4) {
 		t.Errorf("generate draws points at W2 of %.2f times the floor", ratio)
+	}
+	p.quiet()
+}
+
+// An energy is learned, and on the line the potential comes to the fixed point; nothing is too
+// wide for a phone.
+func TestOtherTabs(t *testing.T) {
+	p := play(t)
+	p.Open(p.url+"#steps=300&batch=64&width=16&tab=energy&bumps=-1,0,0.4,1,0.5,0.3", 1280, false)
+	p.phase("idle")
+	before := p.number("distance")
+	p.press("learn")
+	p.phase("finished")
+	if after := p.number("distance"); !(after < before/2) || p.coloured("data") < .005 {
+		t.Errorf("the images of the particles are at a distance of %.3f; before learning it was %.3f", after, before)
+	}
+	p.Picture("playground-energy.png")
+	box := exptest.Eval[[4]float64](p.Browser, `(e => (e.scrollIntoView({ block: "center" }), (b => [b.left, b.top, b.width, b.height])(e.getBoundingClientRect())))(document.getElementById("data"))`)
+	x, y := box[0]+box[2]/4, box[1]+box[3]/4
+	p.Drag([2]float64{x, y}, [2]float64{x + box[2]/20, y}, [2]float64{x + box[2]/10, y})
+	p.Await(`location.hash.includes(encodeURIComponent("-1,0,0.4,1,0.5,0.3,"))`)
+	p.phase("idle")
+
+	p.press("tab-line")
+	p.phase("idle")
+	p.Await(`document.body.dataset.uvp !== ""`)
+	first := p.number("uvp")
+	p.press("learn")
+	p.phase("finished")
+	if last := p.number("uvp"); !(last < first/4) {
+		t.Errorf("the unexplained variance went from %.2f %% to %.2f %%", first, last)
+	}
+	for _, dark := range []bool{false, true} {
+		link := exptest.Eval[string](p.Browser, `location.href`)
+		p.Open("about:blank", 390, dark)
+		p.Open(link, 390, dark)
+		p.phase("idle")
+		if wide := p.TooWide(); len(wide) > 0 {
+			t.Errorf("wider than a phone: %q", wide)
+		}
+		p.Picture(fmt.Sprintf("playground-line-390-%t.png", dark))
 	}
 	p.quiet()
 }

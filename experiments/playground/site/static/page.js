@@ -77,7 +77,7 @@ function showChoices() {
   const energy = options.loss.startsWith("monge");
   if (energy !== (tab === "energy")) options.loss = tab === "energy" ? "monge-ampere" : "dual";
   for (const name of names) $(name).value = options[name];
-  for (const [name, v] of Object.entries(mixture)) $(name).value = v;
+  for (const [name, v] of Object.entries(mixture)) $(name).value = $(name + "-value").value = v;
   for (const t of tabs) {
     $("tab-" + t).setAttribute("aria-selected", t === tab);
     $("tab-" + t).tabIndex = t === tab ? 0 : -1;
@@ -87,8 +87,7 @@ function showChoices() {
   for (const e of document.querySelectorAll(".of-line")) e.hidden = tab !== "line";
   for (const e of document.querySelectorAll(".of-plane")) e.hidden = tab === "line";
   for (const t of ["points", "energy"]) $("loss-" + t).hidden = $("loss-" + t).disabled = (t === "energy") !== (tab === "energy");
-  $("data-title").textContent = tab === "energy" ? "The law of the energy, and generated points." : "Data and generated points.";
-  $("data-grey").textContent = tab === "energy" ? "e^−E" : "data";
+  for (const e of document.querySelectorAll(".of-energy")) e.hidden = tab !== "energy";
   document.body.dataset.tab = tab;
 }
 
@@ -510,7 +509,7 @@ const curves = (() => {
     uvp: { title: "Unexplained variance of w′, %", log: true },
     distance: { title: "Distance from the data" },
     loss: { title: "Loss" },
-    residual: { title: "Conjugates’ largest residual", log: true },
+    residual: { title: "Residual of the conjugates", log: true },
   };
   let changed = true, at = 0;
   for (const [name, kind] of Object.entries(kinds)) {
@@ -690,6 +689,7 @@ for (const name of names) {
   });
 }
 for (const name of Object.keys(mixture)) {
+  $(name).addEventListener("input", () => { $(name + "-value").value = $(name).value; });
   $(name).addEventListener("change", () => {
     mixture[name] = Number($(name).value);
     if (phase === "loading") writeLink();
