@@ -148,14 +148,12 @@ func read(t *testing.T, path string) blas32.General {
 // gives away, points and model, follows the law of the data.
 func TestLearnsInABrowser(t *testing.T) {
 	p := play(t)
-	p.Open(p.url, 1280, false)
+	p.Open(p.url+"#steps=300&width=32", 1280, false)
 	p.phase("idle")
 	t.Logf("ready after %.0f ms", p.number("ready"))
 	if p.coloured("data") > 0 {
 		t.Error("points are shown before anything is learned")
 	}
-	p.choose("steps", "300")
-	p.phase("idle")
 	p.press("learn")
 	p.Await(`Number(document.body.dataset.step) >= 40`)
 	p.choose("loss", "dual+0.1*moments")
@@ -197,6 +195,7 @@ func TestOtherTabs(t *testing.T) {
 	p := play(t)
 	p.Open(p.url+"#steps=300&batch=64&width=16&tab=energy&bumps=-1,0,0.4,1,0.5,0.3", 1280, false)
 	p.phase("idle")
+	p.Await(`document.body.dataset.distance`)
 	before := p.number("distance")
 	p.press("learn")
 	p.phase("finished")
@@ -212,7 +211,7 @@ func TestOtherTabs(t *testing.T) {
 
 	p.press("tab-line")
 	p.phase("idle")
-	p.Await(`document.body.dataset.uvp !== ""`)
+	p.Await(`document.body.dataset.uvp`)
 	first := p.number("uvp")
 	p.press("learn")
 	p.phase("finished")
@@ -259,7 +258,7 @@ func TestDrawnPointsAreLearned(t *testing.T) {
 		p.Drag(way...)
 	}
 	p.phase("idle")
-	p.Await(`document.body.dataset.distance !== ""`)
+	p.Await(`document.body.dataset.distance`)
 	before := p.number("distance")
 	p.press("learn")
 	p.phase("finished")

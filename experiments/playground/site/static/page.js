@@ -523,10 +523,18 @@ const curves = (() => {
     kind.y = [];
   }
   return {
-    clear() { for (const k of Object.values(kinds)) k.x = [], k.y = []; changed = true; },
+    clear() {
+      for (const [name, k] of Object.entries(kinds)) {
+        k.x = [];
+        k.y = [];
+        document.body.dataset[name] = "";
+      }
+      changed = true;
+    },
     add(name, last, values) {
       const k = kinds[name];
       values.forEach((v, i) => { k.x.push(last - values.length + 1 + i); k.y.push(v); });
+      document.body.dataset[name] = k.y.at(-1) ?? "";
       changed = true;
     },
     draw() {
@@ -547,8 +555,6 @@ const curves = (() => {
         k.card.querySelector("polyline").setAttribute("points", line.map(([x, y]) => `${((x - first) / width * 300).toFixed(1)},${(55 - (y - low) / (high - low || 1) * 50).toFixed(1)}`).join(" "));
         k.card.querySelector("svg").setAttribute("aria-label", line.length ? `${k.title}, last ${shown}` : k.title);
       }
-      document.body.dataset.distance = kinds.distance.y.at(-1) ?? "";
-      document.body.dataset.uvp = kinds.uvp.y.at(-1) ?? "";
     },
   };
 })();
