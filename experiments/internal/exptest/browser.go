@@ -53,7 +53,7 @@ func NewBrowser(t *testing.T) *Browser {
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // as root Chromium has none
 	}
-	limited, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	limited, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	t.Cleanup(cancel)
 	allocator, cancel := chromedp.NewExecAllocator(limited, options...)
 	t.Cleanup(cancel)
@@ -148,7 +148,7 @@ func Eval[T any](b *Browser, expression string) (value T) {
 // Await waits until a JavaScript expression is true.
 func (b *Browser) Await(expression string) {
 	b.t.Helper()
-	do(b, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(time.Minute)))
+	do(b, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(5*time.Minute)))
 }
 
 // Press presses a key on the focused element.

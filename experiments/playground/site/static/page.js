@@ -94,8 +94,9 @@ function showChoices() {
 // ---- the worker
 
 const worker = new Worker("worker.js");
-let phase = "loading"; // loading, idle, running, paused, finished, drawing (of samples)
-let wanted = null;     // what to do with samples
+let phase = "loading"; // loading, empty (of points), preparing, idle, running, paused, finished, sampling
+let wanted = null;     // the phase after sampling
+let runAtOnce = false; // after preparing
 let lesson = null;     // data, center and scale of what is learned
 const tell = (order, values = {}) => worker.postMessage({ order, ...values });
 worker.onerror = e => complain(`The worker does not run: ${e.message ?? "its script cannot be loaded"}. Serve the folder by a web server; opened as a file it cannot work.`);
@@ -120,25 +121,25 @@ function begin(run) {
   curves.clear();
   view = null; now = null; lesson = null; wanted = null;
   drawable();
-  enter(few ? "empty" : "idle");
+  enter(few ? "empty" : "preparing");
+  runAtOnce = run;
   if (phase === "empty") { tell("stop"); return; }
   tell("learn", { task: task(), points: points && Float32Array.from(points) });
-  if (run) start();
 }
 
 function start() { tell("run"); enter("running"); news("Learning."); }
 function pause() { tell("pause"); enter("paused"); news("Paused."); }
 
-const doing = { loading: "loading", empty: "", idle: "ready", running: "learning", paused: "paused", finished: "learned", sampling: "drawing samples" };
+const doing = { loading: "loading", preparing: "preparing", idle: "ready", running: "learning", paused: "paused", finished: "learned", sampling: "drawing samples" };
 function enter(next) {
   phase = next;
   $("doing").textContent = phase === "empty" ? options.tab === "energy" ? "put a bump down" : "draw at least 20 points" : doing[phase];
-  const ready = !["loading", "empty", "sampling"].includes(phase);
+  const ready = !["loading", "empty", "preparing", "sampling"].includes(phase);
   for (const id of ["learn", "step", "reset", "samples", "model"]) $(id).disabled = !ready;
   $("step").disabled ||= phase === "running" || phase === "finished";
   $("seed").disabled = ["loading", "sampling"].includes(phase);
   $("learn").textContent = { running: "Pause", paused: "Go on", finished: "Learn again" }[phase] ?? "Learn";
-  if (phase === "idle" || phase === "empty") { $("count").textContent = $("rate").textContent = ""; $("progress").value = 0; }
+  if (["empty", "preparing", "idle"].includes(phase)) { $("count").textContent = $("rate").textContent = ""; $("progress").value = 0; }
   document.body.dataset.phase = phase;
   touch();
 }
@@ -175,6 +176,10 @@ const hear = {
     view = m;
     if (m.x) curves.add("uvp", Number(document.body.dataset.step ?? 0), [m.uvp]);
     else prepare();
+    if (phase === "preparing") {
+      enter("idle");
+      if (runAtOnce) start();
+    }
     touch();
   },
   finished() { enter("finished"); news("Learned: all steps are made."); },
@@ -330,15 +335,15 @@ function drawData() {
     ctx.drawImage(grey, 0, 0, size, size);
     drawBumps(ctx, size);
     ctx.globalAlpha = .85;
-    if (lesson && now && phase !== "idle") dots(ctx, images(shownAt()), square, 1.35, "", now.bins);
+    if (lesson && now && !["idle", "preparing"].includes(phase)) dots(ctx, images(shownAt()), square, 1.35, "", now.bins);
     ctx.globalAlpha = 1;
   } else if (drawing() && phase === "empty") {
     dots(ctx, drawn, [0, 0, reach], 1.6, ink.data);
   } else if (lesson) {
-    ctx.globalAlpha = phase === "idle" ? .9 : .45;
-    dots(ctx, lesson.data, square, phase === "idle" ? 1.1 : 1.2, ink.data);
+    ctx.globalAlpha = ["idle", "preparing"].includes(phase) ? .9 : .45;
+    dots(ctx, lesson.data, square, 1.15, ink.data);
     ctx.globalAlpha = .85;
-    if (now && phase !== "idle") dots(ctx, images(shownAt()), square, 1.35, "", now.bins);
+    if (now && !["idle", "preparing"].includes(phase)) dots(ctx, images(shownAt()), square, 1.35, "", now.bins);
     ctx.globalAlpha = 1;
   }
   if (cursor && document.activeElement === $("data") && $("data-figure").classList.contains("drawing")) {
@@ -463,7 +468,9 @@ function drawMap(t) {
 
 function drawDensity() {
   const ctx = panels.density, size = sized(ctx);
-  if (view?.w) ctx.drawImage(view.dataHeat, 0, 0, size, size);
+  if (!view?.w) return;
+  const [s, ox, oy] = placing(dataSquare(), size), [x, y, half] = view.data;
+  ctx.drawImage(view.dataHeat, ox + s * (x - half), oy - s * (y + half), 2 * s * half, 2 * s * half);
 }
 
 // The way from noise to data: by the slider, or back and forth.
