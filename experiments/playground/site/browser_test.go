@@ -157,7 +157,7 @@ func TestLearnsInABrowser(t *testing.T) {
 	p.press("learn")
 	p.Await(`Number(document.body.dataset.step) >= 40`)
 	p.choose("loss", "dual+0.1*moments")
-	p.Await(`document.body.dataset.loss === "dual+0.1*moments"`)
+	p.Await(`document.body.dataset.swapped === "dual+0.1*moments"`)
 	frames, start := p.number("frames"), time.Now()
 	p.Await(`Number(document.body.dataset.step) >= 80`)
 	t.Logf("%.0f frames a second", (p.number("frames")-frames)/time.Since(start).Seconds())

@@ -183,7 +183,7 @@ const hear = {
     touch();
   },
   finished() { enter("finished"); news("Learned: all steps are made."); },
-  swapped({ loss }) { news(`The loss is now ${loss}.`); document.body.dataset.loss = loss; },
+  swapped({ loss }) { news(`The loss is now ${loss}.`); document.body.dataset.swapped = loss; },
   drawing({ done }) { $("doing").textContent = `drawing samples, ${Math.round(100 * done)} %`; },
   drawn({ points }) {
     enter(wanted);
