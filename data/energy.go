@@ -119,3 +119,12 @@ func (e *Energy) Eval(x blas32.General, value []float32, grad blas32.General) er
 	}
 	return nil
 }
+
+// narrowed rounds points of wide.
+func (e *Energy) narrowed(n int, rng *random.Stream) blas32.General {
+	x := batch.New(max(0, n), e.dim)
+	for i, v := range e.wide(x.Rows, rng) {
+		x.Data[i] = float32(v)
+	}
+	return x
+}

@@ -1,3 +1,5 @@
+//go:build !js
+
 package data
 
 import (
@@ -85,15 +87,6 @@ func LogScale(u units.Affine) (sum float64) {
 		sum += math.Log(s)
 	}
 	return sum
-}
-
-// narrowed rounds points of wide.
-func (e *Energy) narrowed(n int, rng *random.Stream) blas32.General {
-	x := batch.New(max(0, n), e.dim)
-	for i, v := range e.wide(x.Rows, rng) {
-		x.Data[i] = float32(v)
-	}
-	return x
 }
 
 // rescaled is an energy in other units.

@@ -12,6 +12,7 @@ import (
 	"cmf/experiments/inference"
 	"cmf/experiments/monge"
 	"cmf/experiments/picture/inpaint"
+	"cmf/experiments/playground/site"
 	"cmf/experiments/run"
 )
 
@@ -59,6 +60,7 @@ func TestREADMEVariables(t *testing.T) {
 		usageOf(t, &help, inpaint.Inpaint), usageOf(t, &help, MNIST), usageOf(t, &help, Mixture1D), usageOf(t, &help, Samples), usageOf(t, &help, Toy2D),
 		usageOf(t, &help, monge.Transport), usageOf(t, &help, inference.Posterior),
 		func() { ToyAblation.Execute(t.Context(), nil, []string{"-h"}, &help) },
+		func() { _ = site.Execute(t.Context(), nil, []string{"-h"}, &help) }, // its error is that help was asked for
 	} {
 		usage()
 	}

@@ -131,12 +131,21 @@ func (s *Server) answersTo(host string) bool {
 	if address := s.listener.Addr().(*net.TCPAddr); !address.IP.IsLoopback() {
 		return true
 	}
+	return ThisComputer(host) || strings.EqualFold(withoutPort(host), s.host) && s.host != ""
+}
+
+// ThisComputer says whether a request's Host names this computer as it alone does.
+func ThisComputer(host string) bool {
+	host = withoutPort(host)
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+func withoutPort(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || strings.EqualFold(host, s.host) && host != "" || ip != nil && ip.IsLoopback()
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
 func (s *Site) servePage(w http.ResponseWriter, r *http.Request, asked *atomic.Int64) {

@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -51,7 +53,7 @@ func NewBrowser(t *testing.T) *Browser {
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // as root Chromium has none
 	}
-	limited, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	limited, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	t.Cleanup(cancel)
 	allocator, cancel := chromedp.NewExecAllocator(limited, options...)
 	t.Cleanup(cancel)
@@ -146,13 +148,37 @@ func Eval[T any](b *Browser, expression string) (value T) {
 // Await waits until a JavaScript expression is true.
 func (b *Browser) Await(expression string) {
 	b.t.Helper()
-	do(b, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(time.Minute)))
+	do(b, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(5*time.Minute)))
 }
 
 // Press presses a key on the focused element.
 func (b *Browser) Press(key string) {
 	b.t.Helper()
 	do(b, chromedp.KeyEvent(key))
+}
+
+// Drag draws with the mouse from one place of the window to the next.
+func (b *Browser) Drag(places ...[2]float64) {
+	b.t.Helper()
+	for k, at := range places {
+		mouse := input.DispatchMouseEventParams{Type: input.DispatchMouseEventTypeMouseMoved, X: at[0], Y: at[1], Button: input.MouseButtonLeft, Buttons: 1}
+		if k == 0 {
+			mouse.Type, mouse.ClickCount = input.DispatchMouseEventTypeMousePressed, 1
+		}
+		call(b, input.DispatchMouseEvent, mouse)
+		if k == len(places)-1 {
+			mouse.Type, mouse.Buttons, mouse.ClickCount = input.DispatchMouseEventTypeMouseReleased, 0, 1
+			call(b, input.DispatchMouseEvent, mouse)
+		}
+	}
+}
+
+// Downloads has the browser save files that a page offers in a folder of the test.
+func (b *Browser) Downloads() (folder string) {
+	b.t.Helper()
+	folder = b.t.TempDir()
+	call(b, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: folder})
+	return folder
 }
 
 // Picture leaves a picture of the whole page in the folder of Gallery.

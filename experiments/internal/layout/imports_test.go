@@ -12,7 +12,7 @@ import (
 // A line with a folder and "/..." stands for all packages below that folder that no other
 // line names; these may import each other.
 var order = []string{
-	"data/file data/memory graph/wire graph/kernel graph/onnxtest",
+	"data/file data/memory graph/wire graph/kernel graph/kernel/simd128 graph/onnxtest",
 	"graph/blas",
 	"graph/op",
 	"graph",
@@ -31,9 +31,11 @@ var order = []string{
 	"layers",
 	"layers/autoencoder losses",
 	"experiments/config experiments/metric",
+	"experiments/playground/learner",
 	"experiments/figure experiments/metric/tabular",
 	"experiments/report",
 	"experiments/watch",
+	"experiments/playground/site",
 	"experiments/run",
 	"experiments/train",
 	"experiments/ranks",
