@@ -106,6 +106,15 @@ func checkCompletions(t *testing.T, r *report.Report, hole string) {
 	}
 }
 
+// In a latent space every preset, and the least number that is allowed, leave states enough to compare.
+func TestInpaintLeavesStates(t *testing.T) {
+	for settings, ok := range map[string]bool{"CMF_PRESET=quick": true, "CMF_PRESET=paper": true, "CMF_TRAJECTORIES=10": true, "CMF_TRAJECTORIES=9": false} {
+		if _, err := inpaint.Inpaint.Settings(config.Variables(settings), nil, nil); (err == nil) != ok {
+			t.Errorf("%s: %v", settings, err)
+		}
+	}
+}
+
 func TestInpaintBadInput(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "no.safetensors")
 	for _, c := range []struct{ name, value, want string }{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -22,13 +23,15 @@ type InterruptionConfig struct {
 	config.Random
 	Experiments victimNames `default:"gaussian,toy2d,energy,samples,mnist" desc:"experiments whose runs are ended: gaussian, toy2d, energy, samples, mnist"`
 	Strikes     strikePlans `default:"INT; INT; INT; INT INT; KILL; KILL; KILL; KILL@write; KILL@write KILL; TERM; INT+INT; KILL INT KILL@write" desc:"runs of each experiment, parted by semicolons, and the strikes that end each, parted by spaces: a signal INT, TERM or KILL at a random moment, INT+INT for one soon after the other, KILL@load, KILL@write or KILL@judge before training, while a checkpoint is written or after training; /torn behind it leaves half a row of metrics at the end, /previous leaves only the previous checkpoint"`
+	Ranks       int         `default:"1" range:"1..64" desc:"ranks of each run, of which a strike hits one at random"`
+	Launcher    string      `default:"mpirun" desc:"command that starts several ranks, such as mpirun --oversubscribe"`
 }
 
 // Interruption ends small runs by signals, at random moments and while they write
 // checkpoints, and lets them go on by CMF_RESUME. They must end at the bits of a run that
 // was left alone: table.md says of every strike where it hit and whether they did, and
 // the report notes every difference. The runs that were left alone stay in the folder
-// whole, those that differ in struck.
+// whole, those that differ in struck. With several ranks, a strike ends one of them, and that all.
 //
 // It builds the commands that it runs, and therefore needs the Go tool, a folder inside
 // this module, and a system with signals.
@@ -47,6 +50,12 @@ var Interruption = run.Definition[InterruptionConfig]{
 func doInterruption(ctx context.Context, r *run.Run, c *InterruptionConfig) (err error) {
 	if slices.Contains([]string{"windows", "plan9", "js", "wasip1"}, runtime.GOOS) {
 		return fmt.Errorf("runs are ended by signals, which %s does not have: use a unix system", runtime.GOOS)
+	}
+	if c.Ranks > 1 {
+		name, _, _ := strings.Cut(strings.TrimSpace(c.Launcher), " ")
+		if _, err := exec.LookPath(name); err != nil {
+			return fmt.Errorf("CMF_LAUNCHER=%s: it is to start the ranks of CMF_RANKS=%d: %w", c.Launcher, c.Ranks, err)
+		}
 	}
 	scratch, err := os.MkdirTemp("", "interruption")
 	if err != nil {

@@ -65,8 +65,12 @@ func (s strike) String() string {
 }
 
 // ended tells whether a process was ended by one of the strike's signals, at once or, with
-// the exit status that says so, by itself.
+// the exit status that says so, by itself. Launchers of ranks have statuses of their own for that, but 1
+// for an error of a rank.
 func (s strike) ended(p *process) bool {
+	if p.ranks > 1 {
+		return p.ProcessState.ExitCode() > 1
+	}
 	if slices.ContainsFunc(s.signals, func(word string) bool { return p.ProcessState.ExitCode() == statuses[word] }) {
 		return true
 	}
@@ -252,11 +256,12 @@ func (v *victim) hit(p *process, rng *random.Stream, out string, s strike) (rows
 		}
 	}
 	rows = outcome.Rows(out)
+	target := p.target(rng)
 	for k, word := range s.signals {
 		if k > 0 {
 			p.pause(2 * time.Millisecond)
 		}
-		_ = p.Process.Signal(signals[word]) // it may have ended
+		_ = target.Signal(signals[word]) // it may have ended
 	}
 	return rows
 }

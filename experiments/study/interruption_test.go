@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,6 +43,23 @@ func TestKilledRunsGoOn(t *testing.T) {
 		t.Error(err)
 	}
 	differencesAreSeen(t, r.Path(filepath.Join("whole", "gaussian")))
+}
+
+// The death of a rank ends all, and the same number of them goes on to the same bits.
+func TestKilledRanksGoOn(t *testing.T) {
+	launcher, err := exec.LookPath("mpirun.openmpi")
+	if err != nil {
+		t.Skip("no Open MPI is installed: looked for mpirun.openmpi")
+	}
+	t.Setenv("OMPI_ALLOW_RUN_AS_ROOT", "1")
+	t.Setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+	r := execute(t, Interruption, "CMF_PRESET=quick", "CMF_STRIKES=KILL@write", "CMF_RANKS=2", "CMF_LAUNCHER="+launcher+" --oversubscribe")
+	if m := r.Report.Metrics; len(r.Report.Notes) > 0 || m["kills"]+m["late"] != 1 || m["identical"] != m["kills"] {
+		t.Errorf("%v: %s", m, strings.Join(r.Report.Notes, "\n"))
+	}
+	if whole, err := outcome.Report(r.Path(filepath.Join("whole", "gaussian"))); err != nil || whole.Machine.Ranks != 2 {
+		t.Errorf("the run that was left alone had %d ranks, %v", whole.Machine.Ranks, err)
+	}
 }
 
 // differencesAreSeen alters copies of a finished run, each in one thing.
@@ -130,11 +148,16 @@ func TestInterruptionRefuses(t *testing.T) {
 		"CMF_STRIKES=KILL@lunch":      `"KILL@lunch" is no strike`,
 		"CMF_STRIKES=KILL@load/":      `"KILL@load/" is no strike`,
 		"CMF_STRIKES=INT; ":           "a run has no strike",
+		"CMF_RANKS=0":                 "allowed are 1 to 64",
 	} {
 		_, err := Interruption.Execute(t.Context(), config.Variables(variable, "CMF_OUT="+t.TempDir()), io.Discard)
 		if err == nil || !strings.HasPrefix(err.Error(), variable) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v", variable, err)
 		}
+	}
+	_, err := Interruption.Execute(t.Context(), config.Variables("CMF_RANKS=2", "CMF_LAUNCHER=no-such-mpirun -v", "CMF_OUT="+t.TempDir()), io.Discard)
+	if err == nil || !strings.HasPrefix(err.Error(), "CMF_LAUNCHER=no-such-mpirun -v: it is to start the ranks of CMF_RANKS=2") {
+		t.Errorf("without a launcher: %v", err)
 	}
 	t.Run("outside the module", func(t *testing.T) {
 		folder := t.TempDir()

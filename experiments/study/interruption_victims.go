@@ -9,7 +9,10 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"cmf/data"
@@ -36,6 +39,8 @@ type victim struct {
 	name     string
 	env      config.Environment
 	command  string
+	launcher []string // of its ranks; empty for one process
+	ranks    int
 	whole    string        // the folder of that run
 	steps    int           // of its training
 	rows     int           // of its metrics
@@ -47,7 +52,10 @@ type victim struct {
 // newVictim builds the command and lets one run alone, in the folder whole.
 func newVictim(ctx context.Context, name, scratch, whole string, c *InterruptionConfig) (*victim, error) {
 	env := config.Variables("CMF_VM="+c.VM, "CMF_BLAS="+c.BLAS, "CMF_THREADS="+strconv.Itoa(c.Threads), "CMF_SEED="+strconv.FormatUint(c.Seed, 10))
-	v := &victim{name: name, env: env.With(victims[name]...), command: filepath.Join(scratch, name), whole: whole}
+	v := &victim{name: name, env: env.With(victims[name]...), command: filepath.Join(scratch, name), whole: whole, ranks: c.Ranks}
+	if c.Ranks > 1 {
+		v.launcher = strings.Fields(c.Launcher)
+	}
 	switch name {
 	case "samples":
 		points := filepath.Join(scratch, "points.csv")
@@ -113,6 +121,8 @@ func (v *victim) build(ctx context.Context) error {
 // process is a run of a command.
 type process struct {
 	*exec.Cmd
+	ranks int
+	pids  string // the file to which ranks write their numbers
 	said  bytes.Buffer
 	ended chan struct{}
 	err   error // how it ended, once it has
@@ -121,7 +131,19 @@ type process struct {
 // start begins a run with its results in the folder out, from a checkpoint unless that
 // is empty. The run is killed when the context ends.
 func (v *victim) start(ctx context.Context, out, resume string) (*process, error) {
-	p := &process{Cmd: exec.CommandContext(ctx, v.command), ended: make(chan struct{})}
+	words := []string{v.command}
+	pids := v.command + ".pids"
+	if v.ranks > 1 {
+		if err := os.RemoveAll(pids); err != nil {
+			return nil, err
+		}
+		words = slices.Concat(v.launcher, []string{"-n", strconv.Itoa(v.ranks), "sh", "-c", `echo $$ >>"$0"; exec "$1"`, pids, v.command})
+	}
+	p := &process{Cmd: exec.CommandContext(ctx, words[0], words[1:]...), ranks: v.ranks, pids: pids, ended: make(chan struct{})}
+	if v.ranks > 1 {
+		p.Cancel = func() error { return p.Process.Signal(os.Interrupt) } // it ends its ranks then
+		p.WaitDelay = 5 * time.Second
+	}
 	p.Env = append(v.env.With("CMF_OUT="+out, "CMF_RESUME="+resume).Process(), "HTTPS_PROXY=http://127.0.0.1:1") // nothing is downloaded
 	p.Stderr = &p.said
 	if err := p.Start(); err != nil {
@@ -134,9 +156,52 @@ func (v *victim) start(ctx context.Context, out, resume string) (*process, error
 	return p, nil
 }
 
+// target is what a strike hits: one of the ranks at random, once all have begun.
+func (p *process) target(rng *random.Stream) *os.Process {
+	if p.ranks == 1 {
+		return p.Process
+	}
+	p.await(func() bool { return len(p.running()) == p.ranks })
+	all := p.running()
+	if len(all) == 0 {
+		return p.Process
+	}
+	return all[rng.IntN(len(all))]
+}
+
+// running are the ranks that have begun.
+func (p *process) running() (ranks []*os.Process) {
+	text, _ := os.ReadFile(p.pids) // without it none has
+	for line := range strings.Lines(string(text)) {
+		pid, err := strconv.Atoi(strings.TrimSpace(line))
+		if err != nil {
+			continue // it is being written
+		}
+		if rank, err := os.FindProcess(pid); err == nil {
+			ranks = append(ranks, rank)
+		}
+	}
+	return ranks
+}
+
+// buried waits until no rank is left: a launcher may end before those that it kills.
+func (p *process) buried() {
+	for _, rank := range p.running() {
+		for range 500 {
+			if rank.Signal(syscall.Signal(0)) != nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
 // wait waits for the end, and says how it came if not by itself and well.
 func (p *process) wait(ctx context.Context) error {
 	<-p.ended
+	if p.ranks > 1 {
+		p.buried()
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -45,10 +45,14 @@ func (c *Config) Adapt(env config.Environment) {
 	c.Core.Adapt(env)
 }
 
-// Validate checks that the loss suits the noise, and that at most one checkpoint is named.
+// Validate checks that the loss suits the noise, that at most one checkpoint is named, and that
+// there are trajectories enough for R̂.
 func (c *Config) Validate() error {
 	if c.Checkpoint != "" && c.Resume != "" {
 		return fmt.Errorf("CMF_RESUME=%s: with CMF_CHECKPOINT nothing is trained; set only one of the two", c.Resume)
+	}
+	if c.Space == latent.Latents && c.Trajectories < leastTrajectories {
+		return fmt.Errorf("CMF_TRAJECTORIES=%d: in a latent space two thirds of them are warm-up, and four must be left; allowed are %d and more", c.Trajectories, leastTrajectories)
 	}
 	return c.CheckNoise(&c.Core)
 }

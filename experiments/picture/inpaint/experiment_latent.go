@@ -22,6 +22,9 @@ import (
 // inpaintOfPixels are variables that do nothing in a latent space.
 var inpaintOfPixels = []string{"CMF_ALPHA", "CMF_KNOTS", "CMF_TOLERANCE", "CMF_SHARE", "CMF_NOISE", "CMF_FILTERS", "CMF_CARRY", "CMF_DEVIATION", "CMF_CLAMPED"}
 
+// leastTrajectories leaves four states after a warm-up of two thirds.
+const leastTrajectories = 10
+
 // inLatents sets the defaults that suit a latent space.
 func (c *Config) inLatents(env config.Environment) {
 	latent.Adapt(&c.Core, env)
@@ -29,7 +32,7 @@ func (c *Config) inLatents(env config.Environment) {
 	c.Conjugate, c.Trajectories, c.Leaps = conjugate.ByBarzilaiBorwein, 18, 6
 	switch env["CMF_PRESET"] {
 	case "quick":
-		c.Pieces, c.Steps, c.Passes, c.Particles, c.Trajectories = 50, 150, 3, 2048, 9
+		c.Pieces, c.Steps, c.Passes, c.Particles, c.Trajectories = 50, 150, 3, 2048, 12
 	case "paper":
 		c.Steps, c.Passes, c.Trajectories = 20000, 40, 60
 	}
