@@ -25,6 +25,7 @@ import (
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
+	"github.com/chromedp/chromedp/kb"
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -47,6 +48,13 @@ func play(t *testing.T) *playing {
 	s, err := built()
 	if err != nil {
 		t.Fatal(err)
+	}
+	size := 0
+	for _, text := range s {
+		size += len(text)
+	}
+	if size > 6e6 {
+		t.Errorf("the page has %d bytes; allowed are 6 MB", size)
 	}
 	folder := filepath.Join(t.TempDir(), "site")
 	if err := s.Write(folder); err != nil {
@@ -279,5 +287,50 @@ func TestDrawnPointsAreLearned(t *testing.T) {
 		t.Errorf("wider than a phone: %q", wide)
 	}
 	p.Picture("playground-390-dark.png")
+
+	// Points come from the keyboard, too.
+	p.press("clear")
+	p.phase("empty")
+	exptest.Eval[any](p.Browser, `document.getElementById("data").focus()`)
+	for _, key := range []string{" ", kb.ArrowLeft, kb.ArrowUp, " "} {
+		p.Press(key)
+	}
+	p.phase("idle")
+	p.quiet()
+}
+
+// A table that is dropped on the page is learned, in its units; what cannot be read is said.
+func TestDroppedTable(t *testing.T) {
+	p := play(t)
+	p.Open(p.url+"#steps=300&batch=64&width=16", 1280, false)
+	p.phase("idle")
+	drop := func(text string) {
+		exptest.Eval[any](p.Browser, fmt.Sprintf(`(() => {
+			const all = new DataTransfer();
+			all.items.add(new File([%q], "mine.csv"));
+			dispatchEvent(new DragEvent("drop", { dataTransfer: all, cancelable: true }));
+		})()`, text))
+	}
+	drop("east,north\n1,2\n3,much\n")
+	p.Await(`document.getElementById("alert").textContent === "mine.csv: line 3: “3”, “much” are not two finite numbers."`)
+	rng, text := random.New(3, "table", 0), "east,north\n"
+	for range 300 {
+		text += fmt.Sprintf("%.3f,%.3f\n", 1000+30*rng.NormFloat64(), -500+20*rng.NormFloat64())
+	}
+	drop(text)
+	p.Await(`document.getElementById("set").value === "file"`)
+	p.phase("idle")
+	p.press("step")
+	p.phase("paused")
+	p.Await(`document.body.dataset.step === "1"`)
+	p.press("samples")
+	path := p.download("samples.csv")
+	lines, err := os.ReadFile(path)
+	if err != nil || !strings.HasPrefix(string(lines), "east,north\n") {
+		t.Errorf("samples begin with %.20q, %v", lines, err)
+	}
+	if mean := batch.Means(read(t, path)); math.Abs(mean[0]-1000) > 10 || math.Abs(mean[1]+500) > 10 {
+		t.Errorf("samples have the mean %v", mean)
+	}
 	p.quiet()
 }

@@ -83,7 +83,7 @@ func compile(ctx context.Context, compiler string) ([]byte, error) {
 	path := filepath.Join(folder, "page.wasm")
 	arguments := []string{"build", "-trimpath", "-buildvcs=false", "-tags=simd128", "-ldflags=-s -w", "-o", path}
 	// Packages of others, in which little time goes, are smaller without inlining.
-	for _, others := range []string{"gonum.org", "gorgonia.org", "google.golang.org", "github.com"} {
+	for _, others := range []string{"gonum.org", "gorgonia.org", "google.golang.org", "github.com/apache", "github.com/gogo", "github.com/golang", "github.com/google"} {
 		arguments = append(arguments, "-gcflags="+others+"/...=-l")
 	}
 	if _, err := output(ctx, compiler, append(arguments, page)...); err != nil {
