@@ -29,7 +29,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// playing is the page in a browser, from a server that knows nothing of it.
+// playing is the page in a browser.
 type playing struct {
 	*exptest.Browser
 	t         *testing.T
@@ -40,7 +40,8 @@ type playing struct {
 // built is the page, compiled once for all tests.
 var built = sync.OnceValues(func() (site.Site, error) { return site.Build(context.Background()) })
 
-func play(t *testing.T) *playing {
+// play opens the browser, with the page from a server that knows nothing of it, or from its own.
+func play(t *testing.T, own bool) *playing {
 	if testing.Short() {
 		t.Skip("-short")
 	}
@@ -56,11 +57,15 @@ func play(t *testing.T) *playing {
 	if size > 6e6 {
 		t.Errorf("the page has %d bytes; allowed are 6 MB", size)
 	}
-	folder := filepath.Join(t.TempDir(), "site")
-	if err := s.Write(folder); err != nil {
-		t.Fatal(err)
+	handler := http.Handler(s)
+	if !own {
+		folder := filepath.Join(t.TempDir(), "site")
+		if err := s.Write(folder); err != nil {
+			t.Fatal(err)
+		}
+		handler = http.FileServerFS(os.DirFS(folder))
 	}
-	server := httptest.NewServer(http.FileServerFS(os.DirFS(folder)))
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return &playing{b, t, server.URL + "/", b.Downloads()}
 }
@@ -155,7 +160,7 @@ func read(t *testing.T, path string) blas32.General {
 // The page learns moons, shows particles and points, takes another loss on the way, and what it
 // gives away, points and model, follows the law of the data.
 func TestLearnsInABrowser(t *testing.T) {
-	p := play(t)
+	p := play(t, false)
 	p.Open(p.url+"#steps=300&width=32", 1280, false)
 	p.phase("idle")
 	t.Logf("ready after %.0f ms", p.number("ready"))
@@ -200,7 +205,7 @@ func TestLearnsInABrowser(t *testing.T) {
 // An energy is learned, and on the line the potential comes to the fixed point; nothing is too
 // wide for a phone.
 func TestOtherTabs(t *testing.T) {
-	p := play(t)
+	p := play(t, false)
 	p.Open(p.url+"#steps=300&batch=64&width=16&tab=energy&bumps=-1,0,0.4,1,0.5,0.3", 1280, false)
 	p.phase("idle")
 	p.Await(`document.body.dataset.distance`)
@@ -249,7 +254,7 @@ func (p *playing) quiet() {
 
 // Points drawn by the mouse are learned, and the link holds them; on a phone nothing is too wide.
 func TestDrawnPointsAreLearned(t *testing.T) {
-	p := play(t)
+	p := play(t, false)
 	p.Open(p.url+"#set=drawing&steps=300&batch=64&width=32&seed=7", 1280, false)
 	p.phase("empty")
 	p.Await(`document.getElementById("seed").disabled === false`)
@@ -301,7 +306,7 @@ func TestDrawnPointsAreLearned(t *testing.T) {
 
 // A table that is dropped on the page is learned, in its units; what cannot be read is said.
 func TestDroppedTable(t *testing.T) {
-	p := play(t)
+	p := play(t, true)
 	p.Open(p.url+"#steps=300&batch=64&width=16", 1280, false)
 	p.phase("idle")
 	drop := func(text string) {

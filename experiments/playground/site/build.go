@@ -120,14 +120,22 @@ func output(ctx context.Context, compiler string, arguments ...string) (string, 
 	return string(out), nil
 }
 
-// Write writes the files into a folder, which must be new, empty, or of an earlier playground.
-func (s Site) Write(folder string) error {
+// checkFolder returns an error unless the folder is new, empty, or of an earlier playground.
+func checkFolder(folder string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if _, ours := os.Stat(filepath.Join(folder, program)); len(entries) > 0 && ours != nil {
 		return fmt.Errorf("the folder %s has other files; name a new one, or that of an earlier playground", folder)
+	}
+	return nil
+}
+
+// Write writes the files into a folder, which must be new, empty, or of an earlier playground.
+func (s Site) Write(folder string) error {
+	if err := checkFolder(folder); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return err
