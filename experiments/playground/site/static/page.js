@@ -159,7 +159,7 @@ const hear = {
     const time = performance.now();
     if (!rate || m.step <= rate.step) rate = { step: m.step - m.loss.length, time };
     else if (time - rate.time > 700) {
-      $("rate").textContent = `${((m.step - rate.step) / (time - rate.time) * 1e3).toPrecision(2)} steps a second`;
+      $("rate").textContent = `${Number(((m.step - rate.step) / (time - rate.time) * 1e3).toPrecision(2))} steps a second`;
       rate = { step: m.step, time };
     }
     $("count").textContent = `step ${m.step} of ${m.of}`;
