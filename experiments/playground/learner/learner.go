@@ -110,7 +110,7 @@ func (o Options) rows() int {
 	if o.Potential == layers.NetworkQuadratics {
 		return 4000
 	}
-	return 20000
+	return 10000
 }
 
 // Learner learns a law of the plane, or of the line.

@@ -41,7 +41,7 @@ func TestLearnsAsToy2D(t *testing.T) {
 	for name, o := range kinds {
 		t.Run(name, func(t *testing.T) {
 			o := few(o)
-			folder, points := t.TempDir(), "20000"
+			folder, points := t.TempDir(), "10000"
 			if o.Potential == layers.NetworkQuadratics {
 				points = "4000"
 			}

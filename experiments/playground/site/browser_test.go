@@ -25,10 +25,11 @@ import (
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
+	"github.com/chromedp/chromedp/kb"
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// playing is the page in a browser, from a server that knows nothing of it.
+// playing is the page in a browser.
 type playing struct {
 	*exptest.Browser
 	t         *testing.T
@@ -39,7 +40,8 @@ type playing struct {
 // built is the page, compiled once for all tests.
 var built = sync.OnceValues(func() (site.Site, error) { return site.Build(context.Background()) })
 
-func play(t *testing.T) *playing {
+// play opens the browser, with the page from a server that knows nothing of it, or from its own.
+func play(t *testing.T, own bool) *playing {
 	if testing.Short() {
 		t.Skip("-short")
 	}
@@ -48,11 +50,22 @@ func play(t *testing.T) *playing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(t.TempDir(), "site")
-	if err := s.Write(folder); err != nil {
-		t.Fatal(err)
+	size := 0
+	for _, text := range s {
+		size += len(text)
 	}
-	server := httptest.NewServer(http.FileServerFS(os.DirFS(folder)))
+	if size > 6e6 {
+		t.Errorf("the page has %d bytes; allowed are 6 MB", size)
+	}
+	handler := http.Handler(s)
+	if !own {
+		folder := filepath.Join(t.TempDir(), "site")
+		if err := s.Write(folder); err != nil {
+			t.Fatal(err)
+		}
+		handler = http.FileServerFS(os.DirFS(folder))
+	}
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return &playing{b, t, server.URL + "/", b.Downloads()}
 }
@@ -147,7 +160,7 @@ func read(t *testing.T, path string) blas32.General {
 // The page learns moons, shows particles and points, takes another loss on the way, and what it
 // gives away, points and model, follows the law of the data.
 func TestLearnsInABrowser(t *testing.T) {
-	p := play(t)
+	p := play(t, false)
 	p.Open(p.url+"#steps=300&width=32", 1280, false)
 	p.phase("idle")
 	t.Logf("ready after %.0f ms", p.number("ready"))
@@ -192,7 +205,7 @@ func TestLearnsInABrowser(t *testing.T) {
 // An energy is learned, and on the line the potential comes to the fixed point; nothing is too
 // wide for a phone.
 func TestOtherTabs(t *testing.T) {
-	p := play(t)
+	p := play(t, false)
 	p.Open(p.url+"#steps=300&batch=64&width=16&tab=energy&bumps=-1,0,0.4,1,0.5,0.3", 1280, false)
 	p.phase("idle")
 	p.Await(`document.body.dataset.distance`)
@@ -241,7 +254,7 @@ func (p *playing) quiet() {
 
 // Points drawn by the mouse are learned, and the link holds them; on a phone nothing is too wide.
 func TestDrawnPointsAreLearned(t *testing.T) {
-	p := play(t)
+	p := play(t, false)
 	p.Open(p.url+"#set=drawing&steps=300&batch=64&width=32&seed=7", 1280, false)
 	p.phase("empty")
 	p.Await(`document.getElementById("seed").disabled === false`)
@@ -279,5 +292,50 @@ func TestDrawnPointsAreLearned(t *testing.T) {
 		t.Errorf("wider than a phone: %q", wide)
 	}
 	p.Picture("playground-390-dark.png")
+
+	// Points come from the keyboard, too.
+	p.press("clear")
+	p.phase("empty")
+	exptest.Eval[any](p.Browser, `document.getElementById("data").focus()`)
+	for _, key := range []string{" ", kb.ArrowLeft, kb.ArrowUp, " "} {
+		p.Press(key)
+	}
+	p.phase("idle")
+	p.quiet()
+}
+
+// A table that is dropped on the page is learned, in its units; what cannot be read is said.
+func TestDroppedTable(t *testing.T) {
+	p := play(t, true)
+	p.Open(p.url+"#steps=300&batch=64&width=16", 1280, false)
+	p.phase("idle")
+	drop := func(text string) {
+		exptest.Eval[any](p.Browser, fmt.Sprintf(`(() => {
+			const all = new DataTransfer();
+			all.items.add(new File([%q], "mine.csv"));
+			dispatchEvent(new DragEvent("drop", { dataTransfer: all, cancelable: true }));
+		})()`, text))
+	}
+	drop("east,north\n1,2\n3,much\n")
+	p.Await(`document.getElementById("alert").textContent === "mine.csv: line 3: “3”, “much” are not two finite numbers."`)
+	rng, text := random.New(3, "table", 0), "east,north\n"
+	for range 300 {
+		text += fmt.Sprintf("%.3f,%.3f\n", 1000+30*rng.NormFloat64(), -500+20*rng.NormFloat64())
+	}
+	drop(text)
+	p.Await(`document.getElementById("set").value === "file"`)
+	p.phase("idle")
+	p.press("step")
+	p.phase("paused")
+	p.Await(`document.body.dataset.step === "1"`)
+	p.press("samples")
+	path := p.download("samples.csv")
+	lines, err := os.ReadFile(path)
+	if err != nil || !strings.HasPrefix(string(lines), "east,north\n") {
+		t.Errorf("samples begin with %.20q, %v", lines, err)
+	}
+	if mean := batch.Means(read(t, path)); math.Abs(mean[0]-1000) > 10 || math.Abs(mean[1]+500) > 10 {
+		t.Errorf("samples have the mean %v", mean)
+	}
 	p.quiet()
 }

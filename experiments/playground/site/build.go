@@ -83,7 +83,7 @@ func compile(ctx context.Context, compiler string) ([]byte, error) {
 	path := filepath.Join(folder, "page.wasm")
 	arguments := []string{"build", "-trimpath", "-buildvcs=false", "-tags=simd128", "-ldflags=-s -w", "-o", path}
 	// Packages of others, in which little time goes, are smaller without inlining.
-	for _, others := range []string{"gonum.org", "gorgonia.org", "google.golang.org", "github.com"} {
+	for _, others := range []string{"gonum.org", "gorgonia.org", "google.golang.org", "github.com/apache", "github.com/gogo", "github.com/golang", "github.com/google"} {
 		arguments = append(arguments, "-gcflags="+others+"/...=-l")
 	}
 	if _, err := output(ctx, compiler, append(arguments, page)...); err != nil {
@@ -120,14 +120,22 @@ func output(ctx context.Context, compiler string, arguments ...string) (string, 
 	return string(out), nil
 }
 
-// Write writes the files into a folder, which must be new, empty, or of an earlier playground.
-func (s Site) Write(folder string) error {
+// checkFolder returns an error unless the folder is new, empty, or of an earlier playground.
+func checkFolder(folder string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if _, ours := os.Stat(filepath.Join(folder, program)); len(entries) > 0 && ours != nil {
 		return fmt.Errorf("the folder %s has other files; name a new one, or that of an earlier playground", folder)
+	}
+	return nil
+}
+
+// Write writes the files into a folder, which must be new, empty, or of an earlier playground.
+func (s Site) Write(folder string) error {
+	if err := checkFolder(folder); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return err

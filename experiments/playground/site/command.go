@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -32,27 +33,44 @@ func Execute(ctx context.Context, env config.Environment, args []string, out io.
 	if _, err := config.Load(c, nil, env, args, out); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "compiling the page for the browser; the first time this takes some minutes")
-	s, err := Build(ctx)
-	if err != nil {
-		return err
-	}
 	if c.Out != "" {
-		if err := s.Write(c.Out); err != nil {
+		if err := checkFolder(c.Out); err != nil {
 			return fmt.Errorf("CMF_OUT=%s: %w", c.Out, err)
 		}
-		fmt.Fprintf(out, "%s: the page, for any web server, such as python3 -m http.server -d %s\n", filepath.Join(c.Out, "index.html"), c.Out)
-		return nil
+		return write(ctx, c.Out, out)
 	}
-	err = s.Serve(ctx, c.Port, func(url string) {
-		fmt.Fprintf(out, "the playground is at %s until it is interrupted\n", url)
-		if c.Open {
-			open(url)
-		}
-	})
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", c.Port))
 	if err != nil {
 		return fmt.Errorf("CMF_PORT=%d: %w; name another port, or 0 for one that is free", c.Port, err)
 	}
+	defer listener.Close()
+	s, err := build(ctx, out)
+	if err != nil {
+		return err
+	}
+	url := fmt.Sprintf("http://%s/", listener.Addr())
+	fmt.Fprintf(out, "the playground is at %s until it is interrupted\n", url)
+	if c.Open {
+		open(url)
+	}
+	return s.Serve(ctx, listener)
+}
+
+// build is Build, with a word on what takes so long.
+func build(ctx context.Context, out io.Writer) (Site, error) {
+	fmt.Fprintln(out, "compiling the page for the browser; the first time this takes some minutes")
+	return Build(ctx)
+}
+
+func write(ctx context.Context, folder string, out io.Writer) error {
+	s, err := build(ctx, out)
+	if err != nil {
+		return err
+	}
+	if err := s.Write(folder); err != nil {
+		return fmt.Errorf("CMF_OUT=%s: %w", folder, err)
+	}
+	fmt.Fprintf(out, "%s: the page, for any web server, such as python3 -m http.server -d %s\n", filepath.Join(folder, "index.html"), folder)
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"path"
@@ -50,17 +49,11 @@ func (s Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Serve serves the site on a port of this computer until ctx ends; 0 is one that is free.
-// opened is told where.
-func (s Site) Serve(ctx context.Context, port int, opened func(url string)) error {
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		return err
-	}
+// Serve serves the site until ctx ends.
+func (s Site) Serve(ctx context.Context, listener net.Listener) error {
 	const patience = 10 * time.Second
 	server := &http.Server{Handler: s, ReadHeaderTimeout: patience, WriteTimeout: 60 * patience, IdleTimeout: 6 * patience, MaxHeaderBytes: 1 << 14}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
-	opened(fmt.Sprintf("http://%s/", listener.Addr()))
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

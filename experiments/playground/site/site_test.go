@@ -3,6 +3,7 @@ package site
 import (
 	"bytes"
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -95,15 +96,30 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v", variable, err)
 		}
 	}
+	// Neither a folder nor a port is found wanting after the page is compiled.
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", t.TempDir())
+	if err := execute("CMF_OUT=" + folder); err == nil || !strings.Contains(err.Error(), "has other files") {
+		t.Errorf("a folder with other files: %v", err)
+	}
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	_, port, _ := net.SplitHostPort(busy.Addr().String())
+	if err := execute("CMF_PORT=" + port); err == nil || !strings.HasPrefix(err.Error(), "CMF_PORT="+port+": ") || !strings.HasSuffix(err.Error(), "name another port, or 0 for one that is free") {
+		t.Errorf("a busy port: %v", err)
+	}
 	t.Run("no compiler", func(t *testing.T) {
-		t.Setenv("PATH", t.TempDir())
-		if err := execute(); err == nil || !strings.Contains(err.Error(), "no Go compiler is in reach") {
+		if err := execute("CMF_PORT=0"); err == nil || !strings.Contains(err.Error(), "no Go compiler is in reach") {
 			t.Error(err)
 		}
 	})
 	t.Run("no sources", func(t *testing.T) {
+		t.Setenv("PATH", path)
 		t.Chdir(t.TempDir())
-		if err := execute(); err == nil || !strings.Contains(err.Error(), "run the playground in the project's folder") {
+		if err := execute("CMF_PORT=0"); err == nil || !strings.Contains(err.Error(), "run the playground in the project's folder") {
 			t.Error(err)
 		}
 	})

@@ -159,7 +159,7 @@ const hear = {
     const time = performance.now();
     if (!rate || m.step <= rate.step) rate = { step: m.step - m.loss.length, time };
     else if (time - rate.time > 700) {
-      $("rate").textContent = `${((m.step - rate.step) / (time - rate.time) * 1e3).toPrecision(2)} steps a second`;
+      $("rate").textContent = `${Number(((m.step - rate.step) / (time - rate.time) * 1e3).toPrecision(2))} steps a second`;
       rate = { step: m.step, time };
     }
     $("count").textContent = `step ${m.step} of ${m.of}`;
@@ -459,8 +459,7 @@ function drawMap(t) {
   ctx.lineWidth = size / ctx.canvas.clientWidth;
   ctx.globalAlpha = .9;
   paths.forEach((p, k) => { ctx.strokeStyle = palette[k]; ctx.stroke(p); });
-  const image = images(shownAt()), points = new Float32Array(image.length);
-  for (let i = 0; i < points.length; i++) points[i] = (1 - t) * now.noise[i] + t * image[i];
+  const points = now.noise.map((v, i) => (1 - t) * v + t * now.image[i]);
   ctx.globalAlpha = .5;
   dots(ctx, points, square, .9, "", now.bins);
   ctx.globalAlpha = 1;
@@ -485,7 +484,7 @@ const sweep = 2500; // milliseconds one way
 slider.addEventListener("input", () => { setMoving(false); touch(); });
 $("move").addEventListener("click", () => setMoving(!moving));
 
-let frames = 0, drawnView = null;
+let frames = 0, glided = false;
 function frame() {
   requestAnimationFrame(frame);
   if (phase === "running") document.body.dataset.frames = ++frames;
@@ -494,14 +493,14 @@ function frame() {
   if (options.tab === "line") {
     if (dirty) drawLine();
     dirty = false;
-  } else if (dirty || gliding || moving) {
+  } else if (dirty || gliding || glided || moving) {
     const all = dirty;
-    dirty = gliding;
-    if (all || gliding) drawData();
-    if (all) drawNoise();
-    drawMap(Number(slider.value));
-    if (all) drawDensity();
+    dirty = false;
+    if (all || gliding || glided) drawData();
+    if (all || moving) drawMap(Number(slider.value));
+    if (all) { drawNoise(); drawDensity(); }
   }
+  glided = gliding;
   curves.draw();
 }
 
