@@ -143,6 +143,19 @@ func EnergyOf(name string, e solvers.Energy) run.Definition[EnergyOfConfig] {
 	}
 }
 
+// problem is how w is learned from an energy, or from a family of energies.
+func (c *EnergyOfConfig) problem(w layers.Network) fit.Problem {
+	return fit.Problem{
+		Potential: w,
+		// Valleys between modes are flat, so little curvature is fixed.
+		Start:     layers.Start{Share: .2, Fixed: .02, Balanced: true},
+		Shares:    c.shares(),
+		Particles: c.Particles,
+		Langevin:  c.Langevin,
+		Decay:     .99,
+	}
+}
+
 // learnFamily learns E(·; c) for all contexts at once.
 func learnFamily(ctx context.Context, r *run.Run, c *EnergyConfig, f *data.EnergyFamily) error {
 	if !r.Given("CMF_LR") { // at a higher one stretches of some contexts may run away
@@ -156,14 +169,7 @@ func learnFamily(ctx context.Context, r *run.Run, c *EnergyConfig, f *data.Energ
 		return err
 	}
 	t := target.NewFamily(r, f)
-	model, err := t.Fit(ctx, r, &c.Core, fit.Problem{
-		Potential: potential,
-		Start:     layers.Start{Share: .2, Fixed: .02, Balanced: true},
-		Shares:    c.shares(),
-		Particles: c.Particles,
-		Langevin:  c.Langevin,
-		Decay:     .99,
-	})
+	model, err := t.Fit(ctx, r, &c.Core, c.problem(potential))
 	if err != nil || !model.Finished {
 		return err
 	}
@@ -179,16 +185,9 @@ func learnEnergy(ctx context.Context, r *run.Run, c *EnergyOfConfig, e solvers.E
 	if err != nil {
 		return err
 	}
-	model, err := t.Fit(ctx, r, &c.Core, fit.Problem{
-		Potential: potential,
-		Units:     target.ForProblem(t.Units),
-		// Valleys between modes are flat, so little curvature is fixed.
-		Start:     layers.Start{Share: .2, Fixed: .02, Balanced: true},
-		Shares:    c.shares(),
-		Particles: c.Particles,
-		Langevin:  c.Langevin,
-		Decay:     .99,
-	})
+	p := c.problem(potential)
+	p.Units = target.ForProblem(t.Units)
+	model, err := t.Fit(ctx, r, &c.Core, p)
 	if err != nil || !model.Finished {
 		return err
 	}

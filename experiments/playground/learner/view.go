@@ -134,11 +134,15 @@ func (l *Learner) warp(v *Viewer) (blas32.General, error) {
 	return v.warped, nil
 }
 
-// Distance is the sliced W2 distance between the images of the particles and as many points,
-// in the units of learning.
+// Distance is the sliced W2 distance between the images of the particles and the points, or some
+// of each, in the units of learning.
 func (l *Learner) Distance() (float64, error) {
-	const rows = 1024
+	const most = 1024
 	s := l.State()
-	n := min(rows, l.Points.Rows, s.Partners.Rows)
-	return transport.SlicedW2(batch.Rows(s.Partners, 0, n), batch.Rows(l.Points, 0, n), 24, random.New(1, "watch", 0))
+	n := min(most, s.Partners.Rows)
+	rows := make([]int, n) // all along, as points may be sorted; some twice where they are few
+	for i := range rows {
+		rows[i] = i * l.Points.Rows / n
+	}
+	return transport.SlicedW2(batch.Rows(s.Partners, 0, n), batch.Gathered(l.Points, rows), 24, random.New(1, "watch", 0))
 }
