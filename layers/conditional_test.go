@@ -175,6 +175,36 @@ func linearData(t testing.TB, n int) (x, c blas32.General) {
 	return x, c
 }
 
+// Every hidden feature bends at a context of the data.
+func TestFeaturesBendInTheData(t *testing.T) {
+	x, c := linearData(t, 300)
+	for i := range c.Rows {
+		batch.Row(c, i)[0] += 7 // far from 0, where features without the data would bend
+	}
+	given, err := exact.Regress(x, c, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := single(t, Architecture{Dim: 2, Hidden: []int{4}, Context: 2, ContextHidden: 8})
+	if err := (Start{Given: given, Contexts: c}).Init(m, x, random.New(1, "init", 0)); err != nil {
+		t.Fatal(err)
+	}
+	f := m.context
+	for j := range f.Features.Cols {
+		least := math.Inf(1)
+		for i := range c.Rows {
+			a := f.Bias.At(j)
+			for k, v := range batch.Row(c, i) {
+				a += f.Features.At(k*f.Features.Cols+j) * (float64(v) - f.Mean.At(k)) * f.Scale.At(k)
+			}
+			least = min(least, math.Abs(a))
+		}
+		if least > 1e-5 {
+			t.Errorf("feature %d comes no nearer to 0 than %g", j, least)
+		}
+	}
+}
+
 // A start whose quadratic has the whole curvature is the closed form of the Gaussian given
 // every context; with hinges, the data's images under ∇w(·; c) have its mean.
 func TestConditionalStart(t *testing.T) {
