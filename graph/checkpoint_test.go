@@ -365,3 +365,23 @@ func FuzzParseCheckpoint(f *testing.F) {
 		}
 	})
 }
+
+// Values are those that are finite, whatever their sign and size.
+func TestCheckFiniteValues(t *testing.T) {
+	for v, want := range map[float32]string{
+		0: "", 1: "", -math.MaxFloat32: "", math.SmallestNonzeroFloat32: "",
+		float32(math.Inf(1)): "NaN or ±Inf", float32(math.Inf(-1)): "NaN or ±Inf", float32(math.NaN()): "NaN or ±Inf",
+	} {
+		c := NewCheckpoint()
+		c.Put("w", []float32{2, v}, 1, 2)
+		got, err := c.Values("w", 1, 2)
+		for _, err := range []error{err, c.Check()} {
+			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%g: error %v, want %q", v, err, want)
+			}
+		}
+		if want == "" && !slices.Equal(got, []float32{2, v}) {
+			t.Errorf("%g is read as %g", v, got)
+		}
+	}
+}
