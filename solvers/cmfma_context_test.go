@@ -3,6 +3,7 @@ package solvers
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -147,6 +148,13 @@ func TestCMFMAWithContexts(t *testing.T) {
 		for i, want := range []float64{.5, 2. / 3, 1, 0} {
 			if got := float64(b.theta[i]); math.Abs(got-want) > .01 {
 				t.Errorf("%+v: weight %d is %.4f; want %.4f", shares, i, got, want)
+			}
+		}
+		for g := range 4 { // the walkers among the points of a group are those of its context
+			at, own := g*ContextRows+state.own, g*state.walk
+			got, want := batch.Rows(state.points, at, at+state.walk), batch.Rows(state.moving.Y, own, own+state.walk)
+			if !slices.Equal(got.Data[:state.walk], want.Data[:state.walk]) {
+				t.Errorf("%+v: group %d has the points %g of walkers at %g", shares, g, got.Data, want.Data)
 			}
 		}
 		// Walkers have the law of their context: N(2 + 3c, 8).
