@@ -99,23 +99,38 @@ func (s *Server) Close(ctx context.Context) error {
 	return nil
 }
 
-// ServeHTTP answers a request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Admit sets the headers that keep a page and its files to themselves, with the content security
+// policy, and says whether a request may be answered: by GET and HEAD alone, and to a name of this
+// server. Otherwise it has answered.
+func Admit(w http.ResponseWriter, r *http.Request, policy string, answersTo func(host string) bool) bool {
 	head := w.Header()
 	head.Set("X-Content-Type-Options", "nosniff")
-	head.Set("Content-Security-Policy", report.Policy+"; frame-ancestors 'none'")
+	head.Set("Content-Security-Policy", policy)
 	head.Set("Cross-Origin-Resource-Policy", "same-origin")
 	head.Set("Referrer-Policy", "no-referrer")
-	head.Set("Cache-Control", "no-store")
-	s.lock.Lock()
-	site := s.site
-	s.lock.Unlock()
 	switch {
-	case !s.answersTo(r.Host):
+	case !answersTo(r.Host):
 		http.Error(w, "this server does not answer to that name", http.StatusMisdirectedRequest)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		head.Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+	default:
+		return true
+	}
+	return false
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head := w.Header()
+	head.Set("Cache-Control", "no-store")
+	if !Admit(w, r, report.Policy+"; frame-ancestors 'none'", s.answersTo) {
+		return
+	}
+	s.lock.Lock()
+	site := s.site
+	s.lock.Unlock()
+	switch {
 	case site == nil:
 		head.Set("Retry-After", "1")
 		http.Error(w, "the run has not begun", http.StatusServiceUnavailable)

@@ -25,28 +25,21 @@ var kinds = map[string]string{
 // It answers only to names of this computer, so that no page of another site can use it.
 func (s Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
-	head.Set("X-Content-Type-Options", "nosniff")
-	head.Set("Content-Security-Policy", policy)
-	head.Set("Cross-Origin-Resource-Policy", "same-origin")
-	head.Set("Referrer-Policy", "no-referrer")
 	head.Set("Cache-Control", "no-cache")
+	if !watch.Admit(w, r, policy, watch.ThisComputer) {
+		return
+	}
 	name := strings.TrimPrefix(r.URL.Path, "/")
 	if name == "" {
 		name = "index.html"
 	}
 	text, ok := s[name]
-	switch {
-	case !watch.ThisComputer(r.Host):
-		http.Error(w, "this server does not answer to that name", http.StatusMisdirectedRequest)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		head.Set("Allow", "GET, HEAD")
-		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
-	case !ok:
+	if !ok {
 		http.Error(w, "the playground has no such file", http.StatusNotFound)
-	default:
-		head.Set("Content-Type", kinds[path.Ext(name)])
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
+		return
 	}
+	head.Set("Content-Type", kinds[path.Ext(name)])
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
 }
 
 // Serve serves the site until ctx ends.
