@@ -94,15 +94,12 @@ func (c cost) strong(p int) float64 {
 }
 
 // predict draws the efficiency of 1 to 1024 ranks, each on a computer like this.
-func predict(r *run.Run, table *benchTable, it *iterations, sums map[int]float64) error {
+func predict(r *run.Run, table *benchTable, it *iterations) error {
 	n := it.size.n
 	step := fitLine(map[int]float64{n: it.seconds["alone"], n / 2: it.seconds["half"], n / 4: it.seconds["quarter"]})
-	here := fitLine(sums)
 	m := r.Report.Metrics
 	m[it.size.name+".model.fixed_ms"], m[it.size.name+".model.row_us"] = rounded(1e3*step.base), rounded(1e6*step.slope)
-	m["sum.latency_us"], m["sum.bytes_per_second"] = rounded(1e6*here.base), rounded(1/here.slope)
-	table.line("Model of %s: an iteration takes %.3g ms and %.3g µs a row; a sum over ranks of this machine %.3g µs and 1 s for %.3g GB.",
-		it.size.name, 1e3*step.base, 1e6*step.slope, 1e6*here.base, 1e-9/here.slope)
+	table.line("Model of %s: an iteration takes %.3g ms and %.3g µs a row.", it.size.name, 1e3*step.base, 1e6*step.slope)
 
 	var curves []figure.Series
 	var rows [][]string

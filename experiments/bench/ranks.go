@@ -46,7 +46,7 @@ func timeRanks(ctx context.Context, r *run.Run, c *BenchConfig) error {
 	table := new(benchTable)
 	r.Page.Summary = describe(r.Report.Machine, measureRates(r))
 	table.line("%s", r.Page.Summary)
-	sums, err := timeSums(ctx, r, table)
+	sum, err := timeSums(ctx, r, table)
 	if err != nil {
 		return err
 	}
@@ -66,8 +66,8 @@ func timeRanks(ctx context.Context, r *run.Run, c *BenchConfig) error {
 		if err != nil {
 			return fmt.Errorf("%s on %d ranks: %w", s.name, r.World.Size(), err)
 		}
-		it.tell(r, table, sums)
-		if err := predict(r, table, it, sums); err != nil {
+		it.tell(r, table, sum)
+		if err := predict(r, table, it); err != nil {
 			return err
 		}
 	}
@@ -77,18 +77,19 @@ func timeRanks(ctx context.Context, r *run.Run, c *BenchConfig) error {
 	return table.write(r.Path("table.md"))
 }
 
-// timeSums are the median seconds of sums of 1 kB to 100 MB over ranks, by bytes.
-func timeSums(ctx context.Context, r *run.Run, table *benchTable) (map[int]float64, error) {
+// timeSums times sums of 1 kB to 100 MB over ranks, and returns the line of their median seconds by
+// bytes.
+func timeSums(ctx context.Context, r *run.Run, table *benchTable) (line, error) {
 	sums, rows := map[int]float64{}, [][]string(nil)
 	for bytes := 1000; bytes <= 100_000_000; bytes *= 10 {
 		x := make([]float32, bytes/4)
 		times := make([]float64, max(7, min(200, 50_000_000/bytes)))
 		r.World.Sum32(x) // the first one makes connections
 		for k := range times {
-			times[k] = timed(r.World, func() error { r.World.Sum32(x); return nil }, new(error))
+			times[k], _ = timed(r.World, func() error { r.World.Sum32(x); return nil })
 		}
 		if err := ended(ctx, r.World); err != nil {
-			return nil, err
+			return line{}, err
 		}
 		slices.Sort(times)
 		t := times[len(times)/2]
@@ -97,7 +98,10 @@ func timeSums(ctx context.Context, r *run.Run, table *benchTable) (map[int]float
 		rows = append(rows, []string{fmt.Sprint(bytes), fmt.Sprintf("%.3g", 1e3*t), fmt.Sprintf("%.3g", 1e3*times[len(times)-1]), fmt.Sprintf("%.0f", float64(bytes)/t/1e6)})
 	}
 	table.add([]string{"sum over ranks, bytes", "median, ms", "slowest, ms", "MB/s"}, rows)
-	return sums, nil
+	sum := fitLine(sums)
+	r.Report.Metrics["sum.latency_us"], r.Report.Metrics["sum.bytes_per_second"] = rounded(1e6*sum.base), rounded(1/sum.slope)
+	table.line("A sum over ranks of this machine takes about %.3g µs and 1 s for %.3g GB.", 1e6*sum.base, 1e-9/sum.slope)
+	return sum, nil
 }
 
 // timeIterations times all sharings in turns.
@@ -127,8 +131,7 @@ func (s benchSize) timeIterations(ctx context.Context, r *run.Run, c *BenchConfi
 	times := make([][]float64, len(sharings))
 	for round := range c.Rounds + 1 {
 		for k, how := range sharings {
-			var failed error
-			t := timed(r.World, func() error {
+			t, err := timed(r.World, func() error {
 				for range c.Runs {
 					if how.first && r.World.Rank() > 0 {
 						return nil
@@ -138,9 +141,9 @@ func (s benchSize) timeIterations(ctx context.Context, r *run.Run, c *BenchConfi
 					}
 				}
 				return nil
-			}, &failed)
-			if failed != nil {
-				return nil, failed
+			})
+			if err != nil {
+				return nil, err
 			}
 			if err := ended(ctx, r.World); err != nil {
 				return nil, err
@@ -157,12 +160,12 @@ func (s benchSize) timeIterations(ctx context.Context, r *run.Run, c *BenchConfi
 	return it, nil
 }
 
-// timed is the time that work takes on the slowest rank.
-func timed(w *mpi.World, work func() error, failed *error) float64 {
+// timed is the seconds that work takes on the slowest rank, and the error of this one.
+func timed(w *mpi.World, work func() error) (float64, error) {
 	w.Barrier()
 	start := time.Now()
-	*failed = work()
-	return slices.Max(w.Each(time.Since(start).Seconds()))
+	err := work()
+	return slices.Max(w.Each(time.Since(start).Seconds())), err
 }
 
 // ended is the error of a context that has ended on any rank.
@@ -178,7 +181,7 @@ func ended(ctx context.Context, w *mpi.World) error {
 }
 
 // tell adds the times and the efficiencies of a size to the report and the table.
-func (it *iterations) tell(r *run.Run, table *benchTable, sums map[int]float64) {
+func (it *iterations) tell(r *run.Run, table *benchTable, sum line) {
 	n, ranks, t := it.size.n, r.World.Size(), it.seconds
 	head, row := []string{"an iteration of " + it.size.name + ", ms"}, []string{fmt.Sprintf("%d rows, %d weights", n, it.weights)}
 	for _, how := range sharings {
@@ -186,8 +189,7 @@ func (it *iterations) tell(r *run.Run, table *benchTable, sums map[int]float64) 
 		head, row = append(head, how.doc), append(row, fmt.Sprintf("%.4g", 1e3*t[how.name]))
 	}
 	table.add(head, [][]string{row})
-	line := fitLine(sums)
-	predicted := t["beside"] + line.at(float64(4*it.weights))
+	predicted := t["beside"] + sum.at(float64(4*it.weights))
 	efficiencies := []struct {
 		name string
 		v    float64
