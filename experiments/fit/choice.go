@@ -49,7 +49,7 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 	if v.X.Rows == 0 {
 		return Hook{}
 	}
-	see := func(l *Loop) error {
+	see := func(l *Loop, write func(step int, numbers report.Numbers) error) error {
 		m := l.Model
 		score, err := m.ranks.OfRoot(func() (float64, error) {
 			return v.ofAverage(ctx, m, random.New(seed, "validation", uint64(l.Step())))
@@ -65,9 +65,9 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 		}
 		m.chosen.scored = l.Step()
 		if m.Noise == nil {
-			return log.AppendNew(l.Step(), report.Numbers{"validation_dual": score})
+			return write(l.Step(), report.Numbers{"validation_dual": score})
 		}
-		return log.AppendNew(l.Step(), report.Numbers{"validation_log_likelihood": -score})
+		return write(l.Step(), report.Numbers{"validation_log_likelihood": -score})
 	}
 	due := func(l *Loop) bool { return l.Step()%max(1, l.Of/scoredTimes) == 0 || l.Step() == l.Of }
 	settle := func(l *Loop) {
@@ -80,7 +80,7 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 		Start: func(l *Loop) error {
 			defer settle(l)
 			if c := l.Model.chosen; l.Step() == 0 && c.weights == nil || due(l) && c.scored < l.Step() { // the first, or one that a signal ended
-				return see(l)
+				return see(l, log.AppendNew)
 			}
 			return nil
 		},
@@ -89,7 +89,7 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 				return nil
 			}
 			defer settle(l)
-			return see(l)
+			return see(l, log.Append)
 		},
 		End: func(l *Loop) error {
 			if l.Stopped().Reason == report.Interrupted || l.Model.chosen.weights == nil {
