@@ -158,11 +158,9 @@ func (c *EnergyOfConfig) problem(w layers.Network) fit.Problem {
 
 // learnFamily learns E(·; c) for all contexts at once.
 func learnFamily(ctx context.Context, r *run.Run, c *EnergyConfig, f *data.EnergyFamily) error {
-	if !r.Given("CMF_LR") { // at a higher one stretches of some contexts may run away
-		c.LR = .01
-		if err := r.Resolve("CMF_LR", "0.01"); err != nil {
-			return err
-		}
+	// At a higher rate stretches of some contexts may run away.
+	if err := run.Suit(r, "CMF_LR", &c.LR, .01); err != nil {
+		return err
 	}
 	potential, err := layers.NewICNN(layers.Architecture{Dim: f.Dim(), Hidden: c.Hidden, Unit: c.Unit, Full: true, Context: f.Contexts(), ContextHidden: c.Features})
 	if err != nil {

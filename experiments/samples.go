@@ -156,8 +156,9 @@ func (c *SamplesConfig) problem(r *run.Run, s *pointSet) (fit.Problem, error) {
 	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1, Knots: 4}
 	start := layers.Start{Law: s.law, Share: .8, Fixed: .1, Spread: 6, Directions: differences(s.train), RootRate: .05}
 	if shape.Hidden == nil {
-		shape.Hidden = config.Widths{min(1024, 2*d)}
-		if err := r.Resolve("CMF_HIDDEN", config.Widths(shape.Hidden).String()); err != nil {
+		hidden := config.Widths{min(1024, 2*d)}
+		shape.Hidden = hidden
+		if err := r.Resolve("CMF_HIDDEN", hidden); err != nil {
 			return fit.Problem{}, err
 		}
 	}

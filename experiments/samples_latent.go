@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
-	"strconv"
 
 	"cmf/data/units"
 	"cmf/experiments/fit"
@@ -95,27 +94,22 @@ func doLatentSamples(ctx context.Context, r *run.Run, c *SamplesConfig, x blas32
 
 // suitLatents sets what the user has not set to what suits a latent space.
 func (c *SamplesConfig) suitLatents(r *run.Run) error {
-	if !r.Given("CMF_POTENTIAL") {
-		c.Potential = layers.NetworkQuadratics
-		if err := r.Resolve("CMF_POTENTIAL", string(c.Potential)); err != nil {
+	if err := run.Suit(r, "CMF_POTENTIAL", &c.Potential, layers.NetworkQuadratics); err != nil {
+		return err
+	}
+	if c.Potential == layers.NetworkQuadratics {
+		if err := run.Suit(r, "CMF_LR", &c.LR, .01); err != nil {
 			return err
 		}
 	}
-	if c.Potential == layers.NetworkQuadratics && !r.Given("CMF_LR") {
-		c.LR = .01
-		if err := r.Resolve("CMF_LR", strconv.FormatFloat(c.LR, 'g', -1, 64)); err != nil {
-			return err
-		}
-	}
-	if c.Preset == "default" && !r.Given("CMF_STEPS") {
-		c.Steps = 600
-		if err := r.Resolve("CMF_STEPS", strconv.Itoa(c.Steps)); err != nil {
+	if c.Preset == "default" {
+		if err := run.Suit(r, "CMF_STEPS", &c.Steps, 600); err != nil {
 			return err
 		}
 	}
 	if c.Hidden == nil {
 		c.Hidden = []int{128, 128}
-		return r.Resolve("CMF_HIDDEN", c.Hidden.String())
+		return r.Resolve("CMF_HIDDEN", c.Hidden)
 	}
 	return nil
 }

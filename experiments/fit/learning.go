@@ -7,7 +7,6 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 
 	"cmf/experiments/config"
@@ -30,7 +29,7 @@ func LimitSteps(r *run.Run, core *config.Core, rows, passes, least int) error {
 	}
 	r.Note("%d steps instead of %d: these are %d passes over the few rows. CMF_STEPS sets the number.", steps, core.Steps, passes)
 	core.Steps = steps
-	return r.Resolve("CMF_STEPS", strconv.Itoa(steps))
+	return r.Resolve("CMF_STEPS", steps)
 }
 
 // stepInfo describes an iteration of either outer loop. The part that only CMFMA fills

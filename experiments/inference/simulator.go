@@ -4,9 +4,9 @@
 package inference
 
 import (
+	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"cmf/experiments/config"
@@ -57,24 +57,12 @@ func (s Simulator) suit(r *run.Run, c *Config) error {
 	if n == nil || c.Potential == layers.NetworkQuadratics {
 		return nil
 	}
-	for _, v := range []struct {
-		name, value string
-		set         func()
-	}{
-		{"CMF_UNIT", string(n.Unit), func() { c.Unit = n.Unit }},
-		{"CMF_HIDDEN", n.Hidden.String(), func() { c.Hidden = n.Hidden }},
-		{"CMF_FEATURES", strconv.Itoa(n.Features), func() { c.Features = n.Features }},
-		{"CMF_LR", strconv.FormatFloat(n.LR, 'g', -1, 64), func() { c.LR = n.LR }},
-	} {
-		if r.Given(v.name) {
-			continue
-		}
-		v.set()
-		if err := r.Resolve(v.name, v.value); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(
+		run.Suit(r, "CMF_UNIT", &c.Unit, n.Unit),
+		run.Suit(r, "CMF_HIDDEN", &c.Hidden, n.Hidden),
+		run.Suit(r, "CMF_FEATURES", &c.Features, n.Features),
+		run.Suit(r, "CMF_LR", &c.LR, n.LR),
+	)
 }
 
 // Simulators are those with a known posterior, from the suite of Lueckmann, Boelts,

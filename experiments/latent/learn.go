@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"cmf/data"
@@ -113,7 +112,7 @@ func (c *Config) resolve(r *run.Run, latents int) error {
 	if c.Latents > 0 {
 		return nil
 	}
-	return r.Resolve("CMF_LATENTS", strconv.Itoa(latents))
+	return r.Resolve("CMF_LATENTS", latents)
 }
 
 // resumed is the checkpoint of CMF_RESUME, nil if there is none.

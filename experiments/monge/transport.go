@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strconv"
 
 	"cmf/data/margins"
 	tables "cmf/data/table"
@@ -103,7 +102,7 @@ func (c *Config) limit(r *run.Run, rows int) error {
 			return fmt.Errorf("CMF_BATCH=%d: there are only %d rows to learn from; allowed are 2 to %[2]d", c.Batch, rows)
 		}
 		c.Batch = rows
-		if err := r.Resolve("CMF_BATCH", strconv.Itoa(rows)); err != nil {
+		if err := r.Resolve("CMF_BATCH", rows); err != nil {
 			return err
 		}
 	}
@@ -127,7 +126,7 @@ func (c *Config) problem(r *run.Run, t *pair) (fit.Problem, error) {
 	}
 	if shape.Hidden == nil {
 		shape.Hidden = hidden
-		if err := r.Resolve("CMF_HIDDEN", hidden.String()); err != nil {
+		if err := r.Resolve("CMF_HIDDEN", hidden); err != nil {
 			return fit.Problem{}, err
 		}
 	}

@@ -336,9 +336,20 @@ func (r *Run) SaveSamples(x blas32.General) error {
 	return nil
 }
 
+// Suit sets a variable of the run to what suits its data, unless the user has set it, and
+// records that.
+func Suit[T any](r *Run, name string, variable *T, value T) error {
+	if r.Given(name) {
+		return nil
+	}
+	*variable = value
+	return r.Resolve(name, value)
+}
+
 // Resolve records the value of a variable that depends on the data, so that config.env
 // and the checkpoint repeat it.
-func (r *Run) Resolve(name, value string) error {
+func (r *Run) Resolve(name string, to any) error {
+	value := fmt.Sprint(to)
 	for i := range r.settings {
 		if r.settings[i].Name == name {
 			r.settings[i].Value = value

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 
 	"cmf/data/table"
 	"cmf/experiments/fit"
@@ -39,7 +38,7 @@ func DrawGiven(ctx context.Context, r *run.Run, m *fit.Model, path string, count
 	}
 	if count == 0 {
 		count = min(max(100_000/n, 100), 10_000)
-		if err := r.Resolve("CMF_COUNT", strconv.Itoa(count)); err != nil {
+		if err := r.Resolve("CMF_COUNT", count); err != nil {
 			return nil, err
 		}
 	}

@@ -31,17 +31,12 @@ func (c *Config) CheckGiven(core *config.Core) error {
 // suitGiven sets what the user has not set to what suits the law of columns given others.
 func (s *Study) suitGiven(r *run.Run) error {
 	const most = 24 // dimensions in which each step can take the log determinants of the likelihood
-	if !r.Given("CMF_LOSS") && s.Set.Points.Cols <= most {
-		s.Core.Loss = "likelihood"
-		if err := r.Resolve("CMF_LOSS", s.Core.Loss); err != nil {
+	if s.Set.Points.Cols <= most {
+		if err := run.Suit(r, "CMF_LOSS", &s.Core.Loss, "likelihood"); err != nil {
 			return err
 		}
 	}
-	if !r.Given("CMF_LR") {
-		s.Core.LR = .01
-		return r.Resolve("CMF_LR", "0.01")
-	}
-	return nil
+	return run.Suit(r, "CMF_LR", &s.Core.LR, .01)
 }
 
 // generateGiven writes as many rows as asked for: the given columns of held-out rows, again

@@ -95,17 +95,10 @@ func (s *Study) describe(r *run.Run) {
 // suitScores sets what the user has not set to what suits normal scores: on seven tables of
 // 178 to 3201 rows, units of two pieces at a lower rate had the highest likelihoods.
 func (s *Study) suitScores(r *run.Run) error {
-	if !r.Given("CMF_UNIT") {
-		s.Core.Unit = layers.Maximum
-		if err := r.Resolve("CMF_UNIT", string(layers.Maximum)); err != nil {
-			return err
-		}
+	if err := run.Suit(r, "CMF_UNIT", &s.Core.Unit, layers.Maximum); err != nil {
+		return err
 	}
-	if !r.Given("CMF_LR") {
-		s.Core.LR = .01
-		return r.Resolve("CMF_LR", "0.01")
-	}
-	return nil
+	return run.Suit(r, "CMF_LR", &s.Core.LR, .01)
 }
 
 // manyContexts is the number of coordinates of the given columns beyond which most may not
@@ -144,7 +137,7 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 	}
 	if shape.Hidden == nil {
 		shape.Hidden = hidden
-		if err := r.Resolve("CMF_HIDDEN", hidden.String()); err != nil {
+		if err := r.Resolve("CMF_HIDDEN", hidden); err != nil {
 			return fit.Problem{}, err
 		}
 	}
