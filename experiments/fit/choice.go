@@ -155,9 +155,9 @@ func (v Validation) semiDual(ctx context.Context, m *Model) (score float64, err 
 	return score, nil
 }
 
-// score is what the choice makes least: the semi-dual, or the negative log-likelihood. A
+// Score is what the choice makes least: the semi-dual, or the negative log-likelihood. A
 // point at which the model has no density counts as the least likely one.
-func (v Validation) score(ctx context.Context, m *Model, rng *random.Stream) (float64, error) {
+func (v Validation) Score(ctx context.Context, m *Model, rng *random.Stream) (float64, error) {
 	if m.Noise == nil {
 		return v.semiDual(ctx, m)
 	}
@@ -202,12 +202,12 @@ func (v Validation) logPDF(ctx context.Context, m *Model, rng *random.Stream) ([
 // ofAverage is the score of the averaged weights.
 func (v Validation) ofAverage(ctx context.Context, m *Model, rng *random.Stream) (float64, error) {
 	if m.average.Mean == nil {
-		return v.score(ctx, m, rng)
+		return v.Score(ctx, m, rng)
 	}
 	if err := m.average.Swap(m.objective.Weights()); err != nil {
 		return 0, err
 	}
-	score, err := v.score(ctx, m, rng)
+	score, err := v.Score(ctx, m, rng)
 	if back := m.average.Swap(m.objective.Weights()); err == nil {
 		err = back
 	}

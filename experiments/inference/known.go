@@ -3,8 +3,6 @@ package inference
 import (
 	"math"
 
-	"cmf/experiments/config"
-	"cmf/layers"
 	"cmf/solvers/random"
 )
 
@@ -47,7 +45,6 @@ func TwoMoons() Simulator {
 		Outputs:    2,
 		Lower:      []float64{-1, -1},
 		Upper:      []float64{1, 1},
-		Suits:      &Network{Unit: layers.Maximum, Hidden: config.Widths{64, 64, 64}, Features: 32, LR: .02},
 		Simulate: func(theta []float64, rng *random.Stream) []float64 {
 			a, b := crescent(rng)
 			return []float64{a - math.Abs(theta[0]+theta[1])/math.Sqrt2, b + (theta[1]-theta[0])/math.Sqrt2}

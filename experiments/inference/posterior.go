@@ -31,7 +31,7 @@ type Config struct {
 	Observed     config.Vector `desc:"the output whose posterior is drawn, numbers separated by commas; a simulated one if empty"`
 	Observations int           `default:"3" range:"1..100" desc:"outputs whose posteriors are compared with exact ones, the same for all seeds; the observed one is the first"`
 	Count        int           `default:"10000" range:"250..1000000" desc:"draws from each of these posteriors"`
-	Features     int           `default:"64" range:"0..4096" desc:"hidden features of an output"`
+	Features     int           `default:"32" range:"0..4096" desc:"hidden features of an output"`
 	Pairs        int           `default:"300" range:"20..100000" desc:"simulated pairs by which calibration is judged"`
 	Ranks        int           `default:"63" range:"9..1000" desc:"draws among which the parameters of each of them are ranked"`
 }
@@ -90,8 +90,11 @@ func (c *Config) paper() {
 	c.Steps, c.Batch, c.Simulations = 50000, 1024, 1000000
 }
 
-// network sets the default network and how it is learned.
-func (c *Config) network() { c.Hidden, c.LR, c.Loss = config.Widths{64, 64}, 1e-2, "likelihood" }
+// network sets the default network and how it is learned. Its units are maxima, as posteriors of
+// simulators have sharp edges and separate parts.
+func (c *Config) network() {
+	c.Unit, c.Hidden, c.LR, c.Loss = layers.Maximum, config.Widths{64, 64, 64}, .02, "likelihood"
+}
 
 // infer is Posterior for any simulator.
 func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
@@ -107,9 +110,6 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 			return fmt.Errorf("CMF_OBSERVED=%v: %w", c.Observed, err)
 		}
 	}
-	if err := s.suit(r, c); err != nil {
-		return err
-	}
 	r.Report.Data = fmt.Sprintf("%d simulations of %s", c.Simulations, s.Name)
 	r.Page.Summary = fmt.Sprintf("The posterior of the %d parameters of %s given %d numbers, learned for all outputs at once.", len(s.Parameters), s.Name, s.Outputs)
 	theta, x, err := s.Pairs(c.Simulations, random.New(c.Seed, "simulations", 0))
@@ -123,6 +123,9 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 	chosen := min(z.Rows/10, mostValidation)
 	if c.Potential == layers.NetworkQuadratics {
 		chosen = min(chosen, mostSolved)
+		if err := run.Suit(r, "CMF_LR", &c.LR, .01); err != nil {
+			return err
+		}
 	}
 	if err := fit.LimitSteps(r, &c.Core, z.Rows-chosen, mostPasses, 500); err != nil {
 		return err
@@ -131,15 +134,21 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 	if !r.Given("CMF_STEPS") {
 		choice.Patience = patience
 	}
-	w, err := c.Network(layers.Architecture{Dim: z.Cols, Hidden: c.Hidden, Unit: c.Unit, Full: true, Context: s.Outputs, ContextHidden: c.Features}, layers.Architecture{})
-	if err != nil {
+	p := fit.Problem{
+		Units: u, Train: batch.Rows(z, chosen, z.Rows), Contexts: batch.Rows(x, chosen, x.Rows), Validation: choice,
+		Particles: c.Particles, Langevin: c.Langevin, Decay: decay(c.Steps),
+	}
+	network := layers.Architecture{Dim: z.Cols, Hidden: c.Hidden, Unit: c.Unit, Full: true, Context: s.Outputs, ContextHidden: c.Features}
+	if c.Potential == layers.NetworkICNN {
+		if p.Start, err = start(ctx, &c.Core, p, network); err != nil {
+			return err
+		}
+		r.Report.Metrics["start_share"] = p.Start.Share
+	}
+	if p.Potential, err = c.Network(network, layers.Architecture{}); err != nil {
 		return err
 	}
-	model, err := fit.Fit(ctx, r, &c.Core, fit.Problem{
-		Potential: w, Start: layers.Start{Share: .5, Fixed: .05, Balanced: true}, Units: u,
-		Train: batch.Rows(z, chosen, z.Rows), Contexts: batch.Rows(x, chosen, x.Rows), Validation: choice,
-		Particles: c.Particles, Langevin: c.Langevin, Decay: decay(c.Steps),
-	})
+	model, err := fit.Fit(ctx, r, &c.Core, p)
 	if err != nil || !model.Finished {
 		return err
 	}
@@ -160,7 +169,7 @@ const (
 	mostValidation = 1024
 	mostSolved     = 128
 	patience       = 8
-	mostPasses     = 100
+	mostPasses     = 200
 )
 
 // decay is that of an average over the last tenth of the steps, in which the rate is low.

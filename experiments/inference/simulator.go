@@ -4,14 +4,10 @@
 package inference
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"cmf/experiments/config"
-	"cmf/experiments/run"
-	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 
@@ -34,35 +30,9 @@ type Simulator struct {
 	Prior    func(rng *random.Stream) []float64
 	Simulate func(theta []float64, rng *random.Stream) []float64
 
-	// Suits is the network that suits the posterior, where variables do not set another; nil for
-	// the usual one.
-	Suits *Network
-
 	// Reference prepares the exact posterior given x, and what it returns draws θ, or nil if it
 	// was not lucky and is to be called again. It is nil if the posterior is not known.
 	Reference func(x []float64) func(rng *random.Stream) []float64
-}
-
-// Network is how the potential of a posterior is made and learned.
-type Network struct {
-	Unit     layers.Unit
-	Hidden   config.Widths
-	Features int     // of an output
-	LR       float64 // of Adam
-}
-
-// suit takes what suits the simulator for the variables that are not set.
-func (s Simulator) suit(r *run.Run, c *Config) error {
-	n := s.Suits
-	if n == nil || c.Potential == layers.NetworkQuadratics {
-		return nil
-	}
-	return errors.Join(
-		run.Suit(r, "CMF_UNIT", &c.Unit, n.Unit),
-		run.Suit(r, "CMF_HIDDEN", &c.Hidden, n.Hidden),
-		run.Suit(r, "CMF_FEATURES", &c.Features, n.Features),
-		run.Suit(r, "CMF_LR", &c.LR, n.LR),
-	)
 }
 
 // Simulators are those with a known posterior, from the suite of Lueckmann, Boelts,
