@@ -2,6 +2,7 @@ package inference
 
 import (
 	"context"
+	"fmt"
 	"math"
 
 	"cmf/experiments/fit"
@@ -24,7 +25,7 @@ type Calibration struct {
 
 // Calibrate draws from the posterior of each of the pairs, theta and x, in the units of the
 // simulator. The end of ctx is an error.
-func Calibrate(ctx context.Context, m *fit.Model, theta, x blas32.General, draws, steps int, rng *random.Stream) (*Calibration, error) {
+func (s Simulator) Calibrate(ctx context.Context, m *fit.Model, theta, x blas32.General, draws, steps int, rng *random.Stream) (*Calibration, error) {
 	rows := make([]int, x.Rows*draws)
 	for r := range rows {
 		rows[r] = r / draws
@@ -36,7 +37,7 @@ func Calibrate(ctx context.Context, m *fit.Model, theta, x blas32.General, draws
 	const most = 1 << 14 // rows at once
 	for lo := 0; lo < len(rows); lo += most {
 		part := rows[lo:min(lo+most, len(rows))]
-		points, _, err := draw(ctx, m, batch.Gathered(x, part), len(part), steps, rng)
+		points, _, err := s.draw(ctx, m, batch.Gathered(x, part), len(part), steps, rng)
 		if err != nil {
 			return nil, err
 		}
@@ -52,8 +53,51 @@ func Calibrate(ctx context.Context, m *fit.Model, theta, x blas32.General, draws
 }
 
 // draw returns n points of the posterior given contexts, one or n of them, in the units of
-// the simulator.
-func draw(ctx context.Context, m *fit.Model, contexts blas32.General, n, steps int, rng *random.Stream) (blas32.General, *fit.Draw, error) {
+// the simulator. Those beyond its bounds are drawn again.
+func (s Simulator) draw(ctx context.Context, m *fit.Model, contexts blas32.General, n, steps int, rng *random.Stream) (blas32.General, *fit.Draw, error) {
+	points, d, err := drawAll(ctx, m, contexts, n, steps, rng)
+	if err != nil || !s.Plain {
+		return points, d, err
+	}
+	const most = 100
+	for tries := 0; ; tries++ {
+		beyond := s.beyond(points)
+		if tries == 0 {
+			d.Checks["beyond_bounds"] = float64(len(beyond)) / float64(n)
+		}
+		switch {
+		case len(beyond) == 0:
+			return points, d, nil
+		case tries == most:
+			return points, d, fmt.Errorf("of %d draws of %s %d lay beyond its bounds %d times; the posterior is not learned well there", n, s.Name, len(beyond), most)
+		}
+		at := contexts
+		if at.Rows > 1 {
+			at = batch.Gathered(contexts, beyond)
+		}
+		again, _, err := drawAll(ctx, m, at, len(beyond), steps, rng)
+		if err != nil {
+			return points, d, err
+		}
+		for r, i := range beyond {
+			copy(batch.Row(points, i), batch.Row(again, r))
+		}
+	}
+}
+
+// beyond lists the rows of points that are beyond the bounds.
+func (s Simulator) beyond(points blas32.General) (rows []int) {
+	theta := make([]float64, points.Cols)
+	for i := range points.Rows {
+		if batch.Widen(theta, batch.Row(points, i)); !s.inside(theta) {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// drawAll is draw, wherever the points lie.
+func drawAll(ctx context.Context, m *fit.Model, contexts blas32.General, n, steps int, rng *random.Stream) (blas32.General, *fit.Draw, error) {
 	given, err := m.Given(ctx, contexts, rng)
 	if err != nil {
 		return blas32.General{}, nil, err

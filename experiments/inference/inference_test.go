@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"cmf/data/table"
 	"cmf/experiments/config"
 	"cmf/experiments/internal/inputs"
 	"cmf/experiments/metric"
@@ -113,16 +114,27 @@ func TestPosterior(t *testing.T) {
 		energy    float64
 		share     float64
 	}{
-		"gaussian-linear": {[]string{"CMF_STEPS=100", "CMF_HIDDEN=32", "CMF_PAIRS=30"}, .02, .97}, // of draws from the prior: .5
-		"two-moons":       {[]string{"CMF_STEPS=300", "CMF_HIDDEN=32,32", "CMF_OBSERVED=0,0", "CMF_PAIRS=60"}, .01, .5},
+		"gaussian-linear": {[]string{"CMF_STEPS=100", "CMF_HIDDEN=32", "CMF_PAIRS=30"}, .02, .97},                           // of draws from the prior: .5
+		"two-moons":       {[]string{"CMF_STEPS=300", "CMF_HIDDEN=32,32", "CMF_OBSERVED=.25,1.3", "CMF_PAIRS=60"}, .01, .5}, // partly beyond the bounds
 	} {
-		env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_SIMULATOR="+name, "CMF_RANKS=19", "CMF_COUNT=500", "CMF_SIMULATIONS=4000").With(c.variables...)
+		env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_SIMULATOR="+name, "CMF_RANKS=19", "CMF_COUNT=500", "CMF_SIMULATIONS=2000").With(c.variables...)
 		r, err := run.Execute(t.Context(), Posterior, env, nil, &bytes.Buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		m := r.Report.Metrics
 		t.Logf("%s: energy distance %.4f, C2ST %.3f, 1-NN accuracy %.3f, log posterior %.3f ± %.3f, coverage off by %.3f", name, m["energy_distance"], m["c2st"], m["c2st_nn"], m["log_posterior"], m["log_posterior_se"], m["coverage_error_90"])
+		s, err := Known(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := table.ReadBatch(r.Path("samples.npy"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if beyond := s.beyond(x); s.Plain != (m["beyond_bounds"] > 0) || len(beyond) > 0 {
+			t.Errorf("%s: %d draws lie beyond the bounds, at first a share of %g", name, len(beyond), m["beyond_bounds"])
+		}
 		if m["start_share"] != c.share {
 			t.Errorf("%s: learned from a start with the share %g; want %g", name, m["start_share"], c.share)
 		}

@@ -45,6 +45,7 @@ func TwoMoons() Simulator {
 		Outputs:    2,
 		Lower:      []float64{-1, -1},
 		Upper:      []float64{1, 1},
+		Plain:      true,
 		Simulate: func(theta []float64, rng *random.Stream) []float64 {
 			a, b := crescent(rng)
 			return []float64{a - math.Abs(theta[0]+theta[1])/math.Sqrt2, b + (theta[1]-theta[0])/math.Sqrt2}

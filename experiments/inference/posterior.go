@@ -176,11 +176,13 @@ const (
 func decay(steps int) float64 { return 1 - 10/float64(max(steps, 100)) }
 
 // learned are the parameters in units of learning, in which what a regression on the outputs
-// leaves has unit variance along each axis. Those in a box are learned by their normal scores.
+// leaves has unit variance along each axis. Those in a box are learned by their normal scores, unless
+// they are Plain.
 func (s Simulator) learned(theta, x blas32.General) (units.Units, blas32.General, error) {
 	var box units.Box
 	scores := theta
-	if s.Lower != nil {
+	boxed := s.Lower != nil && !s.Plain
+	if boxed {
 		zeros, ones := make([]float64, theta.Cols), slices.Repeat([]float64{1}, theta.Cols)
 		box = units.Box{Lower: s.Lower, Upper: s.Upper, Center: zeros, Scale: ones}
 		var err error
@@ -198,7 +200,7 @@ func (s Simulator) learned(theta, x blas32.General) (units.Units, blas32.General
 		affine.Scale = append(affine.Scale, math.Sqrt(residual.At(k, k)))
 	}
 	z, err := affine.Learning(scores)
-	if s.Lower == nil {
+	if !boxed {
 		return affine, z, err
 	}
 	box.Center, box.Scale = affine.Center, affine.Scale
@@ -231,7 +233,7 @@ func (s Simulator) observe(ctx context.Context, r *run.Run, c *Config, m *fit.Mo
 	}
 	means := report.Numbers{}
 	for k := range at.Rows {
-		points, d, err := draw(ctx, m, batch.Rows(at, k, k+1), c.Count, c.Mixing, random.New(c.Seed, "posterior", uint64(k)))
+		points, d, err := s.draw(ctx, m, batch.Rows(at, k, k+1), c.Count, c.Mixing, random.New(c.Seed, "posterior", uint64(k)))
 		if err != nil {
 			return err
 		}
@@ -350,7 +352,7 @@ func (s Simulator) calibrate(ctx context.Context, r *run.Run, c *Config, m *fit.
 	if err != nil {
 		return err
 	}
-	ranks, err := Calibrate(ctx, m, theta, x, c.Ranks, c.Mixing, random.New(c.Seed, "ranks", 0))
+	ranks, err := s.Calibrate(ctx, m, theta, x, c.Ranks, c.Mixing, random.New(c.Seed, "ranks", 0))
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,11 @@ type Simulator struct {
 	// posterior is then learned in units of that box, so that no draw lies beyond its sides.
 	Lower, Upper []float64
 
+	// Plain learns parameters with bounds in their own units instead, and draws those beyond the
+	// bounds again. That is easier where posteriors are narrow and have one shape wherever they
+	// lie. Densities are those of all draws: too low by the log of the share of those within.
+	Plain bool
+
 	// Prior draws θ, and Simulate draws x given θ. The prior may be nil for a uniform one on
 	// the box.
 	Prior    func(rng *random.Stream) []float64
