@@ -51,8 +51,13 @@ func TestRank(t *testing.T) {
 	if _, err := fmt.Sscan(text, &do, &at); err != nil {
 		t.Fatal(err)
 	}
-	if do == "draw" {
+	switch do {
+	case "draw":
 		drawOnRank(t, world, at)
+		world.Finalize()
+		return
+	case "judge":
+		judgeOnRank(t, world)
 		world.Finalize()
 		return
 	}

@@ -73,7 +73,7 @@ func (g *Group) size() int {
 	if g == nil {
 		return 1
 	}
-	return g.world.Size()
+	return g.world.Size() // 1 also within mpi.World.Apart
 }
 
 // Share gives this rank its part of a batch, of the particles, and of the rows of data:
@@ -219,18 +219,18 @@ func (g *Group) Average(numbers map[string]float64) {
 	}
 }
 
-// ErrElsewhere says that rank 0 has an error.
-var ErrElsewhere = errors.New("rank 0 has an error")
+// ErrElsewhere says that another rank has an error.
+var ErrElsewhere = errors.New("an error on another rank")
 
-// OfRoot is a number that rank 0 computes for all. Others have the error ErrElsewhere if it
-// fails.
+// OfRoot is a number that rank 0 computes for all, alone. Others have the error ErrElsewhere if
+// it fails.
 func (g *Group) OfRoot(compute func() (float64, error)) (v float64, err error) {
-	if g == nil {
+	if g.size() == 1 {
 		return compute()
 	}
 	var told [2]float64
 	if g.world.Rank() == 0 {
-		if v, err = compute(); err == nil {
+		if g.world.Apart(func() { v, err = compute() }); err == nil {
 			told = [2]float64{v, 1}
 		}
 	}
