@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 
 	"cmf/data/file"
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/layers"
@@ -187,17 +189,21 @@ func (s *Study) besides(ctx context.Context, r *run.Run) (finished bool, err err
 		}
 	}
 	few := spread(s.Codes, 20000)
-	for _, k := range parts {
-		if few.Rows < 20*k {
-			continue
-		}
-		r.Progress.Log.Info("fitting a mixture", "Gaussians", k)
-		m, err := mixture.Fit(few, k, 100, random.New(s.Core.Seed, "mixture", uint64(k)))
+	of := slices.DeleteFunc(slices.Clone(parts), func(k int) bool { return few.Rows < 20*k })
+	r.Progress.Log.Info("fitting mixtures", "Gaussians", of)
+	codes, err := ranks.Dealt(ranks.New(r.World), len(of), func(i int) (blas32.General, error) {
+		k := uint64(of[i])
+		m, err := mixture.Fit(few, of[i], 100, random.New(s.Core.Seed, "mixture", k))
 		if err != nil {
-			return false, err
+			return blas32.General{}, err
 		}
-		err = add(fmt.Sprintf("mixture%d", k), fmt.Sprintf("mixture of %d Gaussians", k), m.Sample(s.Count, random.New(s.Core.Seed, "draws of a mixture", uint64(k))))
-		if err != nil {
+		return m.Sample(s.Count, random.New(s.Core.Seed, "draws of a mixture", k)), nil
+	})
+	if err != nil {
+		return false, err
+	}
+	for i, k := range of {
+		if err := add(fmt.Sprintf("mixture%d", k), fmt.Sprintf("mixture of %d Gaussians", k), codes[i]); err != nil {
 			return false, err
 		}
 	}
