@@ -70,7 +70,7 @@ func (s *Study) Fit(ctx context.Context, r *run.Run) (finished bool, err error) 
 	if s.Latent, err = s.Config.Learn(ctx, r, s.Core, s.Set); err != nil || s.Latent == nil {
 		return false, err
 	}
-	if s.Codes, err = s.Latent.Learning(s.Set.Train); err != nil {
+	if s.Codes, err = encoded(r, s.Latent, s.Set.Train); err != nil {
 		return false, err
 	}
 	if s.Law, err = exact.FitGaussian(s.Codes, 0); err != nil {
@@ -85,6 +85,19 @@ func (s *Study) Fit(ctx context.Context, r *run.Run) (finished bool, err error) 
 		return false, fmt.Errorf("pictures.onnx: %w", err)
 	}
 	return true, nil
+}
+
+// encoded are the latents of pictures, by all ranks.
+func encoded(r *run.Run, u *autoencoder.Latent, x blas32.General) (z blas32.General, err error) {
+	g := ranks.New(r.World)
+	err = g.Spread(x.Rows, nil, func(from, to int, _ *random.Stream) (err error) {
+		z, err = u.Learning(batch.Rows(x, from, to))
+		return err
+	})
+	if err != nil {
+		return z, err
+	}
+	return g.Joined(x.Rows, z), nil
 }
 
 // Learn is Fit, and draws pictures of all laws.
