@@ -16,6 +16,8 @@ import (
 
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
+	"cmf/experiments/internal/exptest"
+	"cmf/experiments/internal/plane"
 	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -237,5 +239,53 @@ func TestRanksShareJudging(t *testing.T) {
 		if math.Abs(v-alone.Mapped.Mean[k]) > 2e-3 {
 			t.Errorf("mapped points have the mean %g on two ranks, and %g on one", both.Mapped.Mean, alone.Mapped.Mean)
 		}
+	}
+}
+
+// choosy learns points of ℝ³, and chooses among the weights of training by held-out points.
+func choosy() run.Definition[plane.Config] {
+	x, _, _ := bend(2000)
+	law, err := exact.FitGaussian(x, 0)
+	if err != nil {
+		panic(err)
+	}
+	held, _, _ := bend(150)
+	return conditional(x, batch.New(x.Rows, 0), fit.Problem{Start: layers.Start{Law: law, Balanced: true}, Validation: fit.Validation{X: held}}, nil)
+}
+
+// Ranks share the scores of held-out points, before the first step too, where they have the
+// weights of one process; a signal to one of them ends training on all.
+func TestRanksShareScores(t *testing.T) {
+	l := mpitest.Launchers(t)[0]
+	one, two, stopped := t.TempDir(), t.TempDir(), t.TempDir()
+	if _, err := run.Execute(t.Context(), choosy(), config.Variables("CMF_STEPS=20", "CMF_THREADS=1", "CMF_OUT="+one), nil, &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	for signal, folder := range map[int]string{0: two, 7: stopped} {
+		if out, err := onRanks(t, l, 2, fmt.Sprint("choose ", signal), folder, "CMF_STEPS=20"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	scores := func(folder string) (v []float64) {
+		for _, line := range exptest.LinesOf(t, folder) {
+			if line == "" {
+				continue
+			}
+			var numbers map[string]float64
+			if err := json.Unmarshal([]byte(line), &numbers); err != nil {
+				t.Fatal(err)
+			}
+			if score, ok := numbers["validation_log_likelihood"]; ok {
+				v = append(v, score)
+			}
+		}
+		return v
+	}
+	alone, both := scores(one), scores(two)
+	if len(alone) != 21 || len(both) != 21 || alone[0] == both[0] || math.Abs(alone[0]-both[0]) > .1 { // log Z has an error of .02
+		t.Errorf("scores are %.3f on one rank, and %.3f on two", alone, both)
+	}
+	if stop := reportOf(t, stopped).Stop; stop.Reason != report.Interrupted || stop.Step != 8 {
+		t.Errorf("the run ended by %+v", stop)
 	}
 }

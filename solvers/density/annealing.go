@@ -51,7 +51,7 @@ type Annealing struct {
 }
 
 // Ranks are processes that share the particles of an estimate. They make the same calls with
-// equal streams, and have the same results.
+// equal streams, and have the same estimate, also if their references differ.
 type Ranks interface {
 	// Spread hands do the rows from..to of n that are for this rank, and its stream. An error
 	// of one rank is one of all.
@@ -110,7 +110,7 @@ func (a Annealing) LogZ(ctx context.Context, w potential.Potential, reference *e
 	var path []station
 	var b *bridge
 	err = a.Ranks.Spread(n, rng, func(from, to int, own *random.Stream) (err error) {
-		if b, path, err = a.lay(ctx, w, reference, rng); err != nil { // by rng, the same on all ranks
+		if b, path, err = a.lay(ctx, w, reference, rng); err != nil { // by rng, so that ranks have the same path
 			return err
 		}
 		c, err := b.start(to-from, own)
@@ -124,9 +124,11 @@ func (a Annealing) LogZ(ctx context.Context, w potential.Potential, reference *e
 	if err != nil {
 		return AnnealingInfo{}, err
 	}
+	base := a.Ranks.Mean(n, b.logZ) // ranks may have references of their own
+	floats.AddConst(b.logZ-base, logWeight)
 	logMean, size := logMeanExp(a.Ranks.Joined64(n, logWeight))
 	return AnnealingInfo{
-		LogZ: b.logZ + logMean, Size: size, Error: weightError(size, n, a.Ranks.Mean(n, magnitude)),
+		LogZ: base + logMean, Size: size, Error: weightError(size, n, a.Ranks.Mean(n, magnitude)),
 		Bridges: len(path) - 1, Length: path[len(path)-1].length, Acceptance: a.Ranks.Mean(n, acceptance),
 	}, nil
 }
