@@ -11,6 +11,7 @@ import (
 	"cmf/experiments/figure"
 	"cmf/experiments/fit"
 	"cmf/experiments/metric"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/layers"
@@ -171,25 +172,35 @@ func (p *planar) judge(ctx context.Context, r *run.Run, model, baseline blas32.G
 	for k, pair := range p.held {
 		copy(floor.Data[2*n*k:], pair.other.Data[:2*n])
 	}
-	for _, m := range []struct {
+	laws := []struct {
 		points blas32.General
 		into   report.Numbers
 	}{
 		{p.original(model), r.Report.Metrics},
 		{p.original(baseline), r.Report.Baseline},
 		{floor, r.Report.Floor},
-	} {
-		for k, pair := range p.held {
-			numbers, err := distances(ctx, batch.Rows(m.points, k*n, (k+1)*n), pair.truth)
-			if err != nil {
-				return err
-			}
-			for name, v := range numbers {
-				m.into[name] += v / float64(len(p.held))
-			}
+	}
+	pairs := len(p.held)
+	values, err := ranks.Dealt(ranks.New(r.World), len(distances)*len(laws)*pairs, func(i int) (float64, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
 		}
+		d, law, k := distances[i/(len(laws)*pairs)], laws[i/pairs%len(laws)], i%pairs
+		v, err := d.of(batch.Rows(law.points, k*n, (k+1)*n), p.held[k].truth)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", d.name, err)
+		}
+		return v, nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, v := range values {
+		laws[i/pairs%len(laws)].into[distances[i/(len(laws)*pairs)].name] += v / float64(pairs)
+	}
+	for _, law := range laws {
 		if p.support != nil {
-			m.into["off_support"] = p.offSupport(m.points)
+			law.into["off_support"] = p.offSupport(law.points)
 		}
 	}
 	r.Page.Headline = []report.Headline{
@@ -205,29 +216,16 @@ func (p *planar) judge(ctx context.Context, r *run.Run, model, baseline blas32.G
 	return nil
 }
 
-// distances compares the sample x with the sample truth of the same size.
-func distances(ctx context.Context, x, truth blas32.General) (report.Numbers, error) {
-	numbers := report.Numbers{}
-	for _, m := range []struct {
-		name string
-		of   func(x, y blas32.General) (float64, error)
-	}{
-		{"w2", metric.ExactW2},
-		{"energy_distance", metric.EnergyDistance},
-		{"sliced_w2", func(x, y blas32.General) (float64, error) {
-			return metric.SlicedW2(x, y, 256, random.New(1, "directions", 0))
-		}},
-		{"sinkhorn", metric.SinkhornDivergence},
-		{"nn_accuracy", metric.NearestNeighbourAccuracy},
-	} {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		v, err := m.of(x, truth)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", m.name, err)
-		}
-		numbers[m.name] = v
-	}
-	return numbers, nil
+// distances compare the sample x with a sample y of the same size.
+var distances = []struct {
+	name string
+	of   func(x, y blas32.General) (float64, error)
+}{
+	{"w2", metric.ExactW2},
+	{"energy_distance", metric.EnergyDistance},
+	{"sliced_w2", func(x, y blas32.General) (float64, error) {
+		return metric.SlicedW2(x, y, 256, random.New(1, "directions", 0))
+	}},
+	{"sinkhorn", metric.SinkhornDivergence},
+	{"nn_accuracy", metric.NearestNeighbourAccuracy},
 }

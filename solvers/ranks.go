@@ -31,6 +31,7 @@ type Ranks struct {
 
 // World is what ranks need of a mpi.World; its calls are collective.
 type World interface {
+	Rank() int
 	Size() int
 	Sum32(x []float32) // replaces x by its sum over ranks, the same bits on all
 	Sum64(x []float64)
@@ -38,10 +39,49 @@ type World interface {
 
 func (r *Ranks) alone() bool { return r == nil || r.World == nil || r.World.Size() == 1 }
 
-// meet makes of the gradients of all ranks, left in weights, their mean, and of the loss too.
-// err is how far this rank came: an error in its numbers becomes one of every rank. Any other
-// error is not shared, because it is to end the program.
+// Rank is the number of this process, from 0.
+func (r *Ranks) Rank() int {
+	if r.alone() {
+		return 0
+	}
+	return r.World.Rank()
+}
+
+// Size is the number of processes.
+func (r *Ranks) Size() int {
+	if r.alone() {
+		return 1
+	}
+	return r.World.Size()
+}
+
+// Sum64 replaces x by its sum over ranks.
+func (r *Ranks) Sum64(x []float64) {
+	if !r.alone() {
+		r.World.Sum64(x)
+	}
+}
+
+// meet is Descend for a step of CMFGen, and makes its info that of all ranks.
 func (r *Ranks) meet(err error, weights []optim.Weight, info *CMFGenInfo) error {
+	if r.alone() {
+		return err
+	}
+	numbers := []float32{float32(info.Loss), float32(info.Langevin.Acceptance), indicator(info.RanAway), float32(info.Masked), float32(info.Langevin.Restarted)}
+	if err := r.Descend(err, weights, numbers); err != nil {
+		return err
+	}
+	n := float32(r.World.Size())
+	info.Loss, info.Langevin.Acceptance, info.RanAway = float64(numbers[0]/n), float64(numbers[1]/n), 2*numbers[2] >= n
+	info.Masked, info.Langevin.Restarted = int(numbers[3]), int(numbers[4])
+	return nil
+}
+
+// Descend makes of the gradients of all ranks, left in weights, their mean, and replaces
+// numbers by their sums; with these it sums Ask. err is how far this rank came: an error in its
+// numbers becomes one of every rank. Any other error is not shared, because it is to end the
+// program.
+func (r *Ranks) Descend(err error, weights []optim.Weight, numbers []float32) error {
 	if r.alone() || err != nil && !goneWrong(err) {
 		return err
 	}
@@ -50,25 +90,24 @@ func (r *Ranks) meet(err error, weights []optim.Weight, info *CMFGenInfo) error 
 		b = append(b, w.Grad...)
 	}
 	at := len(b)
-	b = append(b, float32(info.Loss), float32(info.Langevin.Acceptance), indicator(info.RanAway), float32(info.Masked), float32(info.Langevin.Restarted))
-	b = append(append(b, flags(err)...), r.Ask...)
+	b = append(append(append(b, numbers...), flags(err)...), r.Ask...)
 	r.World.Sum32(b)
 
 	r.buffer = b
-	n := float32(r.World.Size())
-	numbers := b[at:]
-	r.Told = append(r.Told[:0], numbers[5+len(wrong):]...)
-	if err := together(err, numbers[5:5+len(wrong)], r.World.Size()); err != nil {
+	sums := b[at:]
+	copy(numbers, sums)
+	sums = sums[len(numbers):]
+	r.Told = append(r.Told[:0], sums[len(wrong):]...)
+	if err := together(err, sums[:len(wrong)], r.World.Size()); err != nil {
 		return err
 	}
+	n := float32(r.World.Size())
 	for _, w := range weights {
 		for i, g := range b[:len(w.Grad)] {
 			w.Grad[i] = g / n
 		}
 		b = b[len(w.Grad):]
 	}
-	info.Loss, info.Langevin.Acceptance, info.RanAway = float64(numbers[0]/n), float64(numbers[1]/n), 2*numbers[2] >= n
-	info.Masked, info.Langevin.Restarted = int(numbers[3]), int(numbers[4])
 	return nil
 }
 

@@ -42,6 +42,8 @@ func newCrowd(n int) *crowd {
 	return c
 }
 
+func (m member) Rank() int { return m.rank }
+
 func (m member) Size() int { return m.n }
 
 func (m member) Sum64(x []float64) { copy(x, m.meet(x)) }

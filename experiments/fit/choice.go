@@ -2,13 +2,11 @@ package fit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
 
-	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/graph"
@@ -50,15 +48,20 @@ func choosing(ctx context.Context, r *run.Run, v Validation, seed uint64, log *r
 		return Hook{}
 	}
 	see := func(l *Loop, write func(step int, numbers report.Numbers) error) error {
-		m := l.Model
-		score, err := m.ranks.OfRoot(func() (float64, error) {
-			return v.ofAverage(ctx, m, random.New(seed, "validation", uint64(l.Step())))
-		})
+		m, until := l.Model, ctx
+		if m.ranks != nil {
+			until = context.WithoutCancel(ctx) // ranks share the work, so all of them do it or none
+		}
+		score, err := v.ofAverage(until, m, random.New(seed, "validation", uint64(l.Step())))
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, ranks.ErrElsewhere) {
+			if until.Err() != nil {
 				return nil // the loop ends as interrupted
 			}
 			return fmt.Errorf("the score of held-out points: %w", err)
+		}
+		// All act on it, so it is that of rank 0, to the last digit.
+		if score, err = m.ranks.OfRoot(func() (float64, error) { return score, nil }); err != nil {
+			return err
 		}
 		if m.chosen.weights == nil || score < m.chosen.score {
 			m.chosen = choice{step: m.State.Step, score: score, weights: m.averaged()}

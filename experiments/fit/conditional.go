@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"cmf/experiments/config"
+	"cmf/experiments/ranks"
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/solvers"
@@ -143,7 +144,8 @@ const (
 // context c it is a model of p(x | c) = ∇w*(·; c)♯𝔓_{w(·; c)}, with its own particles: its
 // draws and densities are those given c, with its own Z(c). Given several, row i of a Draw
 // of n points is given c_i; its R̂ says nothing there, as chains differ in their laws, and
-// densities are those of LogPDFGiven. The end of ctx is an error.
+// densities are those of LogPDFGiven. The end of ctx is an error. Ranks share the particles as
+// those of Draw do.
 func (m *Model) Given(ctx context.Context, contexts blas32.General, rng *random.Stream) (*Model, error) {
 	w, err := m.Evaluator.Given(contexts)
 	if err != nil {
@@ -151,39 +153,76 @@ func (m *Model) Given(ctx context.Context, contexts blas32.General, rng *random.
 	}
 	given := *m
 	given.Evaluator, given.Curvature, given.average, given.objective, given.step = w.(*layers.Evaluator), nil, nil, nil, nil
-	given.ranks = nil // a row belongs to its context: every rank draws all
+	given.contexts = contexts
 	rows, d := contexts.Rows, w.Dim()
 	if rows == 1 {
-		rows = givenParticles
+		rows, given.contexts = givenParticles, blas32.General{}
 	}
-	y := batch.New(rows, d)
-	if m.Noise != potential.Potential(m.Evaluator) {
-		rng.Normals(y.Data) // N(0, I), whatever the context
-		return given.withParticles(ctx, y, m.State.Preconditioner(), 0)
+	y, p := batch.New(rows, d), m.State.Preconditioner()
+	normal := m.Noise != potential.Potential(m.Evaluator) // N(0, I), whatever the context
+	if !normal {
+		given.Noise = given.Evaluator
+		h, err := m.placeAtModes(ctx, contexts, y)
+		if err == nil {
+			p, err = potential.PreconditionerFromHessian(h)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("particles given contexts: %w", err)
+		}
 	}
-	given.Noise = given.Evaluator
-	h, err := m.placeAtModes(ctx, contexts, y)
-	if err != nil {
-		return nil, fmt.Errorf("particles given contexts: %w", err)
-	}
-	p, err := potential.PreconditionerFromHessian(h)
-	if err != nil {
-		return nil, fmt.Errorf("particles given contexts: %w", err)
-	}
-	xi, around := batch.New(rows, d), batch.New(rows, d)
-	rng.Normals(xi.Data)
-	p.Root(around, xi)
-	for i, v := range around.Data {
-		y.Data[i] += v
-	}
-	chains, err := sampling.NewChains(y)
+	var own *Model
+	var step float64
+	err = m.ranks.Spread(rows, rng, func(from, to int, rng *random.Stream) (err error) {
+		if own, err = given.of(rows, from, to); err != nil {
+			return err
+		}
+		part := batch.Rows(y, from, to)
+		if normal {
+			rng.Normals(part.Data)
+		} else if part, step, err = own.aroundModes(ctx, part, p, rng); err != nil {
+			return fmt.Errorf("particles given contexts: %w", err)
+		}
+		own, err = own.withParticles(ctx, part, p, step)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := (sampling.Langevin{Adjusted: true, Preconditioner: p, Step: .5}).Run(ctx, given.Noise, chains, givenSteps, rng); err != nil {
-		return nil, fmt.Errorf("particles given contexts: %w", err)
+	bank := own.State
+	return &given, given.takeParticles(m.ranks.Joined(rows, bank.Bank.Y), m.ranks.Joined(rows, bank.Partners), p, m.ranks.Mean(rows, step))
+}
+
+// of is m for the rows from..to of n alone, if these have contexts of their own.
+func (m *Model) of(n, from, to int) (*Model, error) {
+	if m.contexts.Rows != n || from == 0 && to == n {
+		return m, nil
 	}
-	return given.withParticles(ctx, chains.Y, p, chains.Step)
+	w, err := m.Evaluator.Given(batch.Rows(m.contexts, from, to))
+	if err != nil {
+		return nil, err
+	}
+	part := *m
+	part.Evaluator, part.contexts = w.(*layers.Evaluator), batch.Rows(m.contexts, from, to)
+	if m.Noise == potential.Potential(m.Evaluator) {
+		part.Noise = part.Evaluator
+	}
+	return &part, nil
+}
+
+// aroundModes are particles, from a Gaussian about each mode, and the step of their chains.
+func (m *Model) aroundModes(ctx context.Context, modes blas32.General, p *potential.Preconditioner, rng *random.Stream) (y blas32.General, step float64, err error) {
+	xi, around := batch.New(modes.Rows, modes.Cols), batch.New(modes.Rows, modes.Cols)
+	rng.Normals(xi.Data)
+	p.Root(around, xi)
+	for i, v := range modes.Data {
+		around.Data[i] += v
+	}
+	chains, err := sampling.NewChains(around)
+	if err != nil {
+		return y, 0, err
+	}
+	_, err = sampling.Langevin{Adjusted: true, Preconditioner: p, Step: .5}.Run(ctx, m.Noise, chains, givenSteps, rng)
+	return chains.Y, chains.Step, err
 }
 
 // placeAtModes writes the least point of w(·; c_i), roughly ∇w*(0; c_i), into row i of y, and
@@ -216,15 +255,24 @@ func (m *Model) placeAtModes(ctx context.Context, contexts, y blas32.General) (*
 
 // withParticles is m with the particles y, solved conjugates, and the preconditioner p.
 func (m *Model) withParticles(ctx context.Context, y blas32.General, p *potential.Preconditioner, step float64) (*Model, error) {
-	state, err := solvers.NewCMFGenState(y, y, y.Rows, random.New(0, "none", 0))
-	if err != nil {
+	with := *m
+	if err := with.takeParticles(y, y, p, step); err != nil {
 		return nil, err
+	}
+	_, err := with.solve(ctx, with.State.Bank.Y, with.State.Partners)
+	return &with, err
+}
+
+// takeParticles gives m the particles y with their conjugates x.
+func (m *Model) takeParticles(y, x blas32.General, p *potential.Preconditioner, step float64) error {
+	state, err := solvers.NewCMFGenState(y, x, y.Rows, random.New(0, "none", 0))
+	if err != nil {
+		return err
 	}
 	state.Step, state.Bank.Step = m.State.Step, step
 	state.SetPreconditioner(p)
 	m.State = state
-	_, err = m.solve(ctx, state.Bank.Y, state.Partners)
-	return m, err
+	return nil
 }
 
 // rowsTo lists the rows below n.
@@ -249,7 +297,8 @@ type DensityGiven struct {
 //
 // Every context has its own log Z(c), by quadrature on rays in one or two dimensions and by
 // annealing of the given number of particles in more, once for all of its rows; 0 means 256,
-// with a standard error of some .02 nats. The end of ctx is an error.
+// with a standard error of some .02 nats. The end of ctx is an error. Ranks share contexts and
+// rows as those of Draw do.
 func (m *Model) LogPDFGiven(ctx context.Context, x, contexts blas32.General, particles int, rng *random.Stream) (*DensityGiven, error) {
 	return m.logPDFGiven(ctx, x, contexts, normalising{particles: cmp.Or(particles, 256)}, rng)
 }
@@ -270,17 +319,22 @@ func (m *Model) logPDFGiven(ctx context.Context, x, contexts blas32.General, by 
 	if err != nil {
 		return nil, err
 	}
-	w, err := m.Evaluator.Given(contexts)
+	err = m.ranks.Spread(x.Rows, rng, func(from, to int, _ *random.Stream) error {
+		w, err := m.Evaluator.Given(batch.Rows(contexts, from, to))
+		if err != nil {
+			return err
+		}
+		q := density.Pushforward{Potential: w}
+		if m.Noise != potential.Potential(m.Evaluator) {
+			q.Noise = m.Noise
+		}
+		l.LogPDF, _, err = q.LogPDF(ctx, batch.Rows(x, from, to))
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	q := density.Pushforward{Potential: w}
-	if m.Noise != potential.Potential(m.Evaluator) {
-		q.Noise = m.Noise
-	}
-	if l.LogPDF, _, err = q.LogPDF(ctx, x); err != nil {
 		return nil, fmt.Errorf("density given contexts: %w", err)
 	}
+	l.LogPDF = m.ranks.Joined64(x.Rows, l.LogPDF)
 	for k, rows := range groups {
 		for _, i := range rows {
 			l.LogPDF[i] -= logZ[k].LogZ
@@ -292,34 +346,38 @@ func (m *Model) logPDFGiven(ctx context.Context, x, contexts blas32.General, by 
 
 // logZGiven is log Z(c) for the context of each group of rows.
 func (m *Model) logZGiven(ctx context.Context, contexts blas32.General, groups [][]int, by normalising, rng *random.Stream) ([]density.AnnealingInfo, error) {
-	infos, d := make([]density.AnnealingInfo, len(groups)), m.Evaluator.Dim()
 	if m.Noise != potential.Potential(m.Evaluator) { // N(0, I) for every context
 		info, err := m.GibbsLogZ(ctx, 1, rng)
-		for k := range infos {
-			infos[k] = info
-		}
-		return infos, err
+		return slices.Repeat([]density.AnnealingInfo{info}, len(groups)), err
 	}
 	most := len(groups) // contexts at once
-	if d > 2 {
+	if m.Evaluator.Dim() > 2 {
 		const rows = 1 << 14
 		most = max(1, rows/by.particles)
 	}
-	for lo := 0; lo < len(groups); lo += most {
-		at := make([]int, 0, most)
-		for _, rows := range groups[lo:min(lo+most, len(groups))] {
-			at = append(at, rows[0])
+	var own []density.AnnealingInfo
+	err := m.ranks.Spread(len(groups), rng, func(from, to int, rng *random.Stream) error {
+		for lo := from; lo < to; lo += most {
+			hi := min(lo+most, to)
+			at := make([]int, 0, most)
+			for _, rows := range groups[lo:hi] {
+				at = append(at, rows[0])
+			}
+			if len(at) == 1 {
+				at = append(at, at[0]) // so that every row has a context of its own
+			}
+			part, err := m.logZAt(ctx, batch.Gathered(contexts, at), by, rng)
+			if err != nil {
+				return fmt.Errorf("log Z given the context of row %d and those after it: %w", at[0]+1, err)
+			}
+			own = append(own, part[:hi-lo]...)
 		}
-		if len(at) == 1 {
-			at = append(at, at[0]) // so that every row has a context of its own
-		}
-		part, err := m.logZAt(ctx, batch.Gathered(contexts, at), by, rng)
-		if err != nil {
-			return nil, fmt.Errorf("log Z given the context of row %d and those after it: %w", at[0]+1, err)
-		}
-		copy(infos[lo:min(lo+most, len(infos))], part)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return infos, nil
+	return ranks.JoinedOf(m.ranks, len(groups), own)
 }
 
 // logZAt is log Z(c) for each row of contexts, two or more that are not all the same.

@@ -162,6 +162,9 @@ func conditional(x, c blas32.General, p fit.Problem, then func(ctx context.Conte
 		},
 		Do: func(ctx context.Context, r *run.Run, core *plane.Config) error {
 			icnn, quadratics := layers.Architecture{Dim: x.Cols, Context: c.Cols, ContextHidden: 16, Hidden: core.Hidden, Full: true}, layers.Architecture{Pieces: 8}
+			if c.Cols == 0 {
+				icnn.ContextHidden = 0
+			}
 			if _, err := exact.ClassRows(c); err == nil && core.Potential == layers.NetworkQuadratics {
 				icnn.ContextHidden, quadratics.Classes = 0, true
 			}

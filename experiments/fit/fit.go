@@ -129,9 +129,10 @@ type Model struct {
 	loss      losses.Sum
 	average   *optim.Average
 	chosen    choice
-	epochs    *data.Epochs // minibatches of the samples; nil for an energy
-	ranks     *ranks.Group // that train together; nil for one process
-	seed      uint64       // of the run
+	epochs    *data.Epochs   // minibatches of the samples; nil for an energy
+	ranks     *ranks.Group   // that train together; nil for one process
+	contexts  blas32.General // of its rows, if these have contexts of their own; see Given
+	seed      uint64         // of the run
 	tally     tally
 	step      func() (stepInfo, error)
 	Info      solvers.CMFMAInfo // of the last step; the part that only CMFMA fills is 0 under CMFGen

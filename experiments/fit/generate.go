@@ -80,7 +80,8 @@ func (m *Model) DrawBlocks(ctx context.Context, n, steps int, rng *random.Stream
 // drawing is chains of the noise with their conjugates.
 type drawing struct {
 	m       *Model
-	n       int // on all ranks
+	own     *Model // m for the rows of this rank
+	n       int    // on all ranks
 	chains  *sampling.Chains
 	x       blas32.General
 	sampler sampling.Langevin
@@ -96,6 +97,10 @@ func (m *Model) newDrawing(n int, rng *random.Stream) (*drawing, error) {
 	bank := m.State.Bank
 	d := bank.Y.Cols
 	from, to := m.ranks.Span(n)
+	own, err := m.of(n, from, to)
+	if err != nil {
+		return nil, err
+	}
 	y, x := batch.New(to-from, d), batch.New(to-from, d)
 	for i := range to - from {
 		j := (from + i) % bank.Y.Rows
@@ -107,37 +112,40 @@ func (m *Model) newDrawing(n int, rng *random.Stream) (*drawing, error) {
 		return nil, err
 	}
 	sampler := sampling.Langevin{Adjusted: true, Step: bank.Step, Preconditioner: m.noisePreconditioner()}
-	return &drawing{m: m, n: n, chains: chains, x: x, sampler: sampler, rng: m.ranks.Stream(n, rng), common: rng}, nil
+	return &drawing{m: m, own: own, n: n, chains: chains, x: x, sampler: sampler, rng: m.ranks.Stream(n, rng), common: rng}, nil
 }
 
 // first moves the chains for long enough to forget the bank, and checks them.
 func (d *drawing) first(ctx context.Context, steps int) (*Draw, error) {
-	if _, err := d.sampler.Run(ctx, d.m.Noise, d.chains, steps/5, d.rng); err != nil {
-		return nil, fmt.Errorf("sampling: %w", err)
-	}
-	d.sampler.Freeze = true
+	all := d.m.ranks
 	traces := make([][]float64, min(d.x.Rows, 64)) // of the energy
 	var acceptance float64
 	restarted := 0
-	kept := max(8, steps-steps/5)
-	for range kept {
-		info, err := d.sampler.Run(ctx, d.m.Noise, d.chains, 1, d.rng)
-		if err != nil {
-			return nil, fmt.Errorf("sampling: %w", err)
+	draw, iterations, err := d.drawn(ctx, func() error {
+		if _, err := d.sampler.Run(ctx, d.own.Noise, d.chains, steps/5, d.rng); err != nil {
+			return err
 		}
-		acceptance += info.Acceptance / float64(kept)
-		restarted += info.Restarted
-		for k := range traces {
-			traces[k] = append(traces[k], float64(d.chains.Value[k]))
+		d.sampler.Freeze = true
+		kept := max(8, steps-steps/5)
+		for range kept {
+			info, err := d.sampler.Run(ctx, d.own.Noise, d.chains, 1, d.rng)
+			if err != nil {
+				return err
+			}
+			acceptance += info.Acceptance / float64(kept)
+			restarted += info.Restarted
+			for k := range traces {
+				traces[k] = append(traces[k], float64(d.chains.Value[k]))
+			}
 		}
-	}
-	draw, iterations, err := d.solved(ctx)
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
 	draw.Checks = report.Numbers{
-		"sample_acceptance":            d.m.ranks.Mean(d.n, acceptance),
-		"sample_restarted":             math.Round(d.m.ranks.Mean(d.n, float64(restarted)/float64(d.x.Rows)) * float64(d.n)),
+		"sample_acceptance":            all.Mean(d.n, acceptance),
+		"sample_restarted":             math.Round(all.Mean(d.n, float64(restarted)/float64(d.x.Rows)) * float64(d.n)),
 		"conjugate_converged":          draw.Converged,
 		"conjugate_residual_max":       float64(slices.Max(draw.Residual)),
 		"conjugate_residual_quantile":  quantile(draw.Residual, .999),
@@ -145,10 +153,10 @@ func (d *drawing) first(ctx context.Context, steps int) (*Draw, error) {
 		"conjugate_iterations":         iterations,
 	}
 	// Those of rank 0 stand for all.
-	if draw.Checks["r_hat"], err = d.m.ranks.OfRoot(func() (float64, error) { return sampling.SplitRHat(traces) }); err != nil {
+	if draw.Checks["r_hat"], err = all.OfRoot(func() (float64, error) { return sampling.SplitRHat(traces) }); err != nil {
 		return nil, err
 	}
-	if draw.Checks["ess"], err = d.m.ranks.OfRoot(func() (float64, error) { return sampling.EffectiveSampleSize(traces) }); err != nil {
+	if draw.Checks["ess"], err = all.OfRoot(func() (float64, error) { return sampling.EffectiveSampleSize(traces) }); err != nil {
 		return nil, err
 	}
 	draw.Checks["ess_per_chain"] = draw.Checks["ess"] / float64(len(traces))
@@ -157,20 +165,29 @@ func (d *drawing) first(ctx context.Context, steps int) (*Draw, error) {
 
 // next moves the chains further.
 func (d *drawing) next(ctx context.Context, steps int) (*Draw, error) {
-	if _, err := d.sampler.Run(ctx, d.m.Noise, d.chains, steps, d.rng); err != nil {
-		return nil, fmt.Errorf("sampling: %w", err)
-	}
-	draw, _, err := d.solved(ctx)
+	draw, _, err := d.drawn(ctx, func() error {
+		_, err := d.sampler.Run(ctx, d.own.Noise, d.chains, steps, d.rng)
+		return err
+	})
 	return draw, err
 }
 
-// solved maps the chains to points, and joins those of all ranks.
-func (d *drawing) solved(ctx context.Context) (*Draw, float64, error) {
-	info, err := d.m.solve(ctx, d.chains.Y, d.x)
-	if err != nil {
-		return nil, 0, fmt.Errorf("conjugates: %w", err)
-	}
+// drawn moves the chains, maps them to points, and joins those of all ranks.
+func (d *drawing) drawn(ctx context.Context, move func() error) (_ *Draw, iterations float64, err error) {
+	var info solved
 	all := d.m.ranks
+	err = all.Together(d.n, func() (err error) {
+		if err := move(); err != nil {
+			return fmt.Errorf("sampling: %w", err)
+		}
+		if info, err = d.own.solve(ctx, d.chains.Y, d.x); err != nil {
+			return fmt.Errorf("conjugates: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
 	residual := blas32.General{Rows: len(info.residual), Cols: 1, Stride: 1, Data: info.residual}
 	draw := &Draw{
 		Gibbs: all.Joined(d.n, d.chains.Y), Points: all.Joined(d.n, d.x),
@@ -182,8 +199,11 @@ func (d *drawing) solved(ctx context.Context) (*Draw, float64, error) {
 // InData are the rows of z, which all ranks have, in the units of the data. Ranks share the
 // work: rank 0 has all rows then, and the others have theirs.
 func (m *Model) InData(z blas32.General, rng *random.Stream) (blas32.General, error) {
-	from, to := m.ranks.Span(z.Rows)
-	x, err := m.Units().Data(batch.Rows(z, from, to), m.ranks.Stream(z.Rows, rng))
+	var x blas32.General
+	err := m.ranks.Spread(z.Rows, rng, func(from, to int, rng *random.Stream) (err error) {
+		x, err = m.Units().Data(batch.Rows(z, from, to), rng)
+		return err
+	})
 	if err != nil {
 		return x, err
 	}

@@ -27,7 +27,7 @@ type Likelihood struct {
 
 // HeldOutDensity evaluates log q_w(x) = −w(∇w(x)) + log det ∇²w(x) − log Z_w at points,
 // (n, d), in the units of training. Only log Z_w is an estimate; if the source is
-// N(0, I), it is known too. The end of ctx is an error.
+// N(0, I), it is known too. The end of ctx is an error. Ranks share the work as those of Draw do.
 func HeldOutDensity(ctx context.Context, m *Model, points blas32.General, rng *random.Stream) (*Likelihood, error) {
 	err := m.needsNoise()
 	if err != nil {
@@ -38,15 +38,20 @@ func HeldOutDensity(ctx context.Context, m *Model, points blas32.General, rng *r
 		return nil, err
 	}
 	q := density.Pushforward{Potential: m.Evaluator, Noise: m.Noise, LogZ: l.LogZ.LogZ}
-	if l.LogPDF, _, err = q.LogPDF(ctx, points); err != nil {
+	err = m.ranks.Spread(points.Rows, rng, func(from, to int, _ *random.Stream) (err error) {
+		l.LogPDF, _, err = q.LogPDF(ctx, batch.Rows(points, from, to))
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("density of held-out points: %w", err)
 	}
+	l.LogPDF = m.ranks.Joined64(points.Rows, l.LogPDF)
 	return l, nil
 }
 
 // GibbsLogZ is the log normaliser of the noise, for densities at n points. It is known
 // for N(0, I). For the Gibbs factor it is log Z_w = log ∫e^{−w}, by quadrature in one or
-// two dimensions and by annealing in more.
+// two dimensions and by annealing in more, whose particles ranks share.
 func (m *Model) GibbsLogZ(ctx context.Context, n int, rng *random.Stream) (info density.AnnealingInfo, err error) {
 	d := m.Evaluator.Dim()
 	switch {
@@ -60,7 +65,7 @@ func (m *Model) GibbsLogZ(ctx context.Context, n int, rng *random.Stream) (info 
 			// log q varies by √(d/2) or more over points, log ω by ½. So log Z adds less to the
 			// uncertainty of a mean than the points do.
 			particles := min(4096, max(256, 8*n/d))
-			info, err = (density.Annealing{Particles: particles}).LogZ(ctx, m.Evaluator, reference, rng)
+			info, err = (density.Annealing{Particles: particles, Ranks: m.ranks}).LogZ(ctx, m.Evaluator, reference, rng)
 		}
 	}
 	if err != nil {

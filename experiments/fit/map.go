@@ -11,6 +11,7 @@ import (
 	"cmf/solvers/batch"
 	"cmf/solvers/conjugate"
 	"cmf/solvers/exact"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -80,28 +81,40 @@ func (m *Model) Transport(ctx context.Context, z blas32.General, back bool) (ima
 // solvedAtOnce limits the memory of conjugates.
 const solvedAtOnce = 8192
 
-// conjugates are ∇w*(y_i) to the relative residual DrawTolerance, in units of learning.
+// conjugates are ∇w*(y_i) to the relative residual DrawTolerance, in units of learning. Ranks
+// share the rows, and have all of them.
 func (m *Model) conjugates(ctx context.Context, y blas32.General) (x blas32.General, checks report.Numbers, err error) {
-	if x, err = m.linearPartners(y); err != nil {
+	var converged, iterations, worst float64
+	err = m.ranks.Spread(y.Rows, nil, func(from, to int, _ *random.Stream) error {
+		own, err := m.of(y.Rows, from, to)
+		if err != nil {
+			return err
+		}
+		part := batch.Rows(y, from, to)
+		if x, err = m.linearPartners(part); err != nil {
+			return err
+		}
+		for lo := 0; lo < part.Rows; lo += solvedAtOnce {
+			hi := min(lo+solvedAtOnce, part.Rows)
+			info, err := own.solve(ctx, batch.Rows(part, lo, hi), batch.Rows(x, lo, hi))
+			if err != nil {
+				return fmt.Errorf("conjugates: %w", err)
+			}
+			share := float64(hi-lo) / float64(part.Rows)
+			converged += share * info.converged
+			iterations += share * info.iterations
+			worst = max(worst, float64(slices.Max(info.residual)))
+		}
+		return nil
+	})
+	if err != nil {
 		return x, nil, err
 	}
-	var converged, iterations, worst float64
-	for lo := 0; lo < y.Rows; lo += solvedAtOnce {
-		hi := min(lo+solvedAtOnce, y.Rows)
-		info, err := m.solve(ctx, batch.Rows(y, lo, hi), batch.Rows(x, lo, hi))
-		if err != nil {
-			return x, nil, fmt.Errorf("conjugates: %w", err)
-		}
-		share := float64(hi-lo) / float64(y.Rows)
-		converged += share * info.converged
-		iterations += share * info.iterations
-		worst = max(worst, float64(slices.Max(info.residual)))
-	}
-	return x, report.Numbers{
-		"conjugate_converged":          converged,
-		"conjugate_residual_max":       worst,
+	return m.ranks.Joined(y.Rows, x), report.Numbers{
+		"conjugate_converged":          m.ranks.Mean(y.Rows, converged),
+		"conjugate_residual_max":       m.ranks.Most(y.Rows, worst),
 		"conjugate_residual_tolerance": DrawTolerance,
-		"conjugate_iterations":         iterations,
+		"conjugate_iterations":         m.ranks.Mean(y.Rows, iterations),
 	}, nil
 }
 

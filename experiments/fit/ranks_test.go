@@ -51,8 +51,13 @@ func TestRank(t *testing.T) {
 	if _, err := fmt.Sscan(text, &do, &at); err != nil {
 		t.Fatal(err)
 	}
-	if do == "draw" {
+	switch do {
+	case "draw":
 		drawOnRank(t, world, at)
+		world.Finalize()
+		return
+	case "judge":
+		judgeOnRank(t, world)
 		world.Finalize()
 		return
 	}
@@ -63,7 +68,7 @@ func TestRank(t *testing.T) {
 			return nil
 		}
 		switch do {
-		case "interrupt":
+		case "interrupt", "choose":
 			cancel()
 		case "kill":
 			return syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -74,7 +79,11 @@ func TestRank(t *testing.T) {
 		}
 		return nil
 	}}
-	if _, err := run.Execute(fit.WithHooks(ctx, hook), plane.Moons, config.OS(), nil, os.Stderr); err != nil {
+	what := plane.Moons
+	if do == "choose" {
+		what = choosy()
+	}
+	if _, err := run.Execute(fit.WithHooks(ctx, hook), what, config.OS(), nil, os.Stderr); err != nil {
 		fmt.Println(err)
 		world.Abort(1)
 		t.Fatal(err)

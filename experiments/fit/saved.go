@@ -21,6 +21,7 @@ import (
 	"cmf/graph"
 	"cmf/layers"
 	"cmf/layers/autoencoder"
+	"cmf/solvers/batch"
 	"cmf/solvers/density"
 	"cmf/solvers/potential"
 	"cmf/solvers/random"
@@ -401,9 +402,14 @@ func (m *Model) LogPDF(ctx context.Context, x blas32.General, rng *random.Stream
 // DensityAt is the density at points x in the data's units; z are these points in the
 // units of learning.
 func (m *Model) DensityAt(ctx context.Context, x blas32.General, rng *random.Stream) (l *Likelihood, z blas32.General, err error) {
-	if z, err = m.Units().Learning(x); err != nil {
+	err = m.ranks.Spread(x.Rows, nil, func(from, to int, _ *random.Stream) (err error) {
+		z, err = m.Units().Learning(batch.Rows(x, from, to))
+		return err
+	})
+	if err != nil {
 		return nil, z, err
 	}
+	z = m.ranks.Joined(x.Rows, z)
 	l, err = m.density(ctx, z, x, rng)
 	return l, z, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"cmf/experiments/ranks"
 	"cmf/experiments/run"
 	"cmf/layers/autoencoder"
 	"cmf/solvers/batch"
@@ -20,17 +21,16 @@ const (
 // chooseLatents is the number of latents, of 8, 16, 32, … 128, that a set needs: the
 // first that does not reduce the mean squared error on held-out pictures by a tenth when
 // it is doubled. Each is tried by a short training.
-func chooseLatents(ctx context.Context, r *run.Run, set Set, held, rest blas32.General, seed uint64) (int, error) {
+func chooseLatents(ctx context.Context, r *run.Run, g *ranks.Group, set Set, held, rest blas32.General, seed uint64) (int, error) {
 	held = batch.Rows(held, 0, min(held.Rows, 500))
 	var before float64
 	var tried []string
 	for d := 8; ; d *= 2 {
-		m, err := newTraining(set, d, 1, rest, seed)
+		m, err := newTraining(g, set, d, 1, rest, seed)
 		if err != nil {
 			return 0, err
 		}
-		m.Trainer, err = autoencoder.NewTrainer(m.Network, autoencoder.Options{Batch: pictures, Steps: trialSteps}, m.epochs, m.noise)
-		if err != nil {
+		if err := m.start(m.Network, trialSteps); err != nil {
 			return 0, err
 		}
 		for range trialSteps {

@@ -15,6 +15,7 @@ import (
 	"cmf/data/file"
 	"cmf/experiments/config"
 	"cmf/experiments/figure"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/experiments/train"
@@ -71,8 +72,9 @@ func (c *Config) Learn(ctx context.Context, r *run.Run, core *config.Core, set S
 		}
 	}
 	held, rest := split(set.Train)
+	g := ranks.New(r.World)
 	if latents == 0 {
-		if latents, err = chooseLatents(ctx, r, set, held, rest, core.Seed); err != nil {
+		if latents, err = chooseLatents(ctx, r, g, set, held, rest, core.Seed); err != nil {
 			return nil, err
 		}
 	}
@@ -83,13 +85,20 @@ func (c *Config) Learn(ctx context.Context, r *run.Run, core *config.Core, set S
 	if err := os.MkdirAll(r.Path(folder), 0o777); err != nil {
 		return nil, err
 	}
-	m, err := newTraining(set, latents, c.Passes, rest, core.Seed)
+	m, err := newTraining(g, set, latents, c.Passes, rest, core.Seed)
 	if err != nil {
 		return nil, err
 	}
+	if err := g.Begin(r, m.Weights(), m.data); err != nil {
+		return nil, err
+	}
 	if saved != nil {
-		if err := m.restore(saved); err != nil {
+		remark, err := m.restore(saved, core.Resume)
+		if err != nil {
 			return nil, fmt.Errorf("CMF_RESUME=%s: %w%s", core.Resume, err, graph.HintPrevious(core.Resume))
+		}
+		if remark != "" {
+			r.Note("%s", remark)
 		}
 		if saved.Unchecked {
 			r.Note("%s is of an earlier version, without a sum of its content: damage of the file would go unnoticed.", core.Resume)
@@ -133,9 +142,11 @@ func split(x blas32.General) (held, rest blas32.General) {
 	return batch.Rows(x, x.Rows-n, x.Rows), batch.Rows(x, 0, x.Rows-n)
 }
 
-// Training is an autoencoder in training.
+// Training is an autoencoder in training, by all ranks together.
 type Training struct {
 	*autoencoder.Trainer
+	ranks  *ranks.Group // nil for one process
+	seed   uint64
 	epochs *data.Epochs
 	noise  *random.Stream
 	steps  int
@@ -143,18 +154,28 @@ type Training struct {
 	data   string  // the sum of the pictures
 }
 
-func newTraining(set Set, latents, passes int, rest blas32.General, seed uint64) (*Training, error) {
+func newTraining(g *ranks.Group, set Set, latents, passes int, rest blas32.General, seed uint64) (*Training, error) {
 	a := autoencoder.For(set.Height, set.Width, set.Channels, latents, set.Loss)
 	n, err := autoencoder.New(a, random.New(seed, "autoencoder", 0))
 	if err != nil {
 		return nil, err
 	}
-	m := &Training{noise: random.New(seed, "autoencoder: noise", 0), steps: max(200, passes*rest.Rows/pictures), data: sumOf(rest)}
-	if m.epochs, err = data.NewEpochs(rest, random.New(seed, "autoencoder: minibatches", 0)); err != nil {
+	m := &Training{ranks: g, seed: seed, noise: random.New(seed, "autoencoder: noise", g.Rank()), data: sumOf(rest)}
+	m.steps = max(200, passes*rest.Rows/(g.OfBatch(pictures)*g.Solvers().Size()))
+	own, err := g.Own(rest)
+	if err != nil {
 		return nil, err
 	}
-	m.Trainer, err = autoencoder.NewTrainer(n, autoencoder.Options{Batch: pictures, Steps: m.steps}, m.epochs, m.noise)
-	return m, err
+	if m.epochs, err = data.NewEpochs(own, random.New(seed, "autoencoder: minibatches", g.Rank())); err != nil {
+		return nil, err
+	}
+	return m, m.start(n, m.steps)
+}
+
+// start begins training for a number of steps.
+func (m *Training) start(n *autoencoder.Network, steps int) (err error) {
+	m.Trainer, err = autoencoder.NewTrainer(n, autoencoder.Options{Batch: m.ranks.OfBatch(pictures), Steps: steps, Ranks: m.ranks.Solvers()}, m.epochs, m.noise)
+	return err
 }
 
 // Steps is the number of steps made so far.
@@ -162,6 +183,7 @@ func (m *Training) Steps() int { return m.State.Step }
 
 // Advance makes a step.
 func (m *Training) Advance() (err error) {
+	m.ranks.AskOthers()
 	m.loss, err = m.Step()
 	return err
 }
@@ -180,9 +202,12 @@ func (m *Training) train(ctx context.Context, r *run.Run, held blas32.General) (
 	start := time.Now()
 	r.Owns("checkpoint.previous.safetensors")
 	saver := &train.Saver[*Training]{Run: r, Log: log, Path: r.Path("checkpoint.safetensors"), Write: m.store}
+	saver.Due = m.ranks.Decide(ranks.ToSave, saver.IsDue)
+	training, stop := m.ranks.Context(ctx)
+	defer stop()
 	loop := train.NewLoop(m, m.steps)
-	hooks := append([]train.Hook[*Training]{showing(r), m.scoring(r, held, log)}, train.HooksOf[*Training](ctx)...)
-	if err := loop.Run(ctx, append(hooks, saver.Hook())...); err != nil {
+	hooks := append([]train.Hook[*Training]{ranks.Agreeing[*Training](m.ranks, m.Weights(), stop), showing(r), m.scoring(r, held, log)}, train.HooksOf[*Training](ctx)...)
+	if err := loop.Run(training, append(hooks, saver.Hook())...); err != nil {
 		return false, err
 	}
 	if stop := loop.Stopped(); stop.Reason == report.Interrupted {
@@ -278,16 +303,22 @@ func (m *Training) store(path string) error {
 	}
 	c.Texts[dataKey] = m.data
 	c.Texts[epochsKey], c.Texts[noiseKey] = hex.EncodeToString(m.epochs.State()), hex.EncodeToString(noise)
+	if err := m.ranks.Collect(c); err != nil || m.ranks.Rank() > 0 {
+		return err
+	}
 	return c.Save(path)
 }
 
-// restore reads what store wrote.
-func (m *Training) restore(c *graph.Checkpoint) error {
+// restore reads what store wrote. remark says what differs.
+func (m *Training) restore(c *graph.Checkpoint, path string) (remark string, err error) {
 	if err := m.Restore(c); err != nil {
-		return err
+		return "", err
 	}
 	if sum := c.Texts[dataKey]; sum != "" && sum != m.data {
-		return errors.New("the pictures to learn from are not those of the checkpoint: the variables of the data, CMF_SEED and the content of files must be as they were when it was written")
+		return "", errors.New("the pictures to learn from are not those of the checkpoint: the variables of the data, CMF_SEED and the content of files must be as they were when it was written")
+	}
+	if remark, err = m.ranks.Deal(c, path, ranks.Streams{Seed: m.seed, Epochs: m.epochs}); err != nil {
+		return "", err
 	}
 	for _, v := range []struct {
 		name string
@@ -298,10 +329,10 @@ func (m *Training) restore(c *graph.Checkpoint) error {
 			err = v.to(state)
 		}
 		if err != nil {
-			return fmt.Errorf("its %q: %w", v.name, err)
+			return "", fmt.Errorf("its %q: %w", v.name, err)
 		}
 	}
-	return nil
+	return remark, nil
 }
 
 // sumOf is the SHA-256 of pictures.

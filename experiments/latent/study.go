@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 
 	"cmf/data/file"
 	"cmf/data/units"
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/layers"
@@ -68,7 +70,7 @@ func (s *Study) Fit(ctx context.Context, r *run.Run) (finished bool, err error) 
 	if s.Latent, err = s.Config.Learn(ctx, r, s.Core, s.Set); err != nil || s.Latent == nil {
 		return false, err
 	}
-	if s.Codes, err = s.Latent.Learning(s.Set.Train); err != nil {
+	if s.Codes, err = encoded(r, s.Latent, s.Set.Train); err != nil {
 		return false, err
 	}
 	if s.Law, err = exact.FitGaussian(s.Codes, 0); err != nil {
@@ -83,6 +85,19 @@ func (s *Study) Fit(ctx context.Context, r *run.Run) (finished bool, err error) 
 		return false, fmt.Errorf("pictures.onnx: %w", err)
 	}
 	return true, nil
+}
+
+// encoded are the latents of pictures, by all ranks.
+func encoded(r *run.Run, u *autoencoder.Latent, x blas32.General) (z blas32.General, err error) {
+	g := ranks.New(r.World)
+	err = g.Spread(x.Rows, nil, func(from, to int, _ *random.Stream) (err error) {
+		z, err = u.Learning(batch.Rows(x, from, to))
+		return err
+	})
+	if err != nil {
+		return z, err
+	}
+	return g.Joined(x.Rows, z), nil
 }
 
 // Learn is Fit, and draws pictures of all laws.
@@ -187,17 +202,21 @@ func (s *Study) besides(ctx context.Context, r *run.Run) (finished bool, err err
 		}
 	}
 	few := spread(s.Codes, 20000)
-	for _, k := range parts {
-		if few.Rows < 20*k {
-			continue
-		}
-		r.Progress.Log.Info("fitting a mixture", "Gaussians", k)
-		m, err := mixture.Fit(few, k, 100, random.New(s.Core.Seed, "mixture", uint64(k)))
+	of := slices.DeleteFunc(slices.Clone(parts), func(k int) bool { return few.Rows < 20*k })
+	r.Progress.Log.Info("fitting mixtures", "Gaussians", of)
+	codes, err := ranks.Dealt(ranks.New(r.World), len(of), func(i int) (blas32.General, error) {
+		k := uint64(of[i])
+		m, err := mixture.Fit(few, of[i], 100, random.New(s.Core.Seed, "mixture", k))
 		if err != nil {
-			return false, err
+			return blas32.General{}, err
 		}
-		err = add(fmt.Sprintf("mixture%d", k), fmt.Sprintf("mixture of %d Gaussians", k), m.Sample(s.Count, random.New(s.Core.Seed, "draws of a mixture", uint64(k))))
-		if err != nil {
+		return m.Sample(s.Count, random.New(s.Core.Seed, "draws of a mixture", k)), nil
+	})
+	if err != nil {
+		return false, err
+	}
+	for i, k := range of {
+		if err := add(fmt.Sprintf("mixture%d", k), fmt.Sprintf("mixture of %d Gaussians", k), codes[i]); err != nil {
 			return false, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"cmf/data/images"
 	"cmf/experiments/figure"
 	"cmf/experiments/metric"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/solvers/batch"
@@ -20,14 +21,10 @@ import (
 func JudgeCartoons(ctx context.Context, r *run.Run, set *images.Pictures, model, gaussian blas32.General, seed uint64) error {
 	n := model.Rows
 	test, train := Spread(set.Test, n), Spread(set.Train, n)
-	for _, m := range []struct {
-		x, remembered blas32.General
-		into          report.Numbers
-	}{{model, model, r.Report.Metrics}, {gaussian, gaussian, r.Report.Baseline}, {train, test, r.Report.Floor}} {
-		// The nearest training picture of a training picture is itself.
-		if err := judgePictures(ctx, m.x, m.remembered, test, set.Train, seed, m.into); err != nil {
-			return err
-		}
+	// The nearest training picture of a training picture is itself.
+	samples := []sample{{model, model, r.Report.Metrics}, {gaussian, gaussian, r.Report.Baseline}, {train, test, r.Report.Floor}}
+	if err := judgePictures(ctx, r, samples, test, set.Train, seed); err != nil {
+		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, "The baseline is a Gaussian with full covariance fitted in the same space; the floor compares training with held-out pictures. All numbers are in pixels.")
 	r.Page.Headline = []report.Headline{
@@ -44,24 +41,18 @@ func JudgeCartoons(ctx context.Context, r *run.Run, set *images.Pictures, model,
 // JudgeBeside measures pictures of another law, after JudgeCartoons.
 func JudgeBeside(ctx context.Context, r *run.Run, name, title string, pictures, held, train blas32.General, seed uint64) error {
 	c := report.Column{Name: name, Title: title, Metrics: report.Numbers{}}
-	err := judgePictures(ctx, pictures, pictures, Spread(held, pictures.Rows), train, seed, c.Metrics)
+	err := judgePictures(ctx, r, []sample{{pictures, pictures, c.Metrics}}, Spread(held, pictures.Rows), train, seed)
 	r.Report.Beside = append(r.Report.Beside, c)
 	return err
 }
 
-// judgePictures measures x against held-out pictures, and how near those that might be
+// judgePictures measures samples against held-out pictures, and how near those that might be
 // remembered are to the pictures of train.
-func judgePictures(ctx context.Context, x, remembered, held, train blas32.General, seed uint64, into report.Numbers) error {
-	if err := comparePictures(x, held, into); err != nil {
-		return err
-	}
-	var err error
-	// All laws use the same directions.
-	if into["sliced_w2"], err = metric.SlicedW2(x, held, 256, random.New(seed, "sliced W2", 0)); err != nil {
-		return err
-	}
-	into["nearest_training_distance"], err = meanNearest(ctx, remembered, train)
-	return err
+func judgePictures(ctx context.Context, r *run.Run, samples []sample, held, train blas32.General, seed uint64) error {
+	return measure(ctx, ranks.New(r.World), samples, train, energyTo(held), neighboursIn(held), func(x blas32.General) (report.Numbers, error) {
+		v, err := metric.SlicedW2(x, held, 256, random.New(seed, "sliced W2", 0)) // all laws use the same directions
+		return report.Numbers{"sliced_w2": v}, err
+	})
 }
 
 // PictureTiles arranges pictures of side × side pixels in a grid.

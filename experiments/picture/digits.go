@@ -8,6 +8,7 @@ import (
 	"cmf/data/images"
 	"cmf/experiments/figure"
 	"cmf/experiments/metric"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/solvers/batch"
@@ -47,17 +48,9 @@ func NewJudge(set *images.Digits, n int) (*Judge, error) {
 func (j *Judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.General) error {
 	// The nearest training digit of a training digit is itself, so the floor of
 	// memorisation is measured with held-out digits.
-	for _, m := range []struct {
-		digits, remembered blas32.General
-		into               report.Numbers
-	}{
-		{model, model, r.Report.Metrics},
-		{gaussian, gaussian, r.Report.Baseline},
-		{j.train, j.test, r.Report.Floor},
-	} {
-		if err := j.measure(ctx, m.digits, m.remembered, m.into); err != nil {
-			return err
-		}
+	err := j.measure(ctx, r, []sample{{model, model, r.Report.Metrics}, {gaussian, gaussian, r.Report.Baseline}, {j.train, j.test, r.Report.Floor}})
+	if err != nil {
+		return err
 	}
 	r.Report.Notes = append(r.Report.Notes, "Fréchet distances are in the 64 features of a classifier that this project trained on MNIST (held-out accuracy "+j.accuracy+"), not in those of Inception.",
 		"The baseline is a Gaussian fitted in the same space; the floor compares training with held-out digits.")
@@ -77,7 +70,7 @@ func (j *Judge) Fill(ctx context.Context, r *run.Run, model, gaussian blas32.Gen
 // Beside measures digits of another law.
 func (j *Judge) Beside(ctx context.Context, r *run.Run, name, title string, digits blas32.General) error {
 	c := report.Column{Name: name, Title: title, Metrics: report.Numbers{}}
-	err := j.measure(ctx, digits, digits, c.Metrics)
+	err := j.measure(ctx, r, []sample{{digits, digits, c.Metrics}})
 	r.Report.Beside = append(r.Report.Beside, c)
 	return err
 }
@@ -86,20 +79,20 @@ func (j *Judge) Beside(ctx context.Context, r *run.Run, name, title string, digi
 func (j *Judge) HeldOut() blas32.General { return j.test }
 
 // measure measures digits, and how near those that might be remembered are to training digits.
-func (j *Judge) measure(ctx context.Context, x, remembered blas32.General, into report.Numbers) error {
+func (j *Judge) measure(ctx context.Context, r *run.Run, samples []sample) error {
+	return measure(ctx, ranks.New(r.World), samples, j.all, j.byFeatures, energyTo(j.test), neighboursIn(j.test))
+}
+
+// byFeatures measures digits by what the classifier makes of them.
+func (j *Judge) byFeatures(x blas32.General) (report.Numbers, error) {
 	features, p, err := j.classifier.Evaluate(x)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if into["frechet"], err = metric.FrechetDistance(features, j.testFeatures); err != nil {
-		return err
-	}
-	if err := comparePictures(x, j.test, into); err != nil {
-		return err
-	}
-	into["confidence"], into["class_entropy"] = confidence(p)
-	into["nearest_training_distance"], err = meanNearest(ctx, remembered, j.all)
-	return err
+	numbers := report.Numbers{}
+	numbers["confidence"], numbers["class_entropy"] = confidence(p)
+	numbers["frechet"], err = metric.FrechetDistance(features, j.testFeatures)
+	return numbers, err
 }
 
 // confidence returns the mean of the largest class probability, and the entropy of the

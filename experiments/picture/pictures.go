@@ -3,12 +3,16 @@ package picture
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"cmf/experiments/config"
 	"cmf/experiments/figure"
 	"cmf/experiments/metric"
+	"cmf/experiments/ranks"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/solvers/batch"
+	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/stat"
@@ -40,25 +44,62 @@ func (g figure5) draw(r *run.Run) error {
 	return nil
 }
 
-// comparePictures measures pictures against equally many held-out ones, both in pixels.
-func comparePictures(x, held blas32.General, into report.Numbers) (err error) {
-	if into["energy_distance"], err = metric.EnergyDistance(x, held); err != nil {
-		return err
-	}
-	own, others, err := metric.NearestNeighbourShares(x, held)
+// sample is pictures of a law that are measured.
+type sample struct {
+	pictures   blas32.General
+	remembered blas32.General // those whose distance to training pictures is measured
+	into       report.Numbers
+}
+
+// measure measures samples in several ways, and their distance to the pictures of train. Ranks
+// share the work.
+func measure(ctx context.Context, g *ranks.Group, samples []sample, train blas32.General, ways ...func(x blas32.General) (report.Numbers, error)) error {
+	n := len(samples)
+	all, err := ranks.Dealt(g, n*len(ways), func(k int) (report.Numbers, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return ways[k/n](samples[k%n].pictures)
+	})
 	if err != nil {
 		return err
 	}
-	into["nn_accuracy"] = (own + others) / 2
-	into["nn_share_generated"], into["nn_share_data"] = own, others
+	for k, numbers := range all {
+		maps.Copy(samples[k%n].into, numbers)
+	}
+	for _, s := range samples {
+		if s.into["nearest_training_distance"], err = meanNearest(ctx, g, s.remembered, train); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
+// energyTo measures pictures against equally many held-out ones, both in pixels.
+func energyTo(held blas32.General) func(x blas32.General) (report.Numbers, error) {
+	return func(x blas32.General) (report.Numbers, error) {
+		v, err := metric.EnergyDistance(x, held)
+		return report.Numbers{"energy_distance": v}, err
+	}
+}
+
+// neighboursIn is energyTo for the kinds of nearest neighbours.
+func neighboursIn(held blas32.General) func(x blas32.General) (report.Numbers, error) {
+	return func(x blas32.General) (report.Numbers, error) {
+		own, others, err := metric.NearestNeighbourShares(x, held)
+		return report.Numbers{"nn_accuracy": (own + others) / 2, "nn_share_generated": own, "nn_share_data": others}, err
+	}
+}
+
 // meanNearest is the mean distance of pictures to the nearest picture of train.
-func meanNearest(ctx context.Context, x, train blas32.General) (float64, error) {
-	distances, _, err := metric.NearestDistance(ctx, x, train)
+func meanNearest(ctx context.Context, g *ranks.Group, x, train blas32.General) (float64, error) {
+	var distances []float64
+	err := g.Spread(x.Rows, nil, func(from, to int, _ *random.Stream) (err error) {
+		distances, _, err = metric.NearestDistance(ctx, batch.Rows(x, from, to), train)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
-	return stat.Mean(distances, nil), nil
+	return stat.Mean(g.Joined64(x.Rows, distances), nil), nil
 }

@@ -17,7 +17,7 @@ import (
 // the texts of rank k > 0 are called rank.k.NAME.
 var (
 	arraysOfRank = []string{"bank.y", "bank.partners", "bank.gradients", "bank.points", "bank.contexts", "walkers.x"}
-	textsOfRank  = []string{"stream", "epochs", "chains.gamma", "chains.bound", "chains.steps", "bank.next", "walkers.steps", "walkers.gamma", "energy.evaluations"}
+	textsOfRank  = []string{"stream", "epochs", "chains.gamma", "chains.bound", "chains.steps", "bank.next", "walkers.steps", "walkers.gamma", "energy.evaluations", "autoencoder.epochs", "autoencoder.noise"}
 )
 
 func textOfRank(rank int, name string) string { return fmt.Sprintf("rank.%d.%s", rank, name) }
@@ -71,9 +71,17 @@ type Own struct {
 	Particles bool         // false if the bank has points of a given source
 }
 
+// Streams are what a rank has that learns an autoencoder: minibatches and noise.
+type Streams struct {
+	Seed   uint64
+	Epochs *data.Epochs
+}
+
 // Deal leaves in a checkpoint what is for this rank. If it is of another number of ranks, it
 // deals the particles of all anew, with new random numbers, and says so.
-func (g *Group) Deal(c *graph.Checkpoint, path string, own Own) (remark string, err error) {
+func (g *Group) Deal(c *graph.Checkpoint, path string, own interface {
+	deal(c *graph.Checkpoint, rank int)
+}) (remark string, err error) {
 	there := 1
 	if text, ok := c.Texts["ranks"]; ok {
 		if there, err = strconv.Atoi(text); err != nil || there < 1 || there > mostRanks {
@@ -84,7 +92,7 @@ func (g *Group) Deal(c *graph.Checkpoint, path string, own Own) (remark string, 
 		return "", ownPart(c, int(g.Rank()), there)
 	}
 	own.deal(c, int(g.Rank()))
-	return fmt.Sprintf("%s was written by a run on %d ranks, and this one is on %d: its particles are dealt anew, with new random numbers, so that it does not go on to the bits of either.", path, there, g.size()), nil
+	return fmt.Sprintf("%s was written by a run on %d ranks, and this one is on %d: what ranks have of their own is dealt anew, with new random numbers, so that it does not go on to the bits of either.", path, there, g.size()), nil
 }
 
 // ownPart leaves the part of a rank in a checkpoint of n.
@@ -143,12 +151,21 @@ func (o Own) deal(c *graph.Checkpoint, rank int) {
 		c.Put("bank.partners", s.Partners.Data, s.Partners.Rows, s.Partners.Cols)
 	}
 	c.Texts["bank.next"] = "0"
-	stream := func(purpose string) []byte {
-		state, _ := random.New(o.Seed, purpose+", dealt anew after step "+step, uint64(rank)).MarshalBinary() // only a zero Stream has an error
-		return state
-	}
-	c.Texts["stream"] = hex.EncodeToString(stream("Langevin"))
+	c.Texts["stream"] = hex.EncodeToString(anew(o.Seed, "Langevin", step, rank))
 	if o.Epochs != nil {
-		c.Texts["epochs"] = hex.EncodeToString(o.Epochs.StateFrom(stream("minibatches")))
+		c.Texts["epochs"] = hex.EncodeToString(o.Epochs.StateFrom(anew(o.Seed, "minibatches", step, rank)))
 	}
+}
+
+// deal gives a rank new streams.
+func (s Streams) deal(c *graph.Checkpoint, rank int) {
+	step := c.Texts["autoencoder.step"]
+	c.Texts["autoencoder.noise"] = hex.EncodeToString(anew(s.Seed, "autoencoder: noise", step, rank))
+	c.Texts["autoencoder.epochs"] = hex.EncodeToString(s.Epochs.StateFrom(anew(s.Seed, "autoencoder: minibatches", step, rank)))
+}
+
+// anew is the state of a new stream of a rank.
+func anew(seed uint64, purpose, step string, rank int) []byte {
+	state, _ := random.New(seed, purpose+", dealt anew after step "+step, uint64(rank)).MarshalBinary() // only a zero Stream has an error
+	return state
 }

@@ -73,32 +73,43 @@ func (g *Group) size() int {
 	if g == nil {
 		return 1
 	}
-	return g.world.Size()
+	return g.world.Size() // 1 also within mpi.World.Apart
 }
 
 // Share gives this rank its part of a batch, of the particles, and of the rows of data:
 // every n-th. core is not changed.
-func (g *Group) Share(core *config.Core, particles *int, rows ...*blas32.General) (*config.Core, error) {
+func (g *Group) Share(core *config.Core, particles *int, rows ...*blas32.General) (_ *config.Core, err error) {
 	if g == nil {
 		return core, nil
 	}
-	n, rank := g.world.Size(), g.world.Rank()
+	n := g.world.Size()
 	own := *core
 	if own.Batch = core.Batch / n; own.Batch*n != core.Batch || own.Batch < 2 {
 		return nil, fmt.Errorf("CMF_BATCH=%d on %d ranks: each takes the same share of a batch; allowed are multiples of %d from %d, such as %d", core.Batch, n, n, 2*n, n*max(2, own.Batch))
 	}
 	*particles = (*particles + n - 1) / n
 	for _, x := range rows {
-		switch {
-		case x.Rows == 0:
-			continue
-		case x.Rows < n:
-			return nil, fmt.Errorf("%d rows of data for %d ranks; each needs one", x.Rows, n)
+		if *x, err = g.Own(*x); err != nil {
+			return nil, err
 		}
-		*x = everyNth(*x, rank, n)
 	}
 	return &own, nil
 }
+
+// Own are the rows of data for this rank: every n-th.
+func (g *Group) Own(x blas32.General) (blas32.General, error) {
+	n := g.size()
+	switch {
+	case n == 1 || x.Rows == 0:
+		return x, nil
+	case x.Rows < n:
+		return x, fmt.Errorf("%d rows of data for %d ranks; each needs one", x.Rows, n)
+	}
+	return everyNth(x, g.world.Rank(), n), nil
+}
+
+// OfBatch is how many of n rows of a minibatch each rank takes, at least two.
+func (g *Group) OfBatch(n int) int { return max(2, (n+g.size()-1)/g.size()) }
 
 // everyNth copies the rows rank, rank + n, … of x.
 func everyNth(x blas32.General, rank, n int) blas32.General {
@@ -219,18 +230,18 @@ func (g *Group) Average(numbers map[string]float64) {
 	}
 }
 
-// ErrElsewhere says that rank 0 has an error.
-var ErrElsewhere = errors.New("rank 0 has an error")
+// ErrElsewhere says that another rank has an error.
+var ErrElsewhere = errors.New("an error on another rank")
 
-// OfRoot is a number that rank 0 computes for all. Others have the error ErrElsewhere if it
-// fails.
+// OfRoot is a number that rank 0 computes for all, alone. Others have the error ErrElsewhere if
+// it fails.
 func (g *Group) OfRoot(compute func() (float64, error)) (v float64, err error) {
-	if g == nil {
+	if g.size() == 1 {
 		return compute()
 	}
 	var told [2]float64
 	if g.world.Rank() == 0 {
-		if v, err = compute(); err == nil {
+		if g.world.Apart(func() { v, err = compute() }); err == nil {
 			told = [2]float64{v, 1}
 		}
 	}

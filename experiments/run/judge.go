@@ -81,7 +81,7 @@ func (r *Run) Judge(bounds ...Bound) {
 func (r *Run) Figure(ctx context.Context, f report.Figure, lead bool, draw func(path string) error) error {
 	err := ctx.Err()
 	if err == nil && r.Root() {
-		err = draw(r.Path(f.File))
+		r.World.Apart(func() { err = draw(r.Path(f.File)) }) // other ranks do not draw
 	}
 	switch ended := ctx.Err(); {
 	case err == nil && lead:

@@ -27,6 +27,34 @@ func (b *Builder) SumCols(x *gorgonia.Node) *gorgonia.Node { return b.Apply(sumC
 // Sum declares the (1, 1) sum of all elements.
 func (b *Builder) Sum(x *gorgonia.Node) *gorgonia.Node { return b.SumRows(b.SumCols(x)) }
 
+// Processes sum a slice over all of themselves: it is replaced by the sum, the same on each.
+type Processes interface {
+	Sum32([]float32)
+	Sum64([]float64)
+}
+
+// SumOver declares the sum of x over processes that run the same graph, each with an x of its
+// own. Its gradient is the sum of theirs: that of the sum of the scalars that they derive.
+// Processes run their graphs in step, so that no two sums of a graph may be ready at a time.
+func (b *Builder) SumOver(all Processes, x *gorgonia.Node) *gorgonia.Node {
+	return b.Apply(&Op{
+		name: "SumOver", arity: 1, shape: sameShape,
+		f32: bindSumOver(all.Sum32), f64: bindSumOver(all.Sum64),
+		diff: func(b *Builder, _ gorgonia.Nodes, _, g *gorgonia.Node) gorgonia.Nodes {
+			return gorgonia.Nodes{b.SumOver(all, g)}
+		},
+	}, x)
+}
+
+func bindSumOver[T kernel.Float](sum func([]T)) binder[T] {
+	return func(out Matrix[T], in []Matrix[T]) func() {
+		return func() {
+			copy(out.Data, in[0].Data)
+			sum(out.Data)
+		}
+	}
+}
+
 // Mean declares the (1, 1) mean of all elements.
 func (b *Builder) Mean(x *gorgonia.Node) *gorgonia.Node {
 	s := b.Sum(x)

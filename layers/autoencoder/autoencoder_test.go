@@ -46,7 +46,7 @@ func TestGradients(t *testing.T) {
 		const rows = 4
 		s := graph.NewScope(tensor.Float32)
 		x := s.Input("x", rows, n.Pixels())
-		l := s.Mean(n.Mismatch(s, x, n.Decode(s, n.encodeBatch(s, x, rows))))
+		l := s.Mean(n.Mismatch(s, x, n.Decode(s, n.encodeBatch(s, x, rows, nil))))
 		out := map[string]*gorgonia.Node{"loss": l}
 		for _, p := range n.params.Trained() {
 			out[p.Name] = s.Grad(l, s.Param(p))[0]

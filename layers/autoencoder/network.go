@@ -6,6 +6,7 @@ import (
 
 	"cmf/graph"
 	"cmf/graph/op"
+	"cmf/solvers"
 	"cmf/solvers/random"
 
 	"gorgonia.org/gorgonia"
@@ -133,12 +134,19 @@ func (n *Network) Encode(s *graph.Scope, x *gorgonia.Node) *gorgonia.Node {
 	return s.Mul(s.Sub(through(s, n.encoder, x), s.Param(n.mean)), s.Param(n.scale))
 }
 
-// encodeBatch declares latents that have mean 0 and deviation 1 in the batch.
-func (n *Network) encodeBatch(s *graph.Scope, x *gorgonia.Node, rows int) *gorgonia.Node {
+// encodeBatch declares latents that have mean 0 and deviation 1 in the batch of all ranks, each
+// of which has as many rows.
+func (n *Network) encodeBatch(s *graph.Scope, x *gorgonia.Node, rows int, all *solvers.Ranks) *gorgonia.Node {
+	mean := func(e *gorgonia.Node) *gorgonia.Node {
+		sum := s.SumRows(e)
+		if all.Size() > 1 {
+			sum = s.SumOver(all.World, sum)
+		}
+		return s.Scale(1/float64(rows*all.Size()), sum)
+	}
 	e := through(s, n.encoder, x)
-	e = s.Sub(e, s.Scale(1/float64(rows), s.SumRows(e)))
-	variance := s.Scale(1/float64(rows), s.SumRows(s.Square(e)))
-	return s.Mul(e, s.Reciprocal(s.Sqrt(s.Affine(1, variance, leastVariance))))
+	e = s.Sub(e, mean(e))
+	return s.Mul(e, s.Reciprocal(s.Sqrt(s.Affine(1, mean(s.Square(e)), leastVariance))))
 }
 
 // leastVariance keeps a latent that is constant from a division by 0.

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"cmf/graph"
+	"cmf/solvers"
 	"cmf/solvers/batch"
 	"cmf/solvers/optim"
 	"cmf/solvers/random"
@@ -16,9 +17,14 @@ import (
 
 // Options of training; zero values stand for what is said beside them.
 type Options struct {
-	Batch int     // pictures in a step; 0 means 128
+	Batch int     // pictures in a step, of this rank; 0 means 128
 	LR    float64 // largest learning rate of Adam; 0 means 2e-3
 	Steps int     // in all, over which the learning rate rises and falls
+
+	// Ranks train together, each with minibatches and noise of its own; nil for one process.
+	// A step is that on the minibatches of all: means and deviations of latents are over all
+	// their rows.
+	Ranks *solvers.Ranks
 }
 
 // Minibatches deals pictures.
@@ -32,6 +38,7 @@ type Trainer struct {
 	State   State
 
 	adam      optim.Adam
+	ranks     *solvers.Ranks
 	pictures  Minibatches
 	minibatch blas32.General
 	noise     *random.Stream
@@ -74,10 +81,10 @@ func NewTrainer(n *Network, o Options, pictures Minibatches, noise *random.Strea
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Network: n, minibatch: batch.New(o.Batch, n.Pixels()), adam: optim.Adam{LR: o.LR, Schedule: schedule}, pictures: pictures, noise: noise}
+	t := &Trainer{Network: n, ranks: o.Ranks, minibatch: batch.New(o.Batch, n.Pixels()), adam: optim.Adam{LR: o.LR, Schedule: schedule}, pictures: pictures, noise: noise}
 	s := graph.NewScope(tensor.Float32)
 	x := s.Input("x", o.Batch, n.Pixels())
-	z := s.Add(n.encodeBatch(s, x, o.Batch), s.Scale(n.Noise, s.Input("noise", o.Batch, n.Latents)))
+	z := s.Add(n.encodeBatch(s, x, o.Batch, o.Ranks), s.Scale(n.Noise, s.Input("noise", o.Batch, n.Latents)))
 	loss := s.Mean(n.Mismatch(s, x, n.Decode(s, z)))
 	out := map[string]*gorgonia.Node{"loss": loss}
 	trained := n.params.Trained()
@@ -97,6 +104,9 @@ func NewTrainer(n *Network, o Options, pictures Minibatches, noise *random.Strea
 	return t, nil
 }
 
+// Weights are those that are trained.
+func (t *Trainer) Weights() []optim.Weight { return t.weights }
+
 // Step makes a step and returns the loss of its minibatch, in nats for each picture.
 func (t *Trainer) Step() (loss float64, err error) {
 	if err := t.pictures.Next(t.minibatch); err != nil {
@@ -107,7 +117,11 @@ func (t *Trainer) Step() (loss float64, err error) {
 	if err := t.program.Run(); err != nil {
 		return 0, err
 	}
-	loss = t.program.Out("loss").At(0, 0)
+	told := []float32{float32(t.program.Out("loss").At(0, 0))}
+	if err := t.ranks.Descend(nil, t.weights, told); err != nil {
+		return 0, fmt.Errorf("autoencoder: step %d: %w", t.State.Step+1, err)
+	}
+	loss = float64(told[0]) / float64(t.ranks.Size())
 	if _, err := t.adam.Step(&t.State.Adam, t.weights); err != nil {
 		return loss, fmt.Errorf("autoencoder: step %d: %w", t.State.Step+1, err)
 	}
@@ -115,8 +129,8 @@ func (t *Trainer) Step() (loss float64, err error) {
 	return loss, nil
 }
 
-// Score is the mean loss of held-out pictures without noise on the latents. It
-// keeps the weights of the least score.
+// Score is the mean loss of held-out pictures, the same on all ranks, without noise on the
+// latents. It keeps the weights of the least score.
 func (t *Trainer) Score(pictures blas32.General) (float64, error) {
 	rows := min(scored, pictures.Rows)
 	if rows < 2 {
@@ -125,22 +139,23 @@ func (t *Trainer) Score(pictures blas32.General) (float64, error) {
 	if t.scorer == nil {
 		n, s := t.Network, graph.NewScope(tensor.Float32)
 		x := s.Input("x", rows, n.Pixels())
-		program, err := s.Compile(map[string]*gorgonia.Node{"loss": s.Mean(n.Mismatch(s, x, n.Decode(s, n.encodeBatch(s, x, rows))))})
+		program, err := s.Compile(map[string]*gorgonia.Node{"loss": s.Mean(n.Mismatch(s, x, n.Decode(s, n.encodeBatch(s, x, rows, nil))))})
 		if err != nil {
 			return 0, fmt.Errorf("autoencoder: %w", err)
 		}
 		t.scorer = program
 	}
-	var sum float64
+	sum := []float64{0}
 	batches := pictures.Rows / rows
-	for k := range batches {
+	for k := t.ranks.Rank(); k < batches; k += t.ranks.Size() {
 		t.Network.interleave(t.scorer.In("x").General(), batch.Rows(pictures, k*rows, (k+1)*rows), false)
 		if err := t.scorer.Run(); err != nil {
 			return 0, err
 		}
-		sum += t.scorer.Out("loss").At(0, 0)
+		sum[0] += t.scorer.Out("loss").At(0, 0)
 	}
-	loss := sum / float64(batches)
+	t.ranks.Sum64(sum)
+	loss := sum[0] / float64(batches)
 	if best := &t.State.Best; best.Weights == nil || loss < best.Loss {
 		best.Step, best.Loss = t.State.Step, loss
 		if best.Weights == nil {

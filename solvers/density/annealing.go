@@ -45,7 +45,35 @@ type Annealing struct {
 
 	// MaxBridges is a limit on K, which has priority over Variance. 0 means 2000.
 	MaxBridges int
+
+	// Ranks share the particles of LogZ; nil for this process alone.
+	Ranks Ranks
 }
+
+// Ranks are processes that share the particles of an estimate. They make the same calls with
+// equal streams, and have the same estimate, also if their references differ.
+type Ranks interface {
+	// Spread hands do the rows from..to of n that are for this rank, and its stream. An error
+	// of one rank is one of all.
+	Spread(n int, rng *random.Stream, do func(from, to int, rng *random.Stream) error) error
+
+	// Joined64 are the numbers of all n rows, of which own are those of this rank.
+	Joined64(n int, own []float64) []float64
+
+	// Mean is the mean over n rows of a number that is own over those of this rank.
+	Mean(n int, own float64) float64
+}
+
+// alone is one process as Ranks.
+type alone struct{}
+
+func (alone) Spread(n int, rng *random.Stream, do func(from, to int, rng *random.Stream) error) error {
+	return do(0, n, rng)
+}
+
+func (alone) Joined64(_ int, own []float64) []float64 { return own }
+
+func (alone) Mean(_ int, own float64) float64 { return own }
 
 // AnnealingInfo is the result of Annealing.
 type AnnealingInfo struct {
@@ -77,37 +105,58 @@ func (a Annealing) LogZ(ctx context.Context, w potential.Potential, reference *e
 	case reference.Dim() != w.Dim():
 		return AnnealingInfo{}, fmt.Errorf("density: annealing from a Gaussian of dimension %d to a potential of dimension %d; they must agree", reference.Dim(), w.Dim())
 	}
-	path, arrived, err := layPath(ctx, w, reference, max(2, n/4), moves, rng)
+	var logWeight []float64
+	var acceptance, magnitude float64
+	var path []station
+	var b *bridge
+	err = a.Ranks.Spread(n, rng, func(from, to int, own *random.Stream) (err error) {
+		if b, path, err = a.lay(ctx, w, reference, rng); err != nil { // by rng, so that ranks have the same path
+			return err
+		}
+		c, err := b.start(to-from, own)
+		if err != nil {
+			return err
+		}
+		logWeight, acceptance, err = anneal(ctx, b, c, path, moves, own)
+		magnitude = b.magnitude()
+		return err
+	})
 	if err != nil {
 		return AnnealingInfo{}, err
+	}
+	base := a.Ranks.Mean(n, b.logZ) // ranks may have references of their own
+	floats.AddConst(b.logZ-base, logWeight)
+	logMean, size := logMeanExp(a.Ranks.Joined64(n, logWeight))
+	return AnnealingInfo{
+		LogZ: base + logMean, Size: size, Error: weightError(size, n, a.Ranks.Mean(n, magnitude)),
+		Bridges: len(path) - 1, Length: path[len(path)-1].length, Acceptance: a.Ranks.Mean(n, acceptance),
+	}, nil
+}
+
+// lay is the first pass: the bridges from the reference, which is widened if need be, and where
+// they are placed.
+func (a Annealing) lay(ctx context.Context, w potential.Potential, reference *exact.Gaussian, rng *random.Stream) (*bridge, []station, error) {
+	few := max(2, a.Particles/4)
+	path, arrived, err := layPath(ctx, w, reference, few, a.Moves, rng)
+	if err != nil {
+		return nil, nil, err
 	}
 	if wider := widened(reference, arrived); wider != reference {
 		reference = wider
-		if path, _, err = layPath(ctx, w, reference, max(2, n/4), moves, rng); err != nil {
-			return AnnealingInfo{}, err
+		if path, _, err = layPath(ctx, w, reference, few, a.Moves, rng); err != nil {
+			return nil, nil, err
 		}
 	}
-	path = respace(path, bridges(path, moves, a.Variance, a.MaxBridges))
-	b := newBridge(w, reference)
-	c, err := b.start(n, rng)
-	if err != nil {
-		return AnnealingInfo{}, err
-	}
-	logWeight, acceptance, err := anneal(ctx, b, c, path, moves, rng)
-	if err != nil {
-		return AnnealingInfo{}, err
-	}
-	logMean, size := logMeanExp(logWeight)
-	return AnnealingInfo{
-		LogZ: b.logZ + logMean, Size: size, Error: weightError(size, n, b.magnitude()),
-		Bridges: len(path) - 1, Length: path[len(path)-1].length, Acceptance: acceptance,
-	}, nil
+	return newBridge(w, reference), respace(path, bridges(path, a.Moves, a.Variance, a.MaxBridges)), nil
 }
 
 // withDefaults is a with its defaults in place of zeros, or an error for what is not allowed.
 func (a Annealing) withDefaults() (Annealing, error) {
 	a.Particles, a.Moves = cmp.Or(a.Particles, 512), cmp.Or(a.Moves, 2)
 	a.Variance, a.MaxBridges = cmp.Or(a.Variance, .25), cmp.Or(a.MaxBridges, 2000)
+	if a.Ranks == nil {
+		a.Ranks = alone{}
+	}
 	if a.Particles < 2 || a.Moves < 1 || a.MaxBridges < 1 || !(a.Variance > 0) {
 		return a, fmt.Errorf("density: annealing with %d particles, %d moves, at most %d bridges and a variance of %g; allowed are 2 or more, 1 or more, 1 or more and a positive number",
 			a.Particles, a.Moves, a.MaxBridges, a.Variance)

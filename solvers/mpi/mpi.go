@@ -26,6 +26,7 @@ type World struct {
 	rank, size int
 	library    string
 	calls      transport // nil for one process
+	apart      bool      // see Apart
 }
 
 // transport is what the calls are made of.
@@ -71,12 +72,24 @@ func (w *World) Rank() int {
 	return w.rank
 }
 
-// Size is the number of processes.
+// Size is the number of processes: 1 within Apart.
 func (w *World) Size() int {
-	if w == nil {
+	if w == nil || w.apart {
 		return 1
 	}
 	return max(1, w.size)
+}
+
+// Apart runs do as if this process were alone: what do calls of this World returns at once,
+// and waits for no other rank. It is for work that other ranks do not do, or not with it.
+func (w *World) Apart(do func()) {
+	if w.Size() == 1 {
+		do()
+		return
+	}
+	w.apart = true
+	defer func() { w.apart = false }()
+	do()
 }
 
 // Library is the name and version of the MPI library, empty for one process.
@@ -158,6 +171,9 @@ func (w *World) Differing(content []byte) (ranks []int) {
 
 // Each returns on all ranks the numbers v of each.
 func (w *World) Each(v float64) []float64 {
+	if w.Size() == 1 {
+		return []float64{v}
+	}
 	all := make([]float64, w.Size())
 	all[w.Rank()] = v
 	w.Sum64(all)
@@ -167,7 +183,7 @@ func (w *World) Each(v float64) []float64 {
 // Waiting is how long this process has been in the call that it is in, 0 outside. A call
 // that does not return waits for a rank that does not come. Any goroutine may ask.
 func (w *World) Waiting() time.Duration {
-	if w.Size() == 1 {
+	if w == nil || w.calls == nil {
 		return 0
 	}
 	return w.calls.waiting()
@@ -181,10 +197,10 @@ func (w *World) Finalize() {
 	}
 }
 
-// Abort ends all processes at once; status becomes the exit status of the job. For one
-// process it only returns.
+// Abort ends all processes at once, also from within Apart; status becomes the exit status of
+// the job. For one process it only returns. Any goroutine may call it.
 func (w *World) Abort(status int) {
-	if w.Size() == 1 {
+	if w == nil || w.calls == nil {
 		return
 	}
 	fmt.Fprintf(os.Stderr, "mpi: rank %d of %d ends all ranks\n", w.rank, w.size)

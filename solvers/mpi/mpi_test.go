@@ -129,11 +129,32 @@ func collectives(w *mpi.World) error {
 	if differing := w.Differing([]byte{byte(rank % 2)}); len(differing) != n/2 || n > 1 && differing[0] != 1 {
 		return fmt.Errorf("ranks %v differ", differing)
 	}
+	if err := apart(w); err != nil {
+		return err
+	}
 	w.Barrier()
 	if rank == 0 {
 		fmt.Println("all", n)
 	}
 	return nil
+}
+
+// apart makes every call on one rank, which waits for no other.
+func apart(w *mpi.World) (err error) {
+	if w.Rank() != w.Size()-1 {
+		return nil
+	}
+	w.Apart(func() {
+		sum, part := []float64{3}, []byte("mine")
+		w.Apart(func() { w.Sum64(sum) })
+		w.Broadcast(part)
+		w.Barrier()
+		all := w.Gather(part)
+		if w.Size() != 1 || sum[0] != 3 || len(all) != 1 || string(all[0]) != "mine" || w.Differing(part) != nil {
+			err = fmt.Errorf("apart, rank %d of %d has the sum %g, and gathered %q", w.Rank(), w.Size(), sum, all)
+		}
+	})
+	return err
 }
 
 func TestCollectives(t *testing.T) {

@@ -165,10 +165,12 @@ func (f *Fills) add(pictures blas32.General) {
 }
 
 // shared fills pictures, (n, 784), in shares of ranks; all of them have all completions then.
-func shared(g *ranks.Group, pictures blas32.General, rng *random.Stream, fill func(own blas32.General, rng *random.Stream) (Fills, error)) (Fills, error) {
+func shared(g *ranks.Group, pictures blas32.General, rng *random.Stream, fill func(own blas32.General, rng *random.Stream) (Fills, error)) (f Fills, err error) {
 	n := pictures.Rows
-	from, to := g.Span(n)
-	f, err := fill(batch.Rows(pictures, from, to), g.Stream(n, rng))
+	err = g.Spread(n, rng, func(from, to int, rng *random.Stream) (err error) {
+		f, err = fill(batch.Rows(pictures, from, to), rng)
+		return err
+	})
 	if err != nil {
 		return f, err
 	}
