@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"strconv"
 
 	"cmf/data/table"
 	"cmf/experiments/config"
@@ -13,23 +14,28 @@ import (
 	"cmf/experiments/metric/tabular"
 	"cmf/experiments/report"
 	"cmf/experiments/run"
+	"cmf/layers"
 	"cmf/solvers/batch"
 	"cmf/solvers/random"
 )
 
 // CheckGiven refuses the variables that a run with given columns cannot have.
 func (c *Config) CheckGiven(core *config.Core) error {
-	switch {
-	case c.Given == "":
+	if c.Given == "" {
 		return nil
-	case core.Potential == "quadratics":
-		return errors.New("CMF_POTENTIAL=quadratics: with CMF_GIVEN allowed is icnn")
 	}
 	return fit.CheckGivenContexts(core)
 }
 
 // suitGiven sets what the user has not set to what suits the law of columns given others.
+// Quadratics depend on the given columns by pieces, each with a regression of its own, and
+// need no hidden features besides: with them training left the start for worse.
 func (s *Study) suitGiven(r *run.Run) error {
+	if s.Core.Potential == layers.NetworkQuadratics {
+		if err := s.suitPieces(r); err != nil {
+			return err
+		}
+	}
 	const most = 24 // dimensions in which each step can take the log determinants of the likelihood
 	if !r.Given("CMF_LOSS") && s.Set.Points.Cols <= most {
 		s.Core.Loss = "likelihood"
@@ -42,6 +48,23 @@ func (s *Study) suitGiven(r *run.Run) error {
 		return r.Resolve("CMF_LR", "0.01")
 	}
 	return nil
+}
+
+// suitPieces sets the hidden features to none, and the number of quadratics to one for every
+// ten rows for each of the coefficients by which a coordinate of it depends on the given columns.
+func (s *Study) suitPieces(r *run.Run) error {
+	const most, rows = 64, 10
+	if !r.Given("CMF_FEATURES") {
+		s.Features = 0
+		if err := r.Resolve("CMF_FEATURES", "0"); err != nil {
+			return err
+		}
+	}
+	if s.Core.Pieces > 0 {
+		return nil
+	}
+	s.Core.Pieces = min(most, max(1, s.Set.Train.Rows()/(rows*(1+s.Set.Given.Contexts.Cols))))
+	return r.Resolve("CMF_PIECES", strconv.Itoa(s.Core.Pieces))
 }
 
 // generateGiven writes as many rows as asked for: the given columns of held-out rows, again
