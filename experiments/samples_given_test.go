@@ -147,6 +147,9 @@ func TestTableGivenResumes(t *testing.T) {
 // Quadratics go on to the same bits too, and their checkpoint draws from both modes of a
 // context.
 func TestTableGivenQuadratics(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
 	path, _ := twoWays(t, 300)
 	r := resumesGiven(t, path, "CMF_POTENTIAL=quadratics", "CMF_PIECES=12")
 	if got, regression := r.Report.Metrics["log_likelihood"], r.Report.Baseline["log_likelihood"]; got < regression+.2 {
