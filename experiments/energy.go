@@ -117,6 +117,11 @@ var Energy = run.Definition[EnergyConfig]{
 		if f := c.family(); f != nil {
 			return learnFamily(ctx, r, c, f)
 		}
+		for _, name := range []string{"CMF_FEATURES", "CMF_JUDGED"} {
+			if err := r.Idle(name, "contexts: name a family of energies in CMF_ENERGY, such as turning-gaussian"); err != nil {
+				return err
+			}
+		}
 		e, err := c.energy()
 		if err != nil {
 			return err

@@ -141,7 +141,51 @@ func twoWays(t *testing.T, n int) (path string, known data.ConditionalTable) {
 // are refused.
 func TestTableGivenResumes(t *testing.T) {
 	path, _ := twoWays(t, 300)
-	variables := []string{"CMF_DATA_FILE=" + path, "CMF_GIVEN=1,2", "CMF_STEPS=20", "CMF_COUNT=100", "CMF_MIXING=20", "CMF_PARTICLES=256", "CMF_BATCH=64", "CMF_HIDDEN=8", "CMF_FEATURES=4"}
+	resumesGiven(t, path, "CMF_HIDDEN=8", "CMF_FEATURES=4")
+}
+
+// Quadratics go on to the same bits too, and their checkpoint draws from both modes of a
+// context.
+func TestTableGivenQuadratics(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	path, _ := twoWays(t, 300)
+	r := resumesGiven(t, path, "CMF_POTENTIAL=quadratics", "CMF_PIECES=12")
+	if got, regression := r.Report.Metrics["log_likelihood"], r.Report.Baseline["log_likelihood"]; got < regression+.2 {
+		t.Errorf("log-likelihood %.3f, of the regression %.3f", got, regression)
+	}
+	at := csvFile(t, "x1,x2\n", 1, func(int) string { return "0,0" }) // modes at −1.5 and 1.5, alike
+	saved := mustRun(t, Generate, "CMF_CHECKPOINT="+r.Path("checkpoint.safetensors"), "CMF_CONTEXTS="+at, "CMF_COUNT=300", "CMF_MIXING=20", "CMF_POINTS="+path)
+	var up, between float64
+	for _, v := range columnOf(t, readTable(t, saved.Path("draws.csv")), "x3").Values {
+		switch {
+		case math.Abs(v) < .75:
+			between += 1. / 300
+		case v > 0:
+			up += 1. / 300
+		}
+	}
+	if between > .25 || up < .2 || up > .8 {
+		t.Errorf("%.2f of the draws are between the modes, %.2f in the upper one", between, up)
+	}
+	densities := readTable(t, saved.Path("densities.csv")).Columns[0].Values // of the rows of the file, which has no names
+	known := map[float64]float64{}
+	for i, v := range readTable(t, path).Columns[2].Values {
+		known[v] = densities[i]
+	}
+	held := readTable(t, r.Path("densities.csv")).Columns
+	for i, v := range held[2].Values {
+		if got, want := known[v], held[3].Values[i]; math.Abs(got-want) > 1e-3 {
+			t.Fatalf("held-out row %d has the log density %g, in the run %g", i+1, got, want)
+		}
+	}
+}
+
+// resumesGiven interrupts a run and lets it go on; it returns one that was left alone.
+func resumesGiven(t *testing.T, path string, network ...string) *run.Run {
+	t.Helper()
+	variables := append(network, "CMF_DATA_FILE="+path, "CMF_GIVEN=1,2", "CMF_STEPS=20", "CMF_COUNT=100", "CMF_MIXING=20", "CMF_PARTICLES=256", "CMF_BATCH=64")
 	whole := mustRun(t, Samples, variables...)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -162,6 +206,7 @@ func TestTableGivenResumes(t *testing.T) {
 	if _, err := run.Execute(t.Context(), Samples, env, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "CMF_RESUME") {
 		t.Errorf("other given columns: %v", err)
 	}
+	return whole
 }
 
 // Two modes are told apart that no regression has, and columns without names are given by

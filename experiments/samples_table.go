@@ -37,6 +37,11 @@ func doTable(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 		}
 		return fmt.Errorf("CMF_DATA_FILE=%s: %w", c.DataFile, err)
 	}
+	if c.Given == "" {
+		if err := r.Idle("CMF_FEATURES", "CMF_GIVEN, the columns on which the law of the others depends"); err != nil {
+			return err
+		}
+	}
 	if info, err := os.Stat(c.DataFile); err == nil && info.Size() > largeFile {
 		// The collector lets memory grow to twice what is in use, which tables dominate.
 		defer debug.SetGCPercent(debug.SetGCPercent(largePercent))

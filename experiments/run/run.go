@@ -294,6 +294,17 @@ func (r *Run) Given(variable string) bool {
 	return ok
 }
 
+// Idle refuses a variable that does nothing in this run, given by its full name, if the user
+// has set it to another value than its default; with says what would make use of it.
+func (r *Run) Idle(variable, with string) error {
+	for _, s := range r.settings {
+		if s.Name == variable && s.Value != s.Default && r.Given(variable) {
+			return fmt.Errorf("%s=%s: it does nothing without %s", variable, s.Value, with)
+		}
+	}
+	return nil
+}
+
 // Note adds a remark to the log, the report and the page.
 func (r *Run) Note(format string, args ...any) {
 	text := report.Plain(fmt.Sprintf(format, args...))

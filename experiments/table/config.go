@@ -22,7 +22,7 @@ type Config struct {
 	Weight   string      `desc:"column of the weights of the rows; none if empty"`
 	Margins  MarginsKind `default:"auto" desc:"coordinates of learning: plain (columns less their mean over their deviation), normal (normal scores of the columns) or auto (plain where all columns are smooth and real, else normal)"`
 	Given    string      `desc:"columns that are given, by name or by place from 1, separated by commas: the law of the others given these is learned; none if empty"`
-	Features int         `default:"64" range:"0..4096" desc:"with CMF_GIVEN, hidden features of the given columns, by which the law depends on them in other ways than a regression; 0 for none"`
+	Features int         `default:"64" range:"0..4096" desc:"with CMF_GIVEN, hidden features of the given columns, by which the law depends on them in other ways than a regression; 0 for none, which suits quadratics"`
 	Target   string      `desc:"column that a model trained on generated rows predicts in the judgement; if empty the last column of labels, else the last one"`
 }
 

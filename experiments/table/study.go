@@ -110,6 +110,9 @@ const manyContexts = 8
 func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 	c, z := s.Core, s.Set.Points
 	d := z.Cols
+	if n := s.Set.Train.Rows(); c.Potential == layers.NetworkQuadratics && c.Pieces > n {
+		return fit.Problem{}, fmt.Errorf("CMF_PIECES=%d: there are %d rows to learn from; there must be one for each quadratic", c.Pieces, n)
+	}
 	shape := layers.Architecture{Dim: d, Hidden: c.Hidden, Unit: c.Unit, Full: d > 1}
 	// In few dimensions the data may have separate parts, which needs sharp hinges and
 	// little fixed curvature. In many dimensions a hinge sees a blurred projection, and the
@@ -151,7 +154,10 @@ func (s *Study) problem(r *run.Run) (fit.Problem, error) {
 	const patience = 8
 	choice := fit.Validation{X: s.Set.Choice}
 	if s.Set.Given != nil {
-		const most = 512 // each has a log Z(c) of its own
+		most := 512 // each has a log Z(c) of its own
+		if c.Potential == layers.NetworkQuadratics {
+			most = 128 // of which each takes hundreds of solves
+		}
 		choice.X, choice.Contexts = batch.First(choice.X, most), batch.First(s.Set.Given.Choice, most)
 	}
 	if !r.Given("CMF_STEPS") {
