@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"strconv"
 
 	"cmf/data/table"
 	"cmf/experiments/config"
@@ -49,23 +48,19 @@ func (s *Study) suitGiven(r *run.Run) error {
 // two-ways of the experiment conditional lost .06 nats.
 func (s *Study) suitPieces(r *run.Run) error {
 	const steps, least, most, rows = 300, 4, 64, 60
-	if s.Core.Preset == "default" && !r.Given("CMF_STEPS") {
-		s.Core.Steps = steps
-		if err := r.Resolve("CMF_STEPS", strconv.Itoa(steps)); err != nil {
+	if s.Core.Preset == "default" {
+		if err := run.Suit(r, "CMF_STEPS", &s.Core.Steps, steps); err != nil {
 			return err
 		}
 	}
-	if !r.Given("CMF_FEATURES") {
-		s.Features = 0
-		if err := r.Resolve("CMF_FEATURES", "0"); err != nil {
-			return err
-		}
+	if err := run.Suit(r, "CMF_FEATURES", &s.Features, 0); err != nil {
+		return err
 	}
 	if s.Core.Pieces > 0 {
 		return nil
 	}
 	s.Core.Pieces = min(most, max(least, s.Set.Train.Rows()/(rows*(1+s.Set.Given.Contexts.Cols))))
-	return r.Resolve("CMF_PIECES", strconv.Itoa(s.Core.Pieces))
+	return r.Resolve("CMF_PIECES", s.Core.Pieces)
 }
 
 // generateGiven writes as many rows as asked for: the given columns of held-out rows, again
