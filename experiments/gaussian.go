@@ -19,6 +19,7 @@ import (
 	"cmf/solvers/exact"
 	"cmf/solvers/potential"
 	"cmf/solvers/random"
+	"cmf/solvers/sampling"
 
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/floats"
@@ -150,7 +151,7 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 	if metrics["cmfgen.uvp_percent"], err = metric.PotentialUVP(model.Evaluator, truth, held); err != nil {
 		return err
 	}
-	mean, cov, err := model.GibbsMoments(ctx, 2000, c.Chain, random.New(c.Seed, "Gibbs factor", 0))
+	mean, cov, err := gibbsMoments(ctx, model, 2000, c.Chain, random.New(c.Seed, "Gibbs factor", 0))
 	if err != nil {
 		return err
 	}
@@ -278,4 +279,39 @@ func rowsOf(m *mat.SymDense) [][]float64 {
 		out[i] = mat.Row(nil, i, m)
 	}
 	return out
+}
+
+// gibbsMoments are the mean and the covariance of the learned Gibbs factor, from n chains
+// of MALA: the first fifth of the steps adapts, the others count. The end of ctx is an
+// error.
+func gibbsMoments(ctx context.Context, m *fit.Model, n, steps int, rng *random.Stream) ([]float64, *mat.SymDense, error) {
+	bank := m.State.Bank.Y
+	start := batch.New(n, bank.Cols)
+	for i := range n {
+		copy(batch.Row(start, i), batch.Row(bank, i%bank.Rows))
+	}
+	chains, err := sampling.NewChains(start)
+	if err != nil {
+		return nil, nil, err
+	}
+	sampler := sampling.Langevin{Adjusted: true, Step: m.State.Bank.Step, Preconditioner: m.NoisePreconditioner()}
+	if _, err := sampler.Run(ctx, m.Noise, chains, steps/5, rng); err != nil {
+		return nil, nil, fmt.Errorf("sampling: %w", err)
+	}
+	sampler.Freeze = true
+	const thin = 4
+	times := float64((steps - steps/5) / thin)
+	mean, square := make([]float64, bank.Cols), mat.NewSymDense(bank.Cols, nil)
+	for range int(times) {
+		if _, err := sampler.Run(ctx, m.Noise, chains, thin, rng); err != nil {
+			return nil, nil, fmt.Errorf("sampling: %w", err)
+		}
+		now, cov := batch.Moments(chains.Y)
+		floats.AddScaled(mean, 1/times, now)
+		cov.SymRankOne(cov, 1, mat.NewVecDense(len(now), now))
+		cov.ScaleSym(1/times, cov)
+		square.AddSym(square, cov)
+	}
+	square.SymRankOne(square, -1, mat.NewVecDense(len(mean), mean))
+	return mean, square, nil
 }

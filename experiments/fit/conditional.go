@@ -3,10 +3,8 @@ package fit
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"cmf/experiments/config"
@@ -228,7 +226,7 @@ func (m *Model) aroundModes(ctx context.Context, modes blas32.General, p *potent
 // placeAtModes writes the least point of w(·; c_i), roughly ∇w*(0; c_i), into row i of y, and
 // returns the mean Hessian there. One context stands for all rows.
 func (m *Model) placeAtModes(ctx context.Context, contexts, y blas32.General) (*mat.SymDense, error) {
-	groups := equalRows(contexts)
+	groups := batch.EqualRows(contexts)
 	first := make([]int, len(groups))
 	for k, rows := range groups {
 		first[k] = rows[0]
@@ -314,7 +312,7 @@ func (m *Model) logPDFGiven(ctx context.Context, x, contexts blas32.General, by 
 		return nil, fmt.Errorf("the density of %d points given %d contexts; there must be one for each", x.Rows, contexts.Rows)
 	}
 	l := &DensityGiven{make([]float64, x.Rows), make([]density.AnnealingInfo, x.Rows)}
-	groups := equalRows(contexts)
+	groups := batch.EqualRows(contexts)
 	logZ, err := m.logZGiven(ctx, contexts, groups, by, rng)
 	if err != nil {
 		return nil, err
@@ -404,25 +402,6 @@ func (m *Model) logZAt(ctx context.Context, contexts blas32.General, by normalis
 		infos[k] = density.AnnealingInfo{LogZ: v, Error: change, Size: 1}
 	}
 	return infos, err
-}
-
-// equalRows lists the rows of b in groups of equal rows, in the order of their first.
-func equalRows(b blas32.General) (groups [][]int) {
-	group := make(map[string]int)
-	var key []byte
-	for i := range b.Rows {
-		key = key[:0]
-		for _, v := range batch.Row(b, i) {
-			key = binary.LittleEndian.AppendUint32(key, math.Float32bits(v))
-		}
-		g, ok := group[string(key)]
-		if !ok {
-			g = len(groups)
-			group[string(key)], groups = g, append(groups, nil)
-		}
-		groups[g] = append(groups[g], i)
-	}
-	return groups
 }
 
 // meanHessian is the mean of ∇²w over the rows of y.

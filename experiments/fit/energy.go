@@ -82,7 +82,7 @@ func (p Problem) groups(core *config.Core, m *Model) (walkers blas32.General, er
 		return walkers, err
 	}
 	own = max(own, 1)
-	of, inBatch := equalRows(p.Contexts), core.Batch/solvers.ContextRows
+	of, inBatch := batch.EqualRows(p.Contexts), core.Batch/solvers.ContextRows
 	count := (len(of) + inBatch - 1) / inBatch * inBatch
 	var particles, starts []int // rows of Train
 	for g := range count {

@@ -111,7 +111,7 @@ func (m *Model) newDrawing(n int, rng *random.Stream) (*drawing, error) {
 	if err != nil {
 		return nil, err
 	}
-	sampler := sampling.Langevin{Adjusted: true, Step: bank.Step, Preconditioner: m.noisePreconditioner()}
+	sampler := sampling.Langevin{Adjusted: true, Step: bank.Step, Preconditioner: m.NoisePreconditioner()}
 	return &drawing{m: m, own: own, n: n, chains: chains, x: x, sampler: sampler, rng: m.ranks.Stream(n, rng), common: rng}, nil
 }
 
@@ -210,8 +210,8 @@ func (m *Model) InData(z blas32.General, rng *random.Stream) (blas32.General, er
 	return m.ranks.JoinedOnRoot(z.Rows, x), nil
 }
 
-// noisePreconditioner is the preconditioner for steps on the noise.
-func (m *Model) noisePreconditioner() *potential.Preconditioner {
+// NoisePreconditioner is the preconditioner for steps on the noise.
+func (m *Model) NoisePreconditioner() *potential.Preconditioner {
 	noise := m.Noise
 	if noise == potential.Potential(m.Evaluator) {
 		noise = nil

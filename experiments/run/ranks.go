@@ -12,8 +12,8 @@ import (
 )
 
 // Root says whether this process writes the results: rank 0 of the processes that a launcher
-// started, or a process alone. The others do the same work, and then have results as well,
-// but write them to a folder that goes when they end.
+// started, or a process alone. The others do the same work, or share it, and then have results
+// as well, but write them to a folder that goes when they end.
 func (r *Run) Root() bool { return r.World.Rank() == 0 }
 
 // Alone returns an error if a launcher started several processes of a command that has work

@@ -7,7 +7,9 @@
 package batch
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -156,4 +158,23 @@ func CheckSameShape(nameA string, a blas32.General, nameB string, b blas32.Gener
 			nameA, a.Rows, a.Cols, nameB, b.Rows, b.Cols)
 	}
 	return nil
+}
+
+// EqualRows lists the rows of b in groups of equal rows, in the order of their first.
+func EqualRows(b blas32.General) (groups [][]int) {
+	group := make(map[string]int)
+	var key []byte
+	for i := range b.Rows {
+		key = key[:0]
+		for _, v := range Row(b, i) {
+			key = binary.LittleEndian.AppendUint32(key, math.Float32bits(v))
+		}
+		g, ok := group[string(key)]
+		if !ok {
+			g = len(groups)
+			group[string(key)], groups = g, append(groups, nil)
+		}
+		groups[g] = append(groups[g], i)
+	}
+	return groups
 }
