@@ -18,8 +18,12 @@ import (
 // one on a Gaussian, which names no units.
 func savedModels(t testing.TB) (saved []*graph.Checkpoint) {
 	t.Helper()
-	for _, d := range []run.Experiment{Toy2D, Gaussian} {
-		r, err := d.Execute(context.Background(), config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=2"), io.Discard)
+	for _, v := range []struct {
+		of    run.Experiment
+		quick []string
+	}{{Toy2D, []string{"CMF_SAMPLES=64", "CMF_REPEATS=1", "CMF_MIXING=20"}}, {Gaussian, []string{"CMF_CHAIN=20"}}} {
+		variables := append(v.quick, "CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=2", "CMF_HIDDEN=4,4", "CMF_BATCH=32")
+		r, err := v.of.Execute(context.Background(), config.Variables(variables...), io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,11 +50,11 @@ func FuzzModel(f *testing.F) {
 		}
 	}
 	for _, a := range []string{
-		`{"Dim":2,"Hidden":[1000000000]}`, `{"Dim":1000000000,"Hidden":[64,64]}`, `{"Dim":-2,"Hidden":[-1]}`,
-		`{"Dim":2,"Hidden":[64,64],"Knots":1000000000}`, `{"Dim":2,"Hidden":[64,64],"Rank":-1}`, `{"Dim":2,"Hidden":[64,64],"Float64":true}`,
+		`{"Dim":2,"Hidden":[1000000000]}`, `{"Dim":1000000000,"Hidden":[4,4]}`, `{"Dim":-2,"Hidden":[-1]}`,
+		`{"Dim":2,"Hidden":[4,4],"Knots":1000000000}`, `{"Dim":2,"Hidden":[4,4],"Rank":-1}`, `{"Dim":2,"Hidden":[4,4],"Float64":true}`,
 		`{"Dim":2,"Picture":[2,1,1],"Convolutions":[{"Filters":1000000000,"Size":1,"Stride":1}]}`,
-		`{"Dim":2,"Picture":[2,1,1],"Convolutions":[{"Filters":64,"Size":1,"Stride":9000000000000000000}],"Hidden":[64]}`,
-		`{"Dim":2,"Picture":[4611686018427387905,2,1],"Convolutions":[{"Filters":64,"Size":0,"Stride":0}]}`,
+		`{"Dim":2,"Picture":[2,1,1],"Convolutions":[{"Filters":4,"Size":1,"Stride":9000000000000000000}],"Hidden":[4]}`,
+		`{"Dim":2,"Picture":[4611686018427387905,2,1],"Convolutions":[{"Filters":4,"Size":0,"Stride":0}]}`,
 	} {
 		f.Add(byte(0), byte(slices.Index(names[0], "architecture")), a)
 	}
