@@ -3,6 +3,7 @@ package fit
 import (
 	"fmt"
 	"maps"
+	"math"
 
 	"cmf/experiments/report"
 	"cmf/experiments/run"
@@ -18,13 +19,13 @@ func (d *Draw) Report(r *run.Run) {
 			longer = fmt.Sprintf("Raise %s, here %s, for chains that mix.", variable, steps)
 		}
 	}
-	r.Judge(
-		run.Bound{Metric: "r_hat", Label: "R̂ of the chains from which points are generated", Goal: report.Lower, Poor: 1.1, Remedy: longer},
-		run.Bound{
-			Metric: "conjugate_converged", Label: "share of generated points whose conjugates converged", Goal: report.Higher, Poor: .99,
-			Remedy: "Learn again at a lower rate (CMF_LR).",
-		},
-	)
+	const slower = "Learn again at a lower rate (CMF_LR)."
+	if math.IsNaN(d.Checks["r_hat"]) {
+		r.Warn("The chains from which points are generated do not move: do not rely on them. %s", slower)
+	} else {
+		r.Judge(run.Bound{Metric: "r_hat", Label: "R̂ of the chains from which points are generated", Goal: report.Lower, Poor: 1.1, Remedy: longer})
+	}
+	r.Judge(run.Bound{Metric: "conjugate_converged", Label: "share of generated points whose conjugates converged", Goal: report.Higher, Poor: .99, Remedy: slower})
 }
 
 // JudgeLikelihood warns if held-out points are less likely under the model than under the
