@@ -12,7 +12,12 @@ test:
     go test ./...
 
 race:
-    go test -race -short ./graph/... ./solvers/... ./layers ./losses
+    go test -race -short ./graph/... ./solvers/... ./layers ./losses ./experiments/run ./experiments/watch ./experiments/sweep
+
+# ten minutes of fuzzing, such as just fuzz ./data/table FuzzArrow; to make inputs smaller would
+# end the process that fuzzes for each
+fuzz package target:
+    go test -run '^$' -fuzz '^{{target}}$' -fuzztime 10m -fuzzminimizetime 0s -parallel 1 {{package}}
 
 lint:
     go vet ./...

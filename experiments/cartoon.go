@@ -126,9 +126,7 @@ func doCartoon(ctx context.Context, r *run.Run, c *CartoonConfig) error {
 	if err != nil {
 		return err
 	}
-	for name, v := range draw.Checks {
-		r.Report.Metrics[name] = v
-	}
+	draw.Report(r)
 	remainder := func() *random.Stream { return random.New(c.Seed, "remainder", 0) }
 	ofNoise := 1. / 6
 	if c.Source == config.SourceGaussian {

@@ -161,9 +161,7 @@ func doGaussian(ctx context.Context, r *run.Run, c *GaussianConfig) error {
 	if err != nil {
 		return err
 	}
-	for name, v := range draw.Checks {
-		metrics[name] = v
-	}
+	draw.Report(r)
 	samples, err := u.Data(draw.Points, nil)
 	if err != nil {
 		return err

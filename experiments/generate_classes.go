@@ -63,11 +63,8 @@ func generateClasses(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateC
 	if err != nil {
 		return err
 	}
-	if err := generate(ctx, r, given, c); err != nil {
+	if err := generate(ctx, r, given, c, len(list) == 1); err != nil {
 		return err
-	}
-	if len(list) > 1 {
-		delete(r.Report.Metrics, "r_hat") // chains of different classes differ in their laws
 	}
 	classes := batch.New(c.Count, 1)
 	for i := range c.Count {

@@ -3,7 +3,6 @@ package experiments
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -59,7 +58,7 @@ func doGenerate(ctx context.Context, r *run.Run, c *GenerateConfig) error {
 	if m.Origin.Units == nil {
 		r.Note("The checkpoint names no units: points and densities are in those in which the model was learned.")
 	}
-	generate, evaluate := generate, evaluate
+	generate, evaluate := generateAlike, evaluate
 	if c.Classes != "" && (m.Evaluator.Contexts() == 0 || m.Form().Height == 0) {
 		return fmt.Errorf("CMF_CLASSES=%s: the model of %s was not learned from pictures given their label (CMF_GIVEN=label)", c.Classes, c.Checkpoint)
 	}
@@ -119,13 +118,22 @@ func mapPoints(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig)
 	return nil
 }
 
-// generate writes points and the Gibbs samples y that ∇w* maps to them.
-func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
+// generateAlike is generate where all points have one law.
+func generateAlike(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig) error {
+	return generate(ctx, r, m, c, true)
+}
+
+// generate writes points and the Gibbs samples y that ∇w* maps to them. alike says that all
+// chains have one law, so that they can be compared.
+func generate(ctx context.Context, r *run.Run, m *fit.Model, c *GenerateConfig, alike bool) error {
 	draw, err := m.Draw(ctx, c.Count, c.Mixing, random.New(c.Seed, "generation", 0))
 	if err != nil {
 		return err
 	}
-	maps.Copy(r.Report.Metrics, draw.Checks)
+	if !alike {
+		delete(draw.Checks, "r_hat")
+	}
+	draw.Report(r)
 	form := m.Form()
 	x, err := m.InData(draw.Points, random.New(c.Seed, "remainder", 0))
 	if err != nil {

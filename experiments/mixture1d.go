@@ -169,7 +169,7 @@ func doMixture1D(ctx context.Context, r *run.Run, c *Mixture1DConfig) error {
 	if err != nil {
 		return err
 	}
-	maps.Copy(r.Report.Metrics, draw.Checks)
+	draw.Report(r)
 	samples, err := truth.units.Data(draw.Points, nil)
 	if err != nil {
 		return err

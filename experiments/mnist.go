@@ -117,9 +117,7 @@ func doMNIST(ctx context.Context, r *run.Run, c *MNISTConfig) error {
 	if err := judge.Fill(ctx, r, generated, gaussian); err != nil {
 		return err
 	}
-	for name, v := range draw.Checks {
-		r.Report.Metrics[name] = v
-	}
+	draw.Report(r)
 	if problem.Carry != nil && c.Source != config.SourceGaussian {
 		r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("The noise is y = Σˢz, where z is from the Gibbs factor, Σ is the covariance of the digits and s = %g (CMF_CARRY). This is the plain method in the coordinates Σ^{s/2}x. Gibbs samples in figures and files are y.", c.Carry))
 	}

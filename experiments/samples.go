@@ -3,7 +3,6 @@ package experiments
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 
 	"cmf/experiments/config"
@@ -120,7 +119,7 @@ func doPictures(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 	if err != nil {
 		return err
 	}
-	maps.Copy(r.Report.Metrics, draw.Checks)
+	draw.Report(r)
 	if err := r.SavePoints("samples", s.units, s.form, batch.Rows(draw.Points, 0, c.Count)); err != nil {
 		return err
 	}

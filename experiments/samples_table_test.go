@@ -152,6 +152,7 @@ func TestHardColumns(t *testing.T) {
 		value func(i int) string
 		check func(v []float64) string // what is wrong
 		note  string
+		warns bool // at the head of the page
 	}{
 		"zeros": {func(int) string {
 			if uniform() < .7 {
@@ -163,13 +164,13 @@ func TestHardColumns(t *testing.T) {
 				return fmt.Sprintf("%.3f zeros, least %g", zeros, slices.Min(v))
 			}
 			return ""
-		}, "is 0 in"},
+		}, "is 0 in", false},
 		"incomes": {func(int) string { return fmt.Sprintf("%.0f", 2e4*math.Exp(.8*rng.NormFloat64())) }, func(v []float64) string {
 			if slices.Min(v) < 0 {
 				return fmt.Sprintf("an income of %g", slices.Min(v))
 			}
 			return ""
-		}, "no negative values"},
+		}, "no negative values", false},
 		"sentinels": {func(i int) string {
 			if i%30 == 0 {
 				return "-9999"
@@ -181,13 +182,13 @@ func TestHardColumns(t *testing.T) {
 				return fmt.Sprintf("%.3f below −9000, %.3f above it and below 0", far, between)
 			}
 			return ""
-		}, "-9999"},
+		}, "-9999", true},
 		"tails": {func(int) string { return fmt.Sprint(math.Tan(math.Pi * (uniform() - .5))) }, func(v []float64) string {
 			if far := shareOf(v, func(v float64) bool { return math.Abs(v) > 12.7 }); math.Abs(far-.05) > .02 {
 				return fmt.Sprintf("%.3f beyond 12.7, where a Cauchy law has .05", far)
 			}
 			return ""
-		}, "robust deviations"},
+		}, "robust deviations", true},
 		"far mode": {func(int) string {
 			if uniform() < .04 {
 				return fmt.Sprint(40 + .3*rng.NormFloat64())
@@ -198,7 +199,7 @@ func TestHardColumns(t *testing.T) {
 				return fmt.Sprintf("%.3f at the mode of 4 %%", far)
 			}
 			return ""
-		}, "robust deviations"},
+		}, "robust deviations", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rng = random.New(1, name, 0)
@@ -209,6 +210,14 @@ func TestHardColumns(t *testing.T) {
 			}
 			if !strings.Contains(strings.Join(r.Report.Notes, "\n"), c.note) {
 				t.Errorf("no note with %q among %q", c.note, r.Report.Notes)
+			}
+			page, err := os.ReadFile(r.Path("index.html"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			head, _, _ := strings.Cut(string(page), "</header>")
+			if strings.Contains(head, c.note) != c.warns || c.warns && !strings.Contains(head, "if they are faults, leave out their rows") {
+				t.Errorf("the head of the page warns with %q: not %t", c.note, c.warns)
 			}
 		})
 	}

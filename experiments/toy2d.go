@@ -3,7 +3,6 @@ package experiments
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math"
 
 	"cmf/data/units"
@@ -94,7 +93,7 @@ func doToy2D(ctx context.Context, r *run.Run, c *Toy2DConfig) error {
 	if err := p.judge(ctx, r, draw.Points, other.Clouds[0].Points); err != nil {
 		return err
 	}
-	maps.Copy(r.Report.Metrics, draw.Checks)
+	draw.Report(r)
 	for _, name := range []string{"w2", "energy_distance"} {
 		b := run.Bound{Metric: name, Label: map[string]string{"w2": "distance W2", "energy_distance": "energy distance"}[name]}
 		if c.Baseline == "fit" {

@@ -167,6 +167,15 @@ func TestConditionalStateRefuses(t *testing.T) {
 	if _, err := c.Step(); err == nil || errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "NewConditionalState") {
 		t.Errorf("a state without contexts: error %v", err)
 	}
+	for name, columns := range map[string]int{"two contexts for one": 2, "particles that stay": 1} {
+		if state, err = NewConditionalState(x, batch.New(8, columns), x, x, 4, rng); err != nil {
+			t.Fatal(err)
+		}
+		c.State, c.Still = state, columns == 1
+		if _, err := c.Step(); err == nil || !strings.Contains(err.Error(), "contexts of its size, and particles that move") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
 }
 
 func errorOf[T any](_ T, err error) error { return err }

@@ -1,6 +1,7 @@
 package solvers
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -52,6 +53,50 @@ func TestUsableConjugates(t *testing.T) {
 	} {
 		if got := usable(conjugate.Info{Status: []potential.Status{c.status}, Residual: []float32{c.residual}}, 0); got != c.want {
 			t.Errorf("%v at %g: usable %v", c.status, c.residual, got)
+		}
+	}
+}
+
+// An option that is zero is the one that its comment names, and no other.
+func TestZeroOptions(t *testing.T) {
+	hessian := func(x blas32.General) (*mat.SymDense, error) {
+		v := 1 + math.Abs(float64(x.Data[0])) // it differs at each renewal
+		return mat.NewSymDense(2, []float64{v, 0, 0, v}), nil
+	}
+	gen := func(set func(*CMFGen)) []float32 {
+		c, f := newLoop(t)
+		c.MeanHessian = hessian
+		set(c)
+		for range 45 {
+			if _, err := c.Step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return slices.Concat(f.s, f.c, c.State.Bank.Y.Data)
+	}
+	ma := func(set func(*CMFMA)) []float32 {
+		c, w := newCMFMA(t, 2, 32, Shares{Model: 1, Energy: 1}, normalEnergy{d: 2, v: .01})
+		c.MeanHessian, c.State.Walkers.Step = hessian, 1e-3 // the walkers begin beyond Cut
+		set(c)
+		for range 45 {
+			if _, err := c.Step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return slices.Concat(w.a, c.State.Bank.Y.Data, c.State.Walkers.Y.Data)
+	}
+	for name, c := range map[string]struct{ zero, named, other []float32 }{
+		"CMFGen.Langevin": {gen(func(*CMFGen) {}), gen(func(c *CMFGen) { c.Langevin = 5 }), gen(func(c *CMFGen) { c.Langevin = 6 })},
+		"CMFGen.Renew":    {gen(func(*CMFGen) {}), gen(func(c *CMFGen) { c.Renew = 20 }), gen(func(c *CMFGen) { c.Renew = 21 })},
+		"CMFMA.Langevin":  {ma(func(*CMFMA) {}), ma(func(c *CMFMA) { c.Langevin = 2 }), ma(func(c *CMFMA) { c.Langevin = 3 })},
+		"CMFMA.Renew":     {ma(func(*CMFMA) {}), ma(func(c *CMFMA) { c.Renew = 20 }), ma(func(c *CMFMA) { c.Renew = 21 })},
+		"CMFMA.Cut":       {ma(func(*CMFMA) {}), ma(func(c *CMFMA) { c.Cut = 20 * math.Sqrt2 }), ma(func(c *CMFMA) { c.Cut = 25 * math.Sqrt2 })},
+	} {
+		if !slices.Equal(c.zero, c.named) {
+			t.Errorf("%s: zero is not what its comment names", name)
+		}
+		if slices.Equal(c.zero, c.other) {
+			t.Errorf("%s: another value changes nothing", name)
 		}
 	}
 }

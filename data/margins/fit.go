@@ -39,7 +39,7 @@ const (
 
 // Fit finds the laws of the columns of a table by its rows. rng spreads rounded
 // values. The notes say what was found.
-func Fit(t *table.Table, o Options, rng *random.Stream) (m *Margins, notes []string, err error) {
+func Fit(t *table.Table, o Options, rng *random.Stream) (m *Margins, notes Notes, err error) {
 	m = &Margins{Format: t.Format}
 	for j := range t.Columns {
 		c := t.Columns[j]
@@ -50,7 +50,7 @@ func Fit(t *table.Table, o Options, rng *random.Stream) (m *Margins, notes []str
 	for j := range m.Columns {
 		f.facts[j] = factsOf(&t.Columns[j], o.Weights)
 		if err := f.facts[j].span(); err != nil {
-			return nil, nil, fmt.Errorf("column %q: %w", t.Name(j), err)
+			return nil, Notes{}, fmt.Errorf("column %q: %w", t.Name(j), err)
 		}
 		f.constant(j)
 	}
@@ -60,7 +60,7 @@ func Fit(t *table.Table, o Options, rng *random.Stream) (m *Margins, notes []str
 	plain := o.Plain || !o.Normal && f.smooth()
 	for j := range m.Columns {
 		if err := f.learn(j, plain); err != nil {
-			return nil, nil, fmt.Errorf("column %q: %w", t.Name(j), err)
+			return nil, Notes{}, fmt.Errorf("column %q: %w", t.Name(j), err)
 		}
 	}
 	return m, f.notes, m.Check(m.Learned())
@@ -74,11 +74,17 @@ type fitting struct {
 	o     Options
 	rng   *random.Stream
 	facts []facts
-	notes []string
+	notes Notes
 }
 
 func (f *fitting) note(format string, args ...any) {
-	f.notes = append(f.notes, fmt.Sprintf(format, args...))
+	f.notes.Found = append(f.notes.Found, fmt.Sprintf(format, args...))
+}
+
+// Notes say in sentences what was found about columns.
+type Notes struct {
+	Found    []string
+	Warnings []string // of what may be faults of the data
 }
 
 // enoughRows are rows that give the law of a column of numbers closely: of
@@ -306,7 +312,7 @@ func (f *facts) span() error {
 	return nil
 }
 
-// outliers notes values far from all others.
+// outliers warns of values far from all others.
 func (f *fitting) outliers(j int) {
 	c, facts := &f.m.Columns[j], &f.facts[j]
 	if discrete(c.Kind) {
@@ -321,8 +327,9 @@ func (f *fitting) outliers(j int) {
 	if median := facts.quantile(.5); median-low > high-median {
 		extreme = facts.low
 	}
-	f.note("Column %q has %d of %d values further than ten robust deviations (%.3g) from its median %.4g; the furthest is %s, in row %d of those to learn from.",
-		f.t.Name(j), far, n, scale, facts.quantile(.5), c.text(f.all.Columns[j].Values[extreme]), extreme+1)
+	f.notes.Warnings = append(f.notes.Warnings, fmt.Sprintf("Column %q has %d of %d values further than ten robust deviations (%.3g) from its median %.4g; the furthest is %s, in row %d of those to learn from. "+
+		"They are learned like all others: if they are faults, leave out their rows or empty their fields.",
+		f.t.Name(j), far, n, scale, facts.quantile(.5), c.text(f.all.Columns[j].Values[extreme]), extreme+1))
 }
 
 // stepOf is the step of a column's values where they are rounded so that many

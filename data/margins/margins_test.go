@@ -51,7 +51,7 @@ func mixed(n int) *table.Table {
 	return t
 }
 
-func fitted(t *testing.T, data *table.Table, o Options) (*Margins, []string) {
+func fitted(t *testing.T, data *table.Table, o Options) (*Margins, Notes) {
 	t.Helper()
 	m, notes, err := Fit(data, o, random.New(1, "margins", 0))
 	if err != nil {
@@ -98,7 +98,7 @@ func TestRowsComeBack(t *testing.T) {
 		}
 	}
 	for _, want := range []string{`"rain" is 0 in`, `"year" is 2020 in all`, `"country" follows from column "city"`, `"sum" is a linear combination of ["real" "rain"]`} {
-		if !slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, want) }) {
+		if !slices.ContainsFunc(notes.Found, func(n string) bool { return strings.Contains(n, want) }) {
 			t.Errorf("no note with %q among %q", want, notes)
 		}
 	}
@@ -406,7 +406,7 @@ func TestPlainColumns(t *testing.T) {
 		data.Columns[1].Values[i] = 2e20 * (1 + rng.NormFloat64())
 	}
 	m, notes := fitted(t, data, Options{})
-	if m.Normal() || len(notes) != 0 {
+	if m.Normal() || len(notes.Found)+len(notes.Warnings) != 0 {
 		t.Errorf("columns %+v with notes %q", m.Columns, notes)
 	}
 	z, w, err := m.Cover(data, nil)
@@ -426,7 +426,7 @@ func TestPlainColumns(t *testing.T) {
 		t.Errorf("log volume %g, want %g", w[0], want)
 	}
 	data.Columns[0].Values[7] = 9e9
-	if m, notes = fitted(t, data, Options{}); !m.Normal() || !strings.Contains(strings.Join(notes, " "), "9e+09, in row 8") {
+	if m, notes = fitted(t, data, Options{}); !m.Normal() || len(notes.Warnings) != 1 || !strings.Contains(notes.Warnings[0], "9e+09, in row 8") {
 		t.Errorf("with an outlier: normal %t, notes %q", m.Normal(), notes)
 	}
 }

@@ -167,7 +167,8 @@ func (r *reader) readArrowStream(f *os.File, size int64, ext string) (*Table, er
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	in, err := ipc.NewReader(f, ipc.WithAllocator(newLimited(size)), ipc.WithBodySizeLimit(size), ipc.WithMetadataSizeLimit(size))
+	limits := []ipc.Option{ipc.WithAllocator(newLimited(size)), ipc.WithBodySizeLimit(size), ipc.WithMetadataSizeLimit(size)}
+	in, err := ipc.NewReaderFromMessageReader(ipc.NewMessageReader(f, limits...), limits...) // ipc.NewReader leaves limits out
 	if err != nil {
 		return nil, fmt.Errorf("as an Arrow stream: %w", err)
 	}

@@ -238,7 +238,7 @@ func (s Simulator) observe(ctx context.Context, r *run.Run, c *Config, m *fit.Mo
 			return err
 		}
 		if k == 0 {
-			maps.Copy(r.Report.Metrics, d.Checks)
+			d.Report(r)
 			if err := s.show(ctx, r, c, batch.Row(at, 0), points); err != nil {
 				return err
 			}

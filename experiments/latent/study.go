@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 
 	"cmf/data/file"
@@ -109,7 +108,7 @@ func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error
 	if s.Draw, err = s.draw(ctx, s.Model, "generation"); err != nil {
 		return false, err
 	}
-	maps.Copy(r.Report.Metrics, s.Draw.Checks)
+	s.Draw.Report(r)
 	if finished, err := s.besides(ctx, r); err != nil || !finished {
 		return false, err
 	}

@@ -50,6 +50,8 @@ type Bound struct {
 	// than Margin are poor. Empty if the baseline does not matter.
 	Baseline string
 	Margin   float64
+
+	Remedy string // what to change, a sentence; it ends the warning of a value that is poor
 }
 
 // Judge warns of metrics that are poor by their bounds, and fails the run for those that are
@@ -60,7 +62,10 @@ func (r *Run) Judge(bounds ...Bound) {
 		if !ok {
 			continue
 		}
-		name := cmp.Or(b.Label, b.Metric)
+		name, remedy := cmp.Or(b.Label, b.Metric), ""
+		if b.Remedy != "" {
+			remedy = " " + b.Remedy
+		}
 		h := report.Headline{Metric: b.Metric, Goal: b.Goal, Target: b.Target}
 		baseline, known := r.Report.Baseline[b.Metric]
 		switch {
@@ -69,9 +74,9 @@ func (r *Run) Judge(bounds ...Bound) {
 		case b.Useless != 0 && h.Loss(v) > h.Loss(b.Useless):
 			r.Fail("The %s is %.4g, where anything worse than %.4g is useless: the fit failed.", name, v, b.Useless)
 		case b.Baseline != "" && known && h.Loss(v) > h.Loss(baseline)+b.Margin:
-			r.Warn("The %s is %.4g, worse than the %.4g of %s: do not rely on this fit.", name, v, baseline, b.Baseline)
+			r.Warn("The %s is %.4g, worse than the %.4g of %s: do not rely on this fit.%s", name, v, baseline, b.Baseline, remedy)
 		case b.Poor != 0 && h.Loss(v) > h.Loss(b.Poor):
-			r.Warn("The %s is %.4g, where anything worse than %.4g is poor: do not rely on this fit.", name, v, b.Poor)
+			r.Warn("The %s is %.4g, where anything worse than %.4g is poor: do not rely on this fit.%s", name, v, b.Poor, remedy)
 		}
 	}
 }

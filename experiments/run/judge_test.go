@@ -46,7 +46,7 @@ func judged(t *testing.T, do func(ctx context.Context, r *Run) error) (page stri
 }
 
 func TestJudge(t *testing.T) {
-	ess := Bound{Metric: "ess", Label: "effective sample size", Goal: report.Higher, Poor: .05, Useless: .001}
+	ess := Bound{Metric: "ess", Label: "effective sample size", Goal: report.Higher, Poor: .05, Useless: .001, Remedy: "Do it again."}
 	likelihood := Bound{Metric: "log_likelihood", Goal: report.Higher, Baseline: "the Gaussian", Margin: .1}
 	for name, c := range map[string]struct {
 		metrics report.Numbers
@@ -54,7 +54,7 @@ func TestJudge(t *testing.T) {
 		warning string // the first; empty for none
 	}{
 		"good":         {report.Numbers{"ess": .9, "log_likelihood": -.95}, report.Finished, ""},
-		"poor":         {report.Numbers{"ess": .01}, report.Finished, "The effective sample size is 0.01, where anything worse than 0.05 is poor"},
+		"poor":         {report.Numbers{"ess": .01}, report.Finished, "The effective sample size is 0.01, where anything worse than 0.05 is poor: do not rely on this fit. Do it again."},
 		"useless":      {report.Numbers{"ess": 1e-4}, report.Failed, "The effective sample size is 0.0001"},
 		"not finite":   {report.Numbers{"ess": math.NaN()}, report.Failed, "The effective sample size is not finite"},
 		"worse":        {report.Numbers{"ess": .9, "log_likelihood": -1.2}, report.Finished, "The log_likelihood is -1.2, worse than the -1 of the Gaussian"},

@@ -80,25 +80,25 @@ func (c *cell) log(log *slog.Logger, metric string) {
 	}
 }
 
-// run runs the cell in a process. It starts from the cell's checkpoint if there is one
-// with its settings.
-func (c *cell) run(ctx context.Context, executable string) {
+// run runs the cell in a process, and returns its report, or why there is none; neither if
+// the context ended. It starts from the cell's checkpoint if there is one with its settings.
+// It changes nothing of the cell, which others look at meanwhile.
+func (c *cell) run(ctx context.Context, executable string) (r *report.Report, failure string) {
 	c.awaitEarlier(ctx)
 	if ctx.Err() != nil {
-		return
+		return nil, ""
 	}
 	variables := c.variables.With(cellVariable + "=1")
 	if c.resumable() {
 		variables["CMF_RESUME"] = c.path("checkpoint.safetensors")
 	} else if err := os.RemoveAll(c.folder); err != nil {
-		c.failure = err.Error()
-		return
+		return nil, err.Error()
 	}
 	err := c.process(ctx, executable, variables)
-	if c.finished() || err == nil && ctx.Err() != nil {
-		return
+	if r = c.whole(); r != nil || err == nil && ctx.Err() != nil {
+		return r, ""
 	}
-	c.failure = c.explain(err)
+	return nil, c.explain(err)
 }
 
 // awaitEarlier waits for a process that runs the cell for a parent that was killed, and that is
@@ -157,19 +157,26 @@ func (c *cell) explain(err error) string {
 	return last
 }
 
-// finished says whether the folder holds a whole report with the cell's settings, and
-// reads it.
+// finished says whether the folder holds a whole report of the cell, and takes it in.
 func (c *cell) finished() bool {
+	r := c.whole()
+	if r != nil {
+		c.report = r
+	}
+	return r != nil
+}
+
+// whole reads a report with the cell's settings from the folder; nil if none is whole.
+func (c *cell) whole() *report.Report {
 	text, err := os.ReadFile(c.path("report.json"))
 	if err != nil {
-		return false
+		return nil
 	}
-	var r report.Report
-	if json.Unmarshal(text, &r) != nil || !r.Stop.Complete() || !c.same(r.Config, r.Resolved) {
-		return false
+	r := new(report.Report)
+	if json.Unmarshal(text, r) != nil || !r.Stop.Complete() || !c.same(r.Config, r.Resolved) {
+		return nil
 	}
-	c.report = &r
-	return true
+	return r
 }
 
 // resumable says whether the folder holds a checkpoint with the cell's settings, of a run

@@ -137,11 +137,14 @@ func (w *work) runCells(ctx context.Context) (err error) {
 	return err
 }
 
-// ending is a cell that has run, with its claim, and whether that was lost meanwhile.
+// ending is a cell that has run, with what it left, its claim, and whether that was lost
+// meanwhile.
 type ending struct {
-	cell  *cell
-	claim *claim
-	lost  bool
+	cell    *cell
+	report  *report.Report
+	failure string
+	claim   *claim
+	lost    bool
 }
 
 // begin begins open cells while there is room for more. If others have ended the session, it
@@ -167,8 +170,8 @@ func (w *work) begin(ctx context.Context, ran chan<- ending) error {
 		w.board.start(c)
 		go func() {
 			defer lose()
-			c.run(within, w.executable)
-			ran <- ending{c, own, within.Err() != nil && ctx.Err() == nil}
+			r, failure := c.run(within, w.executable)
+			ran <- ending{c, r, failure, own, within.Err() != nil && ctx.Err() == nil}
 		}()
 	}
 	return nil
@@ -223,6 +226,7 @@ func (w *work) next(lost func()) (*cell, *claim, error) {
 // end takes in a cell that has run here.
 func (w *work) end(e ending) error {
 	c := e.cell
+	c.report, c.failure = e.report, e.failure
 	delete(w.mine, c)
 	if e.lost {
 		w.progress.Log.Warn("another process took this one for dead and has the cell now", "cell", c.String())

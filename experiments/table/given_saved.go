@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 
@@ -76,7 +75,7 @@ func DrawGiven(ctx context.Context, r *run.Run, m *fit.Model, path string, count
 	lo := 0
 	err = drawGiven(ctx, m, given, rows, mixing, seed, func(of, drawn *table.Table, d *fit.Draw) error {
 		if first == nil {
-			maps.Copy(r.Report.Metrics, d.Checks)
+			d.Report(r)
 			first = u.Join(of, drawn)
 		}
 		part := rows[lo : lo+drawn.Rows()]

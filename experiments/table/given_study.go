@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 
 	"cmf/data/table"
@@ -81,7 +80,7 @@ func (s *Study) generateGiven(ctx context.Context, r *run.Run) error {
 	err = drawGiven(ctx, s.Model, held, rows, s.Mixing, s.Core.Seed, func(given, drawn *table.Table, d *fit.Draw) error {
 		whole := units.Join(given, drawn)
 		if s.Generated == nil {
-			maps.Copy(r.Report.Metrics, d.Checks)
+			d.Report(r)
 			s.Generated, s.Draw = whole, d.Clone()
 		}
 		part := whole.First(left)

@@ -3,7 +3,6 @@ package table
 import (
 	"context"
 	"errors"
-	"maps"
 
 	"cmf/data/margins"
 	"cmf/data/table"
@@ -56,7 +55,7 @@ func drawRows(ctx context.Context, r *run.Run, m *fit.Model, of rowDraw) (first 
 			return err
 		}
 		if draw == nil {
-			maps.Copy(r.Report.Metrics, d.Checks)
+			d.Report(r)
 			first, draw = t, d.Clone()
 		}
 		if of.also != nil {

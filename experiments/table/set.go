@@ -24,7 +24,7 @@ type Set struct {
 	Train, Validation, Held *table.Table
 	Target                  int // column that the judgement predicts
 	Margins                 *margins.Margins
-	Notes                   []string
+	Notes, Warnings         []string
 
 	Earlier bool // learned as before there were Margins: no rows to choose by, columns centred and scaled
 
@@ -83,9 +83,11 @@ func (c *Config) NewSet(t *table.Table, split Split) (*Set, error) {
 	if places != nil {
 		_, s.Train = margins.SplitAt(places, s.Train)
 	}
-	if s.Margins, s.Notes, err = margins.Fit(s.Train, o, random.New(seed, "margins", 0)); err != nil {
+	var notes margins.Notes
+	if s.Margins, notes, err = margins.Fit(s.Train, o, random.New(seed, "margins", 0)); err != nil {
 		return nil, err
 	}
+	s.Notes, s.Warnings = notes.Found, notes.Warnings
 	if s.Margins.Learned() == 0 {
 		return nil, errors.New("none of its columns varies; at least one must")
 	}

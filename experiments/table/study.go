@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,7 +13,6 @@ import (
 	"cmf/experiments/config"
 	"cmf/experiments/fit"
 	"cmf/experiments/metric"
-	"cmf/experiments/report"
 	"cmf/experiments/run"
 	"cmf/layers"
 	"cmf/solvers/batch"
@@ -90,6 +90,9 @@ func (s *Study) describe(r *run.Run) {
 		r.Note("The method does not know units: it learns columns less their means, divided by their standard deviations or, with CMF_SCALE=common, by one scale for all. Samples and densities are in the units of the file; distances whose names end in _standard are in units of learning.")
 	}
 	r.Inferred(s.Name, t.Notes)
+	for _, warning := range t.Warnings {
+		r.Warn("%s: %s", filepath.Base(s.Name), warning)
+	}
 }
 
 // suitScores sets what the user has not set to what suits normal scores: on seven tables of
@@ -192,11 +195,7 @@ func (s *Study) warn(r *run.Run) error {
 	if s.Set.Given != nil {
 		baseline = "a linear regression with Gaussian residuals"
 	}
-	r.Judge(
-		run.Bound{Metric: "log_likelihood", Label: "log-likelihood of held-out rows", Goal: report.Higher, Baseline: baseline, Margin: 3 * r.Report.Metrics["log_likelihood_se"]},
-		run.Bound{Metric: "r_hat", Label: "R̂ of the chains from which rows are generated", Goal: report.Lower, Poor: 1.1},
-		run.Bound{Metric: "conjugate_converged", Label: "share of conjugates that converged", Goal: report.Higher, Poor: .99},
-	)
+	fit.JudgeLikelihood(r, baseline)
 	if !s.Set.Margins.Normal() && s.Set.Given == nil {
 		missed, err := metric.MissedParts(s.Set.Points, s.Draw.Points)
 		if err != nil {

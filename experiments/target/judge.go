@@ -42,11 +42,8 @@ func (t *Energy) Judge(ctx context.Context, r *run.Run, c Judging, m *fit.Model)
 		return nil, err
 	}
 	metrics := r.Report.Metrics
-	for name, v := range draw.Checks {
-		if name != "ess" { // draw's ess is that of the chains; here it is that of the weights
-			metrics[name] = v
-		}
-	}
+	delete(draw.Checks, "ess") // it is that of the chains; here it is that of the weights
+	draw.Report(r)
 	fit := &Fit{draw: draw, density: density.Pushforward{Potential: m.Evaluator}}
 	z, err := m.GibbsLogZ(ctx, c.Sets*c.Samples, random.New(c.Seed, "annealing", 0))
 	if err != nil {

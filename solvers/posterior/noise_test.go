@@ -314,6 +314,18 @@ func TestInpaintingRefusesWrongShapes(t *testing.T) {
 			_, err := (&Clamped{Potential: p.w, Observed: p.observed, Mask: p.mask}).Run(t.Context(), batch.New(3, 6), 0, random.New(1, "", 0), nil)
 			return err
 		}(),
+		"length 2 in dimension 6": func() error {
+			_, err := (&Clamped{Potential: p.w, Observed: p.observed, Mask: none[:2]}).Run(t.Context(), batch.New(3, 6), 1, random.New(1, "", 0), nil)
+			return err
+		}(),
+		"observations of shape (2, 6)": func() error {
+			_, err := (&Clamped{Potential: p.w, Observed: batch.New(2, 6), Mask: p.mask}).Run(t.Context(), batch.New(3, 6), 1, random.New(1, "", 0), nil)
+			return err
+		}(),
+		"from 1 to -1": func() error {
+			_, err := (&Clamped{Potential: p.w, Observed: p.observed, Mask: p.mask, From: 1, To: -1}).Run(t.Context(), batch.New(3, 6), 1, random.New(1, "", 0), nil)
+			return err
+		}(),
 		"-1 leaps": func() error {
 			c, _ := sampling.NewChains(batch.New(3, 6))
 			_, err := sampling.Hamiltonian{Leaps: -1}.Run(t.Context(), p.w, c, 1, random.New(1, "", 0))

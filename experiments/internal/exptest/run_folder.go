@@ -9,7 +9,7 @@ import (
 	"cmf/graph"
 )
 
-func LoadCheckpoint(t *testing.T, path ...string) *graph.Checkpoint {
+func LoadCheckpoint(t testing.TB, path ...string) *graph.Checkpoint {
 	t.Helper()
 	c, err := graph.LoadCheckpoint(filepath.Join(append(path, "checkpoint.safetensors")...))
 	if err != nil {
