@@ -138,7 +138,7 @@ func doPictures(ctx context.Context, r *run.Run, c *SamplesConfig) error {
 // held-out rows become less likely with more.
 func (c *SamplesConfig) limitSteps(r *run.Run, rows int) error {
 	const passes, least = 200, 200
-	return fit.LimitSteps(r, &c.Core, rows, passes, least)
+	return r.LimitSteps(&c.Core, rows, passes, least)
 }
 
 // describe says what was read and in which units it is learned.

@@ -84,7 +84,7 @@ func (s *pointSet) judgeDensity(ctx context.Context, r *run.Run, m *fit.Model, s
 		gaussian[i] += v
 	}
 	r.Report.Baseline["log_likelihood"], r.Report.Baseline["log_likelihood_se"], _ = fit.FiniteMean(gaussian)
-	fit.JudgeLikelihood(r, "the Gaussian fit")
+	r.JudgeLikelihood("the Gaussian fit")
 	// A thousand columns of pixels would repeat the input.
 	if err := r.SaveRows("densities", s.form, nil, batch.WithColumns(batch.New(n, 0), l.LogPDF, gaussian)); err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"cmf/data/units"
-	"cmf/experiments/fit"
 	"cmf/experiments/latent"
 	"cmf/experiments/metric"
 	"cmf/experiments/report"
@@ -53,7 +52,7 @@ func doLatentSamples(ctx context.Context, r *run.Run, c *SamplesConfig, x blas32
 		Set:  latent.Set{Name: name, Train: train, Height: form.Height, Width: form.Width, Channels: x.Cols / (form.Height * form.Width), Loss: autoencoder.Gaussian},
 		Held: batch.Rows(held, 0, n),
 	}
-	if err := fit.LimitSteps(r, &c.Core, train.Rows, 200, 200); err != nil {
+	if err := r.LimitSteps(&c.Core, train.Rows, 200, 200); err != nil {
 		return err
 	}
 	finished, err := s.Learn(ctx, r)

@@ -27,13 +27,3 @@ func (d *Draw) Report(r *run.Run) {
 	}
 	r.Judge(run.Bound{Metric: "conjugate_converged", Label: "share of generated points whose conjugates converged", Goal: report.Higher, Poor: .99, Remedy: slower})
 }
-
-// JudgeLikelihood warns if held-out points are less likely under the model than under the
-// baseline of the report.
-func JudgeLikelihood(r *run.Run, baseline string) {
-	r.Judge(run.Bound{
-		Metric: "log_likelihood", Label: "log-likelihood of held-out points", Goal: report.Higher,
-		Baseline: baseline, Margin: 3 * r.Report.Metrics["log_likelihood_se"],
-		Remedy: "Learn longer (CMF_STEPS), at a lower rate (CMF_LR), or from more points.",
-	})
-}

@@ -38,7 +38,7 @@ func TestPoorModelsAreSaid(t *testing.T) {
 			Do: func(_ context.Context, r *run.Run, _ *mixing) error {
 				(&fit.Draw{Checks: report.Numbers{"r_hat": c.rHat, "conjugate_converged": c.converged}}).Report(r)
 				r.Report.Metrics["log_likelihood"], r.Report.Metrics["log_likelihood_se"], r.Report.Baseline["log_likelihood"] = c.likelihood, .1, -1
-				fit.JudgeLikelihood(r, "the Gaussian fit")
+				r.JudgeLikelihood("the Gaussian fit")
 				return nil
 			},
 		}

@@ -20,18 +20,6 @@ import (
 	"cmf/solvers/sampling"
 )
 
-// LimitSteps ends the default run on few rows after a number of passes over them, but
-// not before least steps, and says so. CMF_STEPS, if given, stands.
-func LimitSteps(r *run.Run, core *config.Core, rows, passes, least int) error {
-	steps := max(least, passes*rows/core.Batch)
-	if r.Given("CMF_STEPS") || core.Preset != "default" || steps >= core.Steps {
-		return nil
-	}
-	r.Note("%d steps instead of %d: these are %d passes over the few rows. CMF_STEPS sets the number.", steps, core.Steps, passes)
-	core.Steps = steps
-	return r.Resolve("CMF_STEPS", steps)
-}
-
 // stepInfo describes an iteration of either outer loop. The part that only CMFMA fills
 // stays 0 under CMFGen.
 type stepInfo = solvers.CMFMAInfo

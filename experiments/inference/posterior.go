@@ -127,7 +127,7 @@ func (s Simulator) infer(ctx context.Context, r *run.Run, c *Config) error {
 			return err
 		}
 	}
-	if err := fit.LimitSteps(r, &c.Core, z.Rows-chosen, mostPasses, 500); err != nil {
+	if err := r.LimitSteps(&c.Core, z.Rows-chosen, mostPasses, 500); err != nil {
 		return err
 	}
 	choice := fit.Validation{X: batch.First(z, chosen), Contexts: batch.First(x, chosen)}

@@ -107,7 +107,7 @@ func (c *Config) limit(r *run.Run, rows int) error {
 		}
 	}
 	const passes, least = 100, 100
-	return fit.LimitSteps(r, &c.Core, rows, passes, least)
+	return r.LimitSteps(&c.Core, rows, passes, least)
 }
 
 // problem is the problem for Fit: a network that suits the dimension.

@@ -51,7 +51,7 @@ func JudgeLikelihood(ctx context.Context, r *run.Run, m *fit.Model, d *DigitData
 		}
 	}
 	r.Report.Baseline["log_likelihood"], r.Report.Baseline["log_likelihood_se"], _ = fit.FiniteMean(gaussian)
-	fit.JudgeLikelihood(r, "the Gaussian fit")
+	r.JudgeLikelihood("the Gaussian fit")
 	r.Page.Headline = append(r.Page.Headline, report.Headline{Metric: "bits_per_dim", Label: "Bits per dimension, held-out, smoothed", Goal: report.Lower})
 	r.Report.Notes = append(r.Report.Notes, fmt.Sprintf("Bits per dimension are measured on %d held-out digits that are treated like the training data: dequantised, in logit units, "+
 		"with normal noise of standard deviation %g (CMF_NOISE). They are at the precision of 256 grey levels, and exact except for log Z. The Gaussian is fitted to the same law. "+

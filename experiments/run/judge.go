@@ -81,6 +81,16 @@ func (r *Run) Judge(bounds ...Bound) {
 	}
 }
 
+// JudgeLikelihood warns if held-out points are less likely under the model than under the
+// baseline of the report.
+func (r *Run) JudgeLikelihood(baseline string) {
+	r.Judge(Bound{
+		Metric: "log_likelihood", Label: "log-likelihood of held-out points", Goal: report.Higher,
+		Baseline: baseline, Margin: 3 * r.Report.Metrics["log_likelihood_se"],
+		Remedy: "Learn longer (CMF_STEPS), at a lower rate (CMF_LR), or from more points.",
+	})
+}
+
 // Figure draws a figure of the folder and puts it on the page, at the head if lead. A figure
 // that fails is a warning. The error is that of ctx, if it has ended.
 func (r *Run) Figure(ctx context.Context, f report.Figure, lead bool, draw func(path string) error) error {

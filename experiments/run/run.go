@@ -357,6 +357,18 @@ func Suit[T any](r *Run, name string, variable *T, value T) error {
 	return r.Resolve(name, value)
 }
 
+// LimitSteps ends the default run on few rows after a number of passes over them, but
+// not before least steps, and says so. CMF_STEPS, if given, stands.
+func (r *Run) LimitSteps(core *config.Core, rows, passes, least int) error {
+	steps := max(least, passes*rows/core.Batch)
+	if r.Given("CMF_STEPS") || core.Preset != "default" || steps >= core.Steps {
+		return nil
+	}
+	r.Note("%d steps instead of %d: these are %d passes over the few rows. CMF_STEPS sets the number.", steps, core.Steps, passes)
+	core.Steps = steps
+	return r.Resolve("CMF_STEPS", steps)
+}
+
 // Resolve records the value of a variable that depends on the data, so that config.env
 // and the checkpoint repeat it.
 func (r *Run) Resolve(name string, to any) error {

@@ -57,7 +57,7 @@ func (s *Study) Learn(ctx context.Context, r *run.Run) (finished bool, err error
 			return false, err
 		}
 	}
-	if err := fit.LimitSteps(r, s.Core, s.Set.Train.Rows(), passes, least); err != nil {
+	if err := r.LimitSteps(s.Core, s.Set.Train.Rows(), passes, least); err != nil {
 		return false, err
 	}
 	problem, err := s.problem(r)
@@ -195,7 +195,7 @@ func (s *Study) warn(r *run.Run) error {
 	if s.Set.Given != nil {
 		baseline = "a linear regression with Gaussian residuals"
 	}
-	fit.JudgeLikelihood(r, baseline)
+	r.JudgeLikelihood(baseline)
 	if !s.Set.Margins.Normal() && s.Set.Given == nil {
 		missed, err := metric.MissedParts(s.Set.Points, s.Draw.Points)
 		if err != nil {
