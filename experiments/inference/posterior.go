@@ -77,7 +77,8 @@ func (s Simulator) Definition() run.Definition[Config] {
 
 func (c *Config) quick() {
 	c.network()
-	c.Steps, c.Batch, c.Simulations, c.Observations, c.Count, c.Pairs, c.Mixing = 500, 256, 20000, 1, 2000, 100, 60
+	c.Hidden, c.Steps, c.Batch, c.Simulations = config.Widths{32, 32}, 400, 256, 4000
+	c.Observations, c.Count, c.Pairs, c.Mixing = 1, 2000, 100, 60
 }
 
 func (c *Config) usual() {
