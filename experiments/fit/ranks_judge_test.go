@@ -191,22 +191,9 @@ func TestRanksShareJudging(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var first string
-	for range 2 {
-		out, err := onRanks(t, l, 2, "judge 0", t.TempDir(), modelVariable+"="+folder)
-		at := strings.Index(out, "judged ")
-		if err != nil || at < 0 {
-			t.Fatalf("%v: %s", err, out)
-		}
-		line, _, _ := strings.Cut(out[at:], "\n")
-		if first == "" {
-			first = line
-		} else if line != first {
-			t.Errorf("again ranks have %s, and before %s", line, first)
-		}
-	}
+	first := twiceOnRanks(t, l, "judge 0", "judged ", modelVariable+"="+folder)
 	var both judged
-	if err := json.NewDecoder(strings.NewReader(strings.TrimPrefix(first, "judged "))).Decode(&both); err != nil {
+	if err := json.NewDecoder(strings.NewReader(first)).Decode(&both); err != nil {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(both.Works) != fmt.Sprint(alone.Works) || len(both.LogPDF) != 200 || len(both.Given) != 40 {

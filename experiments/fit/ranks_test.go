@@ -296,22 +296,9 @@ func TestRanksShareDraws(t *testing.T) {
 		t.Fatal(err)
 	}
 	alone, l := momentsOf(d.Points), mpitest.Launchers(t)[0]
-	var first string
-	for range 2 {
-		out, err := onRanks(t, l, 2, fmt.Sprint("draw ", n), t.TempDir(), modelVariable+"="+path)
-		at := strings.Index(out, "moments ")
-		if err != nil || at < 0 {
-			t.Fatalf("%v: %s", err, out)
-		}
-		line, _, _ := strings.Cut(out[at:], "\n")
-		if first == "" {
-			first = line
-		} else if line != first {
-			t.Errorf("again the draws have the %s, and before the %s", line, first)
-		}
-	}
+	first := twiceOnRanks(t, l, fmt.Sprint("draw ", n), "moments ", modelVariable+"="+path)
 	var both moments
-	if err := json.NewDecoder(strings.NewReader(strings.TrimPrefix(first, "moments "))).Decode(&both); err != nil {
+	if err := json.NewDecoder(strings.NewReader(first)).Decode(&both); err != nil {
 		t.Fatal(err)
 	}
 	if both.Rows != n || !both.Same || !both.Distinct {
@@ -322,4 +309,24 @@ func TestRanksShareDraws(t *testing.T) {
 			t.Errorf("coordinate %d has moments %.3f, %.3f on two ranks, and %.3f, %.3f on one", k, both.Mean[k], both.Squares[k], alone.Mean[k], alone.Squares[k])
 		}
 	}
+}
+
+// twiceOnRanks is the rest of the line after mark that two ranks print, which must be the same when
+// they run again.
+func twiceOnRanks(t *testing.T, l mpitest.Launcher, deed, mark, variable string) (first string) {
+	t.Helper()
+	for k := range 2 {
+		out, err := onRanks(t, l, 2, deed, t.TempDir(), variable)
+		_, rest, found := strings.Cut(out, mark)
+		if err != nil || !found {
+			t.Fatalf("%v: %s", err, out)
+		}
+		line, _, _ := strings.Cut(rest, "\n")
+		if k == 0 {
+			first = line
+		} else if line != first {
+			t.Errorf("again ranks have %s%s, and before %s", mark, line, first)
+		}
+	}
+	return first
 }
