@@ -113,19 +113,6 @@ func (l Sum) Inputs() []*solvers.Kind {
 	return slices.Compact(kinds)
 }
 
-// CheckContexts refuses the terms that have no meaning where every row has a context of its
-// own: they match rows with each other, read the network apart from its contexts, or have one
-// constant for all.
-func (l Sum) CheckContexts() error {
-	for _, w := range l {
-		switch w.Term.(type) {
-		case Pairs, Sinkhorn, Growth, Penalty, Amortised, MongeAmpereConstant:
-			return fmt.Errorf("losses: the term %s for a potential with contexts; of the known terms dual, likelihood, likelihood-cg, enot and moments are for these, and of an energy monge-ampere and monge-ampere-gradient", w.Term.Name())
-		}
-	}
-	return nil
-}
-
 // checkInputs makes sure that every kind has a unique name and an allowed shape.
 func (l Sum) checkInputs() error {
 	named := make(map[string]*solvers.Kind)

@@ -113,7 +113,7 @@ func TestFitToAnEnergy(t *testing.T) {
 }
 
 func TestLossesThatAFitCannotFeed(t *testing.T) {
-	if _, err := run.Execute(t.Context(), valley, config.Variables("CMF_OUT="+t.TempDir(), "CMF_LOSS=dual"), nil, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "CMF_LOSS=dual: the term dual needs samples") {
+	if _, err := run.Execute(t.Context(), valley, config.Variables("CMF_OUT="+t.TempDir(), "CMF_LOSS=dual"), nil, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "CMF_LOSS=dual: losses: the term dual needs samples") {
 		t.Errorf("dual on an energy: error %v", err)
 	}
 	if _, err := plane.Run(t, "CMF_LOSS=dual+monge-ampere"); err == nil || !strings.Contains(err.Error(), "the term monge-ampere needs an energy") {

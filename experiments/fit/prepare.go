@@ -29,7 +29,7 @@ func (p Problem) Prepare(core *config.Core, g *ranks.Group) (*Model, error) {
 		return nil, err
 	}
 	if p.From.Rows > 0 {
-		if err := checkGiven(sum); err != nil {
+		if err := sum.CheckTables(); err != nil {
 			return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
 		}
 		if p.OnSource {
@@ -91,7 +91,7 @@ func someRows(x blas32.General) blas32.General {
 func ParseLoss(spec string, energy bool, terms ...losses.Term) (losses.Sum, error) {
 	sum, err := losses.Parse(spec, terms...)
 	if err == nil {
-		err = checkInputs(sum, energy)
+		err = sum.CheckGoal(energy)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("CMF_LOSS=%s: %w", spec, err)
@@ -112,41 +112,8 @@ func CheckGivenLoss(c *config.Core) error {
 	if err != nil {
 		return err
 	}
-	if err := checkGiven(sum); err != nil {
+	if err := sum.CheckTables(); err != nil {
 		return fmt.Errorf("CMF_LOSS=%s: %w", c.Loss, err)
-	}
-	return nil
-}
-
-// checkGiven refuses terms that need the density of the source, which a sample of it does
-// not give.
-func checkGiven(sum losses.Sum) error {
-	for _, t := range sum {
-		switch t.Term.(type) {
-		case losses.Likelihood, losses.LikelihoodCG:
-			return fmt.Errorf("the term %s needs the density of the source, the Gibbs factor, but here the source is a table; allowed are dual, pairs, sinkhorn, moments, enot, growth, penalty and amortised", t.Term.Name())
-		}
-	}
-	return nil
-}
-
-// checkInputs makes sure that the algorithm of the fit makes every batch that a loss
-// reads.
-func checkInputs(sum losses.Sum, energy bool) error {
-	needs, here, elsewhere := "an energy, but this is a fit to samples", solvers.CheckCMFGen, solvers.CheckCMFMA
-	if energy {
-		needs, here, elsewhere = "samples, but this is a fit to an energy (monge-ampere needs none)", elsewhere, here
-	}
-	for _, t := range sum {
-		for _, kind := range t.Term.Inputs() {
-			err := here(kind)
-			switch {
-			case err != nil && elsewhere(kind) == nil:
-				return fmt.Errorf("the term %s needs %s: %w", t.Term.Name(), needs, err)
-			case err != nil:
-				return fmt.Errorf("the term %s: %w", t.Term.Name(), err)
-			}
-		}
 	}
 	return nil
 }

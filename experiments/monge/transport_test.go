@@ -553,7 +553,7 @@ func TestRefuses(t *testing.T) {
 		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + tableFile(t, "l.csv", "csv", normals("a", 300, 0, 1), table.Column{Name: "b", Kind: table.Category, Labels: []string{"u", "v"}, Values: slices.Repeat([]float64{0, 1}, 150)})}, `l.csv: column "b" holds "u", "v": the cost of the map is a squared distance, and labels have none; leave the column out by CMF_COLUMNS=b:skip`},
 		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + ab, "CMF_COLUMNS=c:skip"}, `no table has a column "c"`},
 		{[]string{"CMF_SOURCE_FILE=" + ab, "CMF_TARGET_FILE=" + ab, "CMF_COLUMNS=a:circular(-9,9)"}, `column "a" is circular`},
-		{[]string{"CMF_LOSS=dual+likelihood"}, "CMF_LOSS=dual+likelihood: the term likelihood needs the density of the source"},
+		{[]string{"CMF_LOSS=dual+likelihood"}, "CMF_LOSS=dual+likelihood: losses: the term likelihood needs the density of the source"},
 		{[]string{"CMF_LOSS=monge-ampere"}, "needs an energy"},
 		{[]string{"CMF_BATCH=1000"}, "CMF_BATCH=1000: there are only 216 rows to learn from; allowed are 2 to 216"},
 		{[]string{"CMF_SOURCE=gaussian"}, "CMF_SOURCE"},
