@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"cmf/solvers"
 	"cmf/solvers/batch"
@@ -47,7 +48,11 @@ func FindBox(e solvers.Energy) (solvers.Box, error) {
 		if err != nil {
 			return solvers.Box{}, err
 		}
-		box = q.support()
+		next := q.support()
+		if slices.Equal(next.Lower, box.Lower) && slices.Equal(next.Upper, box.Upper) {
+			break // so are all that follow
+		}
+		box = next
 	}
 	return box, nil
 }

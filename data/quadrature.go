@@ -71,6 +71,18 @@ func NewQuadrature(e solvers.Energy, box solvers.Box, cells int) (*Quadrature, e
 	return q, nil
 }
 
+// RefineQuadrature is NewQuadrature with the given cells along an axis, then three times as
+// many while Change is above tolerance and there are no more than most.
+func RefineQuadrature(e solvers.Energy, box solvers.Box, tolerance float64, cells, most int) (*Quadrature, error) {
+	for {
+		q, err := NewQuadrature(e, box, cells)
+		if err != nil || q.Change <= tolerance || 3*q.Cells > most {
+			return q, err
+		}
+		cells = 3 * q.Cells
+	}
+}
+
 // Centres returns the centres of the cells, (Cells^d, d), in the order of
 // LogDensity.
 func (q *Quadrature) Centres() blas32.General {

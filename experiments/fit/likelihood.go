@@ -83,7 +83,8 @@ func (m *Model) quadratureLogZ() (density.AnnealingInfo, error) {
 	if err != nil {
 		return density.AnnealingInfo{}, err
 	}
-	grid, err := data.NewQuadrature(m.Evaluator, box, 0)
+	cells := map[int]int{1: 1365, 2: 171}[m.Evaluator.Dim()]
+	grid, err := data.RefineQuadrature(m.Evaluator, box, 1e-5, cells, 3*cells)
 	if err != nil {
 		return density.AnnealingInfo{}, err
 	}

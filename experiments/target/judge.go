@@ -187,18 +187,10 @@ func setsW2(ctx context.Context, x, y blas32.General, n int) (float64, error) {
 // divergence is KL(ρ‖q) by quadrature, from log q at points.
 func (t *Energy) divergence(logPDF func(x blas32.General) ([]float64, error)) (float64, error) {
 	const negligible = 25 // below the largest log density
-	cells := 153
-	if t.Energy.Dim() == 1 {
-		cells = 1023
-	}
-	grid, err := data.NewQuadrature(t.Energy, t.Box, cells)
+	cells := map[int]int{1: 1365, 2: 171}[t.Energy.Dim()]
+	grid, err := data.RefineQuadrature(t.Energy, t.Box, .01, cells, 3*cells)
 	if err != nil {
 		return 0, err
-	}
-	if grid.Change > .01 {
-		if grid, err = data.NewQuadrature(t.Energy, t.Box, 0); err != nil {
-			return 0, err
-		}
 	}
 	peak := slices.Max(grid.LogDensity)
 	var held []int

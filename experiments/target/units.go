@@ -117,14 +117,10 @@ func detail(e solvers.Energy, x blas32.General) (mean, sd, times []float64, err 
 func refined(e solvers.Energy, box solvers.Box) (q *data.Quadrature, ok bool, err error) {
 	const change, missing = 1e-3, .1 // of log Z from cells three times as wide
 	most := map[int]int{1: 331695, 2: 1539}[e.Dim()]
-	for cells := 0; ; cells = 3 * q.Cells {
-		if q, err = data.NewQuadrature(e, box, cells); err != nil || q.Change <= change {
-			return q, err == nil, err
-		}
-		if 3*q.Cells > most {
-			return q, q.Change <= missing, nil
-		}
+	if q, err = data.RefineQuadrature(e, box, change, 0, most); err != nil {
+		return nil, false, err
 	}
+	return q, q.Change <= missing, nil
 }
 
 // streamOfPlace is the stream by which the place of a law is found.
