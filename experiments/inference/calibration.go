@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"cmf/experiments/fit"
 	"cmf/solvers/batch"
@@ -26,30 +27,56 @@ type Calibration struct {
 // Calibrate draws from the posterior of each of the pairs, theta and x, in the units of the
 // simulator. The end of ctx is an error.
 func (s Simulator) Calibrate(ctx context.Context, m *fit.Model, theta, x blas32.General, draws, steps int, rng *random.Stream) (*Calibration, error) {
-	rows := make([]int, x.Rows*draws)
-	for r := range rows {
-		rows[r] = r / draws
-	}
 	c := &Calibration{Draws: draws, Ranks: make([][]int, theta.Cols)}
 	for k := range c.Ranks {
 		c.Ranks[k] = make([]int, x.Rows)
 	}
-	const most = 1 << 14 // rows at once
-	for lo := 0; lo < len(rows); lo += most {
-		part := rows[lo:min(lo+most, len(rows))]
-		points, _, err := s.draw(ctx, m, batch.Gathered(x, part), len(part), steps, rng)
+	return c, repeatedly(x, draws, func(pairs []int, x blas32.General) error {
+		points, _, err := s.draw(ctx, m, x, len(pairs), steps, rng)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for r, pair := range part {
+		for r, pair := range pairs {
 			for k, v := range batch.Row(points, r) {
 				if v < batch.Row(theta, pair)[k] {
 					c.Ranks[k][pair]++
 				}
 			}
 		}
+		return nil
+	})
+}
+
+// withinBounds estimates by draws the share of the learned law within the bounds, given each x.
+// It is never 0.
+func (s Simulator) withinBounds(ctx context.Context, m *fit.Model, x blas32.General, draws, steps int, rng *random.Stream) ([]float64, error) {
+	share := slices.Repeat([]float64{1}, x.Rows)
+	return share, repeatedly(x, draws, func(pairs []int, x blas32.General) error {
+		points, _, err := drawAll(ctx, m, x, len(pairs), steps, rng)
+		if err != nil {
+			return err
+		}
+		for _, r := range s.beyond(points) {
+			share[pairs[r]] = max(share[pairs[r]]-1/float64(draws), .5/float64(draws))
+		}
+		return nil
+	})
+}
+
+// repeatedly hands do each row of x as often as there are draws, in parts of limited size, and
+// the numbers of these rows.
+func repeatedly(x blas32.General, draws int, do func(rows []int, x blas32.General) error) error {
+	rows := make([]int, x.Rows*draws)
+	for r := range rows {
+		rows[r] = r / draws
 	}
-	return c, nil
+	const most = 1 << 14
+	for part := range slices.Chunk(rows, most) {
+		if err := do(part, batch.Gathered(x, part)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // draw returns n points of the posterior given contexts, one or n of them, in the units of

@@ -16,6 +16,7 @@ import (
 	"cmf/solvers/random"
 
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // The exact posteriors are those of the simulators: of pairs (θ, x), θ has the law of a draw
@@ -192,6 +193,32 @@ func TestBox(t *testing.T) {
 	m := r.Report.Metrics
 	if math.Abs(m["c2st"]-.5) > .04 || math.Abs(m["log_posterior"]+math.Log(4e-3)) > .05 {
 		t.Errorf("C2ST %.4f; log posterior %.4f, want %.4f", m["c2st"], m["log_posterior"], -math.Log(4e-3))
+	}
+}
+
+// The density of a posterior in plain units is that of the law within its bounds, which is drawn. A
+// uniform prior that stays at its Gaussian has a sixth of it beyond them.
+func TestDensityWithinBounds(t *testing.T) {
+	s := Simulator{Name: "unseen", Parameters: []string{"a", "b"}, Outputs: 1, Lower: []float64{-3, 0}, Upper: []float64{1, 1}, Plain: true,
+		Simulate: func(_ []float64, rng *random.Stream) []float64 { return []float64{rng.NormFloat64()} }}
+	env := config.Variables("CMF_OUT="+t.TempDir(), "CMF_PRESET=quick", "CMF_STEPS=10", "CMF_LR=1e-9", "CMF_HIDDEN=16", "CMF_PAIRS=40", "CMF_COUNT=250", "CMF_SIMULATIONS=4000")
+	r, err := run.Execute(t.Context(), s.Definition(), env, nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theta, _, err := s.Pairs(40, random.New(1, "held-out pairs", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want float64
+	for i := range theta.Rows {
+		for k, v := range batch.Row(theta, i) {
+			law := distuv.Normal{Mu: (s.Lower[k] + s.Upper[k]) / 2, Sigma: (s.Upper[k] - s.Lower[k]) / math.Sqrt(12)}
+			want += (law.LogProb(float64(v)) - math.Log(law.CDF(s.Upper[k])-law.CDF(s.Lower[k]))) / float64(theta.Rows)
+		}
+	}
+	if got := r.Report.Metrics["log_posterior"]; !(math.Abs(got-want) < .06) {
+		t.Errorf("log posterior %.4f; want %.4f", got, want)
 	}
 }
 
