@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"math"
@@ -158,75 +159,60 @@ func TestMNISTGivenLabel(t *testing.T) {
 	}
 }
 
-// A run that is interrupted while its autoencoder trains, while its potential trains, or
-// after that, goes on to the bits of a run left alone.
+// A run that is interrupted before and while its autoencoder trains, and again while its potential
+// trains, goes on to the bits of a run left alone.
 func TestLatentRunGoesOn(t *testing.T) {
 	env := smallLatent(t)
 	whole, _, err := execute(t, t.Context(), env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := os.ReadFile(whole.Path("samples.npy"))
+	env = maps.Clone(env)
+	var learned *run.Run // the autoencoder, before the last of these
+	for _, stop := range []struct {
+		autoencoder, potential int // the step at which it is interrupted; −1 for none
+	}{{0, -1}, {50, -1}, {-1, 3}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		see := func(l *train.Loop[*latent.Training]) error {
+			if l.Step() == stop.autoencoder {
+				cancel()
+			}
+			return nil
+		}
+		ctx = train.WithHooks(ctx, train.Hook[*latent.Training]{Start: see, Step: see})
+		ctx = fit.WithHooks(ctx, fit.Hook{Step: func(l *fit.Loop) error {
+			if l.Step() == stop.potential {
+				cancel()
+			}
+			return nil
+		}})
+		env["CMF_OUT"] = t.TempDir()
+		r, _, err := execute(t, ctx, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Report.Stop.Reason != report.Interrupted || !strings.Contains(r.Report.Stop.Text, "CMF_RESUME=") {
+			t.Fatalf("it stopped as %+v", r.Report.Stop)
+		}
+		env["CMF_RESUME"], learned = r.Checkpoint, r
+	}
+	env["CMF_OUT"] = t.TempDir()
+	again, _, err := execute(t, t.Context(), env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines, err := os.ReadFile(whole.Path("autoencoder/metrics.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, stop := range map[string]struct {
-		autoencoder bool
-		at          int
-	}{"the autoencoder": {true, 50}, "the start of the autoencoder": {true, 0}, "the potential": {false, 3}} {
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			if stop.autoencoder {
-				see := func(l *train.Loop[*latent.Training]) error {
-					if l.Step() == stop.at {
-						cancel()
-					}
-					return nil
-				}
-				ctx = train.WithHooks(ctx, train.Hook[*latent.Training]{Start: see, Step: see})
-			} else {
-				ctx = fit.WithHooks(ctx, fit.Hook{Step: func(l *fit.Loop) error {
-					if l.Step() == stop.at {
-						cancel()
-					}
-					return nil
-				}})
-			}
-			first := maps.Clone(env)
-			first["CMF_OUT"] = t.TempDir()
-			r, _, err := execute(t, ctx, first)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.Report.Stop.Reason != report.Interrupted || !strings.Contains(r.Report.Stop.Text, "CMF_RESUME=") {
-				t.Fatalf("it stopped as %+v", r.Report.Stop)
-			}
-			second := maps.Clone(env)
-			second["CMF_OUT"], second["CMF_RESUME"] = t.TempDir(), r.Checkpoint
-			again, _, err := execute(t, t.Context(), second)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := os.ReadFile(again.Path("samples.npy"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !slices.Equal(got, want) {
-				t.Error("other pictures")
-			}
-			if stop.autoencoder {
-				got, err := os.ReadFile(again.Path("autoencoder/metrics.jsonl"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if string(got) != string(lines) {
-					t.Errorf("another log:\n%s\nwant\n%s", got, lines)
-				}
-			}
-		})
+	for file, by := range map[string]*run.Run{"samples.npy": again, "autoencoder/metrics.jsonl": learned} {
+		want, err := os.ReadFile(whole.Path(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(by.Path(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s differs from that of a run left alone", file)
+		}
 	}
 }
