@@ -186,10 +186,8 @@ func (c *DigitModel) Load(ctx context.Context, r *run.Run, core *config.Core, he
 	case errors.Is(err, images.ErrNoMNIST):
 		r.Note("MNIST is not available: this run uses the built-in stand-in, digits drawn by the program. Its numbers are not those of MNIST. (%v)", err)
 		set = images.StandIn(core.Seed, cmp.Or(c.Train, 20000), heldOut)
-		const steps = 1000
-		if core.Preset == "default" && core.Steps > steps && !r.Given("CMF_STEPS") {
-			r.Note("The stand-in is easier: %d steps instead of %d; CMF_STEPS sets them.", steps, core.Steps)
-			core.Steps = steps
+		if err := r.FewerSteps(core, 1000, "digits drawn by the program are easier"); err != nil {
+			return nil, err
 		}
 	case err != nil:
 		return nil, fmt.Errorf("CMF_DATA_DIR=%s: %w", c.DataDir, err)

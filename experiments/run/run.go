@@ -358,13 +358,18 @@ func Suit[T any](r *Run, name string, variable *T, value T) error {
 }
 
 // LimitSteps ends the default run on few rows after a number of passes over them, but
-// not before least steps, and says so. CMF_STEPS, if given, stands.
+// not before least steps.
 func (r *Run) LimitSteps(core *config.Core, rows, passes, least int) error {
-	steps := max(least, passes*rows/core.Batch)
+	return r.FewerSteps(core, max(least, passes*rows/core.Batch), fmt.Sprintf("these are %d passes over the few rows", passes))
+}
+
+// FewerSteps is the number of steps of the default run where its own is larger, and says why.
+// CMF_STEPS, if given, stands.
+func (r *Run) FewerSteps(core *config.Core, steps int, why string) error {
 	if r.Given("CMF_STEPS") || core.Preset != "default" || steps >= core.Steps {
 		return nil
 	}
-	r.Note("%d steps instead of %d: these are %d passes over the few rows. CMF_STEPS sets the number.", steps, core.Steps, passes)
+	r.Note("%d steps instead of %d: %s. CMF_STEPS sets the number.", steps, core.Steps, why)
 	core.Steps = steps
 	return r.Resolve("CMF_STEPS", steps)
 }
