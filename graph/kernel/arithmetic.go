@@ -60,12 +60,30 @@ func Affine[T Float](dst []T, a T, x []T, b T) {
 	}
 }
 
-// Clamp0 replaces x_i by max(x_i, 0) in place; NaN stays NaN.
-func Clamp0[T Float](x []T) {
+// Relu writes max(x, 0) to dst, which may be x; NaN stays NaN.
+func Relu[T Float](dst, x []T) {
+	sameLength(len(dst), len(x))
 	if isFloat32[T]() {
-		active.clamp0(f32(x))
-	} else {
-		clamp0(x)
+		active.relu(f32(dst), f32(x))
+		return
+	}
+	for i, v := range x {
+		dst[i] = max(Flush(v), 0)
+	}
+}
+
+// Step writes 1 where x > 0, and 0 for the rest and NaN, to dst, which may be x.
+func Step[T Float](dst, x []T) {
+	sameLength(len(dst), len(x))
+	if isFloat32[T]() {
+		active.step(f32(dst), f32(x))
+		return
+	}
+	for i, v := range x {
+		dst[i] = 0
+		if Flush(v) > 0 {
+			dst[i] = 1
+		}
 	}
 }
 
@@ -108,14 +126,5 @@ func affine[T Float](dst []T, a T, x []T, b T) {
 	x, a, b = x[:len(dst)], Flush(a), Flush(b)
 	for i := range dst {
 		dst[i] = Flush(Flush(a*Flush(x[i])) + b)
-	}
-}
-
-func clamp0[T Float](x []T) {
-	for i, t := range x {
-		if t = Flush(t); t < 0 {
-			t = 0
-		}
-		x[i] = t
 	}
 }

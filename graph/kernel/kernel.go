@@ -44,7 +44,7 @@ type path struct {
 	add, sub, mul, mulAdd func(dst, a, b []float32)
 	axpy                  func(dst []float32, alpha float32, x []float32)
 	affine                func(dst []float32, a float32, x []float32, b float32)
-	clamp0                func(x []float32)
+	relu, step            func(dst, x []float32)
 
 	sum         func(x []float32) float32
 	dot, sqDist func(a, b []float32) float32
@@ -68,7 +68,8 @@ var generic = path{
 	mulAdd:          mulAdd[float32],
 	axpy:            axpy[float32],
 	affine:          affine[float32],
-	clamp0:          clamp0[float32],
+	relu:            relu32,
+	step:            step32,
 	sum:             sum[float32],
 	dot:             dot[float32],
 	sqDist:          sqDist[float32],

@@ -25,7 +25,8 @@ func operations[T Float]() []operation[T] {
 		{"MulAdd", MulAdd[T], func(o, a, b float64) float64 { return o + a*b }},
 		{"Axpy", func(o, a, b []T) { Axpy(o, 1.5, a) }, func(o, a, b float64) float64 { return o + 1.5*a }},
 		{"Affine", func(o, a, b []T) { Affine(o, 1.5, a, -0.25) }, func(o, a, b float64) float64 { return 1.5*a - 0.25 }},
-		{"Clamp0", func(o, a, b []T) { Clamp0(o) }, func(o, a, b float64) float64 { return max(o, 0) }},
+		{"Relu", func(o, a, b []T) { Relu(o, a) }, func(o, a, b float64) float64 { return max(a, 0) }},
+		{"Step", func(o, a, b []T) { Step(o, a) }, func(o, a, b float64) float64 { return math.Ceil(max(0, min(a, 1))) }},
 		{"Softplus", func(o, a, b []T) { Softplus(o, a) }, func(o, a, b float64) float64 { return softplusExact(a) }},
 		{"Sigmoid", func(o, a, b []T) { Sigmoid(o, a) }, func(o, a, b float64) float64 { return sigmoidExact(a) }},
 		{"SoftplusSigmoid.sp", func(o, a, b []T) { softplusOfBoth(o, a) }, func(o, a, b float64) float64 { return softplusExact(a) }},
@@ -223,4 +224,22 @@ func normals[T Float](rng *rand.Rand, n int) []T {
 		x[i] = T(rng.NormFloat64())
 	}
 	return x
+}
+
+// Relu keeps NaN, and Step takes it for no number above 0.
+func TestReluOfNaN(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		x := slices.Repeat([]float32{float32(math.NaN()), float32(math.Copysign(math.NaN(), -1)), float32(math.Inf(-1)), float32(math.Inf(1))}, 9)
+		y, above := make([]float32, len(x)), make([]float32, len(x))
+		Relu(y, x)
+		Step(above, x)
+		for i := range x {
+			if want := max(x[i], 0); y[i] != want && !(y[i] != y[i] && want != want) {
+				t.Errorf("Relu(%g) is %g", x[i], y[i])
+			}
+			if want := float32(i % 4 / 3); above[i] != want {
+				t.Errorf("Step(%g) is %g", x[i], above[i])
+			}
+		}
+	})
 }

@@ -207,3 +207,39 @@ func sigmoidGrad2[T Float](dst, s, g, u []T) {
 		dst[i] = Flush(Flush((1-2*Flush(s[i]))*Flush(g[i])) * Flush(u[i]))
 	}
 }
+
+// The signs of data are hard to predict, so relu32 and step32 choose by the order of bits, which
+// compiles to moves instead of branches. As bits, floats ascend from 0 by subnormal, normal and
+// infinite ones to NaN, and those with the sign set follow.
+const (
+	leastNormal = 0x0080_0000
+	infinite    = 0x7f80_0000
+	signed      = 0x8000_0000
+)
+
+// relu32 writes max(x, 0), 0 for subnormal x and NaN for NaN.
+func relu32(dst, x []float32) {
+	dst = dst[:len(x)]
+	for i, v := range x {
+		bits, out := math.Float32bits(v), uint32(0)
+		if bits-leastNormal < signed-leastNormal {
+			out = bits
+		}
+		if bits > signed+infinite {
+			out = bits
+		}
+		dst[i] = math.Float32frombits(out)
+	}
+}
+
+// step32 writes 1 where x > 0, and 0 for the rest, subnormal x and NaN.
+func step32(dst, x []float32) {
+	dst, one := dst[:len(x)], math.Float32bits(1)
+	for i, v := range x {
+		out := uint32(0)
+		if math.Float32bits(v)-leastNormal <= infinite-leastNormal {
+			out = one
+		}
+		dst[i] = math.Float32frombits(out)
+	}
+}

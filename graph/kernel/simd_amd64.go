@@ -20,8 +20,11 @@ func axpyAVX2(dst []float32, alpha float32, x []float32)
 // affineAVX2 writes a·x + b.
 func affineAVX2(dst []float32, a float32, x []float32, b float32)
 
-// clamp0AVX2 writes max(x, 0) to x.
-func clamp0AVX2(x []float32)
+// reluAVX2 writes max(x, 0).
+func reluAVX2(dst []float32, x []float32)
+
+// stepAVX2 writes 1 where x > 0, and 0 for the rest.
+func stepAVX2(dst []float32, x []float32)
 
 // sigmoidGradAVX2 writes s·(1 − s)·g.
 func sigmoidGradAVX2(dst []float32, s []float32, g []float32)
@@ -77,8 +80,11 @@ func axpyAVX512(dst []float32, alpha float32, x []float32)
 // affineAVX512 writes a·x + b.
 func affineAVX512(dst []float32, a float32, x []float32, b float32)
 
-// clamp0AVX512 writes max(x, 0) to x.
-func clamp0AVX512(x []float32)
+// reluAVX512 writes max(x, 0).
+func reluAVX512(dst []float32, x []float32)
+
+// stepAVX512 writes 1 where x > 0, and 0 for the rest.
+func stepAVX512(dst []float32, x []float32)
 
 // sigmoidGradAVX512 writes s·(1 − s)·g.
 func sigmoidGradAVX512(dst []float32, s []float32, g []float32)

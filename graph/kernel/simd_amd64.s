@@ -252,33 +252,34 @@ done:
 	LDMXCSR (SP)
 	RET
 
-// func clamp0AVX2(x []float32)
+// func reluAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, SSE
-TEXT ·clamp0AVX2(SB), NOSPLIT, $8-24
-	MOVQ    x_base+0(FP), CX
-	MOVQ    x_len+8(FP), DX
+TEXT ·reluAVX2(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
 	XORQ    AX, AX
 	STMXCSR (SP)
 	LDMXCSR flushing<>+0(SB)
 
 whole:
-	CMPQ         DX, $0x08
+	CMPQ         BX, $0x08
 	JL           rest
-	VMOVUPS      (CX)(AX*4), Y0
+	VMOVUPS      (DX)(AX*4), Y0
 	VBROADCASTSS word00000000<>+0(SB), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (CX)(AX*4)
 	ADDQ         $0x08, AX
-	SUBQ         $0x08, DX
+	SUBQ         $0x08, BX
 	JMP          whole
 
 rest:
-	TESTQ        DX, DX
+	TESTQ        BX, BX
 	JZ           done
-	VMOVD        DX, X0
+	VMOVD        BX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     lanes<>+0(SB), Y0, Y0
-	VMASKMOVPS   (CX)(AX*4), Y0, Y1
+	VMASKMOVPS   (DX)(AX*4), Y0, Y1
 	VBROADCASTSS word00000000<>+0(SB), Y2
 	VMAXPS       Y1, Y2, Y1
 	VMASKMOVPS   Y1, Y0, (CX)(AX*4)
@@ -290,6 +291,50 @@ done:
 
 DATA word00000000<>+0(SB)/4, $0x00000000
 GLOBL word00000000<>(SB), RODATA|NOPTR, $4
+
+// func stepAVX2(dst []float32, x []float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·stepAVX2(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+
+whole:
+	CMPQ         BX, $0x08
+	JL           rest
+	VBROADCASTSS word00000000<>+0(SB), Y0
+	VMOVUPS      (DX)(AX*4), Y1
+	VBROADCASTSS word3f800000<>+0(SB), Y2
+	VCMPPS       $0x01, Y1, Y0, Y1
+	VBLENDVPS    Y1, Y2, Y0, Y0
+	VMOVUPS      Y0, (CX)(AX*4)
+	ADDQ         $0x08, AX
+	SUBQ         $0x08, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     lanes<>+0(SB), Y0, Y0
+	VBROADCASTSS word00000000<>+0(SB), Y1
+	VMASKMOVPS   (DX)(AX*4), Y0, Y2
+	VBROADCASTSS word3f800000<>+0(SB), Y3
+	VCMPPS       $0x01, Y2, Y1, Y2
+	VBLENDVPS    Y2, Y3, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (CX)(AX*4)
+
+done:
+	VZEROUPPER
+	LDMXCSR (SP)
+	RET
+
+DATA word3f800000<>+0(SB)/4, $0x3f800000
+GLOBL word3f800000<>(SB), RODATA|NOPTR, $4
 
 // func sigmoidGradAVX2(dst []float32, s []float32, g []float32)
 // Requires: AVX, AVX2, SSE
@@ -334,9 +379,6 @@ done:
 	VZEROUPPER
 	LDMXCSR (SP)
 	RET
-
-DATA word3f800000<>+0(SB)/4, $0x3f800000
-GLOBL word3f800000<>(SB), RODATA|NOPTR, $4
 
 // func sigmoidGrad2AVX2(dst []float32, s []float32, g []float32, u []float32)
 // Requires: AVX, AVX2, FMA3, SSE
@@ -2029,36 +2071,78 @@ done:
 	LDMXCSR (SP)
 	RET
 
-// func clamp0AVX512(x []float32)
+// func reluAVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512F, SSE
-TEXT ·clamp0AVX512(SB), NOSPLIT, $8-24
-	MOVQ    x_base+0(FP), CX
-	MOVQ    x_len+8(FP), DX
+TEXT ·reluAVX512(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
 	XORQ    AX, AX
 	STMXCSR (SP)
 	LDMXCSR flushing<>+0(SB)
 
 whole:
-	CMPQ         DX, $0x10
+	CMPQ         BX, $0x10
 	JL           rest
-	VMOVUPS      (CX)(AX*4), Z0
+	VMOVUPS      (DX)(AX*4), Z0
 	VBROADCASTSS word00000000<>+0(SB), Z1
 	VMAXPS       Z0, Z1, Z0
 	VMOVUPS      Z0, (CX)(AX*4)
 	ADDQ         $0x10, AX
-	SUBQ         $0x10, DX
+	SUBQ         $0x10, BX
 	JMP          whole
 
 rest:
-	TESTQ        DX, DX
+	TESTQ        BX, BX
 	JZ           done
-	VMOVD        DX, X0
+	VMOVD        BX, X0
 	VPBROADCASTD X0, Z0
 	VPCMPGTD     lanes<>+0(SB), Z0, K1
-	VMOVUPS.Z    (CX)(AX*4), K1, Z0
+	VMOVUPS.Z    (DX)(AX*4), K1, Z0
 	VBROADCASTSS word00000000<>+0(SB), Z1
 	VMAXPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (CX)(AX*4)
+
+done:
+	VZEROUPPER
+	LDMXCSR (SP)
+	RET
+
+// func stepAVX512(dst []float32, x []float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·stepAVX512(SB), NOSPLIT, $8-48
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dst_len+8(FP), BX
+	XORQ    AX, AX
+	STMXCSR (SP)
+	LDMXCSR flushing<>+0(SB)
+
+whole:
+	CMPQ         BX, $0x10
+	JL           rest
+	VBROADCASTSS word00000000<>+0(SB), Z0
+	VMOVUPS      (DX)(AX*4), Z1
+	VBROADCASTSS word3f800000<>+0(SB), Z2
+	VCMPPS       $0x01, Z1, Z0, K1
+	VBLENDMPS    Z2, Z0, K1, Z3
+	VMOVUPS      Z3, (CX)(AX*4)
+	ADDQ         $0x10, AX
+	SUBQ         $0x10, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     lanes<>+0(SB), Z0, K1
+	VBROADCASTSS word00000000<>+0(SB), Z0
+	VMOVUPS.Z    (DX)(AX*4), K1, Z1
+	VBROADCASTSS word3f800000<>+0(SB), Z2
+	VCMPPS       $0x01, Z1, Z0, K2
+	VBLENDMPS    Z2, Z0, K2, Z4
+	VMOVUPS      Z4, K1, (CX)(AX*4)
 
 done:
 	VZEROUPPER

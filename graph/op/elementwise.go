@@ -75,19 +75,10 @@ func init() {
 		func(b *Builder, _, y, g *gorgonia.Node) *gorgonia.Node {
 			return b.Mul(b.Affine(-1, b.Square(y), 1), g)
 		})
-	relu = unary("Relu", relu32, func(dst, x []float64) {
-		for i, v := range x {
-			dst[i] = max(kernel.Flush(v), 0)
-		}
-	}, func(b *Builder, x, _, g *gorgonia.Node) *gorgonia.Node { return b.Mul(b.Apply(step, x), g) })
-	step = unary("Step", step32, func(dst, x []float64) {
-		for i, v := range x {
-			dst[i] = 0
-			if kernel.Flush(v) > 0 {
-				dst[i] = 1
-			}
-		}
-	}, func(b *Builder, x, _, _ *gorgonia.Node) *gorgonia.Node { return b.Scale(0, x) })
+	relu = unary("Relu", kernel.Relu[float32], kernel.Relu[float64],
+		func(b *Builder, x, _, g *gorgonia.Node) *gorgonia.Node { return b.Mul(b.Apply(step, x), g) })
+	step = unary("Step", kernel.Step[float32], kernel.Step[float64],
+		func(b *Builder, x, _, _ *gorgonia.Node) *gorgonia.Node { return b.Scale(0, x) })
 
 	sigmoidGrad = &Op{
 		name: "SigmoidGrad", arity: 2, shape: sameShape, inPlace: true,
@@ -109,42 +100,6 @@ func init() {
 				b.Apply(sigmoidGrad2, s, g, v),
 			}
 		},
-	}
-}
-
-// The signs of data are hard to predict, so relu32 and step32 choose by the order of bits, which
-// compiles to moves instead of branches. As bits, floats ascend from 0 by subnormal, normal and
-// infinite ones to NaN, and those with the sign set follow.
-const (
-	leastNormal = 0x0080_0000
-	infinite    = 0x7f80_0000
-	signed      = 0x8000_0000
-)
-
-// relu32 writes max(x, 0), 0 for subnormal x and NaN for NaN.
-func relu32(dst, x []float32) {
-	dst = dst[:len(x)]
-	for i, v := range x {
-		bits, out := math.Float32bits(v), uint32(0)
-		if bits-leastNormal < signed-leastNormal {
-			out = bits
-		}
-		if bits > signed+infinite {
-			out = bits
-		}
-		dst[i] = math.Float32frombits(out)
-	}
-}
-
-// step32 writes 1 where x > 0, and 0 for the rest, subnormal x and NaN.
-func step32(dst, x []float32) {
-	dst, one := dst[:len(x)], math.Float32bits(1)
-	for i, v := range x {
-		out := uint32(0)
-		if math.Float32bits(v)-leastNormal <= infinite-leastNormal {
-			out = one
-		}
-		dst[i] = math.Float32frombits(out)
 	}
 }
 

@@ -99,7 +99,7 @@ func (s *scaling) doAbsorb(lo, hi int) {
 		kernel.Axpy(k, float32(-1/s.epsilon), batch.Row(s.cost, i))
 		top := largest(k)
 		kernel.Affine(k, 1, k, kernelDepth-top)
-		kernel.Clamp0(k)
+		kernel.Relu(k, k)
 		kernel.Affine(k, 1, k, -kernelDepth)
 		kernel.Exp(k, k)
 		kernel.Mul(k, k, s.low)

@@ -33,8 +33,14 @@ func arithmetic(s instructionSet) {
 		l.store(y, "dst")
 	})
 
-	l = begin(s, "clamp0", "func(x []float32)", "writes max(x, 0) to x.", "x")
-	l.each(func() { l.store(s.atLeast(l.load("x", 0), s.constant(0)), "x") })
+	l = begin(s, "relu", "func(dst, x []float32)", "writes max(x, 0).", "dst", "x")
+	l.each(func() { l.store(s.atLeast(l.load("x", 0), s.constant(0)), "dst") })
+
+	l = begin(s, "step", "func(dst, x []float32)", "writes 1 where x > 0, and 0 for the rest.", "dst", "x")
+	l.each(func() {
+		zero := s.constant(0)
+		l.store(s.where(less, zero, l.load("x", 0), s.constant(1), zero), "dst")
+	})
 
 	l = begin(s, "sigmoidGrad", "func(dst, s, g []float32)", "writes s·(1 − s)·g.", "dst", "s", "g")
 	l.each(func() {
