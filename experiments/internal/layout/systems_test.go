@@ -16,17 +16,21 @@ import (
 )
 
 // The types of all code and of all tests are right on the systems that no machine of the checks
-// has. Compiling what they import would take minutes.
+// has, and those of the playground in a browser. Compiling what they import would take minutes.
 func TestOtherSystems(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads the sources of all that is imported")
 	}
 	watch(t)
-	for _, system := range []string{"darwin/arm64", "windows/amd64"} {
-		t.Run(system, func(t *testing.T) {
+	for _, c := range []struct{ system, processor, what string }{
+		{"darwin", "arm64", "./..."},
+		{"linux", "arm64", "./..."},
+		{"windows", "amd64", "./..."},
+		{"js", "wasm", "-tags=simd128 ./experiments/playground/page ./graph/blas ./graph/kernel"},
+	} {
+		t.Run(c.system+"/"+c.processor, func(t *testing.T) {
 			t.Parallel()
-			os, arch, _ := strings.Cut(system, "/")
-			for _, err := range typeErrors(t, os, arch) {
+			for _, err := range typeErrors(t, c.system, c.processor, strings.Fields(c.what)) {
 				t.Error(err)
 			}
 		})
@@ -43,9 +47,10 @@ type source struct {
 	Error      *struct{ Err string }
 }
 
-// typeErrors checks the types of the module for a system.
-func typeErrors(t *testing.T, system, arch string) (found []error) {
-	list := exec.Command("go", "list", "-deps", "-test", "-e", "-json=ImportPath,Dir,GoFiles,ImportMap,Module,Error", "./...")
+// typeErrors checks the types of packages, named as for go list, on a system.
+func typeErrors(t *testing.T, system, arch string, packages []string) (found []error) {
+	of := []string{"list", "-deps", "-test", "-e", "-json=ImportPath,Dir,GoFiles,ImportMap,Module,Error"}
+	list := exec.Command("go", append(of, packages...)...)
 	list.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+arch, "CGO_ENABLED=0")
 	list.Dir, list.Stderr = root, os.Stderr
 	out, err := list.StdoutPipe()
