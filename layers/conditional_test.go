@@ -264,6 +264,33 @@ func TestConditionalStart(t *testing.T) {
 	}
 }
 
+// What a start with contexts cannot have is refused, each for itself.
+func TestConditionalStartRefuses(t *testing.T) {
+	x, c := linearData(t, 100)
+	given, err := exact.Regress(x, c, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrow, err := exact.Regress(x, blas32.General{Rows: c.Rows, Cols: 1, Stride: c.Stride, Data: c.Data}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := NewICNN(Architecture{Dim: 2, Hidden: []int{4}, Context: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, starts := range map[string][]Start{
+		"needs a regression of the data":         {{Contexts: c}, {Contexts: c, Given: narrow}},
+		"with a given source or noise that is c": {{Contexts: c, Given: given, Source: exact.StandardGaussian(2)}, {Contexts: c, Given: given, Carry: .2}},
+	} {
+		for _, start := range starts {
+			if err := start.Init(m, x, random.New(1, "init", 0)); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v; want one that says %q", err, want)
+			}
+		}
+	}
+}
+
 // Rows keep their contexts in any subset, in any order, and beyond one chunk; one context
 // serves all rows.
 func TestEvaluatorGiven(t *testing.T) {

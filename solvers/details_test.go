@@ -130,3 +130,19 @@ func TestPreconditionerAtDataAndConjugates(t *testing.T) {
 		t.Errorf("the Hessian is taken at %v, want %v", at.Data, want.Data)
 	}
 }
+
+// The level of energies is the median over the walkers of each group, and over all rows only where
+// no walker is usable.
+func TestLevelIsThatOfWalkers(t *testing.T) {
+	s := &CMFMAState{points: batch.New(8, 1), groups: 2, own: 1, walk: 2, energy: blas32.General{Rows: 8, Cols: 1, Stride: 1, Data: []float32{90, 1, 2, 80, 70, 3, 4, 60}}}
+	for _, c := range []struct {
+		usable []int
+		want   float64
+	}{
+		{[]int{0, 1, 2, 3, 4, 5, 6, 7}, 3}, {[]int{0, 1, 3, 7}, 1}, {[]int{0, 3, 4}, 80},
+	} {
+		if got := s.level(c.usable); got != c.want {
+			t.Errorf("the level of rows %d is %g; want %g", c.usable, got, c.want)
+		}
+	}
+}
