@@ -4,7 +4,8 @@
 //	go run ./experiments/internal/mutation -n 60 -seed 1 ./solvers ./losses ./layers ./graph
 //
 // It changes no file: the Go tool reads the changed one as an overlay. Each change is tested
-// by the tests of its package alone, with -short.
+// with -short by the tests of its package, and where these notice nothing by those of the
+// packages that -also names.
 package main
 
 import (
@@ -25,15 +26,16 @@ func main() {
 	n := flag.Int("n", 60, "changes to try")
 	seed := flag.Uint64("seed", 1, "of the choice among all changes")
 	limit := flag.Duration("limit", 90*time.Second, "for the tests of one change; a change that takes longer is noticed")
+	also := flag.String("also", "", "packages whose tests are asked, too, with spaces between")
 	most := flag.Duration("most", 10*time.Minute, "for all; no further change is tried after it")
 	flag.Parse()
-	if err := mutate(*n, *seed, *limit, *most, flag.Args()); err != nil {
+	if err := mutate(*n, *seed, *limit, *most, strings.Fields(*also), flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "mutation:", err)
 		os.Exit(1)
 	}
 }
 
-func mutate(n int, seed uint64, limit, most time.Duration, folders []string) error {
+func mutate(n int, seed uint64, limit, most time.Duration, also, folders []string) error {
 	if len(folders) == 0 {
 		return errors.New("no package is given; give folders such as ./solvers ./losses")
 	}
@@ -52,7 +54,7 @@ func mutate(n int, seed uint64, limit, most time.Duration, folders []string) err
 		if tried == n || time.Since(start) > most {
 			break
 		}
-		was, err := c.test(limit)
+		was, err := c.test(limit, also)
 		if err != nil {
 			return err
 		}
@@ -78,8 +80,8 @@ const (
 	survived
 )
 
-// test runs the tests of the change's package.
-func (c change) test(limit time.Duration) (verdict, error) {
+// test runs the tests of the change's package, and of others.
+func (c change) test(limit time.Duration, also []string) (verdict, error) {
 	dir, err := os.MkdirTemp("", "mutation")
 	if err != nil {
 		return 0, err
@@ -101,11 +103,18 @@ func (c change) test(limit time.Duration) (verdict, error) {
 	if said, err := exec.Command("go", "vet", "-overlay="+overlay, folder).CombinedOutput(); err != nil && strings.Contains(string(said), c.base()) {
 		return notCode, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	run := exec.CommandContext(ctx, "go", "test", "-short", "-vet=off", "-failfast", "-overlay="+overlay, folder)
-	if err := run.Run(); err != nil {
-		return noticed, nil
+	for _, packages := range [][]string{{folder}, also} {
+		if len(packages) > 0 && fails(limit, overlay, packages) {
+			return noticed, nil
+		}
 	}
 	return survived, nil
+}
+
+// fails reports whether the tests of packages fail, or take longer than the limit.
+func fails(limit time.Duration, overlay string, packages []string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	test := []string{"test", "-short", "-vet=off", "-failfast", "-overlay=" + overlay}
+	return exec.CommandContext(ctx, "go", append(test, packages...)...).Run() != nil
 }
