@@ -72,6 +72,35 @@ func TestQuadratureLaplace(t *testing.T) {
 	}
 }
 
+// Cells are a third as wide until log Z hardly changes, and not more than allowed: few for a
+// normal law, more for a narrow one, and all for a law with an edge.
+func TestRefineQuadrature(t *testing.T) {
+	box := solvers.Box{Lower: []float64{-10, -10}, Upper: []float64{10, 10}}
+	for name, c := range map[string]struct {
+		energy func(x mat.Vector) float64
+		cells  int
+		logZ   float64
+		gap    float64
+	}{
+		"normal": {func(x mat.Vector) float64 { return mat.Dot(x, x) / 2 }, 57, math.Log(2 * math.Pi), 1e-6},
+		"narrow": {func(x mat.Vector) float64 { return 50 * mat.Dot(x, x) }, 513, math.Log(2 * math.Pi / 100), 1e-6},
+		"edge": {func(x mat.Vector) float64 {
+			if mat.Norm(x, math.Inf(1)) > 5 {
+				return math.Inf(1)
+			}
+			return 0
+		}, 513, math.Log(100), .02},
+	} {
+		q, err := RefineQuadrature(function(t, 2, c.energy), box, 1e-5, 57, 513)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Cells != c.cells || !(math.Abs(q.LogZ-c.logZ) < c.gap) {
+			t.Errorf("%s: %d cells and log Z %.7f; want %d and %.7f", name, q.Cells, q.LogZ, c.cells, c.logZ)
+		}
+	}
+}
+
 func TestQuadratureSamples(t *testing.T) {
 	for _, e := range allEnergies(t) {
 		if e.Dim() <= 2 && e.Box.Lower != nil {
