@@ -132,6 +132,11 @@ func TestQuadraticsStartGoesWithTheScale(t *testing.T) {
 func TestQuadraticsStartRefuses(t *testing.T) {
 	g := law(t, 2, false)
 	x := g.Sample(10, random.New(1, "data", 0))
+	contexts := exact.StandardGaussian(2).Sample(10, random.New(1, "contexts", 0))
+	one, err := exact.Regress(x, blas32.General{Rows: 10, Cols: 1, Stride: 2, Data: contexts.Data}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		start  Start
 		a      Architecture
@@ -146,6 +151,10 @@ func TestQuadraticsStartRefuses(t *testing.T) {
 		"one row":         {start: Start{Law: g}, a: Architecture{Pieces: 1}, rows: 1, cols: 2, want: "data of shape (1, 2)"},
 		"too few rows":    {start: Start{Law: g}, rows: 2, cols: 2, want: "3 quadratics for 2 points"},
 		"float64":         {start: Start{Law: g}, a: Architecture{Float64: true}, rows: 10, cols: 2, want: "float32"},
+		"no regression":   {start: Start{Law: g, Contexts: contexts}, a: Architecture{Context: 2}, rows: 10, cols: 2, want: "needs a regression"},
+		"another context": {start: Start{Law: g, Contexts: contexts, Given: one}, a: Architecture{Context: 2}, rows: 10, cols: 2, want: "needs a regression"},
+		"a carried noise": {start: Start{Law: g, Contexts: contexts, Carry: .2}, a: Architecture{Context: 2}, rows: 10, cols: 2, want: "only one is possible"},
+		"a given source":  {start: Start{Law: g, Contexts: contexts, Source: g}, a: Architecture{Context: 2}, rows: 10, cols: 2, want: "only one is possible"},
 		"a row for each":  {start: Start{Law: g}, rows: 3, cols: 2, passes: true},
 		"two rows of one": {start: Start{Law: g}, a: Architecture{Pieces: 1}, rows: 2, cols: 2, passes: true},
 	} {
@@ -158,7 +167,11 @@ func TestQuadraticsStartRefuses(t *testing.T) {
 		}
 		points := batch.New(c.rows, c.cols)
 		copy(points.Data, x.Data)
-		err = c.start.initQuadratics(q, points, random.New(1, "start", 0))
+		init := c.start.initQuadratics
+		if c.a.Context > 0 {
+			init = c.start.initQuadraticsGiven
+		}
+		err = init(q, points, random.New(1, "start", 0))
 		if (err == nil) != c.passes || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v; want %q", name, err, c.want)
 		}

@@ -84,7 +84,7 @@ func (m *Model) quadratureLogZ() (density.AnnealingInfo, error) {
 		return density.AnnealingInfo{}, err
 	}
 	cells := map[int]int{1: 1365, 2: 171}[m.Evaluator.Dim()]
-	grid, err := data.RefineQuadrature(m.Evaluator, box, 1e-5, cells, 3*cells)
+	grid, err := data.RefineQuadrature(m.Evaluator, box, 1e-4, cells, 3*cells)
 	if err != nil {
 		return density.AnnealingInfo{}, err
 	}
