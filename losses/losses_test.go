@@ -119,3 +119,29 @@ func TestInputs(t *testing.T) {
 		t.Errorf("inputs %v, want %v", got, want)
 	}
 }
+
+// A batch without a name, with an impossible shape, or declared twice is refused, each for itself.
+func TestCheckInputs(t *testing.T) {
+	for want, kind := range map[string]*solvers.Kind{
+		"reads a nil kind of batch":                       nil,
+		`reads a batch "" of 3 columns`:                   {Columns: 3},
+		`reads a batch "few" of -1 columns`:               {Name: "few", Columns: -1},
+		`"data", which another term declares differently`: {Name: "data"},
+	} {
+		if err := (Sum{{1, Dual{}}, {1, reading{kind}}}).checkInputs(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v; want one that says %q", err, want)
+		}
+	}
+	if err := (Sum{{1, Dual{}}, {1, reading{solvers.BatchData}}, {1, reading{{Name: "own"}}}}).checkInputs(); err != nil {
+		t.Error(err)
+	}
+}
+
+// reading is a term that reads batches.
+type reading []*solvers.Kind
+
+func (reading) Name() string              { return "reading" }
+func (r reading) Inputs() []*solvers.Kind { return r }
+func (reading) Declare(*graph.Scope, layers.Potential, func(*solvers.Kind) *gorgonia.Node) *gorgonia.Node {
+	return nil
+}

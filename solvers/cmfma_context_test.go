@@ -234,6 +234,9 @@ func TestCMFMAWithContextsRefuses(t *testing.T) {
 			t.Errorf("batches of %d with %d walkers: %v; want %q", v.n, v.walkers, err, v.want)
 		}
 	}
+	if _, err := NewCMFMAState(ContextRows, shares, model, batch.New(16, 1)); err != nil {
+		t.Errorf("a batch of one context: %v", err)
+	}
 	state, err := NewCMFMAState(64, shares, model, y)
 	if err != nil {
 		t.Fatal(err)
