@@ -163,6 +163,9 @@ func TestSave(t *testing.T) {
 		"binary":   func(c *Checkpoint) { c.Texts["state"] = "\xff\x00" },
 		"name":     func(c *Checkpoint) { c.Put("\xff", []float32{1}, 1) },
 		"reserved": func(c *Checkpoint) { c.Put("__metadata__", []float32{1}, 1) },
+		"title":    func(c *Checkpoint) { c.Texts["\xff"] = "state" },
+		"sum":      func(c *Checkpoint) { c.Texts[sumKey] = "0" },
+		"format":   func(c *Checkpoint) { c.Texts[formatKey] = "0" },
 	} {
 		bad[name] = NewCheckpoint()
 		change(bad[name])
