@@ -363,8 +363,8 @@ func (r *Run) LimitSteps(core *config.Core, rows, passes, least int) error {
 	return r.FewerSteps(core, max(least, passes*rows/core.Batch), fmt.Sprintf("these are %d passes over the few rows", passes))
 }
 
-// FewerSteps is the number of steps of the default run where its own is larger, and says why.
-// CMF_STEPS, if given, stands.
+// FewerSteps lowers the number of steps of the default run, and says why. CMF_STEPS, if given,
+// stands.
 func (r *Run) FewerSteps(core *config.Core, steps int, why string) error {
 	if r.Given("CMF_STEPS") || core.Preset != "default" || steps >= core.Steps {
 		return nil
