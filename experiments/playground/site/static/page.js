@@ -260,11 +260,12 @@ function images(u) {
 // prepare makes of a view what frames draw: a heat picture, level sets, and which lines of the grid lie in the noise.
 function prepare() {
   const { w, density, cells, lines } = view;
-  let least = Infinity, most = 0;
+  let least = Infinity;
   for (const v of w) least = Math.min(least, v);
-  for (const v of density) most = Math.max(most, v);
   view.noiseHeat = heat(cells, i => .5 * Math.exp(least - w[i]));
-  view.dataHeat = heat(cells, i => Math.sqrt(density[i] / (most || 1)));
+  const ascending = Float32Array.from(density).sort();
+  const bright = ascending.at(-1 - Math.floor(cells * cells / 250)) || ascending.at(-1) || 1; // so that a sharp peak does not darken the rest
+  view.dataHeat = heat(cells, i => Math.min(1, Math.sqrt(density[i] / bright)));
   view.levels = new Path2D();
   for (let k = 1; k <= 9; k++) levelSet(view.levels, w, cells, least + k * k / 4);
   view.height = (i, j) => w[Math.min(cells - 1, Math.floor((i + .5) * cells / lines)) * cells + Math.min(cells - 1, Math.floor((j + .5) * cells / lines))] - least;
