@@ -41,9 +41,17 @@ type Quadrature struct {
 	cumulated []float64 // masses of cells
 }
 
+// DefaultCells is how many cells an axis of ℝᵈ has unless more or fewer are asked for.
+func DefaultCells(d int) int {
+	if d == 1 {
+		return 4095
+	}
+	return 513
+}
+
 // NewQuadrature evaluates E at the centres of cells^d cells, d ≤ 2; cells must be
-// an odd multiple of 3, such as 513, and 0 stands for 4095 on the line and 513 in
-// the plane. An E that is −Inf at a centre, or +Inf or NaN at all of them, is an
+// an odd multiple of 3, such as 513, and 0 stands for DefaultCells: 4095 on the line
+// and 513 in the plane. An E that is −Inf at a centre, or +Inf or NaN at all of them, is an
 // error.
 func NewQuadrature(e solvers.Energy, box solvers.Box, cells int) (*Quadrature, error) {
 	d := e.Dim()
@@ -52,10 +60,8 @@ func NewQuadrature(e solvers.Energy, box solvers.Box, cells int) (*Quadrature, e
 		return nil, fmt.Errorf("quadrature on ℝ^%d; it is for one and two dimensions", d)
 	case cells < 0 || cells%6 != 3 && cells != 0:
 		return nil, fmt.Errorf("quadrature with %d cells along an axis; give an odd multiple of 3 such as 513, or 0", cells)
-	case cells == 0 && d == 1:
-		cells = 4095
 	case cells == 0:
-		cells = 513
+		cells = DefaultCells(d)
 	}
 	if err := checkBox(box, d); err != nil {
 		return nil, fmt.Errorf("quadrature: %w", err)

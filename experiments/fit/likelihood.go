@@ -83,8 +83,8 @@ func (m *Model) quadratureLogZ() (density.AnnealingInfo, error) {
 	if err != nil {
 		return density.AnnealingInfo{}, err
 	}
-	cells := map[int]int{1: 1365, 2: 171}[m.Evaluator.Dim()]
-	grid, err := data.RefineQuadrature(m.Evaluator, box, 1e-4, cells, 3*cells)
+	most := data.DefaultCells(m.Evaluator.Dim())
+	grid, err := data.RefineQuadrature(m.Evaluator, box, 1e-4, most/3, most)
 	if err != nil {
 		return density.AnnealingInfo{}, err
 	}

@@ -187,8 +187,8 @@ func setsW2(ctx context.Context, x, y blas32.General, n int) (float64, error) {
 // divergence is KL(ρ‖q) by quadrature, from log q at points.
 func (t *Energy) divergence(logPDF func(x blas32.General) ([]float64, error)) (float64, error) {
 	const negligible = 25 // below the largest log density
-	cells := map[int]int{1: 1365, 2: 171}[t.Energy.Dim()]
-	grid, err := data.RefineQuadrature(t.Energy, t.Box, .01, cells, 3*cells)
+	most := data.DefaultCells(t.Energy.Dim())
+	grid, err := data.RefineQuadrature(t.Energy, t.Box, .01, most/3, most)
 	if err != nil {
 		return 0, err
 	}
